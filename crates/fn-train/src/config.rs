@@ -1,0 +1,663 @@
+//! One page of configuration: everything that a pre-training run can be told, with defaults, units and paper values.
+//!
+//! [`RunConfig`] is what a run *is*: plain data, no behaviour. The command line merges a preset, a file and flags into it
+//! (and remembers where each value came from); the run directory keeps it as `config.toml`; the trainer reads it.
+//! The decision that shapes it: **nothing here is optional in meaning**. An `Option` says "work it out from the data"
+//! and its doc comment says how. Unknown keys are refused everywhere, so a typing error cannot be ignored.
+//!
+//! ```
+//! let run: fn_train::config::RunConfig = Default::default();
+//! assert_eq!(run.model.hidden_size, 256); // ELECTRA-small
+//! run.validate().unwrap();
+//! ```
+
+use std::path::PathBuf;
+
+use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+use fn_core::corrupt::CorruptionConfig;
+use fn_core::sample::Prediction;
+use fn_data::pack::Packing;
+use fn_models::config::EncoderConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::optim::AdamWConfig;
+use crate::schedule::ScheduleConfig;
+
+/// A value of the configuration that cannot be used: which key, what it was, what it may be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number or a name outside of what is allowed.
+    #[error("`{key}` is {found}; allowed: {allowed}. Change it in the configuration file or with `--set {key}=...`")]
+    OutOfRange {
+        /// Dotted path of the key, as `--set` takes it.
+        key: String,
+        /// The value found.
+        found: String,
+        /// The values allowed.
+        allowed: String,
+    },
+    /// A section whose own check failed (corruption, optimizer, schedule, ...).
+    #[error("section `[{section}]`: {message}")]
+    Section {
+        /// Name of the section.
+        section: &'static str,
+        /// What its own check said.
+        message: String,
+    },
+    /// A value without which the run cannot start.
+    #[error("`{key}` is not set: {what}. Set it in the configuration file or with `--set {key}={example}`")]
+    Missing {
+        /// Dotted path of the key.
+        key: &'static str,
+        /// What it is needed for.
+        what: &'static str,
+        /// A value that would do.
+        example: &'static str,
+    },
+}
+
+/// A whole pre-training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Seed of every random choice: initial weights, order, corruption, dropout, sampling. Below 2^63 (TOML has no more).
+    pub seed: u64,
+    /// What is trained.
+    pub model: ModelConfig,
+    /// The text and how it becomes rows.
+    pub data: DataConfig,
+    /// Which tokens are hidden, and behind what. ELECTRA 85/0/15, BERT 80/10/10.
+    pub corruption: CorruptionConfig,
+    /// The look-up sets V(w) that say which "wrong" predictions are false negatives.
+    pub lexicon: LexiconConfig,
+    /// What is done about false negatives.
+    pub correction: CorrectionConfig,
+    /// Length of the run, batch, loss weights, device.
+    pub train: TrainConfig,
+    /// AdamW. ELECTRA: betas .9/.999, epsilon 1e-6, decay .01, no bias correction, clip 1.0.
+    pub optimizer: AdamWConfig,
+    /// Learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// When and how many checkpoints are kept.
+    pub checkpoint: CheckpointConfig,
+    /// Measurement on held-out text.
+    pub eval: EvalConfig,
+    /// What is printed and written down.
+    pub log: LogConfig,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            model: ModelConfig::default(),
+            data: DataConfig::default(),
+            corruption: CorruptionConfig::default(),
+            lexicon: LexiconConfig::default(),
+            correction: CorrectionConfig::default(),
+            train: TrainConfig::default(),
+            optimizer: AdamWConfig::default(),
+            schedule: ScheduleConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            eval: EvalConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// Which of the two objectives, and so which model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arch {
+    /// Masked language modelling: one encoder with a head over the vocabulary.
+    Bert,
+    /// Replaced-token detection: a small generator fills the gaps, the discriminator says which tokens were replaced.
+    #[default]
+    Electra,
+}
+
+/// What is trained. The defaults are ELECTRA-small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// `bert` or `electra`.
+    pub arch: Arch,
+    /// Continue from this Hugging Face folder: its `config.json` then decides every size below. None: start from noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Width of a layer. 256 (ELECTRA-small), 768 (base), 1024 (large).
+    pub hidden_size: usize,
+    /// Width of the token table. 128 (ELECTRA-small); equal to `hidden_size` for BERT and the larger ELECTRAs.
+    pub embedding_size: usize,
+    /// Number of layers. 12 (small, base), 24 (large).
+    pub num_layers: usize,
+    /// Attention heads; must divide `hidden_size`. 4 (ELECTRA-small), 12 (base), 16 (large).
+    pub num_heads: usize,
+    /// Width inside of the feed-forward block. 4 x `hidden_size` in every published model.
+    pub intermediate_size: usize,
+    /// Longest row that the position table knows, in tokens. 512.
+    pub max_positions: usize,
+    /// Segment kinds. 2.
+    pub type_vocab: usize,
+    /// Dropout after embeddings, attention and feed-forward. 0.1.
+    pub hidden_dropout: f64,
+    /// Dropout on attention weights. 0.1.
+    pub attention_dropout: f64,
+    /// Generator width as a share of the discriminator's (ELECTRA only). 0.25 (small, large), 1/3 (base).
+    pub generator_width: f64,
+    /// Generator depth as a share of the discriminator's (ELECTRA only). 1.0: same depth.
+    pub generator_depth: f64,
+    /// Standard deviation of the initial weights. 0.02.
+    pub init_std: f64,
+    /// Added to the variance in LayerNorm. 1e-12.
+    pub layer_norm_eps: f64,
+    /// Rows of the token table. None: as many as the tokenizer has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<usize>,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            arch: Arch::Electra,
+            init: None,
+            hidden_size: 256,
+            embedding_size: 128,
+            num_layers: 12,
+            num_heads: 4,
+            intermediate_size: 1024,
+            max_positions: 512,
+            type_vocab: 2,
+            hidden_dropout: 0.1,
+            attention_dropout: 0.1,
+            generator_width: 0.25,
+            generator_depth: 1.0,
+            init_std: 0.02,
+            layer_norm_eps: 1e-12,
+            vocab_size: None,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// The encoder (of BERT, or of ELECTRA's discriminator) for a tokenizer with `tokenizer_size` pieces.
+    pub fn encoder(&self, tokenizer_size: usize) -> EncoderConfig {
+        EncoderConfig {
+            vocab_size: self.vocab_size.unwrap_or(tokenizer_size),
+            embedding_size: self.embedding_size,
+            hidden_size: self.hidden_size,
+            num_layers: self.num_layers,
+            num_heads: self.num_heads,
+            intermediate_size: self.intermediate_size,
+            max_positions: self.max_positions,
+            type_vocab: self.type_vocab,
+            hidden_dropout: self.hidden_dropout,
+            attention_dropout: self.attention_dropout,
+            layer_norm_eps: self.layer_norm_eps,
+            init_std: self.init_std,
+        }
+    }
+}
+
+/// The text and how it becomes rows of ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Files, folders or `-` (standard input) to train on: .txt (blank line = new document), .jsonl, .parquet, also .gz .zst .xz.
+    pub train: Vec<PathBuf>,
+    /// Text that is only measured on. Empty: no evaluation.
+    pub held_out: Vec<PathBuf>,
+    /// `tokenizer.json`, `vocab.txt` or a folder that holds one.
+    pub tokenizer: PathBuf,
+    /// Folder for prepared rows, keyed by content. None: `fnlm-cache` in the current folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+    /// Tokens per row, `[CLS]` and `[SEP]` included. 128 (ELECTRA-small), 512 (base, large).
+    pub length: usize,
+    /// How documents fill rows: `electra`, `bert` or `dense`.
+    pub packing: Packing,
+    /// Field of a .jsonl line that holds the text.
+    pub json_field: String,
+    /// Column of a .parquet file that holds the text.
+    pub parquet_column: String,
+    /// Loader threads. 0: make each batch when it is asked for. Batches are the same with any number.
+    pub workers: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            train: Vec::new(),
+            held_out: Vec::new(),
+            tokenizer: PathBuf::new(),
+            cache: None,
+            length: 128,
+            packing: Packing::Electra,
+            json_field: "text".to_string(),
+            parquet_column: "text".to_string(),
+            workers: 1,
+        }
+    }
+}
+
+impl DataConfig {
+    /// The folder of prepared rows.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache.clone().unwrap_or_else(|| PathBuf::from("fnlm-cache"))
+    }
+}
+
+/// The look-up sets V(w).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LexiconConfig {
+    /// A .safetensors file made by `fnlm lexicon build`. Wins over `wordnet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// A WordNet 3.x `dict` folder: the lexicon is built when the run starts and kept in the cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wordnet: Option<PathBuf>,
+    /// Most members of V(w) that are put on the device. None: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_width: Option<usize>,
+}
+
+/// A named pair of corrections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CorrectionPreset {
+    /// The baseline: every wrong prediction is a negative.
+    #[default]
+    None,
+    /// Hard Correction: generator (or BERT) `hard`, discriminator `drop`.
+    Hard,
+    /// Soft Regularisation: generator (or BERT) `soft` at word level with lambda 1, discriminator as it was.
+    Soft,
+    /// Neither: `generator` and `discriminator` say it themselves.
+    Custom,
+}
+
+impl CorrectionPreset {
+    /// What the generator (or BERT) does under this preset.
+    pub fn generator(self) -> Correction {
+        match self {
+            Self::None | Self::Custom => Correction::None,
+            Self::Hard => Correction::Hard { normalise: Normalise::All },
+            Self::Soft => {
+                Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 }
+            }
+        }
+    }
+
+    /// What the discriminator does under this preset.
+    pub fn discriminator(self) -> DiscriminatorCorrection {
+        match self {
+            Self::None | Self::Soft | Self::Custom => DiscriminatorCorrection::None,
+            Self::Hard => DiscriminatorCorrection::Drop,
+        }
+    }
+}
+
+/// What is done about false negatives. Reading it resolves the preset: `generator` and `discriminator` are always filled,
+/// what is written beside a preset wins over it, and `preset` then reads `custom`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "TypedCorrection")]
+pub struct CorrectionConfig {
+    /// `none`, `hard` or `soft`: sets both of the following.
+    pub preset: CorrectionPreset,
+    /// For the generator's (or BERT's) masked-LM loss.
+    pub generator: Correction,
+    /// For the discriminator's loss (ELECTRA only).
+    pub discriminator: DiscriminatorCorrection,
+}
+
+impl Default for CorrectionConfig {
+    fn default() -> Self {
+        Self::preset(CorrectionPreset::None)
+    }
+}
+
+impl CorrectionConfig {
+    /// Both corrections of a preset.
+    pub fn preset(preset: CorrectionPreset) -> Self {
+        Self { preset, generator: preset.generator(), discriminator: preset.discriminator() }
+    }
+
+    /// Whether a lexicon is needed to train with it.
+    pub fn needs_lexicon(&self) -> bool {
+        !matches!(self.generator, Correction::None | Correction::LabelSmoothing { .. })
+            || !matches!(self.discriminator, DiscriminatorCorrection::None)
+    }
+}
+
+/// What stands in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedCorrection {
+    #[serde(default)]
+    preset: CorrectionPreset,
+    generator: Option<Correction>,
+    discriminator: Option<DiscriminatorCorrection>,
+}
+
+impl From<TypedCorrection> for CorrectionConfig {
+    fn from(typed: TypedCorrection) -> Self {
+        let named = Self::preset(typed.preset);
+        let mut out = Self {
+            preset: typed.preset,
+            generator: typed.generator.unwrap_or_else(|| named.generator.clone()),
+            discriminator: typed.discriminator.unwrap_or_else(|| named.discriminator.clone()),
+        };
+        if out.generator != named.generator || out.discriminator != named.discriminator {
+            out.preset = CorrectionPreset::Custom;
+        }
+        out
+    }
+}
+
+/// Number format of activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floats everywhere.
+    #[default]
+    F32,
+    /// Parameters and optimiser in f32, matrix products in bf16; only where the device has it.
+    Bf16,
+}
+
+/// Length of the run, batch, loss weights, device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Optimiser steps. 1,000,000 (ELECTRA-small), 766,000 (base), 1,750,000 (large).
+    pub steps: u64,
+    /// Rows per micro-batch. 128 (ELECTRA-small), 256 (base), 2048 (large) when `accumulation` is 1.
+    pub batch: usize,
+    /// Micro-batches whose gradients are added before one optimiser step. Rows per step = batch x accumulation.
+    pub accumulation: usize,
+    /// Weight of the discriminator's loss. 50 (ELECTRA).
+    pub discriminator_weight: f64,
+    /// Weight of the generator's (or BERT's) loss. 1.
+    pub generator_weight: f64,
+    /// Temperature of the generator's sampling; higher = more random. 1.
+    pub temperature: f64,
+    /// Never sample the original token. ELECTRA's `disallow_correct`, off there.
+    pub disallow_correct: bool,
+    /// `f32` or `bf16`.
+    pub dtype: Dtype,
+    /// `flex`, `vulkan`, `vulkan:0`, `vulkan:cpu`, `wgpu`, `metal`, `cuda:1`, `rocm`.
+    pub device: String,
+    /// Processor threads of the flex device. None: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Stop with exit code 4 after this many non-finite steps in a row.
+    pub max_skipped: u32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1_000_000,
+            batch: 128,
+            accumulation: 1,
+            discriminator_weight: 50.0,
+            generator_weight: 1.0,
+            temperature: 1.0,
+            disallow_correct: false,
+            dtype: Dtype::F32,
+            device: "flex".to_string(),
+            threads: None,
+            max_skipped: 10,
+        }
+    }
+}
+
+/// When and how many checkpoints are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// Optimiser steps between two checkpoints. (One is written at step 0 as well, to find disk problems in the first second.)
+    pub every: u64,
+    /// How many of the newest are kept. At least 1.
+    pub keep_last: usize,
+    /// Also keep the one with the best `eval.metric`.
+    pub keep_best: bool,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every: 1_000, keep_last: 2, keep_best: true }
+    }
+}
+
+/// Measurement on held-out text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// Optimiser steps between two measurements. 0: only at the end.
+    pub every: u64,
+    /// Batches per measurement; they are the same ones each time. 0: all of the held-out text.
+    pub batches: usize,
+    /// The number that says which checkpoint is best, e.g. `masked_accuracy`, `masked_loss` or `discriminator_auc`.
+    pub metric: String,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self { every: 1_000, batches: 50, metric: "masked_loss".to_string() }
+    }
+}
+
+/// What is printed and written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Optimiser steps between two lines of `metrics.jsonl` (and of plain output).
+    pub every: u64,
+    /// Also write TensorBoard event files.
+    pub tensorboard: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { every: 20, tensorboard: true }
+    }
+}
+
+impl RunConfig {
+    /// Checks every range; does not look at the disk.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |ok: bool, key: &str, found: String, allowed: &str| {
+            if ok {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { key: key.to_string(), found, allowed: allowed.to_string() })
+            }
+        };
+        let least = |value: u64, least: u64, key: &str| {
+            check(value >= least, key, value.to_string(), &format!("{least} or more"))
+        };
+        let share = |value: f64, key: &str| {
+            check((0.0..1.0).contains(&value), key, value.to_string(), "0 or more, below 1")
+        };
+        let positive = |value: f64, key: &str| {
+            check(value > 0.0 && value.is_finite(), key, value.to_string(), "a finite number above 0")
+        };
+        let at_least_zero = |value: f64, key: &str| {
+            check(value >= 0.0 && value.is_finite(), key, value.to_string(), "a finite number, 0 or more")
+        };
+
+        check(self.seed < 1 << 63, "seed", self.seed.to_string(), "0 to 9223372036854775807")?;
+
+        let m = &self.model;
+        least(m.hidden_size as u64, 1, "model.hidden_size")?;
+        least(m.embedding_size as u64, 1, "model.embedding_size")?;
+        least(m.num_layers as u64, 1, "model.num_layers")?;
+        least(m.num_heads as u64, 1, "model.num_heads")?;
+        check(
+            m.hidden_size.is_multiple_of(m.num_heads),
+            "model.num_heads",
+            m.num_heads.to_string(),
+            &format!("a divisor of model.hidden_size = {}", m.hidden_size),
+        )?;
+        least(m.intermediate_size as u64, 1, "model.intermediate_size")?;
+        least(m.max_positions as u64, 1, "model.max_positions")?;
+        least(m.type_vocab as u64, 1, "model.type_vocab")?;
+        share(m.hidden_dropout, "model.hidden_dropout")?;
+        share(m.attention_dropout, "model.attention_dropout")?;
+        for (value, key) in
+            [(m.generator_width, "model.generator_width"), (m.generator_depth, "model.generator_depth")]
+        {
+            check(value > 0.0 && value <= 1.0, key, value.to_string(), "above 0, at most 1")?;
+        }
+        at_least_zero(m.init_std, "model.init_std")?;
+        positive(m.layer_norm_eps, "model.layer_norm_eps")?;
+        if let Some(size) = m.vocab_size {
+            check(
+                (5..=u32::MAX as usize).contains(&size),
+                "model.vocab_size",
+                size.to_string(),
+                "5 (the special tokens) to 4294967295, and no fewer than the tokenizer has",
+            )?;
+        }
+
+        let d = &self.data;
+        check(
+            (8..=m.max_positions).contains(&d.length) || (m.init.is_some() && d.length >= 8),
+            "data.length",
+            d.length.to_string(),
+            &format!("8 to model.max_positions = {}", m.max_positions),
+        )?;
+        check(d.length <= u16::MAX as usize, "data.length", d.length.to_string(), "8 to 65535")?;
+        check(!d.json_field.is_empty(), "data.json_field", "empty".into(), "the name of a field")?;
+        check(!d.parquet_column.is_empty(), "data.parquet_column", "empty".into(), "the name of a column")?;
+        check(d.workers <= 256, "data.workers", d.workers.to_string(), "0 to 256")?;
+
+        let section = |section: &'static str, message: String| ConfigError::Section { section, message };
+        self.corruption.validate().map_err(|e| section("corruption", e.to_string()))?;
+        self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
+        self.correction
+            .discriminator
+            .validate()
+            .map_err(|e| section("correction.discriminator", e.to_string()))?;
+        self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
+        self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
+
+        if let Some(width) = self.lexicon.max_width {
+            least(width as u64, 1, "lexicon.max_width")?;
+        }
+
+        let t = &self.train;
+        least(t.steps, 1, "train.steps")?;
+        least(t.batch as u64, 1, "train.batch")?;
+        least(t.accumulation as u64, 1, "train.accumulation")?;
+        at_least_zero(t.discriminator_weight, "train.discriminator_weight")?;
+        at_least_zero(t.generator_weight, "train.generator_weight")?;
+        positive(t.temperature, "train.temperature")?;
+        check(!t.device.is_empty(), "train.device", "empty".into(), "flex, vulkan, vulkan:0, cuda:1, ...")?;
+        if let Some(threads) = t.threads {
+            check((1..=1024).contains(&threads), "train.threads", threads.to_string(), "1 to 1024")?;
+        }
+        least(u64::from(t.max_skipped), 1, "train.max_skipped")?;
+
+        least(self.checkpoint.every, 1, "checkpoint.every")?;
+        least(self.checkpoint.keep_last as u64, 1, "checkpoint.keep_last")?;
+        check(!self.eval.metric.is_empty(), "eval.metric", "empty".into(), "the name of a held-out metric")?;
+        least(self.log.every, 1, "log.every")?;
+        Ok(())
+    }
+
+    /// Checks what only a training run needs: text, a tokenizer, and a lexicon where the correction uses one.
+    pub fn require_inputs(&self) -> Result<(), ConfigError> {
+        if self.data.train.is_empty() {
+            return Err(ConfigError::Missing {
+                key: "data.train",
+                what: "there is no text to train on",
+                example: "[\"corpus.txt\"]",
+            });
+        }
+        if self.data.tokenizer.as_os_str().is_empty() {
+            return Err(ConfigError::Missing {
+                key: "data.tokenizer",
+                what: "text cannot become ids without a vocabulary (make one with `fnlm tokenizer train`)",
+                example: "\"tokenizer.json\"",
+            });
+        }
+        if self.correction.needs_lexicon() && self.lexicon.path.is_none() && self.lexicon.wordnet.is_none() {
+            return Err(ConfigError::Missing {
+                key: "lexicon.path",
+                what: "this correction looks synonyms up (make a lexicon with `fnlm lexicon build`, or set lexicon.wordnet)",
+                example: "\"lexicon.safetensors\"",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        RunConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_preset_fills_both_corrections() {
+        let c: CorrectionConfig = serde_json::from_str(r#"{"preset": "hard"}"#).unwrap();
+        assert_eq!(c, CorrectionConfig::preset(CorrectionPreset::Hard));
+        assert!(matches!(c.generator, Correction::Hard { .. }));
+        assert!(matches!(c.discriminator, DiscriminatorCorrection::Drop));
+    }
+
+    #[test]
+    fn what_stands_beside_a_preset_wins_and_the_name_says_so() {
+        let c: CorrectionConfig =
+            serde_json::from_str(r#"{"preset": "hard", "discriminator": {"kind": "relabel"}}"#).unwrap();
+        assert!(matches!(c.generator, Correction::Hard { .. }));
+        assert!(matches!(c.discriminator, DiscriminatorCorrection::Relabel));
+        assert_eq!(c.preset, CorrectionPreset::Custom);
+    }
+
+    #[test]
+    fn a_configuration_survives_being_written_and_read() {
+        let mut run = RunConfig::default();
+        run.correction = CorrectionConfig::preset(CorrectionPreset::Soft);
+        run.data.train = vec!["a.txt".into(), "b".into()];
+        run.train.threads = Some(2);
+        let text = serde_json::to_string(&run).unwrap();
+        assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap(), run);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(serde_json::from_str::<RunConfig>(r#"{"train": {"step": 3}}"#).is_err());
+        assert!(serde_json::from_str::<RunConfig>(r#"{"correction": {"presett": "hard"}}"#).is_err());
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let mut run = RunConfig::default();
+        run.model.num_heads = 3;
+        assert!(run.validate().unwrap_err().to_string().contains("model.num_heads"));
+        let mut run = RunConfig::default();
+        run.train.temperature = f64::NAN;
+        assert!(run.validate().unwrap_err().to_string().contains("train.temperature"));
+        let mut run = RunConfig::default();
+        run.data.length = 513;
+        assert!(run.validate().unwrap_err().to_string().contains("data.length"));
+    }
+
+    #[test]
+    fn a_correction_that_looks_words_up_wants_a_lexicon() {
+        let mut run = RunConfig::default();
+        run.data.train = vec!["a.txt".into()];
+        run.data.tokenizer = "t".into();
+        run.require_inputs().unwrap();
+        run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
+        assert!(run.require_inputs().unwrap_err().to_string().contains("lexicon"));
+    }
+}
