@@ -310,6 +310,8 @@ pub struct CorrectionConfig {
     pub generator: Correction,
     /// For the discriminator's loss (ELECTRA only).
     pub discriminator: DiscriminatorCorrection,
+    /// Which prediction `r` of the masked LM is judged: `argmax` (default) or `sample`.
+    pub prediction: Prediction,
 }
 
 impl Default for CorrectionConfig {
@@ -321,7 +323,12 @@ impl Default for CorrectionConfig {
 impl CorrectionConfig {
     /// Both corrections of a preset.
     pub fn preset(preset: CorrectionPreset) -> Self {
-        Self { preset, generator: preset.generator(), discriminator: preset.discriminator() }
+        Self {
+            preset,
+            generator: preset.generator(),
+            discriminator: preset.discriminator(),
+            prediction: Prediction::Argmax,
+        }
     }
 
     /// Whether a lexicon is needed to train with it.
@@ -339,6 +346,12 @@ struct TypedCorrection {
     preset: CorrectionPreset,
     generator: Option<Correction>,
     discriminator: Option<DiscriminatorCorrection>,
+    #[serde(default = "most_probable")]
+    prediction: Prediction,
+}
+
+fn most_probable() -> Prediction {
+    Prediction::Argmax
 }
 
 impl From<TypedCorrection> for CorrectionConfig {
@@ -348,6 +361,7 @@ impl From<TypedCorrection> for CorrectionConfig {
             preset: typed.preset,
             generator: typed.generator.unwrap_or_else(|| named.generator.clone()),
             discriminator: typed.discriminator.unwrap_or_else(|| named.discriminator.clone()),
+            prediction: typed.prediction,
         };
         if out.generator != named.generator || out.discriminator != named.discriminator {
             out.preset = CorrectionPreset::Custom;
@@ -545,6 +559,12 @@ impl RunConfig {
         self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
         self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
 
+        check(
+            self.correction.prediction != Prediction::Expected,
+            "correction.prediction",
+            "expected".into(),
+            "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
+        )?;
         if let Some(width) = self.lexicon.max_width {
             least(width as u64, 1, "lexicon.max_width")?;
         }
