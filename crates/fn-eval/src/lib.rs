@@ -1,1 +1,48 @@
-//! (being written)
+//! What came out of the runs: tables and curves.
+//!
+//! The centre is [`runs::RunRecord`], the `metrics.jsonl` of one run read back. Tables ([`table`]) and pictures ([`curves`])
+//! are made from records alone, so they can be made again from a run directory long after the weights are gone.
+
+pub mod curves;
+pub mod runs;
+pub mod table;
+
+/// What goes wrong when results are read or drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A line of `metrics.jsonl` is not a record.
+    #[error("{path}: line {line} is not a metrics record ({message}); was the file cut or edited?")]
+    Record {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the JSON reader says.
+        message: String,
+    },
+    /// No run has a value of this metric.
+    #[error("no run has a finite value of `{metric}`; known: {known}")]
+    NoValues {
+        /// The metric asked for.
+        metric: String,
+        /// The metrics there are.
+        known: String,
+    },
+    /// The picture cannot be drawn.
+    #[error("{path}: cannot draw: {message}")]
+    Draw {
+        /// The picture.
+        path: std::path::PathBuf,
+        /// What the drawing library says.
+        message: String,
+    },
+}

@@ -1,0 +1,135 @@
+//! A table of numbers for a terminal or a Markdown page.
+
+use std::fmt::Write as _;
+
+/// Rows of text under headings; the first column is flush left, the others flush right.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Table {
+    headings: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns.
+    pub fn new<S: Into<String>>(headings: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            headings: headings.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row. Missing cells are empty, cells beyond the last heading are dropped.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        cells.resize(self.headings.len(), String::new());
+        self.rows.push(cells);
+    }
+
+    /// For a terminal: columns separated by two blanks, a line under the headings.
+    pub fn to_text(&self) -> String {
+        let widths = self.widths();
+        let mut out = String::new();
+        line(&mut out, &self.headings, &widths);
+        let rules: Vec<String> = widths.iter().map(|&w| "-".repeat(w)).collect();
+        line(&mut out, &rules, &widths);
+        for row in &self.rows {
+            line(&mut out, row, &widths);
+        }
+        out
+    }
+
+    /// For a Markdown page.
+    pub fn to_markdown(&self) -> String {
+        let mut out = String::new();
+        let mut push = |cells: &[String]| {
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
+        };
+        push(&self.headings);
+        let rules: Vec<String> = (0..self.headings.len())
+            .map(|i| if i == 0 { "---" } else { "---:" }.to_owned())
+            .collect();
+        push(&rules);
+        self.rows.iter().for_each(|row| push(row));
+        out
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.headings.iter().map(|h| h.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        widths
+    }
+}
+
+fn line(out: &mut String, cells: &[String], widths: &[usize]) {
+    let padded: Vec<String> = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(i, (cell, &w))| {
+            if i == 0 {
+                format!("{cell:<w$}")
+            } else {
+                format!("{cell:>w$}")
+            }
+        })
+        .collect();
+    out.push_str(padded.join("  ").trim_end());
+    out.push('\n');
+}
+
+/// `0.1234` as `12.3 %`; a value that does not exist as `-`.
+pub fn percent(value: Option<f64>) -> String {
+    number(value.map(|v| v * 100.0), 1)
+        + if value.is_some_and(f64::is_finite) {
+            " %"
+        } else {
+            ""
+        }
+}
+
+/// A number with so many decimals; a value that does not exist as `-`.
+pub fn number(value: Option<f64>, decimals: usize) -> String {
+    match value {
+        Some(v) if v.is_finite() => format!("{v:.decimals$}"),
+        _ => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Table {
+        let mut table = Table::new(["arm", "accuracy"]);
+        table.row(["baseline", "9.5 %"]);
+        table.row(["hard"]);
+        table
+    }
+
+    #[test]
+    fn numbers_are_flush_right_and_missing_cells_empty() {
+        assert_eq!(
+            sample().to_text(),
+            "arm       accuracy\n--------  --------\nbaseline     9.5 %\nhard\n"
+        );
+    }
+
+    #[test]
+    fn markdown_has_a_rule_under_the_headings() {
+        assert_eq!(
+            sample().to_markdown(),
+            "| arm | accuracy |\n| --- | ---: |\n| baseline | 9.5 % |\n| hard |  |\n"
+        );
+    }
+
+    #[test]
+    fn what_does_not_exist_is_a_dash() {
+        assert_eq!(percent(Some(0.1234)), "12.3 %");
+        assert_eq!(percent(Some(f64::NAN)), "-");
+        assert_eq!(number(None, 2), "-");
+    }
+}

@@ -1,0 +1,117 @@
+//! Held-out metrics of the masked language model (BERT, or ELECTRA's generator).
+
+use burn::tensor::{Int, Tensor};
+use fn_core::ids::Rows;
+use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge};
+use fn_core::sample::argmax_ids;
+use fn_data::loader::MaskedBatch;
+
+use super::{Agreement, Evaluation, Truth, ratio};
+
+/// Adds up the metrics of batch after batch.
+pub struct MaskedMeter<'a> {
+    judge: Option<LexiconJudge>,
+    truth: Option<&'a dyn Truth>,
+    seen: usize,
+    rows: f64,
+    right: f64,
+    fitting: f64,
+    false_negatives: f64,
+    loss: f64,
+    agreement: Agreement,
+}
+
+impl<'a> MaskedMeter<'a> {
+    /// A meter that judges with `lexicon` and, for generated text, compares with `truth`.
+    pub fn new(lexicon: Option<DeviceLexicon>, truth: Option<&'a dyn Truth>) -> Self {
+        Self {
+            judge: lexicon.map(LexiconJudge::new),
+            truth,
+            seen: 0,
+            rows: 0.0,
+            right: 0.0,
+            fitting: 0.0,
+            false_negatives: 0.0,
+            loss: 0.0,
+            agreement: Agreement::default(),
+        }
+    }
+
+    /// Adds one batch; `logits` are `[P, V]` at its masked rows.
+    pub fn add(&mut self, batch: &MaskedBatch, logits: Tensor<2>) {
+        let device = logits.device();
+        let gold = id_tensor(&batch.gold, &device);
+        let predicted = argmax_ids(logits.clone());
+        let loss = to_f32(fn_ops::cross_entropy_rows(logits, gold.clone()));
+        let flagged = judged(self.judge.as_ref(), batch, gold, predicted.clone());
+        let predicted = to_u32(predicted);
+        for (p, &word) in predicted.iter().enumerate() {
+            if batch.weight[p] == 0.0 {
+                continue;
+            }
+            let right = word == batch.gold[p];
+            self.rows += 1.0;
+            self.loss += f64::from(loss[p]);
+            self.right += f64::from(u8::from(right));
+            self.false_negatives += f64::from(u8::from(flagged[p]));
+            if let Some(truth) = self.truth {
+                let (row, position) = place(self.seen, batch, p);
+                let fits = truth.fits(row, position, word);
+                self.fitting += f64::from(u8::from(right || fits));
+                if !right {
+                    self.agreement.add(flagged[p], fits);
+                }
+            }
+        }
+        self.seen += batch.batch;
+    }
+
+    /// The metrics of everything added.
+    pub fn finish(self) -> Evaluation {
+        let mut out = Evaluation::default();
+        let wrong = self.rows - self.right;
+        out.push("masked_loss", ratio(self.loss, self.rows));
+        out.push("masked_accuracy", ratio(self.right, self.rows));
+        out.push("wrong_share", ratio(wrong, self.rows));
+        if self.judge.is_some() {
+            out.push("false_negative_share", ratio(self.false_negatives, wrong));
+        }
+        if self.truth.is_some() {
+            out.push("fitting_accuracy", ratio(self.fitting, self.rows));
+            self.agreement.report("predicted", wrong, &mut out);
+        }
+        out
+    }
+}
+
+/// Verdict of the lexicon per masked row, all false without one.
+pub(super) fn judged(
+    judge: Option<&LexiconJudge>,
+    batch: &MaskedBatch,
+    gold: Tensor<1, Int>,
+    predicted: Tensor<1, Int>,
+) -> Vec<bool> {
+    let Some(judge) = judge else { return vec![false; batch.gold.len()] };
+    let weight = Tensor::from_floats(batch.weight.as_slice(), &predicted.device());
+    let verdict = judge.judge(&Rows { gold, predicted, weight });
+    verdict.into_data().iter::<bool>().collect()
+}
+
+/// Held-out row and position of masked row `p`, when `seen` rows came before this batch.
+pub(super) fn place(seen: usize, batch: &MaskedBatch, p: usize) -> (usize, usize) {
+    let flat = batch.rows[p] as usize;
+    (seen + flat / batch.length, flat % batch.length)
+}
+
+pub(super) fn id_tensor(ids: &[u32], device: &burn::tensor::Device) -> Tensor<1, Int> {
+    let ids: Vec<i32> = ids.iter().map(|&i| i as i32).collect();
+    Tensor::from_ints(ids.as_slice(), device)
+}
+
+pub(super) fn to_u32(ids: Tensor<1, Int>) -> Vec<u32> {
+    ids.into_data().iter::<i64>().map(|i| i as u32).collect()
+}
+
+pub(super) fn to_f32<const D: usize>(values: Tensor<D>) -> Vec<f32> {
+    values.into_data().iter::<f32>().collect()
+}

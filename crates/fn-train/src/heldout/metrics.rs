@@ -1,0 +1,73 @@
+//! Scores of a binary classifier.
+
+/// `part / whole`, NaN where there is nothing to divide.
+pub fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { f64::NAN }
+}
+
+/// Area under the receiver operating characteristic: the chance that a random positive scores above a random negative,
+/// ties counting one half (Mann-Whitney). NaN when one class is absent or a score is NaN.
+pub fn auc(scores: &[f32], positive: &[bool]) -> f64 {
+    let positives = positive.iter().filter(|&&p| p).count() as f64;
+    let negatives = positive.len() as f64 - positives;
+    if positives == 0.0 || negatives == 0.0 || scores.iter().any(|s| s.is_nan()) {
+        return f64::NAN;
+    }
+    let mut order: Vec<usize> = (0..scores.len().min(positive.len())).collect();
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let mut rank_sum = 0.0;
+    let mut start = 0;
+    while start < order.len() {
+        let mut end = start;
+        while end < order.len() && scores[order[end]] == scores[order[start]] {
+            end += 1;
+        }
+        // Ranks start + 1 ..= end share their mean.
+        let rank = (start + 1 + end) as f64 / 2.0;
+        rank_sum += rank * order[start..end].iter().filter(|&&i| positive[i]).count() as f64;
+        start = end;
+    }
+    (rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_perfect_ranking_scores_one_and_a_reversed_one_zero() {
+        let labels = [false, false, true, true];
+        assert_eq!(auc(&[0.1, 0.2, 0.3, 0.4], &labels), 1.0);
+        assert_eq!(auc(&[0.4, 0.3, 0.2, 0.1], &labels), 0.0);
+    }
+
+    #[test]
+    fn ties_count_one_half() {
+        assert_eq!(auc(&[1.0; 4], &[true, false, true, false]), 0.5);
+        // Pairs (positive, negative): 0.4>0.1, 0.4=0.4, 0.8>0.1, 0.8>0.4 -> 3.5 of 4.
+        assert_eq!(auc(&[0.1, 0.4, 0.4, 0.8], &[false, false, true, true]), 0.875);
+    }
+
+    #[test]
+    fn one_class_alone_or_a_nan_has_no_area() {
+        assert!(auc(&[1.0, 2.0], &[true, true]).is_nan());
+        assert!(auc(&[1.0, f32::NAN], &[true, false]).is_nan());
+        assert!(auc(&[], &[]).is_nan());
+    }
+
+    #[test]
+    fn equals_the_count_over_all_pairs() {
+        let scores: Vec<f32> = (0..200u32).map(|i| ((i * 7919) % 31) as f32).collect();
+        let labels: Vec<bool> = (0..200u32).map(|i| (i * 104_729) % 7 < 3).collect();
+        let (mut hits, mut pairs) = (0.0, 0.0);
+        for (i, &p) in labels.iter().enumerate() {
+            for (j, &n) in labels.iter().enumerate() {
+                if p && !n {
+                    pairs += 1.0;
+                    hits += if scores[i] > scores[j] { 1.0 } else if scores[i] == scores[j] { 0.5 } else { 0.0 };
+                }
+            }
+        }
+        assert!((auc(&scores, &labels) - hits / pairs).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,78 @@
+//! Metrics on held-out text: how well the model predicts, and how many of its "errors" are none.
+//!
+//! Everything is reduced batch by batch; only counts and, for the area under the curve, one score and label per token are
+//! kept. The judge here always is the lexicon itself, whatever the training run corrects: arms are compared by one measure.
+
+mod detection;
+mod masked;
+mod metrics;
+
+pub use detection::DetectionMeter;
+pub use masked::MaskedMeter;
+pub use metrics::{auc, ratio};
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// Rows of the embedding table that the anisotropy is estimated on.
+const ANISOTROPY_ROWS: usize = 2048;
+
+/// What is known by construction about a generated text: which words fit at a place.
+pub trait Truth {
+    /// Whether `word` is right at `position` of held-out row `row`, counted in the order of the batches.
+    fn fits(&self, row: usize, position: usize, word: u32) -> bool;
+}
+
+/// Named held-out metrics, in a fixed order. A metric without data (a share of nothing) is NaN.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// `(name, value)`.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl Evaluation {
+    /// Appends a metric.
+    pub fn push(&mut self, name: &str, value: f64) {
+        self.metrics.push((name.to_owned(), value));
+    }
+
+    /// Appends all metrics of `other`.
+    pub fn extend(&mut self, other: Evaluation) {
+        self.metrics.extend(other.metrics);
+    }
+
+    /// The value of a metric.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.metrics.iter().find(|(n, _)| n == name).map(|&(_, v)| v)
+    }
+
+    /// Appends the mean row norm and the mean pairwise cosine of the embedding table `[V, H]`: soft regularisation may
+    /// shrink the table or pull all rows together, and these two show it.
+    pub fn add_embedding(&mut self, embedding: Tensor<2>) {
+        let (norm, cosine) = fn_core::stats::anisotropy(embedding, ANISOTROPY_ROWS);
+        self.push("embedding_norm", norm);
+        self.push("embedding_anisotropy", cosine);
+    }
+}
+
+/// Verdicts of the lexicon against the planted truth.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Agreement {
+    flagged: f64,
+    true_ones: f64,
+    both: f64,
+}
+
+impl Agreement {
+    pub(crate) fn add(&mut self, flagged: bool, truly: bool) {
+        self.flagged += f64::from(u8::from(flagged));
+        self.true_ones += f64::from(u8::from(truly));
+        self.both += f64::from(u8::from(flagged && truly));
+    }
+
+    pub(crate) fn report(&self, prefix: &str, wrong: f64, out: &mut Evaluation) {
+        out.push(&format!("{prefix}_true_false_negative_share"), ratio(self.true_ones, wrong));
+        out.push(&format!("{prefix}_detection_precision"), ratio(self.both, self.flagged));
+        out.push(&format!("{prefix}_detection_recall"), ratio(self.both, self.true_ones));
+    }
+}

@@ -1,0 +1,112 @@
+//! BERT's objective: predict the original ids at the masked rows, with false negatives corrected.
+
+use burn::tensor::{Device, Int, Tensor};
+use fn_core::correct::{Correction, Level};
+use fn_core::ids::Rows;
+use fn_core::judge::{DeviceLexicon, Judge};
+use fn_core::loss::{MaskedLm, SentenceDistance, scatter_rows};
+use fn_core::noise::{Use, mix};
+use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
+use fn_data::loader::MaskedBatch;
+use fn_models::{BertForPreTraining, Inputs};
+use fn_ops::Noise;
+
+use super::{DeviceBatch, Objective, Share, StepLoss};
+use crate::heldout::{Evaluation, MaskedMeter, Truth};
+
+/// Masked language modelling with false-negative correction.
+pub struct MaskedLanguageModel {
+    /// Where the model lives (with autodiff).
+    pub device: Device,
+    /// What to do with false negatives.
+    pub correction: Correction,
+    /// Which `r_k` is judged: the most probable id or a sampled one.
+    pub prediction: Prediction,
+    /// Says which wrong predictions are false negatives; drives the correction.
+    pub judge: Box<dyn Judge>,
+    /// The look-up sets, for corrections that need them and for statistics of arms that do not correct.
+    pub lexicon: Option<DeviceLexicon>,
+}
+
+impl MaskedLanguageModel {
+    /// `r_k` of every masked row, `[P]`, without gradient.
+    fn predict(&self, logits: &Tensor<2>, gold: &Tensor<1, Int>) -> Tensor<1, Int> {
+        match self.prediction {
+            Prediction::Sample => gumbel_sample(logits.clone(), gold, &SampleConfig::default()),
+            Prediction::Argmax | Prediction::Expected => argmax_ids(logits.clone()),
+        }
+    }
+
+    /// Pooled vectors of the sentence filled with predictions and of the original one, where the correction asks for them.
+    fn sentence_distance(
+        &self,
+        model: &BertForPreTraining,
+        batch: &DeviceBatch,
+        rows: &Rows,
+        noise: &Noise,
+    ) -> Option<SentenceDistance> {
+        if !matches!(self.correction, Correction::Soft { level: Level::Sentence, .. }) {
+            return None;
+        }
+        let with = |ids| Inputs { ids, token_type: batch.inputs.token_type.clone(), mask: batch.inputs.mask.clone() };
+        let filled = scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
+        let pooled = |inputs: Inputs| mean_pool(model.hidden(&inputs, noise), &batch.attention);
+        Some(SentenceDistance {
+            predicted: pooled(with(filled)),
+            original: pooled(with(batch.original.clone())).detach(),
+        })
+    }
+}
+
+/// Mean over real tokens: `[B, L, H]`, `[B, L]` -> `[B, H]`.
+pub(super) fn mean_pool(hidden: Tensor<3>, attention: &Tensor<2>) -> Tensor<2> {
+    let weight = attention.clone().unsqueeze_dim::<3>(2);
+    let count = weight.clone().sum_dim(1).squeeze_dim::<2>(1).clamp_min(1.0);
+    (hidden * weight).sum_dim(1).squeeze_dim::<2>(1) / count
+}
+
+impl Objective for MaskedLanguageModel {
+    type Model = BertForPreTraining;
+
+    fn loss(&self, model: &BertForPreTraining, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+        self.device.seed(mix(&[seed, Use::Gumbel as u64]));
+        let noise = Noise::new(mix(&[seed, Use::Dropout as u64]));
+        let batch = DeviceBatch::new(batch, &self.device);
+        let logits = model.masked_logits(&batch.inputs, batch.rows.clone(), &noise);
+        let rows = Rows {
+            predicted: self.predict(&logits, &batch.gold),
+            gold: batch.gold.clone(),
+            weight: batch.weight.clone(),
+        };
+        let sentence = self.sentence_distance(model, &batch, &rows, &noise);
+        let masked = MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
+        let out = masked.loss(logits, rows, model.word_embedding(), sentence);
+        let terms: Vec<_> = out.parts.terms.into_iter().map(|(name, t)| (name, t * share.rows as f32)).collect();
+        StepLoss { total: sum(&terms), terms, counts: out.counts }
+    }
+
+    fn evaluate(
+        &self,
+        model: &BertForPreTraining,
+        batches: &mut dyn Iterator<Item = MaskedBatch>,
+        truth: Option<&dyn Truth>,
+    ) -> Evaluation {
+        let model = burn::module::Module::valid(model);
+        let device = self.device.clone().inner();
+        let mut meter = MaskedMeter::new(self.lexicon.clone(), truth);
+        for host in batches {
+            let batch = DeviceBatch::new(&host, &device);
+            let logits = model.masked_logits(&batch.inputs, batch.rows.clone(), &Noise::none());
+            meter.add(&host, logits);
+        }
+        let mut evaluation = meter.finish();
+        evaluation.add_embedding(model.word_embedding());
+        evaluation
+    }
+}
+
+/// Sum of named terms, `[1]`. There is always at least one.
+pub(super) fn sum(terms: &[(&'static str, Tensor<1>)]) -> Tensor<1> {
+    #[allow(clippy::expect_used)] // every loss has its main term
+    terms.iter().map(|(_, t)| t.clone()).reduce(|a, b| a + b).expect("a loss has at least one term")
+}

@@ -1,0 +1,83 @@
+//! One step of pre-training: a batch in, a loss out.
+//!
+//! [`MaskedLanguageModel`] is BERT's objective, [`ReplacedTokenDetection`] ELECTRA's. Both read from top to bottom in the
+//! order of the paper: forward at the masked rows, predict, judge, correct, loss.
+
+mod batch;
+mod mlm;
+mod rtd;
+
+pub use batch::DeviceBatch;
+pub use mlm::MaskedLanguageModel;
+pub use rtd::{Detection, ReplacedTokenDetection};
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use fn_core::stats::FalseNegativeCounts;
+use fn_data::loader::MaskedBatch;
+
+use crate::heldout::{Evaluation, Truth};
+
+/// What part of an optimiser step's work one micro-batch is.
+///
+/// A step's loss is a mean over all of its masked rows (and tokens). Micro-batches rarely hold equally many, so each one's
+/// mean is weighted by its share; otherwise accumulation would change the objective.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// Share of the step's masked rows, `0..=1`.
+    pub rows: f64,
+    /// Share of the step's real tokens, `0..=1`.
+    pub tokens: f64,
+}
+
+impl Share {
+    /// A step of one micro-batch.
+    pub const WHOLE: Share = Share { rows: 1.0, tokens: 1.0 };
+
+    /// The shares of the micro-batches of one step. A step without a single masked row gives every batch share 0 of the rows.
+    pub fn of(micro: &[MaskedBatch]) -> Vec<Share> {
+        let sums: Vec<(f64, f64)> = micro.iter().map(|b| (masked_rows(b), real_tokens(b))).collect();
+        let rows: f64 = sums.iter().map(|s| s.0).sum();
+        let tokens: f64 = sums.iter().map(|s| s.1).sum();
+        let part = |x: f64, of: f64| if of > 0.0 { x / of } else { 0.0 };
+        sums.iter().map(|&(r, t)| Share { rows: part(r, rows), tokens: part(t, tokens) }).collect()
+    }
+}
+
+/// Number of masked rows of a batch that are not padding.
+pub fn masked_rows(batch: &MaskedBatch) -> f64 {
+    batch.weight.iter().map(|&w| f64::from(w)).sum()
+}
+
+/// Number of tokens of a batch that are not padding.
+pub fn real_tokens(batch: &MaskedBatch) -> f64 {
+    batch.attention.iter().map(|&a| f64::from(a)).sum()
+}
+
+/// The loss of one micro-batch. Everything stays on the device until it is read.
+#[derive(Debug)]
+pub struct StepLoss {
+    /// What to differentiate, `[1]`: this micro-batch's share of the step's loss.
+    pub total: Tensor<1>,
+    /// Named terms, each `[1]`, already weighted; they add up to `total`.
+    pub terms: Vec<(&'static str, Tensor<1>)>,
+    /// Counts of wrong predictions and false negatives among the masked rows.
+    pub counts: FalseNegativeCounts,
+}
+
+/// An objective of pre-training.
+pub trait Objective {
+    /// The model that it trains.
+    type Model: Module;
+
+    /// The loss of one micro-batch. `seed` decides dropout and sampling, and nothing else does.
+    fn loss(&self, model: &Self::Model, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
+
+    /// Held-out metrics over `batches`, without dropout. The same batches give the same numbers.
+    fn evaluate(
+        &self,
+        model: &Self::Model,
+        batches: &mut dyn Iterator<Item = MaskedBatch>,
+        truth: Option<&dyn Truth>,
+    ) -> Evaluation;
+}
