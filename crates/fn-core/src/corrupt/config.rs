@@ -1,0 +1,118 @@
+//! How rows are corrupted.
+
+use serde::{Deserialize, Serialize};
+
+use super::{bert, electra};
+use crate::error::{CoreError, check_range, config_error};
+
+/// Whose shares of mask, random word and unchanged token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// 80 % `[MASK]`, 10 % random word, 10 % unchanged.
+    Bert,
+    /// 85 % `[MASK]`, 15 % unchanged.
+    #[default]
+    Electra,
+}
+
+/// What is hidden as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Single tokens.
+    #[default]
+    Token,
+    /// Words: a piece with all `##` pieces that continue it.
+    WholeWord,
+    /// Runs of tokens of random length (SpanBERT).
+    Span,
+}
+
+/// What happens at corrupted positions. The three add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shares {
+    /// Share that becomes `[MASK]`.
+    pub mask: f64,
+    /// Share that becomes a random word.
+    pub random: f64,
+    /// Share that stays as it is (and still is predicted).
+    pub keep: f64,
+}
+
+impl Shares {
+    /// Checks that each share is a share and that they add up to 1.
+    pub fn validate(&self) -> Result<(), CoreError> {
+        check_range("shares.mask", self.mask, 0.0, 1.0)?;
+        check_range("shares.random", self.random, 0.0, 1.0)?;
+        check_range("shares.keep", self.keep, 0.0, 1.0)?;
+        let sum = self.mask + self.random + self.keep;
+        if (sum - 1.0).abs() > 1e-6 {
+            let found = format!("{} + {} + {} = {sum}", self.mask, self.random, self.keep);
+            return Err(config_error("shares", found, "three shares that add up to 1"));
+        }
+        Ok(())
+    }
+}
+
+/// Corruption of the input text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorruptionConfig {
+    /// Preset of the shares. Default `electra`.
+    pub scheme: Scheme,
+    /// What is hidden as a whole: `token` (default), `whole-word` or `span`.
+    pub unit: Unit,
+    /// Share of the maskable tokens that is corrupted. Default 0.15 (ELECTRA-large 0.25).
+    pub rate: f64,
+    /// The most corrupted tokens of one row. Default: `int((rate + 0.005) * length)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_predictions: Option<usize>,
+    /// Spans: mean of the geometric distribution of lengths before clipping. Default 3.
+    pub span_mean: f64,
+    /// Spans: the longest one. Default 10.
+    pub span_max: usize,
+    /// Shares in place of those of `scheme`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
+}
+
+impl Default for CorruptionConfig {
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::default(),
+            unit: Unit::default(),
+            rate: 0.15,
+            max_predictions: None,
+            span_mean: 3.0,
+            span_max: 10,
+            shares: None,
+        }
+    }
+}
+
+impl CorruptionConfig {
+    /// The shares in force: those given, else those of the scheme.
+    pub fn shares(&self) -> Shares {
+        self.shares.unwrap_or(match self.scheme {
+            Scheme::Bert => bert::SHARES,
+            Scheme::Electra => electra::SHARES,
+        })
+    }
+
+    /// Checks every range.
+    pub fn validate(&self) -> Result<(), CoreError> {
+        if !(self.rate > 0.0 && self.rate <= 1.0) {
+            return Err(config_error("rate", self.rate, "above 0 and at most 1"));
+        }
+        if self.max_predictions == Some(0) {
+            return Err(config_error("max_predictions", 0, "at least 1"));
+        }
+        check_range("span_mean", self.span_mean, 1.0, 1000.0)?;
+        if self.span_max == 0 {
+            return Err(config_error("span_max", 0, "at least 1"));
+        }
+        self.shares().validate()
+    }
+}

@@ -1,0 +1,225 @@
+//! A lexicon on disk: one safetensors file with the tensors `offsets` and `members` (u32) and one metadata entry.
+//!
+//! The entry is a JSON object with the [`LexiconInfo`] and a SHA-256 over the information and the rows, so that a changed
+//! byte anywhere is noticed. Nothing is allocated from a number in the file before it is compared with the file's size.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Lexicon, LexiconError, LexiconInfo, hex};
+
+/// The largest vocabulary of a lexicon: 64 times that of today's largest models.
+pub const MAX_VOCABULARY: usize = 1 << 24;
+/// The largest file: a whole vocabulary of 2^18 words with a thousand members each.
+const MAX_FILE: u64 = 1 << 30;
+/// Name of the metadata entry.
+const ENTRY: &str = "fn-lexicon";
+/// Version of the layout.
+const VERSION: u32 = 1;
+
+/// Content of the metadata entry.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    version: u32,
+    info: LexiconInfo,
+    sha256: String,
+}
+
+impl Lexicon {
+    /// Checksum over everything that a file holds.
+    fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        for text in [&self.info.kind, &self.info.vocabulary_sha256, &self.info.note] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+        hash.update(self.fingerprint().as_bytes());
+        hex(&hash.finalize())
+    }
+
+    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, LexiconError> {
+        let format = |what: String| LexiconError::Format {
+            path: path.to_owned(),
+            what,
+        };
+        let bytes_of = |values: &[u32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        let parts = [("members", &self.members), ("offsets", &self.offsets)];
+        let parts = parts.map(|(name, values)| (name, values.len(), bytes_of(values)));
+        let mut views = Vec::new();
+        for (name, length, bytes) in &parts {
+            let view = TensorView::new(Dtype::U32, vec![*length], bytes)
+                .map_err(|e| format(format!("{name}: {e}")))?;
+            views.push((*name, view));
+        }
+        let header = Header {
+            version: VERSION,
+            info: self.info.clone(),
+            sha256: self.checksum(),
+        };
+        let header = serde_json::to_string(&header).map_err(|e| format(e.to_string()))?;
+        // One entry only: several would be written in random order, and equal lexicons shall be equal files.
+        let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
+        safetensors::tensor::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))
+    }
+
+    /// Writes the lexicon so that `path` holds either the old file or the whole new one, also after a loss of power: the
+    /// bytes go to `.NAME.tmp-PID` beside it, are synced, and are renamed. Equal lexicons give equal files.
+    pub fn save(&self, path: &Path) -> Result<(), LexiconError> {
+        let bytes = self.to_bytes(path)?;
+        let io = |action| {
+            let path = path.to_owned();
+            move |source| LexiconError::Io { path, action, source }
+        };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let Some(name) = path.file_name() else {
+            return Err(LexiconError::Format {
+                path: path.to_owned(),
+                what: "the path names no file".into(),
+            });
+        };
+        let beside = folder.join(format!(".{}.tmp-{}", name.to_string_lossy(), std::process::id()));
+        let written = File::create(&beside).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        let result = written
+            .map_err(io("write"))
+            .and_then(|()| std::fs::rename(&beside, path).map_err(io("replace")));
+        if result.is_err() {
+            // The first error is the one to report.
+            let _ = std::fs::remove_file(&beside);
+            return result;
+        }
+        // A folder cannot be synced on every system; the rename itself is done.
+        if let Ok(folder) = File::open(&folder) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+
+    /// Reads a lexicon and checks all of it: checksum, offsets, ids, order.
+    pub fn load(path: &Path) -> Result<Self, LexiconError> {
+        let io = |source| LexiconError::Io {
+            path: path.to_owned(),
+            action: "read",
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        if size > MAX_FILE {
+            return Err(LexiconError::FileTooLarge {
+                path: path.to_owned(),
+                found: size,
+                limit: MAX_FILE,
+            });
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io)?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, LexiconError> {
+        let bad = |what: String| LexiconError::Format {
+            path: path.to_owned(),
+            what,
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;
+        let entry = metadata.metadata().as_ref().and_then(|m| m.get(ENTRY));
+        let entry = entry.ok_or_else(|| bad(format!("the metadata lacks `{ENTRY}`")))?;
+        let header: Header = serde_json::from_str(entry).map_err(|e| bad(format!("`{ENTRY}`: {e}")))?;
+        if header.version != VERSION {
+            return Err(bad(format!(
+                "layout version {} (this program reads {VERSION})",
+                header.version
+            )));
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
+        if tensors.len() != 2 {
+            return Err(bad(format!("{} tensors instead of two", tensors.len())));
+        }
+        let read = |name: &str| -> Result<Vec<u32>, LexiconError> {
+            let view = tensors.tensor(name).map_err(|e| bad(e.to_string()))?;
+            if view.dtype() != Dtype::U32 || view.shape().len() != 1 {
+                return Err(bad(format!(
+                    "`{name}` is {:?} {:?}, not a list of u32",
+                    view.dtype(),
+                    view.shape()
+                )));
+            }
+            let chunks = view.data().chunks_exact(4);
+            Ok(chunks
+                .map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]))
+                .collect())
+        };
+        let lexicon = Self {
+            offsets: read("offsets")?,
+            members: read("members")?,
+            info: header.info,
+        };
+        lexicon.check_layout(path)?;
+        let found = lexicon.checksum();
+        if found != header.sha256 {
+            return Err(LexiconError::Damaged {
+                path: path.to_owned(),
+                found,
+                expected: header.sha256,
+            });
+        }
+        Ok(lexicon)
+    }
+
+    /// The invariants of the type, for bytes from outside.
+    fn check_layout(&self, path: &Path) -> Result<(), LexiconError> {
+        let bad = |what: String| {
+            Err(LexiconError::Format {
+                path: path.to_owned(),
+                what,
+            })
+        };
+        let (Some(&first), Some(&last)) = (self.offsets.first(), self.offsets.last()) else {
+            return bad("`offsets` is empty".into());
+        };
+        if self.offsets.len() - 1 > MAX_VOCABULARY {
+            let found = self.offsets.len() - 1;
+            return Err(LexiconError::VocabularyTooLarge {
+                found,
+                limit: MAX_VOCABULARY,
+            });
+        }
+        if first != 0 || last as usize != self.members.len() {
+            return bad(format!(
+                "`offsets` runs from {first} to {last}, not from 0 to {}",
+                self.members.len()
+            ));
+        }
+        if let Some(w) = self.offsets.windows(2).position(|o| o[0] > o[1]) {
+            return bad(format!("`offsets` falls at word {w}"));
+        }
+        for (word, row) in self.rows() {
+            if let Some(&id) = row.iter().find(|&&id| id as usize >= self.vocab_size()) {
+                return Err(LexiconError::IdOutOfRange {
+                    word,
+                    id,
+                    vocab_size: self.vocab_size(),
+                });
+            }
+            if row.windows(2).any(|pair| pair[0] >= pair[1]) {
+                return bad(format!("the row of word {word} does not ascend"));
+            }
+            if row.contains(&word) {
+                return bad(format!("the row of word {word} holds the word itself"));
+            }
+        }
+        Ok(())
+    }
+}

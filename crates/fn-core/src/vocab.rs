@@ -1,0 +1,102 @@
+//! The facts about a vocabulary that corruption and lexicons need; its texts stay with the tokenizer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::CoreError;
+
+/// Ids of the pieces that are no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecialIds {
+    /// `[PAD]`, fills rows up to their length.
+    pub pad: u32,
+    /// `[UNK]`, a text that the vocabulary cannot write.
+    pub unk: u32,
+    /// `[CLS]`, starts a row.
+    pub cls: u32,
+    /// `[SEP]`, ends a segment.
+    pub sep: u32,
+    /// `[MASK]`, stands for a hidden token.
+    pub mask: u32,
+}
+
+/// What kind of piece each id is.
+///
+/// Invariant (checked by [`VocabFacts::validate`]): both lists have `size` entries and the special ids lie below `size`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VocabFacts {
+    /// Number of pieces.
+    pub size: usize,
+    /// The pieces with a task.
+    pub special: SpecialIds,
+    /// Per id: never masked and never drawn as a replacement. Holds for the [`SpecialIds`] and for any other piece, such
+    /// as `[unused7]`, that no text contains.
+    pub is_special: Vec<bool>,
+    /// Per id: continues the word before it (a `##` piece).
+    pub continues: Vec<bool>,
+}
+
+impl VocabFacts {
+    /// A vocabulary of `size` pieces in which only the five of `special` are special and none continues a word.
+    ///
+    /// ```
+    /// use fn_core::vocab::{SpecialIds, VocabFacts};
+    /// let v = VocabFacts::plain(10, SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
+    /// assert!(v.is_special[4] && !v.is_special[5]);
+    /// v.validate().unwrap();
+    /// ```
+    pub fn plain(size: usize, special: SpecialIds) -> Self {
+        let mut is_special = vec![false; size];
+        for id in [special.pad, special.unk, special.cls, special.sep, special.mask] {
+            if let Some(flag) = is_special.get_mut(id as usize) {
+                *flag = true;
+            }
+        }
+        Self {
+            size,
+            special,
+            is_special,
+            continues: vec![false; size],
+        }
+    }
+
+    /// Checks the invariant.
+    pub fn validate(&self) -> Result<(), CoreError> {
+        for (field, list) in [("is_special", &self.is_special), ("continues", &self.continues)] {
+            if list.len() != self.size {
+                return Err(CoreError::VocabularyShape {
+                    field,
+                    found: list.len(),
+                    size: self.size,
+                });
+            }
+        }
+        let s = self.special;
+        for (name, id) in [
+            ("[PAD]", s.pad),
+            ("[UNK]", s.unk),
+            ("[CLS]", s.cls),
+            ("[SEP]", s.sep),
+            ("[MASK]", s.mask),
+        ] {
+            if id as usize >= self.size {
+                return Err(CoreError::SpecialId {
+                    name,
+                    id,
+                    size: self.size,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a token may be hidden or replaced. False for specials and for ids outside of the vocabulary.
+    pub fn maskable(&self, id: u32) -> bool {
+        self.is_special.get(id as usize).is_some_and(|special| !special) && id != self.special.pad
+    }
+
+    /// Whether a token continues the word before it.
+    pub fn continues(&self, id: u32) -> bool {
+        self.continues.get(id as usize).copied().unwrap_or(false)
+    }
+}
