@@ -1,1 +1,67 @@
-//! (being written)
+//! The command line of true-negatives: arguments, wiring, printing, and nothing else.
+//!
+//! [`start`] is the whole program: it parses, runs one module of [`run`], prints an error if there is one, and answers with
+//! the exit code. The decision that shapes the crate: **what was typed and what is meant are two types**. [`args`] holds the
+//! first; [`config`] merges preset, file and flags into [`fn_train::config::RunConfig`] and remembers where each value
+//! came from, so that an error can name the line and `fnlm config show` can name the source.
+//!
+//! ```
+//! let code = fn_cli::start(["fnlm", "config", "list"].map(Into::into));
+//! assert_eq!(code, 0);
+//! ```
+#![deny(missing_docs)]
+
+pub mod allocator;
+pub mod args;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod run;
+pub mod term;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::error::{CliError, Outcome};
+
+/// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" of clap with code 0; true ones have code 2, as ours.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    name_backend(&cli.command);
+    let common = cli.command.common().cloned().unwrap_or_default();
+    term::log(common.verbose);
+    match run::run(cli.command) {
+        Ok(outcome) => outcome.code(),
+        Err(error) => {
+            term::print_error(&error, common.verbose);
+            error.code()
+        }
+    }
+}
+
+/// Burn asks `BURN_DEVICE` wherever nobody hands it a device, and takes the most powerful backend compiled in otherwise,
+/// which need not work on this machine. Set before there is any second thread.
+fn name_backend(command: &Command) {
+    if std::env::var_os("BURN_DEVICE").is_some() {
+        return;
+    }
+    let from_file = || command.config()?.resolve().ok().map(|resolved| resolved.run.train.device);
+    let Some(spec) = command.typed_device().map(ToString::to_string).or_else(from_file) else { return };
+    let Ok(spec) = spec.parse::<device::DeviceSpec>() else { return };
+    if spec.backend.compiled() {
+        // SAFETY: first thing after parsing; no other thread has been started that could read the environment.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::set_var("BURN_DEVICE", spec.backend.name());
+        }
+    }
+}

@@ -1,0 +1,592 @@
+//! What can be typed. Only shapes and help texts live here; what it means is worked out in [`crate::config`] and
+//! [`crate::run`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::ConfigArgs;
+
+/// Pre-train BERT and ELECTRA on true negatives.
+///
+/// A prediction that differs from the original word may still be right: "glad" for "happy". fnlm finds such false
+/// negatives while it pre-trains, and shields or softens what they teach.
+#[derive(Debug, Parser)]
+#[command(name = "fnlm", version, max_term_width = 100, after_help = AFTER, after_long_help = AFTER_LONG)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "Start here:  fnlm quickstart        three short runs and a table, about three minutes
+             fnlm doctor            what works on this machine
+             fnlm help-all          every option of every command";
+
+const AFTER_LONG: &str = "Start here:
+  fnlm quickstart                            three short runs and a table, about three minutes on two cores
+  fnlm doctor                                what works on this machine
+  fnlm config new electra-small > my.toml    a commented configuration to edit
+  fnlm pretrain -c my.toml --run runs/a      train; the same command goes on after any stop
+  fnlm inspect --model runs/a/model \"It was a [MASK] day.\"
+
+Exit codes:
+  0    done
+  1    failed in another way than the following
+  2    usage or configuration
+  3    bad input file or checkpoint
+  4    training diverged
+  5    out of disk or memory
+  75   stopped by a signal and saved: run the same command again
+  128+n  stopped by signal n without saving
+
+Nothing is ever sent over the network. NO_COLOR=1 or CI=1 give plain output.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Pre-train a tiny model three times on generated text and print a table.
+    Quickstart(QuickstartArgs),
+    /// Show what works on this machine: backends, threads, disk.
+    Doctor(DoctorArgs),
+    /// Make a vocabulary.
+    #[command(subcommand)]
+    Tokenizer(TokenizerCommand),
+    /// Turn text into rows, or look at them.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Build and look at the look-up sets V(w).
+    #[command(subcommand)]
+    Lexicon(LexiconCommand),
+    /// Pre-train a BERT or an ELECTRA.
+    Pretrain(PretrainArgs),
+    /// Show what a model predicts, and which predictions are false negatives.
+    Inspect(InspectArgs),
+    /// Write a checkpoint as a Hugging Face folder.
+    Export(ExportArgs),
+    /// Show, check and make configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Print the help of every command.
+    #[command(hide = true)]
+    HelpAll,
+}
+
+/// Flags that every command has.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Common {
+    /// Print results and errors only.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Print the causes below an error, and log lines.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// `fnlm quickstart`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm quickstart                       ELECTRA: baseline, hard and soft correction
+  fnlm quickstart --bert                the same for masked language modelling
+  fnlm quickstart --steps 60            only to see that it works")]
+pub struct QuickstartArgs {
+    /// Masked language modelling (BERT) instead of replaced-token detection (ELECTRA).
+    #[arg(long)]
+    pub bert: bool,
+    /// Optimiser steps of each of the three runs.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Seed of the text and of all three runs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Keep runs, text and table in this folder.
+    #[arg(long, short, value_name = "DIR", default_value = "fnlm-quickstart")]
+    pub out: PathBuf,
+    /// Only write text, tokenizer, lexicon and config.toml into the folder; train nothing.
+    #[arg(long)]
+    pub prepare_only: bool,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Processor threads of the flex device. [default: all]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm doctor`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm doctor
+  fnlm doctor --device vulkan:cpu --dir /scratch/runs
+  fnlm doctor --json > machine.json")]
+pub struct DoctorArgs {
+    /// Test this device only. [default: every backend that is compiled in]
+    #[arg(long, short, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Measure the disk of this folder.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How text is read.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Reading")]
+pub struct TextArgs {
+    /// Field of a .jsonl line that holds the text.
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub json_field: String,
+    /// Column of a .parquet file that holds the text.
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub parquet_column: String,
+}
+
+/// `fnlm tokenizer`.
+#[derive(Debug, Subcommand)]
+pub enum TokenizerCommand {
+    /// Train a WordPiece vocabulary.
+    Train(TokenizerTrainArgs),
+}
+
+/// `fnlm tokenizer train`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm tokenizer train corpus.txt --out tokenizer
+  fnlm tokenizer train books/ news.jsonl.zst --json-field body --size 8000 --cased --out tokenizer")]
+pub struct TokenizerTrainArgs {
+    /// Files, folders, or - for standard input.
+    #[arg(required = true, value_name = "TEXT")]
+    pub text: Vec<PathBuf>,
+    /// Folder for tokenizer.json, vocab.txt and their companions.
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Pieces, special tokens included. 30,522 in BERT and ELECTRA.
+    #[arg(long, value_name = "N", default_value_t = 30_522)]
+    pub size: usize,
+    /// Keep upper case and accents.
+    #[arg(long)]
+    pub cased: bool,
+    /// Reading flags.
+    #[command(flatten)]
+    pub reading: TextArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Turn text into checked, memory-mapped rows of ids (pretrain does it by itself where they are missing).
+    Prepare(DataPrepareArgs),
+    /// Print packed and corrupted rows, decoded, with marks.
+    Inspect(DataInspectArgs),
+}
+
+/// `fnlm data prepare`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm data prepare -c my.toml
+  fnlm data prepare --train corpus.txt --tokenizer vocab.txt --length 128 --set data.packing=dense")]
+pub struct DataPrepareArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm data inspect`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Marks:
+  {gold}          hidden behind [MASK]
+  {gold=>other}   replaced by another token
+  {gold=}         chosen, but left as it is
+Examples:
+  fnlm data inspect -c my.toml --count 3
+  fnlm data inspect --train corpus.txt --tokenizer vocab.txt --set corruption.unit=span")]
+pub struct DataInspectArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Rows to print.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 3)]
+    pub count: usize,
+    /// Step whose corruption is shown.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub step: u64,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm lexicon`.
+#[derive(Debug, Subcommand)]
+pub enum LexiconCommand {
+    /// Build a lexicon from WordNet or from word vectors.
+    Build(LexiconBuildArgs),
+    /// Print V(w) of words.
+    Show(LexiconShowArgs),
+    /// Print how much of a vocabulary, and of running text, a lexicon covers.
+    Stats(LexiconStatsArgs),
+    /// Make a control: sets of the same size with random members.
+    Placebo(LexiconPlaceboArgs),
+}
+
+/// Parts of speech of WordNet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pos {
+    /// Nouns.
+    Noun,
+    /// Verbs.
+    Verb,
+    /// Adjectives.
+    Adj,
+    /// Adverbs.
+    Adv,
+}
+
+/// `fnlm lexicon build`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm lexicon build --wordnet /usr/share/wordnet --tokenizer vocab.txt --out wordnet.safetensors
+  fnlm lexicon build --wordnet dict --pos noun,verb --senses 2 --tokenizer tokenizer/ --out small.safetensors
+  fnlm lexicon build --vectors glove.6B.50d.txt --top 10 --threshold 0.6 --tokenizer vocab.txt --out glove.safetensors")]
+pub struct LexiconBuildArgs {
+    /// WordNet 3.x folder with index.noun, data.noun, noun.exc, ...
+    #[arg(long, value_name = "DIR", required_unless_present = "vectors", conflicts_with = "vectors")]
+    pub wordnet: Option<PathBuf>,
+    /// Word vectors: GloVe or word2vec text, .npy or .safetensors.
+    #[arg(long, value_name = "FILE")]
+    pub vectors: Option<PathBuf>,
+    /// Words of the rows of .npy or .safetensors vectors, one a line (or a .parquet file).
+    #[arg(long, value_name = "FILE", requires = "vectors")]
+    pub words: Option<PathBuf>,
+    /// tokenizer.json, vocab.txt or a folder with one: members are pieces of its vocabulary.
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: PathBuf,
+    /// The lexicon to write (.safetensors).
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Parts of speech kept, e.g. noun,verb. [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, help_heading = "WordNet")]
+    pub pos: Vec<Pos>,
+    /// Only the first N senses of a word, the most frequent ones. [default: all]
+    #[arg(long, value_name = "N", help_heading = "WordNet")]
+    pub senses: Option<usize>,
+    /// Also adjectives that WordNet calls similar.
+    #[arg(long, help_heading = "WordNet")]
+    pub similar: bool,
+    /// Also words of the synset directly above.
+    #[arg(long, help_heading = "WordNet")]
+    pub hypernyms: bool,
+    /// Do not look for the base forms of inflected words.
+    #[arg(long, help_heading = "WordNet")]
+    pub no_inflections: bool,
+    /// Neighbours of a word, at most.
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Vectors")]
+    pub top: usize,
+    /// Least cosine of a neighbour, -1 to 1.
+    #[arg(long, value_name = "COS", default_value_t = 0.6, help_heading = "Vectors")]
+    pub threshold: f32,
+    /// Leave it at r in V(w); do not add w to V(r).
+    #[arg(long)]
+    pub no_symmetry: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm lexicon show`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm lexicon show happy went --lexicon wordnet.safetensors --tokenizer vocab.txt")]
+pub struct LexiconShowArgs {
+    /// Words; each must be one piece of the vocabulary.
+    #[arg(required = true, value_name = "WORD")]
+    pub words: Vec<String>,
+    /// The lexicon.
+    #[arg(long, short, value_name = "FILE")]
+    pub lexicon: PathBuf,
+    /// The tokenizer that it was built for.
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm lexicon stats`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm lexicon stats --lexicon wordnet.safetensors --tokenizer vocab.txt --text heldout.txt")]
+pub struct LexiconStatsArgs {
+    /// The lexicon.
+    #[arg(long, short, value_name = "FILE")]
+    pub lexicon: PathBuf,
+    /// The tokenizer that it was built for; needed with --text.
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Running text to measure the coverage of.
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "tokenizer")]
+    pub text: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Reading flags.
+    #[command(flatten)]
+    pub reading: TextArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm lexicon placebo`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm lexicon placebo --lexicon wordnet.safetensors --tokenizer vocab.txt --text corpus.txt --out placebo.safetensors")]
+pub struct LexiconPlaceboArgs {
+    /// The lexicon whose set sizes are kept.
+    #[arg(long, short, value_name = "FILE")]
+    pub lexicon: PathBuf,
+    /// The tokenizer that it was built for.
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: PathBuf,
+    /// Text from which word frequencies are counted, so that members can be matched in frequency.
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    pub text: Vec<PathBuf>,
+    /// The lexicon to write (.safetensors).
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Seed of the draw.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Reading flags.
+    #[command(flatten)]
+    pub reading: TextArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm pretrain`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm pretrain -c my.toml --run runs/a                      the same command goes on after any stop
+  fnlm pretrain -p electra-small --train corpus/ --held-out news.txt --tokenizer vocab.txt \\
+       --wordnet dict --correction hard --run runs/hard
+  fnlm pretrain -c my.toml --run runs/b --resume runs/a --allow-change train.steps --steps 20000
+  fnlm pretrain -c my.toml --run runs/a --dry-run            check everything, take one step, save nothing")]
+pub struct PretrainArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Run directory: configuration, metrics, checkpoints, and at the end model/ in the Hugging Face layout.
+    #[arg(long, short, value_name = "DIR")]
+    pub run: PathBuf,
+    /// Go on from the newest checkpoint of this run directory, or from this checkpoint. [default: the one in --run]
+    #[arg(long, value_name = "DIR")]
+    pub resume: Option<PathBuf>,
+    /// Start from the beginning in a new directory beside the old one if --run is not empty.
+    #[arg(long, conflicts_with = "resume")]
+    pub new: bool,
+    /// When going on: accept that this key differs from the first run's (repeatable).
+    #[arg(long, value_name = "KEY")]
+    pub allow_change: Vec<String>,
+    /// Resolve, open the data, build the model, take one step, print memory and disk needs; then stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm inspect`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm inspect --model runs/a/model --lexicon wordnet.safetensors \"She felt [MASK] today.\"
+  fnlm inspect --model runs/a/model --gold happy \"She felt [MASK] today.\"
+  fnlm inspect --model runs/a/model \"She felt banana today.\"     an ELECTRA: which tokens look replaced?")]
+pub struct InspectArgs {
+    /// Texts; [MASK] is what is to be predicted.
+    #[arg(required = true, value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// Hugging Face folder, as in a run's model/.
+    #[arg(long, short, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Lexicon that says which predictions are false negatives.
+    #[arg(long, short, value_name = "FILE")]
+    pub lexicon: Option<PathBuf>,
+    /// The original word behind each [MASK], in order. [default: the model's own first prediction]
+    #[arg(long, value_name = "WORD")]
+    pub gold: Vec<String>,
+    /// Predictions per [MASK].
+    #[arg(long, short = 'k', value_name = "N", default_value_t = 5)]
+    pub top: usize,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm export`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm export runs/a --out model                                    the best checkpoint, or else the newest
+  fnlm export runs/a/checkpoints/step-00002000 --out model-2000")]
+pub struct ExportArgs {
+    /// Run directory or one of its checkpoints.
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    pub from: PathBuf,
+    /// Folder to write; must not exist yet, or be empty.
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The newest checkpoint of a run, even if another was measured to be better.
+    #[arg(long)]
+    pub newest: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the resolved configuration, each value with where it came from.
+    Show(ConfigShowArgs),
+    /// Check a configuration, its files included, without training.
+    Check(ConfigCheckArgs),
+    /// Print a commented configuration to start from.
+    New(ConfigNewArgs),
+    /// List the presets.
+    List,
+}
+
+/// `fnlm config show`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm config show -p electra-small --set train.batch=64")]
+pub struct ConfigShowArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print JSON: key, value and origin of each.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm config check`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm config check -c my.toml")]
+pub struct ConfigCheckArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm config new`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm config new electra-small > my.toml")]
+pub struct ConfigNewArgs {
+    /// Preset to start from.
+    #[arg(value_name = "PRESET", default_value = "electra-small")]
+    pub preset: String,
+}
+
+/// `fnlm completions`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm completions bash > ~/.local/share/bash-completion/completions/fnlm")]
+pub struct CompletionsArgs {
+    /// bash, zsh, fish, elvish or powershell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+impl Command {
+    /// Output flags of the command, where it has any.
+    pub fn common(&self) -> Option<&Common> {
+        Some(match self {
+            Self::Quickstart(args) => &args.common,
+            Self::Doctor(args) => &args.common,
+            Self::Tokenizer(TokenizerCommand::Train(args)) => &args.common,
+            Self::Data(DataCommand::Prepare(args)) => &args.common,
+            Self::Data(DataCommand::Inspect(args)) => &args.common,
+            Self::Lexicon(LexiconCommand::Build(args)) => &args.common,
+            Self::Lexicon(LexiconCommand::Show(args)) => &args.common,
+            Self::Lexicon(LexiconCommand::Stats(args)) => &args.common,
+            Self::Lexicon(LexiconCommand::Placebo(args)) => &args.common,
+            Self::Pretrain(args) => &args.common,
+            Self::Inspect(args) => &args.common,
+            Self::Export(args) => &args.common,
+            Self::Config(ConfigCommand::Show(args)) => &args.common,
+            Self::Config(ConfigCommand::Check(args)) => &args.common,
+            Self::Config(ConfigCommand::New(_) | ConfigCommand::List)
+            | Self::Completions(_)
+            | Self::HelpAll => return None,
+        })
+    }
+
+    /// The device that the command was told on the command line, before any file is read.
+    pub fn typed_device(&self) -> Option<&str> {
+        match self {
+            Self::Quickstart(args) => Some(&args.device),
+            Self::Inspect(args) => Some(&args.device),
+            Self::Doctor(args) => args.device.as_deref(),
+            Self::Pretrain(args) => args.config.device.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The configuration flags of the command, where it has any.
+    pub fn config(&self) -> Option<&ConfigArgs> {
+        match self {
+            Self::Pretrain(args) => Some(&args.config),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,214 @@
+//! Errors of the command line, and the exit code of each.
+//!
+//! The code is part of the interface: scripts restart on 75, give up on 2 and 3, page somebody on 4.
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed in a way that has no code of its own |
+//! | 2 | usage or configuration |
+//! | 3 | bad input file or checkpoint |
+//! | 4 | training diverged |
+//! | 5 | out of disk or memory |
+//! | 75 | stopped by a signal **and saved**: run the same command again |
+//! | 128+n | stopped by signal n without saving |
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+
+/// What a command that did not fail ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All done: exit code 0.
+    Done,
+    /// Stopped by a signal after saving: exit code 75, the same command goes on.
+    StoppedAndSaved,
+}
+
+impl Outcome {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::StoppedAndSaved => 75,
+        }
+    }
+}
+
+/// The cause under an error, shown by `--verbose`.
+pub type Cause = Box<dyn Error + Send + Sync + 'static>;
+
+/// A failed command. Messages say what, where, what was found and expected, and what to type next.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The command line or the configuration cannot be used (2).
+    Usage(String),
+    /// A file, folder or checkpoint cannot be used (3).
+    Input(String, Option<Cause>),
+    /// Training stopped because the numbers did (4).
+    Diverged(String),
+    /// No room left on the disk or in memory (5).
+    Resources(String, Option<Cause>),
+    /// Stopped by this signal with nothing saved (128+n).
+    Interrupted(i32),
+    /// Anything else (1).
+    Failed(String, Option<Cause>),
+}
+
+impl CliError {
+    /// A usage error.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    /// An input error that says it all itself.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::Input(message.into(), None)
+    }
+
+    /// Any other error that says it all itself.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into(), None)
+    }
+
+    /// An input error with its cause; a full disk or exhausted memory anywhere below makes it [`CliError::Resources`].
+    pub fn input_from(error: impl Error + Send + Sync + 'static) -> Self {
+        if out_of_resources(&error) {
+            return Self::resources_from(error);
+        }
+        Self::Input(error.to_string(), Some(Box::new(error)))
+    }
+
+    /// A failure with its cause; a full disk or exhausted memory anywhere below makes it [`CliError::Resources`].
+    pub fn failed_from(error: impl Error + Send + Sync + 'static) -> Self {
+        if out_of_resources(&error) {
+            return Self::resources_from(error);
+        }
+        Self::Failed(error.to_string(), Some(Box::new(error)))
+    }
+
+    fn resources_from(error: impl Error + Send + Sync + 'static) -> Self {
+        let message = format!("{error}; free some room (`df -h`, `free -h`) and run the same command again");
+        Self::Resources(message, Some(Box::new(error)))
+    }
+
+    /// An error of the operating system on `path` while doing `what` ("read", "write", "create").
+    pub fn io(what: &str, path: &Path, error: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let path = path.display();
+        let message = match error.kind() {
+            ErrorKind::NotFound => format!("cannot {what} {path}: it does not exist; check the spelling with `ls`"),
+            ErrorKind::PermissionDenied => format!("cannot {what} {path}: no permission; see `ls -l`"),
+            _ => format!("cannot {what} {path}: {error}"),
+        };
+        if out_of_resources(&error) {
+            return Self::Resources(format!("{message}; see `df -h`"), Some(Box::new(error)));
+        }
+        match what {
+            "read" | "open" => Self::Input(message, Some(Box::new(error))),
+            _ => Self::Failed(message, Some(Box::new(error))),
+        }
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Input(..) => 3,
+            Self::Diverged(_) => 4,
+            Self::Resources(..) => 5,
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(255),
+            Self::Failed(..) => 1,
+        }
+    }
+
+    /// The causes below, outermost first, without those that the message already contains.
+    pub fn causes(&self) -> Vec<String> {
+        let first: Option<&(dyn Error + 'static)> = match self {
+            Self::Input(_, cause) | Self::Resources(_, cause) | Self::Failed(_, cause) => {
+                cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+            }
+            _ => None,
+        };
+        let message = self.to_string();
+        std::iter::successors(first, |error| error.source())
+            .map(ToString::to_string)
+            .filter(|cause| !message.contains(cause.as_str()))
+            .collect()
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message)
+            | Self::Input(message, _)
+            | Self::Diverged(message)
+            | Self::Resources(message, _)
+            | Self::Failed(message, _) => f.write_str(message),
+            Self::Interrupted(signal) => {
+                write!(f, "stopped by signal {signal}; nothing was saved, run the same command again")
+            }
+        }
+    }
+}
+
+impl Error for CliError {}
+
+impl From<fn_train::config::ConfigError> for CliError {
+    fn from(error: fn_train::config::ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Whether an error, or one below it, says that the disk or the memory is full.
+pub fn out_of_resources(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|io| {
+            use std::io::ErrorKind;
+            matches!(
+                io.kind(),
+                ErrorKind::StorageFull
+                    | ErrorKind::OutOfMemory
+                    | ErrorKind::QuotaExceeded
+                    | ErrorKind::FileTooLarge
+            ) || io.get_ref().is_some_and(|inner| out_of_resources(inner))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_its_code() {
+        assert_eq!(Outcome::Done.code(), 0);
+        assert_eq!(Outcome::StoppedAndSaved.code(), 75);
+        assert_eq!(CliError::failed("x").code(), 1);
+        assert_eq!(CliError::usage("x").code(), 2);
+        assert_eq!(CliError::input("x").code(), 3);
+        assert_eq!(CliError::Diverged("x".into()).code(), 4);
+        assert_eq!(CliError::Resources("x".into(), None).code(), 5);
+        assert_eq!(CliError::Interrupted(15).code(), 143);
+        assert_eq!(CliError::Interrupted(2).code(), 130);
+    }
+
+    #[test]
+    fn a_full_disk_below_another_error_is_code_5() {
+        let full = std::io::Error::from_raw_os_error(libc::ENOSPC);
+        assert_eq!(CliError::input_from(full).code(), 5);
+        let wrapped = std::io::Error::other(std::io::Error::from_raw_os_error(libc::ENOSPC));
+        assert_eq!(CliError::failed_from(wrapped).code(), 5);
+        assert_eq!(CliError::failed_from(std::io::Error::other("x")).code(), 1);
+    }
+
+    #[test]
+    fn causes_do_not_repeat_the_message() {
+        let error = CliError::input_from(std::io::Error::other("it broke"));
+        assert!(error.causes().is_empty());
+        let error = CliError::Failed("outer".into(), Some(Box::new(std::io::Error::other("inner"))));
+        assert_eq!(error.causes(), ["inner"]);
+    }
+}

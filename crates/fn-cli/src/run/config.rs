@@ -1,0 +1,95 @@
+//! `fnlm config show | check | new | list`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
+use crate::config::presets::{self, PRESETS};
+use crate::config::{nearest, template};
+use crate::error::{CliError, Outcome};
+use crate::{device, term};
+
+/// Runs one of them.
+///
+/// # Errors
+/// A configuration that cannot be used (2).
+pub fn run(command: &ConfigCommand) -> Result<Outcome, CliError> {
+    match command {
+        ConfigCommand::Show(args) => show(args),
+        ConfigCommand::Check(args) => check(args),
+        ConfigCommand::New(args) => new(args),
+        ConfigCommand::List => list(),
+    }
+}
+
+fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
+    let resolved = args.config.resolve()?;
+    if args.json {
+        let values: Vec<_> = resolved
+            .values()
+            .into_iter()
+            .map(|setting| {
+                json!({ "key": setting.key, "value": setting.value, "origin": setting.origin.to_string() })
+            })
+            .collect();
+        term::out(&format!("{:#}\n", serde_json::Value::Array(values)))?;
+    } else {
+        term::out(&resolved.to_toml())?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
+    let resolved = args.config.resolve()?;
+    let run = &resolved.run;
+    run.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    resolved.require_inputs()?;
+    let must_exist = |key: &str, path: &Path| {
+        if path == Path::new("-") || path.exists() {
+            return Ok(());
+        }
+        let at = resolved.origin(key).prefix();
+        Err(CliError::input(format!("{at}`{key}`: {} does not exist; check the spelling with `ls`", path.display())))
+    };
+    for path in &run.data.train {
+        must_exist("data.train", path)?;
+    }
+    for path in &run.data.held_out {
+        must_exist("data.held_out", path)?;
+    }
+    must_exist("data.tokenizer", &run.data.tokenizer)?;
+    for (key, path) in [
+        ("lexicon.path", &run.lexicon.path),
+        ("lexicon.wordnet", &run.lexicon.wordnet),
+        ("model.init", &run.model.init),
+    ] {
+        if let Some(path) = path {
+            must_exist(key, path)?;
+        }
+    }
+    term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
+    Ok(Outcome::Done)
+}
+
+fn new(args: &ConfigNewArgs) -> Result<Outcome, CliError> {
+    let Some(preset) = presets::find(&args.preset) else {
+        let hint = nearest(&args.preset, PRESETS.iter().map(|preset| preset.name))
+            .map(|name| format!("; did you mean `{name}`?"))
+            .unwrap_or_default();
+        return Err(CliError::usage(format!(
+            "there is no preset `{}`{hint} `fnlm config list` lists them",
+            args.preset
+        )));
+    };
+    term::out(&template(preset)?)?;
+    Ok(Outcome::Done)
+}
+
+fn list() -> Result<Outcome, CliError> {
+    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+    for preset in PRESETS {
+        term::out(&format!("{:width$}  {}\n", preset.name, preset.about))?;
+    }
+    Ok(Outcome::Done)
+}

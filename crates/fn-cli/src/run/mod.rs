@@ -1,0 +1,35 @@
+//! One module per command: nothing but wiring and printing.
+
+pub mod completions;
+pub mod config;
+pub mod data;
+pub mod doctor;
+pub mod export;
+pub mod inspect;
+pub mod lexicon;
+pub mod pretrain;
+pub mod quickstart;
+pub mod tokenizer;
+
+use crate::args::{Command, TokenizerCommand};
+use crate::error::{CliError, Outcome};
+
+/// Runs a command.
+///
+/// # Errors
+/// See [`CliError`]; its [`CliError::code`] is the exit code.
+pub fn run(command: Command) -> Result<Outcome, CliError> {
+    match command {
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Tokenizer(TokenizerCommand::Train(args)) => tokenizer::train(&args),
+        Command::Data(command) => data::run(&command),
+        Command::Lexicon(command) => lexicon::run(&command),
+        Command::Pretrain(args) => pretrain::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Config(command) => config::run(&command),
+        Command::Completions(args) => completions::completions(&args),
+        Command::HelpAll => completions::help_all(),
+    }
+}

@@ -1,0 +1,147 @@
+//! What goes to the terminal, and how.
+//!
+//! Results go to standard output, everything else to standard error. On a terminal there are colours and a progress bar;
+//! with `NO_COLOR`, `CI` or a pipe there are plain lines.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::CliError;
+
+/// Whether an environment variable is set to something else than nothing, `0` or `false`.
+fn set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
+}
+
+/// Whether standard error may show a bar that redraws itself.
+pub fn interactive() -> bool {
+    std::io::stderr().is_terminal() && !set("CI") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether standard error may show colours.
+pub fn colours() -> bool {
+    interactive() && !set("NO_COLOR")
+}
+
+/// Starts logging to standard error: warnings, or more with `--verbose`; `RUST_LOG` decides where it is set.
+pub fn log(verbose: bool) {
+    let default = if verbose { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // Fails only where a test has started it before.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours())
+        .without_time()
+        .try_init();
+}
+
+/// Prints an error, its causes with `--verbose`.
+pub fn print_error(error: &CliError, verbose: bool) {
+    let label = if colours() { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    let mut text = format!("{label}: {error}\n");
+    let causes = error.causes();
+    if verbose {
+        for cause in &causes {
+            text.push_str(&format!("  caused by: {cause}\n"));
+        }
+        text.push_str(&format!("  {}\n", crate::run::doctor::one_line()));
+    } else if !causes.is_empty() {
+        text.push_str("  (--verbose shows the cause)\n");
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints to standard output. A reader that went away (`| head`) is no error.
+pub fn out(text: &str) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed_from(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line of news to standard error unless `quiet`.
+pub fn note(quiet: bool, text: &str) {
+    if !quiet {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// A bar for a known number of steps, or a spinner for an unknown one; hidden where it does not belong.
+pub fn bar(quiet: bool, length: Option<u64>, template: &str) -> ProgressBar {
+    if quiet || !interactive() {
+        return ProgressBar::hidden();
+    }
+    let bar = match length {
+        Some(length) => ProgressBar::new(length),
+        None => ProgressBar::new_spinner(),
+    };
+    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes with a unit.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let unit = UNITS.get(unit).copied().unwrap_or("B");
+    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// Seconds as `1:02:03` or `2:03`.
+pub fn clock(seconds: f64) -> String {
+    let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(1_234), "1,234");
+        assert_eq!(thousands(123_456), "123,456");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(bytes(12), "12 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(3 << 30), "3.0 GiB");
+        assert_eq!(clock(62.4), "1:02");
+        assert_eq!(clock(3_723.0), "1:02:03");
+        assert_eq!(clock(f64::NAN), "0:00");
+    }
+}
