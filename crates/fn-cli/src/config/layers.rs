@@ -163,7 +163,7 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// Puts a layer on top. A layer that changes the `kind` of a table replaces the table, and one that names a preset of
+    /// Puts a layer on top. A layer that changes the `kind` of a tagged table replaces the table, and one that names a preset of
     /// corrections replaces the corrections below it: their other values belonged to something else.
     pub fn put(&mut self, layer: Vec<Setting>) {
         for setting in &layer {
@@ -171,6 +171,7 @@ impl Merged {
                 self.remove("correction.generator.");
                 self.remove("correction.discriminator.");
             } else if let Some(table) = setting.key.strip_suffix(".kind")
+                && tagged(table)
                 && self.settings.get(&setting.key).is_none_or(|below| below.value != setting.value)
             {
                 self.remove(&format!("{table}."));
@@ -195,17 +196,21 @@ impl Merged {
         if let Some(setting) = self.settings.get(key) {
             return setting.origin.clone();
         }
-        let mut table = key;
-        while let Some((outer, _)) = table.rsplit_once('.') {
-            for selector in [".kind", ".scheme", ".preset"] {
-                if let Some(setting) = self.settings.get(&format!("{outer}{selector}")) {
+        let table = key.rsplit_once('.').map_or("", |(table, _)| table);
+        if tagged(table) {
+            for selector in [&format!("{table}.kind"), "correction.preset"] {
+                if let Some(setting) = self.settings.get(selector) {
                     return setting.origin.clone();
                 }
             }
-            table = outer;
         }
         Origin::Default
     }
+}
+
+/// Tables whose `kind` decides which other keys they have.
+pub fn tagged(table: &str) -> bool {
+    matches!(table, "correction.generator" | "correction.discriminator")
 }
 
 #[cfg(test)]
@@ -256,12 +261,19 @@ mod tests {
     #[test]
     fn a_new_kind_replaces_the_table_but_the_same_kind_does_not() {
         let mut merged = Merged::default();
-        merged.put(vec![flag("s.kind", "soft"), flag("s.lambda", 2.0), flag("t.x", 1)]);
-        merged.put(vec![flag("s.kind", "soft")]);
-        assert_eq!(merged.settings().count(), 3);
-        merged.put(vec![flag("s.normalise", "kept"), flag("s.kind", "hard")]);
+        let g = "correction.generator";
+        let key = |name: &str| format!("{g}.{name}");
+        merged.put(vec![
+            flag(&key("kind"), "soft"),
+            flag(&key("lambda"), 2.0),
+            flag("schedule.kind", "linear"),
+            flag("schedule.lr", 0.1),
+        ]);
+        merged.put(vec![flag(&key("kind"), "soft"), flag("schedule.kind", "cosine")]);
+        assert_eq!(merged.settings().count(), 4);
+        merged.put(vec![flag(&key("normalise"), "kept"), flag(&key("kind"), "hard")]);
         let keys: Vec<&str> = merged.settings().map(|setting| setting.key.as_str()).collect();
-        assert_eq!(keys, ["s.kind", "s.normalise", "t.x"]);
+        assert_eq!(keys, [&key("kind"), &key("normalise"), "schedule.kind", "schedule.lr"]);
     }
 
     #[test]

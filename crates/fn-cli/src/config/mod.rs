@@ -311,8 +311,9 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> CliError {
             .settings()
             .filter(|other| {
                 other.key == setting.key
-                    || other.key == kind
-                    || (setting.key == kind && other.key.starts_with(&format!("{table}.")))
+                    || (layers::tagged(table)
+                        && (other.key == kind || (setting.key == kind && head(&other.key) == table)))
+                    || (table == "corruption.shares" && head(&other.key) == table)
             })
             .collect();
         if let Err(error) = unflatten(unit).try_into::<RunConfig>() {
@@ -359,8 +360,7 @@ fn render(settings: &[Setting], provenance: bool) -> String {
 
 /// Keys of plain sections are optional values; keys of a table with a `kind` belong to another kind.
 fn is_plain_option(key: &str) -> bool {
-    let table = head(key);
-    !schema::known_keys().iter().any(|known| *known == format!("{table}.kind"))
+    !layers::tagged(head(key)) && head(key) != "corruption.shares"
 }
 
 fn head(key: &str) -> &str {

@@ -51,6 +51,7 @@ fn samples() -> Vec<RunConfig> {
     full.corruption.max_predictions = Some(1);
     full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
     full.train.threads = Some(1);
+    full.optimizer.clip_norm = Some(0.5);
     let mut samples = vec![full];
     for generator in [
         Correction::Hard { normalise: Normalise::All },
@@ -63,7 +64,6 @@ fn samples() -> Vec<RunConfig> {
         run.correction.discriminator = DiscriminatorCorrection::Soft { lambda: 1.0 };
         samples.push(run);
     }
-    samples.extend(super::schedule_samples());
     samples
 }
 
