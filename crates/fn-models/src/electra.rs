@@ -1,0 +1,92 @@
+//! ELECTRA: a small generator fills masked positions, a discriminator finds what was replaced.
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use fn_ops::Noise;
+
+use crate::config::ElectraConfig;
+use crate::embeddings::Embeddings;
+use crate::encoder::Encoder;
+use crate::heads::{MaskedLmHead, ReplacedTokenHead};
+use crate::init;
+use crate::inputs::{Inputs, Pooling};
+
+/// Generator and discriminator over one set of embeddings.
+///
+/// Token, position and segment tables are shared and exist once, in [`Electra::embeddings`]; the generator's output layer
+/// is tied to the token table.
+///
+/// # Shapes
+/// B batch, L length, P masked rows of the batch, V vocabulary, E embedding, H the discriminator's width.
+#[derive(Module, Debug)]
+pub struct Electra {
+    /// Shared.
+    pub embeddings: Embeddings,
+    /// The small one.
+    pub generator: Encoder,
+    /// Its head.
+    pub generator_head: MaskedLmHead,
+    /// The one to keep.
+    pub discriminator: Encoder,
+    /// Its head.
+    pub discriminator_head: ReplacedTokenHead,
+}
+
+impl Electra {
+    /// Fresh weights: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.
+    pub fn init(config: &ElectraConfig, seed: u64, device: &Device) -> Self {
+        let (generator, rest) = (config.generator.init_std, config.discriminator.init_std);
+        init::normal(Self::zeros(config, device), seed, |path| if path.starts_with("generator") { generator } else { rest })
+    }
+
+    /// All matrices zero: to be filled by a loader.
+    pub(crate) fn zeros(config: &ElectraConfig, device: &Device) -> Self {
+        let (g, d) = (&config.generator, &config.discriminator);
+        Self {
+            embeddings: Embeddings::zeros(d, device),
+            generator: Encoder::zeros(g, device),
+            generator_head: MaskedLmHead::zeros(
+                g.hidden_size,
+                g.embedding_size,
+                g.vocab_size,
+                g.layer_norm_eps,
+                device,
+            ),
+            discriminator: Encoder::zeros(d, device),
+            discriminator_head: ReplacedTokenHead::zeros(d.hidden_size, device),
+        }
+    }
+
+    /// The generator's hidden vectors, `[B, L, H_generator]`.
+    pub fn generator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.generator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+    }
+
+    /// What the generator would put at the masked rows.
+    ///
+    /// # Shapes
+    /// - rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
+    pub fn generator_logits(&self, inputs: &Inputs, rows: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
+        self.generator_head.forward(self.generator_hidden(inputs, noise), rows, self.word_embedding())
+    }
+
+    /// The discriminator's hidden vectors, `[B, L, H]`.
+    pub fn discriminator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+    }
+
+    /// Was the token replaced? `[B, L]`, raw logits.
+    pub fn discriminator_logits(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
+        self.discriminator_head.forward(self.discriminator_hidden(inputs, noise))
+    }
+
+    /// The token table, `[V, E]`, with its gradient.
+    pub fn word_embedding(&self) -> Tensor<2> {
+        self.embeddings.word.weight.val()
+    }
+
+    /// One vector per sequence from the discriminator, `[B, H]`.
+    pub fn pooled(&self, inputs: &Inputs, pooling: Pooling, noise: &Noise) -> Tensor<2> {
+        pooling.pool(self.discriminator_hidden(inputs, noise), inputs.mask.as_ref())
+    }
+}

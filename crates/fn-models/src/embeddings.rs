@@ -1,0 +1,56 @@
+//! Token, position and segment tables: the only owner of the token table.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use fn_ops::Noise;
+
+use crate::config::EncoderConfig;
+use crate::inputs::Inputs;
+use crate::layers::{LayerNorm, Table};
+
+/// `dropout(LN(word + segment + position))`.
+#[derive(Module, Debug)]
+pub struct Embeddings {
+    /// `[V, E]` token table; also the output layer of masked-LM heads.
+    pub word: Table,
+    /// `[max_positions, E]`
+    pub position: Table,
+    /// `[type_vocab, E]`
+    pub token_type: Table,
+    /// Over E.
+    pub norm: LayerNorm,
+    dropout: f64,
+}
+
+impl Embeddings {
+    pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
+        let width = config.embedding_size;
+        Self {
+            word: Table::zeros(config.vocab_size, width, device),
+            position: Table::zeros(config.max_positions, width, device),
+            token_type: Table::zeros(config.type_vocab, width, device),
+            norm: LayerNorm::identity(width, config.layer_norm_eps, device),
+            dropout: config.hidden_dropout,
+        }
+    }
+
+    /// Vectors of a batch.
+    ///
+    /// # Shapes
+    /// - inputs: `[B, L]` - output: `[B, L, E]`
+    ///
+    /// # Panics
+    /// When L is larger than the position table, or an id lies outside of its table.
+    pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        let [_, length] = inputs.ids.dims();
+        let most = self.position.weight.lazy_shape()[0];
+        assert!(
+            length <= most,
+            "a sequence of {length} tokens does not fit a model of {most} positions; shorten it or raise `max_positions`"
+        );
+        let word = self.word.forward(inputs.ids.clone());
+        let token_type = self.token_type.forward(inputs.token_type.clone());
+        let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+        fn_ops::dropout(self.norm.forward(word + token_type + position), self.dropout, noise)
+    }
+}

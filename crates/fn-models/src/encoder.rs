@@ -1,0 +1,134 @@
+//! The Transformer encoder of BERT and ELECTRA: post-LN layers, dropout where `transformers` has it and nowhere else.
+//!
+//! One layer:
+//! ```text
+//! a = LN(x + dropout(W_o attention(W_q x, W_k x, W_v x)))        dropout on the attention weights, too
+//! y = LN(a + dropout(W_2 gelu(W_1 a)))                           none between W_1 and W_2
+//! ```
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use fn_ops::Noise;
+
+use crate::config::EncoderConfig;
+use crate::layers::{LayerNorm, Linear};
+
+/// Self-attention with its output projection, residual and norm.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// `[H, H]`
+    pub query: Linear,
+    /// `[H, H]`
+    pub key: Linear,
+    /// `[H, H]`
+    pub value: Linear,
+    /// `[H, H]`
+    pub output: Linear,
+    /// Over H, after the residual.
+    pub norm: LayerNorm,
+    heads: usize,
+    attention_dropout: f64,
+    hidden_dropout: f64,
+}
+
+impl Attention {
+    fn zeros(config: &EncoderConfig, device: &Device) -> Self {
+        let width = config.hidden_size;
+        let square = || Linear::zeros(width, width, device);
+        Self {
+            query: square(),
+            key: square(),
+            value: square(),
+            output: square(),
+            norm: LayerNorm::identity(width, config.layer_norm_eps, device),
+            heads: config.num_heads,
+            attention_dropout: config.attention_dropout,
+            hidden_dropout: config.hidden_dropout,
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[B, L, H]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, noise: &Noise) -> Tensor<3> {
+        let query = self.query.forward(x.clone());
+        let key = self.key.forward(x.clone());
+        let value = self.value.forward(x.clone());
+        let mixed = fn_ops::attention(query, key, value, self.heads, mask, self.attention_dropout, noise);
+        self.norm.forward_residual(self.output.forward(mixed), x, self.hidden_dropout, noise)
+    }
+}
+
+/// Two linear maps with GELU between, residual and norm.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    /// `[H, F]`
+    pub inner: Linear,
+    /// `[F, H]`
+    pub outer: Linear,
+    /// Over H, after the residual.
+    pub norm: LayerNorm,
+    hidden_dropout: f64,
+}
+
+impl FeedForward {
+    fn zeros(config: &EncoderConfig, device: &Device) -> Self {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        Self {
+            inner: Linear::zeros(width, inner, device),
+            outer: Linear::zeros(inner, width, device),
+            norm: LayerNorm::identity(width, config.layer_norm_eps, device),
+            hidden_dropout: config.hidden_dropout,
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[B, L, H]` - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, noise: &Noise) -> Tensor<3> {
+        let inner = fn_ops::gelu(self.inner.forward(x.clone()));
+        self.norm.forward_residual(self.outer.forward(inner), x, self.hidden_dropout, noise)
+    }
+}
+
+/// One layer.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// First half.
+    pub attention: Attention,
+    /// Second half.
+    pub feed_forward: FeedForward,
+}
+
+/// A stack of layers; widens or narrows the embeddings first when their width differs.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// `[E, H]`, present when the embedding width E is not the hidden width H.
+    pub project: Option<Linear>,
+    /// In order of computation.
+    pub layers: Vec<Layer>,
+}
+
+impl Encoder {
+    pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
+        let (embedding, hidden) = (config.embedding_size, config.hidden_size);
+        let layer = |_| Layer {
+            attention: Attention::zeros(config, device),
+            feed_forward: FeedForward::zeros(config, device),
+        };
+        Self {
+            project: (embedding != hidden).then(|| Linear::zeros(embedding, hidden, device)),
+            layers: (0..config.num_layers).map(layer).collect(),
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Tensor<3> {
+        let start = match &self.project {
+            Some(project) => project.forward(x),
+            None => x,
+        };
+        self.layers.iter().fold(start, |x, layer| {
+            layer.feed_forward.forward(layer.attention.forward(x, mask.cloned(), noise), noise)
+        })
+    }
+}

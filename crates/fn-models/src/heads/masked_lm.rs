@@ -1,0 +1,40 @@
+//! Which token stood here?
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::layers::{LayerNorm, Linear};
+
+/// `LN(gelu(h W)) E^T + b`, where E is the token table of [`crate::Embeddings`].
+///
+/// Owns everything but E. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
+#[derive(Module, Debug)]
+pub struct MaskedLmHead {
+    /// `[H, E]`
+    pub dense: Linear,
+    /// Over E.
+    pub norm: LayerNorm,
+    /// `[V]`, one per token.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl MaskedLmHead {
+    pub(crate) fn zeros(hidden: usize, embedding: usize, vocab: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            dense: Linear::zeros(hidden, embedding, device),
+            norm: LayerNorm::identity(embedding, epsilon, device),
+            bias: Param::from_tensor(Tensor::zeros([vocab], device)),
+        }
+    }
+
+    /// Scores of every token of the vocabulary at the given rows, and nowhere else.
+    ///
+    /// # Shapes
+    /// - hidden: `[B, L, H]`, rows: `[P]` flat index `b * L + l`, word: `[V, E]` - output: `[P, V]`, raw logits
+    pub fn forward(&self, hidden: Tensor<3>, rows: Tensor<1, Int>, word: Tensor<2>) -> Tensor<2> {
+        let [batch, length, width] = hidden.dims();
+        let picked = fn_ops::select_rows(hidden.reshape([batch * length, width]), rows);
+        let vector = self.norm.forward(fn_ops::gelu(self.dense.forward(picked)));
+        fn_ops::linear(vector, word.transpose(), Some(self.bias.val()))
+    }
+}

@@ -1,0 +1,9 @@
+//! What stands behind an encoder.
+
+pub mod masked_lm;
+pub mod pooler;
+pub mod replaced;
+
+pub use masked_lm::MaskedLmHead;
+pub use pooler::Pooler;
+pub use replaced::ReplacedTokenHead;

@@ -1,0 +1,52 @@
+//! What a model is given.
+
+use burn::tensor::{Int, Tensor};
+
+/// A batch of token ids.
+///
+/// # Shapes
+/// B batch, L length (at most the model's `max_positions`).
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// `[B, L]` token ids.
+    pub ids: Tensor<2, Int>,
+    /// `[B, L]` segment of each token: 0 or 1.
+    pub token_type: Tensor<2, Int>,
+    /// `[B, L]` 1 for a real token, 0 for padding; `None` when nothing is padded (faster).
+    pub mask: Option<Tensor<2>>,
+}
+
+impl Inputs {
+    /// One segment, no padding. `ids`: `[B, L]`.
+    pub fn plain(ids: Tensor<2, Int>) -> Self {
+        let token_type = ids.zeros_like();
+        Self { ids, token_type, mask: None }
+    }
+}
+
+/// How one vector is made of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The first token's vector (`[CLS]`).
+    FirstToken,
+    /// Mean over the real tokens.
+    Mean,
+}
+
+impl Pooling {
+    /// Pools hidden vectors.
+    ///
+    /// # Shapes
+    /// - hidden: `[B, L, H]`, mask: `[B, L]` - output: `[B, H]`
+    pub fn pool(self, hidden: Tensor<3>, mask: Option<&Tensor<2>>) -> Tensor<2> {
+        match (self, mask) {
+            (Self::FirstToken, _) => hidden.narrow(1, 0, 1).squeeze_dim(1),
+            (Self::Mean, None) => hidden.mean_dim(1).squeeze_dim(1),
+            (Self::Mean, Some(mask)) => {
+                let weight = mask.clone().unsqueeze_dim::<3>(2);
+                let count = weight.clone().sum_dim(1).squeeze_dim::<2>(1).clamp_min(1.0);
+                (hidden * weight).sum_dim(1).squeeze_dim::<2>(1) / count
+            }
+        }
+    }
+}

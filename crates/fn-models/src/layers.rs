@@ -1,0 +1,93 @@
+//! The three kinds of parameter that everything is made of. They own numbers; [`fn_ops`] computes with them.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+
+/// A table of vectors, one per id.
+#[derive(Module, Debug)]
+pub struct Table {
+    /// `[ids, width]`
+    pub weight: Param<Tensor<2>>,
+}
+
+impl Table {
+    /// A table of zeros.
+    pub(crate) fn zeros(ids: usize, width: usize, device: &Device) -> Self {
+        Self { weight: Param::from_tensor(Tensor::zeros([ids, width], device)) }
+    }
+
+    /// Looks ids up.
+    ///
+    /// # Shapes
+    /// - ids: `[B, L]` - output: `[B, L, width]`
+    pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        fn_ops::embedding(self.weight.val(), ids)
+    }
+}
+
+/// `x W + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[in, out]` (a Hugging Face file holds it transposed)
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// A layer of zeros.
+    pub(crate) fn zeros(input: usize, output: usize, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::zeros([input, output], device)),
+            bias: Param::from_tensor(Tensor::zeros([output], device)),
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[.., in]` - output: `[.., out]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        fn_ops::linear(x, self.weight.val(), Some(self.bias.val()))
+    }
+}
+
+/// Layer normalisation over the last axis.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[width]` scale
+    pub gamma: Param<Tensor<1>>,
+    /// `[width]` shift
+    pub beta: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Scale one, shift zero.
+    pub(crate) fn identity(width: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            gamma: Param::from_tensor(Tensor::ones([width], device)),
+            beta: Param::from_tensor(Tensor::zeros([width], device)),
+            epsilon,
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[.., width]` - output: `[.., width]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        fn_ops::layer_norm(x, self.gamma.val(), self.beta.val(), self.epsilon)
+    }
+
+    /// `LN(residual + dropout(x))`.
+    ///
+    /// # Shapes
+    /// - x, residual: `[.., width]` - output: `[.., width]`
+    pub fn forward_residual<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        residual: Tensor<D>,
+        rate: f64,
+        noise: &fn_ops::Noise,
+    ) -> Tensor<D> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        fn_ops::residual_layer_norm(x, residual, rate, noise, gamma, beta, self.epsilon)
+    }
+}

@@ -1,0 +1,130 @@
+//! Everything that walks parameters by path: initialisation, checkpoints, import, export, optimisers.
+//!
+//! A path is the field names from the root, joined by dots: `discriminator.layers.3.attention.query.weight`. It is the
+//! identity of a parameter on disk; the ids that Burn draws at construction are not kept.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+
+/// A parameter on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// Its path.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row by row.
+    pub data: Vec<f32>,
+}
+
+/// Every float parameter of a module, in the order of its fields.
+pub fn collect<M: Module>(module: &M) -> Vec<NamedTensor> {
+    let mut visitor = Collector { path: Vec::new(), found: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Path and shape of every float parameter, without reading values.
+pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
+    let mut visitor = Shapes { path: Vec::new(), found: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Replaces the values of parameters: `lookup(path, shape)` gives new values, `None` (keep the present ones) or an error,
+/// which ends the walk. Parameters keep their id, their device and whether they are trained.
+///
+/// # Panics
+/// When `lookup` returns a number of values that does not fit the shape it was given.
+pub fn load<M: Module, E>(
+    module: M,
+    lookup: &mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E>,
+) -> Result<M, E> {
+    let mut mapper = Loader { path: Vec::new(), lookup, failed: None };
+    let module = module.map(&mut mapper);
+    match mapper.failed {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
+}
+
+/// Host values of a float tensor of any precision.
+pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.into_data().convert::<f32>();
+    #[allow(clippy::expect_used)] // just converted
+    data.into_vec::<f32>().expect("f32 data")
+}
+
+struct Collector {
+    path: Vec<String>,
+    found: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let shape = value.dims().to_vec();
+        self.found.push(NamedTensor { name: self.path.join("."), shape, data: host(value) });
+    }
+}
+
+struct Shapes {
+    path: Vec<String>,
+    found: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((self.path.join("."), param.val().dims().to_vec()));
+    }
+}
+
+struct Loader<'a, E> {
+    path: Vec<String>,
+    lookup: &'a mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E>,
+    failed: Option<E>,
+}
+
+impl<E> ModuleMapper for Loader<'_, E> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.failed.is_some() {
+            return param;
+        }
+        let path = self.path.join(".");
+        let (id, value, mapper) = param.consume();
+        let shape = value.dims();
+        let found = (self.lookup)(&path, &shape).unwrap_or_else(|error| {
+            self.failed = Some(error);
+            None
+        });
+        let value = match found {
+            None => value,
+            Some(data) => {
+                let count: usize = shape.iter().product();
+                assert_eq!(data.len(), count, "values given for parameter {path} of shape {shape:?}");
+                let trained = value.is_require_grad();
+                let fresh = Tensor::from_data(TensorData::new(data, shape), &value.device());
+                if trained { fresh.require_grad() } else { fresh }
+            }
+        };
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
