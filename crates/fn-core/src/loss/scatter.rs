@@ -1,0 +1,54 @@
+//! From masked rows back to the places they came from.
+
+use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor};
+
+/// Puts `values` `[P]` at the flat places `row_index` `[P]` (`b * L + l`) of `base` `[B, L]`. Padding rows (weight 0)
+/// change nothing, wherever they point; real rows must point at different places.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use fn_core::loss::scatter_rows;
+/// let device = Device::flex();
+/// let original = Tensor::from_ints([[5, 6], [7, 8]], &device);
+/// let (index, values) = (Tensor::from_ints([3, 0, 0], &device), Tensor::from_ints([9, 4, 1], &device));
+/// let weight = Tensor::from_floats([1.0, 1.0, 0.0], &device);
+/// let filled = scatter_rows(original, index, &weight, values);
+/// assert_eq!(filled.into_data().iter::<i32>().collect::<Vec<_>>(), [4, 6, 7, 9]);
+/// ```
+pub fn scatter_rows(
+    base: Tensor<2, Int>,
+    row_index: Tensor<1, Int>,
+    weight: &Tensor<1>,
+    values: Tensor<1, Int>,
+) -> Tensor<2, Int> {
+    let shape = base.dims();
+    let flat = base.reshape([shape[0] * shape[1]]);
+    // Adding differences makes padding harmless: it adds 0 to a place that a real row may change too.
+    let change = values - flat.clone().select(0, row_index.clone());
+    let padding = weight.clone().inner().lower_equal_scalar(0.0);
+    let change = change.mask_fill(padding, 0);
+    flat.scatter(0, row_index, change, IndexingUpdateOp::Add)
+        .reshape(shape)
+}
+
+/// True at the flat places `row_index` `[P]` of `[B, L]` where a row's value is true, false elsewhere.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use fn_core::loss::scatter_bool;
+/// let device = Device::flex();
+/// let verdict = Tensor::from_bool([false, true, false], &device);
+/// let places = scatter_bool([1, 3], Tensor::from_ints([2, 1, 0], &device), verdict);
+/// assert_eq!(places.into_data().iter::<bool>().collect::<Vec<_>>(), [false, true, false]);
+/// ```
+pub fn scatter_bool(
+    shape: [usize; 2],
+    row_index: Tensor<1, Int>,
+    values: Tensor<1, Bool>,
+) -> Tensor<2, Bool> {
+    let zeros = Tensor::<1, Int>::zeros([shape[0] * shape[1]], &row_index.device());
+    zeros
+        .scatter(0, row_index, values.int(), IndexingUpdateOp::Add)
+        .greater_scalar(0)
+        .reshape(shape)
+}
