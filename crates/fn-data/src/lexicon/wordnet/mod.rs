@@ -1,0 +1,170 @@
+//! WordNet 3.x from its dict files: lemmas, senses in the order of their frequency, synsets, morphy.
+//!
+//! The files are those of the `dict` folder (`index.noun`, `data.noun`, `noun.exc`, ... for noun, verb, adj, adv). The
+//! exception lists may be missing, as they are in some distributions of WordNet 3.1; then *went* does not find *go*.
+//! The order of the synsets in an index line is the order of the senses, the most frequent first.
+
+mod error;
+mod morphy;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use error::WordNetError;
+pub use morphy::{Form, detach};
+pub use parse::WordNetFiles;
+
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Part of speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pos {
+    /// Nouns.
+    Noun = 0,
+    /// Verbs.
+    Verb = 1,
+    /// Adjectives, satellites included.
+    Adjective = 2,
+    /// Adverbs.
+    Adverb = 3,
+}
+
+/// All parts of speech, in the order of their numbers.
+pub const POS: [Pos; 4] = [Pos::Noun, Pos::Verb, Pos::Adjective, Pos::Adverb];
+
+impl Pos {
+    /// How files are named: `noun`, `verb`, `adj`, `adv`.
+    pub fn file(self) -> &'static str {
+        ["noun", "verb", "adj", "adv"][self as usize]
+    }
+
+    fn from_letter(letter: &str) -> Option<Pos> {
+        Some(match letter {
+            "n" => Pos::Noun,
+            "v" => Pos::Verb,
+            "a" | "s" => Pos::Adjective,
+            "r" => Pos::Adverb,
+            _ => return None,
+        })
+    }
+}
+
+impl std::fmt::Display for Pos {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(["noun", "verb", "adjective", "adverb"][*self as usize])
+    }
+}
+
+/// What may join two words of a look-up set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// Lemmas of one synset.
+    Synonyms,
+    /// Lemmas of a synset that is similar to it (adjectives).
+    Similar,
+    /// Lemmas of a direct hypernym (nouns, verbs).
+    Hypernyms,
+}
+
+/// Number of a synset within one [`WordNet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SynsetId(pub u32);
+
+/// Words of one meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synset {
+    /// Part of speech.
+    pub pos: Pos,
+    /// Lemmas as written in the file (case kept, blanks as `_`), without syntactic markers.
+    pub words: Vec<Box<str>>,
+    /// Similar synsets and direct hypernyms.
+    pub pointers: Vec<(Relation, SynsetId)>,
+    /// Definition and examples.
+    pub gloss: Box<str>,
+}
+
+/// The tables. Invariant: every [`SynsetId`] inside is an index of `synsets`.
+#[derive(Debug, Clone)]
+pub struct WordNet {
+    synsets: Vec<Synset>,
+    /// By part of speech: lower-case lemma to its senses, the most frequent first.
+    index: [HashMap<Box<str>, Vec<SynsetId>>; 4],
+    /// By part of speech: inflected form to base forms.
+    exceptions: [HashMap<Box<str>, Vec<Box<str>>>; 4],
+    source: PathBuf,
+}
+
+impl WordNet {
+    /// Reads a dict folder.
+    ///
+    /// # Errors
+    /// A file is missing, too large, no text, or not in the format; the error names file and line.
+    pub fn open(dir: &Path) -> Result<Self, WordNetError> {
+        Self::parse(dir, &WordNetFiles::read(dir)?)
+    }
+
+    /// Reads files that are already in memory; `dir` only serves messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn parse(dir: &Path, files: &WordNetFiles) -> Result<Self, WordNetError> {
+        parse::parse(dir, files)
+    }
+
+    /// The folder it was read from.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// Number of synsets.
+    pub fn len(&self) -> usize {
+        self.synsets.len()
+    }
+
+    /// Without any synset?
+    pub fn is_empty(&self) -> bool {
+        self.synsets.is_empty()
+    }
+
+    /// Number of lemmas of a part of speech.
+    pub fn lemmas(&self, pos: Pos) -> usize {
+        self.index[pos as usize].len()
+    }
+
+    /// Number of irregular forms of a part of speech.
+    pub fn exceptions(&self, pos: Pos) -> usize {
+        self.exceptions[pos as usize].len()
+    }
+
+    /// Is `lemma` (lower case) in the index of this part of speech?
+    pub fn has(&self, lemma: &str, pos: Pos) -> bool {
+        self.index[pos as usize].contains_key(lemma)
+    }
+
+    /// The senses of a lemma, the most frequent first; no morphology.
+    pub fn senses(&self, lemma: &str, pos: Pos) -> &[SynsetId] {
+        self.index[pos as usize].get(lemma).map_or(&[], Vec::as_slice)
+    }
+
+    /// The senses of a word: its own, then those of its base forms.
+    pub fn synsets(&self, word: &str, pos: Pos) -> Vec<SynsetId> {
+        let mut all = self.senses(word, pos).to_vec();
+        for base in self.morphy(word, pos) {
+            for sense in self.senses(&base, pos) {
+                if !all.contains(sense) {
+                    all.push(*sense);
+                }
+            }
+        }
+        all
+    }
+
+    /// A synset, if there is one of this number.
+    pub fn synset(&self, id: SynsetId) -> Option<&Synset> {
+        self.synsets.get(id.0 as usize)
+    }
+}
