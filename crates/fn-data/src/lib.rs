@@ -1,1 +1,4 @@
 //! (being written)
+
+pub mod language;
+pub mod lexicon;
