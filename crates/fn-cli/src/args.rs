@@ -248,22 +248,34 @@ pub enum LexiconCommand {
 
 /// Parts of speech of WordNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Pos {
+pub enum PosArg {
     /// Nouns.
     Noun,
     /// Verbs.
     Verb,
     /// Adjectives.
-    Adj,
+    Adjective,
     /// Adverbs.
-    Adv,
+    Adverb,
+}
+
+/// How inflected forms take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum InflectionsArg {
+    /// Not at all.
+    None,
+    /// V(went) holds the words of go's synsets as they are: go, travel, move.
+    #[default]
+    BaseForms,
+    /// V(went) holds only forms of the same kind: traveled, moved.
+    Matching,
 }
 
 /// `fnlm lexicon build`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm lexicon build --wordnet /usr/share/wordnet --tokenizer vocab.txt --out wordnet.safetensors
-  fnlm lexicon build --wordnet dict --pos noun,verb --senses 2 --tokenizer tokenizer/ --out small.safetensors
+  fnlm lexicon build --wordnet dict --pos noun,verb --senses 2 --inflections matching --tokenizer tokenizer/ --out small.safetensors
   fnlm lexicon build --vectors glove.6B.50d.txt --top 10 --threshold 0.6 --tokenizer vocab.txt --out glove.safetensors")]
 pub struct LexiconBuildArgs {
     /// WordNet 3.x folder with index.noun, data.noun, noun.exc, ...
@@ -283,7 +295,7 @@ pub struct LexiconBuildArgs {
     pub out: PathBuf,
     /// Parts of speech kept, e.g. noun,verb. [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, help_heading = "WordNet")]
-    pub pos: Vec<Pos>,
+    pub pos: Vec<PosArg>,
     /// Only the first N senses of a word, the most frequent ones. [default: all]
     #[arg(long, value_name = "N", help_heading = "WordNet")]
     pub senses: Option<usize>,
@@ -293,9 +305,15 @@ pub struct LexiconBuildArgs {
     /// Also words of the synset directly above.
     #[arg(long, help_heading = "WordNet")]
     pub hypernyms: bool,
-    /// Do not look for the base forms of inflected words.
+    /// How inflected forms take part.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "WordNet")]
+    pub inflections: InflectionsArg,
+    /// Also words that WordNet writes with a capital: names, abbreviations, chemical symbols.
     #[arg(long, help_heading = "WordNet")]
-    pub no_inflections: bool,
+    pub names: bool,
+    /// Shorter words, in letters, take no part.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "WordNet")]
+    pub min_length: usize,
     /// Neighbours of a word, at most.
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Vectors")]
     pub top: usize,
@@ -468,6 +486,9 @@ pub struct ExportArgs {
     /// The newest checkpoint of a run, even if another was measured to be better.
     #[arg(long)]
     pub newest: bool,
+    /// Tokenizer. [default: the one in the run's configuration]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

@@ -132,7 +132,7 @@ impl CliError {
             _ => None,
         };
         let message = self.to_string();
-        std::iter::successors(first, |error| error.source())
+        chain(first)
             .map(ToString::to_string)
             .filter(|cause| !message.contains(cause.as_str()))
             .collect()
@@ -162,9 +162,19 @@ impl From<fn_train::config::ConfigError> for CliError {
     }
 }
 
+/// An error and those below it.
+fn chain<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = first;
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
 /// Whether an error, or one below it, says that the disk or the memory is full.
 pub fn out_of_resources(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+    chain(Some(error)).any(|error| {
         error.downcast_ref::<std::io::Error>().is_some_and(|io| {
             use std::io::ErrorKind;
             matches!(

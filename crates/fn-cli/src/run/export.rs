@@ -1,0 +1,161 @@
+//! `fnlm export`: a checkpoint becomes a Hugging Face folder.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, hf, params};
+use fn_train::checkpoint::{self, Checkpoints, LoadedCheckpoint};
+use fn_train::config::{Arch, RunConfig};
+
+use super::support;
+use crate::args::ExportArgs;
+use crate::config::read_resolved;
+use crate::error::{CliError, Outcome};
+use crate::{card, device, rundir, term};
+
+/// Runs it.
+///
+/// # Errors
+/// No checkpoint, a damaged one, or a tokenizer that does not fit (3); a folder that is not empty (2).
+pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
+    check_out(&args.out)?;
+    let (run_dir, folder) = find(args)?;
+    let config = read_resolved(&run_dir.join(rundir::CONFIG))?;
+    let mut loaded = checkpoint::load(&folder).map_err(CliError::input_from)?;
+    let step = loaded.state.step;
+    let path = args.tokenizer.as_ref().unwrap_or(&config.data.tokenizer);
+    let tokenizer = support::tokenizer(path).map_err(|error| match error {
+        CliError::Input(message, cause) if args.tokenizer.is_none() => {
+            CliError::Input(format!("{message} (it is data.tokenizer of the run; say where it is now with --tokenizer)"), cause)
+        }
+        error => error,
+    })?;
+    let vocab_size = vocabulary(&loaded, &folder)?;
+    if tokenizer.size() > vocab_size {
+        return Err(CliError::input(format!(
+            "{}: the checkpoint knows {vocab_size} pieces, the tokenizer {} has {}; give the run's own with --tokenizer",
+            folder.display(),
+            path.display(),
+            tokenizer.size()
+        )));
+    }
+
+    let device = device::open("flex").or_else(|_| device::open(&config.train.device))?;
+    // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
+    let temporary = temporary(&args.out);
+    let written = write(&config, vocab_size, &mut loaded, &device, &temporary)
+        .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
+        .and_then(|()| card::write(&temporary, &run_dir, &config, step))
+        .and_then(|()| {
+            // An empty folder may stand there; anything else was refused above.
+            let _ = std::fs::remove_dir(&args.out);
+            std::fs::rename(&temporary, &args.out).map_err(|error| CliError::io("write", &args.out, error))
+        });
+    if let Err(error) = written {
+        let _ = std::fs::remove_dir_all(&temporary);
+        return Err(error);
+    }
+    term::note(args.common.quiet, &format!("step {step} of {} is now in {}", folder.display(), args.out.display()));
+    Ok(Outcome::Done)
+}
+
+fn check_out(out: &Path) -> Result<(), CliError> {
+    match std::fs::read_dir(out) {
+        Ok(mut entries) if entries.next().is_some() => Err(CliError::usage(format!(
+            "{} exists and is not empty; nothing is overwritten, choose another --out",
+            out.display()
+        ))),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(CliError::usage(format!("--out {}: {error}; choose another folder", out.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn temporary(out: &Path) -> PathBuf {
+    let name = out.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
+    out.with_file_name(format!(".{name}.tmp-{}", std::process::id()))
+}
+
+/// The run directory and the checkpoint that are meant.
+fn find(args: &ExportArgs) -> Result<(PathBuf, PathBuf), CliError> {
+    let from = &args.from;
+    if from.join(checkpoint::MANIFEST).exists() {
+        let Some(run) = rundir::of_checkpoint(from) else {
+            return Err(CliError::input(format!(
+                "{} is a checkpoint outside of a run directory; its {} is needed: leave it in run/{}/",
+                from.display(),
+                rundir::CONFIG,
+                rundir::CHECKPOINTS
+            )));
+        };
+        return Ok((run, from.clone()));
+    }
+    if !from.join(rundir::CONFIG).exists() {
+        return Err(CliError::input(format!(
+            "{} is no run directory (no {}) and no checkpoint (no {}); give what `fnlm pretrain --run` was given",
+            from.display(),
+            rundir::CONFIG,
+            checkpoint::MANIFEST
+        )));
+    }
+    let checkpoints = Checkpoints::new(from.join(rundir::CHECKPOINTS), 1, false);
+    let Some(newest) = checkpoints.latest().map_err(CliError::input_from)? else {
+        return Err(CliError::input(format!(
+            "{} holds no checkpoint yet; run `fnlm pretrain` first",
+            from.join(rundir::CHECKPOINTS).display()
+        )));
+    };
+    for notice in &newest.notices {
+        term::note(args.common.quiet, notice);
+    }
+    if args.newest {
+        return Ok((from.clone(), newest.path));
+    }
+    let state = checkpoint::load(&newest.path).map_err(CliError::input_from)?.state;
+    let best = state.best.as_ref().and_then(|best| checkpoints.best(best));
+    Ok((from.clone(), best.unwrap_or(newest.path)))
+}
+
+/// The vocabulary that a checkpoint was trained on.
+fn vocabulary(loaded: &LoadedCheckpoint, folder: &Path) -> Result<usize, CliError> {
+    loaded.model.get("embeddings.word.weight").and_then(|(shape, _)| shape.first().copied()).ok_or_else(|| {
+        CliError::input(format!("{}: there is no token table in this checkpoint", folder.display()))
+    })
+}
+
+fn write(
+    config: &RunConfig,
+    vocab_size: usize,
+    loaded: &mut LoadedCheckpoint,
+    device: &Device,
+    out: &Path,
+) -> Result<(), CliError> {
+    let model = &config.model;
+    match model.arch {
+        Arch::Electra => {
+            let shape = match &model.init {
+                Some(folder) => hf::load_electra(folder, device).map_err(CliError::input_from)?.1,
+                None => ElectraConfig::new(model.encoder(vocab_size), model.generator_width, model.generator_depth),
+            };
+            shape.validate().map_err(CliError::input_from)?;
+            let model = fill(Electra::init(&shape, 0, device), loaded)?;
+            hf::save_electra(out, &model, &shape).map_err(CliError::failed_from)
+        }
+        Arch::Bert => {
+            let shape = match &model.init {
+                Some(folder) => hf::load_bert(folder, device).map_err(CliError::input_from)?.1,
+                None => BertConfig::new(model.encoder(vocab_size)),
+            };
+            shape.validate().map_err(CliError::input_from)?;
+            let model = fill(BertForPreTraining::init(&shape, 0, device), loaded)?;
+            hf::save_bert(out, &model, &shape).map_err(CliError::failed_from)
+        }
+    }
+}
+
+fn fill<M: Module>(model: M, loaded: &mut LoadedCheckpoint) -> Result<M, CliError> {
+    params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))
+        .map_err(CliError::input_from)
+}

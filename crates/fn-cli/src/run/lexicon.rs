@@ -1,0 +1,198 @@
+//! `fnlm lexicon build | show | stats | placebo`.
+
+use std::path::Path;
+
+use fn_core::lexicon::{Lexicon, LexiconStats};
+use fn_data::lexicon::{
+    Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors, build_vector_lexicon,
+    build_wordnet_lexicon, placebo,
+};
+use fn_data::tokenise::TextTokenizer;
+use serde_json::json;
+
+use super::support;
+use crate::args::{
+    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs, PosArg,
+};
+use crate::error::{CliError, Outcome};
+use crate::term;
+
+/// Runs one of them.
+///
+/// # Errors
+/// Files that are missing or damaged (3), options out of range (2).
+pub fn run(command: &LexiconCommand) -> Result<Outcome, CliError> {
+    match command {
+        LexiconCommand::Build(args) => build(args),
+        LexiconCommand::Show(args) => show(args),
+        LexiconCommand::Stats(args) => stats(args),
+        LexiconCommand::Placebo(args) => make_placebo(args),
+    }
+}
+
+fn build(args: &LexiconBuildArgs) -> Result<Outcome, CliError> {
+    check_out(&args.out)?;
+    let tokenizer = support::tokenizer(&args.tokenizer)?;
+    let lexicon = match (&args.wordnet, &args.vectors) {
+        (Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
+        (None, Some(vectors)) => from_vectors(args, vectors, &tokenizer)?,
+        (None, None) => return Err(CliError::usage("give --wordnet DIR or --vectors FILE")),
+    };
+    save(&lexicon, &args.out, args.common.quiet)
+}
+
+fn from_wordnet(args: &LexiconBuildArgs, dict: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliError> {
+    let mut options = WordNetOptions {
+        senses: args.senses,
+        inflections: match args.inflections {
+            InflectionsArg::None => Inflections::None,
+            InflectionsArg::BaseForms => Inflections::BaseForms,
+            InflectionsArg::Matching => Inflections::Matching,
+        },
+        names: args.names,
+        symmetric: !args.no_symmetry,
+        min_length: args.min_length,
+        ..WordNetOptions::default()
+    };
+    if !args.pos.is_empty() {
+        options.pos = args
+            .pos
+            .iter()
+            .map(|pos| match pos {
+                PosArg::Noun => Pos::Noun,
+                PosArg::Verb => Pos::Verb,
+                PosArg::Adjective => Pos::Adjective,
+                PosArg::Adverb => Pos::Adverb,
+            })
+            .collect();
+    }
+    for (wanted, relation) in [(args.similar, Relation::Similar), (args.hypernyms, Relation::Hypernyms)] {
+        if wanted {
+            options.relations.push(relation);
+        }
+    }
+    options.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let net = WordNet::open(dict).map_err(CliError::input_from)?;
+    build_wordnet_lexicon(&net, &pieces(tokenizer), tokenizer.sha256(), &options).map_err(CliError::input_from)
+}
+
+fn from_vectors(args: &LexiconBuildArgs, path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliError> {
+    let _ = (args, path, tokenizer);
+    let _ = |_: VectorOptions, _: WordVectors| build_vector_lexicon;
+    Err(CliError::failed("being written"))
+}
+
+/// The pieces of a vocabulary in the order of their ids.
+pub fn pieces(tokenizer: &TextTokenizer) -> Vec<String> {
+    (0..tokenizer.size() as u32).map(|id| tokenizer.token(id).unwrap_or_default().to_string()).collect()
+}
+
+fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
+    check_out(&args.out)?;
+    let stop = support::interruptible()?;
+    let tokenizer = support::tokenizer(&args.tokenizer)?;
+    let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
+    let options = support::source_options(&args.reading, &stop);
+    let counts = support::count_tokens(&args.text, &options, &tokenizer, &stop)?;
+    let made = placebo(&lexicon, &counts, args.seed).map_err(CliError::input_from)?;
+    save(&made, &args.out, args.common.quiet)
+}
+
+/// Refuses a name that nothing would recognise later, before an hour of work.
+fn check_out(out: &Path) -> Result<(), CliError> {
+    if out.extension().is_some_and(|extension| extension == "safetensors") {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "--out {}: a lexicon is a .safetensors file; write --out {}",
+        out.display(),
+        out.with_extension("safetensors").display()
+    )))
+}
+
+fn save(lexicon: &Lexicon, out: &Path, quiet: bool) -> Result<Outcome, CliError> {
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| CliError::io("create", folder, error))?;
+    }
+    lexicon.save(out).map_err(CliError::failed_from)?;
+    if !quiet {
+        term::out(&format!("{}\n{}", out.display(), table(&lexicon.stats(None), lexicon)))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
+    let tokenizer = support::tokenizer(&args.tokenizer)?;
+    let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
+    let mut found = Vec::new();
+    for word in &args.words {
+        let id = support::one_piece(&tokenizer, word)?;
+        let members: Vec<String> =
+            lexicon.row(id).iter().map(|&member| support::piece(&tokenizer, member)).collect();
+        found.push((word, members));
+    }
+    if args.json {
+        let words: serde_json::Map<String, serde_json::Value> =
+            found.into_iter().map(|(word, members)| (word.clone(), json!(members))).collect();
+        term::out(&format!("{:#}\n", serde_json::Value::Object(words)))?;
+    } else {
+        for (word, members) in found {
+            let members = if members.is_empty() { "(no entry)".to_string() } else { members.join(", ") };
+            term::out(&format!("{word}: {members}\n"))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn stats(args: &LexiconStatsArgs) -> Result<Outcome, CliError> {
+    let tokenizer = args.tokenizer.as_deref().map(support::tokenizer).transpose()?;
+    let lexicon = match &tokenizer {
+        Some(tokenizer) => support::lexicon(&args.lexicon, tokenizer)?,
+        None => Lexicon::load(&args.lexicon).map_err(CliError::input_from)?,
+    };
+    let counts = match (&tokenizer, args.text.is_empty()) {
+        (Some(tokenizer), false) => {
+            let stop = support::interruptible()?;
+            let options = support::source_options(&args.reading, &stop);
+            Some(support::count_tokens(&args.text, &options, tokenizer, &stop)?)
+        }
+        _ => None,
+    };
+    let stats = lexicon.stats(counts.as_deref());
+    if args.json {
+        let info = lexicon.info();
+        let value = json!({
+            "stats": stats,
+            "kind": info.kind,
+            "note": info.note,
+            "vocabulary_sha256": info.vocabulary_sha256,
+            "fingerprint": lexicon.fingerprint(),
+        });
+        term::out(&format!("{value:#}\n"))?;
+    } else {
+        term::out(&table(&stats, &lexicon))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn table(stats: &LexiconStats, lexicon: &Lexicon) -> String {
+    let number = |n: usize| term::thousands(n as u64);
+    let mut out = format!("kind               {}\n", lexicon.info().kind);
+    out.push_str(&format!(
+        "words with entry   {} of {} ({:.1} %)\n",
+        number(stats.words),
+        number(stats.vocab_size),
+        100.0 * stats.vocabulary_share
+    ));
+    out.push_str(&format!(
+        "entries            {} (mean {:.2}, largest {})\n",
+        number(stats.entries),
+        stats.mean_size,
+        stats.max_size
+    ));
+    if let Some(share) = stats.running_text_share {
+        out.push_str(&format!("running text       {:.1} % of the tokens have an entry\n", 100.0 * share));
+    }
+    out.push_str(&format!("fingerprint        {}\n", lexicon.fingerprint()));
+    out
+}

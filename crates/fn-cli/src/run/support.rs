@@ -1,0 +1,115 @@
+//! What several commands need: signals, tokenizers, lexicons, sources.
+
+use std::path::{Path, PathBuf};
+
+use fn_core::lexicon::Lexicon;
+use fn_data::source::{SourceOptions, Sources};
+use fn_data::tokenise::TextTokenizer;
+use fn_train::stop::Stop;
+
+use crate::args::TextArgs;
+use crate::error::CliError;
+
+/// From now on SIGINT and SIGTERM only ask; whoever has a long loop looks.
+///
+/// # Errors
+/// The system refuses the handlers.
+pub fn interruptible() -> Result<Stop, CliError> {
+    Stop::on_signals().map_err(CliError::failed_from)
+}
+
+/// The error of a command that a signal ended before it had anything to save.
+pub fn interrupted(stop: &Stop) -> CliError {
+    CliError::Interrupted(stop.signal().unwrap_or(libc::SIGINT))
+}
+
+/// An error of reading input, unless a signal was the reason.
+pub fn input_error(stop: &Stop, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+    if stop.requested() { interrupted(stop) } else { CliError::input_from(error) }
+}
+
+/// How text is read under these flags.
+pub fn source_options(reading: &TextArgs, stop: &Stop) -> SourceOptions {
+    SourceOptions {
+        json_field: reading.json_field.clone(),
+        parquet_column: reading.parquet_column.clone(),
+        stop: stop.flag(),
+    }
+}
+
+/// Loads a tokenizer.
+///
+/// # Errors
+/// It is missing or cannot be used (3).
+pub fn tokenizer(path: &Path) -> Result<TextTokenizer, CliError> {
+    TextTokenizer::load(path).map_err(CliError::input_from)
+}
+
+/// Loads a lexicon and checks that it was built for this tokenizer.
+///
+/// # Errors
+/// It is missing, damaged, or for another vocabulary (3).
+pub fn lexicon(path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliError> {
+    let lexicon = Lexicon::load(path).map_err(CliError::input_from)?;
+    lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256()).map_err(|error| {
+        CliError::input(format!("{}: {error}", path.display()))
+    })?;
+    Ok(lexicon)
+}
+
+/// How often each token of the vocabulary occurs in a text.
+///
+/// # Errors
+/// Text that cannot be read (3), a signal (128+n).
+pub fn count_tokens(
+    text: &[PathBuf],
+    options: &SourceOptions,
+    tokenizer: &TextTokenizer,
+    stop: &Stop,
+) -> Result<Vec<u64>, CliError> {
+    let mut counts = vec![0_u64; tokenizer.size()];
+    let documents = Sources::open(text, options).map_err(|error| input_error(stop, error))?;
+    for document in documents {
+        let document = document.map_err(|error| input_error(stop, error))?;
+        for line in document.text.lines() {
+            if stop.requested() {
+                return Err(interrupted(stop));
+            }
+            for id in tokenizer.encode(line) {
+                if let Some(count) = counts.get_mut(id as usize) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    if stop.requested() {
+        return Err(interrupted(stop));
+    }
+    Ok(counts)
+}
+
+/// The piece of an id, also where the vocabulary has none.
+pub fn piece(tokenizer: &TextTokenizer, id: u32) -> String {
+    tokenizer.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
+}
+
+/// The one piece that a word is.
+///
+/// # Errors
+/// The word is several pieces, or none (2).
+pub fn one_piece(tokenizer: &TextTokenizer, word: &str) -> Result<u32, CliError> {
+    if let Some(id) = tokenizer.id(word) {
+        return Ok(id);
+    }
+    match tokenizer.encode(word).as_slice() {
+        [id] if *id != tokenizer.facts().special.unk => Ok(*id),
+        ids => {
+            let pieces: Vec<String> = ids.iter().map(|&id| piece(tokenizer, id)).collect();
+            Err(CliError::usage(format!(
+                "`{word}` is not one piece of this vocabulary but {} ({}); lexicons hold single pieces only, try another word",
+                pieces.len(),
+                pieces.join(" ")
+            )))
+        }
+    }
+}

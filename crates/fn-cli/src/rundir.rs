@@ -1,0 +1,230 @@
+//! The run directory: what is needed to repeat a run, and where its parts lie.
+//!
+//! ```text
+//! run/
+//!   config.toml        resolved configuration, each value with where it came from
+//!   command.txt        every command that worked on this run, oldest first
+//!   environment.json   versions, backends, device, threads, machine, of the last start
+//!   metrics.jsonl      steps and held-out measurements
+//!   events.*           the same for TensorBoard
+//!   checkpoints/step-00000500/
+//!   model/             Hugging Face layout, when the run is done
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fn_train::config::RunConfig;
+use fn_train::fsutil::write_atomic;
+use serde_json::{Value, json};
+
+use crate::config::{Resolved, differences, read_resolved};
+use crate::error::CliError;
+use crate::run::doctor;
+
+/// Name of the resolved configuration.
+pub const CONFIG: &str = "config.toml";
+/// Name of the list of commands.
+pub const COMMAND: &str = "command.txt";
+/// Name of the description of machine and program.
+pub const ENVIRONMENT: &str = "environment.json";
+/// Name of the metrics.
+pub const METRICS: &str = "metrics.jsonl";
+/// Name of the folder of checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// Name of the folder of the finished model.
+pub const MODEL: &str = "model";
+
+/// Keys that say how fast or how far, never what is computed: they may differ when a run goes on.
+const FREE_TO_CHANGE: &[&str] = &[
+    "data.workers",
+    "data.cache",
+    "train.threads",
+    "log.every",
+    "log.tensorboard",
+    "checkpoint.every",
+    "checkpoint.keep_last",
+    "checkpoint.keep_best",
+    "eval.every",
+];
+
+/// The command line of this process, quoted so that a shell reads it back.
+pub fn command_line() -> String {
+    let quote = |argument: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    };
+    let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let program = arguments.next().unwrap_or_default();
+    let program = Path::new(&program).file_name().map_or(program.clone(), |name| name.to_string_lossy().into_owned());
+    std::iter::once(program).chain(arguments).map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// Machine and program.
+pub fn environment(run: &RunConfig) -> Value {
+    json!({
+        "fnlm": env!("CARGO_PKG_VERSION"),
+        "burn": "0.22.1",
+        "backends": doctor::features(),
+        "device": run.train.device,
+        "dtype": run.train.dtype,
+        "seed": run.seed,
+        "os": std::env::consts::OS,
+        "architecture": std::env::consts::ARCH,
+        "processor": doctor::processor(),
+        "folder": std::env::current_dir().ok().map(|dir| dir.display().to_string()),
+        "started": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+    })
+}
+
+/// Writes configuration, command and environment of a run that starts or goes on.
+///
+/// # Errors
+/// The folder cannot be made or written (1, 5).
+pub fn describe(dir: &Path, resolved: &Resolved) -> Result<(), CliError> {
+    describe_run(dir, &resolved.run, &resolved.to_toml())
+}
+
+/// [`describe`] for a configuration that was not merged from layers: `text` is its TOML.
+///
+/// # Errors
+/// The folder cannot be made or written (1, 5).
+pub fn describe_run(dir: &Path, run: &RunConfig, text: &str) -> Result<(), CliError> {
+    std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        write_atomic(&path, bytes).map_err(|error| CliError::io("write", &path, error))
+    };
+    let command = command_line();
+    let mut commands = std::fs::read_to_string(dir.join(COMMAND)).unwrap_or_default();
+    if commands.lines().next_back() != Some(command.as_str()) {
+        commands.push_str(&command);
+        commands.push('\n');
+    }
+    write(CONFIG, text.as_bytes())?;
+    write(COMMAND, commands.as_bytes())?;
+    write(ENVIRONMENT, format!("{:#}\n", environment(run)).as_bytes())
+}
+
+/// Compares the configuration of a run directory with the one asked for now.
+///
+/// # Errors
+/// Keys differ that are neither free to change nor in `allowed` (2); the old configuration cannot be read (3).
+pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(), CliError> {
+    let path = dir.join(CONFIG);
+    if !path.exists() {
+        return Ok(());
+    }
+    let before = read_resolved(&path)?;
+    let wrong: Vec<_> = differences(&before, now)
+        .into_iter()
+        .filter(|(key, _, _)| {
+            !FREE_TO_CHANGE.contains(&key.as_str())
+                && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
+        })
+        .collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> =
+        wrong.iter().map(|(key, old, new)| format!("  {key}: {old} in {CONFIG}, {new} now")).collect();
+    let flags: Vec<String> = wrong.iter().map(|(key, _, _)| format!("--allow-change {key}")).collect();
+    Err(CliError::usage(format!(
+        "{} holds a run with another configuration:\n{}\nTo go on with it, repeat its command (see {}); to start anew, choose \
+         another --run or add --new; to change it on purpose, add {}",
+        dir.display(),
+        list.join("\n"),
+        dir.join(COMMAND).display(),
+        flags.join(" ")
+    )))
+}
+
+/// The run directory of a checkpoint folder `run/checkpoints/step-...`.
+pub fn of_checkpoint(checkpoint: &Path) -> Option<PathBuf> {
+    let checkpoints = checkpoint.parent()?;
+    (checkpoints.file_name()? == CHECKPOINTS).then(|| checkpoints.parent().map(Path::to_path_buf))?
+}
+
+/// The last held-out metrics at or before a step, by name.
+pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
+    let text = std::fs::read_to_string(dir.join(METRICS)).unwrap_or_default();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let Ok(record) = serde_json::from_str::<Value>(line) else { continue };
+        let of_evaluation = record.get("kind").and_then(Value::as_str) == Some("evaluation");
+        let early = record.get("step").and_then(Value::as_u64).is_some_and(|at| at <= step);
+        if let (true, true, Some(Value::Object(metrics))) = (of_evaluation, early, record.get("metrics")) {
+            found = metrics
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_f64().unwrap_or(f64::NAN)))
+                .collect();
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(dir: &Path, run: &RunConfig) {
+        describe_run(dir, run, &toml::to_string(run).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_run_directory_says_how_to_repeat_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunConfig::default();
+        start(dir.path(), &run);
+        start(dir.path(), &run);
+        assert_eq!(read_resolved(&dir.path().join(CONFIG)).unwrap(), run);
+        let commands = std::fs::read_to_string(dir.path().join(COMMAND)).unwrap();
+        assert_eq!(commands.lines().count(), 1, "the same command twice is one line: {commands}");
+        let environment: Value =
+            serde_json::from_str(&std::fs::read_to_string(dir.path().join(ENVIRONMENT)).unwrap()).unwrap();
+        assert_eq!(environment["seed"], 1);
+    }
+
+    #[test]
+    fn going_on_with_another_configuration_is_refused_by_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunConfig::default();
+        start(dir.path(), &run);
+        let mut other = run.clone();
+        other.data.workers = 7;
+        check_same(dir.path(), &other, &[]).unwrap();
+        other.train.batch = 3;
+        let error = check_same(dir.path(), &other, &[]).unwrap_err();
+        assert_eq!(error.code(), 2);
+        assert!(error.to_string().contains("train.batch: 128 in config.toml, 3 now"), "{error}");
+        assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
+        check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
+        check_same(dir.path(), &other, &["train".to_string()]).unwrap();
+    }
+
+    #[test]
+    fn the_last_metrics_before_a_checkpoint_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = concat!(
+            "{\"kind\":\"evaluation\",\"step\":10,\"metrics\":{\"masked_accuracy\":0.1}}\n",
+            "{\"kind\":\"step\",\"step\":20}\n",
+            "{\"kind\":\"evaluation\",\"step\":20,\"metrics\":{\"masked_accuracy\":0.2}}\n",
+            "{\"kind\":\"evaluation\",\"step\":30,\"metrics\":{\"masked_accuracy\":0.3}}\n",
+            "{\"kind\":\"eval"
+        );
+        std::fs::write(dir.path().join(METRICS), lines).unwrap();
+        assert_eq!(metrics_at(dir.path(), 25), [("masked_accuracy".to_string(), 0.2)]);
+        assert!(metrics_at(dir.path(), 5).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_knows_its_run() {
+        let path = Path::new("runs/a/checkpoints/step-00000500");
+        assert_eq!(of_checkpoint(path), Some(PathBuf::from("runs/a")));
+        assert_eq!(of_checkpoint(Path::new("elsewhere/step-00000500")), None);
+    }
+}
