@@ -1,1 +1,20 @@
-//! (being written)
+//! The training step around model and loss: optimiser, schedule, guard, checkpoints, reports.
+//!
+//! The centre is a promise: **a run that was stopped, by a signal, by `kill -9` or by a full disk, goes on as if nothing
+//! had happened.** It rests on one decision: nothing is random. Every choice is a function of (seed, step), so
+//! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
+#![deny(missing_docs)]
+
+pub mod checkpoint;
+pub mod error;
+pub mod failpoint;
+pub mod fsutil;
+pub mod guard;
+pub mod optim;
+pub mod report;
+pub mod schedule;
+pub mod stop;
+mod tensor;
+
+pub use error::TrainError;
+pub use tensor::NamedTensor;

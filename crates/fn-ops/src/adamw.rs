@@ -1,0 +1,198 @@
+//! One AdamW update of one parameter, and the sum of squares that global-norm clipping needs.
+//!
+//! ```text
+//! g' = c g        m = b1 m + (1 - b1) g'        v = b2 v + (1 - b2) g'^2
+//! p  = p - d p - r m / (s sqrt(v) + e)
+//! ```
+//! with c the clipping factor, d = learning rate x weight decay, r = learning rate / (1 - b1^t), s = 1 / sqrt(1 - b2^t);
+//! without bias correction r is the learning rate itself and s is 1. On Flex this is one pass over four slices, in place;
+//! elsewhere [`composed`] says the same with tensor operations. Every element is computed on its own, so the number of
+//! threads cannot change a bit.
+
+use burn::tensor::Tensor;
+
+/// The scalars of one update, see the formula above.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coefficients {
+    /// b1.
+    pub beta1: f32,
+    /// b2.
+    pub beta2: f32,
+    /// e, added outside of the root.
+    pub epsilon: f32,
+    /// r.
+    pub rate: f32,
+    /// s.
+    pub root: f32,
+    /// d.
+    pub decay: f32,
+    /// c.
+    pub gradient: f32,
+}
+
+/// A flat parameter with its moments, each `[n]`, without autodiff.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// p.
+    pub param: Tensor<1>,
+    /// m.
+    pub m: Tensor<1>,
+    /// v.
+    pub v: Tensor<1>,
+}
+
+/// Updates `slot` with `gradient` `[n]`. In place where nobody else holds the tensors.
+pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+    #[cfg(feature = "flex")]
+    return match flex::update(slot, gradient, k) {
+        Ok(done) => done,
+        Err(back) => composed::update(back.0, back.1, k),
+    };
+    #[cfg(not(feature = "flex"))]
+    composed::update(slot, gradient, k)
+}
+
+/// The sum of the squares of all elements, read back to the host: one synchronisation however many tensors there are.
+///
+/// The order of the sum depends on the tensors' sizes alone. On Flex it is taken in f64.
+pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> f64 {
+    #[cfg_attr(not(feature = "flex"), allow(unused_mut))]
+    let mut on_host = 0.0;
+    let mut on_device: Option<Tensor<1>> = None;
+    for tensor in tensors {
+        #[cfg(feature = "flex")]
+        if let Some(sum) = flex::square_sum(tensor) {
+            on_host += sum;
+            continue;
+        }
+        let sum = tensor.clone().square().sum();
+        on_device = Some(match on_device {
+            Some(so_far) => so_far + sum,
+            None => sum,
+        });
+    }
+    on_host + on_device.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
+}
+
+/// The same in tensor operations, for every backend.
+pub mod composed {
+    use super::{Coefficients, Slot, Tensor};
+
+    /// See [`super::update`].
+    pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+        let gradient = gradient.mul_scalar(k.gradient);
+        let m = slot.m.mul_scalar(k.beta1) + gradient.clone().mul_scalar(1.0 - k.beta1);
+        let v = slot.v.mul_scalar(k.beta2) + gradient.square().mul_scalar(1.0 - k.beta2);
+        let direction = m.clone() / v.clone().sqrt().mul_scalar(k.root).add_scalar(k.epsilon);
+        let decayed = slot.param.clone() - slot.param.mul_scalar(k.decay);
+        Slot {
+            param: decayed - direction.mul_scalar(k.rate),
+            m,
+            v,
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+mod flex {
+    use super::{Coefficients, Slot, Tensor};
+    use burn::tensor::DType;
+    use burn_flex::{Flex, FlexTensor};
+    use rayon::prelude::*;
+
+    /// Elements that one task works on; fixed, so that the split does not depend on the number of threads.
+    const CHUNK: usize = 1 << 14;
+
+    /// The slot updated in one pass, or everything back where a tensor is not a Flex tensor of f32.
+    pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Result<Slot, Box<(Slot, Tensor<1>)>> {
+        if ![&slot.param, &slot.m, &slot.v, &gradient]
+            .into_iter()
+            .all(is_flex)
+        {
+            return Err(Box::new((slot, gradient)));
+        }
+        let Slot { param, m, v } = slot;
+        let gradient = whole(gradient);
+        let (mut param, mut m, mut v) = (whole(param), whole(m), whole(v));
+        {
+            let g: &[f32] = gradient.storage();
+            let (p, m, v) = (
+                param.storage_mut::<f32>(),
+                m.storage_mut::<f32>(),
+                v.storage_mut::<f32>(),
+            );
+            if p.len() <= CHUNK {
+                pass(p, g, m, v, k);
+            } else {
+                p.par_chunks_mut(CHUNK)
+                    .zip(g.par_chunks(CHUNK))
+                    .zip(m.par_chunks_mut(CHUNK))
+                    .zip(v.par_chunks_mut(CHUNK))
+                    .for_each(|(((p, g), m), v)| pass(p, g, m, v, k));
+            }
+        }
+        let back = Tensor::from_primitive::<Flex>;
+        Ok(Slot {
+            param: back(param),
+            m: back(m),
+            v: back(v),
+        })
+    }
+
+    fn pass(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], k: &Coefficients) {
+        let (keep1, keep2) = (1.0 - k.beta1, 1.0 - k.beta2);
+        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            let g = g * k.gradient;
+            *m = *m * k.beta1 + g * keep1;
+            *v = *v * k.beta2 + g * g * keep2;
+            let direction = *m / (v.sqrt() * k.root + k.epsilon);
+            *p = (*p - *p * k.decay) - direction * k.rate;
+        }
+    }
+
+    /// In f64, chunk by chunk, the chunks' sums added in order. None where the tensor is not a Flex tensor of f32.
+    pub fn square_sum(tensor: &Tensor<1>) -> Option<f64> {
+        if !is_flex(tensor) {
+            return None;
+        }
+        let tensor = whole(tensor.clone());
+        let values: &[f32] = tensor.storage();
+        if values.len() <= CHUNK {
+            return Some(sum_chunk(values));
+        }
+        let sums: Vec<f64> = values.par_chunks(CHUNK).map(sum_chunk).collect();
+        Some(sums.iter().sum())
+    }
+
+    fn sum_chunk(values: &[f32]) -> f64 {
+        const LANES: usize = 8;
+        let mut lanes = [0.0f64; LANES];
+        let mut blocks = values.chunks_exact(LANES);
+        for block in &mut blocks {
+            for (lane, &x) in lanes.iter_mut().zip(block) {
+                *lane += f64::from(x) * f64::from(x);
+            }
+        }
+        let rest: f64 = blocks
+            .remainder()
+            .iter()
+            .map(|&x| f64::from(x) * f64::from(x))
+            .sum();
+        lanes.iter().sum::<f64>() + rest
+    }
+
+    fn is_flex(tensor: &Tensor<1>) -> bool {
+        tensor.dtype() == DType::F32 && tensor.clone().try_into_primitive::<Flex>().is_ok()
+    }
+
+    /// The Flex tensor, its buffer exactly its elements in order. Only for tensors that pass [`is_flex`].
+    #[allow(clippy::expect_used)]
+    fn whole(tensor: Tensor<1>) -> FlexTensor {
+        let tensor = tensor.try_into_primitive::<Flex>().expect("checked by `is_flex`");
+        let n = tensor.layout().num_elements();
+        if tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.bytes().len() == n * 4 {
+            return tensor;
+        }
+        tensor.to_contiguous()
+    }
+}

@@ -1,0 +1,224 @@
+//! Finding a checkpoint and reading it. Nothing in here writes or deletes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::manifest::hex;
+use super::save::entries;
+use super::{
+    CheckpointError, Checkpoints, FileEntry, MODEL, Manifest, OPTIMIZER, STATE, TrainState, tensors,
+};
+use crate::tensor::NamedTensor;
+
+/// A checkpoint in memory, every byte verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedCheckpoint {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Where the run stands.
+    pub state: TrainState,
+    /// Shape and values of each weight, by parameter path.
+    pub model: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    /// The moments, as [`AdamW::state`](crate::optim::AdamW::state) gave them.
+    pub optim: Vec<NamedTensor>,
+    /// All other files.
+    pub extra: BTreeMap<String, Vec<u8>>,
+}
+
+impl LoadedCheckpoint {
+    /// Takes the weights of a parameter out.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`] if there are none, or of another shape: the checkpoint is of another model.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let wrong = |found: String| CheckpointError::Model {
+            path: self.path.join(MODEL),
+            name: name.to_owned(),
+            found,
+            expected: shape.to_vec(),
+        };
+        match self.model.get(name) {
+            None => return Err(wrong("nothing".to_owned())),
+            Some((found, _)) if found != shape => return Err(wrong(format!("shape {found:?}"))),
+            Some(_) => {}
+        }
+        Ok(self.model.remove(name).map(|(_, data)| data).unwrap_or_default())
+    }
+}
+
+/// The newest checkpoint that is intact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its step.
+    pub step: u64,
+    /// What is wrong with newer ones, one line each: to be shown to the user.
+    pub notices: Vec<String>,
+}
+
+impl Checkpoints {
+    /// The checkpoint with the highest step whose files are all intact; None where there is none at all.
+    ///
+    /// # Errors
+    /// [`CheckpointError::AllDamaged`] where there are checkpoints but none is intact, and [`CheckpointError::Version`]
+    /// where one was written by a newer program: starting over would lose the run.
+    pub fn latest(&self) -> Result<Option<Found>, CheckpointError> {
+        match fs::metadata(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(CheckpointError::io(&self.dir, "read the folder")(source)),
+            Ok(_) => {}
+        }
+        fs::read_dir(&self.dir).map_err(CheckpointError::io(&self.dir, "read the folder"))?;
+        let mut candidates = Vec::new();
+        // Notices with the step that the folder's name claims.
+        let mut notices: Vec<(Option<u64>, String)> = Vec::new();
+        for (path, name) in entries(&self.dir) {
+            let predecessor = name.starts_with(".step-") && name.contains(".old-");
+            if !(name.starts_with("step-") || predecessor) {
+                continue;
+            }
+            match Manifest::read(&path) {
+                Ok(manifest) => candidates.push((manifest.step, !predecessor, path, manifest)),
+                Err(error @ CheckpointError::Version { .. }) => return Err(error),
+                Err(_) if predecessor => {}
+                Err(error) => {
+                    let step = name.strip_prefix("step-").and_then(|n| n.parse().ok());
+                    notices.push((step, format!("skipped: {error}")));
+                }
+            }
+        }
+        candidates.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        for (step, _, path, manifest) in candidates {
+            match verify(&path, &manifest) {
+                Ok(()) => {
+                    notices.retain(|(claimed, _)| claimed.is_none_or(|claimed| claimed >= step));
+                    let notices = notices.into_iter().map(|(_, notice)| notice).collect();
+                    return Ok(Some(Found { path, step, notices }));
+                }
+                Err(error) => notices.push((Some(step), format!("skipped: {error}"))),
+            }
+        }
+        if notices.is_empty() {
+            return Ok(None);
+        }
+        let notices = notices.into_iter().map(|(_, notice)| notice).collect();
+        Err(CheckpointError::AllDamaged {
+            path: self.dir.clone(),
+            notices,
+        })
+    }
+}
+
+/// Reads the checkpoint in folder `path`. Every file is compared with its size and checksum before it is used.
+///
+/// # Errors
+/// Anything that is not exactly as it was written, by the name of the file.
+pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
+    let manifest = Manifest::read(path)?;
+    let mut files = BTreeMap::new();
+    for entry in &manifest.files {
+        files.insert(entry.name.clone(), read_file(path, entry)?);
+    }
+    let content = |name: &str, reason: String| CheckpointError::Content {
+        path: path.join(name),
+        reason,
+    };
+    let mut take = |name: &str| {
+        files
+            .remove(name)
+            .ok_or_else(|| content(name, "the manifest does not list this file".to_owned()))
+    };
+    let state: TrainState =
+        serde_json::from_slice(&take(STATE)?).map_err(|e| content(STATE, e.to_string()))?;
+    if state.step != manifest.step {
+        return Err(content(
+            STATE,
+            format!(
+                "it is of step {}, its manifest of step {}",
+                state.step, manifest.step
+            ),
+        ));
+    }
+    let model = tensors::read(&path.join(MODEL), &take(MODEL)?)?
+        .into_iter()
+        .map(|t| (t.name, (t.shape, t.data)))
+        .collect();
+    let optim = tensors::read(&path.join(OPTIMIZER), &take(OPTIMIZER)?)?;
+    Ok(LoadedCheckpoint {
+        path: path.to_owned(),
+        state,
+        model,
+        optim,
+        extra: files,
+    })
+}
+
+/// Compares every file with the manifest, in little memory.
+pub(super) fn verify(folder: &Path, manifest: &Manifest) -> Result<(), CheckpointError> {
+    for entry in &manifest.files {
+        let path = folder.join(&entry.name);
+        let mut file = open(&path, entry)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => hash.update(buffer.get(..n).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(CheckpointError::Unreadable { path, source }),
+            }
+        }
+        compare(&path, entry, &hash.finalize())?;
+    }
+    Ok(())
+}
+
+/// The bytes of a file, verified. Its size is compared before memory is taken.
+fn read_file(folder: &Path, entry: &FileEntry) -> Result<Vec<u8>, CheckpointError> {
+    let path = folder.join(&entry.name);
+    let mut bytes = Vec::new();
+    open(&path, entry)?
+        .take(entry.bytes.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|source| CheckpointError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+    compare(&path, entry, &Sha256::digest(&bytes))?;
+    Ok(bytes)
+}
+
+fn open(path: &Path, entry: &FileEntry) -> Result<File, CheckpointError> {
+    let unreadable = |source| CheckpointError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?.len();
+    if found != entry.bytes {
+        return Err(CheckpointError::Size {
+            path: path.to_owned(),
+            found,
+            expected: entry.bytes,
+        });
+    }
+    Ok(file)
+}
+
+fn compare(path: &Path, entry: &FileEntry, hash: &[u8]) -> Result<(), CheckpointError> {
+    let found = hex(hash);
+    if found != entry.sha256 {
+        let expected = entry.sha256.clone();
+        return Err(CheckpointError::Damaged {
+            path: path.to_owned(),
+            found,
+            expected,
+        });
+    }
+    Ok(())
+}

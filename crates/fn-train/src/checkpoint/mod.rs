@@ -1,0 +1,98 @@
+//! Checkpoints that are whole or absent.
+//!
+//! A checkpoint is a folder `step-00000500/`:
+//!
+//! | file | content |
+//! |---|---|
+//! | `model.safetensors` | the weights, f32, by parameter path |
+//! | `optimizer.safetensors` | both moments of every parameter, f32, as `m.<path>` and `v.<path>` |
+//! | `state.json` | [`TrainState`]: where the run stands, in steps, data and counters |
+//! | further files | whatever the caller hands to [`Checkpoints::save`], e.g. the configuration |
+//! | `manifest.json` | format, step, and size and SHA-256 of each file and of itself; written last |
+//!
+//! There is no random state to keep: all noise is a function of (seed, step). Nothing in here is executable or pickled.
+//!
+//! # What happens on disk
+//! - Everything is written into `.step-00000500.tmp-<pid>`, each file is synced, then the folder; the folder is renamed and
+//!   its parent synced. After a power failure the checkpoint is whole or absent.
+//! - It is then read back from disk and compared with its checksums. Only after that are older ones removed: the newest
+//!   `keep_last` stay, and the best one.
+//! - A step that is saved again replaces its predecessor: that one is renamed to `.step-00000500.old-<pid>` first and
+//!   removed when the new one has been read back. [`Checkpoints::latest`] knows it, should the process die in between.
+//! - Leftovers of killed saves (`.tmp-`) are ignored and removed by the next save.
+//! - Room is checked before a save ([`Checkpoints::required_bytes`]); a save that fails removes what it wrote.
+
+mod error;
+mod load;
+mod manifest;
+mod save;
+mod state;
+mod tensors;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::CheckpointError;
+pub use load::{Found, LoadedCheckpoint, load};
+pub use manifest::{FileEntry, Manifest};
+pub use state::{Best, TrainState};
+
+use std::path::{Path, PathBuf};
+
+use crate::failpoint::FailPoints;
+
+/// Name of the file with the weights.
+pub const MODEL: &str = "model.safetensors";
+/// Name of the file with the moments.
+pub const OPTIMIZER: &str = "optimizer.safetensors";
+/// Name of the file with [`TrainState`].
+pub const STATE: &str = "state.json";
+/// Name of the file that is written last.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The checkpoints of one run.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    dir: PathBuf,
+    keep_last: usize,
+    keep_best: bool,
+    fail_points: FailPoints,
+}
+
+impl Checkpoints {
+    /// The checkpoints in `dir` (made by the first save), of which the newest `keep_last` (at least 1) and, if wanted, the
+    /// best are kept.
+    pub fn new(dir: impl Into<PathBuf>, keep_last: usize, keep_best: bool) -> Self {
+        Self {
+            dir: dir.into(),
+            keep_last: keep_last.max(1),
+            keep_best,
+            fail_points: FailPoints::from_env(),
+        }
+    }
+
+    /// With faults instead of those of the environment: for tests only.
+    #[doc(hidden)]
+    pub fn with_fail_points(mut self, fail_points: FailPoints) -> Self {
+        self.fail_points = fail_points;
+        self
+    }
+
+    /// The folder that holds them.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Reads a checkpoint, see [`load`].
+    ///
+    /// # Errors
+    /// Anything that is not exactly as it was written.
+    pub fn load(&self, path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
+        load(path)
+    }
+}
+
+/// The name of the folder of a step.
+pub(crate) fn folder_name(step: u64) -> String {
+    format!("step-{step:08}")
+}

@@ -1,0 +1,388 @@
+//! Writing a checkpoint, and removing the ones that are not needed any more.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::manifest::{hex, is_plain_name};
+use super::tensors::Layout;
+use super::{
+    Best, CheckpointError, Checkpoints, FileEntry, MANIFEST, MODEL, Manifest, OPTIMIZER, STATE, TrainState,
+    folder_name, load,
+};
+use crate::failpoint::Calls;
+use crate::fsutil;
+use crate::tensor::NamedTensor;
+
+/// Bytes per write call.
+const BUFFER: usize = 1 << 20;
+/// What a file takes beyond its bytes: the rest of its last block, and its entry in the folder.
+const PER_FILE: u64 = 4096;
+/// The manifest and the state, generously.
+const SMALL_FILES: u64 = 16 << 10;
+
+impl Checkpoints {
+    /// Writes the checkpoint of `state.step` and gives its folder. See the [module](super) for what happens on disk.
+    ///
+    /// `extra` are files that the checkpoint carries along: plain names, any bytes.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NoSpace`] or another failure to write or to read back; earlier checkpoints are intact then.
+    pub fn save(
+        &self,
+        state: &TrainState,
+        model: &[NamedTensor],
+        optimizer: &[NamedTensor],
+        extra: &[(String, Vec<u8>)],
+    ) -> Result<PathBuf, CheckpointError> {
+        let mut calls = self.fail_points.begin();
+        fs::create_dir_all(&self.dir).map_err(CheckpointError::io(&self.dir, "create the folder"))?;
+        self.remove_leftovers();
+
+        let files = Files::new(state, model, optimizer, extra)?;
+        let needed = Self::required_bytes(model, extra)?.max(files.bytes());
+        let free =
+            fsutil::free_bytes(&self.dir).map_err(CheckpointError::io(&self.dir, "ask for free space"))?;
+        if free < needed {
+            return Err(CheckpointError::NoSpace {
+                path: self.dir.clone(),
+                needed,
+                free,
+            });
+        }
+
+        let name = folder_name(state.step);
+        let temporary = self.dir.join(format!(".{name}.tmp-{}", std::process::id()));
+        let written = files.write(&temporary, &mut calls).and_then(|manifest| {
+            self.put_in_place(&temporary, &name, &manifest, &mut calls)?;
+            Ok(self.dir.join(&name))
+        });
+        let target = written.map_err(|failure| {
+            let _ = fs::remove_dir_all(&temporary);
+            match failure {
+                Failure::Disk { source, .. } if fsutil::is_out_of_space(&source) => {
+                    let free = fsutil::free_bytes(&self.dir).unwrap_or(0);
+                    CheckpointError::NoSpace {
+                        path: self.dir.clone(),
+                        needed,
+                        free,
+                    }
+                }
+                Failure::Disk { path, action, source } => CheckpointError::Io { path, action, source },
+                Failure::ReadBack(error) => *error,
+            }
+        })?;
+        self.rotate(state.step, state.best.as_ref());
+        Ok(target)
+    }
+
+    /// Bytes that a checkpoint takes once the optimiser has its moments: what a run needs free at every save.
+    ///
+    /// # Errors
+    /// Tensors or extra files that cannot be saved.
+    pub fn required_bytes(
+        model: &[NamedTensor],
+        extra: &[(String, Vec<u8>)],
+    ) -> Result<u64, CheckpointError> {
+        let weights = Layout::of(model)?.bytes;
+        let extra: u64 = extra.iter().map(|(_, bytes)| bytes.len() as u64 + PER_FILE).sum();
+        // The moments are two tensors per weight, with names two letters longer.
+        let moments = weights * 2 + model.len() as u64 * 8;
+        Ok(weights + moments + extra + SMALL_FILES + 2 * PER_FILE)
+    }
+
+    /// Renames the finished folder, reads it back, and only then lets its predecessor go.
+    fn put_in_place(
+        &self,
+        temporary: &Path,
+        name: &str,
+        manifest: &Manifest,
+        calls: &mut Calls,
+    ) -> Result<(), Failure> {
+        let target = self.dir.join(name);
+        let old = self.dir.join(format!(".{name}.old-{}", std::process::id()));
+        let replaces = target.exists();
+        if replaces {
+            let _ = fs::remove_dir_all(&old);
+            step(calls, &target, "rename", || fs::rename(&target, &old))?;
+        }
+        let placed = step(calls, &target, "rename", || fs::rename(temporary, &target))
+            .and_then(|()| step(calls, &self.dir, "sync", || fsutil::sync_dir(&self.dir)))
+            .and_then(|()| {
+                let found = Manifest::read(&target).and_then(|m| load::verify(&target, &m).map(|()| m));
+                match found {
+                    Ok(found) if found == *manifest => Ok(()),
+                    Ok(_) => Err(Failure::ReadBack(Box::new(CheckpointError::Manifest {
+                        path: target.join(MANIFEST),
+                        reason: "it is not what was written".to_owned(),
+                    }))),
+                    Err(error) => Err(Failure::ReadBack(Box::new(error))),
+                }
+            });
+        if placed.is_err() {
+            // Whatever went wrong, the name belongs to the last good one.
+            if fs::rename(&target, temporary).is_ok() || !target.exists() {
+                if replaces {
+                    let _ = fs::rename(&old, &target);
+                }
+                let _ = fsutil::sync_dir(&self.dir);
+            }
+        } else if replaces {
+            remove(&old);
+        }
+        placed
+    }
+
+    /// Removes what killed saves left behind, and puts a predecessor back whose successor never came.
+    fn remove_leftovers(&self) {
+        for (path, name) in entries(&self.dir) {
+            let Some(rest) = name.strip_prefix('.').filter(|r| r.starts_with("step-")) else {
+                continue;
+            };
+            if rest.contains(".tmp-") {
+                remove(&path);
+            } else if let Some((step, _)) = rest.split_once(".old-") {
+                let place = self.dir.join(step);
+                let intact = |p: &Path| Manifest::read(p).and_then(|m| load::verify(p, &m)).is_ok();
+                if intact(&place) {
+                    remove(&path);
+                } else if !place.exists() {
+                    let _ = fs::rename(&path, &place);
+                }
+            }
+        }
+    }
+
+    /// Keeps the newest `keep_last`, the best, and `current`. What has no readable manifest is left for a human to look at.
+    fn rotate(&self, current: u64, best: Option<&Best>) {
+        let found = self.list();
+        let best = best
+            .filter(|_| self.keep_best)
+            .and_then(|best| best_of(&found, best));
+        let newest = found.len().saturating_sub(self.keep_last);
+        for (step, path) in found.iter().take(newest) {
+            if *step == current || best == Some(*step) {
+                continue;
+            }
+            // Under a hidden name first: a half-removed folder must not look like a checkpoint.
+            let hidden = self
+                .dir
+                .join(format!(".{}.tmp-{}", folder_name(*step), std::process::id()));
+            match fs::rename(path, &hidden) {
+                Ok(()) => remove(&hidden),
+                Err(error) => tracing::warn!("{}: cannot remove: {error}", path.display()),
+            }
+        }
+    }
+
+    /// Checkpoints with a readable manifest, by step. Their files are not verified.
+    pub fn list(&self) -> Vec<(u64, PathBuf)> {
+        let mut found: Vec<(u64, PathBuf)> = entries(&self.dir)
+            .into_iter()
+            .filter(|(_, name)| name.starts_with("step-"))
+            .filter_map(|(path, _)| Some((Manifest::read(&path).ok()?.step, path)))
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// The checkpoint that holds the best measurement: the first one saved at or after it.
+    pub fn best(&self, best: &Best) -> Option<PathBuf> {
+        let found = self.list();
+        let step = best_of(&found, best)?;
+        found.into_iter().find(|(s, _)| *s == step).map(|(_, path)| path)
+    }
+}
+
+fn best_of(found: &[(u64, PathBuf)], best: &Best) -> Option<u64> {
+    found
+        .iter()
+        .map(|(step, _)| *step)
+        .find(|&step| step >= best.step)
+}
+
+/// Path and name of everything in `dir`, by name.
+pub(super) fn entries(dir: &Path) -> Vec<(PathBuf, String)> {
+    let Ok(listing) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut all: Vec<(PathBuf, String)> = listing
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.path(), entry.file_name().into_string().ok()?)))
+        .collect();
+    all.sort();
+    all
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        tracing::warn!("{}: cannot remove: {error}", path.display());
+    }
+}
+
+/// Why a save failed.
+#[derive(Debug)]
+enum Failure {
+    Disk {
+        path: PathBuf,
+        action: &'static str,
+        source: io::Error,
+    },
+    ReadBack(Box<CheckpointError>),
+}
+
+/// One file operation, with its fail point.
+fn step<T>(
+    calls: &mut Calls,
+    path: &Path,
+    action: &'static str,
+    run: impl FnOnce() -> io::Result<T>,
+) -> Result<T, Failure> {
+    calls.next().and_then(|_| run()).map_err(|source| Failure::Disk {
+        path: path.to_owned(),
+        action,
+        source,
+    })
+}
+
+/// What goes into a checkpoint, in the order of writing.
+struct Files<'a> {
+    step: u64,
+    model: (Layout, &'a [NamedTensor]),
+    optimizer: (Layout, &'a [NamedTensor]),
+    small: Vec<(&'a str, std::borrow::Cow<'a, [u8]>)>,
+}
+
+impl<'a> Files<'a> {
+    fn new(
+        state: &TrainState,
+        model: &'a [NamedTensor],
+        optimizer: &'a [NamedTensor],
+        extra: &'a [(String, Vec<u8>)],
+    ) -> Result<Self, CheckpointError> {
+        let unsaveable = |name: &str, reason: String| CheckpointError::Unsaveable {
+            name: name.to_owned(),
+            reason,
+        };
+        let mut text = serde_json::to_vec_pretty(state).map_err(|e| unsaveable(STATE, e.to_string()))?;
+        text.push(b'\n');
+        // JSON has no NaN: what would come back as null is refused here.
+        serde_json::from_slice::<TrainState>(&text).map_err(|e| unsaveable(STATE, e.to_string()))?;
+        let mut small = vec![(STATE, text.into())];
+        for (name, bytes) in extra {
+            let taken = [MODEL, OPTIMIZER].contains(&name.as_str()) || small.iter().any(|(n, _)| n == name);
+            if taken || !is_plain_name(name) {
+                return Err(unsaveable(
+                    name,
+                    "the file name is taken or is not a plain name".to_owned(),
+                ));
+            }
+            small.push((name, bytes.as_slice().into()));
+        }
+        Ok(Self {
+            step: state.step,
+            model: (Layout::of(model)?, model),
+            optimizer: (Layout::of(optimizer)?, optimizer),
+            small,
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        let small: u64 = self
+            .small
+            .iter()
+            .map(|(_, bytes)| bytes.len() as u64 + PER_FILE)
+            .sum();
+        self.model.0.bytes + self.optimizer.0.bytes + small + 3 * PER_FILE
+    }
+
+    /// Fills `folder`, everything synced, the manifest last.
+    fn write(&self, folder: &Path, calls: &mut Calls) -> Result<Manifest, Failure> {
+        step(calls, folder, "create the folder", || fs::create_dir(folder))?;
+        let mut files = Vec::new();
+        for (name, (layout, tensors)) in [(MODEL, &self.model), (OPTIMIZER, &self.optimizer)] {
+            files.push(write_file(folder, name, calls, |to| layout.write(tensors, to))?);
+        }
+        for (name, bytes) in &self.small {
+            files.push(write_file(folder, name, calls, |to| to.write_all(bytes))?);
+        }
+        let manifest = Manifest::new(self.step, files);
+        write_file(folder, MANIFEST, calls, |to| to.write_all(&manifest.to_bytes()))?;
+        step(calls, folder, "sync", || fsutil::sync_dir(folder))?;
+        Ok(manifest)
+    }
+}
+
+/// Writes and syncs one file.
+fn write_file(
+    folder: &Path,
+    name: &str,
+    calls: &mut Calls,
+    fill: impl FnOnce(&mut BufWriter<Sink<'_>>) -> io::Result<()>,
+) -> Result<FileEntry, Failure> {
+    let path = folder.join(name);
+    let run = || {
+        let file = File::create_new(&path)?;
+        let mut to = BufWriter::with_capacity(
+            BUFFER,
+            Sink {
+                file,
+                hash: Sha256::new(),
+                bytes: 0,
+                calls,
+            },
+        );
+        fill(&mut to)?;
+        let Sink {
+            file,
+            hash,
+            bytes,
+            calls,
+        } = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        calls.next()?;
+        file.sync_all()?;
+        Ok(FileEntry {
+            name: name.to_owned(),
+            bytes,
+            sha256: hex(&hash.finalize()),
+        })
+    };
+    run().map_err(|source| Failure::Disk {
+        path: path.clone(),
+        action: "write",
+        source,
+    })
+}
+
+/// A file that knows the checksum of what was to be written to it.
+struct Sink<'a> {
+    file: File,
+    hash: Sha256,
+    bytes: u64,
+    calls: &'a mut Calls,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let buffer = buffer.get(..BUFFER).unwrap_or(buffer);
+        let damage = self.calls.next()?;
+        let written = if damage {
+            let mut wrong = buffer.to_vec();
+            if let Some(byte) = wrong.first_mut() {
+                *byte ^= 1;
+            }
+            self.file.write_all(&wrong).map(|()| wrong.len())?
+        } else {
+            self.file.write(buffer)?
+        };
+        self.hash.update(buffer.get(..written).unwrap_or(buffer));
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,77 @@
+//! What can go wrong while training: one variant per cause, each with what is needed to repair it.
+
+use std::path::PathBuf;
+
+use crate::checkpoint::CheckpointError;
+use crate::optim::OptimError;
+use crate::report::ReportError;
+
+/// Why training stopped before its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A checkpoint that cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Metrics that cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Optimiser state that does not fit the model.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// Too many non-finite steps in a row: going on would only hide it.
+    #[error(
+        "step {step}: the gradient norm was not finite {consecutive} times in a row (last: {value}); training has diverged. \
+         {}. Lower `schedule.lr`, lengthen `schedule.warmup` or lower `optimizer.clip_norm`, then start again from there",
+        describe(.last_good)
+    )]
+    Diverged {
+        /// The step at which patience ended, counted from 1.
+        step: u64,
+        /// Non-finite steps in a row.
+        consecutive: u32,
+        /// The value found at this step: NaN or infinity, as it was.
+        value: f64,
+        /// The last checkpoint, if one was written or loaded.
+        last_good: Option<PathBuf>,
+    },
+}
+
+fn describe(path: &Option<PathBuf>) -> String {
+    match path {
+        Some(path) => format!("The last good checkpoint is {}", path.display()),
+        None => "There is no checkpoint of this run".to_owned(),
+    }
+}
+
+/// A number out of its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("`{field}` is {found}; allowed: {allowed}")]
+pub struct RangeError {
+    /// Name of the field.
+    pub field: &'static str,
+    /// The value found.
+    pub found: f64,
+    /// The values allowed.
+    pub allowed: &'static str,
+}
+
+impl RangeError {
+    /// An error unless `ok`.
+    pub(crate) fn unless(
+        ok: bool,
+        field: &'static str,
+        found: f64,
+        allowed: &'static str,
+    ) -> Result<(), Self> {
+        if ok {
+            Ok(())
+        } else {
+            Err(Self {
+                field,
+                found,
+                allowed,
+            })
+        }
+    }
+}

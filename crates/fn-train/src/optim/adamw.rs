@@ -1,0 +1,380 @@
+//! The optimiser.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use fn_ops::adamw::{Coefficients, Slot, update};
+use serde::{Deserialize, Serialize};
+
+use super::gradients::{Path, flat};
+use super::{Gradients, Groups, OptimError};
+use crate::error::RangeError;
+use crate::tensor::NamedTensor;
+
+/// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamWConfig {
+    /// Decay of the first moment. 0.9.
+    pub beta1: f64,
+    /// Decay of the second moment. 0.999.
+    pub beta2: f64,
+    /// Added outside of the root of the second moment. 1e-6 (ELECTRA, BERT); 1e-8 in PyTorch.
+    pub epsilon: f64,
+    /// Weight decay, decoupled; not for biases and LayerNorm. 0.01.
+    pub weight_decay: f64,
+    /// Divide the moments by 1 - beta^t, as PyTorch does. Off in ELECTRA and BERT.
+    pub bias_correction: bool,
+    /// Largest norm of all gradients together; larger ones are scaled down to it. 1.0. In a file, 0 means no clipping.
+    #[serde(with = "zero_is_none")]
+    pub clip_norm: Option<f64>,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-6,
+            weight_decay: 0.01,
+            bias_correction: false,
+            clip_norm: Some(1.0),
+        }
+    }
+}
+
+impl AdamWConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        let share = |field, value: f64| {
+            RangeError::unless((0.0..1.0).contains(&value), field, value, "0 or more, below 1")
+        };
+        share("beta1", self.beta1)?;
+        share("beta2", self.beta2)?;
+        // Below the smallest normal f32 it would be 0, and 0/0 is not a number.
+        RangeError::unless(
+            self.epsilon >= 1e-37 && self.epsilon.is_finite(),
+            "epsilon",
+            self.epsilon,
+            "1e-37 or more, finite",
+        )?;
+        share("weight_decay", self.weight_decay)?;
+        match self.clip_norm {
+            None => Ok(()),
+            Some(norm) => RangeError::unless(
+                norm > 0.0 && norm.is_finite(),
+                "clip_norm",
+                norm,
+                "a finite number above 0, or 0 for no clipping",
+            ),
+        }
+    }
+}
+
+/// TOML has no null.
+mod zero_is_none {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(value.unwrap_or(0.0))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Some(f64::deserialize(deserializer)?).filter(|&norm| norm != 0.0))
+    }
+}
+
+/// What happened in one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// Norm of all gradients before clipping, as it was: also NaN or infinite.
+    pub grad_norm: f64,
+    /// Whether the norm was finite. If not, nothing was changed.
+    pub finite: bool,
+    /// Whether the gradients were scaled down.
+    pub clipped: bool,
+}
+
+/// AdamW with its moments.
+///
+/// ```text
+/// m = b1 m + (1 - b1) g      v = b2 v + (1 - b2) g^2
+/// p -= f lr (m / (sqrt(v) + eps) + wd p)                                        without bias correction
+/// p -= f lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + wd p)              with it
+/// ```
+/// g is the clipped gradient, f the group's learning-rate factor, t the number of updates. A parameter without a gradient
+/// stays as it is.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    groups: Groups,
+    moments: BTreeMap<String, Moments>,
+    updates: u64,
+}
+
+/// Flat moments of one parameter.
+#[derive(Debug)]
+struct Moments {
+    shape: Vec<usize>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+}
+
+impl AdamW {
+    /// An optimiser without moments; `config` should be valid.
+    pub fn new(config: AdamWConfig, groups: Groups) -> Self {
+        Self {
+            config,
+            groups,
+            moments: BTreeMap::new(),
+            updates: 0,
+        }
+    }
+
+    /// One update. `gradients` is the sum over all micro-batches; it is clipped here.
+    ///
+    /// Hand the model over rather than a clone of it: parameters that nobody else holds are updated in place.
+    pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> (M, Update) {
+        let grad_norm = gradients.norm();
+        if !grad_norm.is_finite() {
+            return (
+                model,
+                Update {
+                    grad_norm,
+                    finite: false,
+                    clipped: false,
+                },
+            );
+        }
+        self.updates += 1;
+        let clip = match self.config.clip_norm {
+            Some(limit) if grad_norm > limit => Some(limit / grad_norm),
+            _ => None,
+        };
+        let corrections = if self.config.bias_correction {
+            let t = self.updates as f64;
+            (1.0 - self.config.beta1.powf(t), 1.0 - self.config.beta2.powf(t))
+        } else {
+            (1.0, 1.0)
+        };
+        let mut mapper = Apply {
+            path: Path::default(),
+            optimizer: self,
+            gradients,
+            lr,
+            clip: clip.unwrap_or(1.0),
+            corrections,
+        };
+        let model = model.map(&mut mapper);
+        (
+            model,
+            Update {
+                grad_norm,
+                finite: true,
+                clipped: clip.is_some(),
+            },
+        )
+    }
+
+    /// Updates made so far. Skipped steps do not count.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// All moments as `m.<path>` and `v.<path>`, in the order of their paths. Reads them from the device.
+    pub fn state(&self) -> Vec<NamedTensor> {
+        let read = |kind: &str, path: &str, shape: &[usize], tensor: &Tensor<1>| NamedTensor {
+            name: format!("{kind}.{path}"),
+            shape: shape.to_vec(),
+            data: to_host(tensor.clone()),
+        };
+        let (first, second): (Vec<_>, Vec<_>) = self
+            .moments
+            .iter()
+            .map(|(path, s)| (read("m", path, &s.shape, &s.m), read("v", path, &s.shape, &s.v)))
+            .unzip();
+        first.into_iter().chain(second).collect()
+    }
+
+    /// Puts moments back that [`state`](Self::state) gave, for the parameters of `model` and on their device.
+    ///
+    /// # Errors
+    /// Tensors that do not belong to `model`, and half or missing moments. This optimiser is as it was then.
+    pub fn load_state<M: Module>(
+        &mut self,
+        model: &M,
+        tensors: Vec<NamedTensor>,
+        updates: u64,
+    ) -> Result<(), OptimError> {
+        if (updates == 0) != tensors.is_empty() {
+            return Err(OptimError::Count {
+                tensors: tensors.len(),
+                updates,
+            });
+        }
+        let mut shapes = Shapes {
+            path: Path::default(),
+            found: BTreeMap::new(),
+        };
+        model.visit(&mut shapes);
+        let mut halves: BTreeMap<String, [Option<Tensor<1>>; 2]> = BTreeMap::new();
+        for NamedTensor { name, shape, data } in tensors {
+            let parameter = name
+                .strip_prefix("m.")
+                .map(|path| (0, path))
+                .or_else(|| name.strip_prefix("v.").map(|path| (1, path)))
+                .and_then(|(which, path)| Some((which, path, shapes.found.get(path)?)));
+            let Some((which, path, (expected, device))) = parameter else {
+                return Err(OptimError::Unknown { name });
+            };
+            if shape != *expected || data.len() != expected.iter().product::<usize>() {
+                return Err(OptimError::Shape {
+                    name,
+                    found: shape,
+                    expected: expected.clone(),
+                });
+            }
+            let length = data.len();
+            let tensor = Tensor::from_data(TensorData::new(data, [length]), device);
+            if let Some(slot) = halves.entry(path.to_owned()).or_default().get_mut(which) {
+                *slot = Some(tensor);
+            }
+        }
+        let mut moments = BTreeMap::new();
+        for (path, [m, v]) in halves {
+            let (Some(m), Some(v)) = (&m, &v) else {
+                let (present, missing) = if m.is_some() { ("m", "v") } else { ("v", "m") };
+                return Err(OptimError::Half {
+                    present: format!("{present}.{path}"),
+                    missing: format!("{missing}.{path}"),
+                });
+            };
+            let shape = shapes
+                .found
+                .get(&path)
+                .map(|(shape, _)| shape.clone())
+                .unwrap_or_default();
+            moments.insert(
+                path,
+                Moments {
+                    shape,
+                    m: m.clone(),
+                    v: v.clone(),
+                },
+            );
+        }
+        self.moments = moments;
+        self.updates = updates;
+        Ok(())
+    }
+}
+
+/// Values on the host.
+fn to_host(tensor: Tensor<1>) -> Vec<f32> {
+    #[allow(clippy::expect_used)] // every moment is made as f32 below
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec::<f32>()
+        .expect("f32 data is a vector of f32")
+}
+
+struct Apply<'a> {
+    path: Path,
+    optimizer: &'a mut AdamW,
+    gradients: Gradients,
+    lr: f64,
+    clip: f64,
+    corrections: (f64, f64),
+}
+
+impl ModuleMapper for Apply<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.text();
+        let Some(gradient) = self.gradients.take(&path) else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let require_grad = tensor.is_require_grad();
+        let checkpointing = tensor.gradient_checkpointing_strategy();
+        let shape = tensor.shape();
+
+        let config = &self.optimizer.config;
+        let lr = self.lr * self.optimizer.groups.factor(&path);
+        let decay = if self.optimizer.groups.decays(&path) {
+            config.weight_decay
+        } else {
+            0.0
+        };
+        let (first, second) = self.corrections;
+        let coefficients = Coefficients {
+            beta1: config.beta1 as f32,
+            beta2: config.beta2 as f32,
+            epsilon: config.epsilon as f32,
+            rate: (lr / first) as f32,
+            root: (1.0 / second.sqrt()) as f32,
+            decay: (lr * decay) as f32,
+            gradient: self.clip as f32,
+        };
+        let (m, v) = match self.optimizer.moments.remove(&path) {
+            Some(moments) => (moments.m, moments.v),
+            None => (gradient.zeros_like(), gradient.zeros_like()),
+        };
+        let slot = update(
+            Slot {
+                param: flat(tensor.inner()),
+                m,
+                v,
+            },
+            gradient,
+            &coefficients,
+        );
+        let moments = Moments {
+            shape: shape.to_vec(),
+            m: slot.m,
+            v: slot.v,
+        };
+        self.optimizer.moments.insert(path, moments);
+
+        // A leaf again, with what autodiff knew of the old one.
+        let mut tensor = Tensor::from_inner(slot.param.reshape(shape));
+        if let Some(strategy) = checkpointing {
+            tensor = tensor.with_gradient_checkpointing_strategy(strategy);
+        }
+        Param::from_mapped_value(id, tensor.set_require_grad(require_grad), mapper)
+    }
+}
+
+/// Shape and device of each parameter, by path.
+struct Shapes {
+    path: Path,
+    found: BTreeMap<String, (Vec<usize>, Device)>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val().inner();
+        self.found
+            .insert(self.path.text(), (tensor.shape().to_vec(), tensor.device()));
+    }
+}

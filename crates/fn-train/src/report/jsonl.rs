@@ -1,0 +1,177 @@
+//! `metrics.jsonl`: one record per line, appended and handed to the system at once.
+//!
+//! ```text
+//! {"kind":"step","step":20,"loss":9.5,"terms":{..},"counts":{..},"learning_rate":1e-5,..,"time":{..}}
+//! {"kind":"evaluation","step":20,"metrics":{"masked_loss":9.4,..}}
+//! ```
+//! Everything except `time` is a function of the configuration. When a run resumes, records after the checkpoint are
+//! dropped, so the file of an interrupted run equals that of an uninterrupted one. JSON has no NaN and no infinity: they
+//! are written as the strings `"NaN"`, `"inf"` and `"-inf"`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Meter, ReportError, Reporter, StepReport};
+use crate::fsutil;
+
+/// Appends to `metrics.jsonl`.
+#[derive(Debug)]
+pub struct JsonLines {
+    path: PathBuf,
+    file: File,
+    meter: Meter,
+}
+
+impl JsonLines {
+    /// A new file for a run that starts at step 0; an older one is emptied.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn create(path: &Path) -> Result<Self, ReportError> {
+        let mut lines = Self::open(path)?;
+        lines.cut(0, true)?;
+        Ok(lines)
+    }
+
+    /// The file as it is, to be appended to; made where it is missing. A run that resumes calls
+    /// [`resumed`](Reporter::resumed) next.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open(path: &Path) -> Result<Self, ReportError> {
+        let file = append(path).map_err(ReportError::io(path, "open the metrics"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            meter: Meter::default(),
+        })
+    }
+
+    /// Drops every record after `step`, and a last line that was cut off; with `all`, everything.
+    fn cut(&mut self, step: u64, all: bool) -> Result<(), ReportError> {
+        let old = File::open(&self.path).map_err(ReportError::io(&self.path, "read the metrics"))?;
+        let mut lines = BufReader::new(old);
+        let mut wrong = None;
+        let replaced = fsutil::write_atomic_with(&self.path, |to| {
+            let mut line = Vec::new();
+            for number in 1.. {
+                line.clear();
+                if all || lines.read_until(b'\n', &mut line)? == 0 {
+                    break;
+                }
+                if line.last() != Some(&b'\n') {
+                    break; // killed in the middle of it
+                }
+                match serde_json::from_slice::<Head>(&line) {
+                    Ok(head) if head.step <= step => to.write_all(&line)?,
+                    Ok(_) => {}
+                    Err(error) => {
+                        wrong = Some((number, error.to_string()));
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Some((line, reason)) = wrong {
+            return Err(ReportError::Line {
+                path: self.path.clone(),
+                line,
+                reason,
+            });
+        }
+        replaced.map_err(ReportError::io(&self.path, "rewrite the metrics"))?;
+        self.file = append(&self.path).map_err(ReportError::io(&self.path, "open the metrics"))?;
+        Ok(())
+    }
+
+    fn write(&mut self, record: &Value) -> Result<(), ReportError> {
+        let mut line = record.to_string();
+        line.push('\n');
+        // One call: a kill leaves a whole line or (on a full disk) a cut one, which `cut` knows.
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(ReportError::io(&self.path, "append to the metrics"))
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    step: u64,
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// A number, or its name where JSON has none for it.
+pub(super) fn number(value: f64) -> Value {
+    if value.is_nan() {
+        Value::from("NaN")
+    } else if value.is_infinite() {
+        Value::from(if value > 0.0 { "inf" } else { "-inf" })
+    } else {
+        Value::from(value)
+    }
+}
+
+fn object(values: &[(String, f64)]) -> Value {
+    Value::Object(
+        values
+            .iter()
+            .map(|(name, value)| (name.clone(), number(*value)))
+            .collect::<Map<_, _>>(),
+    )
+}
+
+impl Reporter for JsonLines {
+    fn step(&mut self, r: &StepReport) -> Result<(), ReportError> {
+        let (tokens_per_second, seconds) = self.meter.read(r);
+        self.write(&json!({
+            "kind": "step",
+            "step": r.step,
+            "loss": number(r.loss),
+            "terms": object(&r.terms),
+            "counts": {
+                "rows": number(r.counts.rows),
+                "wrong": number(r.counts.wrong),
+                "false_negative": number(r.counts.false_negative),
+                "shielded": number(r.counts.shielded),
+            },
+            "learning_rate": number(r.learning_rate),
+            "grad_norm": number(r.grad_norm),
+            "skipped": r.skipped,
+            "tokens": r.tokens,
+            "tokens_seen": r.tokens_seen,
+            "time": {
+                "tokens_per_second": number(tokens_per_second),
+                "seconds_per_step": number(seconds),
+                "waited": number(r.waited),
+            },
+        }))
+    }
+
+    fn tick(&mut self, _: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
+        self.meter.tick(tokens, seconds);
+        Ok(())
+    }
+
+    fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
+        self.write(&json!({ "kind": "evaluation", "step": step, "metrics": object(metrics) }))
+    }
+
+    /// The records up to a checkpoint must outlive a power failure if the checkpoint does.
+    fn saved(&mut self, _: u64, _: &Path) -> Result<(), ReportError> {
+        self.file
+            .sync_data()
+            .map_err(ReportError::io(&self.path, "sync the metrics"))
+    }
+
+    fn resumed(&mut self, step: u64, _: &Path) -> Result<(), ReportError> {
+        self.cut(step, false)
+    }
+}

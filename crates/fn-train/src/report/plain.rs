@@ -1,0 +1,109 @@
+//! One plain line per report, for logs and pipes. (The bar for a terminal belongs to the command line.)
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Meter, ReportError, Reporter, StepReport};
+
+/// Writes lines like `step 40/2000  loss 12.31 (generator 9.02, discriminator 3.29)  ...  1730 tok/s  left 12m 10s`.
+#[derive(Debug)]
+pub struct PlainLines<W: Write> {
+    to: W,
+    total: u64,
+    meter: Meter,
+}
+
+impl<W: Write> PlainLines<W> {
+    /// Lines to `to` about a run of `total` steps.
+    pub fn new(to: W, total: u64) -> Self {
+        Self {
+            to,
+            total,
+            meter: Meter::default(),
+        }
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), ReportError> {
+        writeln!(self.to, "{text}")
+            .and_then(|()| self.to.flush())
+            .map_err(|source| ReportError::Io {
+                path: PathBuf::from("output"),
+                action: "print",
+                source,
+            })
+    }
+}
+
+/// The line about a step, with throughput as [`Meter::read`] gives it.
+pub fn step_line(r: &StepReport, total: u64, tokens_per_second: f64, seconds_per_step: f64) -> String {
+    let terms = r
+        .terms
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.4}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut line = format!("step {}/{total}  loss {:.4}", r.step, r.loss);
+    if r.terms.len() > 1 {
+        line += &format!(" ({terms})");
+    }
+    if r.counts.wrong > 0.0 {
+        let share = 100.0 * r.counts.false_negative / r.counts.wrong;
+        line += &format!("  false negatives {share:.1} % of wrong");
+    }
+    line += &format!("  lr {:.3e}  grad {:.3}", r.learning_rate, r.grad_norm);
+    if r.skipped {
+        line += "  SKIPPED (not finite)";
+    }
+    line += &format!("  {tokens_per_second:.0} tok/s");
+    let left = total.saturating_sub(r.step);
+    if left > 0 {
+        line += &format!("  left {}", duration(left as f64 * seconds_per_step));
+    }
+    line
+}
+
+/// `45s`, `12m 10s`, `3h 05m` or `4d 02h`.
+pub fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return "?".to_owned();
+    }
+    let s = seconds.max(0.0).round() as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3_600 => format!("{}m {:02}s", s / 60, s % 60),
+        3_600..86_400 => format!("{}h {:02}m", s / 3_600, s % 3_600 / 60),
+        _ => format!("{}d {:02}h", s / 86_400, s % 86_400 / 3_600),
+    }
+}
+
+impl<W: Write> Reporter for PlainLines<W> {
+    fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
+        let (tokens_per_second, seconds) = self.meter.read(report);
+        self.line(&step_line(report, self.total, tokens_per_second, seconds))
+    }
+
+    fn tick(&mut self, _: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
+        self.meter.tick(tokens, seconds);
+        Ok(())
+    }
+
+    fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
+        let metrics = metrics
+            .iter()
+            .map(|(name, value)| format!("{name} {value:.4}"))
+            .collect::<Vec<_>>();
+        self.line(&format!("held-out at step {step}: {}", metrics.join("  ")))
+    }
+
+    fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
+        self.line(&format!("saved step {step}: {}", path.display()))
+    }
+
+    fn resumed(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
+        self.line(&format!("resuming from step {step}: {}", path.display()))
+    }
+
+    fn notice(&mut self, text: &str) -> Result<(), ReportError> {
+        self.line(&format!("notice: {text}"))
+    }
+}

@@ -1,0 +1,276 @@
+//! The learning rate over time.
+//!
+//! `at(step)` takes the number of updates **already made**, as TensorFlow's global step and PyTorch's schedulers do: the
+//! first update uses `at(0)`, the last of n uses `at(n - 1)`. So with a warm-up the first rate is 0.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::RangeError;
+
+/// How the learning rate falls after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// ELECTRA's: the linear decay runs from step 0, and the warm-up is a factor on top of it.
+    #[default]
+    Electra,
+    /// BERT's as PyTorch computes it: up to the peak, then down in a line from there.
+    Linear,
+    /// Up to the peak, then down along half a cosine.
+    Cosine,
+    /// Up to the peak, then flat.
+    Constant,
+}
+
+/// The learning rate over time. Defaults: ELECTRA-small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// `electra` (warm-up times linear decay), `linear`, `cosine` or `constant`.
+    pub kind: ScheduleKind,
+    /// Peak learning rate. 5e-4 (ELECTRA-small), 2e-4 (base, large).
+    pub lr: f64,
+    /// Steps of linear warm-up from 0. 10,000 in every ELECTRA. 0: none.
+    pub warmup: u64,
+    /// Step at which the decay ends. 1,000,000 (ELECTRA-small), 766,000 (base). 0: the length of the run.
+    pub total: u64,
+    /// Learning rate at the end, as a share of the peak. 0 in every ELECTRA.
+    pub end_factor: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::Electra,
+            lr: 5e-4,
+            warmup: 10_000,
+            total: 0,
+            end_factor: 0.0,
+        }
+    }
+}
+
+impl ScheduleConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        RangeError::unless(
+            self.lr > 0.0 && self.lr <= 1.0,
+            "lr",
+            self.lr,
+            "above 0, at most 1",
+        )?;
+        RangeError::unless(
+            (0.0..=1.0).contains(&self.end_factor),
+            "end_factor",
+            self.end_factor,
+            "0 to 1, a share of `lr`",
+        )?;
+        RangeError::unless(
+            self.total == 0 || self.warmup <= self.total,
+            "warmup",
+            self.warmup as f64,
+            "at most `total`",
+        )
+    }
+
+    /// The same schedule with `total` filled in from the length of the run, if it was left at 0.
+    pub fn resolved(mut self, steps: u64) -> Self {
+        if self.total == 0 {
+            self.total = steps;
+        }
+        self
+    }
+
+    /// The learning rate of the update that follows `step` updates.
+    ///
+    /// ```text
+    /// electra   lr [e + (1 - e)(1 - s/T)] min(1, s/W)
+    /// linear    lr s/W  while s < W;  then lr [e + (1 - e)(1 - (s - W)/(T - W))]
+    /// cosine    lr s/W  while s < W;  then lr [e + (1 - e)(1 + cos(pi (s - W)/(T - W)))/2]
+    /// constant  lr min(1, s/W)
+    /// ```
+    /// with s = min(step, T), W = `warmup`, T = `total`, e = `end_factor`. While `total` is 0 (see
+    /// [`resolved`](Self::resolved)) nothing decays.
+    pub fn at(&self, step: u64) -> f64 {
+        let warm = if step < self.warmup {
+            step as f64 / self.warmup as f64
+        } else {
+            1.0
+        };
+        let falls = |part: f64| self.end_factor + (1.0 - self.end_factor) * part;
+        let after_warmup = || {
+            let length = self.total.saturating_sub(self.warmup).max(1) as f64;
+            (step.saturating_sub(self.warmup) as f64 / length).min(1.0)
+        };
+        match self.kind {
+            _ if self.total == 0 => self.lr * warm,
+            ScheduleKind::Electra => {
+                let done = (step as f64 / self.total as f64).min(1.0);
+                self.lr * falls(1.0 - done) * warm
+            }
+            ScheduleKind::Constant => self.lr * warm,
+            ScheduleKind::Linear | ScheduleKind::Cosine if step < self.warmup => self.lr * warm,
+            ScheduleKind::Linear => self.lr * falls(1.0 - after_warmup()),
+            ScheduleKind::Cosine => {
+                self.lr * falls(0.5 * (1.0 + (std::f64::consts::PI * after_warmup()).cos()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(kind: ScheduleKind) -> ScheduleConfig {
+        ScheduleConfig {
+            kind,
+            lr: 1e-3,
+            warmup: 10,
+            total: 110,
+            end_factor: 0.0,
+        }
+    }
+
+    fn close(got: f64, expected: f64) {
+        assert!((got - expected).abs() <= 1e-15, "{got} instead of {expected}");
+    }
+
+    #[test]
+    fn electra_multiplies_the_warmup_with_a_decay_that_starts_at_step_zero() {
+        let s = schedule(ScheduleKind::Electra);
+        close(s.at(0), 0.0);
+        close(s.at(5), 1e-3 * (105.0 / 110.0) * 0.5);
+        close(s.at(10), 1e-3 * 100.0 / 110.0); // never the full peak
+        close(s.at(55), 5e-4);
+        close(s.at(109), 1e-3 / 110.0); // the last update
+        close(s.at(110), 0.0);
+        close(s.at(1_000), 0.0);
+    }
+
+    #[test]
+    fn electra_small_has_the_rates_of_its_paper() {
+        let s = ScheduleConfig::default().resolved(1_000_000);
+        close(s.at(5_000), 5e-4 * 0.995 * 0.5);
+        close(s.at(500_000), 2.5e-4);
+    }
+
+    #[test]
+    fn linear_reaches_its_peak_and_falls_from_there() {
+        let s = schedule(ScheduleKind::Linear);
+        close(s.at(0), 0.0);
+        close(s.at(9), 9e-4);
+        close(s.at(10), 1e-3);
+        close(s.at(60), 5e-4);
+        close(s.at(109), 1e-5);
+        close(s.at(200), 0.0);
+    }
+
+    #[test]
+    fn cosine_is_half_way_down_in_the_middle() {
+        let s = schedule(ScheduleKind::Cosine);
+        close(s.at(10), 1e-3);
+        close(s.at(60), 5e-4);
+        close(s.at(35), 1e-3 * 0.5 * (1.0 + std::f64::consts::FRAC_1_SQRT_2));
+        close(s.at(110), 0.0);
+        close(s.at(111), 0.0);
+    }
+
+    #[test]
+    fn constant_stays_at_its_peak() {
+        let s = schedule(ScheduleKind::Constant);
+        close(s.at(1), 1e-4);
+        close(s.at(10), 1e-3);
+        close(s.at(1 << 40), 1e-3);
+    }
+
+    #[test]
+    fn no_warmup_starts_at_the_peak() {
+        for kind in [
+            ScheduleKind::Electra,
+            ScheduleKind::Linear,
+            ScheduleKind::Cosine,
+            ScheduleKind::Constant,
+        ] {
+            close(
+                ScheduleConfig {
+                    warmup: 0,
+                    ..schedule(kind)
+                }
+                .at(0),
+                1e-3,
+            );
+        }
+    }
+
+    #[test]
+    fn a_total_of_zero_becomes_the_length_of_the_run() {
+        let s = ScheduleConfig {
+            total: 0,
+            ..schedule(ScheduleKind::Electra)
+        };
+        assert_eq!(s.clone().resolved(110), schedule(ScheduleKind::Electra));
+        assert_eq!(schedule(ScheduleKind::Electra).resolved(7).total, 110);
+        close(s.at(50), 1e-3);
+    }
+
+    #[test]
+    fn the_end_is_a_share_of_the_peak() {
+        for kind in [ScheduleKind::Electra, ScheduleKind::Linear, ScheduleKind::Cosine] {
+            close(
+                ScheduleConfig {
+                    end_factor: 0.1,
+                    ..schedule(kind)
+                }
+                .at(110),
+                1e-4,
+            );
+        }
+    }
+
+    #[test]
+    fn no_rate_is_ever_negative_or_above_the_peak() {
+        for kind in [
+            ScheduleKind::Electra,
+            ScheduleKind::Linear,
+            ScheduleKind::Cosine,
+            ScheduleKind::Constant,
+        ] {
+            for (warmup, total) in [(0, 0), (0, 1), (1, 1), (10, 10), (7, 3), (3, 50)] {
+                let s = ScheduleConfig {
+                    warmup,
+                    total,
+                    ..schedule(kind)
+                };
+                for step in (0..60).chain([u64::MAX]) {
+                    let rate = s.at(step);
+                    assert!((0.0..=s.lr).contains(&rate), "{s:?} at {step}: {rate}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let with = |f: fn(&mut ScheduleConfig)| {
+            let mut s = schedule(ScheduleKind::Linear);
+            f(&mut s);
+            s.validate()
+        };
+        assert!(with(|_| ()).is_ok());
+        assert_eq!(with(|s| s.lr = f64::NAN).unwrap_err().field, "lr");
+        assert_eq!(with(|s| s.lr = 0.0).unwrap_err().field, "lr");
+        assert_eq!(with(|s| s.end_factor = 1.5).unwrap_err().field, "end_factor");
+        assert_eq!(with(|s| s.warmup = 111).unwrap_err().field, "warmup");
+    }
+
+    #[test]
+    fn kinds_are_written_in_kebab_case_and_unknown_keys_are_refused() {
+        let s: ScheduleConfig = serde_json::from_str(r#"{"kind": "cosine", "lr": 0.1}"#).unwrap();
+        assert_eq!((s.kind, s.warmup), (ScheduleKind::Cosine, 10_000));
+        assert!(serde_json::from_str::<ScheduleConfig>(r#"{"learning_rate": 0.1}"#).is_err());
+    }
+}
