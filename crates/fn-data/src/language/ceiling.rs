@@ -61,7 +61,7 @@ impl Language {
     }
 
     /// `(concept, probability)` for one slot given all others.
-    fn posterior(
+    pub(super) fn posterior(
         &self,
         plan: &super::Sentence,
         part: Part,

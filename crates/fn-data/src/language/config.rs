@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct LanguageConfig {
     /// Number of document topics, 1 to 64. Default 4.
     pub topics: usize,
-    /// Noun concepts of each topic, 4 to 256. Default 12.
+    /// Noun concepts of each topic, 4 to 256. Default 14.
     pub nouns_per_topic: usize,
-    /// Adjective concepts, shared by all topics, 4 to 1024. Default 40.
+    /// Adjective concepts, shared by all topics, 4 to 1024. Default 48.
     pub adjectives: usize,
-    /// Verb concepts, 4 to 1024; each topic uses about half of them, in its own way. Default 36.
+    /// Verb concepts, 4 to 1024; each topic uses about half of them, in its own way. Default 40.
     pub verbs: usize,
-    /// Adverb concepts, 4 to 1024. Default 16.
+    /// Adverb concepts, 4 to 1024. Default 20.
     pub adverbs: usize,
     /// Noun classes that determiners agree with, 1 to 16; each has a subject form and another form. Default 3.
     pub noun_classes: usize,
@@ -45,10 +45,10 @@ impl Default for LanguageConfig {
     fn default() -> Self {
         LanguageConfig {
             topics: 4,
-            nouns_per_topic: 12,
-            adjectives: 40,
-            verbs: 36,
-            adverbs: 16,
+            nouns_per_topic: 14,
+            adjectives: 48,
+            verbs: 40,
+            adverbs: 20,
             noun_classes: 3,
             prepositions: 6,
             set_sizes: vec![1.0, 3.0, 3.0, 2.0, 1.0],

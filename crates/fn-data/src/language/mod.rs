@@ -14,8 +14,9 @@
 //! ([`Language::documents`]) can be written to a `.txt` file and read back by the ordinary pipeline all the same.
 //!
 //! **Ceiling.** Nobody can guess which synonym was drawn. [`Language::ceiling`] computes from the grammar how often the
-//! best possible guesser is right when everything else is visible; with the default configuration that is about two
-//! thirds of all tokens, and about two fifths of the content words.
+//! best possible guesser is right when everything else is visible; with the default configuration (435 pieces) that is
+//! 0.75 of all tokens and 0.54 of the content words, the *concept* being right in 0.88. About three quarters of the
+//! errors that even the best guesser makes are false negatives.
 //!
 //! Everything is a function of the configuration and two seeds: that of the language and that of the text.
 //!

@@ -259,16 +259,16 @@ impl WordNet {
         let spelt =
             |synset: &Synset, lemma: &str| options.names || synset.words.iter().any(|w| **w == *lemma);
         let mut members = Vec::new();
-        let senses = self
+        // With a capital only, it is a name: *May* is no sense of *may*.
+        let own_senses = self
             .senses(&of.lemma, of.pos)
             .iter()
-            .take(options.senses.unwrap_or(usize::MAX));
-        for (sense, &id) in senses.enumerate() {
-            let Some(own) = self.synset(id) else { continue };
-            // With a capital only, it is a name: *May* is not *may*.
-            if !spelt(own, &of.lemma) {
-                continue;
-            }
+            .enumerate()
+            .filter_map(|(sense, id)| {
+                let own = self.synset(*id)?;
+                spelt(own, &of.lemma).then_some((sense, *id, own))
+            });
+        for (sense, id, own) in own_senses.take(options.senses.unwrap_or(usize::MAX)) {
             let related = own
                 .pointers
                 .iter()
