@@ -284,9 +284,12 @@ pub struct LexiconBuildArgs {
     /// Word vectors: GloVe or word2vec text, .npy or .safetensors.
     #[arg(long, value_name = "FILE")]
     pub vectors: Option<PathBuf>,
-    /// Words of the rows of .npy or .safetensors vectors, one a line (or a .parquet file).
+    /// Words of the rows of .npy or .safetensors vectors: one a line, or a .parquet file.
     #[arg(long, value_name = "FILE", requires = "vectors")]
     pub words: Option<PathBuf>,
+    /// Name of the tensor in .safetensors vectors with more than one matrix.
+    #[arg(long, value_name = "NAME", requires = "vectors")]
+    pub tensor: Option<String>,
     /// tokenizer.json, vocab.txt or a folder with one: members are pieces of its vocabulary.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: PathBuf,
@@ -311,15 +314,15 @@ pub struct LexiconBuildArgs {
     /// Also words that WordNet writes with a capital: names, abbreviations, chemical symbols.
     #[arg(long, help_heading = "WordNet")]
     pub names: bool,
-    /// Shorter words, in letters, take no part.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "WordNet")]
-    pub min_length: usize,
     /// Neighbours of a word, at most.
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Vectors")]
     pub top: usize,
     /// Least cosine of a neighbour, -1 to 1.
-    #[arg(long, value_name = "COS", default_value_t = 0.6, help_heading = "Vectors")]
-    pub threshold: f32,
+    #[arg(long, value_name = "COS", default_value_t = 0.6, allow_negative_numbers = true, help_heading = "Vectors")]
+    pub threshold: f64,
+    /// Shorter words, in letters, take no part.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_length: usize,
     /// Leave it at r in V(w); do not add w to V(r).
     #[arg(long)]
     pub no_symmetry: bool,

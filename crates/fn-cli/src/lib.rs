@@ -27,7 +27,6 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::error::{CliError, Outcome};
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {

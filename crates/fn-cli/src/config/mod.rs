@@ -331,13 +331,15 @@ fn render(settings: &[Setting], provenance: bool) -> String {
     let mut out = String::new();
     let width = settings.iter().map(|s| tail(&s.key).len() + s.value.to_string().len() + 3).filter(|w| *w < 60);
     let width = width.max().unwrap_or(0);
-    let mut section = String::new();
-    let mut sections: Vec<&str> = settings.iter().map(|s| head(&s.key)).collect();
-    sections.dedup();
+    let mut sections: Vec<&str> = Vec::new();
+    for name in settings.iter().map(|setting| head(&setting.key)) {
+        if !sections.contains(&name) {
+            sections.push(name);
+        }
+    }
     for name in sections {
-        if name != section {
-            section = name.to_string();
-            out.push_str(&format!("\n[{section}]\n"));
+        if !name.is_empty() {
+            out.push_str(&format!("\n[{name}]\n"));
         }
         for setting in settings.iter().filter(|setting| head(&setting.key) == name) {
             let line = format!("{} = {}", tail(&setting.key), setting.value);

@@ -5,12 +5,13 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::{BertForPreTraining, Electra, Inputs, hf};
+use fn_models::hf::{self, LoadReport};
+use fn_models::{BertForPreTraining, Electra, Inputs};
 use fn_ops::Noise;
 use serde::Serialize;
 
 use super::support;
-use crate::args::InspectArgs;
+use crate::args::{Common, InspectArgs};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -92,7 +93,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
-    let model = Model::load(&args.model, &device, args.common.quiet)?;
+    let model = Model::load(&args.model, &device, &args.common)?;
     model.check(&tokenizer, &args.model)?;
 
     let gaps: usize = args.text.iter().map(|text| text.matches(GAP).count()).sum();
@@ -137,7 +138,7 @@ struct Facts {
 
 impl Model {
     /// Loads whatever kind `config.json` names.
-    fn load(dir: &Path, device: &Device, quiet: bool) -> Result<Self, CliError> {
+    fn load(dir: &Path, device: &Device, common: &Common) -> Result<Self, CliError> {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|error| CliError::io("read", &path, error))?;
         let config: serde_json::Value = serde_json::from_str(&text)
@@ -145,7 +146,7 @@ impl Model {
         match config.get("model_type").and_then(|kind| kind.as_str()) {
             Some("bert") => {
                 let (model, shape, report) = hf::load_bert(dir, device).map_err(CliError::input_from)?;
-                term::note(quiet, &report.to_string());
+                tell(&report, common);
                 let facts = Facts {
                     vocab_size: shape.encoder.vocab_size,
                     max_positions: shape.encoder.max_positions,
@@ -156,13 +157,13 @@ impl Model {
             }
             Some("electra") => {
                 let (model, shape, report) = hf::load_electra(dir, device).map_err(CliError::input_from)?;
-                term::note(quiet, &report.to_string());
-                let missing = |part: &str| report.missing.iter().any(|name| name.starts_with(part));
+                tell(&report, common);
+                let missing = |part: &str| report.missing.iter().any(|name| name.contains(part));
                 let facts = Facts {
                     vocab_size: shape.discriminator.vocab_size,
                     max_positions: shape.discriminator.max_positions,
-                    fills: !missing("generator"),
-                    detects: !missing("discriminator"),
+                    fills: !missing("generator_predictions."),
+                    detects: !missing("discriminator_predictions."),
                 };
                 Ok(Self::Electra(Box::new(model), facts))
             }
@@ -191,6 +192,11 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Weights that were not in the files are random: whoever looks at predictions must know.
+fn tell(report: &LoadReport, common: &Common) {
+    term::note(common.quiet || (report.missing.is_empty() && !common.verbose), &report.to_string());
 }
 
 struct Inspector<'a> {

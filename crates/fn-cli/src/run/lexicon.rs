@@ -5,7 +5,7 @@ use std::path::Path;
 use fn_core::lexicon::{Lexicon, LexiconStats};
 use fn_data::lexicon::{
     Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors, build_vector_lexicon,
-    build_wordnet_lexicon, placebo,
+    build_wordnet_lexicon, is_word, placebo,
 };
 use fn_data::tokenise::TextTokenizer;
 use serde_json::json;
@@ -77,9 +77,26 @@ fn from_wordnet(args: &LexiconBuildArgs, dict: &Path, tokenizer: &TextTokenizer)
 }
 
 fn from_vectors(args: &LexiconBuildArgs, path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliError> {
-    let _ = (args, path, tokenizer);
-    let _ = |_: VectorOptions, _: WordVectors| build_vector_lexicon;
-    Err(CliError::failed("being written"))
+    let options = VectorOptions {
+        top_k: args.top,
+        threshold: args.threshold,
+        symmetric: !args.no_symmetry,
+        min_length: args.min_length,
+    };
+    options.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let pieces = pieces(tokenizer);
+    let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), &pieces)
+        .map_err(CliError::input_from)?;
+    term::note(
+        args.common.quiet,
+        &format!(
+            "{} of {} vectors of {} values belong to pieces of the vocabulary",
+            term::thousands(vectors.len() as u64),
+            term::thousands(vectors.rows()),
+            vectors.dimension()
+        ),
+    );
+    build_vector_lexicon(&vectors, &pieces, tokenizer.sha256(), &options).map_err(CliError::input_from)
 }
 
 /// The pieces of a vocabulary in the order of their ids.
@@ -94,7 +111,8 @@ fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
     let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
     let options = support::source_options(&args.reading, &stop);
     let counts = support::count_tokens(&args.text, &options, &tokenizer, &stop)?;
-    let made = placebo(&lexicon, &counts, args.seed).map_err(CliError::input_from)?;
+    let candidate = |id: u32| tokenizer.token(id).is_some_and(is_word);
+    let made = placebo(&lexicon, &counts, candidate, args.seed).map_err(CliError::input_from)?;
     save(&made, &args.out, args.common.quiet)
 }
 

@@ -1,0 +1,117 @@
+//! `fnlm lexicon` on a WordNet of a few invented lines (crates/fn-data/tests/wordnet_tiny).
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+const WORDS: &[&str] =
+    &["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "happy", "glad", "merry", "gay", "go", "went", "travel", "big", "##ly"];
+
+fn wordnet() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fn-data/tests/wordnet_tiny")
+}
+
+/// Runs `fnlm` in `dir`; gives code, standard output and standard error.
+fn fnlm(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("fnlm").unwrap();
+    let output = command.current_dir(dir).env("NO_COLOR", "1").env("CI", "1").args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A folder with a vocabulary and the lexicon built for it.
+fn built() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("vocab.txt"), WORDS.join("\n") + "\n").unwrap();
+    let wordnet = wordnet();
+    let build =
+        ["lexicon", "build", "--wordnet", wordnet.to_str().unwrap(), "--tokenizer", "vocab.txt", "--out", "w.safetensors"];
+    let (code, out, err) = fnlm(dir.path(), &build);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("kind               wordnet"), "{out}");
+    dir
+}
+
+#[test]
+fn a_lexicon_is_built_and_shown() {
+    let dir = built();
+    let show = ["lexicon", "show", "happy", "went", "big", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt"];
+    let (code, out, err) = fnlm(dir.path(), &show);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out, "happy: glad\nwent: go, travel\nbig: (no entry)\n");
+    let (code, out, _) = fnlm(dir.path(), &[&show[..], &["--json"]].concat());
+    assert_eq!(code, 0);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["happy"], serde_json::json!(["glad"]));
+}
+
+#[test]
+fn the_coverage_of_vocabulary_and_running_text_is_counted() {
+    let dir = built();
+    std::fs::write(dir.path().join("text.txt"), "happy big happy big\n").unwrap();
+    let stats =
+        ["lexicon", "stats", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt", "--text", "text.txt", "--json"];
+    let (code, out, err) = fnlm(dir.path(), &stats);
+    assert_eq!(code, 0, "{err}");
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["stats"]["running_text_share"], 0.5);
+    assert_eq!(json["stats"]["vocab_size"], WORDS.len());
+    assert_eq!(json["fingerprint"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn a_word_of_several_pieces_or_a_foreign_vocabulary_is_refused() {
+    let dir = built();
+    let show = ["lexicon", "show", "happyly", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt"];
+    let (code, _, err) = fnlm(dir.path(), &show);
+    assert_eq!(code, 2);
+    assert!(err.contains("not one piece") && err.contains("happy ##ly"), "{err}");
+
+    std::fs::write(dir.path().join("other.txt"), WORDS.join("\n") + "\nextra\n").unwrap();
+    let show = ["lexicon", "show", "happy", "--lexicon", "w.safetensors", "--tokenizer", "other.txt"];
+    let (code, _, err) = fnlm(dir.path(), &show);
+    assert_eq!(code, 3);
+    assert!(err.contains("w.safetensors"), "{err}");
+}
+
+#[test]
+fn a_damaged_lexicon_is_refused_and_not_shown() {
+    let dir = built();
+    let path = dir.path().join("w.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let (code, out, err) = fnlm(dir.path(), &["lexicon", "stats", "--lexicon", "w.safetensors"]);
+    assert_eq!((code, out.as_str()), (3, ""), "{err}");
+    assert!(err.contains("w.safetensors") && err.contains("fnlm lexicon build"), "{err}");
+}
+
+#[test]
+fn options_out_of_range_and_missing_folders_are_refused() {
+    let dir = built();
+    let (code, _, err) =
+        fnlm(dir.path(), &["lexicon", "build", "--wordnet", "none", "--tokenizer", "vocab.txt", "--out", "x.safetensors"]);
+    assert_eq!(code, 3, "{err}");
+    let (code, _, err) =
+        fnlm(dir.path(), &["lexicon", "build", "--wordnet", "none", "--tokenizer", "vocab.txt", "--out", "x.bin"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("--out x.safetensors"), "{err}");
+    assert!(!dir.path().join("x.safetensors").exists());
+}
+
+#[test]
+fn a_placebo_keeps_the_size_of_every_set() {
+    let dir = built();
+    std::fs::write(dir.path().join("text.txt"), "happy glad merry gay go went travel big\n").unwrap();
+    let make = [
+        "lexicon", "placebo", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt", "--text", "text.txt", "--out",
+        "p.safetensors",
+    ];
+    let (code, _, err) = fnlm(dir.path(), &make);
+    assert_eq!(code, 0, "{err}");
+    let entries = |file: &str| {
+        let (_, out, _) = fnlm(dir.path(), &["lexicon", "stats", "--lexicon", file, "--json"]);
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["stats"]["entries"].clone()
+    };
+    assert_eq!(entries("p.safetensors"), entries("w.safetensors"));
+}
