@@ -1,4 +1,18 @@
-//! (being written)
+//! Text to batches, and lexicons. No Burn.
+//!
+//! The modules are the stages of the data's way, in order. The centre is [`loader::MaskedBatch`], which depends on a seed and a
+//! number alone: whatever is behind it (threads, shards, compressed files) can only make it come sooner or later.
+#![deny(missing_docs)]
 
+pub mod error;
 pub mod language;
 pub mod lexicon;
+pub mod loader; // 5  (seed, step) -> corrupted batches
+pub mod order; // 4  (seed, epoch, rank, world) -> which row comes when
+pub mod pack; // 3  ids -> rows of a fixed length
+pub mod shard; // 3b rows on disk: memory-mapped, checksummed
+pub mod source; // 1  bytes -> documents
+pub mod tokenise; // 2  document -> ids
+pub mod train; // 2b documents -> a vocabulary
+
+pub use error::DataError;

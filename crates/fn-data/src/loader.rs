@@ -1,0 +1,347 @@
+//! Batches of corrupted rows, each a function of its number.
+//!
+//! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
+//! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use fn_core::corrupt::{Corruptor, Key};
+
+use crate::error::DataError;
+use crate::order::{Order, sample_number};
+use crate::shard::Dataset;
+
+/// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
+const AHEAD: usize = 2;
+
+/// What a loader makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoaderConfig {
+    /// Rows per batch of this rank.
+    pub batch: usize,
+    /// Decides order and corruption.
+    pub seed: u64,
+    /// This process, `0..world`.
+    pub rank: u64,
+    /// Number of processes.
+    pub world: u64,
+    /// Threads; 0 makes each batch when it is asked for.
+    pub workers: usize,
+}
+
+/// One batch in host memory.
+///
+/// Shapes: B batch, L length, P = B x most predictions of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaskedBatch {
+    /// Number of the batch since the start of the run.
+    pub step: u64,
+    /// B.
+    pub batch: usize,
+    /// L.
+    pub length: usize,
+    /// Corrupted ids, `[B * L]`, padded.
+    pub input: Vec<u32>,
+    /// Ids before corruption, `[B * L]`, padded.
+    pub original: Vec<u32>,
+    /// 0 in segment A and padding, 1 in segment B, `[B * L]`.
+    pub token_type: Vec<u32>,
+    /// 1 for a token, 0 for padding, `[B * L]`.
+    pub attention: Vec<f32>,
+    /// Whether there is any padding.
+    pub padded: bool,
+    /// Flat position `b * L + l` of each masked row, `[P]`; 0 where `weight` is 0.
+    pub rows: Vec<u32>,
+    /// Original id at each masked row, `[P]`; the padding id where `weight` is 0.
+    pub gold: Vec<u32>,
+    /// 1 for a masked row, 0 for what fills up to P, `[P]`.
+    pub weight: Vec<f32>,
+}
+
+impl MaskedBatch {
+    /// Corrupts `rows` (row of the data set, number of the row in the global batch) into one batch.
+    fn make(data: &Dataset, corruptor: &Corruptor, seed: u64, step: u64, rows: &[(usize, u64)]) -> Self {
+        let (batch, length) = (rows.len(), data.length());
+        let special = corruptor.vocab().special;
+        let most = corruptor.max_predictions(length);
+        let mut out = Self {
+            step,
+            batch,
+            length,
+            input: vec![special.pad; batch * length],
+            original: vec![special.pad; batch * length],
+            token_type: vec![0; batch * length],
+            attention: vec![0.0; batch * length],
+            padded: false,
+            rows: vec![0; batch * most],
+            gold: vec![special.pad; batch * most],
+            weight: vec![0.0; batch * most],
+        };
+        for (b, &(index, number)) in rows.iter().enumerate() {
+            let row = data.row(index);
+            let used = row.ids.len();
+            let corrupted = corruptor.corrupt(&row.ids, Key { seed, step, row: number });
+            let start = b * length;
+            out.original[start..start + used].copy_from_slice(&row.ids);
+            out.input[start..start + used].copy_from_slice(&corrupted.input);
+            out.attention[start..start + used].fill(1.0);
+            out.token_type[start + usize::from(row.second).min(used)..start + used].fill(1);
+            out.padded |= used < length;
+            let slots = b * most..(b + 1) * most;
+            for (slot, (&position, &gold)) in slots.zip(corrupted.positions.iter().zip(&corrupted.gold)) {
+                out.rows[slot] = start as u32 + position;
+                out.gold[slot] = gold;
+                out.weight[slot] = 1.0;
+            }
+        }
+        out
+    }
+}
+
+/// What makes batch after batch.
+#[derive(Clone)]
+struct Maker {
+    data: Arc<Dataset>,
+    corruptor: Arc<Corruptor>,
+    config: LoaderConfig,
+    order: Order,
+}
+
+impl Maker {
+    fn make(&self, step: u64) -> MaskedBatch {
+        let LoaderConfig { batch, seed, rank, world, .. } = self.config;
+        let rows: Vec<(usize, u64)> = (0..batch as u64)
+            .map(|row| {
+                let sample = sample_number(step, batch as u64, rank, world, row);
+                (self.order.index(sample), rank * batch as u64 + row)
+            })
+            .collect();
+        MaskedBatch::make(&self.data, &self.corruptor, seed, step, &rows)
+    }
+}
+
+/// Endless batches of training rows.
+pub struct Loader {
+    maker: Maker,
+    position: u64,
+    workers: Option<Workers>,
+}
+
+impl Loader {
+    /// Batches from number `start` on.
+    ///
+    /// # Errors
+    /// A data set without rows.
+    pub fn new(
+        data: Arc<Dataset>,
+        corruptor: Arc<Corruptor>,
+        config: LoaderConfig,
+        start: u64,
+    ) -> Result<Self, DataError> {
+        if data.is_empty() {
+            return Err(DataError::NoRows);
+        }
+        let order = Order::new(config.seed, data.len());
+        let maker = Maker { data, corruptor, config, order };
+        let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
+        Ok(Self { maker, position: start, workers })
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// A worker thread that died.
+    #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
+    pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
+        let batch = match &mut self.workers {
+            None => self.maker.make(self.position),
+            Some(workers) => workers.take(self.position)?,
+        };
+        self.position += 1;
+        Ok(batch)
+    }
+
+    /// Number of the batch that comes next: all that has to be remembered.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+/// Threads that are handed numbers and give back batches.
+struct Workers {
+    batches: Option<Receiver<MaskedBatch>>,
+    /// Came before their turn.
+    early: BTreeMap<u64, MaskedBatch>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    fn start(maker: &Maker, start: u64) -> Self {
+        let count = maker.config.workers;
+        let next = Arc::new(AtomicU64::new(start));
+        let (sender, batches) = bounded(count * AHEAD);
+        let threads = (0..count)
+            .map(|_| {
+                let (maker, next, sender) = (maker.clone(), next.clone(), sender.clone());
+                std::thread::spawn(move || work(&maker, &next, &sender))
+            })
+            .collect();
+        Self { batches: Some(batches), early: BTreeMap::new(), threads }
+    }
+
+    /// Batches arrive in nearly the right order: a thread holds at most one that is not delivered yet.
+    fn take(&mut self, number: u64) -> Result<MaskedBatch, DataError> {
+        loop {
+            if let Some(batch) = self.early.remove(&number) {
+                return Ok(batch);
+            }
+            let received = self.batches.as_ref().and_then(|b| b.recv().ok()).ok_or(DataError::LoaderDied)?;
+            self.early.insert(received.step, received);
+        }
+    }
+}
+
+fn work(maker: &Maker, next: &AtomicU64, sender: &Sender<MaskedBatch>) {
+    loop {
+        let batch = maker.make(next.fetch_add(1, Ordering::Relaxed));
+        if sender.send(batch).is_err() {
+            return; // the loader is gone
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.batches = None; // lets senders fail
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Rows in their own order, at most `limit` batches, the last one possibly smaller: the same corruption at every call, for
+/// measuring on held-out text.
+pub fn fixed_batches(
+    data: Arc<Dataset>,
+    corruptor: Arc<Corruptor>,
+    batch: usize,
+    seed: u64,
+    limit: usize,
+) -> impl Iterator<Item = MaskedBatch> {
+    let batch = batch.max(1);
+    let count = data.len().div_ceil(batch).min(limit);
+    (0..count).map(move |step| {
+        let first = step * batch;
+        let rows: Vec<(usize, u64)> =
+            (first..(first + batch).min(data.len())).enumerate().map(|(n, row)| (row, n as u64)).collect();
+        MaskedBatch::make(&data, &corruptor, seed, step as u64, &rows)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use fn_core::corrupt::CorruptionConfig;
+    use fn_core::vocab::{SpecialIds, VocabFacts};
+
+    use super::*;
+    use crate::pack::PackedRow;
+
+    const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+
+    fn data(rows: u32) -> Arc<Dataset> {
+        let rows = (0..rows)
+            .map(|r| {
+                let used = 8 + (r % 9) as usize;
+                let mut ids: Vec<u32> = (0..used as u32).map(|i| 5 + (r * 31 + i * 7) % 90).collect();
+                ids[0] = 2;
+                ids[used - 1] = 3;
+                PackedRow { second: (used / 2) as u16, ids }
+            })
+            .collect();
+        Arc::new(Dataset::from_rows(rows, 16).unwrap())
+    }
+
+    fn corruptor() -> Arc<Corruptor> {
+        Arc::new(Corruptor::new(CorruptionConfig::default(), VocabFacts::plain(100, SPECIAL)).unwrap())
+    }
+
+    fn config(workers: usize) -> LoaderConfig {
+        LoaderConfig { batch: 4, seed: 5, rank: 0, world: 1, workers }
+    }
+
+    fn first(loader: &mut Loader, n: usize) -> Vec<MaskedBatch> {
+        (0..n).map(|_| loader.next().unwrap()).collect()
+    }
+
+    #[test]
+    fn any_number_of_threads_makes_the_same_batches_in_the_same_order() {
+        let expected = first(&mut Loader::new(data(37), corruptor(), config(0), 0).unwrap(), 40);
+        for workers in [1, 2, 4] {
+            let mut loader = Loader::new(data(37), corruptor(), config(workers), 0).unwrap();
+            assert_eq!(first(&mut loader, 40), expected, "{workers} workers");
+        }
+    }
+
+    #[test]
+    fn starting_at_a_number_equals_dropping_what_comes_before() {
+        let all = first(&mut Loader::new(data(37), corruptor(), config(0), 0).unwrap(), 30);
+        let mut resumed = Loader::new(data(37), corruptor(), config(2), 17).unwrap();
+        assert_eq!(first(&mut resumed, 13), all[17..]);
+        assert_eq!(resumed.position(), 30);
+    }
+
+    #[test]
+    fn two_ranks_together_make_the_batch_of_one_process() {
+        let one = LoaderConfig { batch: 8, ..config(0) };
+        let whole = first(&mut Loader::new(data(37), corruptor(), one, 0).unwrap(), 5);
+        for rank in 0..2 {
+            let mine = LoaderConfig { rank, world: 2, ..config(0) };
+            let mut loader = Loader::new(data(37), corruptor(), mine, 0).unwrap();
+            for batch in &whole {
+                let half = loader.next().unwrap();
+                let part = rank as usize * 4 * 16..(rank as usize + 1) * 4 * 16;
+                assert_eq!(half.input, batch.input[part.clone()]);
+                assert_eq!(half.original, batch.original[part]);
+            }
+        }
+    }
+
+    #[test]
+    fn masked_rows_point_at_what_they_hide() {
+        for batch in fixed_batches(data(37), corruptor(), 4, 1, usize::MAX) {
+            assert!(batch.weight.contains(&1.0));
+            for (p, &weight) in batch.weight.iter().enumerate() {
+                if weight == 1.0 {
+                    let flat = batch.rows[p] as usize;
+                    assert_eq!(batch.original[flat], batch.gold[p]);
+                    assert_eq!(batch.attention[flat], 1.0);
+                } else {
+                    assert_eq!((batch.rows[p], batch.gold[p]), (0, SPECIAL.pad));
+                }
+            }
+            for (flat, &real) in batch.attention.iter().enumerate() {
+                assert_eq!(real == 0.0, batch.original[flat] == SPECIAL.pad);
+            }
+        }
+    }
+
+    #[test]
+    fn held_out_batches_cover_every_row_once_and_are_the_same_each_time() {
+        let take = || fixed_batches(data(37), corruptor(), 4, 1, usize::MAX).collect::<Vec<_>>();
+        let batches = take();
+        assert_eq!(batches.iter().map(|b| b.batch).sum::<usize>(), 37);
+        assert_eq!(batches.last().map(|b| b.batch), Some(1));
+        assert_eq!(batches, take());
+        assert_eq!(fixed_batches(data(37), corruptor(), 4, 1, 3).count(), 3);
+    }
+
+    #[test]
+    fn nothing_to_load_is_an_error() {
+        let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
+        assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
+    }
+}

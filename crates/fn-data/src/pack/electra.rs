@@ -1,0 +1,63 @@
+//! Examples as google-research/electra builds them.
+
+use fn_core::noise::Stream;
+use fn_core::vocab::SpecialIds;
+
+use super::PackedRow;
+
+/// Share of rows that have one segment only: fine-tuning has such rows too.
+const SINGLE: f64 = 0.1;
+/// Share of rows with a random, shorter target, for the same reason.
+const SHORT: f64 = 0.05;
+/// Shortest random target.
+const SHORTEST: usize = 5;
+
+pub(super) fn pack(
+    sentences: &[&[u32]],
+    length: usize,
+    special: SpecialIds,
+    draw: &mut Stream,
+) -> Vec<PackedRow> {
+    let mut rows = Vec::new();
+    let mut gathered: Vec<&[u32]> = Vec::new();
+    let mut tokens = 0;
+    let mut target = length;
+    for sentence in sentences.iter().filter(|s| !s.is_empty()) {
+        gathered.push(sentence);
+        tokens += sentence.len();
+        if tokens + 3 >= target {
+            rows.push(example(&gathered, length, target, special, draw));
+            gathered.clear();
+            tokens = 0;
+            let short = draw.unit() < SHORT;
+            target = if short { SHORTEST + draw.below((length - SHORTEST) as u64 + 1) as usize } else { length };
+        }
+    }
+    if !gathered.is_empty() {
+        rows.push(example(&gathered, length, target, special, draw));
+    }
+    rows
+}
+
+/// One row out of the sentences gathered, split near the middle of the target.
+fn example(
+    sentences: &[&[u32]],
+    length: usize,
+    target: usize,
+    special: SpecialIds,
+    draw: &mut Stream,
+) -> PackedRow {
+    let middle = if draw.unit() < SINGLE { usize::MAX } else { target.saturating_sub(3) / 2 };
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for sentence in sentences {
+        let crosses = first.len() + sentence.len() >= middle;
+        // The sentence across the middle goes to either side with equal chance.
+        let to_first = first.is_empty()
+            || !crosses
+            || (second.is_empty() && first.len() < middle && draw.unit() < 0.5);
+        if to_first && second.is_empty() { &mut first } else { &mut second }.extend_from_slice(sentence);
+    }
+    first.truncate(length - 2);
+    second.truncate((length - 2).saturating_sub(first.len() + 1));
+    PackedRow::two(special, &first, &second)
+}

@@ -1,0 +1,199 @@
+//! From sentences to rows of a fixed length.
+//!
+//! A document is a list of sentences (lines), a sentence a list of ids. What a row looks like is the choice of [`Packing`];
+//! random choices depend on the seed and the number of the document alone.
+
+mod bert;
+mod dense;
+mod electra;
+
+use fn_core::noise::{Stream, Use};
+use fn_core::vocab::SpecialIds;
+use serde::{Deserialize, Serialize};
+
+/// How documents fill rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Packing {
+    /// As google-research/electra builds its examples: `[CLS] A [SEP] B [SEP]` from one document, 10 % with one segment only,
+    /// 5 % with a short target.
+    #[default]
+    Electra,
+    /// As BERT's, without the next-sentence task: two consecutive segments of one document, split at a random sentence, 10 %
+    /// with a short target; the longer segment is trimmed.
+    Bert,
+    /// Everything in a row, documents divided by `[SEP]`: no padding but in the last row, nothing is lost.
+    Dense,
+}
+
+/// One row, without padding.
+///
+/// Invariants: at most `length` ids; the first is `[CLS]`, the last `[SEP]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedRow {
+    /// The ids, special ones included.
+    pub ids: Vec<u32>,
+    /// Where segment B begins; `ids.len()` if there is none.
+    pub second: u16,
+}
+
+impl PackedRow {
+    fn one(special: SpecialIds, tokens: &[u32]) -> Self {
+        let mut ids = Vec::with_capacity(tokens.len() + 2);
+        ids.push(special.cls);
+        ids.extend_from_slice(tokens);
+        ids.push(special.sep);
+        Self { second: ids.len() as u16, ids }
+    }
+
+    fn two(special: SpecialIds, first: &[u32], second: &[u32]) -> Self {
+        if second.is_empty() {
+            return Self::one(special, first);
+        }
+        let mut row = Self::one(special, first);
+        row.second = row.ids.len() as u16;
+        row.ids.extend_from_slice(second);
+        row.ids.push(special.sep);
+        row
+    }
+}
+
+/// Turns documents into rows, in order.
+///
+/// ```
+/// use fn_core::vocab::SpecialIds;
+/// use fn_data::pack::{Packer, Packing};
+///
+/// let special = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+/// let mut packer = Packer::new(Packing::Dense, 8, special, 1);
+/// let mut rows = packer.push(&[vec![10, 11, 12], vec![13]]);
+/// rows.extend(packer.finish());
+/// assert_eq!(rows[0].ids, [2, 10, 11, 12, 13, 3]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Packer {
+    packing: Packing,
+    length: usize,
+    special: SpecialIds,
+    seed: u64,
+    documents: u64,
+    /// Tokens of a dense row under way.
+    rest: Vec<u32>,
+}
+
+impl Packer {
+    /// A packer of rows of `length` ids, at least 8 and at most 65,535.
+    pub fn new(packing: Packing, length: usize, special: SpecialIds, seed: u64) -> Self {
+        Self { packing, length: length.clamp(8, u16::MAX as usize), special, seed, documents: 0, rest: Vec::new() }
+    }
+
+    /// The rows that this document completes. Empty sentences do not count.
+    pub fn push(&mut self, sentences: &[Vec<u32>]) -> Vec<PackedRow> {
+        let mut draw = Stream::new(self.seed, self.documents, 0, Use::Pack);
+        self.documents += 1;
+        match self.packing {
+            Packing::Electra => electra::pack(&self.pieces(sentences), self.length, self.special, &mut draw),
+            Packing::Bert => bert::pack(&self.pieces(sentences), self.length, self.special, &mut draw),
+            Packing::Dense => dense::pack(sentences, &mut self.rest, self.length, self.special),
+        }
+    }
+
+    /// What is left at the end of all documents.
+    pub fn finish(&mut self) -> Option<PackedRow> {
+        let rest = std::mem::take(&mut self.rest);
+        (!rest.is_empty()).then(|| PackedRow::one(self.special, &rest))
+    }
+
+    /// Sentences, long lines cut. What overflows a row is dropped, so a line that is a whole paragraph would lose most of
+    /// its text; pieces of a quarter row lose as little as sentences do.
+    fn pieces<'a>(&self, sentences: &'a [Vec<u32>]) -> Vec<&'a [u32]> {
+        let most = (self.length / 4).max(4);
+        sentences.iter().flat_map(|sentence| sentence.chunks(most)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+
+    fn documents() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
+        let sentence = prop::collection::vec(5u32..1000, 0..80);
+        prop::collection::vec(prop::collection::vec(sentence, 0..12), 0..6)
+    }
+
+    fn pack(packing: Packing, length: usize, documents: &[Vec<Vec<u32>>]) -> Vec<PackedRow> {
+        let mut packer = Packer::new(packing, length, SPECIAL, 3);
+        let mut rows: Vec<PackedRow> = documents.iter().flat_map(|d| packer.push(d)).collect();
+        rows.extend(packer.finish());
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_framed_fit_and_hold_only_text(documents in documents(), length in 8usize..130) {
+            for packing in [Packing::Electra, Packing::Bert, Packing::Dense] {
+                for row in pack(packing, length, &documents) {
+                    prop_assert!(row.ids.len() <= length, "{packing:?}: {} > {length}", row.ids.len());
+                    prop_assert!(row.ids.len() >= 3);
+                    prop_assert_eq!(row.ids[0], SPECIAL.cls);
+                    prop_assert_eq!(row.ids[row.ids.len() - 1], SPECIAL.sep);
+                    let second = usize::from(row.second);
+                    prop_assert!(second <= row.ids.len());
+                    if second < row.ids.len() {
+                        prop_assert_eq!(row.ids[second - 1], SPECIAL.sep);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn dense_rows_lose_nothing(documents in documents(), length in 8usize..130) {
+            let words = |ids: &[u32]| ids.iter().copied().filter(|&i| i >= 5).collect::<Vec<u32>>();
+            let packed: Vec<u32> = pack(Packing::Dense, length, &documents).iter().flat_map(|r| words(&r.ids)).collect();
+            prop_assert_eq!(packed, documents.concat().concat());
+        }
+
+        #[test]
+        fn the_same_document_at_the_same_place_gives_the_same_rows(documents in documents()) {
+            prop_assert_eq!(pack(Packing::Electra, 32, &documents), pack(Packing::Electra, 32, &documents));
+        }
+    }
+
+    /// 4,000 documents of 40 sentences of 10 tokens.
+    fn long_text() -> Vec<Vec<Vec<u32>>> {
+        vec![vec![vec![7; 10]; 40]; 4_000]
+    }
+
+    #[test]
+    fn a_tenth_of_electra_rows_has_one_segment_and_segments_split_near_the_middle() {
+        let rows = pack(Packing::Electra, 64, &long_text());
+        let full: Vec<&PackedRow> = rows.iter().filter(|r| r.ids.len() == 64).collect();
+        let single = full.iter().filter(|r| usize::from(r.second) == r.ids.len()).count() as f64 / full.len() as f64;
+        assert!((0.08..0.13).contains(&single), "{single}");
+        let two: Vec<f64> =
+            full.iter().filter(|r| usize::from(r.second) < r.ids.len()).map(|r| f64::from(r.second)).collect();
+        let middle = two.iter().sum::<f64>() / two.len() as f64;
+        assert!((26.0..40.0).contains(&middle), "{middle}");
+    }
+
+    #[test]
+    fn most_of_a_long_paragraph_in_one_line_is_kept() {
+        for packing in [Packing::Electra, Packing::Bert] {
+            let rows = pack(packing, 128, &[vec![vec![9; 20_000]]]);
+            let kept = rows.iter().flat_map(|r| &r.ids).filter(|&&i| i == 9).count();
+            assert!(kept > 17_000, "{packing:?} kept {kept} of 20000");
+        }
+    }
+
+    #[test]
+    fn documents_do_not_share_rows_but_in_dense_packing() {
+        let documents = [vec![vec![10; 5]], vec![vec![20; 5]]];
+        assert_eq!(pack(Packing::Electra, 64, &documents).len(), 2);
+        assert_eq!(pack(Packing::Bert, 64, &documents).len(), 2);
+        assert_eq!(pack(Packing::Dense, 64, &documents).len(), 1);
+    }
+}

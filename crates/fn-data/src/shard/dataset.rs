@@ -1,0 +1,185 @@
+//! Rows to read: memory-mapped shards, or a list.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
+
+use super::format::{Manifest, ShardEntry, hash_file, hex};
+use crate::error::DataError;
+use crate::pack::PackedRow;
+
+/// Rows of ids with a common length limit.
+#[derive(Debug)]
+pub struct Dataset {
+    length: usize,
+    vocabulary_sha256: String,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+enum Rows {
+    List(Vec<PackedRow>),
+    Shards { shards: Vec<Shard>, starts: Vec<usize>, len: usize },
+}
+
+impl Dataset {
+    /// Opens a prepared folder: reads every byte once and compares hashes, then maps the shards.
+    ///
+    /// # Errors
+    /// A folder that is no data set, or any byte that changed since it was written.
+    pub fn open(dir: &Path) -> Result<Self, DataError> {
+        let manifest = Manifest::read(dir)?;
+        let mut shards = Vec::with_capacity(manifest.shards.len());
+        let mut starts = Vec::with_capacity(manifest.shards.len());
+        let mut len = 0;
+        for entry in &manifest.shards {
+            let shard = Shard::open(&dir.join(&entry.file), entry, &manifest)?;
+            starts.push(len);
+            len += shard.rows;
+            shards.push(shard);
+        }
+        if len as u64 != manifest.rows {
+            return Err(DataError::Damaged {
+                path: dir.join("manifest.json"),
+                message: format!("{} rows announced, the shards hold {len}", manifest.rows),
+            });
+        }
+        Ok(Self {
+            length: manifest.length,
+            vocabulary_sha256: manifest.vocabulary_sha256,
+            rows: Rows::Shards { shards, starts, len },
+        })
+    }
+
+    /// Rows in memory.
+    ///
+    /// # Errors
+    /// A row that is longer than `length`, or whose segment B begins outside of it.
+    pub fn from_rows(rows: Vec<PackedRow>, length: usize) -> Result<Self, DataError> {
+        if let Some(row) = rows.iter().position(|r| r.ids.len() > length || usize::from(r.second) > r.ids.len()) {
+            return Err(DataError::Row { row, found: rows[row].ids.len(), expected: length });
+        }
+        Ok(Self { length, vocabulary_sha256: String::new(), rows: Rows::List(rows) })
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match &self.rows {
+            Rows::List(rows) => rows.len(),
+            Rows::Shards { len, .. } => *len,
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ids per row at most.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Hash of the vocabulary; empty for rows in memory.
+    pub fn vocabulary_sha256(&self) -> &str {
+        &self.vocabulary_sha256
+    }
+
+    /// Row `index`, below [`len`](Self::len).
+    pub fn row(&self, index: usize) -> PackedRow {
+        match &self.rows {
+            Rows::List(rows) => rows[index].clone(),
+            Rows::Shards { shards, starts, .. } => {
+                let shard = starts.partition_point(|&s| s <= index) - 1;
+                shards[shard].row(index - starts[shard], self.length)
+            }
+        }
+    }
+}
+
+/// One mapped shard. Offsets were checked when it was opened.
+#[derive(Debug)]
+struct Shard {
+    map: Mmap,
+    rows: usize,
+    wide: bool,
+    tokens: usize,
+    used: usize,
+    second: usize,
+}
+
+impl Shard {
+    fn open(path: &Path, entry: &ShardEntry, manifest: &Manifest) -> Result<Self, DataError> {
+        let damaged = |message: String| DataError::Damaged { path: path.to_owned(), message };
+        let mut hasher = Sha256::new();
+        let bytes = hash_file(path, &mut hasher)?;
+        if bytes != entry.bytes {
+            return Err(damaged(format!("{bytes} bytes, {} expected", entry.bytes)));
+        }
+        let found = hex(&hasher.finalize());
+        if found != entry.sha256 {
+            return Err(damaged(format!("SHA-256 {found}, {} expected", entry.sha256)));
+        }
+        let file = File::open(path).map_err(DataError::io(path, "open"))?;
+        // SAFETY: the file is one of our own cache, verified above and never written again; a program that truncates it while
+        // we read would kill us, as it would any reader of a mapped file.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(DataError::io(path, "map"))?;
+        let rows = entry.rows as usize;
+        let tensors = SafeTensors::deserialize(&map).map_err(|e| damaged(e.to_string()))?;
+        let base = map.as_ptr() as usize;
+        let locate = |name: &str, kinds: &[Dtype], shape: &[usize]| -> Result<(usize, Dtype), DataError> {
+            let tensor = tensors.tensor(name).map_err(|e| damaged(e.to_string()))?;
+            if !kinds.contains(&tensor.dtype()) || tensor.shape() != shape {
+                return Err(damaged(format!(
+                    "tensor `{name}` is {:?} {:?}, {kinds:?} {shape:?} expected",
+                    tensor.dtype(),
+                    tensor.shape()
+                )));
+            }
+            Ok((tensor.data().as_ptr() as usize - base, tensor.dtype()))
+        };
+        let (tokens, kind) = locate("tokens", &[Dtype::U16, Dtype::U32], &[rows, manifest.length])?;
+        let (used, _) = locate("used", &[Dtype::U16], &[rows])?;
+        let (second, _) = locate("second", &[Dtype::U16], &[rows])?;
+        let shard = Self { rows, wide: kind == Dtype::U32, tokens, used, second, map };
+        shard.check(path, manifest)?;
+        Ok(shard)
+    }
+
+    /// A hash proves that the file is the one written, not that it was written by us: ids must exist, rows must fit.
+    fn check(&self, path: &Path, manifest: &Manifest) -> Result<(), DataError> {
+        for index in 0..self.rows {
+            let (used, second) = (self.u16_at(self.used, index), self.u16_at(self.second, index));
+            let fits = usize::from(used) <= manifest.length && second <= used;
+            if !fits || self.row(index, manifest.length).ids.iter().any(|&id| id as usize >= manifest.vocabulary_size) {
+                return Err(DataError::Damaged {
+                    path: PathBuf::from(path),
+                    message: format!("row {index} does not fit length {} or the vocabulary", manifest.length),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn u16_at(&self, start: usize, index: usize) -> u16 {
+        let at = start + index * 2;
+        u16::from_le_bytes([self.map[at], self.map[at + 1]])
+    }
+
+    fn row(&self, index: usize, length: usize) -> PackedRow {
+        let used = usize::from(self.u16_at(self.used, index)).min(length);
+        let width = if self.wide { 4 } else { 2 };
+        let start = self.tokens + index * length * width;
+        let bytes = &self.map[start..start + used * width];
+        let ids = if self.wide {
+            bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
+        } else {
+            bytes.as_chunks::<2>().0.iter().map(|b| u32::from(u16::from_le_bytes(*b))).collect()
+        };
+        PackedRow { ids, second: self.u16_at(self.second, index) }
+    }
+}

@@ -1,0 +1,19 @@
+//! Rows on disk: memory-mapped, checksummed, keyed by content.
+//!
+//! A prepared data set is a folder `<cache>/<key>/` with `manifest.json`, `shard-00000.safetensors`, ... and
+//! `counts.safetensors`. The key is the hash of everything that decides the rows: the bytes of the corpus, the vocabulary,
+//! packing, length and seed. So a stale cache cannot be used, and an existing one need not be made again.
+//!
+//! | tensor of a shard | shape | type |
+//! |---|---|---|
+//! | `tokens` | `[rows, length]`, padded | u16, or u32 for vocabularies over 65,536 |
+//! | `used` | `[rows]`, ids that are not padding | u16 |
+//! | `second` | `[rows]`, where segment B begins | u16 |
+
+mod dataset;
+mod format;
+mod prepare;
+
+pub use dataset::Dataset;
+pub use format::{Manifest, ShardEntry, token_counts};
+pub use prepare::{PrepareConfig, PreparedData, Progress, prepare};

@@ -1,0 +1,337 @@
+//! Text to shards, on every core, in bounded memory.
+//!
+//! One thread reads documents into chunks; the documents of a chunk become ids in parallel; rows are packed and written in
+//! order. So the rows do not depend on the number of threads, and at most a few chunks are in memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use fn_core::vocab::SpecialIds;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::format::{Manifest, ShardBuffer, ShardEntry, VERSION, hash_file, hex, write_counts};
+use crate::error::DataError;
+use crate::pack::{PackedRow, Packer, Packing};
+use crate::source::{Document, SourceOptions, Sources, StopFlag};
+use crate::tokenise::TextTokenizer;
+
+/// Text per chunk: long enough to keep all cores busy, short enough for flat memory.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Chunks that the reader may be ahead.
+const CHUNKS_AHEAD: usize = 2;
+/// Rows per shard: 16 MB at length 128.
+const SHARD_ROWS: usize = 1 << 16;
+
+/// What becomes rows, and how.
+#[derive(Debug, Clone)]
+pub struct PrepareConfig {
+    /// Files, folders, or `-`.
+    pub sources: Vec<PathBuf>,
+    /// Where the text is in them.
+    pub options: SourceOptions,
+    /// How documents fill rows.
+    pub packing: Packing,
+    /// Ids per row.
+    pub length: usize,
+    /// Seed of the packing.
+    pub seed: u64,
+    /// Folder that holds prepared data sets.
+    pub cache: PathBuf,
+}
+
+/// A prepared data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedData {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+    /// Whether it was there already.
+    pub reused: bool,
+    /// Documents that were longer than the limit and cut.
+    pub split_documents: u64,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// How far a preparation is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Bytes of the sources read, compressed ones as they lie on disk.
+    pub bytes_read: u64,
+    /// Bytes of all sources; None where standard input is among them.
+    pub total_bytes: Option<u64>,
+    /// Bytes of text.
+    pub text_bytes: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Seconds since the start.
+    pub seconds: f64,
+}
+
+impl Progress {
+    /// Megabytes (10^6 bytes) of text per second.
+    pub fn megabytes_per_second(&self) -> f64 {
+        self.text_bytes as f64 / 1e6 / self.seconds.max(1e-9)
+    }
+}
+
+/// Prepares the data set of `config`, or finds it in the cache.
+///
+/// Writes `<cache>/.<key>.tmp-<pid>/` and renames it when everything is synced, so the folder is whole or absent.
+///
+/// # Errors
+/// Sources that cannot be read, text without a single row, a disk that is full; [`DataError::Stopped`] when `stop` is set.
+pub fn prepare(
+    config: &PrepareConfig,
+    tokenizer: &TextTokenizer,
+    progress: &mut dyn FnMut(&Progress),
+    stop: &StopFlag,
+) -> Result<PreparedData, DataError> {
+    let clock = Instant::now();
+    let sources = Sources::open(&config.sources, &config.options)?;
+    let key = key(config, tokenizer, sources.files(), stop)?;
+    let dir = config.cache.join(&key);
+    if dir.join("manifest.json").exists() {
+        let manifest = Manifest::read(&dir)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        return Ok(PreparedData { dir, manifest, reused: true, split_documents: 0, seconds });
+    }
+    let scratch = config.cache.join(format!(".{key}.tmp-{}", std::process::id()));
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch).map_err(DataError::io(&scratch, "remove"))?;
+    }
+    std::fs::create_dir_all(&scratch).map_err(DataError::io(&scratch, "create"))?;
+    let written = write(config, tokenizer, sources, &key, &scratch, progress, stop, &clock);
+    let finished = written.and_then(|written| {
+        sync_dir(&scratch)?;
+        std::fs::rename(&scratch, &dir).map_err(DataError::io(&dir, "rename to"))?;
+        sync_dir(&config.cache)?;
+        Ok(written)
+    });
+    let (manifest, split_documents) = finished.inspect_err(|_| {
+        let _ = std::fs::remove_dir_all(&scratch);
+    })?;
+    let seconds = clock.elapsed().as_secs_f64();
+    Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
+}
+
+/// Hash of everything that decides the rows.
+fn key(
+    config: &PrepareConfig,
+    tokenizer: &TextTokenizer,
+    files: &[PathBuf],
+    stop: &StopFlag,
+) -> Result<String, DataError> {
+    let mut hasher = Sha256::new();
+    let options = &config.options;
+    let shape = (VERSION, config.packing, config.length, config.seed, &options.json_field, &options.parquet_column);
+    hasher.update(format!("{shape:?}{}", tokenizer.sha256()));
+    for file in files {
+        check(stop)?;
+        if file.as_os_str() == "-" {
+            // Standard input cannot be read twice: such a data set is never found again, only named.
+            hasher.update(format!("{:?}{}", std::time::SystemTime::now(), std::process::id()));
+            continue;
+        }
+        hasher.update(file.extension().unwrap_or_default().as_encoded_bytes());
+        let bytes = hash_file(file, &mut hasher)?;
+        hasher.update(bytes.to_le_bytes());
+    }
+    Ok(hex(&hasher.finalize())[..24].to_owned())
+}
+
+/// Text of one chunk, and how far the sources were read when it was complete.
+struct Chunk {
+    documents: Vec<Document>,
+    bytes_read: u64,
+    total_bytes: Option<u64>,
+    split_documents: u64,
+}
+
+fn write(
+    config: &PrepareConfig,
+    tokenizer: &TextTokenizer,
+    sources: Sources,
+    key: &str,
+    dir: &Path,
+    progress: &mut dyn FnMut(&Progress),
+    stop: &StopFlag,
+    clock: &Instant,
+) -> Result<(Manifest, u64), DataError> {
+    let special = tokenizer.special();
+    let mut writer = Writer::new(config, tokenizer.size(), special, dir);
+    let mut split_documents = 0;
+    let (sender, chunks) = bounded(CHUNKS_AHEAD);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read(sources, &sender));
+        let result = consume(&chunks, |chunk| {
+            check(stop)?;
+            let sentences: Vec<Vec<Vec<u32>>> =
+                chunk.documents.par_iter().map(|d| d.text.lines().map(|l| tokenizer.encode(l)).collect()).collect();
+            split_documents = chunk.split_documents;
+            writer.add(&chunk.documents, &sentences)?;
+            progress(&Progress {
+                bytes_read: chunk.bytes_read,
+                total_bytes: chunk.total_bytes,
+                text_bytes: writer.text_bytes,
+                documents: writer.documents,
+                rows: writer.rows,
+                seconds: clock.elapsed().as_secs_f64(),
+            });
+            Ok(())
+        });
+        drop(chunks); // a reader that still has something to say stops
+        match reader.join() {
+            Ok(read) => result.and(read),
+            Err(_) => result.and(Err(DataError::LoaderDied)),
+        }
+    })?;
+    let manifest = writer.finish(config, tokenizer, key)?;
+    Ok((manifest, split_documents))
+}
+
+fn consume(
+    chunks: &Receiver<Chunk>,
+    mut with: impl FnMut(Chunk) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    chunks.iter().try_for_each(&mut with)
+}
+
+/// Reads documents into chunks until the sources end or nobody listens.
+fn read(mut sources: Sources, chunks: &Sender<Chunk>) -> Result<(), DataError> {
+    loop {
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        while bytes < CHUNK_BYTES {
+            match sources.next() {
+                None => break,
+                Some(document) => {
+                    let document = document?;
+                    bytes += document.text.len();
+                    documents.push(document);
+                }
+            }
+        }
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let chunk = Chunk {
+            documents,
+            bytes_read: sources.bytes_read(),
+            total_bytes: sources.total_bytes(),
+            split_documents: sources.split_documents(),
+        };
+        if chunks.send(chunk).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Packs and writes in order.
+struct Writer<'a> {
+    dir: &'a Path,
+    packer: Packer,
+    buffer: ShardBuffer,
+    shards: Vec<ShardEntry>,
+    counts: Vec<u64>,
+    documents: u64,
+    rows: u64,
+    tokens: u64,
+    text_bytes: u64,
+}
+
+impl<'a> Writer<'a> {
+    fn new(config: &PrepareConfig, vocabulary: usize, special: SpecialIds, dir: &'a Path) -> Self {
+        Self {
+            dir,
+            packer: Packer::new(config.packing, config.length, special, config.seed),
+            buffer: ShardBuffer::new(config.length, vocabulary, special.pad),
+            shards: Vec::new(),
+            counts: vec![0; vocabulary],
+            documents: 0,
+            rows: 0,
+            tokens: 0,
+            text_bytes: 0,
+        }
+    }
+
+    fn add(&mut self, documents: &[Document], sentences: &[Vec<Vec<u32>>]) -> Result<(), DataError> {
+        for (document, sentences) in documents.iter().zip(sentences) {
+            self.documents += 1;
+            self.text_bytes += document.text.len() as u64;
+            for row in self.packer.push(sentences) {
+                self.row(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: &PackedRow) -> Result<(), DataError> {
+        for &id in &row.ids {
+            if let Some(count) = self.counts.get_mut(id as usize) {
+                *count += 1;
+            }
+        }
+        self.tokens += row.ids.len() as u64;
+        self.rows += 1;
+        self.buffer.push(row);
+        if self.buffer.rows() == SHARD_ROWS {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), DataError> {
+        let entry = self.buffer.write(self.dir, self.shards.len())?;
+        self.shards.push(entry);
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        config: &PrepareConfig,
+        tokenizer: &TextTokenizer,
+        key: &str,
+    ) -> Result<Manifest, DataError> {
+        if let Some(row) = self.packer.finish() {
+            self.row(&row)?;
+        }
+        if self.buffer.rows() > 0 {
+            self.flush()?;
+        }
+        if self.rows == 0 {
+            return Err(DataError::NoRows);
+        }
+        let manifest = Manifest {
+            version: VERSION,
+            key: key.to_owned(),
+            length: config.length,
+            packing: config.packing,
+            seed: config.seed,
+            vocabulary_sha256: tokenizer.sha256().to_owned(),
+            vocabulary_size: tokenizer.size(),
+            pad: tokenizer.special().pad,
+            documents: self.documents,
+            tokens: self.tokens,
+            rows: self.rows,
+            text_bytes: self.text_bytes,
+            counts_sha256: write_counts(self.dir, &self.counts)?,
+            shards: self.shards,
+        };
+        manifest.write(self.dir)?;
+        Ok(manifest)
+    }
+}
+
+fn check(stop: &StopFlag) -> Result<(), DataError> {
+    if stop.load(Ordering::Relaxed) { Err(DataError::Stopped) } else { Ok(()) }
+}
+
+fn sync_dir(dir: &Path) -> Result<(), DataError> {
+    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(DataError::io(dir, "sync"))
+}
