@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use fn_data::source::{SourceOptions, Sources};
-use fn_data::tokenise::{TrainOptions, train_wordpiece};
-use fn_train::stop::Stop;
+use fn_data::source::Sources;
+use fn_data::tokenise::train_wordpiece;
 
-use super::support::{data_error, interruptible, text_options};
+use super::support;
 use crate::args::TokenizerTrainArgs;
 use crate::error::{CliError, Outcome};
 use crate::term;
@@ -22,13 +21,52 @@ pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
             args.size
         )));
     }
-    let stop = interruptible()?;
-    let options = text_options(&args.reading, &stop);
+    let stop = support::interruptible()?;
+    let options = support::source_options(&args.reading, &stop);
     let clock = Instant::now();
-    let _ = (options, clock, &stop);
-    todo_train(args, &stop)
-}
-
-fn todo_train(_args: &TokenizerTrainArgs, _stop: &Stop) -> Result<Outcome, CliError> {
-    Err(CliError::failed("being written"))
+    let bar = term::bar(args.common.quiet, None, "{spinner} {wide_msg}");
+    let mut documents = 0_u64;
+    let mut bytes = 0_u64;
+    let mut failed = None;
+    let documents_read = Sources::open(&args.text, &options)
+        .map_err(|error| support::input_error(&stop, error))?
+        .map_while(|document| match document {
+            Ok(document) => {
+                documents += 1;
+                bytes += document.text.len() as u64;
+                bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
+                Some(document)
+            }
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+    let trained = train_wordpiece(documents_read, args.size, !args.cased);
+    bar.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(support::input_error(&stop, error));
+    }
+    let tokenizer = trained.map_err(|error| support::input_error(&stop, error))?;
+    if stop.requested() {
+        return Err(support::interrupted(&stop));
+    }
+    tokenizer.save(&args.out).map_err(CliError::failed_from)?;
+    if !args.common.quiet {
+        term::out(&format!(
+            "{}: {} pieces from {} documents, {}, in {}\n",
+            args.out.display(),
+            term::thousands(tokenizer.size() as u64),
+            term::thousands(documents),
+            term::bytes(bytes),
+            term::clock(clock.elapsed().as_secs_f64())
+        ))?;
+        if tokenizer.size() < args.size {
+            term::note(
+                false,
+                &format!("the text has only {} pieces worth having; {} were asked for", tokenizer.size(), args.size),
+            );
+        }
+    }
+    Ok(Outcome::Done)
 }

@@ -1,0 +1,218 @@
+//! `fnlm data prepare | inspect`.
+
+use fn_core::corrupt::{CorruptedRow, Corruptor, Key};
+use fn_data::pack::{PackedRow, Packer};
+use fn_data::shard::{Progress, prepare};
+use fn_data::source::Sources;
+use fn_data::tokenise::TextTokenizer;
+use fn_train::config::{CorrectionConfig, RunConfig};
+use fn_train::session::prepare_config;
+use fn_train::stop::Stop;
+use indicatif::ProgressBar;
+
+use super::support;
+use crate::args::{DataCommand, DataInspectArgs, DataPrepareArgs};
+use crate::error::{CliError, Outcome};
+use crate::term;
+
+/// Runs one of them.
+///
+/// # Errors
+/// Text or tokenizers that cannot be read (3), a full disk (5), a signal (128+n).
+pub fn run(command: &DataCommand) -> Result<Outcome, CliError> {
+    match command {
+        DataCommand::Prepare(args) => run_prepare(args),
+        DataCommand::Inspect(args) => inspect(args),
+    }
+}
+
+/// Seconds between two lines where there is no terminal.
+const LINE_EVERY: f64 = 10.0;
+
+/// Shows the progress of [`prepare`]: a bar on a terminal, a line now and then elsewhere.
+pub struct PrepareBar {
+    bar: ProgressBar,
+    quiet: bool,
+    last_line: f64,
+}
+
+impl PrepareBar {
+    /// A new one.
+    pub fn new(quiet: bool) -> Self {
+        let bar = term::bar(quiet, Some(0), "preparing text [{bar:20}] {percent} %  {wide_msg}");
+        Self { bar, quiet, last_line: 0.0 }
+    }
+
+    /// Shows how far it is.
+    pub fn show(&mut self, progress: &Progress) {
+        if self.bar.is_hidden() {
+            if progress.seconds - self.last_line >= LINE_EVERY {
+                self.last_line = progress.seconds;
+                term::note(self.quiet, &format!("preparing text: {}", describe(progress)));
+            }
+            return;
+        }
+        self.bar.set_length(progress.total_bytes.unwrap_or(0));
+        self.bar.set_position(progress.bytes_read);
+        self.bar.set_message(describe(progress));
+    }
+}
+
+impl Drop for PrepareBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn describe(progress: &Progress) -> String {
+    format!(
+        "{} documents, {} rows, {} of text, {:.1} MB/s",
+        term::thousands(progress.documents),
+        term::thousands(progress.rows),
+        term::bytes(progress.text_bytes),
+        progress.megabytes_per_second()
+    )
+}
+
+fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
+    let resolved = args.config.resolve()?;
+    let run = &resolved.run;
+    needs_text_and_tokenizer(run)?;
+    crate::device::use_threads(run.train.threads);
+    let stop = support::interruptible()?;
+    let tokenizer = support::tokenizer(&run.data.tokenizer)?;
+    for (name, paths) in [("train", &run.data.train), ("held-out", &run.data.held_out)] {
+        if paths.is_empty() {
+            continue;
+        }
+        let mut bar = PrepareBar::new(args.common.quiet);
+        let mut show = |progress: &Progress| bar.show(progress);
+        let prepared = prepare(&prepare_config(run, paths), &tokenizer, &mut show, &stop.flag())
+            .map_err(|error| support::input_error(&stop, error))?;
+        drop(bar);
+        let m = &prepared.manifest;
+        let how = if prepared.reused {
+            "already there".to_string()
+        } else {
+            format!(
+                "{:.1} MB/s, {}",
+                m.text_bytes as f64 / 1e6 / prepared.seconds.max(1e-9),
+                term::clock(prepared.seconds)
+            )
+        };
+        term::out(&format!(
+            "{name}: {} documents, {} tokens, {} rows of {} in {} ({how})\n",
+            term::thousands(m.documents),
+            term::thousands(m.tokens),
+            term::thousands(m.rows),
+            m.length,
+            prepared.dir.display()
+        ))?;
+        if prepared.split_documents > 0 {
+            term::note(
+                args.common.quiet,
+                &format!("{} documents were too long and were cut into several", prepared.split_documents),
+            );
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// The same check as for a training run, without its wish for a lexicon.
+fn needs_text_and_tokenizer(run: &RunConfig) -> Result<(), CliError> {
+    let mut without = run.clone();
+    without.correction = CorrectionConfig::default();
+    Ok(without.require_inputs()?)
+}
+
+fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
+    let resolved = args.config.resolve()?;
+    let run = &resolved.run;
+    needs_text_and_tokenizer(run)?;
+    let stop = support::interruptible()?;
+    let tokenizer = support::tokenizer(&run.data.tokenizer)?;
+    let facts = tokenizer.facts();
+    let corruptor = Corruptor::new(run.corruption.clone(), facts.clone())
+        .map_err(|error| CliError::usage(format!("section `[corruption]`: {error}")))?;
+    let rows = first_rows(run, &tokenizer, args.count, &stop)?;
+    if rows.is_empty() && args.count > 0 {
+        return Err(CliError::input(
+            "the text is too short for a single row; lower --length or add text".to_string(),
+        ));
+    }
+    for (number, row) in rows.iter().enumerate() {
+        let key = Key { seed: run.seed, step: args.step, row: number as u64 };
+        let corrupted = corruptor.corrupt(&row.ids, key);
+        let segment = if usize::from(row.second) < row.ids.len() {
+            format!(", segment B from token {}", row.second)
+        } else {
+            String::new()
+        };
+        term::out(&format!(
+            "row {}: {} tokens of at most {}{segment}, {} chosen of at most {}\n{}\n\n",
+            number + 1,
+            row.ids.len(),
+            run.data.length,
+            corrupted.positions.len(),
+            corruptor.max_predictions(run.data.length),
+            marked(&tokenizer, &row.ids, &corrupted)
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The first rows of the text, packed as for training.
+fn first_rows(
+    run: &RunConfig,
+    tokenizer: &TextTokenizer,
+    count: usize,
+    stop: &Stop,
+) -> Result<Vec<PackedRow>, CliError> {
+    let config = prepare_config(run, &run.data.train);
+    let documents =
+        Sources::open(&run.data.train, &config.options).map_err(|error| support::input_error(stop, error))?;
+    let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.facts().special, run.seed);
+    let mut rows = Vec::new();
+    for document in documents {
+        let document = document.map_err(|error| support::input_error(stop, error))?;
+        let sentences: Vec<Vec<u32>> = document.text.lines().map(|line| tokenizer.encode(line)).collect();
+        rows.extend(packer.push(&sentences));
+        if rows.len() >= count {
+            rows.truncate(count);
+            return Ok(rows);
+        }
+        if stop.requested() {
+            return Err(support::interrupted(stop));
+        }
+    }
+    rows.extend(packer.finish());
+    rows.truncate(count);
+    Ok(rows)
+}
+
+/// A row as text; `{gold}` is hidden, `{gold=>other}` replaced, `{gold=}` chosen and left.
+fn marked(tokenizer: &TextTokenizer, ids: &[u32], corrupted: &CorruptedRow) -> String {
+    let special = tokenizer.facts().special;
+    let mut out = String::new();
+    for (at, &id) in ids.iter().enumerate() {
+        let piece = support::piece(tokenizer, id);
+        let seen = corrupted.input.get(at).copied().unwrap_or(id);
+        let chosen = u32::try_from(at).is_ok_and(|at| corrupted.positions.binary_search(&at).is_ok());
+        let text = match (chosen, seen) {
+            (false, _) => piece.clone(),
+            (true, seen) if seen == special.mask => format!("{{{piece}}}"),
+            (true, seen) if seen == id => format!("{{{piece}=}}"),
+            (true, seen) => format!("{{{piece}=>{}}}", support::piece(tokenizer, seen)),
+        };
+        match text.strip_prefix("##") {
+            Some(rest) => out.push_str(rest),
+            None => {
+                if !out.is_empty() {
+                    out.push(' ');
+                }
+                out.push_str(&text);
+            }
+        }
+    }
+    out
+}
