@@ -40,13 +40,23 @@ impl BertForPreTraining {
             embeddings: Embeddings::zeros(c, device),
             encoder: Encoder::zeros(c, device),
             pooler: config.pooler.then(|| Pooler::zeros(c.hidden_size, device)),
-            head: MaskedLmHead::zeros(c.hidden_size, c.embedding_size, c.vocab_size, c.layer_norm_eps, device),
+            head: MaskedLmHead::zeros(
+                c.hidden_size,
+                c.embedding_size,
+                c.vocab_size,
+                c.layer_norm_eps,
+                device,
+            ),
         }
     }
 
     /// Hidden vectors, `[B, L, H]`.
     pub fn hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.encoder.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.encoder.forward(
+            self.embeddings.forward(inputs, noise),
+            inputs.mask.as_ref(),
+            noise,
+        )
     }
 
     /// Scores of every token at the masked rows.
@@ -54,7 +64,8 @@ impl BertForPreTraining {
     /// # Shapes
     /// - rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
     pub fn masked_logits(&self, inputs: &Inputs, rows: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
-        self.head.forward(self.hidden(inputs, noise), rows, self.word_embedding())
+        self.head
+            .forward(self.hidden(inputs, noise), rows, self.word_embedding())
     }
 
     /// The token table, `[V, H]`, with its gradient.

@@ -36,7 +36,13 @@ impl Electra {
     /// Fresh weights: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.
     pub fn init(config: &ElectraConfig, seed: u64, device: &Device) -> Self {
         let (generator, rest) = (config.generator.init_std, config.discriminator.init_std);
-        init::normal(Self::zeros(config, device), seed, |path| if path.starts_with("generator") { generator } else { rest })
+        init::normal(Self::zeros(config, device), seed, |path| {
+            if path.starts_with("generator") {
+                generator
+            } else {
+                rest
+            }
+        })
     }
 
     /// All matrices zero: to be filled by a loader.
@@ -59,7 +65,11 @@ impl Electra {
 
     /// The generator's hidden vectors, `[B, L, H_generator]`.
     pub fn generator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.generator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.generator.forward(
+            self.embeddings.forward(inputs, noise),
+            inputs.mask.as_ref(),
+            noise,
+        )
     }
 
     /// What the generator would put at the masked rows.
@@ -67,17 +77,23 @@ impl Electra {
     /// # Shapes
     /// - rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
     pub fn generator_logits(&self, inputs: &Inputs, rows: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
-        self.generator_head.forward(self.generator_hidden(inputs, noise), rows, self.word_embedding())
+        self.generator_head
+            .forward(self.generator_hidden(inputs, noise), rows, self.word_embedding())
     }
 
     /// The discriminator's hidden vectors, `[B, L, H]`.
     pub fn discriminator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.discriminator.forward(
+            self.embeddings.forward(inputs, noise),
+            inputs.mask.as_ref(),
+            noise,
+        )
     }
 
     /// Was the token replaced? `[B, L]`, raw logits.
     pub fn discriminator_logits(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
-        self.discriminator_head.forward(self.discriminator_hidden(inputs, noise))
+        self.discriminator_head
+            .forward(self.discriminator_hidden(inputs, noise))
     }
 
     /// The token table, `[V, E]`, with its gradient.

@@ -21,7 +21,8 @@ pub(crate) fn normal<M: Module>(model: M, seed: u64, std: impl Fn(&str) -> f64) 
     }
 }
 
-fn values(seed: u64, path: &str, count: usize, std: f64) -> Vec<f32> {
+/// The initial values of the parameter at `path`.
+pub(crate) fn values(seed: u64, path: &str, count: usize, std: f64) -> Vec<f32> {
     let words: Vec<u64> = path.bytes().map(u64::from).collect();
     let mut stream = Stream::new(seed, 0, mix(&words), Use::Init);
     let mut values = Vec::with_capacity(count + 1);

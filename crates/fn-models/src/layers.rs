@@ -1,7 +1,16 @@
 //! The three kinds of parameter that everything is made of. They own numbers; [`fn_ops`] computes with them.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Int, Tensor};
+
+/// A parameter that is filled when it is first used: a loader can know its shape without memory being spent.
+pub(crate) fn lazy<const D: usize>(shape: [usize; D], value: f32, device: &Device) -> Param<Tensor<D>> {
+    let fill = move |device: &Device, trained: bool| {
+        let tensor = Tensor::full(shape, value, device);
+        if trained { tensor.require_grad() } else { tensor }
+    };
+    Param::uninitialized(ParamId::new(), fill, device.clone(), true, shape.into())
+}
 
 /// A table of vectors, one per id.
 #[derive(Module, Debug)]
@@ -13,7 +22,9 @@ pub struct Table {
 impl Table {
     /// A table of zeros.
     pub(crate) fn zeros(ids: usize, width: usize, device: &Device) -> Self {
-        Self { weight: Param::from_tensor(Tensor::zeros([ids, width], device)) }
+        Self {
+            weight: lazy([ids, width], 0.0, device),
+        }
     }
 
     /// Looks ids up.
@@ -38,8 +49,8 @@ impl Linear {
     /// A layer of zeros.
     pub(crate) fn zeros(input: usize, output: usize, device: &Device) -> Self {
         Self {
-            weight: Param::from_tensor(Tensor::zeros([input, output], device)),
-            bias: Param::from_tensor(Tensor::zeros([output], device)),
+            weight: lazy([input, output], 0.0, device),
+            bias: lazy([output], 0.0, device),
         }
     }
 
@@ -64,8 +75,8 @@ impl LayerNorm {
     /// Scale one, shift zero.
     pub(crate) fn identity(width: usize, epsilon: f64, device: &Device) -> Self {
         Self {
-            gamma: Param::from_tensor(Tensor::ones([width], device)),
-            beta: Param::from_tensor(Tensor::zeros([width], device)),
+            gamma: lazy([width], 1.0, device),
+            beta: lazy([width], 0.0, device),
             epsilon,
         }
     }

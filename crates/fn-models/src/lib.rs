@@ -32,6 +32,7 @@ pub mod electra;
 pub mod embeddings;
 pub mod encoder;
 pub mod heads;
+pub mod hf;
 pub mod inputs;
 pub mod layers;
 pub mod params;

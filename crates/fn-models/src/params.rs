@@ -19,14 +19,20 @@ pub struct NamedTensor {
 
 /// Every float parameter of a module, in the order of its fields.
 pub fn collect<M: Module>(module: &M) -> Vec<NamedTensor> {
-    let mut visitor = Collector { path: Vec::new(), found: Vec::new() };
+    let mut visitor = Collector {
+        path: Vec::new(),
+        found: Vec::new(),
+    };
     module.visit(&mut visitor);
     visitor.found
 }
 
-/// Path and shape of every float parameter, without reading values.
+/// Path and shape of every float parameter, without reading values (or making those that are not there yet).
 pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
-    let mut visitor = Shapes { path: Vec::new(), found: Vec::new() };
+    let mut visitor = Shapes {
+        path: Vec::new(),
+        found: Vec::new(),
+    };
     module.visit(&mut visitor);
     visitor.found
 }
@@ -40,7 +46,11 @@ pub fn load<M: Module, E>(
     module: M,
     lookup: &mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E>,
 ) -> Result<M, E> {
-    let mut mapper = Loader { path: Vec::new(), lookup, failed: None };
+    let mut mapper = Loader {
+        path: Vec::new(),
+        lookup,
+        failed: None,
+    };
     let module = module.map(&mut mapper);
     match mapper.failed {
         Some(error) => Err(error),
@@ -52,7 +62,7 @@ pub fn load<M: Module, E>(
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     #[allow(clippy::expect_used)] // just converted
-    data.into_vec::<f32>().expect("f32 data")
+    data.try_into_vec::<f32>().expect("f32 data")
 }
 
 struct Collector {
@@ -70,7 +80,11 @@ impl ModuleVisitor for Collector {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
         let shape = value.dims().to_vec();
-        self.found.push(NamedTensor { name: self.path.join("."), shape, data: host(value) });
+        self.found.push(NamedTensor {
+            name: self.path.join("."),
+            shape,
+            data: host(value),
+        });
     }
 }
 
@@ -87,7 +101,8 @@ impl ModuleVisitor for Shapes {
         self.path.pop();
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.push((self.path.join("."), param.val().dims().to_vec()));
+        self.found
+            .push((self.path.join("."), param.lazy_shape().to_vec()));
     }
 }
 
@@ -109,22 +124,28 @@ impl<E> ModuleMapper for Loader<'_, E> {
             return param;
         }
         let path = self.path.join(".");
-        let (id, value, mapper) = param.consume();
-        let shape = value.dims();
-        let found = (self.lookup)(&path, &shape).unwrap_or_else(|error| {
-            self.failed = Some(error);
-            None
-        });
-        let value = match found {
-            None => value,
-            Some(data) => {
-                let count: usize = shape.iter().product();
-                assert_eq!(data.len(), count, "values given for parameter {path} of shape {shape:?}");
-                let trained = value.is_require_grad();
-                let fresh = Tensor::from_data(TensorData::new(data, shape), &value.device());
-                if trained { fresh.require_grad() } else { fresh }
+        let shape = param.lazy_shape().to_vec();
+        match (self.lookup)(&path, &shape) {
+            Err(error) => {
+                self.failed = Some(error);
+                param
             }
-        };
-        Param::from_mapped_value(id, value, mapper)
+            Ok(None) => {
+                // Fills it now if it is not filled yet.
+                let (id, value, mapper) = param.consume();
+                Param::from_mapped_value(id, value, mapper)
+            }
+            Ok(Some(data)) => {
+                let count: usize = shape.iter().product();
+                assert_eq!(
+                    data.len(),
+                    count,
+                    "values given for parameter {path} of shape {shape:?}"
+                );
+                let value = Tensor::from_data(TensorData::new(data, shape), &param.lazy_device());
+                let id = param.id;
+                param.transform_for_load(value, id)
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::layers::{LayerNorm, Linear};
+use crate::layers::{LayerNorm, Linear, lazy};
 
 /// `LN(gelu(h W)) E^T + b`, where E is the token table of [`crate::Embeddings`].
 ///
@@ -19,11 +19,17 @@ pub struct MaskedLmHead {
 }
 
 impl MaskedLmHead {
-    pub(crate) fn zeros(hidden: usize, embedding: usize, vocab: usize, epsilon: f64, device: &Device) -> Self {
+    pub(crate) fn zeros(
+        hidden: usize,
+        embedding: usize,
+        vocab: usize,
+        epsilon: f64,
+        device: &Device,
+    ) -> Self {
         Self {
             dense: Linear::zeros(hidden, embedding, device),
             norm: LayerNorm::identity(embedding, epsilon, device),
-            bias: Param::from_tensor(Tensor::zeros([vocab], device)),
+            bias: lazy([vocab], 0.0, device),
         }
     }
 

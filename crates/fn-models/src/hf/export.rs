@@ -1,0 +1,132 @@
+//! Our models -> a folder that transformers loads.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Map, Value, json};
+
+use super::error::HfError;
+use super::files::write_atomic;
+use super::names::Layout;
+use super::{CONFIG_FILE, GENERATOR_FOLDER, WEIGHTS_FILE, config_json};
+use crate::bert::BertForPreTraining;
+use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
+use crate::electra::Electra;
+use crate::params::{self, NamedTensor};
+
+/// Fields of `config.json` that the model itself does not determine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SaveOptions {
+    /// Of the folder's own `config.json`.
+    pub fields: Map<String, Value>,
+    /// Of the generator's.
+    pub generator_fields: Map<String, Value>,
+}
+
+impl Default for SaveOptions {
+    fn default() -> Self {
+        Self::with_pad(0)
+    }
+}
+
+impl SaveOptions {
+    /// A vocabulary whose padding piece has this id.
+    pub fn with_pad(id: u32) -> Self {
+        let fields: Map<String, Value> = [("pad_token_id".to_owned(), json!(id))].into_iter().collect();
+        Self {
+            generator_fields: fields.clone(),
+            fields,
+        }
+    }
+}
+
+/// Writes BERT as `BertForMaskedLM`: `config.json` and `model.safetensors` in `dir`, which is made if need be.
+///
+/// - Each file is replaced whole or not at all.
+/// - The tied output matrix is not written a second time. A pooler is written where there is one.
+pub fn save_bert(dir: &Path, model: &BertForPreTraining, config: &BertConfig) -> Result<(), HfError> {
+    save_bert_with(dir, model, config, &SaveOptions::default())
+}
+
+/// [`save_bert`] with further fields for `config.json`.
+pub fn save_bert_with(
+    dir: &Path,
+    model: &BertForPreTraining,
+    config: &BertConfig,
+    options: &SaveOptions,
+) -> Result<(), HfError> {
+    let tensors = params::collect(model);
+    let file = config_json::write(&config.encoder, "bert", "BertForMaskedLM", &options.fields);
+    save(dir, Layout::Bert, tensors.iter(), &file)
+}
+
+/// Writes ELECTRA: the discriminator as `ElectraForPreTraining` in `dir`, the generator as `ElectraForMaskedLM` in
+/// `dir/generator`. Both hold the shared embeddings. Each file is replaced whole or not at all.
+pub fn save_electra(dir: &Path, model: &Electra, config: &ElectraConfig) -> Result<(), HfError> {
+    save_electra_with(dir, model, config, &SaveOptions::default())
+}
+
+/// [`save_electra`] with further fields for the two `config.json`.
+pub fn save_electra_with(
+    dir: &Path,
+    model: &Electra,
+    config: &ElectraConfig,
+    options: &SaveOptions,
+) -> Result<(), HfError> {
+    let tensors = params::collect(model);
+    let text = |config: &EncoderConfig, architecture, other| {
+        config_json::write(config, "electra", architecture, other)
+    };
+    let discriminator = text(&config.discriminator, "ElectraForPreTraining", &options.fields);
+    save(dir, Layout::Discriminator, tensors.iter(), &discriminator)?;
+    let generator = text(&config.generator, "ElectraForMaskedLM", &options.generator_fields);
+    save(
+        &dir.join(GENERATOR_FOLDER),
+        Layout::Generator,
+        tensors.iter(),
+        &generator,
+    )
+}
+
+fn save<'a>(
+    dir: &Path,
+    layout: Layout,
+    tensors: impl Iterator<Item = &'a NamedTensor>,
+    config: &str,
+) -> Result<(), HfError> {
+    fs::create_dir_all(dir).map_err(HfError::io(dir, "make the folder"))?;
+    let named: Vec<(String, Vec<usize>, Vec<f32>)> = tensors
+        .filter_map(|tensor| {
+            let (name, transposed) = layout.theirs(&tensor.name)?;
+            Some(match (transposed, tensor.shape.as_slice()) {
+                (true, &[rows, columns]) => {
+                    (name, vec![columns, rows], transpose(&tensor.data, rows, columns))
+                }
+                _ => (name, tensor.shape.clone(), tensor.data.clone()),
+            })
+        })
+        .collect();
+    let path = dir.join(WEIGHTS_FILE);
+    let refused = |error: safetensors::SafeTensorError| HfError::Damaged {
+        path: path.clone(),
+        reason: format!("the tensors cannot be written: {error}"),
+    };
+    let mut views = Vec::with_capacity(named.len());
+    for (name, shape, data) in &named {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(data)).map_err(refused)?;
+        views.push((name.as_str(), view));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(refused)?;
+    write_atomic(&path, &bytes)?;
+    write_atomic(&dir.join(CONFIG_FILE), config.as_bytes())
+}
+
+/// `[rows, columns]` -> `[columns, rows]`
+pub(crate) fn transpose(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| data[row * columns + column]))
+        .collect()
+}

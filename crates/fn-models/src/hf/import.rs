@@ -1,0 +1,299 @@
+//! A folder -> our models.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::config_json::{self, ModelFile};
+use super::error::HfError;
+use super::export::{SaveOptions, transpose};
+use super::names::{BUFFERS, COPIES, Layout, canonical};
+use super::report::{Cast, LoadReport};
+use super::weights::{Entry, Weights};
+use super::{CONFIG_FILE, GENERATOR_FOLDER};
+use crate::bert::BertForPreTraining;
+use crate::config::{BertConfig, ElectraConfig};
+use crate::electra::Electra;
+use crate::{init, params};
+
+/// Seed of parameters that a folder does not hold.
+const FRESH_SEED: u64 = 0;
+
+/// Reads BERT. The encoder must be whole; a head that is not in the file is fresh and reported.
+///
+/// # Errors
+/// Everything of [`HfError`] that concerns reading.
+pub fn load_bert(
+    dir: &Path,
+    device: &Device,
+) -> Result<(BertForPreTraining, BertConfig, LoadReport), HfError> {
+    let ModelFile {
+        config: encoder,
+        other,
+        ..
+    } = read_config(dir, "bert")?;
+    let weights = Weights::open(dir)?;
+    let config = BertConfig {
+        encoder,
+        pooler: weights.get("pooler.dense.weight").is_some(),
+    };
+    let parts = [Part {
+        layout: Layout::Bert,
+        weights: &weights,
+    }];
+    let (model, mut report) = fill(
+        BertForPreTraining::zeros(&config, device),
+        &parts,
+        config.encoder.init_std,
+    )?;
+    report.options = SaveOptions {
+        fields: other.clone(),
+        generator_fields: other,
+    };
+    Ok((model, config, report))
+}
+
+/// Reads ELECTRA: a discriminator with its generator in `generator/`, or one of both alone.
+///
+/// The half that is not there is fresh and reported: a generator gets the paper's share of the discriminator's width, a
+/// discriminator gets the generator's sizes. Shared embeddings come from the discriminator.
+///
+/// # Errors
+/// Everything of [`HfError`] that concerns reading.
+pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
+    let main = read_config(dir, "electra")?;
+    let weights = Weights::open(dir)?;
+    let generator_dir = dir.join(GENERATOR_FOLDER);
+    let is_generator = match main.architecture.as_deref() {
+        Some("ElectraForMaskedLM") => true,
+        Some("ElectraForPreTraining") => false,
+        _ => weights.get("generator_predictions.dense.weight").is_some(),
+    };
+    let std = main.config.init_std;
+    let (model, config, mut report, generator_fields);
+    if is_generator {
+        config = ElectraConfig {
+            discriminator: main.config.clone(),
+            generator: main.config,
+        };
+        let parts = [Part {
+            layout: Layout::Generator,
+            weights: &weights,
+        }];
+        (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
+        report
+            .notes
+            .push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
+        generator_fields = main.other.clone();
+    } else if generator_dir.join(CONFIG_FILE).exists() {
+        let other = read_config(&generator_dir, "electra")?;
+        let generator_weights = Weights::open(&generator_dir)?;
+        config = ElectraConfig {
+            discriminator: main.config,
+            generator: other.config,
+        };
+        let path = generator_dir.join(CONFIG_FILE);
+        config
+            .validate()
+            .map_err(|source| HfError::Config { path, source })?;
+        let parts = [
+            Part {
+                layout: Layout::Discriminator,
+                weights: &weights,
+            },
+            Part {
+                layout: Layout::Generator,
+                weights: &generator_weights,
+            },
+        ];
+        (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
+        generator_fields = other.other;
+    } else {
+        // Table of the paper: a third for base, a quarter for small and large.
+        let fraction = if main.config.hidden_size == 768 {
+            1.0 / 3.0
+        } else {
+            0.25
+        };
+        config = ElectraConfig::new(main.config, fraction, 1.0);
+        let parts = [Part {
+            layout: Layout::Discriminator,
+            weights: &weights,
+        }];
+        (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
+        let width = config.generator.hidden_size;
+        report.notes.push(format!(
+            "a discriminator alone: the generator (width {width}) is fresh"
+        ));
+        generator_fields = main.other.clone();
+    }
+    report.options = SaveOptions {
+        fields: main.other,
+        generator_fields,
+    };
+    Ok((model, config, report))
+}
+
+fn read_config(dir: &Path, model_type: &str) -> Result<ModelFile, HfError> {
+    let path = dir.join(CONFIG_FILE);
+    if !path.exists() {
+        return Err(HfError::Absent {
+            folder: dir.to_owned(),
+            wanted: CONFIG_FILE,
+        });
+    }
+    config_json::read(&path, model_type)
+}
+
+/// A folder and how its names map to ours.
+struct Part<'a> {
+    layout: Layout,
+    weights: &'a Weights,
+}
+
+impl Part<'_> {
+    /// The tensor for this path: canonical name, entry (if it is there), transposed.
+    fn find(&self, path: &str) -> Option<(String, Option<&Entry>, bool)> {
+        let (theirs, transposed) = self.layout.theirs(path)?;
+        let key = canonical(&theirs);
+        let entry = self.weights.get(&key).or_else(|| {
+            // A head bias may be there under the name of the decoder alone.
+            COPIES
+                .iter()
+                .find(|(_, original)| *original == key && !key.starts_with("embeddings"))
+                .and_then(|(copy, _)| self.weights.get(copy))
+        });
+        Some((theirs, entry, transposed))
+    }
+
+    fn check(&self, path: &str, entry: &Entry, expected: Vec<usize>) -> Result<(), HfError> {
+        if entry.shape == expected {
+            return Ok(());
+        }
+        let (file, tensor) = (self.weights.path_of(entry).to_owned(), entry.name.clone());
+        match (path, entry.shape.as_slice(), expected.as_slice()) {
+            ("embeddings.word.weight", &[found, width], &[rows, wanted]) if width == wanted => {
+                Err(HfError::Vocabulary {
+                    path: file,
+                    tensor,
+                    found,
+                    expected: rows,
+                })
+            }
+            _ => Err(HfError::Shape {
+                path: file,
+                tensor,
+                found: entry.shape.clone(),
+                expected,
+            }),
+        }
+    }
+}
+
+fn needed(path: &str) -> bool {
+    !(path.contains("head.") || path.starts_with("pooler."))
+}
+
+/// Checks that everything needed is there and fits, then reads it. Nothing is allocated before the check.
+fn fill<M: Module>(model: M, parts: &[Part<'_>], std: f64) -> Result<(M, LoadReport), HfError> {
+    let mut report = LoadReport::default();
+    let mut absent: Vec<(String, &Path)> = Vec::new();
+    let mut used: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); parts.len()];
+    for (path, shape) in params::shapes(&model) {
+        for (part, used) in parts.iter().zip(&mut used) {
+            match part.find(&path) {
+                Some((_, Some(entry), transposed)) => {
+                    let stored = if transposed {
+                        shape.iter().rev().copied().collect()
+                    } else {
+                        shape.clone()
+                    };
+                    part.check(&path, entry, stored)?;
+                    used.insert(&entry.name);
+                }
+                Some((theirs, None, _)) if needed(&path) => absent.push((theirs, &part.weights.folder)),
+                _ => {}
+            }
+        }
+    }
+    if let Some((first, folder)) = absent.first() {
+        let (path, first) = ((*folder).to_owned(), first.clone());
+        return Err(HfError::MissingTensors {
+            path,
+            first,
+            count: absent.len(),
+        });
+    }
+
+    let model = params::load(model, &mut |path: &str,
+                                          shape: &[usize]|
+     -> Result<Option<Vec<f32>>, HfError> {
+        let mut values: Option<Vec<f32>> = None;
+        for part in parts {
+            let Some((_, Some(entry), transposed)) = part.find(path) else {
+                continue;
+            };
+            let read = part.weights.read(entry)?;
+            report.cast.extend(entry.cast().map(|from| Cast {
+                tensor: entry.name.clone(),
+                from,
+            }));
+            let read = match (transposed, shape) {
+                (true, &[rows, columns]) => transpose(&read, columns, rows),
+                _ => read,
+            };
+            report.loaded.push(entry.name.clone());
+            match &values {
+                None => values = Some(read),
+                Some(first) if *first == read => {}
+                Some(_) => report.notes.push(format!(
+                    "{}: `{}` differs from the discriminator's; the discriminator's is kept",
+                    part.weights.path_of(entry).display(),
+                    entry.name
+                )),
+            }
+        }
+        if values.is_none() {
+            let name = parts
+                .iter()
+                .find_map(|part| part.layout.theirs(path))
+                .map_or_else(|| path.to_owned(), |(n, _)| n);
+            report.missing.push(name);
+            if shape.len() == 2 {
+                values = Some(init::values(FRESH_SEED, path, shape.iter().product(), std));
+            }
+        }
+        Ok(values)
+    })?;
+
+    for (part, used) in parts.iter().zip(&used) {
+        report.files.extend(part.weights.files().map(Path::to_owned));
+        for (key, entry) in part
+            .weights
+            .iter()
+            .filter(|(_, entry)| !used.contains(entry.name.as_str()))
+        {
+            if BUFFERS.contains(&key) {
+                continue;
+            }
+            if is_copy(part.weights, key, entry)? {
+                continue;
+            }
+            report.unused.push(entry.name.clone());
+        }
+    }
+    Ok((model, report))
+}
+
+/// Is this the same tensor as the one it is tied to, under its second name?
+fn is_copy(weights: &Weights, key: &str, entry: &Entry) -> Result<bool, HfError> {
+    let Some((_, original)) = COPIES.iter().find(|(copy, _)| *copy == key) else {
+        return Ok(false);
+    };
+    let Some(original) = weights.get(original) else {
+        return Ok(false);
+    };
+    Ok(original.shape == entry.shape && weights.read(original)? == weights.read(entry)?)
+}

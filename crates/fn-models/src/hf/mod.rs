@@ -1,0 +1,34 @@
+//! The Hugging Face format, in and out.
+//!
+//! ```text
+//! BERT                     ELECTRA
+//! DIR/config.json          DIR/config.json, model.safetensors            the discriminator (ElectraForPreTraining)
+//! DIR/model.safetensors    DIR/generator/config.json, model.safetensors  the generator (ElectraForMaskedLM)
+//! ```
+//! Read are `model.safetensors`, its sharded form and `pytorch_model.bin`; written is `model.safetensors`. Which name of
+//! theirs is which path of ours stands in one table, [`names`], that is used in both directions.
+//!
+//! Files come from strangers: sizes are checked against the file before memory is spent, a pickle is never executed, shard
+//! names must stay inside the folder, and every way of being wrong is an [`HfError`] that names the file.
+
+pub mod names;
+
+mod config_json;
+mod error;
+mod export;
+mod files;
+mod import;
+mod report;
+mod weights;
+
+pub use error::HfError;
+pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with};
+pub use import::{load_bert, load_electra};
+pub use report::{Cast, LoadReport};
+
+/// Name of the file with sizes.
+pub const CONFIG_FILE: &str = "config.json";
+/// Name of the file with weights.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// Folder of ELECTRA's generator inside of the discriminator's.
+pub const GENERATOR_FOLDER: &str = "generator";

@@ -1,0 +1,61 @@
+//! What was read, and what was not.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::export::SaveOptions;
+
+/// A tensor that was stored in another precision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cast {
+    /// Its name in the file.
+    pub tensor: String,
+    /// How it was stored.
+    pub from: &'static str,
+}
+
+/// What a loader did. Names are those of the file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LoadReport {
+    /// Files of weights that were read.
+    pub files: Vec<PathBuf>,
+    /// Tensors that are now parameters.
+    pub loaded: Vec<String>,
+    /// Parameters that the files do not hold; they have fresh initial values.
+    pub missing: Vec<String>,
+    /// Tensors that the model has no parameter for.
+    pub unused: Vec<String>,
+    /// Tensors that were cast to f32.
+    pub cast: Vec<Cast>,
+    /// Anything else worth knowing.
+    pub notes: Vec<String>,
+    /// What [`super::save_bert_with`] and [`super::save_electra_with`] need to write the same folder again.
+    pub options: SaveOptions,
+}
+
+/// Names printed of a long list.
+const SHOWN: usize = 4;
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files: Vec<_> = self.files.iter().map(|path| path.display().to_string()).collect();
+        write!(f, "{} tensors read from {}", self.loaded.len(), files.join(", "))?;
+        for (label, names) in [
+            ("fresh (not in the file)", &self.missing),
+            ("not used", &self.unused),
+        ] {
+            if !names.is_empty() {
+                let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+                let more = if names.len() > SHOWN { ", ..." } else { "" };
+                write!(f, "\n  {label}: {}: {}{more}", names.len(), shown.join(", "))?;
+            }
+        }
+        for from in ["F16", "BF16", "F64"] {
+            let count = self.cast.iter().filter(|cast| cast.from == from).count();
+            if count > 0 {
+                write!(f, "\n  cast from {from} to F32: {count} tensors")?;
+            }
+        }
+        self.notes.iter().try_for_each(|note| write!(f, "\n  {note}"))
+    }
+}
