@@ -23,10 +23,12 @@ fail() { echo "get-real-data: $*" >&2; exit 1; }
 
 command -v python3 > /dev/null || fail "python3 is missing; install Python 3.10 or newer"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "python3 is too old; 3.10 or newer is needed"
-if extract check "$target"; then
-    echo "get-real-data: $target is whole, nothing to do"
-    exit 0
-fi
+extract check "$target" && status=0 || status=$?
+case $status in
+    0) echo "get-real-data: $target is whole, nothing to do"; exit 0 ;;
+    3) ;;
+    *) exit 1 ;;
+esac
 mkdir -p "$downloads"
 
 # fetch NAME FILE COMMAND...: runs COMMAND in an empty folder and keeps the one file that it leaves there.
