@@ -72,8 +72,6 @@ pub mod judge;
 #[cfg(feature = "tensor")]
 pub mod loss;
 #[cfg(feature = "tensor")]
-mod ops;
-#[cfg(feature = "tensor")]
 pub mod sample;
 #[cfg(feature = "tensor")]
 pub mod stats;

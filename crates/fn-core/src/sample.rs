@@ -4,7 +4,7 @@ use burn::tensor::{Distribution, IndexingUpdateOp, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CoreError, config_error};
-use crate::ops;
+use fn_ops as ops;
 
 /// Which prediction is judged and compared with the gold word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

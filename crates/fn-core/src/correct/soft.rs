@@ -8,10 +8,10 @@
 //! to the output layer, all its rows can drift together; watch [`anisotropy`](crate::stats::anisotropy).
 
 use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
 
 use crate::ids::Rows;
 use crate::loss::cosine_distance;
-use crate::ops;
 use crate::sample::Prediction;
 
 /// `1 - cos` per row: logits `[P, V]`, embedding `[V, H]` -> `[P]`.
@@ -24,10 +24,7 @@ pub(crate) fn word_distance(
     let gold = embedding.clone().select(0, rows.gold.clone());
     let predicted = match prediction {
         Prediction::Argmax | Prediction::Sample => embedding.select(0, rows.predicted.clone()),
-        Prediction::Expected => {
-            let log_sum = ops::log_sum_exp(logits.clone()).unsqueeze_dim::<2>(1);
-            (logits - log_sum).exp().matmul(embedding)
-        }
+        Prediction::Expected => softmax(logits, 1).matmul(embedding),
     };
     cosine_distance(predicted, gold)
 }

@@ -20,10 +20,11 @@ pub(crate) fn spread_excess(
     let empty = members.clone().lower_scalar(0);
     let present = empty.clone().bool_not().float();
     let count = present.clone().sum_dim(1);
-    // Empty slots look anything up and then count 0.
+    // Empty slots look anything up and then count 0. Differences first: they are exact for large logits.
     let member_logits = logits.clone().gather(1, members.mask_fill(empty, 0));
-    let member_mean = (member_logits * present).sum_dim(1) / count.clone().clamp_min(1.0);
     let gold_logit = logits.gather(1, gold.unsqueeze_dim(1));
-    let excess = (gold_logit - member_mean) * epsilon as f32;
-    excess.mask_fill(count.equal_scalar(0.0), 0.0).squeeze_dim(1)
+    let excess = (gold_logit - member_logits) * present;
+    // Without a member the sum is 0, and so is the excess.
+    let mean = excess.sum_dim(1) / count.clamp_min(1.0);
+    mean.squeeze_dim::<1>(1) * epsilon as f32
 }

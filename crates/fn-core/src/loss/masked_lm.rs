@@ -8,8 +8,8 @@ use crate::correct::{
 };
 use crate::ids::Rows;
 use crate::judge::{DeviceLexicon, Judge, random_like};
-use crate::ops;
 use crate::stats::FalseNegativeCounts;
+use fn_ops as ops;
 
 /// The loss of masked rows.
 ///

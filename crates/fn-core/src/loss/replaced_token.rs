@@ -12,8 +12,8 @@ use burn::tensor::{Bool, Int, Tensor};
 use super::{LossParts, cosine_distance};
 use crate::correct::DiscriminatorCorrection;
 use crate::ids::guarded;
-use crate::ops;
 use crate::stats::FalseNegativeCounts;
+use fn_ops as ops;
 
 /// What the discriminator said and what was true.
 #[derive(Debug, Clone)]
