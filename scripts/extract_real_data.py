@@ -474,6 +474,7 @@ def check(target):
 
 def main(arguments):
     try:
+        skipped()
         match arguments:
             case ["verify", downloads]:
                 verify(downloads)
