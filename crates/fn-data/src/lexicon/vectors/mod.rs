@@ -222,6 +222,17 @@ impl WordVectors {
                         unit: "words",
                     });
                 }
+                // A row number beyond the matrix: the two files do not belong together.
+                if let Some((&row, _)) = wanted.last_key_value()
+                    && row >= layout.rows
+                {
+                    return Err(VectorError::Length {
+                        path: words.to_path_buf(),
+                        found: row + 1,
+                        expected: layout.rows,
+                        unit: "words",
+                    });
+                }
                 layout.collect(path, file, &wanted, &mut collector)?;
             }
             _ => {

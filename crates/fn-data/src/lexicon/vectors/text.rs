@@ -92,7 +92,7 @@ pub(super) fn read(path: &Path, reader: impl Read, collector: &mut Collector) ->
         };
         let d = match dimension {
             Some(d) => d,
-            None if count >= 2 && count <= MAX_DIMENSION + 1 => *dimension.insert(count - 1),
+            None if (2..=MAX_DIMENSION + 1).contains(&count) => *dimension.insert(count - 1),
             None => return Err(wrong(count - 1, 1)),
         };
         if count < d + 1 {
