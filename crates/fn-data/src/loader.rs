@@ -84,7 +84,14 @@ impl MaskedBatch {
         for (b, &(index, number)) in rows.iter().enumerate() {
             let row = data.row(index);
             let used = row.ids.len();
-            let corrupted = corruptor.corrupt(&row.ids, Key { seed, step, row: number });
+            let corrupted = corruptor.corrupt(
+                &row.ids,
+                Key {
+                    seed,
+                    step,
+                    row: number,
+                },
+            );
             let start = b * length;
             out.original[start..start + used].copy_from_slice(&row.ids);
             out.input[start..start + used].copy_from_slice(&corrupted.input);
@@ -113,7 +120,13 @@ struct Maker {
 
 impl Maker {
     fn make(&self, step: u64) -> MaskedBatch {
-        let LoaderConfig { batch, seed, rank, world, .. } = self.config;
+        let LoaderConfig {
+            batch,
+            seed,
+            rank,
+            world,
+            ..
+        } = self.config;
         let rows: Vec<(usize, u64)> = (0..batch as u64)
             .map(|row| {
                 let sample = sample_number(step, batch as u64, rank, world, row);
@@ -146,9 +159,18 @@ impl Loader {
             return Err(DataError::NoRows);
         }
         let order = Order::new(config.seed, data.len());
-        let maker = Maker { data, corruptor, config, order };
+        let maker = Maker {
+            data,
+            corruptor,
+            config,
+            order,
+        };
         let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
-        Ok(Self { maker, position: start, workers })
+        Ok(Self {
+            maker,
+            position: start,
+            workers,
+        })
     }
 
     /// The next batch.
@@ -190,7 +212,11 @@ impl Workers {
                 std::thread::spawn(move || work(&maker, &next, &sender))
             })
             .collect();
-        Self { batches: Some(batches), early: BTreeMap::new(), threads }
+        Self {
+            batches: Some(batches),
+            early: BTreeMap::new(),
+            threads,
+        }
     }
 
     /// Batches arrive in nearly the right order: a thread holds at most one that is not delivered yet.
@@ -199,7 +225,11 @@ impl Workers {
             if let Some(batch) = self.early.remove(&number) {
                 return Ok(batch);
             }
-            let received = self.batches.as_ref().and_then(|b| b.recv().ok()).ok_or(DataError::LoaderDied)?;
+            let received = self
+                .batches
+                .as_ref()
+                .and_then(|b| b.recv().ok())
+                .ok_or(DataError::LoaderDied)?;
             self.early.insert(received.step, received);
         }
     }
@@ -236,8 +266,10 @@ pub fn fixed_batches(
     let count = data.len().div_ceil(batch).min(limit);
     (0..count).map(move |step| {
         let first = step * batch;
-        let rows: Vec<(usize, u64)> =
-            (first..(first + batch).min(data.len())).enumerate().map(|(n, row)| (row, n as u64)).collect();
+        let rows: Vec<(usize, u64)> = (first..(first + batch).min(data.len()))
+            .enumerate()
+            .map(|(n, row)| (row, n as u64))
+            .collect();
         MaskedBatch::make(&data, &corruptor, seed, step as u64, &rows)
     })
 }
@@ -250,7 +282,13 @@ mod tests {
     use super::*;
     use crate::pack::PackedRow;
 
-    const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+    const SPECIAL: SpecialIds = SpecialIds {
+        pad: 0,
+        unk: 1,
+        cls: 2,
+        sep: 3,
+        mask: 4,
+    };
 
     fn data(rows: u32) -> Arc<Dataset> {
         let rows = (0..rows)
@@ -259,7 +297,10 @@ mod tests {
                 let mut ids: Vec<u32> = (0..used as u32).map(|i| 5 + (r * 31 + i * 7) % 90).collect();
                 ids[0] = 2;
                 ids[used - 1] = 3;
-                PackedRow { second: (used / 2) as u16, ids }
+                PackedRow {
+                    second: (used / 2) as u16,
+                    ids,
+                }
             })
             .collect();
         Arc::new(Dataset::from_rows(rows, 16).unwrap())
@@ -270,7 +311,13 @@ mod tests {
     }
 
     fn config(workers: usize) -> LoaderConfig {
-        LoaderConfig { batch: 4, seed: 5, rank: 0, world: 1, workers }
+        LoaderConfig {
+            batch: 4,
+            seed: 5,
+            rank: 0,
+            world: 1,
+            workers,
+        }
     }
 
     fn first(loader: &mut Loader, n: usize) -> Vec<MaskedBatch> {
@@ -296,10 +343,17 @@ mod tests {
 
     #[test]
     fn two_ranks_together_make_the_batch_of_one_process() {
-        let one = LoaderConfig { batch: 8, ..config(0) };
+        let one = LoaderConfig {
+            batch: 8,
+            ..config(0)
+        };
         let whole = first(&mut Loader::new(data(37), corruptor(), one, 0).unwrap(), 5);
         for rank in 0..2 {
-            let mine = LoaderConfig { rank, world: 2, ..config(0) };
+            let mine = LoaderConfig {
+                rank,
+                world: 2,
+                ..config(0)
+            };
             let mut loader = Loader::new(data(37), corruptor(), mine, 0).unwrap();
             for batch in &whole {
                 let half = loader.next().unwrap();
@@ -342,6 +396,9 @@ mod tests {
     #[test]
     fn nothing_to_load_is_an_error() {
         let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
-        assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
+        assert!(matches!(
+            Loader::new(empty, corruptor(), config(1), 0),
+            Err(DataError::NoRows)
+        ));
     }
 }

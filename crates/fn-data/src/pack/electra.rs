@@ -30,7 +30,11 @@ pub(super) fn pack(
             gathered.clear();
             tokens = 0;
             let short = draw.unit() < SHORT;
-            target = if short { SHORTEST + draw.below((length - SHORTEST) as u64 + 1) as usize } else { length };
+            target = if short {
+                SHORTEST + draw.below((length - SHORTEST) as u64 + 1) as usize
+            } else {
+                length
+            };
         }
     }
     if !gathered.is_empty() {
@@ -47,15 +51,23 @@ fn example(
     special: SpecialIds,
     draw: &mut Stream,
 ) -> PackedRow {
-    let middle = if draw.unit() < SINGLE { usize::MAX } else { target.saturating_sub(3) / 2 };
+    let middle = if draw.unit() < SINGLE {
+        usize::MAX
+    } else {
+        target.saturating_sub(3) / 2
+    };
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for sentence in sentences {
         let crosses = first.len() + sentence.len() >= middle;
         // The sentence across the middle goes to either side with equal chance.
-        let to_first = first.is_empty()
-            || !crosses
-            || (second.is_empty() && first.len() < middle && draw.unit() < 0.5);
-        if to_first && second.is_empty() { &mut first } else { &mut second }.extend_from_slice(sentence);
+        let to_first =
+            first.is_empty() || !crosses || (second.is_empty() && first.len() < middle && draw.unit() < 0.5);
+        if to_first && second.is_empty() {
+            &mut first
+        } else {
+            &mut second
+        }
+        .extend_from_slice(sentence);
     }
     first.truncate(length - 2);
     second.truncate((length - 2).saturating_sub(first.len() + 1));

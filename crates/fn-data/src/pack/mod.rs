@@ -43,7 +43,10 @@ impl PackedRow {
         ids.push(special.cls);
         ids.extend_from_slice(tokens);
         ids.push(special.sep);
-        Self { second: ids.len() as u16, ids }
+        Self {
+            second: ids.len() as u16,
+            ids,
+        }
     }
 
     fn two(special: SpecialIds, first: &[u32], second: &[u32]) -> Self {
@@ -84,7 +87,14 @@ pub struct Packer {
 impl Packer {
     /// A packer of rows of `length` ids, at least 8 and at most 65,535.
     pub fn new(packing: Packing, length: usize, special: SpecialIds, seed: u64) -> Self {
-        Self { packing, length: length.clamp(8, u16::MAX as usize), special, seed, documents: 0, rest: Vec::new() }
+        Self {
+            packing,
+            length: length.clamp(8, u16::MAX as usize),
+            special,
+            seed,
+            documents: 0,
+            rest: Vec::new(),
+        }
     }
 
     /// The rows that this document completes. Empty sentences do not count.
@@ -108,7 +118,10 @@ impl Packer {
     /// its text; pieces of a quarter row lose as little as sentences do.
     fn pieces<'a>(&self, sentences: &'a [Vec<u32>]) -> Vec<&'a [u32]> {
         let most = (self.length / 4).max(4);
-        sentences.iter().flat_map(|sentence| sentence.chunks(most)).collect()
+        sentences
+            .iter()
+            .flat_map(|sentence| sentence.chunks(most))
+            .collect()
     }
 }
 
@@ -118,7 +131,13 @@ mod tests {
 
     use super::*;
 
-    const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+    const SPECIAL: SpecialIds = SpecialIds {
+        pad: 0,
+        unk: 1,
+        cls: 2,
+        sep: 3,
+        mask: 4,
+    };
 
     fn documents() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
         let sentence = prop::collection::vec(5u32..1000, 0..80);
@@ -172,10 +191,17 @@ mod tests {
     fn a_tenth_of_electra_rows_has_one_segment_and_segments_split_near_the_middle() {
         let rows = pack(Packing::Electra, 64, &long_text());
         let full: Vec<&PackedRow> = rows.iter().filter(|r| r.ids.len() == 64).collect();
-        let single = full.iter().filter(|r| usize::from(r.second) == r.ids.len()).count() as f64 / full.len() as f64;
+        let single = full
+            .iter()
+            .filter(|r| usize::from(r.second) == r.ids.len())
+            .count() as f64
+            / full.len() as f64;
         assert!((0.08..0.13).contains(&single), "{single}");
-        let two: Vec<f64> =
-            full.iter().filter(|r| usize::from(r.second) < r.ids.len()).map(|r| f64::from(r.second)).collect();
+        let two: Vec<f64> = full
+            .iter()
+            .filter(|r| usize::from(r.second) < r.ids.len())
+            .map(|r| f64::from(r.second))
+            .collect();
         let middle = two.iter().sum::<f64>() / two.len() as f64;
         assert!((26.0..40.0).contains(&middle), "{middle}");
     }

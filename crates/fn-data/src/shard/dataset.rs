@@ -22,7 +22,11 @@ pub struct Dataset {
 #[derive(Debug)]
 enum Rows {
     List(Vec<PackedRow>),
-    Shards { shards: Vec<Shard>, starts: Vec<usize>, len: usize },
+    Shards {
+        shards: Vec<Shard>,
+        starts: Vec<usize>,
+        len: usize,
+    },
 }
 
 impl Dataset {
@@ -59,10 +63,21 @@ impl Dataset {
     /// # Errors
     /// A row that is longer than `length`, or whose segment B begins outside of it.
     pub fn from_rows(rows: Vec<PackedRow>, length: usize) -> Result<Self, DataError> {
-        if let Some(row) = rows.iter().position(|r| r.ids.len() > length || usize::from(r.second) > r.ids.len()) {
-            return Err(DataError::Row { row, found: rows[row].ids.len(), expected: length });
+        if let Some(row) = rows
+            .iter()
+            .position(|r| r.ids.len() > length || usize::from(r.second) > r.ids.len())
+        {
+            return Err(DataError::Row {
+                row,
+                found: rows[row].ids.len(),
+                expected: length,
+            });
         }
-        Ok(Self { length, vocabulary_sha256: String::new(), rows: Rows::List(rows) })
+        Ok(Self {
+            length,
+            vocabulary_sha256: String::new(),
+            rows: Rows::List(rows),
+        })
     }
 
     /// Number of rows.
@@ -113,7 +128,10 @@ struct Shard {
 
 impl Shard {
     fn open(path: &Path, entry: &ShardEntry, manifest: &Manifest) -> Result<Self, DataError> {
-        let damaged = |message: String| DataError::Damaged { path: path.to_owned(), message };
+        let damaged = |message: String| DataError::Damaged {
+            path: path.to_owned(),
+            message,
+        };
         let mut hasher = Sha256::new();
         let bytes = hash_file(path, &mut hasher)?;
         if bytes != entry.bytes {
@@ -145,7 +163,14 @@ impl Shard {
         let (tokens, kind) = locate("tokens", &[Dtype::U16, Dtype::U32], &[rows, manifest.length])?;
         let (used, _) = locate("used", &[Dtype::U16], &[rows])?;
         let (second, _) = locate("second", &[Dtype::U16], &[rows])?;
-        let shard = Self { rows, wide: kind == Dtype::U32, tokens, used, second, map };
+        let shard = Self {
+            rows,
+            wide: kind == Dtype::U32,
+            tokens,
+            used,
+            second,
+            map,
+        };
         shard.check(path, manifest)?;
         Ok(shard)
     }
@@ -155,10 +180,19 @@ impl Shard {
         for index in 0..self.rows {
             let (used, second) = (self.u16_at(self.used, index), self.u16_at(self.second, index));
             let fits = usize::from(used) <= manifest.length && second <= used;
-            if !fits || self.row(index, manifest.length).ids.iter().any(|&id| id as usize >= manifest.vocabulary_size) {
+            if !fits
+                || self
+                    .row(index, manifest.length)
+                    .ids
+                    .iter()
+                    .any(|&id| id as usize >= manifest.vocabulary_size)
+            {
                 return Err(DataError::Damaged {
                     path: PathBuf::from(path),
-                    message: format!("row {index} does not fit length {} or the vocabulary", manifest.length),
+                    message: format!(
+                        "row {index} does not fit length {} or the vocabulary",
+                        manifest.length
+                    ),
                 });
             }
         }
@@ -176,10 +210,23 @@ impl Shard {
         let start = self.tokens + index * length * width;
         let bytes = &self.map[start..start + used * width];
         let ids = if self.wide {
-            bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
+            bytes
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| u32::from_le_bytes(*b))
+                .collect()
         } else {
-            bytes.as_chunks::<2>().0.iter().map(|b| u32::from(u16::from_le_bytes(*b))).collect()
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|b| u32::from(u16::from_le_bytes(*b)))
+                .collect()
         };
-        PackedRow { ids, second: self.u16_at(self.second, index) }
+        PackedRow {
+            ids,
+            second: self.u16_at(self.second, index),
+        }
     }
 }

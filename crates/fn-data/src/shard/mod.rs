@@ -17,3 +17,6 @@ mod prepare;
 pub use dataset::Dataset;
 pub use format::{Manifest, ShardEntry, token_counts};
 pub use prepare::{PrepareConfig, PreparedData, Progress, prepare};
+
+#[cfg(test)]
+mod tests;

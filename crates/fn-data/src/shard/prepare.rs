@@ -100,7 +100,13 @@ pub fn prepare(
     if dir.join("manifest.json").exists() {
         let manifest = Manifest::read(&dir)?;
         let seconds = clock.elapsed().as_secs_f64();
-        return Ok(PreparedData { dir, manifest, reused: true, split_documents: 0, seconds });
+        return Ok(PreparedData {
+            dir,
+            manifest,
+            reused: true,
+            split_documents: 0,
+            seconds,
+        });
     }
     let scratch = config.cache.join(format!(".{key}.tmp-{}", std::process::id()));
     if scratch.exists() {
@@ -118,7 +124,13 @@ pub fn prepare(
         let _ = std::fs::remove_dir_all(&scratch);
     })?;
     let seconds = clock.elapsed().as_secs_f64();
-    Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
+    Ok(PreparedData {
+        dir,
+        manifest,
+        reused: false,
+        split_documents,
+        seconds,
+    })
 }
 
 /// Hash of everything that decides the rows.
@@ -130,13 +142,24 @@ fn key(
 ) -> Result<String, DataError> {
     let mut hasher = Sha256::new();
     let options = &config.options;
-    let shape = (VERSION, config.packing, config.length, config.seed, &options.json_field, &options.parquet_column);
+    let shape = (
+        VERSION,
+        config.packing,
+        config.length,
+        config.seed,
+        &options.json_field,
+        &options.parquet_column,
+    );
     hasher.update(format!("{shape:?}{}", tokenizer.sha256()));
     for file in files {
         check(stop)?;
         if file.as_os_str() == "-" {
             // Standard input cannot be read twice: such a data set is never found again, only named.
-            hasher.update(format!("{:?}{}", std::time::SystemTime::now(), std::process::id()));
+            hasher.update(format!(
+                "{:?}{}",
+                std::time::SystemTime::now(),
+                std::process::id()
+            ));
             continue;
         }
         hasher.update(file.extension().unwrap_or_default().as_encoded_bytes());
@@ -172,8 +195,11 @@ fn write(
         let reader = scope.spawn(move || read(sources, &sender));
         let result = consume(&chunks, |chunk| {
             check(stop)?;
-            let sentences: Vec<Vec<Vec<u32>>> =
-                chunk.documents.par_iter().map(|d| d.text.lines().map(|l| tokenizer.encode(l)).collect()).collect();
+            let sentences: Vec<Vec<Vec<u32>>> = chunk
+                .documents
+                .par_iter()
+                .map(|d| d.text.lines().map(|l| tokenizer.encode(l)).collect())
+                .collect();
             split_documents = chunk.split_documents;
             writer.add(&chunk.documents, &sentences)?;
             progress(&Progress {
@@ -329,9 +355,15 @@ impl<'a> Writer<'a> {
 }
 
 fn check(stop: &StopFlag) -> Result<(), DataError> {
-    if stop.load(Ordering::Relaxed) { Err(DataError::Stopped) } else { Ok(()) }
+    if stop.load(Ordering::Relaxed) {
+        Err(DataError::Stopped)
+    } else {
+        Ok(())
+    }
 }
 
 fn sync_dir(dir: &Path) -> Result<(), DataError> {
-    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(DataError::io(dir, "sync"))
+    std::fs::File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(DataError::io(dir, "sync"))
 }

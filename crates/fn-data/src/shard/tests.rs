@@ -1,0 +1,173 @@
+use std::path::Path;
+
+use super::*;
+use crate::error::DataError;
+use crate::pack::Packing;
+use crate::source::SourceOptions;
+use crate::tokenise::{SPECIAL_TOKENS, TextTokenizer};
+
+fn tokenizer() -> TextTokenizer {
+    let words = (0..50).map(|i| format!("w{i}"));
+    TextTokenizer::from_vocab(
+        SPECIAL_TOKENS
+            .iter()
+            .map(|s| (*s).to_owned())
+            .chain(words)
+            .collect(),
+        true,
+    )
+    .unwrap()
+}
+
+fn config(dir: &Path) -> PrepareConfig {
+    let text: String = (0..3_000)
+        .map(|i| {
+            if i % 9 == 8 {
+                "\n".to_owned()
+            } else {
+                format!("w{} w{} w{}\n", i % 50, i * 7 % 50, i * 3 % 50)
+            }
+        })
+        .collect();
+    std::fs::write(dir.join("a.txt"), text).unwrap();
+    PrepareConfig {
+        sources: vec![dir.join("a.txt")],
+        options: SourceOptions::default(),
+        packing: Packing::Electra,
+        length: 32,
+        seed: 1,
+        cache: dir.join("cache"),
+    }
+}
+
+fn made(dir: &Path) -> PreparedData {
+    prepare(&config(dir), &tokenizer(), &mut |_| {}, &Default::default()).unwrap()
+}
+
+#[test]
+fn a_data_set_is_made_once_and_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = made(dir.path());
+    let again = made(dir.path());
+    assert!(!first.reused && again.reused);
+    assert_eq!(first.manifest, again.manifest);
+    let data = Dataset::open(&first.dir).unwrap();
+    assert_eq!(data.len() as u64, first.manifest.rows);
+    let tokens: u64 = (0..data.len()).map(|i| data.row(i).ids.len() as u64).sum();
+    assert_eq!(tokens, first.manifest.tokens);
+    assert_eq!(token_counts(&first.dir).unwrap().iter().sum::<u64>(), tokens);
+}
+
+#[test]
+fn other_text_seed_or_length_is_another_data_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = |config: &PrepareConfig| {
+        prepare(config, &tokenizer(), &mut |_| {}, &Default::default())
+            .unwrap()
+            .manifest
+            .key
+    };
+    let base = config(dir.path());
+    let mut keys = vec![key(&base)];
+    keys.push(key(&PrepareConfig {
+        seed: 2,
+        ..base.clone()
+    }));
+    keys.push(key(&PrepareConfig {
+        length: 16,
+        ..base.clone()
+    }));
+    keys.push(key(&PrepareConfig {
+        packing: Packing::Dense,
+        ..base.clone()
+    }));
+    std::fs::write(dir.path().join("a.txt"), "w1 w2 w3\nw4\n").unwrap();
+    keys.push(key(&base));
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 5);
+}
+
+#[test]
+fn rows_do_not_depend_on_the_number_of_threads() {
+    let rows = |threads: usize| {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let prepared = pool.install(|| made(dir.path()));
+        let bytes = std::fs::read(prepared.dir.join("shard-00000.safetensors")).unwrap();
+        (prepared.manifest, bytes)
+    };
+    assert_eq!(rows(1), rows(3));
+}
+
+#[test]
+fn any_damage_is_an_error_that_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = made(dir.path());
+    for name in ["manifest.json", "shard-00000.safetensors"] {
+        let path = prepared.dir.join(name);
+        let good = std::fs::read(&path).unwrap();
+        let check = |bytes: &[u8], what: &str| {
+            std::fs::write(&path, bytes).unwrap();
+            match Dataset::open(&prepared.dir) {
+                Err(error) => assert!(
+                    error.to_string().contains("json") || error.to_string().contains(name),
+                    "{error}"
+                ),
+                // A flipped bit in a number of the manifest that nothing depends on (documents, bytes of text) is harmless.
+                Ok(_) => assert_eq!(name, "manifest.json", "{what} of {name} went unnoticed"),
+            }
+        };
+        for at in (0..good.len()).step_by((good.len() / 60).max(1)) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            check(&bad, "a flipped bit");
+            check(&good[..at], "a cut");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(
+            Dataset::open(&prepared.dir),
+            Err(DataError::Missing { .. })
+        ));
+        std::fs::write(&path, &good).unwrap();
+        Dataset::open(&prepared.dir).unwrap();
+    }
+}
+
+#[test]
+fn a_shard_outside_of_the_folder_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = made(dir.path());
+    let mut manifest = prepared.manifest.clone();
+    manifest.shards[0].file = "../a.txt".to_owned();
+    std::fs::write(
+        prepared.dir.join("manifest.json"),
+        serde_json::to_string(&manifest).unwrap(),
+    )
+    .unwrap();
+    assert!(matches!(
+        Dataset::open(&prepared.dir),
+        Err(DataError::Damaged { .. })
+    ));
+}
+
+#[test]
+fn a_stop_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let stop = crate::source::StopFlag::default();
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = prepare(&config(dir.path()), &tokenizer(), &mut |_| {}, &stop).unwrap_err();
+    assert!(matches!(error, DataError::Stopped));
+    assert!(
+        dir.path()
+            .join("cache")
+            .read_dir()
+            .into_iter()
+            .flatten()
+            .next()
+            .is_none()
+    );
+}

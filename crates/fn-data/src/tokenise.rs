@@ -1,0 +1,258 @@
+//! Text to ids, by WordPiece.
+//!
+//! Of a foreign `tokenizer.json` only what we need is taken (the vocabulary and how text is normalised) and the tokenizer is built
+//! anew from it through the `tokenizers` crate: truncation, padding and post-processing that the file may ask for have no
+//! effect, and what the library cannot cope with never reaches it.
+
+mod files;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fn_core::vocab::{SpecialIds, VocabFacts};
+use sha2::{Digest, Sha256};
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{TokenizerBuilder, TokenizerImpl};
+
+use crate::error::DataError;
+
+pub use crate::train::train_wordpiece;
+
+/// Names of the special tokens: padding, unknown, class, separator, mask.
+pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// What marks a piece that goes on a word.
+pub(crate) const CONTINUES: &str = "##";
+/// Words with more characters are unknown, as in BERT.
+const MAX_WORD: usize = 100;
+/// Most pieces of a vocabulary: ids must fit 31 bits with room, and no published one has more than 300,000.
+const MAX_PIECES: usize = 4 << 20;
+
+type Engine =
+    TokenizerImpl<WordPiece, BertNormalizer, BertPreTokenizer, PostProcessorWrapper, DecoderWrapper>;
+
+/// How text is normalised before it is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Normalisation {
+    pub(crate) lowercase: bool,
+    pub(crate) strip_accents: Option<bool>,
+    pub(crate) chinese: bool,
+    pub(crate) clean: bool,
+}
+
+impl Normalisation {
+    pub(crate) fn bert(lowercase: bool) -> Self {
+        Self {
+            lowercase,
+            strip_accents: None,
+            chinese: true,
+            clean: true,
+        }
+    }
+}
+
+/// A WordPiece vocabulary and its tokenizer. Clones share it; any number of threads may use it at once.
+#[derive(Clone)]
+pub struct TextTokenizer(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    pieces: Vec<String>,
+    ids: HashMap<String, u32>,
+    special: SpecialIds,
+    normalisation: Normalisation,
+    sha256: String,
+}
+
+impl std::fmt::Debug for TextTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextTokenizer")
+            .field("size", &self.size())
+            .field("sha256", &self.sha256())
+            .finish()
+    }
+}
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json`, `vocab.txt`, or a folder that holds one of them.
+    ///
+    /// # Errors
+    /// A file that is missing, too large, or no WordPiece vocabulary with the five special tokens.
+    pub fn load(path: &Path) -> Result<Self, DataError> {
+        let (pieces, normalisation, path) = files::read(path)?;
+        Self::build(pieces, normalisation, &path)
+    }
+
+    /// A tokenizer of these pieces, in the order of their ids.
+    ///
+    /// # Errors
+    /// Pieces that are no vocabulary: empty or doubled ones, a missing special token.
+    pub fn from_vocab(pieces: Vec<String>, lowercase: bool) -> Result<Self, DataError> {
+        Self::build(
+            pieces,
+            Normalisation::bert(lowercase),
+            &PathBuf::from("vocabulary"),
+        )
+    }
+
+    fn build(pieces: Vec<String>, normalisation: Normalisation, path: &Path) -> Result<Self, DataError> {
+        let wrong = |message: String| DataError::Tokenizer {
+            path: path.to_owned(),
+            message,
+        };
+        if pieces.len() > MAX_PIECES {
+            return Err(wrong(format!("{} pieces, at most {MAX_PIECES}", pieces.len())));
+        }
+        let mut ids = HashMap::with_capacity(pieces.len());
+        for (id, piece) in pieces.iter().enumerate() {
+            if piece.is_empty() {
+                return Err(wrong(format!("piece {id} (line {}) is empty", id + 1)));
+            }
+            if let Some(first) = ids.insert(piece.clone(), id as u32) {
+                return Err(wrong(format!("`{piece}` is piece {first} and again piece {id}")));
+            }
+        }
+        let id = |name: &str| {
+            ids.get(name)
+                .copied()
+                .ok_or_else(|| wrong(format!("{name} is missing")))
+        };
+        let [pad, unk, cls, sep, mask] = SPECIAL_TOKENS;
+        let special = SpecialIds {
+            pad: id(pad)?,
+            unk: id(unk)?,
+            cls: id(cls)?,
+            sep: id(sep)?,
+            mask: id(mask)?,
+        };
+        let mut hasher = Sha256::new();
+        for piece in &pieces {
+            hasher.update(piece.as_bytes());
+            hasher.update(b"\n");
+        }
+        let sha256 = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let engine = engine(&ids, normalisation).map_err(wrong)?;
+        Ok(Self(Arc::new(Inner {
+            engine,
+            pieces,
+            ids,
+            special,
+            normalisation,
+            sha256,
+        })))
+    }
+
+    /// Ids of a text, without special tokens, whole.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        match self.0.engine.encode_fast(text, false) {
+            Ok(encoding) => encoding.get_ids().to_vec(),
+            // A vocabulary with [UNK] has an answer for every text.
+            Err(_) => vec![self.0.special.unk],
+        }
+    }
+
+    /// The text of ids: pieces joined by blanks, `##` glued on. Ids that do not exist are left out.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let mut text = String::new();
+        for piece in ids.iter().filter_map(|&id| self.token(id)) {
+            match piece.strip_prefix(CONTINUES) {
+                Some(rest) if !text.is_empty() => text.push_str(rest),
+                _ => {
+                    if !text.is_empty() {
+                        text.push(' ');
+                    }
+                    text.push_str(piece);
+                }
+            }
+        }
+        text
+    }
+
+    /// The piece with this id.
+    pub fn token(&self, id: u32) -> Option<&str> {
+        self.0.pieces.get(id as usize).map(String::as_str)
+    }
+
+    /// The id of this piece.
+    pub fn id(&self, piece: &str) -> Option<u32> {
+        self.0.ids.get(piece).copied()
+    }
+
+    /// Number of pieces.
+    pub fn size(&self) -> usize {
+        self.0.pieces.len()
+    }
+
+    /// All pieces, in the order of their ids.
+    pub fn pieces(&self) -> &[String] {
+        &self.0.pieces
+    }
+
+    /// Ids of the special tokens.
+    pub fn special(&self) -> SpecialIds {
+        self.0.special
+    }
+
+    /// What corruption has to know.
+    pub fn facts(&self) -> VocabFacts {
+        let mut facts = VocabFacts::plain(self.size(), self.0.special);
+        for (id, piece) in self.0.pieces.iter().enumerate() {
+            let unused = piece.starts_with("[unused") && piece.ends_with(']');
+            facts.is_special[id] |= unused || SPECIAL_TOKENS.contains(&piece.as_str());
+            facts.continues[id] = piece.starts_with(CONTINUES);
+        }
+        facts
+    }
+
+    /// Hash of the vocabulary: SHA-256 over each piece and a line feed, in the order of ids; that of its `vocab.txt`.
+    pub fn sha256(&self) -> &str {
+        &self.0.sha256
+    }
+
+    /// Whether text is lower-cased.
+    pub fn lowercase(&self) -> bool {
+        self.0.normalisation.lowercase
+    }
+
+    /// Writes `tokenizer.json`, `vocab.txt`, `tokenizer_config.json` and `special_tokens_map.json`, as transformers reads them.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<(), DataError> {
+        files::write(self, dir)
+    }
+
+    pub(crate) fn normalisation(&self) -> Normalisation {
+        self.0.normalisation
+    }
+}
+
+/// The normaliser of BERT.
+pub(crate) fn normalizer(n: Normalisation) -> BertNormalizer {
+    BertNormalizer::new(n.clean, n.chinese, n.strip_accents, n.lowercase)
+}
+
+fn engine(ids: &HashMap<String, u32>, normalisation: Normalisation) -> Result<Engine, String> {
+    let model = WordPiece::builder()
+        .vocab(ids.clone().into_iter().collect::<ahash::AHashMap<_, _>>())
+        .unk_token(SPECIAL_TOKENS[1].to_owned())
+        .continuing_subword_prefix(CONTINUES.to_owned())
+        .max_input_chars_per_word(MAX_WORD)
+        .build()
+        .map_err(|e| e.to_string())?;
+    TokenizerBuilder::new()
+        .with_model(model)
+        .with_normalizer(Some(normalizer(normalisation)))
+        .with_pre_tokenizer(Some(BertPreTokenizer))
+        .with_post_processor(None)
+        .with_decoder(None)
+        .build()
+        .map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests;

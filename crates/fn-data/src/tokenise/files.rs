@@ -1,0 +1,264 @@
+//! The files of a tokenizer.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::{CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer};
+use crate::error::DataError;
+
+/// Largest file that is read; the largest published tokenizer.json has about 20 MB.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Pieces in the order of ids, normalisation, and the file that they came from.
+pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf), DataError> {
+    let file = if path.is_dir() {
+        let candidates = ["tokenizer.json", "vocab.txt"].map(|name| path.join(name));
+        candidates
+            .into_iter()
+            .find(|p| p.exists())
+            .ok_or_else(|| DataError::Tokenizer {
+                path: path.to_owned(),
+                message: "the folder holds neither tokenizer.json nor vocab.txt".to_owned(),
+            })?
+    } else {
+        path.to_owned()
+    };
+    let text = read_text(&file)?;
+    let wrong = |message: String| DataError::Tokenizer {
+        path: file.clone(),
+        message,
+    };
+    let (pieces, normalisation) = if file.extension().is_some_and(|e| e == "json") {
+        from_json(&text).map_err(wrong)?
+    } else {
+        let pieces: Vec<String> = text
+            .lines()
+            .map(|l| l.trim_end_matches('\r').to_owned())
+            .collect();
+        let lowercase = lowercase_beside(&file)?.unwrap_or_else(|| looks_lowercase(&pieces));
+        (pieces, Normalisation::bert(lowercase))
+    };
+    Ok((pieces, normalisation, file))
+}
+
+fn read_text(path: &Path) -> Result<String, DataError> {
+    let file = File::open(path).map_err(DataError::io(path, "open"))?;
+    let found = file.metadata().map_err(DataError::io(path, "inspect"))?.len();
+    let wrong = |message: String| DataError::Tokenizer {
+        path: path.to_owned(),
+        message,
+    };
+    if found > MAX_FILE {
+        return Err(wrong(format!("{found} bytes, at most {MAX_FILE}")));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(DataError::io(path, "read"))?;
+    String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
+}
+
+/// `do_lower_case` of a `tokenizer_config.json` beside the vocabulary.
+fn lowercase_beside(vocabulary: &Path) -> Result<Option<bool>, DataError> {
+    let path = vocabulary.with_file_name("tokenizer_config.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_text(&path)?;
+    let value: Value = serde_json::from_str(&text).map_err(|e| DataError::Tokenizer {
+        path,
+        message: e.to_string(),
+    })?;
+    Ok(value.get("do_lower_case").and_then(Value::as_bool))
+}
+
+/// A vocabulary without a single upper-case letter is one of lower-cased text.
+fn looks_lowercase(pieces: &[String]) -> bool {
+    let bracketed = |piece: &str| piece.starts_with('[') && piece.ends_with(']');
+    !pieces
+        .iter()
+        .any(|p| !bracketed(p) && p.chars().any(char::is_uppercase))
+}
+
+fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let model = value
+        .get("model")
+        .and_then(Value::as_object)
+        .ok_or("no `model` in it")?;
+    let kind = model.get("type").and_then(Value::as_str).unwrap_or("WordPiece");
+    if kind != "WordPiece" {
+        return Err(format!("the model is `{kind}`"));
+    }
+    let prefix = model
+        .get("continuing_subword_prefix")
+        .and_then(Value::as_str)
+        .unwrap_or(CONTINUES);
+    if prefix != CONTINUES {
+        return Err(format!(
+            "pieces that go on a word begin with `{prefix}`, `{CONTINUES}` is needed"
+        ));
+    }
+    let vocabulary = model
+        .get("vocab")
+        .and_then(Value::as_object)
+        .ok_or("no `model.vocab` in it")?;
+    let mut pieces = place(vocabulary)?;
+    add(&mut pieces, value.get("added_tokens"))?;
+    Ok((pieces, normalisation(value.get("normalizer"))))
+}
+
+/// Pieces by id; every id from 0 on must be there once.
+fn place(vocabulary: &Map<String, Value>) -> Result<Vec<String>, String> {
+    if vocabulary.len() > MAX_PIECES {
+        return Err(format!("{} pieces, at most {MAX_PIECES}", vocabulary.len()));
+    }
+    let mut pieces = vec![String::new(); vocabulary.len()];
+    for (piece, id) in vocabulary {
+        let id = id
+            .as_u64()
+            .ok_or_else(|| format!("the id of `{piece}` is no number"))?;
+        let last = vocabulary.len() - 1;
+        let slot = pieces
+            .get_mut(id as usize)
+            .ok_or_else(|| format!("`{piece}` has id {id}, the last is {last}"))?;
+        if !slot.is_empty() {
+            return Err(format!("`{slot}` and `{piece}` share id {id}"));
+        }
+        piece.clone_into(slot);
+    }
+    Ok(pieces)
+}
+
+/// Added tokens that the vocabulary does not have yet must follow it without a gap.
+fn add(pieces: &mut Vec<String>, added: Option<&Value>) -> Result<(), String> {
+    let mut added: Vec<(u64, &str)> = added
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|t| Some((t.get("id")?.as_u64()?, t.get("content")?.as_str()?)))
+        .collect();
+    added.sort_unstable();
+    for (id, piece) in added {
+        match pieces.get(id as usize) {
+            Some(present) if present == piece => {}
+            Some(present) => return Err(format!("added token `{piece}` has the id {id} of `{present}`")),
+            None if id as usize == pieces.len() => pieces.push(piece.to_owned()),
+            None => {
+                return Err(format!(
+                    "added token `{piece}` has id {id}, {} is next",
+                    pieces.len()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a BertNormalizer says, also inside of a sequence; BERT's lower-casing where there is none.
+fn normalisation(value: Option<&Value>) -> Normalisation {
+    let is_bert = |v: &&Value| v.get("type").and_then(Value::as_str) == Some("BertNormalizer");
+    let parts = value
+        .and_then(|v| v.get("normalizers"))
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let Some(bert) = value.into_iter().chain(parts).find(is_bert) else {
+        return Normalisation::bert(true);
+    };
+    let flag = |name: &str| bert.get(name).and_then(Value::as_bool);
+    Normalisation {
+        lowercase: flag("lowercase").unwrap_or(true),
+        strip_accents: flag("strip_accents"),
+        chinese: flag("handle_chinese_chars").unwrap_or(true),
+        clean: flag("clean_text").unwrap_or(true),
+    }
+}
+
+pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataError> {
+    std::fs::create_dir_all(dir).map_err(DataError::io(dir, "create"))?;
+    let vocabulary: String = tokenizer
+        .pieces()
+        .iter()
+        .flat_map(|p| [p.as_str(), "\n"])
+        .collect();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).map_err(DataError::io(&path, "write"))
+    };
+    put("vocab.txt", vocabulary.as_bytes())?;
+    for (name, value) in [
+        ("tokenizer.json", tokenizer_json(tokenizer)),
+        ("tokenizer_config.json", config_json(tokenizer)),
+        ("special_tokens_map.json", special_json()),
+    ] {
+        put(name, format!("{value:#}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+const ROLES: [&str; 5] = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
+
+fn special_json() -> Value {
+    ROLES
+        .into_iter()
+        .zip(SPECIAL_TOKENS)
+        .map(|(role, token)| (role.to_owned(), json!(token)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn config_json(tokenizer: &TextTokenizer) -> Value {
+    let n = tokenizer.normalisation();
+    let mut value = special_json();
+    value["tokenizer_class"] = json!("BertTokenizer");
+    value["do_lower_case"] = json!(n.lowercase);
+    value["strip_accents"] = json!(n.strip_accents);
+    value["tokenize_chinese_chars"] = json!(n.chinese);
+    value["model_max_length"] = json!(512);
+    value
+}
+
+fn tokenizer_json(tokenizer: &TextTokenizer) -> Value {
+    let n = tokenizer.normalisation();
+    let special = tokenizer.special();
+    let vocabulary: Map<String, Value> = tokenizer
+        .pieces()
+        .iter()
+        .enumerate()
+        .map(|(id, piece)| (piece.clone(), json!(id)))
+        .collect();
+    let ids = [special.pad, special.unk, special.cls, special.sep, special.mask];
+    let added: Vec<Value> = ids
+        .into_iter()
+        .zip(SPECIAL_TOKENS)
+        .map(|(id, content)| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": false, "special": true})
+        })
+        .collect();
+    let token = |id: &str, type_id: u32| json!({"SpecialToken": {"id": id, "type_id": type_id}});
+    let sequence = |id: &str, type_id: u32| json!({"Sequence": {"id": id, "type_id": type_id}});
+    let of = |id: u32, name: &str| json!({"id": name, "ids": [id], "tokens": [name]});
+    json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": added,
+        "normalizer": {"type": "BertNormalizer", "clean_text": n.clean, "handle_chinese_chars": n.chinese,
+                       "strip_accents": n.strip_accents, "lowercase": n.lowercase},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [token("[CLS]", 0), sequence("A", 0), token("[SEP]", 0)],
+            "pair": [token("[CLS]", 0), sequence("A", 0), token("[SEP]", 0), sequence("B", 1), token("[SEP]", 1)],
+            "special_tokens": {"[CLS]": of(special.cls, "[CLS]"), "[SEP]": of(special.sep, "[SEP]")},
+        },
+        "decoder": {"type": "WordPiece", "prefix": CONTINUES, "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": CONTINUES,
+                  "max_input_chars_per_word": MAX_WORD, "vocab": vocabulary},
+    })
+}

@@ -1,0 +1,197 @@
+use super::*;
+
+fn pieces() -> Vec<String> {
+    let words = [
+        "the", "un", "##aff", "##able", "cafe", "runner", ",", "!", "日", "本", "a", "##a",
+    ];
+    SPECIAL_TOKENS
+        .iter()
+        .chain(&words)
+        .map(|&p| p.to_owned())
+        .collect()
+}
+
+fn tokenizer() -> TextTokenizer {
+    TextTokenizer::from_vocab(pieces(), true).unwrap()
+}
+
+fn tokens(text: &str) -> Vec<String> {
+    let t = tokenizer();
+    t.encode(text)
+        .into_iter()
+        .map(|id| t.token(id).unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn text_is_split_by_the_rules_of_bert() {
+    assert_eq!(
+        tokens("The UNaffable runner!"),
+        ["the", "un", "##aff", "##able", "runner", "!"]
+    );
+    assert_eq!(tokens("Café,the"), ["cafe", ",", "the"]);
+    assert_eq!(tokens("日本"), ["日", "本"]);
+    assert_eq!(tokens("the\u{0}\u{fffd} zebra"), ["the", "[UNK]"]);
+    assert_eq!(tokens(&"a".repeat(101)), ["[UNK]"]);
+    assert_eq!(tokens(" \t\n"), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_added_and_nothing_cut() {
+    assert_eq!(tokenizer().encode(&"the ".repeat(3_000)).len(), 3_000);
+}
+
+#[test]
+fn decoding_glues_pieces_together() {
+    let t = tokenizer();
+    assert_eq!(
+        t.decode(&t.encode("the unaffable runner")),
+        "the unaffable runner"
+    );
+}
+
+#[test]
+fn special_and_unused_tokens_are_special() {
+    let mut pieces = pieces();
+    pieces.push("[unused0]".to_owned());
+    let facts = TextTokenizer::from_vocab(pieces, true).unwrap().facts();
+    assert!(facts.is_special[..5].iter().all(|&s| s) && facts.is_special[17] && !facts.is_special[5]);
+    assert!(facts.continues[7] && !facts.continues[5]);
+}
+
+#[test]
+fn what_is_written_is_read_back_from_either_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let t = TextTokenizer::from_vocab(pieces(), false).unwrap();
+    t.save(dir.path()).unwrap();
+    for file in ["", "tokenizer.json", "vocab.txt"] {
+        let read = TextTokenizer::load(&dir.path().join(file)).unwrap();
+        assert_eq!(
+            (read.sha256(), read.lowercase(), read.special()),
+            (t.sha256(), false, t.special()),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn a_vocabulary_without_capitals_is_one_of_lower_cased_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vocab.txt");
+    std::fs::write(&path, pieces().join("\n")).unwrap();
+    assert!(TextTokenizer::load(&path).unwrap().lowercase());
+    std::fs::write(&path, pieces().join("\n") + "\nParis").unwrap();
+    assert!(!TextTokenizer::load(&path).unwrap().lowercase());
+}
+
+#[test]
+fn truncation_and_padding_of_a_foreign_file_have_no_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer().save(dir.path()).unwrap();
+    let path = dir.path().join("tokenizer.json");
+    let mut value: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    value["truncation"] =
+        serde_json::json!({"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 9});
+    value["padding"] = serde_json::json!({"strategy": {"Fixed": 128}});
+    std::fs::write(&path, value.to_string()).unwrap();
+    assert_eq!(
+        TextTokenizer::load(&path)
+            .unwrap()
+            .encode("the the the the the the")
+            .len(),
+        6
+    );
+}
+
+#[test]
+fn hostile_files_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenizer.json");
+    let special = r#""[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"[MASK]":4"#;
+    let nested = "[".repeat(100_000);
+    for (text, expected) in [
+        ("", "EOF"),
+        ("{", "EOF"),
+        (nested.as_str(), "recursion"),
+        ("{}", "model"),
+        (r#"{"model":{"type":"BPE","vocab":{}}}"#, "BPE"),
+        (r#"{"model":{"type":"WordPiece"}}"#, "vocab"),
+        (r#"{"model":{"vocab":{"a":5}}}"#, "id 5"),
+        (r#"{"model":{"vocab":{"a":0,"b":0}}}"#, "share id 0"),
+        (r#"{"model":{"vocab":{"a":"x"}}}"#, "no number"),
+        (r#"{"model":{"vocab":{"a":-1}}}"#, "no number"),
+        (
+            r#"{"model":{"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3}}}"#,
+            "[MASK] is missing",
+        ),
+        (
+            &format!(r#"{{"model":{{"vocab":{{{special}}}}},"added_tokens":[{{"id":9,"content":"x"}}]}}"#),
+            "id 9",
+        ),
+        (
+            &format!(r#"{{"model":{{"vocab":{{{special}}}}},"added_tokens":[{{"id":1,"content":"x"}}]}}"#),
+            "id 1",
+        ),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = TextTokenizer::load(&path).unwrap_err().to_string();
+        assert!(
+            error.contains(expected) && error.contains("tokenizer.json"),
+            "{text:.60}: {error}"
+        );
+    }
+    std::fs::write(&path, b"\xff\xfe").unwrap();
+    assert!(
+        TextTokenizer::load(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("UTF-8")
+    );
+    assert!(matches!(
+        TextTokenizer::load(&dir.path().join("no.json")),
+        Err(DataError::Missing { .. })
+    ));
+}
+
+#[test]
+fn doubled_and_empty_pieces_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vocab.txt");
+    std::fs::write(&path, pieces().join("\n") + "\nthe").unwrap();
+    assert!(
+        TextTokenizer::load(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("`the`")
+    );
+    std::fs::write(&path, pieces().join("\n") + "\n\nx").unwrap();
+    assert!(
+        TextTokenizer::load(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("line 18")
+    );
+}
+
+#[test]
+fn training_is_deterministic_and_covers_its_text() {
+    let text = "the cat sat on the mat and the rat ran\n".repeat(20);
+    let train = || {
+        let documents = (0..10).map(|_| crate::source::Document { text: text.clone() });
+        train_wordpiece(documents, 80, true).unwrap()
+    };
+    let (a, b) = (train(), train());
+    assert_eq!(a.sha256(), b.sha256());
+    assert_eq!(&a.pieces()[..5], SPECIAL_TOKENS);
+    assert!(a.size() <= 80 && a.id("the").is_some());
+    assert!(!a.encode(&text).contains(&a.special().unk));
+}
+
+#[test]
+fn training_on_nothing_is_an_error() {
+    assert!(matches!(
+        train_wordpiece(std::iter::empty(), 80, true),
+        Err(DataError::Training { .. })
+    ));
+}
