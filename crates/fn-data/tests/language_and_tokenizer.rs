@@ -31,8 +31,13 @@ fn a_wordnet_lexicon_fits_the_tokenizer_that_it_was_built_for() {
     ];
     let tokenizer = TextTokenizer::from_vocab(words.map(String::from).to_vec(), true).unwrap();
     let net = WordNet::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wordnet_tiny")).unwrap();
-    let lexicon =
-        build_wordnet_lexicon(&net, tokenizer.pieces(), tokenizer.sha256(), &WordNetOptions::default()).unwrap();
+    let lexicon = build_wordnet_lexicon(
+        &net,
+        tokenizer.pieces(),
+        tokenizer.sha256(),
+        &WordNetOptions::default(),
+    )
+    .unwrap();
     lexicon
         .check_vocabulary(tokenizer.size(), tokenizer.sha256())
         .unwrap();
