@@ -196,3 +196,104 @@ mod flex {
         tensor.to_contiguous()
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+
+    fn noise(n: usize, seed: u32) -> Vec<f32> {
+        (0..n as u32)
+            .map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0)
+            .collect()
+    }
+
+    fn tensor(values: Vec<f32>) -> Tensor<1> {
+        let n = values.len();
+        Tensor::from_data(TensorData::new(values, [n]), &Device::flex())
+    }
+
+    fn slot(n: usize) -> Slot {
+        let v = noise(n, 3).into_iter().map(|x| x * x).collect();
+        Slot {
+            param: tensor(noise(n, 1)),
+            m: tensor(noise(n, 2)),
+            v: tensor(v),
+        }
+    }
+
+    const K: Coefficients = Coefficients {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-6,
+        rate: 1e-2,
+        root: 1.25,
+        decay: 1e-4,
+        gradient: 0.3,
+    };
+
+    fn bits(slot: &Slot) -> Vec<u32> {
+        [&slot.param, &slot.m, &slot.v]
+            .iter()
+            .flat_map(|t| t.to_data().iter::<f32>().map(f32::to_bits).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn the_fused_pass_and_the_composed_one_agree_to_the_bit() {
+        for n in [0, 1, 7, 1000, (1 << 14) + 1, 50_000] {
+            let g = tensor(noise(n, 4));
+            let fused = update(slot(n), g.clone(), &K);
+            let composed = composed::update(slot(n), g, &K);
+            assert_eq!(bits(&fused), bits(&composed), "{n}");
+        }
+    }
+
+    #[test]
+    fn views_and_shared_tensors_are_read_right_and_never_written_through() {
+        let base = Tensor::<2>::from_data(TensorData::new(noise(600, 5), [20, 30]), &Device::flex());
+        let turned = base.clone().transpose().reshape([600]);
+        let part = base.clone().slice([5..15, 0..30]).reshape([300]);
+        for g in [turned, part] {
+            let n = g.dims()[0];
+            let shared = slot(n);
+            let before = bits(&shared);
+            let fused = update(shared.clone(), g.clone(), &K);
+            assert_eq!(bits(&shared), before);
+            let copy = tensor(g.to_data().iter::<f32>().collect());
+            assert_eq!(bits(&fused), bits(&composed::update(slot(n), copy, &K)));
+        }
+        // A parameter that is a view of something larger.
+        let param = base.clone().slice([5..15, 0..30]).reshape([300]);
+        let values = tensor(param.to_data().iter::<f32>().collect());
+        let (a, b) = (
+            Slot { param, ..slot(300) },
+            Slot {
+                param: values,
+                ..slot(300)
+            },
+        );
+        let g = tensor(noise(300, 6));
+        assert_eq!(bits(&update(a, g.clone(), &K)), bits(&update(b, g, &K)));
+        assert_eq!(base.to_data().iter::<f32>().collect::<Vec<_>>(), noise(600, 5));
+    }
+
+    #[test]
+    fn the_sum_of_squares_is_right_and_does_not_overflow() {
+        let tensors = [tensor(noise(40_000, 1)), tensor(noise(3, 2)), tensor(vec![])];
+        let expected: f64 = tensors
+            .iter()
+            .flat_map(|t| t.to_data().iter::<f64>().collect::<Vec<_>>())
+            .map(|x| x * x)
+            .sum();
+        let got = square_sum(&tensors);
+        assert!(
+            (got - expected).abs() <= 1e-12 * expected,
+            "{got} instead of {expected}"
+        );
+        assert!((square_sum([&tensor(vec![1e30; 10])]) / 1e61 - 1.0).abs() < 1e-6);
+        assert!(square_sum([&tensor(vec![1.0, f32::NAN])]).is_nan());
+        assert_eq!(square_sum([&tensor(vec![1.0, f32::INFINITY])]), f64::INFINITY);
+        assert_eq!(square_sum([]), 0.0);
+    }
+}

@@ -12,7 +12,7 @@ use super::save::entries;
 use super::{
     CheckpointError, Checkpoints, FileEntry, MODEL, Manifest, OPTIMIZER, STATE, TrainState, tensors,
 };
-use crate::tensor::NamedTensor;
+use fn_models::params::NamedTensor;
 
 /// A checkpoint in memory, every byte verified.
 #[derive(Debug, Clone, PartialEq)]

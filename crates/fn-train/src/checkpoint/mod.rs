@@ -35,6 +35,7 @@ mod tests;
 pub use error::CheckpointError;
 pub use load::{Found, LoadedCheckpoint, load};
 pub use manifest::{FileEntry, Manifest};
+pub use save::check_room;
 pub use state::{Best, TrainState};
 
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::failpoint::Calls;
 use crate::fsutil;
-use crate::tensor::NamedTensor;
+use fn_models::params::NamedTensor;
 
 /// Bytes per write call.
 const BUFFER: usize = 1 << 20;
@@ -43,15 +43,7 @@ impl Checkpoints {
 
         let files = Files::new(state, model, optimizer, extra)?;
         let needed = Self::required_bytes(model, extra)?.max(files.bytes());
-        let free =
-            fsutil::free_bytes(&self.dir).map_err(CheckpointError::io(&self.dir, "ask for free space"))?;
-        if free < needed {
-            return Err(CheckpointError::NoSpace {
-                path: self.dir.clone(),
-                needed,
-                free,
-            });
-        }
+        check_room(&self.dir, needed)?;
 
         let name = folder_name(state.step);
         let temporary = self.dir.join(format!(".{name}.tmp-{}", std::process::id()));
@@ -194,6 +186,22 @@ impl Checkpoints {
         let step = best_of(&found, best)?;
         found.into_iter().find(|(s, _)| *s == step).map(|(_, path)| path)
     }
+}
+
+/// An error unless `needed` bytes are free on the disk of `dir`, which need not exist yet.
+///
+/// # Errors
+/// [`CheckpointError::NoSpace`], or whatever the system says.
+pub fn check_room(dir: &Path, needed: u64) -> Result<(), CheckpointError> {
+    let free = fsutil::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
+    if free < needed {
+        return Err(CheckpointError::NoSpace {
+            path: dir.to_owned(),
+            needed,
+            free,
+        });
+    }
+    Ok(())
 }
 
 fn best_of(found: &[(u64, PathBuf)], best: &Best) -> Option<u64> {

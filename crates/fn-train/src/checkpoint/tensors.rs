@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
 use super::CheckpointError;
-use crate::tensor::NamedTensor;
+use fn_models::params::NamedTensor;
 
 /// Header and length of the file that holds `tensors`.
 pub(super) struct Layout {

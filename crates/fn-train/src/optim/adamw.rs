@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::gradients::{Path, flat};
 use super::{Gradients, Groups, OptimError};
 use crate::error::RangeError;
-use crate::tensor::NamedTensor;
+use fn_models::params::NamedTensor;
 
 /// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,8 @@
 mod adamw;
 mod gradients;
 mod groups;
+#[cfg(test)]
+mod tests;
 
 pub use adamw::{AdamW, AdamWConfig, Update};
 pub use gradients::Gradients;

@@ -7,7 +7,6 @@ use super::StepReport;
 pub struct Meter {
     tokens: u64,
     seconds: f64,
-    waited: f64,
     steps: u64,
 }
 
@@ -22,7 +21,6 @@ impl Meter {
     /// Takes a reported step in, too, and gives (tokens per second, seconds per step) since the last report.
     pub fn read(&mut self, report: &StepReport) -> (f64, f64) {
         self.tick(report.tokens, report.seconds);
-        self.waited += report.waited;
         let Self {
             tokens,
             seconds,

@@ -7,6 +7,8 @@ mod jsonl;
 mod meter;
 mod plain;
 mod tensorboard;
+#[cfg(test)]
+mod tests;
 
 pub use jsonl::JsonLines;
 pub use meter::Meter;
@@ -15,6 +17,8 @@ pub use tensorboard::TensorBoard;
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use fn_core::stats::FalseNegativeStats;
 
 /// What one optimiser step did.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +30,7 @@ pub struct StepReport {
     /// Its terms, which add up to it.
     pub terms: Vec<(String, f64)>,
     /// Wrong predictions and false negatives among the masked rows.
-    pub counts: Counts,
+    pub counts: FalseNegativeStats,
     /// Learning rate used.
     pub learning_rate: f64,
     /// Norm of all gradients before clipping.
@@ -41,19 +45,6 @@ pub struct StepReport {
     pub seconds: f64,
     /// Part of it spent waiting for data.
     pub waited: f64,
-}
-
-/// Counts of masked rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Counts {
-    /// Masked rows.
-    pub rows: f64,
-    /// Those where the prediction is not the gold token.
-    pub wrong: f64,
-    /// Wrong ones that the judge calls right.
-    pub false_negative: f64,
-    /// Rows whose gradient was shielded.
-    pub shielded: f64,
 }
 
 /// Somebody who is told about a run.

@@ -204,3 +204,123 @@ fn crc32c(bytes: &[u8]) -> u32 {
     }
     !crc
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fn_core::stats::FalseNegativeStats;
+
+    /// The fields of a message: number and either an integer or bytes.
+    fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
+        fn varint(bytes: &mut &[u8]) -> u64 {
+            let mut value = 0;
+            for shift in (0..).step_by(7) {
+                let (byte, rest) = bytes.split_first().unwrap();
+                *bytes = rest;
+                value |= u64::from(byte & 0x7f) << shift;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            value
+        }
+        let mut found = Vec::new();
+        while !bytes.is_empty() {
+            let key = varint(&mut bytes);
+            let (number, content) = match key & 7 {
+                0 => (varint(&mut bytes), Vec::new()),
+                wire => {
+                    let length = match wire {
+                        1 => 8,
+                        5 => 4,
+                        2 => varint(&mut bytes) as usize,
+                        other => panic!("wire type {other}"),
+                    };
+                    let (content, rest) = bytes.split_at(length);
+                    bytes = rest;
+                    (0, content.to_vec())
+                }
+            };
+            found.push((key >> 3, number, content));
+        }
+        found
+    }
+
+    fn events(path: &Path) -> Vec<Vec<(u64, u64, Vec<u8>)>> {
+        let all = std::fs::read(path).unwrap();
+        let mut rest = &all[..];
+        let mut events = Vec::new();
+        while !rest.is_empty() {
+            let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
+            assert_eq!(rest[8..12], masked_crc(&rest[..8]).to_le_bytes());
+            let (body, tail) = rest[12..].split_at(length);
+            assert_eq!(tail[..4], masked_crc(body).to_le_bytes());
+            events.push(fields(body));
+            rest = &tail[4..];
+        }
+        events
+    }
+
+    #[test]
+    fn the_checksum_is_castagnolis() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa); // RFC 3720, B.4
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+    }
+
+    #[test]
+    fn scalars_arrive_under_their_names_and_a_resumed_run_hides_what_came_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut board = TensorBoard::create(dir.path()).unwrap();
+        board.resumed(300, Path::new("")).unwrap();
+        let report = StepReport {
+            step: 301,
+            loss: 2.5,
+            terms: vec![("generator".into(), 2.0)],
+            counts: FalseNegativeStats {
+                rows: 10.0,
+                wrong: 4.0,
+                false_negative: 1.0,
+                shielded: 1.0,
+            },
+            learning_rate: 1e-3,
+            grad_norm: f64::NAN,
+            skipped: true,
+            tokens: 10,
+            tokens_seen: 10,
+            seconds: 1.0,
+            waited: 0.0,
+        };
+        board.step(&report).unwrap();
+        board.evaluation(301, &[("masked_loss".into(), 1.5)]).unwrap();
+        let name = board.path.file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(name.starts_with("events.out.tfevents."), "{name}");
+
+        let events = events(&board.path);
+        assert_eq!(events.len(), 4);
+        assert_eq!(events[0][1], (3, 0, b"brain.Event:2".to_vec()));
+        assert_eq!((events[1][1].0, events[1][1].1), (2, 301));
+        assert_eq!(fields(&events[1][2].2), [(1, 1, Vec::new())]); // SessionLog.START
+        let scalars = |event: &[(u64, u64, Vec<u8>)]| -> Vec<(String, f32)> {
+            assert_eq!((event[1].0, event[1].1), (2, 301));
+            let value = |content: &[u8]| {
+                let one = fields(content);
+                let value = f32::from_le_bytes(one[1].2[..].try_into().unwrap());
+                (String::from_utf8(one[0].2.clone()).unwrap(), value)
+            };
+            fields(&event[2].2)
+                .iter()
+                .map(|(_, _, content)| value(content))
+                .collect()
+        };
+        let step = scalars(&events[2]);
+        assert_eq!(step[0], ("train/loss".to_owned(), 2.5));
+        assert!(step.contains(&("train/loss_generator".to_owned(), 2.0)));
+        assert!(step.contains(&("train/false_negative_share".to_owned(), 0.25)));
+        assert!(
+            step.iter()
+                .any(|(name, value)| name == "train/grad_norm" && value.is_nan())
+        );
+        assert_eq!(scalars(&events[3]), [("held_out/masked_loss".to_owned(), 1.5)]);
+    }
+}

@@ -1,0 +1,169 @@
+//! What only a second process can show: real signals, and death in the middle of a save.
+//!
+//! Each test starts this very test binary again, with the name of the child's part in an environment variable.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use fn_train::NamedTensor;
+use fn_train::checkpoint::{Checkpoints, TrainState, load};
+use fn_train::stop::Stop;
+
+const PART: &str = "FN_TRAIN_TEST_CHILD";
+const DIR: &str = "FN_TRAIN_TEST_DIR";
+
+fn child(part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "the_part_of_the_child", "--nocapture"])
+        .env(PART, part);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+/// Does nothing in an ordinary run.
+#[test]
+fn the_part_of_the_child() {
+    let Ok(part) = std::env::var(PART) else { return };
+    match part.as_str() {
+        "polite" => {
+            let stop = Stop::on_signals().unwrap();
+            println!("ready");
+            while !stop.requested() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            println!("signal {}", stop.signal().unwrap());
+            std::process::exit(75);
+        }
+        "deaf" => {
+            let stop = Stop::on_signals().unwrap();
+            println!("ready");
+            while !stop.requested() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            println!("heard");
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        "save" => {
+            let dir = std::env::var(DIR).unwrap();
+            let checkpoints = Checkpoints::new(dir, 1, false);
+            for (step, value) in [(1, 1.0), (2, 2.0), (2, 3.0)] {
+                save(&checkpoints, step, value);
+            }
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn save(checkpoints: &Checkpoints, step: u64, value: f32) {
+    let tensors = [NamedTensor {
+        name: "w".into(),
+        shape: vec![1000],
+        data: vec![value; 1000],
+    }];
+    let state = TrainState {
+        step,
+        ..TrainState::new(7, String::new())
+    };
+    checkpoints.save(&state, &tensors, &[], &[]).unwrap();
+}
+
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -{signal} {}", child.id()))
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+fn wait_for(out: &mut BufReader<ChildStdout>, word: &str) {
+    let mut line = String::new();
+    while !line.trim_end().ends_with(word) {
+        line.clear();
+        assert_ne!(
+            out.read_line(&mut line).unwrap(),
+            0,
+            "the child ended before it said `{word}`"
+        );
+    }
+}
+
+#[test]
+fn the_first_signal_asks_and_the_program_decides_how_to_end() {
+    for (name, number) in [("TERM", 15), ("INT", 2)] {
+        let mut process = child("polite").spawn().unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        wait_for(&mut out, "ready");
+        send(&process, name);
+        assert_eq!(process.wait().unwrap().code(), Some(75));
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains(&format!("signal {number}")), "{rest}");
+    }
+}
+
+#[test]
+fn the_second_signal_ends_at_once_with_its_number() {
+    for (first, second, code) in [("TERM", "INT", 130), ("INT", "TERM", 143), ("INT", "INT", 130)] {
+        let mut process = child("deaf").spawn().unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        wait_for(&mut out, "ready");
+        send(&process, first);
+        wait_for(&mut out, "heard");
+        send(&process, second);
+        assert_eq!(process.wait().unwrap().code(), Some(code));
+    }
+}
+
+/// The value that the newest checkpoint holds, and its step.
+fn newest(dir: &Path) -> Option<(u64, f32)> {
+    let found = Checkpoints::new(dir, 1, false).latest().unwrap()?;
+    assert!(found.notices.is_empty(), "{:?}", found.notices);
+    let loaded = load(&found.path).unwrap();
+    let values = &loaded.model["w"].1;
+    assert!(values.iter().all(|v| *v == values[0]));
+    Some((found.step, values[0]))
+}
+
+#[test]
+fn a_process_killed_at_any_call_of_a_save_leaves_a_whole_checkpoint() {
+    let mut kills = 0;
+    // The first save, the second, and the one that replaces a step.
+    for (number, before, after) in [
+        (1, None, Some((1, 1.0))),
+        (2, Some((1, 1.0)), Some((2, 2.0))),
+        (3, Some((2, 2.0)), Some((2, 3.0))),
+    ] {
+        for call in 1.. {
+            let dir = tempfile::tempdir().unwrap();
+            let mut process = child("save")
+                .env("FNLM_FAIL_POINT", format!("save@{number}:{call}:kill"))
+                .env(DIR, dir.path())
+                .spawn()
+                .unwrap();
+            let status = process.wait().unwrap();
+            if status.success() {
+                break;
+            }
+            assert_eq!(status.signal(), Some(9));
+            kills += 1;
+            let found = newest(dir.path());
+            assert!(
+                found == before || found == after,
+                "save {number}, call {call}: {found:?}"
+            );
+            // The next save succeeds, and nothing is left of the killed one.
+            save(&Checkpoints::new(dir.path(), 1, false), 9, 9.0);
+            assert_eq!(newest(dir.path()), Some((9, 9.0)));
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
+    assert!(kills >= 30, "{kills} kills");
+}
