@@ -268,6 +268,17 @@ impl WordVectors {
         &self.values[i * self.dimension..(i + 1) * self.dimension]
     }
 
+    /// The vectors of a block, turned: one array for each of the `dimension` values; rows beyond the block are 0.
+    fn columns(&self, block: &[usize]) -> Vec<[f32; BLOCK]> {
+        let mut columns = vec![[0f32; BLOCK]; self.dimension];
+        for (place, &query) in block.iter().enumerate() {
+            for (column, value) in columns.iter_mut().zip(self.vector(query)) {
+                column[place] = *value;
+            }
+        }
+        columns
+    }
+
     /// For each word held, in the order of their ids: `(id, [(neighbour id, cosine)])`, the nearest first; equal cosines
     /// in the order of the ids. The same whatever the number of threads.
     pub fn neighbours(&self, top_k: usize, threshold: f64) -> Vec<(u32, Vec<(u32, f32)>)> {
@@ -276,13 +287,16 @@ impl WordVectors {
         let blocks: Vec<Vec<_>> = queries
             .par_chunks(BLOCK)
             .map(|block| {
+                let columns = self.columns(block);
                 let mut best: Vec<Vec<(u32, f32)>> = vec![Vec::with_capacity(top_k + 1); block.len()];
                 for candidate in 0..self.len() {
-                    let vector = self.vector(candidate);
-                    for (&query, best) in block.iter().zip(&mut best) {
-                        let cosine = dot(self.vector(query), vector);
-                        let enough = cosine >= threshold && candidate != query;
-                        if !enough || best.len() == top_k && best.last().is_some_and(|l| l.1 >= cosine) {
+                    let cosines = dots(self.vector(candidate), &columns);
+                    for ((&query, best), &cosine) in block.iter().zip(&mut best).zip(&cosines) {
+                        let full = best.len() == top_k;
+                        if cosine < threshold
+                            || full && best.last().is_some_and(|l| l.1 >= cosine)
+                            || candidate == query
+                        {
                             continue;
                         }
                         let place = best.partition_point(|b| b.1 >= cosine);
@@ -297,23 +311,16 @@ impl WordVectors {
     }
 }
 
-/// Dot product with sixteen independent sums, so that it can use wide registers. The order of additions is fixed.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0f32; LANES];
-    let (wide_a, wide_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = wide_a
-        .remainder()
-        .iter()
-        .zip(wide_b.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    for (x, y) in wide_a.zip(wide_b) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+/// The dot products of one vector with a block, value by value: wide registers hold the block, nothing is summed across,
+/// and the order of additions is that of the values.
+fn dots(vector: &[f32], columns: &[[f32; BLOCK]]) -> [f32; BLOCK] {
+    let mut sums = [0f32; BLOCK];
+    for (value, column) in vector.iter().zip(columns) {
+        for (sum, other) in sums.iter_mut().zip(column) {
+            *sum += value * other;
         }
     }
-    sums.iter().sum::<f32>() + rest
+    sums
 }
 
 /// Builds `V` from neighbours.
