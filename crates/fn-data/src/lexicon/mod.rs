@@ -2,7 +2,7 @@
 //!
 //! - [`wordnet`] reads WordNet's dict files; [`build`] turns it into look-up sets (the default of the method);
 //! - [`vectors`] takes the nearest neighbours among word vectors;
-//! - [`placebo`] keeps the sizes of another lexicon and draws its members at random (a control).
+//! - [`mod@placebo`] keeps the sizes of another lexicon and draws its members at random (a control).
 //!
 //! All readers treat their files as hostile: limits before allocation, typed errors with file and line, no panics.
 
