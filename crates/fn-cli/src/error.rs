@@ -14,15 +14,20 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::run::support;
 
 /// What a command that did not fail ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All done: exit code 0.
     Done,
-    /// Stopped by a signal after saving: exit code 75, the same command goes on.
-    StoppedAndSaved,
+    /// Stopped by a signal. After saving the exit code is 75: the same command goes on. Without, it is 128 + the signal.
+    Stopped {
+        /// Whether there is a checkpoint to go on from.
+        saved: bool,
+    },
 }
 
 impl Outcome {
@@ -30,7 +35,8 @@ impl Outcome {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::StoppedAndSaved => 75,
+            Self::Stopped { saved: true } => 75,
+            Self::Stopped { saved: false } => CliError::Interrupted(support::signal()).code(),
         }
     }
 }
@@ -52,6 +58,13 @@ pub enum CliError {
     Resources(String, Option<Cause>),
     /// Stopped by this signal with nothing saved (128+n).
     Interrupted(i32),
+    /// The operating system refused a file operation (1; 5 if there is no room).
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Anything else (1).
     Failed(String, Option<Cause>),
 }
@@ -118,6 +131,8 @@ impl CliError {
             Self::Input(..) => 3,
             Self::Diverged(_) => 4,
             Self::Resources(..) => 5,
+            Self::Io { source, .. } if out_of_resources(source) => 5,
+            Self::Io { .. } => 1,
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(255),
             Self::Failed(..) => 1,
         }
@@ -147,6 +162,11 @@ impl fmt::Display for CliError {
             | Self::Diverged(message)
             | Self::Resources(message, _)
             | Self::Failed(message, _) => f.write_str(message),
+            Self::Io { path, source } => write!(
+                f,
+                "{}: {source}; check that the folder exists, may be written to and has room (`df -h`)",
+                path.display()
+            ),
             Self::Interrupted(signal) => {
                 write!(f, "stopped by signal {signal}; nothing was saved, run the same command again")
             }
@@ -156,9 +176,54 @@ impl fmt::Display for CliError {
 
 impl Error for CliError {}
 
+impl From<fn_data::DataError> for CliError {
+    fn from(error: fn_data::DataError) -> Self {
+        match error {
+            fn_data::DataError::Stopped => Self::Interrupted(support::signal()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_core::lexicon::LexiconError> for CliError {
+    fn from(error: fn_core::lexicon::LexiconError) -> Self {
+        Self::input_from(error)
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed_from(error)
+    }
+}
+
+impl From<fn_train::report::ReportError> for CliError {
+    fn from(error: fn_train::report::ReportError) -> Self {
+        fn_train::TrainError::from(error).into()
+    }
+}
+
 impl From<fn_train::config::ConfigError> for CliError {
     fn from(error: fn_train::config::ConfigError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<fn_train::TrainError> for CliError {
+    fn from(error: fn_train::TrainError) -> Self {
+        use fn_train::TrainError;
+        use fn_train::checkpoint::CheckpointError;
+        use fn_train::report::ReportError;
+        match error {
+            TrainError::Data(inner) => inner.into(),
+            TrainError::Diverged { .. } => Self::Diverged(error.to_string()),
+            TrainError::Checkpoint(inner) if inner.is_out_of_space() => Self::resources_from(inner),
+            TrainError::Report(inner) if inner.is_out_of_space() => Self::resources_from(inner),
+            TrainError::Checkpoint(inner @ CheckpointError::Io { .. }) => Self::failed_from(inner),
+            TrainError::Report(inner @ ReportError::Io { .. }) => Self::failed_from(inner),
+            TrainError::Config(_) | TrainError::Core(_) | TrainError::Shape(_) => Self::Usage(error.to_string()),
+            other => Self::input_from(other),
+        }
     }
 }
 
@@ -195,7 +260,8 @@ mod tests {
     #[test]
     fn every_class_has_its_code() {
         assert_eq!(Outcome::Done.code(), 0);
-        assert_eq!(Outcome::StoppedAndSaved.code(), 75);
+        assert_eq!(Outcome::Stopped { saved: true }.code(), 75);
+        assert_eq!(Outcome::Stopped { saved: false }.code(), 130);
         assert_eq!(CliError::failed("x").code(), 1);
         assert_eq!(CliError::usage("x").code(), 2);
         assert_eq!(CliError::input("x").code(), 3);

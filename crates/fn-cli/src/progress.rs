@@ -1,12 +1,93 @@
-//! How a training run shows on the terminal: a bar that redraws itself, or plain lines.
+//! How a training run shows: `metrics.jsonl` and TensorBoard files in its directory, and on the terminal a bar that redraws
+//! itself, or plain lines.
 
 use std::io::Stderr;
 use std::path::Path;
 
-use fn_train::report::{Meter, PlainLines, ReportError, Reporter, StepReport};
+use fn_data::shard::Progress as Preparation;
+use fn_train::config::RunConfig;
+use fn_train::report::{JsonLines, Meter, PlainLines, ReportError, Reporter, StepReport, TensorBoard};
 use indicatif::ProgressBar;
 
-use crate::term;
+use crate::error::CliError;
+use crate::run::data::PrepareBar;
+use crate::{rundir, term};
+
+/// Everybody who is told about the run in `dir`.
+pub struct Progress {
+    jsonl: JsonLines,
+    tensorboard: Option<TensorBoard>,
+    terminal: Training,
+    preparing: PrepareBar,
+}
+
+impl Progress {
+    /// Metrics go on where they are if the directory has some; a run that starts at step 0 empties them itself.
+    ///
+    /// # Errors
+    /// The files cannot be made (1, 5).
+    pub fn new(dir: &Path, label: &str, config: &RunConfig) -> Result<Self, CliError> {
+        Self::with(dir, label, config, false)
+    }
+
+    /// [`new`](Self::new), with nothing on the terminal if `quiet`.
+    ///
+    /// # Errors
+    /// The files cannot be made (1, 5).
+    pub fn with(dir: &Path, label: &str, config: &RunConfig, quiet: bool) -> Result<Self, CliError> {
+        std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
+        let metrics = dir.join(rundir::METRICS);
+        let goes_on = dir.join(rundir::CHECKPOINTS).exists();
+        Ok(Self {
+            jsonl: if goes_on { JsonLines::open(&metrics)? } else { JsonLines::create(&metrics)? },
+            tensorboard: config.log.tensorboard.then(|| TensorBoard::create(dir)).transpose()?,
+            terminal: training(quiet, label, config.train.steps),
+            preparing: PrepareBar::new(quiet),
+        })
+    }
+
+    /// Shows how far the preparation of text is.
+    pub fn preparing(&mut self, progress: &Preparation) {
+        self.preparing.show(progress);
+    }
+
+    fn each(
+        &mut self,
+        mut tell: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
+        tell(&mut self.jsonl)?;
+        if let Some(tensorboard) = &mut self.tensorboard {
+            tell(tensorboard)?;
+        }
+        tell(&mut self.terminal)
+    }
+}
+
+impl Reporter for Progress {
+    fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
+        self.each(|reporter| reporter.step(report))
+    }
+
+    fn tick(&mut self, step: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
+        self.each(|reporter| reporter.tick(step, tokens, seconds))
+    }
+
+    fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
+        self.each(|reporter| reporter.evaluation(step, metrics))
+    }
+
+    fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
+        self.each(|reporter| reporter.saved(step, path))
+    }
+
+    fn resumed(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
+        self.each(|reporter| reporter.resumed(step, path))
+    }
+
+    fn notice(&mut self, text: &str) -> Result<(), ReportError> {
+        self.each(|reporter| reporter.notice(text))
+    }
+}
 
 /// The reporter of a run of `total` steps: a bar on a terminal, plain lines otherwise, nothing with `quiet`.
 pub fn training(quiet: bool, label: &str, total: u64) -> Training {
@@ -31,32 +112,44 @@ pub enum Training {
 
 /// A bar with step, loss, its parts, share of false negatives, learning rate, throughput and time left.
 pub struct Bar {
-    bar: ProgressBar,
+    /// Made at the first report: the preparation of text has the line before.
+    bar: Option<ProgressBar>,
+    label: String,
     total: u64,
     meter: Meter,
 }
 
 impl Bar {
     fn new(label: &str, total: u64) -> Self {
-        let template = if label.is_empty() {
-            "[{bar:20}] {pos}/{len}  {wide_msg}"
-        } else {
-            "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}"
-        };
-        let bar = term::bar(false, Some(total), template);
-        bar.set_prefix(label.to_string());
-        bar.set_message("first step ...");
-        Self { bar, total, meter: Meter::default() }
+        Self { bar: None, label: label.to_string(), total, meter: Meter::default() }
     }
 
-    fn line(&self, text: &str) {
-        self.bar.println(text);
+    fn bar(&mut self) -> &ProgressBar {
+        let (label, total) = (&self.label, self.total);
+        self.bar.get_or_insert_with(|| {
+            let template = if label.is_empty() {
+                "[{bar:20}] {pos}/{len}  {wide_msg}"
+            } else {
+                "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}"
+            };
+            let bar = term::bar(false, Some(total), template);
+            bar.set_prefix(label.clone());
+            bar.set_message("first step ...");
+            bar
+        })
+    }
+
+    fn line(&mut self, text: &str) {
+        self.bar().println(text);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish();
+        if let Some(bar) = &self.bar {
+            // What it said last stays on the screen, also where the run was stopped.
+            bar.abandon();
+        }
     }
 }
 
@@ -94,8 +187,9 @@ pub fn metrics_line(step: u64, metrics: &[(String, f64)]) -> String {
 impl Reporter for Bar {
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
         let (tokens_per_second, seconds) = self.meter.read(report);
-        self.bar.set_position(report.step);
-        self.bar.set_message(message(report, self.total, tokens_per_second, seconds));
+        let message = message(report, self.total, tokens_per_second, seconds);
+        self.bar().set_position(report.step);
+        self.bar().set_message(message);
         if report.skipped {
             self.line(&format!("step {}: skipped, the gradient norm is {}", report.step, report.grad_norm));
         }
@@ -104,7 +198,7 @@ impl Reporter for Bar {
 
     fn tick(&mut self, step: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
         self.meter.tick(tokens, seconds);
-        self.bar.set_position(step);
+        self.bar().set_position(step);
         Ok(())
     }
 
@@ -119,7 +213,7 @@ impl Reporter for Bar {
     }
 
     fn resumed(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
-        self.bar.set_position(step);
+        self.bar().set_position(step);
         self.line(&format!("going on from step {step}: {}", path.display()));
         Ok(())
     }
@@ -171,7 +265,7 @@ impl Reporter for Training {
 
 #[cfg(test)]
 mod tests {
-    use fn_train::report::Counts;
+    use fn_core::stats::FalseNegativeStats;
 
     use super::*;
 
@@ -181,7 +275,7 @@ mod tests {
             step: 500,
             loss: 12.5,
             terms: vec![("generator".into(), 9.0), ("discriminator".into(), 3.5)],
-            counts: Counts { rows: 100.0, wrong: 80.0, false_negative: 4.0, shielded: 4.0 },
+            counts: FalseNegativeStats { rows: 100.0, wrong: 80.0, false_negative: 4.0, shielded: 4.0 },
             learning_rate: 4.5e-4,
             grad_norm: 1.0,
             skipped: false,

@@ -18,7 +18,7 @@ use fn_train::config::RunConfig;
 use fn_train::fsutil::write_atomic;
 use serde_json::{Value, json};
 
-use crate::config::{Resolved, differences, read_resolved};
+use crate::config::{self, Resolved, differences};
 use crate::error::CliError;
 use crate::run::doctor;
 
@@ -89,11 +89,19 @@ pub fn describe(dir: &Path, resolved: &Resolved) -> Result<(), CliError> {
     describe_run(dir, &resolved.run, &resolved.to_toml())
 }
 
-/// [`describe`] for a configuration that was not merged from layers: `text` is its TOML.
+/// [`describe`] for a configuration that was not merged from layers.
 ///
 /// # Errors
 /// The folder cannot be made or written (1, 5).
-pub fn describe_run(dir: &Path, run: &RunConfig, text: &str) -> Result<(), CliError> {
+pub fn write(dir: &Path, run: &RunConfig) -> Result<(), CliError> {
+    describe_run(dir, run, &config::text(run)?)
+}
+
+/// [`describe`] with the TOML of the configuration.
+///
+/// # Errors
+/// The folder cannot be made or written (1, 5).
+fn describe_run(dir: &Path, run: &RunConfig, text: &str) -> Result<(), CliError> {
     std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
     let write = |name: &str, bytes: &[u8]| {
         let path = dir.join(name);
@@ -119,7 +127,7 @@ pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(),
     if !path.exists() {
         return Ok(());
     }
-    let before = read_resolved(&path)?;
+    let before = config::read(&path)?;
     let wrong: Vec<_> = differences(&before, now)
         .into_iter()
         .filter(|(key, _, _)| {
@@ -172,7 +180,7 @@ mod tests {
     use super::*;
 
     fn start(dir: &Path, run: &RunConfig) {
-        describe_run(dir, run, &toml::to_string(run).unwrap()).unwrap();
+        write(dir, run).unwrap();
     }
 
     #[test]
@@ -181,7 +189,7 @@ mod tests {
         let run = RunConfig::default();
         start(dir.path(), &run);
         start(dir.path(), &run);
-        assert_eq!(read_resolved(&dir.path().join(CONFIG)).unwrap(), run);
+        assert_eq!(config::read(&dir.path().join(CONFIG)).unwrap(), run);
         let commands = std::fs::read_to_string(dir.path().join(COMMAND)).unwrap();
         assert_eq!(commands.lines().count(), 1, "the same command twice is one line: {commands}");
         let environment: Value =

@@ -398,11 +398,36 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
         .collect()
 }
 
+/// The configuration of a preset.
+///
+/// # Errors
+/// There is no such preset (2).
+pub fn preset(name: &str) -> Result<RunConfig, CliError> {
+    Ok(ConfigArgs { preset: Some(name.to_string()), ..ConfigArgs::default() }.resolve()?.run)
+}
+
+/// Writes a configuration as TOML that can be read again.
+///
+/// # Errors
+/// The file cannot be written (1, 5).
+pub fn write(path: &Path, run: &RunConfig) -> Result<(), CliError> {
+    fn_train::fsutil::write_atomic(path, text(run)?.as_bytes()).map_err(|error| CliError::io("write", path, error))
+}
+
+/// A configuration as TOML, without where its values came from.
+///
+/// # Errors
+/// A value that TOML cannot hold (1).
+pub fn text(run: &RunConfig) -> Result<String, CliError> {
+    let table = toml::Table::try_from(run).map_err(CliError::failed_from)?;
+    Ok(render(&flatten(&table, &Origin::Default), false))
+}
+
 /// Reads the resolved configuration of a run directory.
 ///
 /// # Errors
 /// [`CliError::Input`] (exit code 3) if it cannot be read: a program wrote this file.
-pub fn read_resolved(path: &Path) -> Result<RunConfig, CliError> {
+pub fn read(path: &Path) -> Result<RunConfig, CliError> {
     let text = std::fs::read_to_string(path).map_err(|error| CliError::io("read", path, error))?;
     toml::from_str(&text).map_err(|error| {
         CliError::input(format!(

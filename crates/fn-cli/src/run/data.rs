@@ -31,7 +31,8 @@ const LINE_EVERY: f64 = 10.0;
 
 /// Shows the progress of [`prepare`]: a bar on a terminal, a line now and then elsewhere.
 pub struct PrepareBar {
-    bar: ProgressBar,
+    /// Made at the first report: data that is there already needs none.
+    bar: Option<ProgressBar>,
     quiet: bool,
     last_line: f64,
 }
@@ -39,28 +40,41 @@ pub struct PrepareBar {
 impl PrepareBar {
     /// A new one.
     pub fn new(quiet: bool) -> Self {
-        let bar = term::bar(quiet, Some(0), "preparing text [{bar:20}] {percent} %  {wide_msg}");
-        Self { bar, quiet, last_line: 0.0 }
+        Self { bar: None, quiet, last_line: 0.0 }
     }
 
     /// Shows how far it is.
     pub fn show(&mut self, progress: &Progress) {
-        if self.bar.is_hidden() {
+        if self.quiet || !term::interactive() {
             if progress.seconds - self.last_line >= LINE_EVERY {
                 self.last_line = progress.seconds;
                 term::note(self.quiet, &format!("preparing text: {}", describe(progress)));
             }
             return;
         }
-        self.bar.set_length(progress.total_bytes.unwrap_or(0));
-        self.bar.set_position(progress.bytes_read);
-        self.bar.set_message(describe(progress));
+        let bar = self.bar.get_or_insert_with(|| {
+            term::bar(false, Some(0), "preparing text [{bar:20}] {percent} %  {wide_msg}")
+        });
+        bar.set_length(progress.total_bytes.unwrap_or(0));
+        bar.set_position(progress.bytes_read);
+        bar.set_message(describe(progress));
+        if progress.total_bytes.is_some_and(|total| progress.bytes_read >= total) {
+            self.clear();
+        }
+    }
+}
+
+impl PrepareBar {
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 }
 
 impl Drop for PrepareBar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.clear();
     }
 }
 

@@ -10,7 +10,6 @@ use fn_train::config::{Arch, RunConfig};
 
 use super::support;
 use crate::args::ExportArgs;
-use crate::config::read_resolved;
 use crate::error::{CliError, Outcome};
 use crate::{card, device, rundir, term};
 
@@ -21,7 +20,7 @@ use crate::{card, device, rundir, term};
 pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     check_out(&args.out)?;
     let (run_dir, folder) = find(args)?;
-    let config = read_resolved(&run_dir.join(rundir::CONFIG))?;
+    let config = crate::config::read(&run_dir.join(rundir::CONFIG))?;
     let mut loaded = checkpoint::load(&folder).map_err(CliError::input_from)?;
     let step = loaded.state.step;
     let path = args.tokenizer.as_ref().unwrap_or(&config.data.tokenizer);
@@ -61,8 +60,8 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
 }
 
 fn check_out(out: &Path) -> Result<(), CliError> {
-    match std::fs::read_dir(out) {
-        Ok(mut entries) if entries.next().is_some() => Err(CliError::usage(format!(
+    match std::fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(CliError::usage(format!(
             "{} exists and is not empty; nothing is overwritten, choose another --out",
             out.display()
         ))),

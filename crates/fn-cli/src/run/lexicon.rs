@@ -73,7 +73,7 @@ fn from_wordnet(args: &LexiconBuildArgs, dict: &Path, tokenizer: &TextTokenizer)
     }
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
     let net = WordNet::open(dict).map_err(CliError::input_from)?;
-    build_wordnet_lexicon(&net, &pieces(tokenizer), tokenizer.sha256(), &options).map_err(CliError::input_from)
+    build_wordnet_lexicon(&net, tokenizer.pieces(), tokenizer.sha256(), &options).map_err(CliError::input_from)
 }
 
 fn from_vectors(args: &LexiconBuildArgs, path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliError> {
@@ -84,8 +84,7 @@ fn from_vectors(args: &LexiconBuildArgs, path: &Path, tokenizer: &TextTokenizer)
         min_length: args.min_length,
     };
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
-    let pieces = pieces(tokenizer);
-    let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), &pieces)
+    let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), tokenizer.pieces())
         .map_err(CliError::input_from)?;
     term::note(
         args.common.quiet,
@@ -96,12 +95,7 @@ fn from_vectors(args: &LexiconBuildArgs, path: &Path, tokenizer: &TextTokenizer)
             vectors.dimension()
         ),
     );
-    build_vector_lexicon(&vectors, &pieces, tokenizer.sha256(), &options).map_err(CliError::input_from)
-}
-
-/// The pieces of a vocabulary in the order of their ids.
-pub fn pieces(tokenizer: &TextTokenizer) -> Vec<String> {
-    (0..tokenizer.size() as u32).map(|id| tokenizer.token(id).unwrap_or_default().to_string()).collect()
+    build_vector_lexicon(&vectors, tokenizer.pieces(), tokenizer.sha256(), &options).map_err(CliError::input_from)
 }
 
 fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {

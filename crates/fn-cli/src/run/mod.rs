@@ -9,10 +9,12 @@ pub mod inspect;
 pub mod lexicon;
 pub mod pretrain;
 pub mod quickstart;
+pub mod support;
 pub mod tokenizer;
 
 use crate::args::{Command, TokenizerCommand};
-use crate::error::{CliError, Outcome};
+use crate::error::CliError;
+pub use crate::error::Outcome;
 
 /// Runs a command.
 ///

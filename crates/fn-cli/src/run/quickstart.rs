@@ -58,7 +58,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         println!("Wrote corpus, vocabulary, lexicon and config.toml to {}", args.out.display());
         return Ok(Outcome::Done);
     }
-    let stop = Stop::install()?;
+    let stop = super::support::interruptible()?;
     let device = crate::device::open(&args.device)?;
     introduce(args, &language, &config);
     let rows = language.rows(HELD_OUT_ROWS, config.data.length, args.seed ^ 0x0e1d);

@@ -1,6 +1,7 @@
 //! What several commands need: signals, tokenizers, lexicons, sources.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use fn_core::lexicon::Lexicon;
 use fn_data::source::{SourceOptions, Sources};
@@ -15,7 +16,17 @@ use crate::error::CliError;
 /// # Errors
 /// The system refuses the handlers.
 pub fn interruptible() -> Result<Stop, CliError> {
-    Stop::on_signals().map_err(CliError::failed_from)
+    let stop = Stop::on_signals().map_err(CliError::failed_from)?;
+    let _ = STOP.set(stop.clone());
+    Ok(stop)
+}
+
+/// The handle of this process: the exit code needs the number of the signal.
+static STOP: OnceLock<Stop> = OnceLock::new();
+
+/// The signal that asked this process to stop; SIGINT where none is known.
+pub fn signal() -> i32 {
+    STOP.get().and_then(Stop::signal).unwrap_or(libc::SIGINT)
 }
 
 /// The error of a command that a signal ended before it had anything to save.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fn_data::source::Sources;
-use fn_data::tokenise::train_wordpiece;
+use fn_data::train::train_wordpiece;
 
 use super::support;
 use crate::args::TokenizerTrainArgs;
