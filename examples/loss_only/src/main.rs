@@ -2,7 +2,7 @@
 //!
 //! A toy "masked language model": one vector for each of 12 contexts, one for each of 24 words. Every context stands for a
 //! meaning that two words share (a happy/glad pair), and the text is lopsided: it writes the first word of the pair in three
-//! of four places. Plain cross entropy takes every "happy" that was written "glad" for an error, and so learns how often
+//! of four places. Plain cross entropy takes "happy" for an error wherever "glad" was written, and so learns how often
 //! each was written. With Hard Correction such a prediction teaches nothing: the loss counts what is left, and the word
 //! that the model prefers is no longer held back by its synonym (the last column shows the price: the rarer one fades).
 //!

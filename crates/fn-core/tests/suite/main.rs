@@ -1,0 +1,69 @@
+//! All tests of fn-core in one program (it links once).
+
+mod corruption;
+mod lexicon;
+mod noise;
+
+#[cfg(feature = "tensor")]
+mod configuration;
+#[cfg(feature = "tensor")]
+mod gradients;
+#[cfg(feature = "tensor")]
+mod judge;
+#[cfg(feature = "tensor")]
+mod masked_lm;
+#[cfg(feature = "tensor")]
+mod reference;
+#[cfg(feature = "tensor")]
+mod replaced_token;
+#[cfg(feature = "tensor")]
+mod sampling;
+#[cfg(feature = "tensor")]
+mod statistics;
+
+/// Helpers on tensors.
+#[cfg(feature = "tensor")]
+mod tensors {
+    use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// The device of all tests.
+    pub fn device() -> Device {
+        Device::flex().autodiff()
+    }
+
+    /// Seeds the device and keeps other tests from drawing: the generator is one per process.
+    pub fn seeded(seed: u64) -> MutexGuard<'static, ()> {
+        static GENERATOR: Mutex<()> = Mutex::new(());
+        let guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        device().seed(seed);
+        guard
+    }
+
+    pub fn ids(ids: &[u32]) -> Tensor<1, Int> {
+        let ids: Vec<i32> = ids.iter().map(|&i| i as i32).collect();
+        Tensor::from_ints(ids.as_slice(), &device())
+    }
+
+    pub fn floats(values: &[f32]) -> Tensor<1> {
+        Tensor::from_floats(values, &device())
+    }
+
+    pub fn matrix(values: &[f64], columns: usize) -> Tensor<2> {
+        let rows = values.len() / columns;
+        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+        Tensor::from_data(TensorData::new(values, [rows, columns]), &device())
+    }
+
+    pub fn to_f32<const D: usize>(t: &Tensor<D>) -> Vec<f32> {
+        t.to_data().iter::<f32>().collect()
+    }
+
+    pub fn to_bool<const D: usize>(t: &Tensor<D, Bool>) -> Vec<bool> {
+        t.to_data().iter::<bool>().collect()
+    }
+
+    pub fn to_ids<const D: usize>(t: &Tensor<D, Int>) -> Vec<u32> {
+        t.to_data().iter::<i64>().map(|i| i as u32).collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! The formulas once more, in f64 and in the plainest way, as the yardstick of the golden tests.
+
+use burn::tensor::{Bool, Tensor};
+use fn_core::correct::{Correction, Level, Normalise};
+use fn_core::ids::Rows;
+use fn_core::judge::{DeviceLexicon, Judge};
+use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::loss::{MaskedLm, MaskedLmOutput, SentenceDistance};
+use fn_core::noise::{Stream, Use};
+use fn_core::sample::Prediction;
+
+use crate::tensors::{device, floats, ids, matrix};
+
+pub fn log_sum_exp(z: &[f64]) -> f64 {
+    let max = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    max + z.iter().map(|x| (x - max).exp()).sum::<f64>().ln()
+}
+
+/// `-ln p(v)`.
+pub fn surprise(z: &[f64], v: usize) -> f64 {
+    let max = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    z.iter().map(|x| (x - max).exp()).sum::<f64>().ln() + (max - z[v])
+}
+
+pub fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    1.0 - dot(a, b) / (dot(a, a).max(1e-12).sqrt() * dot(b, b).max(1e-12).sqrt())
+}
+
+pub fn bce(z: f64, t: f64) -> f64 {
+    // ln(1 + e^z) - z t, with the larger exponent taken out.
+    z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t
+}
+
+/// A small masked-language-model loss, all numbers exact in f32.
+#[derive(Clone)]
+pub struct Problem {
+    pub v: usize,
+    pub h: usize,
+    /// `[P * V]`.
+    pub logits: Vec<f64>,
+    /// `[V * H]`.
+    pub embedding: Vec<f64>,
+    pub gold: Vec<u32>,
+    pub predicted: Vec<u32>,
+    pub weight: Vec<f64>,
+    pub verdict: Vec<bool>,
+    pub sets: Vec<(u32, Vec<u32>)>,
+    /// `[B * H]`.
+    pub sentences: [Vec<f64>; 2],
+}
+
+/// A judge that says what it is told.
+pub struct Fixed(pub Vec<bool>);
+
+impl Judge for Fixed {
+    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
+        Tensor::from_bool(self.0.as_slice(), &rows.gold.device().inner())
+    }
+
+    fn name(&self) -> &'static str {
+        "fixed"
+    }
+}
+
+impl Problem {
+    /// Rows with different fates: right, wrong, false negative, padding; a gold word without synonyms.
+    pub fn random(seed: u64, scale: f64) -> Self {
+        let (p, v, h) = (6, 9, 4);
+        let mut stream = Stream::new(seed, 0, 0, Use::Test);
+        let mut draw = |n: usize, scale: f64| -> Vec<f64> {
+            (0..n)
+                .map(|_| f64::from(((stream.unit() * 2.0 - 1.0) * scale) as f32))
+                .collect()
+        };
+        Self {
+            v,
+            h,
+            logits: draw(p * v, scale),
+            embedding: draw(v * h, 1.0),
+            gold: vec![0, 1, 2, 3, 4, 0],
+            predicted: vec![0, 5, 3, 4, 1, 7],
+            weight: vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+            verdict: vec![false, true, false, true, false, false],
+            sets: vec![(1, vec![5, 6]), (3, vec![4]), (0, vec![1, 2, 8])],
+            sentences: [draw(2 * h, 1.0), draw(2 * h, 1.0)],
+        }
+    }
+
+    pub fn row(&self, k: usize) -> &[f64] {
+        &self.logits[k * self.v..(k + 1) * self.v]
+    }
+
+    fn vector(&self, v: u32) -> &[f64] {
+        &self.embedding[v as usize * self.h..(v as usize + 1) * self.h]
+    }
+
+    /// Loss of one row under a soft target `q`.
+    fn soft_target(&self, k: usize, q: impl Fn(usize) -> f64) -> f64 {
+        (0..self.v).map(|v| q(v) * surprise(self.row(k), v)).sum()
+    }
+
+    fn row_distance(&self, k: usize, prediction: Prediction) -> f64 {
+        let gold = self.vector(self.gold[k]);
+        match prediction {
+            Prediction::Argmax | Prediction::Sample => distance(self.vector(self.predicted[k]), gold),
+            Prediction::Expected => {
+                let mut mean = vec![0.0; self.h];
+                for v in 0..self.v {
+                    let p = (-surprise(self.row(k), v)).exp();
+                    for (m, e) in mean.iter_mut().zip(self.vector(v as u32)) {
+                        *m += p * e;
+                    }
+                }
+                distance(&mean, gold)
+            }
+        }
+    }
+
+    /// The total loss in f64.
+    pub fn total(&self, correction: &Correction) -> f64 {
+        let rows = 0..self.gold.len();
+        let count: f64 = self.weight.iter().sum();
+        let mean = |f: &dyn Fn(usize) -> f64| -> f64 {
+            let sum: f64 = rows.clone().map(|k| self.weight[k] * f(k)).sum();
+            if count > 0.0 { sum / count } else { 0.0 }
+        };
+        let gold = |k: usize| self.gold[k] as usize;
+        let plain = |k: usize| surprise(self.row(k), gold(k));
+        match correction {
+            Correction::None => mean(&plain),
+            Correction::RandomShield {} => panic!("has no fixed value"),
+            Correction::Hard { normalise } => {
+                let kept = |k: usize| if self.verdict[k] { 0.0 } else { 1.0 };
+                let all = mean(&|k| kept(k) * plain(k));
+                match normalise {
+                    Normalise::All => all,
+                    Normalise::Kept => {
+                        let share = mean(&kept);
+                        if share > 0.0 { all / share } else { 0.0 }
+                    }
+                }
+            }
+            Correction::Soft {
+                level: Level::Word,
+                prediction,
+                lambda,
+            } => mean(&plain) + lambda * mean(&|k| self.row_distance(k, *prediction)),
+            Correction::Soft {
+                level: Level::Sentence,
+                lambda,
+                ..
+            } => {
+                let [a, b] = &self.sentences;
+                let pairs = a.chunks(self.h).zip(b.chunks(self.h));
+                mean(&plain)
+                    + lambda * pairs.map(|(a, b)| distance(a, b)).sum::<f64>() / (a.len() / self.h) as f64
+            }
+            Correction::LabelSmoothing { epsilon } => mean(&|k| {
+                let hard = |v: usize| if v == gold(k) { 1.0 - epsilon } else { 0.0 };
+                self.soft_target(k, |v| hard(v) + epsilon / self.v as f64)
+            }),
+            Correction::SynonymTarget { epsilon } => {
+                mean(&|k| match self.sets.iter().find(|(w, _)| *w == self.gold[k]) {
+                    None => plain(k),
+                    Some((_, set)) => self.soft_target(k, |v| match v {
+                        v if v == gold(k) => 1.0 - epsilon,
+                        v if set.contains(&(v as u32)) => epsilon / set.len() as f64,
+                        _ => 0.0,
+                    }),
+                })
+            }
+        }
+    }
+
+    /// The same with this crate: output, logits and embedding (leaves).
+    pub fn run(&self, correction: &Correction) -> (MaskedLmOutput, [Tensor<2>; 3]) {
+        let lexicon = Lexicon::from_rows(self.v, self.sets.clone(), LexiconInfo::default()).unwrap();
+        let lexicon = DeviceLexicon::new(&lexicon, None, &device());
+        let logits = matrix(&self.logits, self.v).require_grad();
+        let embedding = matrix(&self.embedding, self.h).require_grad();
+        let predicted = matrix(&self.sentences[0], self.h).require_grad();
+        let weight: Vec<f32> = self.weight.iter().map(|&w| w as f32).collect();
+        let rows = Rows {
+            gold: ids(&self.gold),
+            predicted: ids(&self.predicted),
+            weight: floats(&weight),
+        };
+        let judge = Fixed(self.verdict.clone());
+        let masked = MaskedLm {
+            correction,
+            judge: &judge,
+            lexicon: Some(&lexicon),
+        };
+        let sentence = SentenceDistance {
+            predicted: predicted.clone(),
+            original: matrix(&self.sentences[1], self.h),
+        };
+        let out = masked.loss(logits.clone(), rows, embedding.clone(), Some(sentence));
+        (out, [logits, embedding, predicted])
+    }
+}
+
+/// Every correction with a fixed value.
+pub fn corrections() -> Vec<Correction> {
+    let soft = |level, prediction| Correction::Soft {
+        level,
+        prediction,
+        lambda: 0.75,
+    };
+    vec![
+        Correction::None,
+        Correction::Hard {
+            normalise: Normalise::All,
+        },
+        Correction::Hard {
+            normalise: Normalise::Kept,
+        },
+        soft(Level::Word, Prediction::Argmax),
+        soft(Level::Word, Prediction::Sample),
+        soft(Level::Word, Prediction::Expected),
+        soft(Level::Sentence, Prediction::Argmax),
+        Correction::LabelSmoothing { epsilon: 0.1 },
+        Correction::SynonymTarget { epsilon: 0.3 },
+    ]
+}

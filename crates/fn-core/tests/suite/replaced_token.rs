@@ -1,0 +1,243 @@
+//! The discriminator's loss against the f64 reference.
+
+use burn::tensor::{Tensor, TensorData};
+use fn_core::correct::DiscriminatorCorrection;
+use fn_core::loss::{ReplacedToken, ReplacedTokenInput, ReplacedTokenOutput, scatter_bool, scatter_rows};
+use fn_core::noise::{Stream, Use};
+use proptest::prelude::*;
+
+use crate::reference::{bce, distance};
+use crate::tensors::{device, floats, ids, matrix, to_bool, to_f32, to_ids};
+
+const L: usize = 4;
+const H: usize = 3;
+
+/// Two rows of four tokens; the last one is padding.
+#[derive(Clone)]
+pub struct Detection {
+    pub logits: Vec<f64>,
+    pub embedding: Vec<f64>,
+    pub original: Vec<u32>,
+    pub corrupted: Vec<u32>,
+    pub attention: Vec<f64>,
+    pub false_negative: Vec<bool>,
+}
+
+impl Detection {
+    pub fn random(seed: u64, scale: f64) -> Self {
+        let mut stream = Stream::new(seed, 1, 0, Use::Test);
+        let mut draw = |n: usize, scale: f64| -> Vec<f64> {
+            (0..n)
+                .map(|_| f64::from(((stream.unit() * 2.0 - 1.0) * scale) as f32))
+                .collect()
+        };
+        Self {
+            logits: draw(8, scale),
+            embedding: draw(10 * H, 1.0),
+            original: vec![1, 2, 3, 4, 5, 6, 7, 0],
+            corrupted: vec![1, 9, 3, 8, 5, 3, 7, 2],
+            attention: vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+            // Token 4 was not replaced and token 7 is padding: both must be ignored.
+            false_negative: vec![false, true, false, false, true, true, false, true],
+        }
+    }
+
+    fn replaced(&self, t: usize) -> bool {
+        self.attention[t] > 0.0 && self.original[t] != self.corrupted[t]
+    }
+
+    fn fits(&self, t: usize) -> bool {
+        self.replaced(t) && self.false_negative[t]
+    }
+
+    pub fn total(&self, correction: &DiscriminatorCorrection, weight: f64) -> f64 {
+        let tokens: f64 = self.attention.iter().sum();
+        let token = |t: usize| {
+            let mut label = f64::from(u8::from(self.replaced(t)));
+            let mut share = self.attention[t];
+            match correction {
+                DiscriminatorCorrection::Drop if self.fits(t) => share = 0.0,
+                DiscriminatorCorrection::Relabel if self.fits(t) => label = 0.0,
+                _ => {}
+            }
+            share * bce(self.logits[t], label)
+        };
+        let main = if tokens > 0.0 {
+            weight * (0..8).map(token).sum::<f64>() / tokens
+        } else {
+            0.0
+        };
+        let DiscriminatorCorrection::Soft { lambda } = correction else {
+            return main;
+        };
+        let replaced: Vec<usize> = (0..8).filter(|&t| self.replaced(t)).collect();
+        let vector = |id: u32| &self.embedding[id as usize * H..(id as usize + 1) * H];
+        let sum: f64 = replaced
+            .iter()
+            .map(|&t| distance(vector(self.corrupted[t]), vector(self.original[t])))
+            .sum();
+        main + lambda * sum / replaced.len().max(1) as f64
+    }
+
+    pub fn run(
+        &self,
+        correction: &DiscriminatorCorrection,
+        weight: f64,
+    ) -> (ReplacedTokenOutput, [Tensor<2>; 2]) {
+        let logits = matrix(&self.logits, L).require_grad();
+        let embedding = matrix(&self.embedding, H).require_grad();
+        let input = ReplacedTokenInput {
+            logits: logits.clone(),
+            original: ids(&self.original).reshape([2, L]),
+            corrupted: ids(&self.corrupted).reshape([2, L]),
+            attention: matrix(&self.attention, L),
+            false_negative: Tensor::from_bool(
+                TensorData::new(self.false_negative.clone(), [2, L]),
+                &device().inner(),
+            ),
+        };
+        let out = ReplacedToken { correction, weight }.loss(input, embedding.clone());
+        (out, [logits, embedding])
+    }
+}
+
+fn all() -> [DiscriminatorCorrection; 4] {
+    [
+        DiscriminatorCorrection::None,
+        DiscriminatorCorrection::Drop,
+        DiscriminatorCorrection::Relabel,
+        DiscriminatorCorrection::Soft { lambda: 2.0 },
+    ]
+}
+
+#[test]
+fn every_correction_agrees_with_the_reference_for_ordinary_and_extreme_logits() {
+    for correction in all() {
+        for scale in [3.0, 17.0, 40.0, 104.0, 1e4] {
+            let mut problem = Detection::random(1, scale);
+            if scale > 3.0 {
+                problem.logits = [scale, -scale, -scale, scale, 0.0, 90.0, -90.0, scale].to_vec();
+            }
+            let (out, leaves) = problem.run(&correction, 50.0);
+            let total = out.parts.total();
+            let (found, expected) = (
+                f64::from(total.clone().into_scalar::<f32>()),
+                problem.total(&correction, 50.0),
+            );
+            assert!(
+                (found - expected).abs() < 1e-6 * (1.0 + expected),
+                "{correction:?}: {found}, {expected}"
+            );
+            let gradients = total.backward();
+            for gradient in leaves.iter().filter_map(|leaf| leaf.grad(&gradients)) {
+                assert!(
+                    to_f32(&gradient).iter().all(|g| g.is_finite()),
+                    "{correction:?} {scale}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_three_logits_that_break_a_naive_loss() {
+    // sigmoid, then log: NaN, NaN and infinity in f32.
+    for (logit, label, expected) in [(17.0, 1.0, 4.14e-8), (-104.0, 0.0, 0.0), (-90.0, 1.0, 90.0)] {
+        let mut problem = Detection::random(1, 1.0);
+        problem.attention = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        problem.logits[0] = logit;
+        problem.corrupted[0] = if label > 0.0 { 9 } else { problem.original[0] };
+        let found = problem
+            .run(&DiscriminatorCorrection::None, 1.0)
+            .0
+            .parts
+            .total()
+            .into_scalar::<f32>();
+        assert!(
+            (found - expected).abs() < 1e-8,
+            "{logit}: {found}, expected {expected}"
+        );
+    }
+}
+
+#[test]
+fn drop_and_relabel_change_the_false_negatives_and_nothing_else() {
+    let problem = Detection::random(2, 1.0);
+    let [none, drop, relabel, _] = all().map(|c| problem.run(&c, 50.0).0);
+    assert_eq!(to_f32(&none.labels), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(to_f32(&none.weights), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(to_f32(&drop.labels), to_f32(&none.labels));
+    assert_eq!(to_f32(&drop.weights), [1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(to_f32(&relabel.labels), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(to_f32(&relabel.weights), to_f32(&none.weights));
+    let counts = |out: ReplacedTokenOutput| {
+        let s = out.counts.read();
+        [s.rows, s.wrong, s.false_negative, s.shielded]
+    };
+    assert_eq!(counts(none), [7.0, 3.0, 2.0, 0.0]);
+    assert_eq!(counts(drop), [7.0, 3.0, 2.0, 2.0]);
+    assert_eq!(counts(relabel), [7.0, 3.0, 2.0, 2.0]);
+}
+
+#[test]
+fn dropping_leaves_the_weight_of_the_other_tokens_as_it_was() {
+    let problem = Detection::random(2, 1.0);
+    let gradient = |correction| {
+        let (out, [logits, _]) = problem.run(&correction, 50.0);
+        to_f32(&logits.grad(&out.parts.total().backward()).unwrap())
+    };
+    let (none, drop) = (
+        gradient(DiscriminatorCorrection::None),
+        gradient(DiscriminatorCorrection::Drop),
+    );
+    for t in 0..8 {
+        assert_eq!(drop[t], if problem.fits(t) { 0.0 } else { none[t] }, "token {t}");
+    }
+}
+
+#[test]
+fn a_batch_of_padding_has_loss_zero_and_finite_gradients() {
+    for correction in all() {
+        let mut problem = Detection::random(2, 1.0);
+        problem.attention = vec![0.0; 8];
+        let (out, leaves) = problem.run(&correction, 50.0);
+        let total = out.parts.total();
+        assert_eq!(total.clone().into_scalar::<f32>(), 0.0);
+        let gradients = total.backward();
+        for gradient in leaves.iter().filter_map(|leaf| leaf.grad(&gradients)) {
+            assert!(to_f32(&gradient).iter().all(|&g| g == 0.0), "{correction:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn scattering_equals_a_loop(
+        places in prop::collection::btree_set(0u32..12, 0..10), padding in 1usize..6, seed: u64,
+    ) {
+        let mut stream = Stream::new(seed, 0, 0, Use::Test);
+        let base: Vec<u32> = (0..12).map(|_| stream.below(100) as u32).collect();
+        let mut index: Vec<u32> = places.iter().copied().collect();
+        let mut weight = vec![1.0; index.len()];
+        // Padding rows point at flat place 0, which may be a real row's as well.
+        index.extend(std::iter::repeat_n(0, padding));
+        weight.extend(std::iter::repeat_n(0.0, padding));
+        let values: Vec<u32> = index.iter().map(|_| stream.below(100) as u32).collect();
+        let verdict: Vec<bool> = weight.iter().map(|&w| w > 0.0 && stream.below(2) == 1).collect();
+
+        let mut filled = base.clone();
+        let mut flags = vec![false; 12];
+        for (k, &place) in index.iter().enumerate() {
+            if weight[k] > 0.0 {
+                filled[place as usize] = values[k];
+                flags[place as usize] |= verdict[k];
+            }
+        }
+        let found = scatter_rows(ids(&base).reshape([3, 4]), ids(&index), &floats(&weight), ids(&values));
+        prop_assert_eq!(to_ids(&found), filled);
+        let verdict = Tensor::from_bool(verdict.as_slice(), &device());
+        prop_assert_eq!(to_bool(&scatter_bool([3, 4], ids(&index), verdict)), flags);
+    }
+}
