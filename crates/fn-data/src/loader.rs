@@ -3,9 +3,7 @@
 //! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
 //! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -193,60 +191,50 @@ impl Loader {
     }
 }
 
-/// Threads that are handed numbers and give back batches.
+/// Threads that make every n-th batch each, and hand them over in a channel of their own.
 struct Workers {
-    batches: Option<Receiver<MaskedBatch>>,
-    /// Came before their turn.
-    early: BTreeMap<u64, MaskedBatch>,
+    /// Of worker `(number - start) % count`.
+    batches: Vec<Receiver<MaskedBatch>>,
+    start: u64,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
     fn start(maker: &Maker, start: u64) -> Self {
-        let count = maker.config.workers;
-        let next = Arc::new(AtomicU64::new(start));
-        let (sender, batches) = bounded(count * AHEAD);
-        let threads = (0..count)
-            .map(|_| {
-                let (maker, next, sender) = (maker.clone(), next.clone(), sender.clone());
-                std::thread::spawn(move || work(&maker, &next, &sender))
-            })
-            .collect();
+        let count = maker.config.workers as u64;
+        let mut batches = Vec::new();
+        let mut threads = Vec::new();
+        for first in (start..).take(maker.config.workers) {
+            let (sender, receiver) = bounded(AHEAD);
+            let maker = maker.clone();
+            batches.push(receiver);
+            threads.push(std::thread::spawn(move || work(&maker, first, count, &sender)));
+        }
         Self {
-            batches: Some(batches),
-            early: BTreeMap::new(),
+            batches,
+            start,
             threads,
         }
     }
 
-    /// Batches arrive in nearly the right order: a thread holds at most one that is not delivered yet.
-    fn take(&mut self, number: u64) -> Result<MaskedBatch, DataError> {
-        loop {
-            if let Some(batch) = self.early.remove(&number) {
-                return Ok(batch);
-            }
-            let received = self
-                .batches
-                .as_ref()
-                .and_then(|b| b.recv().ok())
-                .ok_or(DataError::LoaderDied)?;
-            self.early.insert(received.step, received);
-        }
+    fn take(&self, number: u64) -> Result<MaskedBatch, DataError> {
+        let worker = ((number - self.start) % self.batches.len() as u64) as usize;
+        // A thread that panicked has dropped its end.
+        self.batches[worker].recv().map_err(|_| DataError::LoaderDied)
     }
 }
 
-fn work(maker: &Maker, next: &AtomicU64, sender: &Sender<MaskedBatch>) {
-    loop {
-        let batch = maker.make(next.fetch_add(1, Ordering::Relaxed));
-        if sender.send(batch).is_err() {
-            return; // the loader is gone
-        }
+fn work(maker: &Maker, first: u64, every: u64, sender: &Sender<MaskedBatch>) {
+    let mut number = first;
+    // Fails when the loader is gone.
+    while sender.send(maker.make(number)).is_ok() {
+        number += every;
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.batches = None; // lets senders fail
+        self.batches.clear(); // lets senders fail
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -339,6 +327,18 @@ mod tests {
         let mut resumed = Loader::new(data(37), corruptor(), config(2), 17).unwrap();
         assert_eq!(first(&mut resumed, 13), all[17..]);
         assert_eq!(resumed.position(), 30);
+    }
+
+    #[test]
+    fn a_dead_thread_is_an_error_and_no_endless_wait() {
+        let (sender, receiver) = bounded(1);
+        drop(sender);
+        let workers = Workers {
+            batches: vec![receiver],
+            start: 3,
+            threads: Vec::new(),
+        };
+        assert!(matches!(workers.take(3), Err(DataError::LoaderDied)));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! anew from it through the `tokenizers` crate: truncation, padding and post-processing that the file may ask for have no
 //! effect, and what the library cannot cope with never reaches it.
 
+mod cache;
 mod files;
+mod plain;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub use crate::train::train_wordpiece;
 pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// What marks a piece that goes on a word.
 pub(crate) const CONTINUES: &str = "##";
-/// Words with more characters are unknown, as in BERT.
+/// Words with more characters are unknown in BERT.
 const MAX_WORD: usize = 100;
 /// Most pieces of a vocabulary: ids must fit 31 bits with room, and no published one has more than 300,000.
 const MAX_PIECES: usize = 4 << 20;
@@ -42,6 +44,8 @@ pub(crate) struct Normalisation {
     pub(crate) strip_accents: Option<bool>,
     pub(crate) chinese: bool,
     pub(crate) clean: bool,
+    /// Words with more characters are unknown.
+    pub(crate) max_word: usize,
 }
 
 impl Normalisation {
@@ -51,6 +55,7 @@ impl Normalisation {
             strip_accents: None,
             chinese: true,
             clean: true,
+            max_word: MAX_WORD,
         }
     }
 }
@@ -61,6 +66,8 @@ pub struct TextTokenizer(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
+    plain: plain::Plain,
+    owner: cache::Owner,
     pieces: Vec<String>,
     ids: HashMap<String, u32>,
     special: SpecialIds,
@@ -138,6 +145,8 @@ impl TextTokenizer {
         let engine = engine(&ids, normalisation).map_err(wrong)?;
         Ok(Self(Arc::new(Inner {
             engine,
+            plain: plain::Plain::new(&pieces, special.unk, normalisation),
+            owner: cache::Owner::unique(),
             pieces,
             ids,
             special,
@@ -147,11 +156,22 @@ impl TextTokenizer {
     }
 
     /// Ids of a text, without special tokens, whole.
+    ///
+    /// Each thread remembers the stretches between blanks that it met lately (some 20 MB).
     pub fn encode(&self, text: &str) -> Vec<u32> {
+        cache::encode(self.0.owner, text, |stretch, ids| {
+            if !self.0.plain.encode(stretch, ids) {
+                self.encode_by_library(stretch, ids);
+            }
+        })
+    }
+
+    /// Adds the ids of any text, the slow way.
+    fn encode_by_library(&self, text: &str, ids: &mut Vec<u32>) {
         match self.0.engine.encode_fast(text, false) {
-            Ok(encoding) => encoding.get_ids().to_vec(),
+            Ok(encoding) => ids.extend_from_slice(encoding.get_ids()),
             // A vocabulary with [UNK] has an answer for every text.
-            Err(_) => vec![self.0.special.unk],
+            Err(_) => ids.push(self.0.special.unk),
         }
     }
 
@@ -241,7 +261,7 @@ fn engine(ids: &HashMap<String, u32>, normalisation: Normalisation) -> Result<En
         .vocab(ids.clone().into_iter().collect::<ahash::AHashMap<_, _>>())
         .unk_token(SPECIAL_TOKENS[1].to_owned())
         .continuing_subword_prefix(CONTINUES.to_owned())
-        .max_input_chars_per_word(MAX_WORD)
+        .max_input_chars_per_word(normalisation.max_word)
         .build()
         .map_err(|e| e.to_string())?;
     TokenizerBuilder::new()

@@ -19,15 +19,11 @@ pub(super) fn pack(
     }
     rest.extend(sentences.iter().flatten());
     let room = length - 2;
-    let mut rows = Vec::new();
-    while rest.len() >= room {
-        let tail = rest.split_off(room);
-        rows.push(PackedRow::one(special, rest));
-        *rest = tail;
-    }
-    // A divider at the very beginning divides nothing.
-    if rest.first() == Some(&special.sep) {
-        rest.remove(0);
-    }
+    let full = rest.len() - rest.len() % room;
+    let rows = rest[..full]
+        .chunks_exact(room)
+        .map(|tokens| PackedRow::one(special, tokens))
+        .collect();
+    rest.drain(..full);
     rows
 }

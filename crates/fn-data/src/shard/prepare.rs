@@ -150,7 +150,12 @@ fn key(
         &options.json_field,
         &options.parquet_column,
     );
-    hasher.update(format!("{shape:?}{}", tokenizer.sha256()));
+    // The same vocabulary may be used with and without lower-casing.
+    hasher.update(format!(
+        "{shape:?}{}{:?}",
+        tokenizer.sha256(),
+        tokenizer.normalisation()
+    ));
     for file in files {
         check(stop)?;
         if file.as_os_str() == "-" {
@@ -195,11 +200,9 @@ fn write(
         let reader = scope.spawn(move || read(sources, &sender));
         let result = consume(&chunks, |chunk| {
             check(stop)?;
-            let sentences: Vec<Vec<Vec<u32>>> = chunk
-                .documents
-                .par_iter()
-                .map(|d| d.text.lines().map(|l| tokenizer.encode(l)).collect())
-                .collect();
+            // Over lines as well as over documents: text without blank lines is one long document.
+            let encode = |d: &Document| d.text.par_lines().map(|l| tokenizer.encode(l)).collect();
+            let sentences: Vec<Vec<Vec<u32>>> = chunk.documents.par_iter().map(encode).collect();
             split_documents = chunk.split_documents;
             writer.add(&chunk.documents, &sentences)?;
             progress(&Progress {

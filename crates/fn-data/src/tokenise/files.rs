@@ -1,7 +1,7 @@
 //! The files of a tokenizer.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -11,6 +11,9 @@ use crate::error::DataError;
 
 /// Largest file that is read; the largest published tokenizer.json has about 20 MB.
 const MAX_FILE: u64 = 64 << 20;
+
+/// Looking for pieces takes time that grows with the square of a word's length.
+const LONGEST_WORD: usize = 1_000;
 
 /// Pieces in the order of ids, normalisation, and the file that they came from.
 pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf), DataError> {
@@ -108,7 +111,38 @@ fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
         .ok_or("no `model.vocab` in it")?;
     let mut pieces = place(vocabulary)?;
     add(&mut pieces, value.get("added_tokens"))?;
-    Ok((pieces, normalisation(value.get("normalizer"))))
+    let unknown = model
+        .get("unk_token")
+        .and_then(Value::as_str)
+        .unwrap_or(SPECIAL_TOKENS[1]);
+    if unknown != SPECIAL_TOKENS[1] {
+        return Err(format!(
+            "unknown words become `{unknown}`, `{}` is needed",
+            SPECIAL_TOKENS[1]
+        ));
+    }
+    let splitter = kind_of(value.get("pre_tokenizer"));
+    if splitter != "BertPreTokenizer" {
+        return Err(format!(
+            "text is split by `{splitter}`, `BertPreTokenizer` is needed"
+        ));
+    }
+    let mut rules = normalisation(value.get("normalizer"))?;
+    if let Some(most) = model.get("max_input_chars_per_word") {
+        rules.max_word = most
+            .as_u64()
+            .and_then(|most| usize::try_from(most).ok())
+            .filter(|most| (1..=LONGEST_WORD).contains(most))
+            .ok_or_else(|| format!("max_input_chars_per_word is {most}, 1 to {LONGEST_WORD} are possible"))?;
+    }
+    Ok((pieces, rules))
+}
+
+/// The `type` of a part of the tokenizer.
+fn kind_of(part: Option<&Value>) -> &str {
+    part.and_then(|p| p.get("type"))
+        .and_then(Value::as_str)
+        .unwrap_or("nothing")
 }
 
 /// Pieces by id; every id from 0 on must be there once.
@@ -158,24 +192,44 @@ fn add(pieces: &mut Vec<String>, added: Option<&Value>) -> Result<(), String> {
     Ok(())
 }
 
-/// What a BertNormalizer says, also inside of a sequence; BERT's lower-casing where there is none.
-fn normalisation(value: Option<&Value>) -> Normalisation {
-    let is_bert = |v: &&Value| v.get("type").and_then(Value::as_str) == Some("BertNormalizer");
-    let parts = value
-        .and_then(|v| v.get("normalizers"))
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let Some(bert) = value.into_iter().chain(parts).find(is_bert) else {
-        return Normalisation::bert(true);
+/// What a BertNormalizer says, or the same steps one by one. Anything else would give other ids than the file means.
+fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
+    let mut rules = Normalisation {
+        lowercase: false,
+        strip_accents: Some(false),
+        chinese: false,
+        clean: false,
+        max_word: MAX_WORD,
     };
-    let flag = |name: &str| bert.get(name).and_then(Value::as_bool);
-    Normalisation {
-        lowercase: flag("lowercase").unwrap_or(true),
-        strip_accents: flag("strip_accents"),
-        chinese: flag("handle_chinese_chars").unwrap_or(true),
-        clean: flag("clean_text").unwrap_or(true),
+    let Some(value) = value.filter(|v| !v.is_null()) else {
+        return Ok(rules);
+    };
+    let parts: Vec<&Value> = match value.get("normalizers").and_then(Value::as_array) {
+        Some(parts) if kind_of(Some(value)) == "Sequence" => parts.iter().collect(),
+        _ => vec![value],
+    };
+    let kinds: Vec<&str> = parts.iter().map(|part| kind_of(Some(part))).collect();
+    for (part, &kind) in parts.iter().zip(&kinds) {
+        match kind {
+            "BertNormalizer" => {
+                let flag = |name: &str| part.get(name).and_then(Value::as_bool);
+                rules.lowercase = flag("lowercase").unwrap_or(true);
+                rules.strip_accents = flag("strip_accents");
+                rules.chinese = flag("handle_chinese_chars").unwrap_or(true);
+                rules.clean = flag("clean_text").unwrap_or(true);
+            }
+            "Lowercase" => rules.lowercase = true,
+            "StripAccents" => rules.strip_accents = Some(true),
+            // Taking letters and accents apart is the first half of removing accents.
+            "NFD" if kinds.contains(&"StripAccents") => {}
+            _ => {
+                return Err(format!(
+                    "text is normalised by `{kind}`, `BertNormalizer` is needed"
+                ));
+            }
+        }
     }
+    Ok(rules)
 }
 
 pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataError> {
@@ -185,10 +239,7 @@ pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataErr
         .iter()
         .flat_map(|p| [p.as_str(), "\n"])
         .collect();
-    let put = |name: &str, bytes: &[u8]| {
-        let path = dir.join(name);
-        std::fs::write(&path, bytes).map_err(DataError::io(&path, "write"))
-    };
+    let put = |name: &str, bytes: &[u8]| replace(&dir.join(name), bytes);
     put("vocab.txt", vocabulary.as_bytes())?;
     for (name, value) in [
         ("tokenizer.json", tokenizer_json(tokenizer)),
@@ -198,6 +249,19 @@ pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataErr
         put(name, format!("{value:#}\n").as_bytes())?;
     }
     Ok(())
+}
+
+/// Old or new, never half: written beside, synced, renamed.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.tmp-{}", std::process::id()));
+    File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path))
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(&beside);
+        })
+        .map_err(DataError::io(path, "write"))
 }
 
 const ROLES: [&str; 5] = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
@@ -259,6 +323,6 @@ fn tokenizer_json(tokenizer: &TextTokenizer) -> Value {
         },
         "decoder": {"type": "WordPiece", "prefix": CONTINUES, "cleanup": true},
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": CONTINUES,
-                  "max_input_chars_per_word": MAX_WORD, "vocab": vocabulary},
+                  "max_input_chars_per_word": n.max_word, "vocab": vocabulary},
     })
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn pieces() -> Vec<String> {
@@ -122,7 +124,7 @@ fn hostile_files_are_errors() {
         (r#"{"model":{"vocab":{"a":"x"}}}"#, "no number"),
         (r#"{"model":{"vocab":{"a":-1}}}"#, "no number"),
         (
-            r#"{"model":{"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3}}}"#,
+            r#"{"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3}}}"#,
             "[MASK] is missing",
         ),
         (
@@ -194,4 +196,115 @@ fn training_on_nothing_is_an_error() {
         train_wordpiece(std::iter::empty(), 80, true),
         Err(DataError::Training { .. })
     ));
+}
+
+#[test]
+fn rules_that_we_do_not_have_are_refused_and_others_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer().save(dir.path()).unwrap();
+    let path = dir.path().join("tokenizer.json");
+    let good: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let with = |pointer: &str, part: serde_json::Value| {
+        let mut value = good.clone();
+        *value.pointer_mut(pointer).unwrap() = part;
+        std::fs::write(&path, value.to_string()).unwrap();
+        TextTokenizer::load(&path).map(|t| t.decode(&t.encode("THE Café runner")))
+    };
+    let steps = serde_json::json!({"type": "Sequence", "normalizers":
+        [{"type": "NFD"}, {"type": "Lowercase"}, {"type": "StripAccents"}]});
+    assert_eq!(with("/normalizer", steps).unwrap(), "the cafe runner");
+    assert_eq!(
+        with("/normalizer", serde_json::Value::Null).unwrap(),
+        "[UNK] [UNK] runner"
+    );
+    assert_eq!(
+        with("/model/max_input_chars_per_word", 5.into()).unwrap(),
+        "the cafe [UNK]"
+    );
+    for (pointer, part, expected) in [
+        ("/normalizer", serde_json::json!({"type": "NFKC"}), "NFKC"),
+        (
+            "/normalizer",
+            serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFD"}]}),
+            "NFD",
+        ),
+        (
+            "/pre_tokenizer",
+            serde_json::json!({"type": "Whitespace"}),
+            "Whitespace",
+        ),
+        ("/pre_tokenizer", serde_json::Value::Null, "nothing"),
+        ("/model/unk_token", "<unk>".into(), "<unk>"),
+        (
+            "/model/max_input_chars_per_word",
+            serde_json::json!(1e9),
+            "max_input_chars_per_word",
+        ),
+        ("/model/continuing_subword_prefix", "@@".into(), "@@"),
+    ] {
+        let error = with(pointer, part).unwrap_err().to_string();
+        assert!(error.contains(expected), "{pointer}: {error}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = tokenizer().save(&file.join("folder")).unwrap_err();
+    assert!(matches!(error, DataError::Io { .. }), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Blanks, control characters, accents before and after composition, marks without a letter, wide letters, brackets.
+    #[test]
+    fn the_short_way_and_what_is_remembered_change_nothing(
+        text in "[a-cfunTE ,!é\u{301}日\u{a0}\u{3000}\u{200b}\u{b}\u{c}\u{7f}\t\r\n#\\[\\]]{0,40}",
+        words in "((un|aff|able|the|a|aa|Café|##aff|zz|-)[ -]?){0,12}",
+        any in any::<String>(),
+    ) {
+        for rules in [Normalisation::bert(true), Normalisation::bert(false), bare()] {
+            let t = TextTokenizer::build(pieces(), rules, Path::new("x")).unwrap();
+            for text in [&text, &words, &any] {
+                let mut whole = Vec::new();
+                t.encode_by_library(text, &mut whole);
+                prop_assert_eq!(t.encode(text), whole.clone());
+                prop_assert_eq!(t.encode(text), whole, "the second time");
+            }
+        }
+    }
+}
+
+/// No normalisation, short words only.
+fn bare() -> Normalisation {
+    Normalisation {
+        lowercase: false,
+        strip_accents: Some(false),
+        chinese: false,
+        clean: false,
+        max_word: 5,
+    }
+}
+
+#[test]
+fn tokenizers_do_not_share_what_they_remember() {
+    let mut turned = pieces();
+    turned[5..].reverse();
+    let (a, b) = (tokenizer(), TextTokenizer::from_vocab(turned, true).unwrap());
+    let (first, second) = (a.encode("the cafe"), b.encode("the cafe"));
+    assert_ne!(first, second);
+    assert_eq!((a.encode("the cafe"), b.encode("the cafe")), (first, second));
+}
+
+#[test]
+fn frequent_words_are_known_after_many_rare_ones() {
+    let t = tokenizer();
+    let expected = t.encode("unaffable");
+    for i in 0..200_000 {
+        t.encode(&format!("x{i}"));
+    }
+    assert_eq!(t.encode("unaffable"), expected);
 }

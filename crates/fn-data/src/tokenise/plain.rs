@@ -1,0 +1,101 @@
+//! The short way for plain text.
+//!
+//! Most words are visible ASCII, for which BERT's rules come down to: lower-case, cut around punctuation, take the longest piece
+//! that fits, again and again. Done here without the library's book-keeping of offsets; everything else goes through the
+//! library, and a test compares the two.
+
+use ahash::AHashMap;
+
+use super::{CONTINUES, Normalisation};
+
+/// The vocabulary, ready for look-ups without building strings.
+pub(super) struct Plain {
+    /// Pieces that begin a word.
+    begins: AHashMap<Box<str>, u32>,
+    /// Pieces that continue one, without their mark.
+    continues: AHashMap<Box<str>, u32>,
+    /// Bytes of the longest of each.
+    longest: [usize; 2],
+    unknown: u32,
+    lowercase: bool,
+    max_word: usize,
+}
+
+impl Plain {
+    pub(super) fn new(pieces: &[String], unknown: u32, rules: Normalisation) -> Self {
+        let (mut begins, mut continues) = (AHashMap::new(), AHashMap::new());
+        let mut longest = [0, 0];
+        for (id, piece) in pieces.iter().enumerate().filter(|(_, p)| p.is_ascii()) {
+            if let Some(rest) = piece.strip_prefix(CONTINUES) {
+                continues.insert(rest.into(), id as u32);
+                longest[1] = rest.len().max(longest[1]);
+            }
+            begins.insert(piece.as_str().into(), id as u32);
+            longest[0] = piece.len().max(longest[0]);
+        }
+        Self {
+            begins,
+            continues,
+            longest,
+            unknown,
+            lowercase: rules.lowercase,
+            max_word: rules.max_word,
+        }
+    }
+
+    /// Adds the ids of a stretch without blanks; false, and nothing added, if it is not plain.
+    pub(super) fn encode(&self, stretch: &str, ids: &mut Vec<u32>) -> bool {
+        if !stretch.bytes().all(|b| b.is_ascii_graphic()) {
+            return false;
+        }
+        let lower;
+        let text = if self.lowercase && stretch.bytes().any(|b| b.is_ascii_uppercase()) {
+            lower = stretch.to_ascii_lowercase();
+            &lower
+        } else {
+            stretch
+        };
+        let mut rest = text;
+        while !rest.is_empty() {
+            let letters = rest
+                .bytes()
+                .position(|b| b.is_ascii_punctuation())
+                .unwrap_or(rest.len());
+            // A run of letters and digits, or one sign.
+            let (word, after) = rest.split_at(letters.max(1));
+            self.word(word, ids);
+            rest = after;
+        }
+        true
+    }
+
+    fn word(&self, word: &str, ids: &mut Vec<u32>) {
+        let before = ids.len();
+        let known = word.len() <= self.max_word && self.pieces(word, ids);
+        if !known {
+            ids.truncate(before);
+            ids.push(self.unknown);
+        }
+    }
+
+    /// Whether the word could be written.
+    fn pieces(&self, word: &str, ids: &mut Vec<u32>) -> bool {
+        let mut start = 0;
+        while start < word.len() {
+            let rest = &word[start..];
+            let (known, longest) = match start {
+                0 => (&self.begins, self.longest[0]),
+                _ => (&self.continues, self.longest[1]),
+            };
+            let found = (1..=rest.len().min(longest))
+                .rev()
+                .find_map(|n| Some((n, *known.get(&rest[..n])?)));
+            let Some((bytes, id)) = found else {
+                return false;
+            };
+            ids.push(id);
+            start += bytes;
+        }
+        true
+    }
+}
