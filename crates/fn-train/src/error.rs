@@ -19,6 +19,46 @@ pub enum TrainError {
     /// Optimiser state that does not fit the model.
     #[error(transparent)]
     Optim(#[from] OptimError),
+    /// Text, shards or a vocabulary that cannot be read.
+    #[error(transparent)]
+    Data(#[from] fn_data::DataError),
+    /// A lexicon that cannot be read or does not fit the vocabulary.
+    #[error(transparent)]
+    Lexicon(#[from] fn_core::lexicon::LexiconError),
+    /// WordNet files that cannot be read.
+    #[error(transparent)]
+    WordNet(#[from] fn_data::lexicon::WordNetError),
+    /// A corruption that cannot be used.
+    #[error(transparent)]
+    Core(#[from] fn_core::CoreError),
+    /// A value of the configuration that cannot be used.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// Sizes of a model that do not fit together.
+    #[error(transparent)]
+    Shape(#[from] fn_models::ConfigError),
+    /// A Hugging Face folder that cannot be read or written.
+    #[error(transparent)]
+    Model(#[from] fn_models::hf::HfError),
+    /// The model has no rows for some of the tokenizer's pieces.
+    #[error(
+        "the model has {model} rows in its token table, the tokenizer {tokenizer} pieces; use the tokenizer that the model was \
+         made with (`data.tokenizer`), or raise `model.vocab_size`"
+    )]
+    VocabularyTooSmall {
+        /// Rows of the table.
+        model: usize,
+        /// Pieces of the tokenizer.
+        tokenizer: usize,
+    },
+    /// The model has no rows for some of the positions.
+    #[error("the model knows {model} positions, rows have {length}; lower `data.length` or raise `model.max_positions`")]
+    PositionsTooFew {
+        /// Rows of the position table.
+        model: usize,
+        /// Ids per row.
+        length: usize,
+    },
     /// Too many non-finite steps in a row: going on would only hide it.
     #[error(
         "step {step}: the gradient norm was not finite {consecutive} times in a row (last: {value}); training has diverged. \

@@ -6,15 +6,20 @@
 #![deny(missing_docs)]
 
 pub mod checkpoint;
+pub mod config;
 pub mod error;
 pub mod failpoint;
 pub mod fsutil;
 pub mod guard;
+pub mod heldout;
+pub mod objective;
 pub mod optim;
 pub mod report;
+mod sabotage;
 pub mod schedule;
+pub mod session;
 pub mod stop;
-mod tensor;
+pub mod trainer;
 
 pub use error::TrainError;
-pub use tensor::NamedTensor;
+pub use fn_models::params::NamedTensor;

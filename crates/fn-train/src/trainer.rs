@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
@@ -20,7 +21,7 @@ use crate::error::TrainError;
 use crate::guard::{Decision, Guard};
 use crate::heldout::{Evaluation, Truth};
 use crate::objective::{Objective, Share, StepLoss, real_tokens};
-use crate::optim::{AdamW, Gradients};
+use crate::optim::{AdamW, Gradients, Update};
 use crate::report::{Reporter, StepReport};
 use crate::stop::Stop;
 
@@ -39,6 +40,8 @@ pub struct Run<'a, O: Objective> {
     pub optimizer: AdamW,
     /// Where the run stands.
     pub state: TrainState,
+    /// Seed of dropout and sampling: that of the configuration.
+    pub noise_seed: u64,
     /// Rows to train on.
     pub data: Arc<Dataset>,
     /// Hides tokens.
@@ -47,7 +50,7 @@ pub struct Run<'a, O: Objective> {
     pub held_out: Option<HeldOut<'a>>,
     /// Where to save; None: nowhere.
     pub checkpoints: Option<&'a Checkpoints>,
-    /// Files that every checkpoint carries along (configuration).
+    /// Files that every checkpoint carries along, name and bytes.
     pub extra: &'a [(String, Vec<u8>)],
     /// Who is told.
     pub reporter: &'a mut dyn Reporter,
@@ -88,130 +91,150 @@ impl<O: Objective> Run<'_, O> {
     ///
     /// # Errors
     /// Data that cannot be read, a checkpoint that cannot be written, a loss that stays non-finite.
-    pub fn train(mut self) -> Result<Finished<O::Model>, TrainError> {
-        let plan = self.config.clone();
-        let accumulation = plan.train.accumulation;
-        let mut loader = self.loader();
-        let mut guard = Guard::new(plan.train.max_skipped, self.state.guard.clone());
+    pub fn train(self) -> Result<Finished<O::Model>, TrainError> {
+        let Run { config, objective, mut model, mut optimizer, mut state, data, corruptor, .. } = self;
+        let Run { held_out, checkpoints, extra, reporter, stop, noise_seed, .. } = self;
+        let loading = LoaderConfig {
+            batch: config.train.batch,
+            seed: config.seed,
+            rank: 0,
+            world: 1,
+            workers: config.data.workers,
+        };
+        let measured = held_out.map(|h| Measured { data: h.data, truth: h.truth, corruptor: corruptor.clone() });
+        let mut loader = Loader::new(data, corruptor, loading, state.micro_step)?;
+        let mut guard = Guard::new(config.train.max_skipped, state.guard);
         let mut evaluation = None;
         let mut saved = None;
         let mut step_seconds = 0.0;
-        let start = self.state.step;
-        if self.state.step == 0 {
-            saved = self.save()?; // a full disk shows now, not after the first thousand steps
+        let start = state.step;
+        if state.step == 0 {
+            saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
         }
-        while self.state.step < plan.train.steps && !self.stop.requested() {
+        while state.step < config.train.steps && !stop.requested() {
             let clock = Instant::now();
-            let micro = (0..accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
+            let micro = (0..config.train.accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
             let waited = clock.elapsed().as_secs_f64();
-            let (gradients, loss) = self.forward_backward(&micro);
-            let rate = plan.schedule.at(self.state.step);
-            let log = (self.state.step + 1).is_multiple_of(plan.log.every) || self.state.step + 1 == plan.train.steps;
-            let (model, update) = self.optimizer.step(self.model.clone(), gradients, rate);
-            let decision = guard.observe(self.state.step + 1, &update, saved.as_deref())?;
-            if decision == Decision::Apply {
-                self.model = model;
-            }
+            let (gradients, loss) = forward_backward(objective, &model, &micro, noise_seed);
+            let rate = config.schedule.at(state.step);
+            let update;
+            (model, update) = optimizer.step(model, gradients, rate);
+            let decision = guard.observe(state.step + 1, &update, saved.as_deref())?;
             let tokens = micro.iter().map(real_tokens).sum::<f64>() as u64;
-            self.state.step += 1;
-            self.state.micro_step = loader.position();
-            self.state.tokens_seen += tokens;
-            self.state.optimizer_updates = self.optimizer.updates();
-            self.state.guard = guard.state().clone();
+            state.step += 1;
+            state.micro_step = loader.position();
+            state.tokens_seen += tokens;
+            state.optimizer_updates = optimizer.updates();
+            state.guard = *guard.state();
+            let last = state.step == config.train.steps;
+            let report = if last || decision == Decision::Skip || state.step.is_multiple_of(config.log.every) {
+                Some(read(&state, loss, rate, &update, tokens)) // waits for the device
+            } else {
+                None
+            };
             let seconds = clock.elapsed().as_secs_f64();
             step_seconds += seconds;
-            if log || decision == Decision::Skip {
-                self.reporter.step(&report(&self.state, loss, rate, &update, tokens, seconds, waited))?;
-            } else {
-                self.reporter.tick(self.state.step, tokens, seconds)?;
+            match report {
+                Some(report) => reporter.step(&StepReport { seconds, waited, ..report })?,
+                None => reporter.tick(state.step, tokens, seconds)?,
             }
-            let last = self.state.step == plan.train.steps;
-            if last || (plan.eval.every > 0 && self.state.step.is_multiple_of(plan.eval.every)) {
-                evaluation = self.evaluate()?.or(evaluation);
+            if last || (config.eval.every > 0 && state.step.is_multiple_of(config.eval.every)) {
+                let found = measured.as_ref().and_then(|m| m.evaluate(objective, &model, config, stop));
+                if let Some(found) = &found {
+                    note_best(&mut state, found, &config.eval.metric);
+                    reporter.evaluation(state.step, &found.metrics)?;
+                }
+                evaluation = found.or(evaluation);
             }
-            if last || self.stop.requested() || self.state.step.is_multiple_of(plan.checkpoint.every) {
-                saved = self.save()?.or(saved);
+            if last || stop.requested() || state.step.is_multiple_of(config.checkpoint.every) {
+                saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?;
             }
         }
         Ok(Finished {
-            complete: self.state.step >= plan.train.steps,
-            steps_taken: self.state.step - start,
-            model: self.model,
-            state: self.state,
+            complete: state.step >= config.train.steps,
+            steps_taken: state.step - start,
+            model,
+            state,
             evaluation,
             saved,
             step_seconds,
         })
     }
+}
 
-    fn loader(&self) -> Loader {
-        let config = LoaderConfig {
-            batch: self.config.train.batch,
-            seed: self.config.seed,
-            rank: 0,
-            world: 1,
-            workers: self.config.data.workers,
-        };
-        Loader::new(self.data.clone(), self.corruptor.clone(), config, self.state.micro_step)
+/// Gradients and terms of one step, added up over its micro-batches.
+fn forward_backward<O: Objective>(
+    objective: &O,
+    model: &O::Model,
+    micro: &[MaskedBatch],
+    seed: u64,
+) -> (Gradients, StepLoss) {
+    let mut sum: Option<(Gradients, StepLoss)> = None;
+    for (batch, share) in micro.iter().zip(Share::of(micro)) {
+        let loss = objective.loss(model, batch, share, mix(&[seed, batch.step]));
+        let gradients = Gradients::from_backward(model, loss.total.backward());
+        let loss = detach(loss);
+        sum = Some(match sum {
+            None => (gradients, loss),
+            Some((mut g, l)) => {
+                g.accumulate(gradients);
+                (g, add(l, loss))
+            }
+        });
     }
+    #[allow(clippy::expect_used)] // `train.accumulation` is checked to be at least 1
+    sum.expect("a step has at least one micro-batch")
+}
 
-    /// Gradients and terms of one step, added up over its micro-batches.
-    fn forward_backward(&self, micro: &[MaskedBatch]) -> (Gradients, StepLoss) {
-        let mut sum: Option<(Gradients, StepLoss)> = None;
-        for (batch, share) in micro.iter().zip(Share::of(micro)) {
-            let seed = mix(&[self.config.seed, batch.step]);
-            let loss = self.objective.loss(&self.model, batch, share, seed);
-            let gradients = Gradients::from_backward(&self.model, loss.total.backward());
-            let loss = detach(loss);
-            sum = Some(match sum {
-                None => (gradients, loss),
-                Some((mut g, l)) => {
-                    g.accumulate(gradients);
-                    (g, add(l, loss))
-                }
-            });
-        }
-        #[allow(clippy::expect_used)] // `train.accumulation` is checked to be at least 1
-        sum.expect("a step has at least one micro-batch")
-    }
+/// What a run is measured on.
+struct Measured<'a> {
+    data: Arc<Dataset>,
+    truth: Option<&'a dyn Truth>,
+    corruptor: Arc<Corruptor>,
+}
 
-    /// Measures on held-out text; None without such text, or when a stop was requested meanwhile.
-    fn evaluate(&mut self) -> Result<Option<Evaluation>, TrainError> {
-        let Some(held_out) = self.held_out.clone() else { return Ok(None) };
-        let limit = match self.config.eval.batches {
+impl Measured<'_> {
+    /// Held-out metrics; None when a stop was requested meanwhile.
+    fn evaluate<O: Objective>(
+        &self,
+        objective: &O,
+        model: &O::Model,
+        config: &RunConfig,
+        stop: &Stop,
+    ) -> Option<Evaluation> {
+        let limit = match config.eval.batches {
             0 => usize::MAX,
             n => n,
         };
-        let batches =
-            fixed_batches(held_out.data, self.corruptor.clone(), self.config.train.batch, HELD_OUT_SEED, limit);
-        let stop = self.stop.clone();
-        let mut batches = batches.take_while(|_| !stop.requested());
-        let evaluation = self.objective.evaluate(&self.model, &mut batches, held_out.truth);
-        if self.stop.requested() {
-            return Ok(None);
-        }
-        self.note_best(&evaluation);
-        self.reporter.evaluation(self.state.step, &evaluation)?;
-        Ok(Some(evaluation))
+        let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
+        let mut batches = fixed_batches(data, corruptor, config.train.batch, HELD_OUT_SEED, limit)
+            .take_while(|_| !stop.requested());
+        let evaluation = objective.evaluate(model, &mut batches, self.truth);
+        (!stop.requested()).then_some(evaluation)
     }
+}
 
-    fn note_best(&mut self, evaluation: &Evaluation) {
-        let metric = &self.config.eval.metric;
-        let Some(value) = evaluation.get(metric).filter(|v| v.is_finite()) else { return };
-        let lower_is_better = metric.ends_with("loss");
-        let better = |old: f64| if lower_is_better { value < old } else { value > old };
-        if self.state.best.as_ref().is_none_or(|b| b.metric != *metric || better(b.value)) {
-            self.state.best = Some(Best { step: self.state.step, metric: metric.clone(), value });
-        }
+/// Remembers the best value of `metric`; a loss is better when it is lower.
+fn note_best(state: &mut TrainState, evaluation: &Evaluation, metric: &str) {
+    let Some(value) = evaluation.get(metric).filter(|v| v.is_finite()) else { return };
+    let better = |old: f64| if metric.ends_with("loss") { value < old } else { value > old };
+    if state.best.as_ref().is_none_or(|b| b.metric != metric || better(b.value)) {
+        state.best = Some(Best { step: state.step, metric: metric.to_owned(), value });
     }
+}
 
-    fn save(&mut self) -> Result<Option<PathBuf>, TrainError> {
-        let Some(checkpoints) = self.checkpoints else { return Ok(None) };
-        let model = params::collect(&self.model);
-        let saved = checkpoints.save(&self.state, &model, &self.optimizer.state(), self.extra)?;
-        self.reporter.saved(self.state.step, &saved)?;
-        Ok(Some(saved))
-    }
+fn save<M: Module>(
+    checkpoints: Option<&Checkpoints>,
+    state: &TrainState,
+    model: &M,
+    optimizer: &AdamW,
+    extra: &[(String, Vec<u8>)],
+    reporter: &mut dyn Reporter,
+) -> Result<Option<PathBuf>, TrainError> {
+    let Some(checkpoints) = checkpoints else { return Ok(None) };
+    let saved = checkpoints.save(state, &params::collect(model), &optimizer.state(), extra)?;
+    reporter.saved(state.step, &saved)?;
+    Ok(Some(saved))
 }
 
 /// Keeps the numbers and lets the graph go.
@@ -225,18 +248,11 @@ fn detach(loss: StepLoss) -> StepLoss {
 
 fn add(a: StepLoss, b: StepLoss) -> StepLoss {
     let terms = a.terms.into_iter().zip(b.terms).map(|((name, x), (_, y))| (name, x + y)).collect();
-    StepLoss { total: a.total + b.total, terms, counts: a.counts + b.counts }
+    StepLoss { total: a.total + b.total, terms, counts: a.counts.plus(b.counts) }
 }
 
-fn report(
-    state: &TrainState,
-    loss: StepLoss,
-    learning_rate: f64,
-    update: &crate::optim::Update,
-    tokens: u64,
-    seconds: f64,
-    waited: f64,
-) -> StepReport {
+/// Reads the numbers of a step from the device; the times are filled in later.
+fn read(state: &TrainState, loss: StepLoss, learning_rate: f64, update: &Update, tokens: u64) -> StepReport {
     StepReport {
         step: state.step,
         loss: scalar(loss.total),
@@ -247,8 +263,8 @@ fn report(
         skipped: !update.finite,
         tokens,
         tokens_seen: state.tokens_seen,
-        seconds,
-        waited,
+        seconds: 0.0,
+        waited: 0.0,
     }
 }
 

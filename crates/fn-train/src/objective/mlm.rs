@@ -22,6 +22,8 @@ pub struct MaskedLanguageModel {
     pub correction: Correction,
     /// Which `r_k` is judged: the most probable id or a sampled one.
     pub prediction: Prediction,
+    /// Weight of the loss (BERT: 1).
+    pub weight: f64,
     /// Says which wrong predictions are false negatives; drives the correction.
     pub judge: Box<dyn Judge>,
     /// The look-up sets, for corrections that need them and for statistics of arms that do not correct.
@@ -81,7 +83,8 @@ impl Objective for MaskedLanguageModel {
         let sentence = self.sentence_distance(model, &batch, &rows, &noise);
         let masked = MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
         let out = masked.loss(logits, rows, model.word_embedding(), sentence);
-        let terms: Vec<_> = out.parts.terms.into_iter().map(|(name, t)| (name, t * share.rows as f32)).collect();
+        let weight = (share.rows * self.weight) as f32;
+        let terms: Vec<_> = out.parts.terms.into_iter().map(|(name, t)| (name, t * weight)).collect();
         StepLoss { total: sum(&terms), terms, counts: out.counts }
     }
 

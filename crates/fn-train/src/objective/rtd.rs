@@ -39,6 +39,8 @@ pub struct ReplacedTokenDetection {
     pub correction: Correction,
     /// Which `r_k` the generator's loss judges.
     pub prediction: Prediction,
+    /// Weight of the generator's loss (ELECTRA: 1).
+    pub generator_weight: f64,
     /// The discriminator's side.
     pub detection: Detection,
     /// Says which wrong predictions are false negatives; drives both corrections.
@@ -126,7 +128,8 @@ impl Objective for ReplacedTokenDetection {
             model.word_embedding(),
         );
 
-        let rows = generator.parts.terms.into_iter().map(|(name, t)| (name, t * share.rows as f32));
+        let weight = (share.rows * self.generator_weight) as f32;
+        let rows = generator.parts.terms.into_iter().map(|(name, t)| (name, t * weight));
         let tokens = discriminator.parts.terms.into_iter().map(|(name, t)| (name, t * share.tokens as f32));
         let terms: Vec<_> = rows.chain(tokens).collect();
         StepLoss { total: sum(&terms), terms, counts: generator.counts }

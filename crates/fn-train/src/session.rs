@@ -1,0 +1,332 @@
+//! A run as a user sees it: a configuration and a folder.
+//!
+//! [`Session::open`] reads everything that the configuration names; [`Session::run`] builds the model (new, from a Hugging
+//! Face folder, or from the newest checkpoint of the folder), trains it and writes `model/` in the Hugging Face format.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use fn_core::correct::Correction;
+use fn_core::corrupt::Corruptor;
+use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge, RandomShield};
+use fn_core::lexicon::Lexicon;
+use fn_core::sample::SampleConfig;
+use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
+use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
+use fn_data::source::SourceOptions;
+use fn_data::tokenise::TextTokenizer;
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, hf, params};
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
+use crate::config::{Arch, RunConfig};
+use crate::error::TrainError;
+use crate::sabotage;
+use crate::heldout::{Evaluation, Truth};
+use crate::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection};
+use crate::optim::{AdamW, Groups};
+use crate::report::Reporter;
+use crate::stop::Stop;
+use crate::trainer::{HeldOut, Run};
+
+/// Everything that a configuration names, opened and checked.
+pub struct Session {
+    config: RunConfig,
+    dir: PathBuf,
+    device: Device,
+    tokenizer: TextTokenizer,
+    data: Arc<Dataset>,
+    held_out: Option<Arc<Dataset>>,
+    corruptor: Arc<Corruptor>,
+    lexicon: Option<Lexicon>,
+    stop: Stop,
+}
+
+/// Held-out rows that replace `data.held_out`, with the truth about them.
+pub struct Planted<'a> {
+    /// The rows, in the order that `truth` counts them in.
+    pub data: Arc<Dataset>,
+    /// What fits where.
+    pub truth: &'a dyn Truth,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Optimiser steps done, of `train.steps`.
+    pub step: u64,
+    /// False when a signal stopped it before its last step.
+    pub complete: bool,
+    /// The last held-out metrics, if any were taken.
+    pub evaluation: Option<Evaluation>,
+    /// The newest checkpoint.
+    pub saved: Option<PathBuf>,
+    /// The model in the Hugging Face format, written when the run is complete.
+    pub model: Option<PathBuf>,
+    /// Mean seconds of a step (measuring and saving left out); NaN when no step was taken.
+    pub seconds_per_step: f64,
+}
+
+impl Session {
+    /// Opens tokenizer, data and lexicon of `config`; prepares the data where the cache does not have it yet.
+    /// `device` is the plain device, without autodiff.
+    ///
+    /// # Errors
+    /// Whatever is missing, damaged or does not fit, by name.
+    pub fn open(
+        config: RunConfig,
+        dir: &Path,
+        device: &Device,
+        stop: &Stop,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        config.require_inputs()?;
+        sabotage::pause_open();
+        let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
+        let mut open = |paths: &[PathBuf]| -> Result<Arc<Dataset>, TrainError> {
+            let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
+            Ok(Arc::new(Dataset::open(&prepared.dir)?))
+        };
+        let data = open(&config.data.train)?;
+        let held_out = match config.data.held_out.as_slice() {
+            [] => None,
+            paths => Some(open(paths)?),
+        };
+        let lexicon = open_lexicon(&config, &tokenizer)?;
+        let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
+        Ok(Self {
+            dir: dir.to_owned(),
+            device: device.clone(),
+            tokenizer,
+            data,
+            held_out,
+            corruptor,
+            lexicon,
+            stop: stop.clone(),
+            config,
+        })
+    }
+
+    /// Trains to `train.steps`, from the newest valid checkpoint of the folder if there is one.
+    ///
+    /// # Errors
+    /// Data or checkpoints that cannot be read or written, a loss that stays non-finite.
+    pub fn run(&self, reporter: &mut dyn Reporter, planted: Option<Planted<'_>>) -> Result<Summary, TrainError> {
+        match self.config.model.arch {
+            Arch::Electra => self.run_electra(reporter, planted),
+            Arch::Bert => self.run_bert(reporter, planted),
+        }
+    }
+
+    fn run_electra(
+        &self,
+        reporter: &mut dyn Reporter,
+        planted: Option<Planted<'_>>,
+    ) -> Result<Summary, TrainError> {
+        let device = self.device.clone().autodiff();
+        let train = &self.config.train;
+        let (model, shape) = match &self.config.model.init {
+            Some(folder) => {
+                let (model, shape, report) = hf::load_electra(folder, &device)?;
+                reporter.notice(&report.to_string())?;
+                (model, shape)
+            }
+            None => {
+                let shape = self.electra_config();
+                shape.validate()?;
+                (Electra::init(&shape, self.config.seed, &device), shape)
+            }
+        };
+        self.check_shape(shape.discriminator.vocab_size, shape.discriminator.max_positions)?;
+        let objective = ReplacedTokenDetection {
+            correction: self.config.correction.generator.clone(),
+            prediction: self.config.correction.prediction,
+            generator_weight: train.generator_weight,
+            detection: Detection {
+                correction: self.config.correction.discriminator.clone(),
+                weight: train.discriminator_weight,
+                sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
+            },
+            judge: self.judge(),
+            lexicon: self.device_lexicon(),
+            device,
+        };
+        self.finish(reporter, planted, &objective, model, |dir, model| {
+            Ok(hf::save_electra(dir, model, &shape)?)
+        })
+    }
+
+    fn run_bert(&self, reporter: &mut dyn Reporter, planted: Option<Planted<'_>>) -> Result<Summary, TrainError> {
+        let device = self.device.clone().autodiff();
+        let (model, shape) = match &self.config.model.init {
+            Some(folder) => {
+                let (model, shape, report) = hf::load_bert(folder, &device)?;
+                reporter.notice(&report.to_string())?;
+                (model, shape)
+            }
+            None => {
+                let shape = self.bert_config();
+                shape.validate()?;
+                (BertForPreTraining::init(&shape, self.config.seed, &device), shape)
+            }
+        };
+        self.check_shape(shape.encoder.vocab_size, shape.encoder.max_positions)?;
+        let objective = MaskedLanguageModel {
+            correction: self.config.correction.generator.clone(),
+            prediction: self.config.correction.prediction,
+            weight: self.config.train.generator_weight,
+            judge: self.judge(),
+            lexicon: self.device_lexicon(),
+            device,
+        };
+        self.finish(reporter, planted, &objective, model, |dir, model| Ok(hf::save_bert(dir, model, &shape)?))
+    }
+
+    /// Resumes, trains, exports.
+    fn finish<O: Objective>(
+        &self,
+        reporter: &mut dyn Reporter,
+        planted: Option<Planted<'_>>,
+        objective: &O,
+        model: O::Model,
+        export: impl Fn(&Path, &O::Model) -> Result<(), TrainError>,
+    ) -> Result<Summary, TrainError> {
+        let keep = &self.config.checkpoint;
+        let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
+        let mut optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
+        let (model, state, noise_seed) = match checkpoints.latest()? {
+            Some(found) => {
+                for notice in &found.notices {
+                    reporter.notice(notice)?;
+                }
+                let loaded = checkpoints.load(&found.path)?;
+                reporter.resumed(loaded.state.step, &found.path)?;
+                restore(model, &mut optimizer, loaded)?
+            }
+            None => (model, TrainState::new(self.config.seed, self.fingerprint()), self.config.seed),
+        };
+        let held_out = match &planted {
+            Some(p) => Some(HeldOut { data: p.data.clone(), truth: Some(p.truth) }),
+            None => self.held_out.clone().map(|data| HeldOut { data, truth: None }),
+        };
+        let run = Run {
+            config: &self.config,
+            objective,
+            model,
+            optimizer,
+            state,
+            noise_seed,
+            data: self.data.clone(),
+            corruptor: self.corruptor.clone(),
+            held_out,
+            checkpoints: Some(&checkpoints),
+            extra: &[],
+            reporter: &mut *reporter,
+            stop: &self.stop,
+        };
+        let finished = run.train()?;
+        let mut folder = None;
+        if finished.complete {
+            let dir = self.dir.join("model");
+            export(&dir, &finished.model)?;
+            self.tokenizer.save(&dir)?;
+            folder = Some(dir);
+        }
+        Ok(Summary {
+            step: finished.state.step,
+            complete: finished.complete,
+            evaluation: finished.evaluation,
+            saved: finished.saved,
+            model: folder,
+            seconds_per_step: finished.step_seconds / finished.steps_taken as f64,
+        })
+    }
+
+    /// The judge that drives the corrections.
+    fn judge(&self) -> Box<dyn Judge> {
+        let Some(lexicon) = self.device_lexicon() else { return Box::new(NoJudge) };
+        let judge = LexiconJudge::new(lexicon);
+        match self.config.correction.generator {
+            Correction::RandomShield {} => Box::new(RandomShield::new(Box::new(judge))),
+            _ => Box::new(judge),
+        }
+    }
+
+    fn device_lexicon(&self) -> Option<DeviceLexicon> {
+        let lexicon = self.lexicon.as_ref()?;
+        Some(DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device))
+    }
+
+    fn electra_config(&self) -> ElectraConfig {
+        let model = &self.config.model;
+        ElectraConfig::new(model.encoder(self.tokenizer.size()), model.generator_width, model.generator_depth)
+    }
+
+    fn bert_config(&self) -> BertConfig {
+        BertConfig::new(self.config.model.encoder(self.tokenizer.size()))
+    }
+
+    /// A vocabulary or a length that the model has no rows for would read outside of its tables.
+    fn check_shape(&self, vocabulary: usize, positions: usize) -> Result<(), TrainError> {
+        if vocabulary < self.tokenizer.size() {
+            return Err(TrainError::VocabularyTooSmall { model: vocabulary, tokenizer: self.tokenizer.size() });
+        }
+        if positions < self.config.data.length {
+            return Err(TrainError::PositionsTooFew { model: positions, length: self.config.data.length });
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint must agree with: the configuration that changes numbers.
+    fn fingerprint(&self) -> String {
+        let text = serde_json::to_string(&self.config).unwrap_or_default();
+        Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// Puts a checkpoint into a freshly built model and optimiser.
+fn restore<M: Module>(
+    model: M,
+    optimizer: &mut AdamW,
+    mut loaded: LoadedCheckpoint,
+) -> Result<(M, TrainState, u64), TrainError> {
+    let mut take = |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some);
+    let model = params::load(model, &mut take)?;
+    let mut state = loaded.state;
+    let mut moments = loaded.optim;
+    let noise_seed = sabotage::forget(&mut state, &mut moments);
+    optimizer.load_state(&model, moments, state.optimizer_updates)?;
+    Ok((model, state, noise_seed))
+}
+
+/// How the text of a configuration is prepared: the cache is keyed by it, so every command must say the same.
+pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
+    PrepareConfig {
+        sources: paths.to_vec(),
+        options: SourceOptions {
+            json_field: config.data.json_field.clone(),
+            parquet_column: config.data.parquet_column.clone(),
+            ..SourceOptions::default()
+        },
+        packing: config.data.packing,
+        length: config.data.length,
+        seed: config.seed,
+        cache: config.data.cache_dir(),
+    }
+}
+
+/// The lexicon of the configuration, if it names one, checked against the tokenizer.
+fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<Lexicon>, TrainError> {
+    let lexicon = match (&config.lexicon.path, &config.lexicon.wordnet) {
+        (Some(path), _) => Lexicon::load(path)?,
+        (None, Some(dict)) => {
+            build_wordnet_lexicon(&WordNet::open(dict)?, tokenizer.pieces(), tokenizer.sha256(), &WordNetOptions::default())?
+        }
+        (None, None) => return Ok(None),
+    };
+    lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256())?;
+    Ok(Some(lexicon))
+}
