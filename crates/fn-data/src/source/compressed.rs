@@ -10,6 +10,8 @@ use crate::error::DataError;
 /// Suffixes that are looked behind.
 pub(super) const SUFFIXES: [&str; 3] = [".gz", ".zst", ".xz"];
 const BUFFER: usize = 1 << 16;
+/// An .xz file names the memory that it needs: the highest preset 65 MiB, a hostile file 4 GiB.
+const MAX_XZ_MEMORY: u64 = 512 << 20;
 
 /// Counts what is read of a file.
 struct Counted<R> {
@@ -58,7 +60,9 @@ pub(super) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead +
             zstd::Decoder::with_buffer(raw).map_err(DataError::io(path, "decompress"))?,
         ))
     } else if name.ends_with(".xz") {
-        buffered(Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(raw)))
+        let stream = liblzma::stream::Stream::new_auto_decoder(MAX_XZ_MEMORY, liblzma::stream::CONCATENATED)
+            .map_err(|e| DataError::io(path, "decompress")(e.into()))?;
+        buffered(Box::new(liblzma::bufread::XzDecoder::new_stream(raw, stream)))
     } else {
         Box::new(raw)
     })

@@ -33,13 +33,17 @@ impl Lines {
         let read = (&mut self.reader).take(MAX_LINE + 1).read_until(b'\n', &mut line);
         let read = match read {
             Ok(read) => read as u64,
+            // The system or the disk, not the contents.
+            Err(error) if error.raw_os_error().is_some() => {
+                return Some(Err(DataError::io(&self.path, "read")(error)));
+            }
             Err(error) => {
-                let (path, bytes, message) = (
-                    self.path.clone(),
-                    self.bytes + line.len() as u64,
-                    error.to_string(),
-                );
-                return Some(Err(DataError::Truncated { path, bytes, message }));
+                let (bytes, message) = (self.bytes + line.len() as u64, error.to_string());
+                return Some(Err(DataError::Truncated {
+                    path: self.path.clone(),
+                    bytes,
+                    message,
+                }));
             }
         };
         if read == 0 {

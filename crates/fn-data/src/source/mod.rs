@@ -202,7 +202,7 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
     }
     if path.is_dir() {
         let before = files.len();
-        for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
             let entry = entry.map_err(|e| DataError::io(path, "walk")(e.into()))?;
             if entry.file_type().is_file() && kind(entry.path()).is_some() {
                 files.push(entry.into_path());

@@ -1,19 +1,24 @@
-//! A text column of a Parquet file, row group by row group.
+//! A text column of a Parquet file, a few rows at a time.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use parquet::basic::Type as Physical;
+use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-use parquet::schema::types::Type;
 
 use super::{Counters, Document, compressed, cut};
 use crate::error::DataError;
 
 /// A compressed Parquet file must be unpacked to be read (its index is at its end); larger ones have to be unpacked by hand.
 const MAX_UNPACKED: u64 = 8 << 30;
+/// Rows that are decoded at once. Row groups may hold a million, far too many for flat memory.
+const ROWS: usize = 64;
 
 pub(super) fn open(
     path: &Path,
@@ -25,31 +30,41 @@ pub(super) fn open(
         column: column.to_owned(),
         message,
     };
-    let reader = SerializedFileReader::new(plain_file(path, counters)?).map_err(|e| wrong(e.to_string()))?;
-    let schema = reader.metadata().file_metadata().schema();
-    let names: Vec<&str> = schema.get_fields().iter().map(|f| f.name()).collect();
-    let Some(field) = schema.get_fields().iter().find(|f| f.name() == column).cloned() else {
+    let file = plain_file(path, counters)?;
+    let reader = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
+    let leaves = reader.metadata().file_metadata().schema_descr().columns();
+    let Some(leaf) = leaves.iter().position(|l| l.path().parts() == [column]) else {
+        let names: Vec<String> = leaves.iter().map(|l| l.path().string()).collect();
         return Err(wrong(format!(
             "there is no such column, only {}",
             names.join(", ")
         )));
     };
-    let projection = Type::group_type_builder(schema.name())
-        .with_fields(vec![field])
-        .build()
-        .map_err(|e| wrong(e.to_string()))?;
-    let groups = reader.num_row_groups();
+    let (kind, levels) = (leaves[leaf].physical_type(), leaves[leaf].max_def_level());
+    if kind != Physical::BYTE_ARRAY || leaves[leaf].max_rep_level() > 0 {
+        return Err(wrong(format!("the column holds {kind}, not text")));
+    }
     Ok(Column {
         path: path.to_owned(),
         column: column.to_owned(),
+        groups: reader.num_row_groups(),
         reader,
-        projection,
-        groups,
+        leaf,
+        levels,
         group: 0,
+        rows: None,
         row: 0,
         ready: VecDeque::new(),
         counters: counters.clone(),
     })
+}
+
+/// The library panics on some damaged files: that is an error like any other.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the file is damaged".to_owned()),
+    }
 }
 
 /// The file itself, or an unpacked copy in a temporary file that vanishes when it is closed.
@@ -80,9 +95,13 @@ struct Column {
     path: PathBuf,
     column: String,
     reader: SerializedFileReader<File>,
-    projection: Type,
+    /// Number of the column, and its definition level: 0 if no row may be null.
+    leaf: usize,
+    levels: i16,
     groups: usize,
     group: usize,
+    /// What is left of the row group under way.
+    rows: Option<ColumnReaderImpl<ByteArrayType>>,
     row: u64,
     ready: VecDeque<Document>,
     counters: Counters,
@@ -97,31 +116,43 @@ impl Column {
         }
     }
 
-    /// Reads the next row group; row groups are what a writer could hold in memory, so a reader can.
-    fn load_group(&mut self) -> Result<(), DataError> {
-        let group = self
-            .reader
-            .get_row_group(self.group)
-            .map_err(|e| self.wrong(e.to_string()))?;
-        self.group += 1;
-        let rows = group
-            .get_row_iter(Some(self.projection.clone()))
-            .map_err(|e| self.wrong(e.to_string()))?;
-        for row in rows {
-            self.row += 1;
-            let row = row.map_err(|e| self.wrong(format!("row {}: {e}", self.row)))?;
-            match row.get_column_iter().next().map(|(_, field)| field) {
-                Some(Field::Str(text)) if !text.trim().is_empty() => {
-                    self.ready.extend(cut(text.clone(), &self.counters));
-                }
-                Some(Field::Str(_) | Field::Null) => {}
-                other => {
-                    let kind = other.map_or_else(|| "nothing".to_owned(), |f| f.to_string());
-                    return Err(self.wrong(format!("row {} holds {kind}, not text", self.row)));
-                }
+    /// Reads some rows; false at the end.
+    fn load(&mut self) -> Result<bool, DataError> {
+        let Some(rows) = &mut self.rows else {
+            if self.group == self.groups {
+                return Ok(false);
+            }
+            let (reader, group, leaf) = (&self.reader, self.group, self.leaf);
+            let opened = guarded(|| {
+                let column = reader.get_row_group(group)?.get_column_reader(leaf)?;
+                Ok(get_typed_column_reader(column))
+            });
+            self.rows = Some(opened.map_err(|m| self.wrong(format!("row group {group}: {m}")))?);
+            self.group += 1;
+            return Ok(true);
+        };
+        let (mut texts, mut levels): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
+        let records = guarded(|| {
+            let (records, _, _) = rows.read_records(ROWS, Some(&mut levels), None, &mut texts)?;
+            Ok(records)
+        });
+        let first = self.row;
+        let records = records.map_err(|m| self.wrong(format!("after row {first}: {m}")))?;
+        if records == 0 {
+            self.rows = None;
+            return Ok(true);
+        }
+        self.row += records as u64;
+        // Rows that are null have a level and no text.
+        let present = (0..records).filter(|&r| self.levels == 0 || levels.get(r) == Some(&self.levels));
+        for (row, text) in present.zip(&texts) {
+            let text = std::str::from_utf8(text.data())
+                .map_err(|_| self.wrong(format!("row {} is not UTF-8", first + 1 + row as u64)))?;
+            if !text.trim().is_empty() {
+                self.ready.extend(cut(text.to_owned(), &self.counters));
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -133,12 +164,13 @@ impl Iterator for Column {
             if let Some(document) = self.ready.pop_front() {
                 return Some(Ok(document));
             }
-            if self.group == self.groups {
-                return None;
-            }
-            if let Err(error) = self.load_group() {
-                self.group = self.groups;
-                return Some(Err(error));
+            match self.load() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    (self.group, self.rows) = (self.groups, None);
+                    return Some(Err(error));
+                }
             }
         }
     }

@@ -199,6 +199,94 @@ fn long_documents_are_cut_and_counted() {
 }
 
 #[test]
+fn a_damaged_table_is_an_error_and_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("a.parquet");
+    parquet_file(&table, &["one", "two", "three", "four", "five"]);
+    let good = std::fs::read(&table).unwrap();
+    for at in (0..good.len()).step_by(3) {
+        for bad in [0x01, 0xff].map(|flip| good[at] ^ flip) {
+            let mut bytes = good.clone();
+            bytes[at] = bad;
+            // Without checksums of pages, other text may come out; a panic may not.
+            let _ = texts(&[file(&dir, "b.parquet", &bytes)]);
+        }
+        assert!(
+            texts(&[file(&dir, "b.parquet", &good[..at])]).is_err(),
+            "cut at {at}"
+        );
+    }
+}
+
+#[test]
+fn rows_of_a_table_that_hold_no_text_are_skipped_or_named() {
+    use ::parquet::data_type::{ByteArray, ByteArrayType};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let write = |values: &[&[u8]], levels: &[i16]| {
+        let schema =
+            ::parquet::schema::parser::parse_message_type("message m { OPTIONAL BYTE_ARRAY text; }").unwrap();
+        let out = std::fs::File::create(&path).unwrap();
+        let mut writer =
+            ::parquet::file::writer::SerializedFileWriter::new(out, Arc::new(schema), Default::default())
+                .unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let values: Vec<ByteArray> = values.iter().map(|v| ByteArray::from(v.to_vec())).collect();
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&values, Some(levels), None)
+            .unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+    };
+    write(&[b"one", b" ", b"two"], &[0, 1, 0, 1, 1]);
+    assert_eq!(texts(std::slice::from_ref(&path)).unwrap(), ["one", "two"]);
+    write(&[b"one", b"\xff"], &[1, 0, 1]);
+    assert!(
+        texts(std::slice::from_ref(&path))
+            .unwrap_err()
+            .to_string()
+            .contains("row 3 is not UTF-8")
+    );
+    let options = SourceOptions {
+        parquet_column: "id".into(),
+        ..SourceOptions::default()
+    };
+    parquet_file(&path, &["x"]);
+    let error = Sources::open(&[path.clone()], &options)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("INT64"), "{error}");
+    let many: Vec<String> = (0..500).map(|i| format!("text {i}")).collect();
+    write(&many.iter().map(|t| t.as_bytes()).collect::<Vec<_>>(), &[1; 500]);
+    assert_eq!(texts(&[path]).unwrap(), many);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_folder_are_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("links")).unwrap();
+    let real = file(&dir, "real.txt", b"1");
+    std::os::unix::fs::symlink(real, dir.path().join("links/a.txt")).unwrap();
+    assert_eq!(texts(&[dir.path().join("links")]).unwrap(), ["1"]);
+}
+
+#[test]
+fn what_the_system_refuses_is_no_damaged_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.txt");
+    std::fs::create_dir(&path).unwrap();
+    let lines = compressed::open(&path, &Counters::default()).map(|r| lines::Lines::new(&path, r).next());
+    assert!(matches!(lines, Ok(Some(Err(DataError::Io { .. })))));
+}
+
+#[test]
 fn a_stop_ends_reading() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.txt", TEXT.as_bytes());
