@@ -1,0 +1,70 @@
+//! Twenty steps of ELECTRA with AdamW: the same losses and gradient norms as torch.
+//!
+//! The curve was made by `tests/golden/make.py` (torch.optim.AdamW, clip_grad_norm_, f64); sizes and optimiser are in its
+//! `case.json`.
+
+#[path = "../../fn-models/tests/common/mod.rs"]
+mod common;
+
+use burn::tensor::{Device, Int, Tensor};
+use common::{Case, golden, json};
+use fn_models::{hf, params};
+use fn_ops::Noise;
+use fn_train::optim::{AdamW, AdamWConfig, Gradients, Groups};
+
+#[test]
+fn twenty_steps_follow_the_loss_curve_of_torch() {
+    let device = Device::flex().autodiff();
+    let case = Case::open("electra_tiny");
+    let (mut model, ..) = hf::load_electra(&golden("electra_tiny"), &device).unwrap();
+    let expected = json(&golden("electra_tiny/case.json"));
+    let curve = |name: &str| -> Vec<f64> {
+        expected["curve_f64"][name]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|x| x.as_f64().unwrap())
+            .collect()
+    };
+    let (losses, norms) = (curve("loss"), curve("grad_norm"));
+    assert_eq!((losses.len(), norms.len()), (20, 20));
+
+    let config = AdamWConfig {
+        bias_correction: true,
+        ..AdamWConfig::default()
+    };
+    assert_eq!(
+        (config.epsilon, config.weight_decay, config.clip_norm),
+        (1e-6, 0.01, Some(1.0))
+    );
+    let mut optimizer = AdamW::new(config, Groups::new());
+    let none = Noise::none();
+    let (masked, replaced) = (
+        case.inputs("input_ids", &device),
+        case.inputs("replaced_ids", &device),
+    );
+    let original: Tensor<2, Int> = case.ids("original", &device);
+    let fake = case.ids::<2>("replaced_ids", &device).not_equal(original).float();
+    let real = case.attention(&device);
+    let (mut worst_loss, mut worst_norm) = (0.0f64, 0.0f64);
+    for (step, (loss_of_torch, norm_of_torch)) in losses.into_iter().zip(norms).enumerate() {
+        let logits = model.generator_logits(&masked, case.ids("rows", &device), &none);
+        let masked_lm = fn_ops::cross_entropy_rows(logits, case.ids("gold", &device)).mean();
+        let found = model.discriminator_logits(&replaced, &none);
+        let detection =
+            (fn_ops::bce_with_logits(found, fake.clone()) * real.clone()).sum() / real.clone().sum();
+        let loss = masked_lm + detection * 50.0;
+        let gradients = Gradients::from_backward(&model, loss.backward());
+        let (next, update) = optimizer.step(model, gradients, 1e-3);
+        model = next;
+        let off = |got: f64, expected: f64| (got - expected).abs() / expected;
+        let loss = off(f64::from(params::host(loss)[0]), loss_of_torch);
+        let norm = off(update.grad_norm, norm_of_torch);
+        assert!(
+            loss < 1e-4 && norm < 1e-3 && update.clipped,
+            "step {step}: loss off by {loss:e}, norm by {norm:e}"
+        );
+        (worst_loss, worst_norm) = (worst_loss.max(loss), worst_norm.max(norm));
+    }
+    println!("largest relative difference of a loss {worst_loss:e}, of a gradient norm {worst_norm:e}");
+}
