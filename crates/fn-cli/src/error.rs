@@ -111,7 +111,9 @@ impl CliError {
         use std::io::ErrorKind;
         let path = path.display();
         let message = match error.kind() {
-            ErrorKind::NotFound => format!("cannot {what} {path}: it does not exist; check the spelling with `ls`"),
+            ErrorKind::NotFound => {
+                format!("cannot {what} {path}: it does not exist; check the spelling with `ls`")
+            }
             ErrorKind::PermissionDenied => format!("cannot {what} {path}: no permission; see `ls -l`"),
             _ => format!("cannot {what} {path}: {error}"),
         };
@@ -168,7 +170,10 @@ impl fmt::Display for CliError {
                 path.display()
             ),
             Self::Interrupted(signal) => {
-                write!(f, "stopped by signal {signal}; nothing was saved, run the same command again")
+                write!(
+                    f,
+                    "stopped by signal {signal}; nothing was saved, run the same command again"
+                )
             }
         }
     }
@@ -221,7 +226,9 @@ impl From<fn_train::TrainError> for CliError {
             TrainError::Report(inner) if inner.is_out_of_space() => Self::resources_from(inner),
             TrainError::Checkpoint(inner @ CheckpointError::Io { .. }) => Self::failed_from(inner),
             TrainError::Report(inner @ ReportError::Io { .. }) => Self::failed_from(inner),
-            TrainError::Config(_) | TrainError::Core(_) | TrainError::Shape(_) => Self::Usage(error.to_string()),
+            TrainError::Config(_) | TrainError::Core(_) | TrainError::Shape(_) => {
+                Self::Usage(error.to_string())
+            }
             other => Self::input_from(other),
         }
     }

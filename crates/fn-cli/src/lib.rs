@@ -56,9 +56,19 @@ fn name_backend(command: &Command) {
     if std::env::var_os("BURN_DEVICE").is_some() {
         return;
     }
-    let from_file = || command.config()?.resolve().ok().map(|resolved| resolved.run.train.device);
-    let Some(spec) = command.typed_device().map(ToString::to_string).or_else(from_file) else { return };
-    let Ok(spec) = spec.parse::<device::DeviceSpec>() else { return };
+    let from_file = || {
+        command
+            .config()?
+            .resolve()
+            .ok()
+            .map(|resolved| resolved.run.train.device)
+    };
+    let Some(spec) = command.typed_device().map(ToString::to_string).or_else(from_file) else {
+        return;
+    };
+    let Ok(spec) = spec.parse::<device::DeviceSpec>() else {
+        return;
+    };
     if spec.backend.compiled() {
         // SAFETY: first thing after parsing; no other thread has been started that could read the environment.
         #[allow(unsafe_code)]

@@ -18,7 +18,9 @@ fn set(name: &str) -> bool {
 
 /// Whether standard error may show a bar that redraws itself.
 pub fn interactive() -> bool {
-    std::io::stderr().is_terminal() && !set("CI") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    std::io::stderr().is_terminal()
+        && !set("CI")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Whether standard error may show colours.
@@ -41,7 +43,11 @@ pub fn log(verbose: bool) {
 
 /// Prints an error, its causes with `--verbose`.
 pub fn print_error(error: &CliError, verbose: bool) {
-    let label = if colours() { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    let label = if colours() {
+        "\u{1b}[1;31merror\u{1b}[0m"
+    } else {
+        "error"
+    };
     let mut text = format!("{label}: {error}\n");
     let causes = error.causes();
     if verbose {
@@ -59,9 +65,7 @@ pub fn print_error(error: &CliError, verbose: bool) {
 pub fn out(text: &str) -> Result<(), CliError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::failed_from(error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::failed_from(error)),
         _ => Ok(()),
     }
 }
@@ -113,14 +117,26 @@ pub fn bytes(n: u64) -> String {
         unit += 1;
     }
     let unit = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
+    if unit == "B" {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {unit}")
+    }
 }
 
 /// Seconds as `1:02:03` or `2:03`.
 pub fn clock(seconds: f64) -> String {
-    let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
+    let seconds = if seconds.is_finite() {
+        seconds.max(0.0).round() as u64
+    } else {
+        0
+    };
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
 }
 
 #[cfg(test)]

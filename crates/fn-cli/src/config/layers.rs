@@ -81,12 +81,19 @@ pub fn parse(
     };
     let broken = |error: toml::de::Error| {
         let (line, column) = error.span().map_or((1, 1), |span| place(span.start));
-        CliError::usage(format!("{name}:{line}:{column}: this is not TOML: {}", error.message()))
+        CliError::usage(format!(
+            "{name}:{line}:{column}: this is not TOML: {}",
+            error.message()
+        ))
     };
     let spans = DeTable::parse(text).map_err(broken)?;
     let values: toml::Table = toml::from_str(text).map_err(broken)?;
     let mut out = Vec::new();
-    let mut walk = Walk { place: &place, origin: &origin, out: &mut out };
+    let mut walk = Walk {
+        place: &place,
+        origin: &origin,
+        out: &mut out,
+    };
     walk.table("", spans.get_ref(), &values);
     Ok(out)
 }
@@ -100,14 +107,20 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn table(&mut self, prefix: &str, spans: &DeTable<'_>, values: &toml::Table) {
         for (key, span) in spans {
-            let Some(value) = values.get(key.get_ref().as_ref()) else { continue };
+            let Some(value) = values.get(key.get_ref().as_ref()) else {
+                continue;
+            };
             let path = join(prefix, key.get_ref());
             if let (DeValue::Table(inner), toml::Value::Table(table)) = (span.get_ref(), value) {
                 self.table(&path, inner, table);
             } else {
                 let (line, column) = (self.place)(key.span().start);
                 let origin = (self.origin)(line, column);
-                self.out.push(Setting { key: path, value: value.clone(), origin });
+                self.out.push(Setting {
+                    key: path,
+                    value: value.clone(),
+                    origin,
+                });
             }
         }
     }
@@ -120,7 +133,11 @@ pub fn flatten(table: &toml::Table, origin: &Origin) -> Vec<Setting> {
             let path = join(prefix, key);
             match value {
                 toml::Value::Table(inner) => walk(&path, inner, origin, out),
-                value => out.push(Setting { key: path, value: value.clone(), origin: origin.clone() }),
+                value => out.push(Setting {
+                    key: path,
+                    value: value.clone(),
+                    origin: origin.clone(),
+                }),
             }
         }
     }
@@ -137,8 +154,9 @@ pub fn unflatten<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> toml::T
                 table.insert(key.to_string(), value.clone());
             }
             Some((head, rest)) => {
-                let inner =
-                    table.entry(head.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                let inner = table
+                    .entry(head.to_string())
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new()));
                 if let toml::Value::Table(inner) = inner {
                     put(inner, rest, value);
                 }
@@ -153,7 +171,11 @@ pub fn unflatten<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> toml::T
 }
 
 fn join(prefix: &str, key: &str) -> String {
-    if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") }
+    if prefix.is_empty() {
+        key.to_string()
+    } else {
+        format!("{prefix}.{key}")
+    }
 }
 
 /// The values that hold after all layers so far.
@@ -172,7 +194,10 @@ impl Merged {
                 self.remove("correction.discriminator.");
             } else if let Some(table) = setting.key.strip_suffix(".kind")
                 && tagged(table)
-                && self.settings.get(&setting.key).is_none_or(|below| below.value != setting.value)
+                && self
+                    .settings
+                    .get(&setting.key)
+                    .is_none_or(|below| below.value != setting.value)
             {
                 self.remove(&format!("{table}."));
             }
@@ -221,7 +246,9 @@ mod tests {
         Setting {
             key: key.to_string(),
             value: value.into(),
-            origin: Origin::Flag { flag: "--set".to_string() },
+            origin: Origin::Flag {
+                flag: "--set".to_string(),
+            },
         }
     }
 
@@ -234,15 +261,20 @@ mod tests {
             column,
         })
         .unwrap();
-        let places: Vec<(String, String)> =
-            found.into_iter().map(|setting| (setting.key, setting.origin.prefix())).collect();
+        let places: Vec<(String, String)> = found
+            .into_iter()
+            .map(|setting| (setting.key, setting.origin.prefix()))
+            .collect();
         let want = [
             ("seed", "x.toml:1:1: "),
             ("train.steps", "x.toml:4:3: "),
             ("train.batch", "x.toml:5:3: "),
             ("a.b.c", "x.toml:7:1: "),
         ];
-        assert_eq!(places, want.map(|(key, place)| (key.to_string(), place.to_string())));
+        assert_eq!(
+            places,
+            want.map(|(key, place)| (key.to_string(), place.to_string()))
+        );
     }
 
     #[test]
@@ -273,15 +305,24 @@ mod tests {
         assert_eq!(merged.settings().count(), 4);
         merged.put(vec![flag(&key("normalise"), "kept"), flag(&key("kind"), "hard")]);
         let keys: Vec<&str> = merged.settings().map(|setting| setting.key.as_str()).collect();
-        assert_eq!(keys, [&key("kind"), &key("normalise"), "schedule.kind", "schedule.lr"]);
+        assert_eq!(
+            keys,
+            [&key("kind"), &key("normalise"), "schedule.kind", "schedule.lr"]
+        );
     }
 
     #[test]
     fn a_preset_of_corrections_replaces_the_corrections_below() {
         let mut merged = Merged::default();
-        merged.put(vec![flag("correction.generator.kind", "soft"), flag("correction.generator.lambda", 2.0)]);
+        merged.put(vec![
+            flag("correction.generator.kind", "soft"),
+            flag("correction.generator.lambda", 2.0),
+        ]);
         merged.put(vec![flag("correction.preset", "hard")]);
         assert_eq!(merged.settings().count(), 1);
-        assert_eq!(merged.origin("correction.generator.kind"), Origin::Flag { flag: "--set".into() });
+        assert_eq!(
+            merged.origin("correction.generator.kind"),
+            Origin::Flag { flag: "--set".into() }
+        );
     }
 }

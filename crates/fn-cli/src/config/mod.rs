@@ -104,7 +104,11 @@ impl ConfigArgs {
             ("--tokenizer", "data.tokenizer", self.tokenizer.as_ref().map(path)),
             ("--lexicon", "lexicon.path", self.lexicon.as_ref().map(path)),
             ("--wordnet", "lexicon.wordnet", self.wordnet.as_ref().map(path)),
-            ("--correction", "correction.preset", self.correction.clone().map(Into::into)),
+            (
+                "--correction",
+                "correction.preset",
+                self.correction.clone().map(Into::into),
+            ),
             ("--steps", "train.steps", self.steps.map(number)),
             ("--batch", "train.batch", self.batch.map(number)),
             ("--length", "data.length", self.length.map(number)),
@@ -115,8 +119,14 @@ impl ConfigArgs {
         flags
             .into_iter()
             .filter_map(|(flag, key, value)| {
-                let origin = Origin::Flag { flag: flag.to_string() };
-                Some(Setting { key: key.to_string(), value: value?, origin })
+                let origin = Origin::Flag {
+                    flag: flag.to_string(),
+                };
+                Some(Setting {
+                    key: key.to_string(),
+                    value: value?,
+                    origin,
+                })
             })
             .collect()
     }
@@ -213,12 +223,18 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, CliError> {
         )));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })
+    layers::parse(&text, &name, |line, column| Origin::File {
+        path: name.clone(),
+        line,
+        column,
+    })
 }
 
 /// Reads one `key=value`.
 fn set(text: &str) -> Result<Setting, CliError> {
-    let origin = Origin::Flag { flag: format!("--set {text}") };
+    let origin = Origin::Flag {
+        flag: format!("--set {text}"),
+    };
     let Some((key, value)) = text.split_once('=') else {
         return Err(CliError::usage(format!(
             "--set {text}: expected KEY=VALUE, e.g. --set train.batch=64; `fnlm config show` lists the keys"
@@ -288,10 +304,15 @@ impl Resolved {
 
     /// Every value with its key and origin, in the order of the configuration.
     pub fn values(&self) -> Vec<Setting> {
-        let Ok(table) = toml::Table::try_from(&self.run) else { return Vec::new() };
+        let Ok(table) = toml::Table::try_from(&self.run) else {
+            return Vec::new();
+        };
         flatten(&table, &Origin::Default)
             .into_iter()
-            .map(|setting| Setting { origin: self.merged.origin(&setting.key), ..setting })
+            .map(|setting| Setting {
+                origin: self.merged.origin(&setting.key),
+                ..setting
+            })
             .collect()
     }
 
@@ -329,7 +350,10 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> CliError {
 /// Writes settings as TOML.
 fn render(settings: &[Setting], provenance: bool) -> String {
     let mut out = String::new();
-    let width = settings.iter().map(|s| tail(&s.key).len() + s.value.to_string().len() + 3).filter(|w| *w < 60);
+    let width = settings
+        .iter()
+        .map(|s| tail(&s.key).len() + shown(&s.value).len() + 3)
+        .filter(|w| *w < 60);
     let width = width.max().unwrap_or(0);
     let mut sections: Vec<&str> = Vec::new();
     for name in settings.iter().map(|setting| head(&setting.key)) {
@@ -342,7 +366,7 @@ fn render(settings: &[Setting], provenance: bool) -> String {
             out.push_str(&format!("\n[{name}]\n"));
         }
         for setting in settings.iter().filter(|setting| head(&setting.key) == name) {
-            let line = format!("{} = {}", tail(&setting.key), setting.value);
+            let line = format!("{} = {}", tail(&setting.key), shown(&setting.value));
             if provenance {
                 out.push_str(&format!("{line:<width$}  # {}\n", setting.origin));
             } else {
@@ -358,6 +382,14 @@ fn render(settings: &[Setting], provenance: bool) -> String {
         }
     }
     out.trim_start().to_string()
+}
+
+/// A value as TOML; small numbers as people write them (`1e-6`).
+fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
+        value => value.to_string(),
+    }
 }
 
 /// Keys of plain sections are optional values; keys of a table with a `kind` belong to another kind.
@@ -387,7 +419,10 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
     };
     let (old, new) = (values(old), values(new));
     let find = |values: &[(String, String)], key: &str| {
-        values.iter().find(|(name, _)| name == key).map_or("-".to_string(), |(_, value)| value.clone())
+        values
+            .iter()
+            .find(|(name, _)| name == key)
+            .map_or("-".to_string(), |(_, value)| value.clone())
     };
     let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
     keys.sort();
@@ -403,7 +438,12 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
 /// # Errors
 /// There is no such preset (2).
 pub fn preset(name: &str) -> Result<RunConfig, CliError> {
-    Ok(ConfigArgs { preset: Some(name.to_string()), ..ConfigArgs::default() }.resolve()?.run)
+    Ok(ConfigArgs {
+        preset: Some(name.to_string()),
+        ..ConfigArgs::default()
+    }
+    .resolve()?
+    .run)
 }
 
 /// Writes a configuration as TOML that can be read again.
@@ -411,7 +451,8 @@ pub fn preset(name: &str) -> Result<RunConfig, CliError> {
 /// # Errors
 /// The file cannot be written (1, 5).
 pub fn write(path: &Path, run: &RunConfig) -> Result<(), CliError> {
-    fn_train::fsutil::write_atomic(path, text(run)?.as_bytes()).map_err(|error| CliError::io("write", path, error))
+    fn_train::fsutil::write_atomic(path, text(run)?.as_bytes())
+        .map_err(|error| CliError::io("write", path, error))
 }
 
 /// A configuration as TOML, without where its values came from.
@@ -448,7 +489,9 @@ pub fn template(preset: &presets::Preset) -> Result<String, CliError> {
         .collect();
     let mut out = preset.text.trim_end().to_string();
     out.push_str("\n\n# ---- Everything else, with its default. Take the # away to change it. ----\n");
-    out.push_str("# (A section may stand only once in a file: move the line up to its section where there is one.)\n");
+    out.push_str(
+        "# (A section may stand only once in a file: move the line up to its section where there is one.)\n",
+    );
     for line in render(&rest, false).lines() {
         out.push_str(&if line.is_empty() || line.starts_with('#') {
             format!("{line}\n")

@@ -50,7 +50,10 @@ fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
             return Ok(());
         }
         let at = resolved.origin(key).prefix();
-        Err(CliError::input(format!("{at}`{key}`: {} does not exist; check the spelling with `ls`", path.display())))
+        Err(CliError::input(format!(
+            "{at}`{key}`: {} does not exist; check the spelling with `ls`",
+            path.display()
+        )))
     };
     for path in &run.data.train {
         must_exist("data.train", path)?;
@@ -68,7 +71,10 @@ fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
             must_exist(key, path)?;
         }
     }
-    term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
+    term::note(
+        args.common.quiet,
+        "the configuration is good; `fnlm pretrain --dry-run` also tries a step",
+    );
     Ok(Outcome::Done)
 }
 

@@ -25,9 +25,10 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     let step = loaded.state.step;
     let path = args.tokenizer.as_ref().unwrap_or(&config.data.tokenizer);
     let tokenizer = support::tokenizer(path).map_err(|error| match error {
-        CliError::Input(message, cause) if args.tokenizer.is_none() => {
-            CliError::Input(format!("{message} (it is data.tokenizer of the run; say where it is now with --tokenizer)"), cause)
-        }
+        CliError::Input(message, cause) if args.tokenizer.is_none() => CliError::Input(
+            format!("{message} (it is data.tokenizer of the run; say where it is now with --tokenizer)"),
+            cause,
+        ),
         error => error,
     })?;
     let vocab_size = vocabulary(&loaded, &folder)?;
@@ -55,7 +56,14 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
         let _ = std::fs::remove_dir_all(&temporary);
         return Err(error);
     }
-    term::note(args.common.quiet, &format!("step {step} of {} is now in {}", folder.display(), args.out.display()));
+    term::note(
+        args.common.quiet,
+        &format!(
+            "step {step} of {} is now in {}",
+            folder.display(),
+            args.out.display()
+        ),
+    );
     Ok(Outcome::Done)
 }
 
@@ -65,15 +73,18 @@ fn check_out(out: &Path) -> Result<(), CliError> {
             "{} exists and is not empty; nothing is overwritten, choose another --out",
             out.display()
         ))),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CliError::usage(format!("--out {}: {error}; choose another folder", out.display())))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CliError::usage(format!(
+            "--out {}: {error}; choose another folder",
+            out.display()
+        ))),
         _ => Ok(()),
     }
 }
 
 fn temporary(out: &Path) -> PathBuf {
-    let name = out.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
+    let name = out
+        .file_name()
+        .map_or("model".into(), |name| name.to_string_lossy().into_owned());
     out.with_file_name(format!(".{name}.tmp-{}", std::process::id()))
 }
 
@@ -112,16 +123,25 @@ fn find(args: &ExportArgs) -> Result<(PathBuf, PathBuf), CliError> {
     if args.newest {
         return Ok((from.clone(), newest.path));
     }
-    let state = checkpoint::load(&newest.path).map_err(CliError::input_from)?.state;
+    let state = checkpoint::load(&newest.path)
+        .map_err(CliError::input_from)?
+        .state;
     let best = state.best.as_ref().and_then(|best| checkpoints.best(best));
     Ok((from.clone(), best.unwrap_or(newest.path)))
 }
 
 /// The vocabulary that a checkpoint was trained on.
 fn vocabulary(loaded: &LoadedCheckpoint, folder: &Path) -> Result<usize, CliError> {
-    loaded.model.get("embeddings.word.weight").and_then(|(shape, _)| shape.first().copied()).ok_or_else(|| {
-        CliError::input(format!("{}: there is no token table in this checkpoint", folder.display()))
-    })
+    loaded
+        .model
+        .get("embeddings.word.weight")
+        .and_then(|(shape, _)| shape.first().copied())
+        .ok_or_else(|| {
+            CliError::input(format!(
+                "{}: there is no token table in this checkpoint",
+                folder.display()
+            ))
+        })
 }
 
 fn write(
@@ -136,7 +156,11 @@ fn write(
         Arch::Electra => {
             let shape = match &model.init {
                 Some(folder) => hf::load_electra(folder, device).map_err(CliError::input_from)?.1,
-                None => ElectraConfig::new(model.encoder(vocab_size), model.generator_width, model.generator_depth),
+                None => ElectraConfig::new(
+                    model.encoder(vocab_size),
+                    model.generator_width,
+                    model.generator_depth,
+                ),
             };
             shape.validate().map_err(CliError::input_from)?;
             let model = fill(Electra::init(&shape, 0, device), loaded)?;
@@ -155,6 +179,8 @@ fn write(
 }
 
 fn fill<M: Module>(model: M, loaded: &mut LoadedCheckpoint) -> Result<M, CliError> {
-    params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))
-        .map_err(CliError::input_from)
+    params::load(model, &mut |name: &str, shape: &[usize]| {
+        loaded.take(name, shape).map(Some)
+    })
+    .map_err(CliError::input_from)
 }

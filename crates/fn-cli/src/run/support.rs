@@ -36,7 +36,11 @@ pub fn interrupted(stop: &Stop) -> CliError {
 
 /// An error of reading input, unless a signal was the reason.
 pub fn input_error(stop: &Stop, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
-    if stop.requested() { interrupted(stop) } else { CliError::input_from(error) }
+    if stop.requested() {
+        interrupted(stop)
+    } else {
+        CliError::input_from(error)
+    }
 }
 
 /// How text is read under these flags.
@@ -62,9 +66,9 @@ pub fn tokenizer(path: &Path) -> Result<TextTokenizer, CliError> {
 /// It is missing, damaged, or for another vocabulary (3).
 pub fn lexicon(path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliError> {
     let lexicon = Lexicon::load(path).map_err(CliError::input_from)?;
-    lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256()).map_err(|error| {
-        CliError::input(format!("{}: {error}", path.display()))
-    })?;
+    lexicon
+        .check_vocabulary(tokenizer.size(), tokenizer.sha256())
+        .map_err(|error| CliError::input(format!("{}: {error}", path.display())))?;
     Ok(lexicon)
 }
 
@@ -101,7 +105,9 @@ pub fn count_tokens(
 
 /// The piece of an id, also where the vocabulary has none.
 pub fn piece(tokenizer: &TextTokenizer, id: u32) -> String {
-    tokenizer.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
+    tokenizer
+        .token(id)
+        .map_or_else(|| format!("[id {id}]"), ToString::to_string)
 }
 
 /// The one piece that a word is.

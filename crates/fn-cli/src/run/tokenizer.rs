@@ -34,7 +34,11 @@ pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
             Ok(document) => {
                 documents += 1;
                 bytes += document.text.len() as u64;
-                bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
+                bar.set_message(format!(
+                    "{} documents, {}",
+                    term::thousands(documents),
+                    term::bytes(bytes)
+                ));
                 Some(document)
             }
             Err(error) => {
@@ -64,7 +68,11 @@ pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
         if tokenizer.size() < args.size {
             term::note(
                 false,
-                &format!("the text has only {} pieces worth having; {} were asked for", tokenizer.size(), args.size),
+                &format!(
+                    "the text has only {} pieces worth having; {} were asked for",
+                    tokenizer.size(),
+                    args.size
+                ),
             );
         }
     }

@@ -1,0 +1,300 @@
+//! `fnlm inspect`, `data` and `tokenizer` on tiny models and texts made here.
+
+#![cfg(feature = "flex")]
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use burn::tensor::Device;
+use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_data::tokenise::TextTokenizer;
+use fn_models::hf::{save_bert, save_electra};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
+use serde_json::Value;
+
+const WORDS: &[&str] = &[
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "she", "felt", "happy", "glad", "sad", "today", ".", "the",
+    "dog", "ran",
+];
+
+fn fnlm(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("fnlm").unwrap();
+    let output = command
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .env("CI", "1")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(!err.contains("panicked"), "{arguments:?}: {err}");
+    (output.status.code().unwrap(), out, err)
+}
+
+fn shape() -> EncoderConfig {
+    EncoderConfig {
+        vocab_size: WORDS.len(),
+        embedding_size: 8,
+        hidden_size: 8,
+        num_layers: 1,
+        num_heads: 2,
+        intermediate_size: 16,
+        max_positions: 16,
+        ..EncoderConfig::default()
+    }
+}
+
+/// A folder with vocab.txt, w.safetensors and the models `electra` and `bert`, weights random.
+fn workshop() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("vocab.txt"), WORDS.join("\n") + "\n").unwrap();
+    let tokenizer = TextTokenizer::load(&at("vocab.txt")).unwrap();
+    let info = LexiconInfo {
+        kind: "test".into(),
+        vocabulary_sha256: tokenizer.sha256().into(),
+        note: String::new(),
+    };
+    // Everything but "happy" itself may stand for "happy".
+    let all: Vec<u32> = (5..WORDS.len() as u32).collect();
+    Lexicon::from_rows(WORDS.len(), [(7, all)], info)
+        .unwrap()
+        .save(&at("w.safetensors"))
+        .unwrap();
+    let device = Device::flex();
+    let config = ElectraConfig::new(shape(), 0.5, 1.0);
+    save_electra(&at("electra"), &Electra::init(&config, 1, &device), &config).unwrap();
+    let config = BertConfig::new(shape());
+    save_bert(
+        &at("bert"),
+        &BertForPreTraining::init(&config, 1, &device),
+        &config,
+    )
+    .unwrap();
+    for model in ["electra", "bert"] {
+        tokenizer.save(&at(model)).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn predictions_are_judged_by_the_lexicon() {
+    let dir = workshop();
+    for model in ["electra", "bert"] {
+        let arguments = [
+            "inspect",
+            "--model",
+            model,
+            "--lexicon",
+            "w.safetensors",
+            "--gold",
+            "happy",
+            "-k",
+            "20",
+            "--json",
+            "she felt [MASK] today .",
+        ];
+        let (code, out, err) = fnlm(dir.path(), &arguments);
+        assert_eq!(code, 0, "{err}");
+        let found: Value = serde_json::from_str(&out).unwrap();
+        let gap = &found[0]["gaps"][0];
+        assert_eq!(
+            (gap["position"].as_u64(), gap["gold"].as_str()),
+            (Some(3), Some("happy"))
+        );
+        let predictions = gap["predictions"].as_array().unwrap();
+        assert_eq!(predictions.len(), WORDS.len());
+        let sum: f64 = predictions
+            .iter()
+            .map(|p| p["probability"].as_f64().unwrap())
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-6);
+        for prediction in predictions {
+            let want = match prediction["piece"].as_str().unwrap() {
+                "happy" => "gold",
+                special if special.starts_with('[') => "negative",
+                _ => "false-negative",
+            };
+            assert_eq!(prediction["verdict"], want, "{prediction}");
+        }
+        let replaced = &found[0]["replaced"];
+        if model == "electra" {
+            assert_eq!(replaced.as_array().unwrap().len(), 7);
+            assert_eq!(replaced[3]["filled"], true);
+        } else {
+            assert!(replaced.is_null());
+        }
+    }
+}
+
+#[test]
+fn an_electra_says_which_tokens_look_replaced_without_a_gap() {
+    let dir = workshop();
+    let (code, out, err) = fnlm(dir.path(), &["inspect", "--model", "electra", "the dog ran"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("probability that a token was replaced"), "{out}");
+    std::fs::remove_dir_all(dir.path().join("electra/generator")).unwrap();
+    let (code, out, err) = fnlm(dir.path(), &["inspect", "--model", "electra", "the dog ran"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("probability that a token was replaced"), "{out}");
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "electra", "the [MASK] ran"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("cannot fill [MASK]"), "{err}");
+}
+
+#[test]
+fn what_does_not_fit_the_model_is_refused() {
+    let dir = workshop();
+    let long = "dog ".repeat(40);
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", &long]);
+    assert_eq!(code, 2);
+    assert!(err.contains("at most 16"), "{err}");
+    let (code, _, err) = fnlm(
+        dir.path(),
+        &["inspect", "--model", "bert", "--gold", "dog", "no gap"],
+    );
+    assert_eq!(code, 2, "{err}");
+    let (code, _, err) = fnlm(
+        dir.path(),
+        &["inspect", "--model", "bert", "--gold", "elephant", "a [MASK]"],
+    );
+    assert_eq!(code, 2, "{err}");
+
+    std::fs::write(dir.path().join("more.txt"), WORDS.join("\n") + "\nextra\n").unwrap();
+    let (code, _, err) = fnlm(
+        dir.path(),
+        &[
+            "inspect",
+            "--model",
+            "bert",
+            "--tokenizer",
+            "more.txt",
+            "a [MASK]",
+        ],
+    );
+    assert_eq!(code, 3);
+    assert!(err.contains("16 pieces") && err.contains("only 15"), "{err}");
+
+    let weights = dir.path().join("bert/model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", "a [MASK]"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("model.safetensors"), "{err}");
+    std::fs::write(dir.path().join("bert/config.json"), "{\"model_type\": \"gpt2\"}").unwrap();
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", "a [MASK]"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("gpt2"), "{err}");
+}
+
+#[test]
+fn rows_are_shown_with_marks_and_prepared_once() {
+    let dir = workshop();
+    std::fs::write(
+        dir.path().join("text.txt"),
+        "she felt happy today .\nthe dog ran .\n\n".repeat(50),
+    )
+    .unwrap();
+    let flags = [
+        "--train",
+        "text.txt",
+        "--tokenizer",
+        "vocab.txt",
+        "--length",
+        "16",
+    ];
+    let (code, out, err) = fnlm(
+        dir.path(),
+        &[&["data", "inspect", "-n", "2"], &flags[..]].concat(),
+    );
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.starts_with("row 1: ") && out.contains("row 2: ") && !out.contains("row 3: "),
+        "{out}"
+    );
+    assert!(out.contains("[CLS]") && out.contains('{'), "{out}");
+    let again = fnlm(
+        dir.path(),
+        &[&["data", "inspect", "-n", "2"], &flags[..]].concat(),
+    );
+    assert_eq!(again.1, out, "the same seed and step give the same marks");
+
+    let (code, first, err) = fnlm(dir.path(), &[&["data", "prepare"], &flags[..]].concat());
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        first.contains("MB/s") && first.contains("50 documents"),
+        "{first}"
+    );
+    let (_, second, _) = fnlm(dir.path(), &[&["data", "prepare"], &flags[..]].concat());
+    assert!(second.contains("already there"), "{second}");
+}
+
+#[test]
+fn bad_text_is_refused_with_file_and_place() {
+    let dir = workshop();
+    let prepare = |name: &str| {
+        let (code, _, err) = fnlm(
+            dir.path(),
+            &[
+                "data",
+                "prepare",
+                "--train",
+                name,
+                "--tokenizer",
+                "vocab.txt",
+                "--length",
+                "16",
+            ],
+        );
+        assert_eq!(code, 3, "{err}");
+        assert!(err.contains(name), "{err}");
+        err
+    };
+    prepare("none.txt");
+    std::fs::write(dir.path().join("empty.txt"), "").unwrap();
+    prepare("empty.txt");
+    std::fs::write(dir.path().join("latin1.txt"), b"fine\nca\xe9 \n").unwrap();
+    assert!(prepare("latin1.txt").contains("line 2"));
+    std::fs::write(dir.path().join("cut.txt.gz"), [0x1f, 0x8b, 8, 0, 0]).unwrap();
+    prepare("cut.txt.gz");
+}
+
+#[test]
+fn a_vocabulary_is_trained_and_can_be_used() {
+    let dir = workshop();
+    std::fs::write(
+        dir.path().join("text.txt"),
+        "the small dog ran to the small house .\n".repeat(30),
+    )
+    .unwrap();
+    let (code, out, err) = fnlm(
+        dir.path(),
+        &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "120"],
+    );
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("30 documents") || out.contains("1 documents"),
+        "{out}"
+    );
+    let flags = [
+        "data",
+        "inspect",
+        "-n",
+        "1",
+        "--train",
+        "text.txt",
+        "--tokenizer",
+        "tok",
+        "--length",
+        "16",
+    ];
+    let (code, out, err) = fnlm(dir.path(), &flags);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("small"), "{out}");
+    let (code, _, err) = fnlm(
+        dir.path(),
+        &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "3"],
+    );
+    assert_eq!(code, 2, "{err}");
+}
