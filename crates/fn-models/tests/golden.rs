@@ -2,6 +2,8 @@
 //!
 //! The fixtures are made by `tests/golden/make.py` in f64 from the same f32 weights.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

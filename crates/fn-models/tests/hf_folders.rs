@@ -1,5 +1,7 @@
 //! Folders in the Hugging Face format: read, written, read again; and the ways in which they can be wrong.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use std::collections::HashMap;

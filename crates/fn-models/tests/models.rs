@@ -1,5 +1,7 @@
 //! What models promise whatever their weights are.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use burn::tensor::{Device, Int, Tensor};
