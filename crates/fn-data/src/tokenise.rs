@@ -6,7 +6,7 @@
 
 mod cache;
 mod files;
-mod plain;
+pub(crate) mod plain;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{TokenizerBuilder, TokenizerImpl};
 
 use crate::error::DataError;
+
+pub(crate) use cache::BLANKS;
 
 pub use crate::train::train_wordpiece;
 

@@ -13,6 +13,9 @@ const ENTRIES: usize = 1 << 16;
 /// Longer stretches, in bytes, hardly come twice.
 const LONGEST: usize = 48;
 
+/// Where a text may be cut. Not every white space of Unicode: form feeds, for example, are removed before anything is split.
+pub(crate) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// Which tokenizer a cache belongs to: unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner(u64);
@@ -48,8 +51,7 @@ pub(super) fn encode(owner: Owner, text: &str, encode: impl Fn(&str, &mut Vec<u3
             };
         }
         let mut ids = Vec::with_capacity(text.len() / 4);
-        // Not every white space of Unicode: form feeds, for example, are removed before anything is split.
-        for stretch in text.split([' ', '\t', '\n', '\r']).filter(|s| !s.is_empty()) {
+        for stretch in text.split(BLANKS).filter(|s| !s.is_empty()) {
             if stretch.len() > LONGEST {
                 encode(stretch, &mut ids);
             } else {

@@ -45,28 +45,7 @@ impl Plain {
 
     /// Adds the ids of a stretch without blanks; false, and nothing added, if it is not plain.
     pub(super) fn encode(&self, stretch: &str, ids: &mut Vec<u32>) -> bool {
-        if !stretch.bytes().all(|b| b.is_ascii_graphic()) {
-            return false;
-        }
-        let lower;
-        let text = if self.lowercase && stretch.bytes().any(|b| b.is_ascii_uppercase()) {
-            lower = stretch.to_ascii_lowercase();
-            &lower
-        } else {
-            stretch
-        };
-        let mut rest = text;
-        while !rest.is_empty() {
-            let letters = rest
-                .bytes()
-                .position(|b| b.is_ascii_punctuation())
-                .unwrap_or(rest.len());
-            // A run of letters and digits, or one sign.
-            let (word, after) = rest.split_at(letters.max(1));
-            self.word(word, ids);
-            rest = after;
-        }
-        true
+        words(stretch, self.lowercase, |word| self.word(word, ids))
     }
 
     fn word(&self, word: &str, ids: &mut Vec<u32>) {
@@ -98,4 +77,28 @@ impl Plain {
         }
         true
     }
+}
+
+/// The words of a stretch without blanks; false, and no words, if it is not visible ASCII.
+pub(crate) fn words(stretch: &str, lowercase: bool, mut with: impl FnMut(&str)) -> bool {
+    if !stretch.bytes().all(|b| b.is_ascii_graphic()) {
+        return false;
+    }
+    let lower;
+    let mut rest = stretch;
+    if lowercase && stretch.bytes().any(|b| b.is_ascii_uppercase()) {
+        lower = stretch.to_ascii_lowercase();
+        rest = &lower;
+    }
+    while !rest.is_empty() {
+        let letters = rest
+            .bytes()
+            .position(|b| b.is_ascii_punctuation())
+            .unwrap_or(rest.len());
+        // A run of letters and digits, or one sign.
+        let (word, after) = rest.split_at(letters.max(1));
+        with(word);
+        rest = after;
+    }
+    true
 }
