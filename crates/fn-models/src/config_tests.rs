@@ -48,7 +48,8 @@ fn every_preset_is_valid() {
 
 #[test]
 fn a_value_out_of_range_is_named_with_what_it_may_be() {
-    let cases: [(&str, fn(&mut EncoderConfig)); 9] = [
+    type Spoil = fn(&mut EncoderConfig);
+    let cases: [(&str, Spoil); 9] = [
         (
             "encoder.num_heads is 3; allowed: a divisor of hidden_size = 256",
             |c| c.num_heads = 3,

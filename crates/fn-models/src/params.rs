@@ -37,15 +37,15 @@ pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
     visitor.found
 }
 
+/// New values for a parameter, by path and shape.
+pub type Lookup<'a, E> = dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E> + 'a;
+
 /// Replaces the values of parameters: `lookup(path, shape)` gives new values, `None` (keep the present ones) or an error,
 /// which ends the walk. Parameters keep their id, their device and whether they are trained.
 ///
 /// # Panics
 /// When `lookup` returns a number of values that does not fit the shape it was given.
-pub fn load<M: Module, E>(
-    module: M,
-    lookup: &mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E>,
-) -> Result<M, E> {
+pub fn load<M: Module, E>(module: M, lookup: &mut Lookup<'_, E>) -> Result<M, E> {
     let mut mapper = Loader {
         path: Vec::new(),
         lookup,
@@ -106,13 +106,13 @@ impl ModuleVisitor for Shapes {
     }
 }
 
-struct Loader<'a, E> {
+struct Loader<'a, 'b, E> {
     path: Vec<String>,
-    lookup: &'a mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E>,
+    lookup: &'a mut Lookup<'b, E>,
     failed: Option<E>,
 }
 
-impl<E> ModuleMapper for Loader<'_, E> {
+impl<E> ModuleMapper for Loader<'_, '_, E> {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }

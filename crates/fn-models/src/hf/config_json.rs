@@ -105,6 +105,7 @@ pub(crate) fn read(path: &Path, model_type: &str) -> Result<ModelFile, HfError> 
     fields.must_be("add_cross_attention", &json!(false))?;
     fields.must_be("tie_word_embeddings", &json!(true))?;
     fields.must_be("position_embedding_type", &json!("absolute"))?;
+    fields.must_be("pruned_heads", &json!({}))?;
     let hidden = fields.size("hidden_size", None)?;
     let embedding = match model_type {
         "electra" => fields.size("embedding_size", Some(128))?,
