@@ -183,8 +183,7 @@ const HEADER: &str = r#"{"version":1,"info":{"kind":"","vocabulary_sha256":"","n
 fn forged_files_are_refused_before_their_numbers_are_used() {
     let message = |offsets: &[u32], members: &[u32], header: &str| {
         let (_folder, path) = forged(offsets, members, header);
-        let e = Lexicon::load(&path).unwrap_err().to_string();
-        e
+        Lexicon::load(&path).unwrap_err().to_string()
     };
     assert!(message(&[], &[], HEADER).contains("`offsets` is empty"));
     assert!(message(&[0, 9], &[1], HEADER).contains("from 0 to 9"));

@@ -1,4 +1,6 @@
 //! All tests of fn-core in one program (it links once).
+// Helpers of tests may fail loudly, like the tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod corruption;
 mod lexicon;
