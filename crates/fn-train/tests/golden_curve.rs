@@ -2,6 +2,7 @@
 //!
 //! The curve was made by `tests/golden/make.py` (torch.optim.AdamW, clip_grad_norm_, f64); sizes and optimiser are in its
 //! `case.json`.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 #[path = "../../fn-models/tests/common/mod.rs"]
 mod common;

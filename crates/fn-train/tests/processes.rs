@@ -2,6 +2,7 @@
 //!
 //! Each test starts this very test binary again, with the name of the child's part in an environment variable.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;

@@ -92,7 +92,7 @@ impl Checkpoints {
                 }
             }
         }
-        candidates.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        candidates.sort_by_key(|c| std::cmp::Reverse((c.0, c.1)));
         for (step, _, path, manifest) in candidates {
             match verify(&path, &manifest) {
                 Ok(()) => {

@@ -1,0 +1,152 @@
+//! A save that fails, at whatever call, leaves the previous checkpoint alone.
+
+use super::*;
+
+#[test]
+fn a_save_that_fails_at_any_call_leaves_the_previous_checkpoint_alone() {
+    for fault in ["enospc", "eio"] {
+        let dir = tempfile::tempdir().unwrap();
+        save(&at(dir.path()), 1).unwrap();
+        let mut failures = 0;
+        for call in 1.. {
+            let faulty =
+                at(dir.path()).with_fail_points(FailPoints::parse(&format!("save:{call}:{fault}")).unwrap());
+            match save(&faulty, 2) {
+                Ok(_) => break,
+                Err(error) => assert_eq!(error.is_out_of_space(), fault == "enospc", "{call}: {error}"),
+            }
+            failures += 1;
+            let found = at(dir.path()).latest().unwrap().unwrap();
+            assert_eq!((found.step, found.notices.len()), (1, 0), "{call}");
+            assert_intact(&found.path, 1);
+            assert!(hidden(dir.path()).is_empty(), "{call}: {:?}", hidden(dir.path()));
+        }
+        assert!(failures >= 14, "{failures} calls in a save");
+        assert_eq!(steps(&at(dir.path())), [1, 2]);
+    }
+}
+
+#[test]
+fn replacing_a_step_that_fails_at_any_call_leaves_its_predecessor_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    save(&at(dir.path()), 1).unwrap();
+    let other =
+        |checkpoints: &Checkpoints| checkpoints.save(&state(1), &tensors("", 50.0), &moments(50.0), &[]);
+    for call in 1.. {
+        let points = FailPoints::parse(&format!("save:{call}:enospc")).unwrap();
+        if other(&at(dir.path()).with_fail_points(points)).is_ok() {
+            break;
+        }
+        assert_intact(&dir.path().join("step-00000001"), 1);
+        assert!(hidden(dir.path()).is_empty(), "{call}: {:?}", hidden(dir.path()));
+    }
+    let loaded = load(&dir.path().join("step-00000001")).unwrap();
+    assert_eq!(loaded.model["head.bias"].1[0], 50f32.sin());
+    assert!(hidden(dir.path()).is_empty());
+}
+
+#[test]
+fn a_wrong_byte_that_reaches_the_disk_is_found_when_the_checkpoint_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    save(&at(dir.path()), 1).unwrap();
+    let mut caught = 0;
+    for call in 1..40 {
+        let points = FailPoints::parse(&format!("save:{call}:flip")).unwrap();
+        let keep_one = Checkpoints::new(dir.path(), 1, false).with_fail_points(points);
+        match save(&keep_one, 1 + call) {
+            // Not a write: nothing was damaged, and only then the predecessor went.
+            Ok(path) => assert_intact(&path, 1 + call),
+            Err(error) => {
+                assert!(
+                    matches!(
+                        error,
+                        CheckpointError::Damaged { .. } | CheckpointError::Manifest { .. }
+                    ),
+                    "{error}"
+                );
+                caught += 1;
+            }
+        }
+        assert_eq!(steps(&keep_one).len(), 1);
+        assert!(load(&keep_one.list()[0].1).is_ok());
+    }
+    assert!(
+        caught >= 5,
+        "model, optimizer, state, config and manifest: {caught}"
+    );
+}
+
+#[test]
+fn leftovers_of_killed_saves_are_ignored_and_removed_by_the_next_save() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = save(&at(dir.path()), 1).unwrap();
+    // Killed while writing: even a leftover that looks complete is none.
+    let leftover = dir.path().join(".step-00000009.tmp-123");
+    fs::create_dir(&leftover).unwrap();
+    for file in files(&good) {
+        fs::copy(&file, leftover.join(file.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(at(dir.path()).latest().unwrap().unwrap().step, 1);
+    save(&at(dir.path()), 2).unwrap();
+    assert!(hidden(dir.path()).is_empty());
+}
+
+#[test]
+fn a_predecessor_whose_successor_never_came_is_found_and_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = save(&at(dir.path()), 1).unwrap();
+    // Killed between the two renames.
+    fs::rename(&path, dir.path().join(".step-00000001.old-123")).unwrap();
+    let found = at(dir.path()).latest().unwrap().unwrap();
+    assert_eq!((found.step, found.notices.len()), (1, 0));
+    assert_intact(&found.path, 1);
+    save(&at(dir.path()), 2).unwrap();
+    assert_intact(&path, 1);
+    assert!(hidden(dir.path()).is_empty());
+}
+
+#[test]
+fn the_room_needed_is_predicted_within_five_percent() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = |prefix: &str| -> Vec<NamedTensor> {
+        (0..50)
+            .map(|i| NamedTensor {
+                name: format!("{prefix}layers.{i}.weight"),
+                shape: vec![100, 100],
+                data: vec![i as f32; 10_000],
+            })
+            .collect()
+    };
+    let (model, extra) = (one(""), extra());
+    let moments = [one("m."), one("v.")].concat();
+    let predicted = Checkpoints::required_bytes(&model, &extra).unwrap();
+    let path = at(dir.path()).save(&state(1), &model, &moments, &extra).unwrap();
+    let real: u64 = files(&path).iter().map(|f| fs::metadata(f).unwrap().len()).sum();
+    assert!(
+        predicted >= real && predicted as f64 <= 1.05 * real as f64,
+        "{predicted} for {real}"
+    );
+}
+
+#[test]
+fn too_little_room_is_an_error_with_both_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    check_room(dir.path(), 1).unwrap();
+    let error = check_room(&dir.path().join("new"), u64::MAX).unwrap_err();
+    assert!(error.is_out_of_space());
+    assert!(error.to_string().contains(&u64::MAX.to_string()), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    assert!(matches!(
+        save(&at(&dir.path().join("file")), 1),
+        Err(CheckpointError::Io { .. })
+    ));
+    assert!(matches!(
+        save(&at(&dir.path().join("file/x")), 1),
+        Err(CheckpointError::Io { .. })
+    ));
+}
