@@ -28,6 +28,7 @@ pub fn purge_delay() -> i64 {
     // SAFETY: as above; reads one integer.
     #[allow(unsafe_code)]
     let delay = unsafe { mi_option_get(PURGE_DELAY) };
+    #[allow(clippy::useless_conversion)] // `c_long` has 32 bits elsewhere
     i64::from(delay)
 }
 

@@ -1,5 +1,7 @@
 //! The program as a user types it: outputs, errors and exit codes.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
+
 use std::path::Path;
 
 use assert_cmd::Command;

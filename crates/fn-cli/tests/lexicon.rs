@@ -1,5 +1,7 @@
 //! `fnlm lexicon` on a WordNet of a few invented lines (crates/fn-data/tests/wordnet_tiny).
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
