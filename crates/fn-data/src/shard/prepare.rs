@@ -3,9 +3,10 @@
 //! One thread reads documents into chunks; the documents of a chunk become ids in parallel; rows are packed and written in
 //! order. So the rows do not depend on the number of threads, and at most a few chunks are in memory.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use fn_core::vocab::SpecialIds;
@@ -15,13 +16,15 @@ use sha2::{Digest, Sha256};
 use super::format::{Manifest, ShardBuffer, ShardEntry, VERSION, hash_file, hex, write_counts};
 use crate::error::DataError;
 use crate::pack::{PackedRow, Packer, Packing};
-use crate::source::{Document, SourceOptions, Sources, StopFlag};
+use crate::source::{Document, SourceOptions, Sources, StopFlag, kind};
 use crate::tokenise::TextTokenizer;
 
 /// Text per chunk: long enough to keep all cores busy, short enough for flat memory.
 const CHUNK_BYTES: usize = 4 << 20;
 /// Chunks that the reader may be ahead.
 const CHUNKS_AHEAD: usize = 2;
+/// Between two looks at a folder that another process works in.
+const WAIT: Duration = Duration::from_millis(100);
 /// Rows per shard: 16 MB at length 128.
 const SHARD_ROWS: usize = 1 << 16;
 
@@ -83,7 +86,9 @@ impl Progress {
 
 /// Prepares the data set of `config`, or finds it in the cache.
 ///
-/// Writes `<cache>/.<key>.tmp-<pid>/` and renames it when everything is synced, so the folder is whole or absent.
+/// Writes `<cache>/.<key>.tmp/` and renames it when everything is synced, so the folder is whole or absent. That folder is locked
+/// meanwhile: of several processes that want the same data set one makes it and the others wait; what a killed one left behind
+/// is removed.
 ///
 /// # Errors
 /// Sources that cannot be read, text without a single row, a disk that is full; [`DataError::Stopped`] when `stop` is set.
@@ -97,22 +102,23 @@ pub fn prepare(
     let sources = Sources::open(&config.sources, &config.options)?;
     let key = key(config, tokenizer, sources.files(), stop)?;
     let dir = config.cache.join(&key);
-    if dir.join("manifest.json").exists() {
-        let manifest = Manifest::read(&dir)?;
-        let seconds = clock.elapsed().as_secs_f64();
-        return Ok(PreparedData {
-            dir,
-            manifest,
-            reused: true,
-            split_documents: 0,
-            seconds,
-        });
-    }
-    let scratch = config.cache.join(format!(".{key}.tmp-{}", std::process::id()));
-    if scratch.exists() {
-        std::fs::remove_dir_all(&scratch).map_err(DataError::io(&scratch, "remove"))?;
-    }
-    std::fs::create_dir_all(&scratch).map_err(DataError::io(&scratch, "create"))?;
+    let scratch = config.cache.join(format!(".{key}.tmp"));
+    let lock = loop {
+        if let Some(manifest) = present(&dir)? {
+            let seconds = clock.elapsed().as_secs_f64();
+            return Ok(PreparedData {
+                dir,
+                manifest,
+                reused: true,
+                split_documents: 0,
+                seconds,
+            });
+        }
+        // While we waited, another process may have finished this data set, or given up.
+        if let Some(lock) = claim(&scratch, stop)? {
+            break lock;
+        }
+    };
     let written = write(config, tokenizer, sources, &key, &scratch, progress, stop, &clock);
     let finished = written.and_then(|written| {
         sync_dir(&scratch)?;
@@ -123,6 +129,7 @@ pub fn prepare(
     let (manifest, split_documents) = finished.inspect_err(|_| {
         let _ = std::fs::remove_dir_all(&scratch);
     })?;
+    drop(lock);
     let seconds = clock.elapsed().as_secs_f64();
     Ok(PreparedData {
         dir,
@@ -131,6 +138,65 @@ pub fn prepare(
         split_documents,
         seconds,
     })
+}
+
+/// The manifest of a data set that is there already.
+fn present(dir: &Path) -> Result<Option<Manifest>, DataError> {
+    match Manifest::read(dir) {
+        Err(DataError::Missing { .. }) if !dir.exists() => Ok(None),
+        Err(DataError::Missing { path }) => Err(DataError::Damaged {
+            path,
+            message: "it is missing".to_owned(),
+        }),
+        manifest => manifest.map(Some),
+    }
+}
+
+/// Waits until nobody else works in `scratch`, and empties it of what a killed process left; None if it went away meanwhile.
+fn claim(scratch: &Path, stop: &StopFlag) -> Result<Option<File>, DataError> {
+    std::fs::create_dir_all(scratch).map_err(DataError::io(scratch, "create"))?;
+    let lock = match File::open(scratch) {
+        Ok(lock) => lock,
+        // Renamed since the line above.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(DataError::io(scratch, "open")(e)),
+    };
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                check(stop)?;
+                std::thread::sleep(WAIT);
+            }
+            // A file system without locks: two processes at once are the user's affair there.
+            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => break,
+            Err(TryLockError::Error(e)) => return Err(DataError::io(scratch, "lock")(e)),
+        }
+    }
+    if !is_at(&lock, scratch) {
+        return Ok(None);
+    }
+    for entry in std::fs::read_dir(scratch).map_err(DataError::io(scratch, "read"))? {
+        let path = entry.map_err(DataError::io(scratch, "read"))?.path();
+        std::fs::remove_file(&path).map_err(DataError::io(&path, "remove"))?;
+    }
+    Ok(Some(lock))
+}
+
+/// Whether the open folder still has this name.
+#[cfg(unix)]
+fn is_at(folder: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |m: std::fs::Metadata| (m.dev(), m.ino());
+    match (folder.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => id(open) == id(named),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// Hash of everything that decides the rows.
@@ -167,7 +233,7 @@ fn key(
             ));
             continue;
         }
-        hasher.update(file.extension().unwrap_or_default().as_encoded_bytes());
+        hasher.update(format!("{:?}", kind(file)));
         let bytes = hash_file(file, &mut hasher)?;
         hasher.update(bytes.to_le_bytes());
     }

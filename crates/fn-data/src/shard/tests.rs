@@ -174,3 +174,79 @@ fn a_stop_leaves_nothing_behind() {
             .is_none()
     );
 }
+
+#[test]
+fn what_a_killed_process_left_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = made(dir.path()).manifest.key;
+    let cache = dir.path().join("cache");
+    std::fs::remove_dir_all(cache.join(&key)).unwrap();
+    let left = cache.join(format!(".{key}.tmp"));
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("shard-00099.safetensors"), "half").unwrap();
+    let again = made(dir.path());
+    assert!(!again.reused && !left.exists() && !again.dir.join("shard-00099.safetensors").exists());
+    Dataset::open(&again.dir).unwrap();
+}
+
+#[test]
+fn of_many_that_want_the_same_data_set_one_makes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let prepared: Vec<PreparedData> = std::thread::scope(|scope| {
+        let one = || prepare(&config, &tokenizer(), &mut |_| {}, &Default::default()).unwrap();
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert_eq!(prepared.iter().filter(|p| !p.reused).count(), 1);
+    assert!(prepared.iter().all(|p| p.manifest == prepared[0].manifest));
+    Dataset::open(&prepared[0].dir).unwrap();
+}
+
+#[test]
+fn a_folder_without_its_manifest_is_damaged_and_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = made(dir.path());
+    std::fs::remove_file(first.dir.join("manifest.json")).unwrap();
+    let error = prepare(
+        &config(dir.path()),
+        &tokenizer(),
+        &mut |_| {},
+        &Default::default(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(&error, DataError::Damaged { path, .. } if path.ends_with("manifest.json")),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_vocabulary_with_and_without_capitals_makes_two_data_sets() {
+    let dir = tempfile::tempdir().unwrap();
+    let cased = TextTokenizer::from_vocab(tokenizer().pieces().to_vec(), false).unwrap();
+    let other = prepare(&config(dir.path()), &cased, &mut |_| {}, &Default::default()).unwrap();
+    assert_ne!(other.manifest.key, made(dir.path()).manifest.key);
+}
+
+#[test]
+fn one_long_document_fills_rows_on_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let text: String = (0..60_000)
+        .map(|i| format!("w{} w{}\n", i % 50, i * 7 % 50))
+        .collect();
+    std::fs::write(&config.sources[0], text).unwrap();
+    for packing in [Packing::Electra, Packing::Bert, Packing::Dense] {
+        let config = PrepareConfig {
+            packing,
+            ..config.clone()
+        };
+        let prepared = prepare(&config, &tokenizer(), &mut |_| {}, &Default::default()).unwrap();
+        assert!(
+            prepared.manifest.tokens > 110_000,
+            "{packing:?}: {}",
+            prepared.manifest.tokens
+        );
+    }
+}

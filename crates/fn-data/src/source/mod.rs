@@ -168,14 +168,14 @@ impl Iterator for Sources {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Text,
     JsonLines,
     Parquet,
 }
 
 /// Kind of a file by its name, looking behind a suffix of compression.
-fn kind(path: &Path) -> Option<Kind> {
+pub(crate) fn kind(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let plain = compressed::SUFFIXES
         .iter()
