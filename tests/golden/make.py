@@ -32,7 +32,8 @@ PAD, CLS, SEP, MASK = 0, 2, 3, 4
 
 
 def randomise(model, seed):
-    """Weights large enough that nothing is close to its initial value: biases and norms, too."""
+    """Weights large enough that nothing is close to its initial value (biases and norms, too), small enough that torch's own f32
+    gradients are within 5e-6 of its f64 ones (at 0.3 they are not)."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
@@ -42,7 +43,7 @@ def randomise(model, seed):
             elif p.dim() == 1:
                 p.copy_(0.2 * noise)
             else:
-                p.copy_(0.3 * noise)
+                p.copy_(0.15 * noise)
 
 
 def batch(seed):
