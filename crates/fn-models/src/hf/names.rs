@@ -1,6 +1,6 @@
 //! One table: their name <-> our path.
 //!
-//! An entry names a module; its [`Kind`] says which tensors it holds and whether they are stored the other way round.
+//! An entry names a module; its `Kind` says which tensors it holds and whether they are stored the other way round.
 //! `{}` stands for the number of a layer.
 
 /// Which file a name belongs to.
