@@ -181,7 +181,6 @@ fn configuration(args: &QuickstartArgs) -> Result<RunConfig, CliError> {
     config.seed = args.seed;
     config.train.steps = args.steps.unwrap_or(STEPS);
     config.train.device = args.device.clone();
-    config.schedule.total = config.train.steps;
     config.schedule.warmup = config.schedule.warmup.min(config.train.steps / 10);
     config.data.train = vec![out.join("corpus.txt")];
     config.data.tokenizer = out.join("tokenizer");
