@@ -25,7 +25,7 @@ const AFTER: &str = "Start here:  fnlm quickstart        three short runs and a 
              fnlm help-all          every option of every command";
 
 const AFTER_LONG: &str = "Start here:
-  fnlm quickstart                            three short runs and a table, about three minutes on two cores
+  fnlm quickstart                            three short runs and a table (three minutes)
   fnlm doctor                                what works on this machine
   fnlm config new electra-small > my.toml    a commented configuration to edit
   fnlm pretrain -c my.toml --run runs/a      train; the same command goes on after any stop
