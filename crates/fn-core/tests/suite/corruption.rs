@@ -482,3 +482,14 @@ fn a_vocabulary_that_contradicts_itself_is_refused() {
     );
     assert!(matches!(e.unwrap_err(), CoreError::NothingToDraw { .. }));
 }
+
+#[test]
+fn the_limit_of_a_row_comes_from_its_own_length_not_from_its_padding() {
+    // 10 words: 15 % are 2, but 12 ids allow int(0.155 * 12) = 1.
+    let mut ids: Vec<u32> = [CLS].into_iter().chain(10..20).chain([SEP]).collect();
+    let c = corruptor(Scheme::Electra, Unit::Token);
+    let short = c.corrupt(&ids, KEY);
+    assert_eq!(short.positions.len(), 1);
+    ids.resize(128, PAD);
+    assert_eq!(c.corrupt(&ids, KEY).positions, short.positions);
+}

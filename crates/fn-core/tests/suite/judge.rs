@@ -154,3 +154,14 @@ fn judges_have_names() {
     };
     assert_eq!(to_bool(&NoJudge.judge(&rows)), [false, false]);
 }
+
+#[test]
+fn random_shielding_keeps_right_rows_even_if_the_judge_does_not() {
+    let rows = Rows {
+        gold: ids(&[1, 1, 1]),
+        predicted: ids(&[1, 2, 1]),
+        weight: floats(&[1.0; 3]),
+    };
+    let judge = RandomShield::new(Box::new(Fixed(vec![true; 3])));
+    assert_eq!(to_bool(&judge.judge(&rows)), [false, true, false]);
+}

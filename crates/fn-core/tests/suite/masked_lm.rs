@@ -393,3 +393,36 @@ fn hard_correction_cases() {
         assert_eq!(gradient.iter().any(|&g| g != 0.0), teaches, "{name}");
     }
 }
+
+#[test]
+fn label_smoothing_keeps_its_decimals_over_many_large_logits() {
+    let v = 5_000;
+    let logits: Vec<f64> = (0..v)
+        .map(|i| f64::from(1e4f32 + (i * 37 % 101) as f32 * 0.05))
+        .collect();
+    let problem = Problem {
+        v,
+        h: 1,
+        logits,
+        embedding: vec![1.0; v],
+        gold: vec![17],
+        predicted: vec![0],
+        weight: vec![1.0],
+        verdict: vec![false],
+        sets: vec![],
+        sentences: [vec![1.0], vec![1.0]],
+    };
+    let (out, _) = problem.run(&Correction::LabelSmoothing { epsilon: 0.5 });
+    let excess = out
+        .parts
+        .get("label_smoothing")
+        .unwrap()
+        .clone()
+        .into_scalar::<f32>();
+    let expected =
+        problem.total(&Correction::LabelSmoothing { epsilon: 0.5 }) - problem.total(&Correction::None);
+    assert!(
+        (f64::from(excess) - expected).abs() < 1e-5,
+        "{excess}, expected {expected}"
+    );
+}
