@@ -184,7 +184,9 @@ impl ShardBuffer {
             bytes: bytes.len() as u64,
             sha256: hex(&Sha256::digest(&bytes)),
         };
-        (self.tokens.clear(), self.used.clear(), self.second.clear());
+        self.tokens.clear();
+        self.used.clear();
+        self.second.clear();
         self.rows = 0;
         Ok(entry)
     }

@@ -255,7 +255,7 @@ fn rows_of_a_table_that_hold_no_text_are_skipped_or_named() {
         ..SourceOptions::default()
     };
     parquet_file(&path, &["x"]);
-    let error = Sources::open(&[path.clone()], &options)
+    let error = Sources::open(std::slice::from_ref(&path), &options)
         .unwrap()
         .next()
         .unwrap()
