@@ -279,12 +279,7 @@ pub enum InflectionsArg {
   fnlm lexicon build --vectors glove.6B.50d.txt --top 10 --threshold 0.6 --tokenizer vocab.txt --out glove.safetensors")]
 pub struct LexiconBuildArgs {
     /// WordNet 3.x folder with index.noun, data.noun, noun.exc, ...
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "vectors",
-        conflicts_with = "vectors"
-    )]
+    #[arg(long, value_name = "DIR", required_unless_present = "vectors", conflicts_with = "vectors")]
     pub wordnet: Option<PathBuf>,
     /// Word vectors: GloVe or word2vec text, .npy or .safetensors.
     #[arg(long, value_name = "FILE")]
@@ -302,13 +297,7 @@ pub struct LexiconBuildArgs {
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
     /// Parts of speech kept, e.g. noun,verb. [default: all]
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        value_enum,
-        help_heading = "WordNet"
-    )]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, help_heading = "WordNet")]
     pub pos: Vec<PosArg>,
     /// Only the first N senses of a word, the most frequent ones. [default: all]
     #[arg(long, value_name = "N", help_heading = "WordNet")]
@@ -320,13 +309,7 @@ pub struct LexiconBuildArgs {
     #[arg(long, help_heading = "WordNet")]
     pub hypernyms: bool,
     /// How inflected forms take part.
-    #[arg(
-        long,
-        value_name = "HOW",
-        value_enum,
-        default_value_t,
-        help_heading = "WordNet"
-    )]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "WordNet")]
     pub inflections: InflectionsArg,
     /// Also words that WordNet writes with a capital: names, abbreviations, chemical symbols.
     #[arg(long, help_heading = "WordNet")]

@@ -44,40 +44,23 @@ pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
     out.push_str("## Training\n\n| | |\n|---|---|\n");
     let mut row = |name: &str, value: String| out.push_str(&format!("| {name} | {value} |\n"));
     let paths = |paths: &[std::path::PathBuf]| {
-        paths
-            .iter()
-            .map(|path| format!("`{}`", path.display()))
-            .collect::<Vec<_>>()
-            .join(", ")
+        paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
     };
     row("text", paths(&run.data.train));
     row(
         "held-out text",
-        if run.data.held_out.is_empty() {
-            "none".into()
-        } else {
-            paths(&run.data.held_out)
-        },
+        if run.data.held_out.is_empty() { "none".into() } else { paths(&run.data.held_out) },
     );
     if let Some(init) = &run.model.init {
         row("continued from", format!("`{}`", init.display()));
     }
     row(
         "rows",
-        format!(
-            "{} tokens, {} x {} a step",
-            run.data.length, run.train.batch, run.train.accumulation
-        ),
+        format!("{} tokens, {} x {} a step", run.data.length, run.train.batch, run.train.accumulation),
     );
-    row(
-        "correction of the masked-LM loss",
-        described(&run.correction.generator),
-    );
+    row("correction of the masked-LM loss", described(&run.correction.generator));
     if run.model.arch == Arch::Electra {
-        row(
-            "correction of the discriminator's loss",
-            described(&run.correction.discriminator),
-        );
+        row("correction of the discriminator's loss", described(&run.correction.discriminator));
     }
     row("lexicon", lexicon(run));
     row("peak learning rate", format!("{:e}", run.schedule.lr));
@@ -102,21 +85,13 @@ fn described(correction: &impl serde::Serialize) -> String {
     let Some(fields) = value.as_object() else {
         return value.to_string();
     };
-    let kind = fields
-        .get("kind")
-        .and_then(|kind| kind.as_str())
-        .unwrap_or("unknown")
-        .to_string();
+    let kind = fields.get("kind").and_then(|kind| kind.as_str()).unwrap_or("unknown").to_string();
     let rest: Vec<String> = fields
         .iter()
         .filter(|(name, _)| *name != "kind")
         .map(|(name, value)| format!("{name} {}", value.to_string().trim_matches('"')))
         .collect();
-    if rest.is_empty() {
-        kind
-    } else {
-        format!("{kind} ({})", rest.join(", "))
-    }
+    if rest.is_empty() { kind } else { format!("{kind} ({})", rest.join(", ")) }
 }
 
 fn lexicon(run: &RunConfig) -> String {
@@ -144,11 +119,7 @@ mod tests {
         run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
         let record = "{\"kind\":\"evaluation\",\"step\":5,\"metrics\":{\"masked_accuracy\":0.25}}\n";
         std::fs::write(dir.path().join(rundir::METRICS), record).unwrap();
-        std::fs::write(
-            dir.path().join(rundir::COMMAND),
-            "fnlm pretrain -c x.toml --run r\n",
-        )
-        .unwrap();
+        std::fs::write(dir.path().join(rundir::COMMAND), "fnlm pretrain -c x.toml --run r\n").unwrap();
         let card = card(dir.path(), &run, 7);
         for part in [
             "`corpus.txt`",

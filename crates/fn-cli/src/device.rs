@@ -30,14 +30,7 @@ pub enum Backend {
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Flex,
-        Self::Vulkan,
-        Self::Wgpu,
-        Self::Metal,
-        Self::Cuda,
-        Self::Rocm,
-    ];
+    pub const ALL: [Self; 6] = [Self::Flex, Self::Vulkan, Self::Wgpu, Self::Metal, Self::Cuda, Self::Rocm];
 
     /// Its name on the command line, which is also its Cargo feature and its value of `BURN_DEVICE`.
     pub fn name(self) -> &'static str {
@@ -124,11 +117,7 @@ impl FromStr for DeviceSpec {
             }
             Some("cpu") if graphics => Which::Cpu,
             Some(index) => Which::Index(index.parse().map_err(|_| {
-                let cpu = if graphics {
-                    " or `cpu` for a software driver"
-                } else {
-                    ""
-                };
+                let cpu = if graphics { " or `cpu` for a software driver" } else { "" };
                 CliError::usage(format!(
                     "unknown device `{text}`: expected a number{cpu} after `{name}:`, found `{index}`"
                 ))
@@ -145,18 +134,11 @@ impl DeviceSpec {
             return Ok(());
         }
         let name = self.backend.name();
-        let compiled: Vec<&str> = Backend::ALL
-            .into_iter()
-            .filter(|backend| backend.compiled())
-            .map(Backend::name)
-            .collect();
+        let compiled: Vec<&str> =
+            Backend::ALL.into_iter().filter(|backend| backend.compiled()).map(Backend::name).collect();
         Err(CliError::usage(format!(
             "device `{self}` is not compiled into this fnlm (it has: {}); build with `cargo build --release --features {name}`",
-            if compiled.is_empty() {
-                "none".to_string()
-            } else {
-                compiled.join(", ")
-            }
+            if compiled.is_empty() { "none".to_string() } else { compiled.join(", ") }
         )))
     }
 
@@ -192,9 +174,7 @@ impl DeviceSpec {
             Backend::Rocm => Ok(Device::rocm(index)),
             #[allow(unreachable_patterns)]
             // reachable exactly where a feature is off; `check_compiled` refused those
-            _ => Err(CliError::failed(format!(
-                "device `{self}` passed the check but is not compiled in"
-            ))),
+            _ => Err(CliError::failed(format!("device `{self}` passed the check but is not compiled in"))),
         }
     }
 
@@ -247,9 +227,7 @@ pub fn open(spec: &str) -> Result<Device, CliError> {
 pub fn use_threads(threads: Option<usize>) {
     if let Some(threads) = threads {
         // Only fails where the pool exists already, as in tests; then its size stands.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global();
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
 }
 
@@ -259,16 +237,7 @@ mod tests {
 
     #[test]
     fn every_spelling_is_read_and_written_back() {
-        for text in [
-            "flex",
-            "vulkan",
-            "vulkan:0",
-            "vulkan:cpu",
-            "wgpu",
-            "metal",
-            "cuda:1",
-            "rocm",
-        ] {
+        for text in ["flex", "vulkan", "vulkan:0", "vulkan:cpu", "wgpu", "metal", "cuda:1", "rocm"] {
             assert_eq!(text.parse::<DeviceSpec>().unwrap().to_string(), text);
         }
         for text in ["", "cpu", "flex:0", "cuda:cpu", "cuda:x", "vulkan:-1", "CUDA"] {
@@ -287,12 +256,7 @@ mod tests {
     fn a_backend_that_is_not_compiled_in_names_its_feature() {
         let error = open("cuda:1").unwrap_err();
         assert_eq!(error.code(), 2);
-        assert!(
-            error
-                .to_string()
-                .contains("cargo build --release --features cuda"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("cargo build --release --features cuda"), "{error}");
     }
 
     #[cfg(feature = "flex")]

@@ -149,10 +149,7 @@ impl CliError {
             _ => None,
         };
         let message = self.to_string();
-        chain(first)
-            .map(ToString::to_string)
-            .filter(|cause| !message.contains(cause.as_str()))
-            .collect()
+        chain(first).map(ToString::to_string).filter(|cause| !message.contains(cause.as_str())).collect()
     }
 }
 
@@ -170,10 +167,7 @@ impl fmt::Display for CliError {
                 path.display()
             ),
             Self::Interrupted(signal) => {
-                write!(
-                    f,
-                    "stopped by signal {signal}; nothing was saved, run the same command again"
-                )
+                write!(f, "stopped by signal {signal}; nothing was saved, run the same command again")
             }
         }
     }

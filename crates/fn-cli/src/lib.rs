@@ -56,13 +56,7 @@ fn name_backend(command: &Command) {
     if std::env::var_os("BURN_DEVICE").is_some() {
         return;
     }
-    let from_file = || {
-        command
-            .config()?
-            .resolve()
-            .ok()
-            .map(|resolved| resolved.run.train.device)
-    };
+    let from_file = || command.config()?.resolve().ok().map(|resolved| resolved.run.train.device);
     let Some(spec) = command.typed_device().map(ToString::to_string).or_else(from_file) else {
         return;
     };

@@ -39,16 +39,8 @@ impl Progress {
         let metrics = dir.join(rundir::METRICS);
         let goes_on = dir.join(rundir::CHECKPOINTS).exists();
         Ok(Self {
-            jsonl: if goes_on {
-                JsonLines::open(&metrics)?
-            } else {
-                JsonLines::create(&metrics)?
-            },
-            tensorboard: config
-                .log
-                .tensorboard
-                .then(|| TensorBoard::create(dir))
-                .transpose()?,
+            jsonl: if goes_on { JsonLines::open(&metrics)? } else { JsonLines::create(&metrics)? },
+            tensorboard: config.log.tensorboard.then(|| TensorBoard::create(dir)).transpose()?,
             terminal: training(quiet, label, config.train.steps),
             preparing: PrepareBar::new(quiet),
         })
@@ -129,12 +121,7 @@ pub struct Bar {
 
 impl Bar {
     fn new(label: &str, total: u64) -> Self {
-        Self {
-            bar: None,
-            label: label.to_string(),
-            total,
-            meter: Meter::default(),
-        }
+        Self { bar: None, label: label.to_string(), total, meter: Meter::default() }
     }
 
     fn bar(&mut self) -> &ProgressBar {
@@ -170,28 +157,19 @@ impl Drop for Bar {
 pub fn message(report: &StepReport, total: u64, tokens_per_second: f64, seconds_per_step: f64) -> String {
     let mut out = format!("loss {:.3}", report.loss);
     if report.terms.len() > 1 {
-        let terms: Vec<String> = report
-            .terms
-            .iter()
-            .map(|(name, value)| format!("{name} {value:.3}"))
-            .collect();
+        let terms: Vec<String> =
+            report.terms.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
         out.push_str(&format!(" ({})", terms.join(", ")));
     }
     if report.counts.wrong > 0.0 {
-        out.push_str(&format!(
-            "  fn {:.1} %",
-            100.0 * report.counts.false_negative / report.counts.wrong
-        ));
+        out.push_str(&format!("  fn {:.1} %", 100.0 * report.counts.false_negative / report.counts.wrong));
     }
     out.push_str(&format!("  lr {:.1e}", report.learning_rate));
     if report.skipped {
         out.push_str("  SKIPPED (not finite)");
     }
     if tokens_per_second.is_finite() {
-        out.push_str(&format!(
-            "  {} tok/s",
-            term::thousands(tokens_per_second.max(0.0) as u64)
-        ));
+        out.push_str(&format!("  {} tok/s", term::thousands(tokens_per_second.max(0.0) as u64)));
     }
     let left = total.saturating_sub(report.step) as f64 * seconds_per_step;
     if left > 0.0 && left.is_finite() {
@@ -228,10 +206,7 @@ impl Reporter for Bar {
         self.bar().set_position(report.step);
         self.bar().set_message(message);
         if report.skipped {
-            self.line(&format!(
-                "step {}: skipped, the gradient norm is {}",
-                report.step, report.grad_norm
-            ));
+            self.line(&format!("step {}: skipped, the gradient norm is {}", report.step, report.grad_norm));
         }
         Ok(())
     }
@@ -280,13 +255,11 @@ impl Reporter for Training {
     }
 
     fn tick(&mut self, step: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
-        self.inner()
-            .map_or(Ok(()), |inner| inner.tick(step, tokens, seconds))
+        self.inner().map_or(Ok(()), |inner| inner.tick(step, tokens, seconds))
     }
 
     fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        self.inner()
-            .map_or(Ok(()), |inner| inner.evaluation(step, metrics))
+        self.inner().map_or(Ok(()), |inner| inner.evaluation(step, metrics))
     }
 
     fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
@@ -317,12 +290,7 @@ mod tests {
             step: 500,
             loss: 12.5,
             terms: vec![("generator".into(), 9.0), ("discriminator".into(), 3.5)],
-            counts: FalseNegativeStats {
-                rows: 100.0,
-                wrong: 80.0,
-                false_negative: 4.0,
-                shielded: 4.0,
-            },
+            counts: FalseNegativeStats { rows: 100.0, wrong: 80.0, false_negative: 4.0, shielded: 4.0 },
             learning_rate: 4.5e-4,
             grad_norm: 1.0,
             skipped: false,

@@ -60,14 +60,9 @@ pub fn command_line() -> String {
     };
     let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     let program = arguments.next().unwrap_or_default();
-    let program = Path::new(&program)
-        .file_name()
-        .map_or(program.clone(), |name| name.to_string_lossy().into_owned());
-    std::iter::once(program)
-        .chain(arguments)
-        .map(quote)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let program =
+        Path::new(&program).file_name().map_or(program.clone(), |name| name.to_string_lossy().into_owned());
+    std::iter::once(program).chain(arguments).map(quote).collect::<Vec<_>>().join(" ")
 }
 
 /// Machine and program.
@@ -138,22 +133,15 @@ pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(),
         .into_iter()
         .filter(|(key, _, _)| {
             !FREE_TO_CHANGE.contains(&key.as_str())
-                && !allowed
-                    .iter()
-                    .any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
+                && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
         })
         .collect();
     if wrong.is_empty() {
         return Ok(());
     }
-    let list: Vec<String> = wrong
-        .iter()
-        .map(|(key, old, new)| format!("  {key}: {old} in {CONFIG}, {new} now"))
-        .collect();
-    let flags: Vec<String> = wrong
-        .iter()
-        .map(|(key, _, _)| format!("--allow-change {key}"))
-        .collect();
+    let list: Vec<String> =
+        wrong.iter().map(|(key, old, new)| format!("  {key}: {old} in {CONFIG}, {new} now")).collect();
+    let flags: Vec<String> = wrong.iter().map(|(key, _, _)| format!("--allow-change {key}")).collect();
     Err(CliError::usage(format!(
         "{} holds a run with another configuration:\n{}\nTo go on with it, repeat its command (see {}); to start anew, choose \
          another --run or add --new; to change it on purpose, add {}",
@@ -179,10 +167,7 @@ pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
             continue;
         };
         let of_evaluation = record.get("kind").and_then(Value::as_str) == Some("evaluation");
-        let early = record
-            .get("step")
-            .and_then(Value::as_u64)
-            .is_some_and(|at| at <= step);
+        let early = record.get("step").and_then(Value::as_u64).is_some_and(|at| at <= step);
         if let (true, true, Some(Value::Object(metrics))) = (of_evaluation, early, record.get("metrics")) {
             found = metrics
                 .iter()
@@ -209,11 +194,7 @@ mod tests {
         start(dir.path(), &run);
         assert_eq!(config::read(&dir.path().join(CONFIG)).unwrap(), run);
         let commands = std::fs::read_to_string(dir.path().join(COMMAND)).unwrap();
-        assert_eq!(
-            commands.lines().count(),
-            1,
-            "the same command twice is one line: {commands}"
-        );
+        assert_eq!(commands.lines().count(), 1, "the same command twice is one line: {commands}");
         let environment: Value =
             serde_json::from_str(&std::fs::read_to_string(dir.path().join(ENVIRONMENT)).unwrap()).unwrap();
         assert_eq!(environment["seed"], 1);
@@ -230,16 +211,8 @@ mod tests {
         other.train.batch = 3;
         let error = check_same(dir.path(), &other, &[]).unwrap_err();
         assert_eq!(error.code(), 2);
-        assert!(
-            error
-                .to_string()
-                .contains("train.batch: 128 in config.toml, 3 now"),
-            "{error}"
-        );
-        assert!(
-            error.to_string().contains("--allow-change train.batch"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("train.batch: 128 in config.toml, 3 now"), "{error}");
+        assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
         check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
         check_same(dir.path(), &other, &["train".to_string()]).unwrap();
     }

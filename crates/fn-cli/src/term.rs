@@ -43,11 +43,7 @@ pub fn log(verbose: bool) {
 
 /// Prints an error, its causes with `--verbose`.
 pub fn print_error(error: &CliError, verbose: bool) {
-    let label = if colours() {
-        "\u{1b}[1;31merror\u{1b}[0m"
-    } else {
-        "error"
-    };
+    let label = if colours() { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
     let mut text = format!("{label}: {error}\n");
     let causes = error.causes();
     if verbose {
@@ -117,26 +113,14 @@ pub fn bytes(n: u64) -> String {
         unit += 1;
     }
     let unit = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == "B" {
-        format!("{n} B")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
 }
 
 /// Seconds as `1:02:03` or `2:03`.
 pub fn clock(seconds: f64) -> String {
-    let seconds = if seconds.is_finite() {
-        seconds.max(0.0).round() as u64
-    } else {
-        0
-    };
+    let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 {
-        format!("{hours}:{minutes:02}:{seconds:02}")
-    } else {
-        format!("{minutes}:{seconds:02}")
-    }
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 #[cfg(test)]

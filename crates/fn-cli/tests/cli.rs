@@ -60,21 +60,10 @@ fn short_help_is_shorter_than_long_help_and_both_name_every_command() {
     let long = run(dir.path(), &["--help"]);
     assert_eq!((short.code, long.code), (0, 0));
     assert!(short.out.len() < long.out.len());
-    for command in [
-        "quickstart",
-        "doctor",
-        "tokenizer",
-        "data",
-        "lexicon",
-        "pretrain",
-        "inspect",
-        "export",
-        "config",
-    ] {
-        assert!(
-            short.out.contains(command) && long.out.contains(command),
-            "{command}"
-        );
+    for command in
+        ["quickstart", "doctor", "tokenizer", "data", "lexicon", "pretrain", "inspect", "export", "config"]
+    {
+        assert!(short.out.contains(command) && long.out.contains(command), "{command}");
     }
     for code in ["75", "128+n", "diverged", "out of disk"] {
         assert!(long.out.contains(code), "exit codes: {code}");
@@ -98,20 +87,13 @@ fn an_unknown_key_is_answered_with_the_nearest_one() {
 #[test]
 fn values_out_of_range_or_of_the_wrong_type_are_placed() {
     let dir = folder();
-    std::fs::write(
-        dir.path().join("my.toml"),
-        "[model]\nhidden_size = 256\nnum_heads = 3\n",
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("my.toml"), "[model]\nhidden_size = 256\nnum_heads = 3\n").unwrap();
     let error = refused(dir.path(), 2, &["config", "show", "-c", "my.toml"]);
     insta::assert_snapshot!(error, @"error: my.toml:3:1: `model.num_heads` is 3; allowed: a divisor of model.hidden_size = 256. Change it in the configuration file or with `--set model.num_heads=...`");
     let error = refused(dir.path(), 2, &["config", "show", "--set", "train.steps=many"]);
     insta::assert_snapshot!(error, @r#"error: --set train.steps=many: `train.steps` cannot be "many": invalid type: string "many", expected u64"#);
     let error = refused(dir.path(), 2, &["config", "show", "--batch", "0"]);
-    assert!(
-        error.contains("--batch: `train.batch` is 0; allowed: 1 or more"),
-        "{error}"
-    );
+    assert!(error.contains("--batch: `train.batch` is 0; allowed: 1 or more"), "{error}");
     std::fs::write(dir.path().join("broken.toml"), "[train\n").unwrap();
     let error = refused(dir.path(), 2, &["config", "show", "-c", "broken.toml"]);
     assert!(error.contains("broken.toml:1:"), "{error}");
@@ -121,30 +103,13 @@ fn values_out_of_range_or_of_the_wrong_type_are_placed() {
 fn missing_files_are_named_with_what_to_type() {
     let dir = folder();
     let error = refused(dir.path(), 2, &["config", "show", "-c", "none.toml"]);
-    assert!(
-        error.contains("none.toml") && error.contains("fnlm config new"),
-        "{error}"
-    );
-    let check = [
-        "config",
-        "check",
-        "--train",
-        "none.txt",
-        "--tokenizer",
-        "vocab.txt",
-    ];
+    assert!(error.contains("none.toml") && error.contains("fnlm config new"), "{error}");
+    let check = ["config", "check", "--train", "none.txt", "--tokenizer", "vocab.txt"];
     let error = refused(dir.path(), 3, &check);
-    assert!(
-        error.contains("--train: `data.train`: none.txt does not exist"),
-        "{error}"
-    );
+    assert!(error.contains("--train: `data.train`: none.txt does not exist"), "{error}");
     let error = refused(dir.path(), 2, &["config", "check"]);
     assert!(error.contains("`data.train` is not set"), "{error}");
-    let error = refused(
-        dir.path(),
-        3,
-        &["lexicon", "stats", "--lexicon", "none.safetensors"],
-    );
+    let error = refused(dir.path(), 3, &["lexicon", "stats", "--lexicon", "none.safetensors"]);
     assert!(error.contains("none.safetensors"), "{error}");
     let error = refused(dir.path(), 3, &["inspect", "--model", "none", "a [MASK]"]);
     assert!(error.contains("none"), "{error}");
@@ -157,10 +122,7 @@ fn missing_files_are_named_with_what_to_type() {
 fn a_device_that_is_not_compiled_in_names_its_feature() {
     let dir = folder();
     let error = refused(dir.path(), 2, &["doctor", "--device", "cuda:1"]);
-    assert!(
-        error.contains("`cuda:1` is not compiled into this fnlm"),
-        "{error}"
-    );
+    assert!(error.contains("`cuda:1` is not compiled into this fnlm"), "{error}");
     assert!(error.contains("cargo build --release --features cuda"), "{error}");
     let error = refused(dir.path(), 2, &["config", "check", "--device", "cudda"]);
     assert!(error.contains("Did you mean `cuda`?"), "{error}");
@@ -169,23 +131,10 @@ fn a_device_that_is_not_compiled_in_names_its_feature() {
 #[test]
 fn config_show_says_where_every_value_came_from() {
     let dir = folder();
-    std::fs::write(
-        dir.path().join("my.toml"),
-        "preset = \"electra-tiny\"\n[train]\nbatch = 4\n",
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("my.toml"), "preset = \"electra-tiny\"\n[train]\nbatch = 4\n").unwrap();
     let shown = run(
         dir.path(),
-        &[
-            "config",
-            "show",
-            "-c",
-            "my.toml",
-            "--steps",
-            "7",
-            "--set",
-            "correction.preset=hard",
-        ],
+        &["config", "show", "-c", "my.toml", "--steps", "7", "--set", "correction.preset=hard"],
     );
     assert_eq!(shown.code, 0, "{}", shown.err);
     insta::assert_snapshot!("config_show", shown.out);
@@ -213,21 +162,12 @@ fn a_new_configuration_can_be_used_as_it_is() {
 #[test]
 fn usage_errors_have_code_2_and_help_has_code_0() {
     let dir = folder();
-    for arguments in [
-        &["no-such-command"][..],
-        &[],
-        &["pretrain"],
-        &["lexicon", "build"],
-        &["doctor", "--fast"],
-    ] {
+    for arguments in
+        [&["no-such-command"][..], &[], &["pretrain"], &["lexicon", "build"], &["doctor", "--fast"]]
+    {
         refused(dir.path(), 2, arguments);
     }
-    for arguments in [
-        &["--version"][..],
-        &["help"],
-        &["pretrain", "--help"],
-        &["config", "list"],
-    ] {
+    for arguments in [&["--version"][..], &["help"], &["pretrain", "--help"], &["config", "list"]] {
         assert_eq!(run(dir.path(), arguments).code, 0, "{arguments:?}");
     }
 }
@@ -255,20 +195,12 @@ fn the_doctor_finds_the_processor_and_the_disk() {
     assert!(report["devices"][0]["train_step_seconds"].as_f64().unwrap() > 0.0);
     assert!(report["disk"]["fsync_seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(report["processor"]["purge_delay_ms"], -1);
-    assert_eq!(
-        std::fs::read_dir(dir.path()).unwrap().count(),
-        0,
-        "nothing is left behind"
-    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
 #[test]
 fn verbose_adds_the_machine_to_an_error() {
     let dir = folder();
-    let error = refused(
-        dir.path(),
-        3,
-        &["inspect", "--verbose", "--model", "none", "a [MASK]"],
-    );
+    let error = refused(dir.path(), 3, &["inspect", "--verbose", "--model", "none", "a [MASK]"]);
     assert!(error.contains("threads"), "{error}");
 }

@@ -18,19 +18,10 @@ fn wordnet() -> PathBuf {
 /// Runs `fnlm` in `dir`; gives code, standard output and standard error.
 fn fnlm(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("fnlm").unwrap();
-    let output = command
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .env("CI", "1")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output =
+        command.current_dir(dir).env("NO_COLOR", "1").env("CI", "1").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 /// A folder with a vocabulary and the lexicon built for it.
@@ -57,17 +48,8 @@ fn built() -> tempfile::TempDir {
 #[test]
 fn a_lexicon_is_built_and_shown() {
     let dir = built();
-    let show = [
-        "lexicon",
-        "show",
-        "happy",
-        "went",
-        "big",
-        "--lexicon",
-        "w.safetensors",
-        "--tokenizer",
-        "vocab.txt",
-    ];
+    let show =
+        ["lexicon", "show", "happy", "went", "big", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt"];
     let (code, out, err) = fnlm(dir.path(), &show);
     assert_eq!(code, 0, "{err}");
     assert_eq!(out, "happy: glad\nwent: go, travel\nbig: (no entry)\n");
@@ -103,32 +85,13 @@ fn the_coverage_of_vocabulary_and_running_text_is_counted() {
 #[test]
 fn a_word_of_several_pieces_or_a_foreign_vocabulary_is_refused() {
     let dir = built();
-    let show = [
-        "lexicon",
-        "show",
-        "happyly",
-        "--lexicon",
-        "w.safetensors",
-        "--tokenizer",
-        "vocab.txt",
-    ];
+    let show = ["lexicon", "show", "happyly", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt"];
     let (code, _, err) = fnlm(dir.path(), &show);
     assert_eq!(code, 2);
-    assert!(
-        err.contains("not one piece") && err.contains("happy ##ly"),
-        "{err}"
-    );
+    assert!(err.contains("not one piece") && err.contains("happy ##ly"), "{err}");
 
     std::fs::write(dir.path().join("other.txt"), WORDS.join("\n") + "\nextra\n").unwrap();
-    let show = [
-        "lexicon",
-        "show",
-        "happy",
-        "--lexicon",
-        "w.safetensors",
-        "--tokenizer",
-        "other.txt",
-    ];
+    let show = ["lexicon", "show", "happy", "--lexicon", "w.safetensors", "--tokenizer", "other.txt"];
     let (code, _, err) = fnlm(dir.path(), &show);
     assert_eq!(code, 3);
     assert!(err.contains("w.safetensors"), "{err}");
@@ -143,10 +106,7 @@ fn a_damaged_lexicon_is_refused_and_not_shown() {
     std::fs::write(&path, bytes).unwrap();
     let (code, out, err) = fnlm(dir.path(), &["lexicon", "stats", "--lexicon", "w.safetensors"]);
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
-    assert!(
-        err.contains("w.safetensors") && err.contains("fnlm lexicon build"),
-        "{err}"
-    );
+    assert!(err.contains("w.safetensors") && err.contains("fnlm lexicon build"), "{err}");
 }
 
 #[test]
@@ -154,30 +114,12 @@ fn options_out_of_range_and_missing_folders_are_refused() {
     let dir = built();
     let (code, _, err) = fnlm(
         dir.path(),
-        &[
-            "lexicon",
-            "build",
-            "--wordnet",
-            "none",
-            "--tokenizer",
-            "vocab.txt",
-            "--out",
-            "x.safetensors",
-        ],
+        &["lexicon", "build", "--wordnet", "none", "--tokenizer", "vocab.txt", "--out", "x.safetensors"],
     );
     assert_eq!(code, 3, "{err}");
     let (code, _, err) = fnlm(
         dir.path(),
-        &[
-            "lexicon",
-            "build",
-            "--wordnet",
-            "none",
-            "--tokenizer",
-            "vocab.txt",
-            "--out",
-            "x.bin",
-        ],
+        &["lexicon", "build", "--wordnet", "none", "--tokenizer", "vocab.txt", "--out", "x.bin"],
     );
     assert_eq!(code, 2);
     assert!(err.contains("--out x.safetensors"), "{err}");
@@ -187,11 +129,7 @@ fn options_out_of_range_and_missing_folders_are_refused() {
 #[test]
 fn a_placebo_keeps_the_size_of_every_set() {
     let dir = built();
-    std::fs::write(
-        dir.path().join("text.txt"),
-        "happy glad merry gay go went travel big\n",
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("text.txt"), "happy glad merry gay go went travel big\n").unwrap();
     let make = [
         "lexicon",
         "placebo",

@@ -20,13 +20,8 @@ const WORDS: &[&str] = &[
 
 fn fnlm(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("fnlm").unwrap();
-    let output = command
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .env("CI", "1")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output =
+        command.current_dir(dir).env("NO_COLOR", "1").env("CI", "1").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert!(!err.contains("panicked"), "{arguments:?}: {err}");
@@ -59,20 +54,12 @@ fn workshop() -> tempfile::TempDir {
     };
     // Everything but "happy" itself may stand for "happy".
     let all: Vec<u32> = (5..WORDS.len() as u32).collect();
-    Lexicon::from_rows(WORDS.len(), [(7, all)], info)
-        .unwrap()
-        .save(&at("w.safetensors"))
-        .unwrap();
+    Lexicon::from_rows(WORDS.len(), [(7, all)], info).unwrap().save(&at("w.safetensors")).unwrap();
     let device = Device::flex();
     let config = ElectraConfig::new(shape(), 0.5, 1.0);
     save_electra(&at("electra"), &Electra::init(&config, 1, &device), &config).unwrap();
     let config = BertConfig::new(shape());
-    save_bert(
-        &at("bert"),
-        &BertForPreTraining::init(&config, 1, &device),
-        &config,
-    )
-    .unwrap();
+    save_bert(&at("bert"), &BertForPreTraining::init(&config, 1, &device), &config).unwrap();
     for model in ["electra", "bert"] {
         tokenizer.save(&at(model)).unwrap();
     }
@@ -100,16 +87,10 @@ fn predictions_are_judged_by_the_lexicon() {
         assert_eq!(code, 0, "{err}");
         let found: Value = serde_json::from_str(&out).unwrap();
         let gap = &found[0]["gaps"][0];
-        assert_eq!(
-            (gap["position"].as_u64(), gap["gold"].as_str()),
-            (Some(3), Some("happy"))
-        );
+        assert_eq!((gap["position"].as_u64(), gap["gold"].as_str()), (Some(3), Some("happy")));
         let predictions = gap["predictions"].as_array().unwrap();
         assert_eq!(predictions.len(), WORDS.len());
-        let sum: f64 = predictions
-            .iter()
-            .map(|p| p["probability"].as_f64().unwrap())
-            .sum();
+        let sum: f64 = predictions.iter().map(|p| p["probability"].as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-6);
         for prediction in predictions {
             let want = match prediction["piece"].as_str().unwrap() {
@@ -151,29 +132,14 @@ fn what_does_not_fit_the_model_is_refused() {
     let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", &long]);
     assert_eq!(code, 2);
     assert!(err.contains("at most 16"), "{err}");
-    let (code, _, err) = fnlm(
-        dir.path(),
-        &["inspect", "--model", "bert", "--gold", "dog", "no gap"],
-    );
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", "--gold", "dog", "no gap"]);
     assert_eq!(code, 2, "{err}");
-    let (code, _, err) = fnlm(
-        dir.path(),
-        &["inspect", "--model", "bert", "--gold", "elephant", "a [MASK]"],
-    );
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", "--gold", "elephant", "a [MASK]"]);
     assert_eq!(code, 2, "{err}");
 
     std::fs::write(dir.path().join("more.txt"), WORDS.join("\n") + "\nextra\n").unwrap();
-    let (code, _, err) = fnlm(
-        dir.path(),
-        &[
-            "inspect",
-            "--model",
-            "bert",
-            "--tokenizer",
-            "more.txt",
-            "a [MASK]",
-        ],
-    );
+    let (code, _, err) =
+        fnlm(dir.path(), &["inspect", "--model", "bert", "--tokenizer", "more.txt", "a [MASK]"]);
     assert_eq!(code, 3);
     assert!(err.contains("16 pieces") && err.contains("only 15"), "{err}");
 
@@ -192,41 +158,19 @@ fn what_does_not_fit_the_model_is_refused() {
 #[test]
 fn rows_are_shown_with_marks_and_prepared_once() {
     let dir = workshop();
-    std::fs::write(
-        dir.path().join("text.txt"),
-        "she felt happy today .\nthe dog ran .\n\n".repeat(50),
-    )
-    .unwrap();
-    let flags = [
-        "--train",
-        "text.txt",
-        "--tokenizer",
-        "vocab.txt",
-        "--length",
-        "16",
-    ];
-    let (code, out, err) = fnlm(
-        dir.path(),
-        &[&["data", "inspect", "-n", "2"], &flags[..]].concat(),
-    );
+    std::fs::write(dir.path().join("text.txt"), "she felt happy today .\nthe dog ran .\n\n".repeat(50))
+        .unwrap();
+    let flags = ["--train", "text.txt", "--tokenizer", "vocab.txt", "--length", "16"];
+    let (code, out, err) = fnlm(dir.path(), &[&["data", "inspect", "-n", "2"], &flags[..]].concat());
     assert_eq!(code, 0, "{err}");
-    assert!(
-        out.starts_with("row 1: ") && out.contains("row 2: ") && !out.contains("row 3: "),
-        "{out}"
-    );
+    assert!(out.starts_with("row 1: ") && out.contains("row 2: ") && !out.contains("row 3: "), "{out}");
     assert!(out.contains("[CLS]") && out.contains('{'), "{out}");
-    let again = fnlm(
-        dir.path(),
-        &[&["data", "inspect", "-n", "2"], &flags[..]].concat(),
-    );
+    let again = fnlm(dir.path(), &[&["data", "inspect", "-n", "2"], &flags[..]].concat());
     assert_eq!(again.1, out, "the same seed and step give the same marks");
 
     let (code, first, err) = fnlm(dir.path(), &[&["data", "prepare"], &flags[..]].concat());
     assert_eq!(code, 0, "{err}");
-    assert!(
-        first.contains("MB/s") && first.contains("50 documents"),
-        "{first}"
-    );
+    assert!(first.contains("MB/s") && first.contains("50 documents"), "{first}");
     let (_, second, _) = fnlm(dir.path(), &[&["data", "prepare"], &flags[..]].concat());
     assert!(second.contains("already there"), "{second}");
 }
@@ -237,16 +181,7 @@ fn bad_text_is_refused_with_file_and_place() {
     let prepare = |name: &str| {
         let (code, _, err) = fnlm(
             dir.path(),
-            &[
-                "data",
-                "prepare",
-                "--train",
-                name,
-                "--tokenizer",
-                "vocab.txt",
-                "--length",
-                "16",
-            ],
+            &["data", "prepare", "--train", name, "--tokenizer", "vocab.txt", "--length", "16"],
         );
         assert_eq!(code, 3, "{err}");
         assert!(err.contains(name), "{err}");
@@ -264,38 +199,16 @@ fn bad_text_is_refused_with_file_and_place() {
 #[test]
 fn a_vocabulary_is_trained_and_can_be_used() {
     let dir = workshop();
-    std::fs::write(
-        dir.path().join("text.txt"),
-        "the small dog ran to the small house .\n".repeat(30),
-    )
-    .unwrap();
-    let (code, out, err) = fnlm(
-        dir.path(),
-        &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "120"],
-    );
+    std::fs::write(dir.path().join("text.txt"), "the small dog ran to the small house .\n".repeat(30))
+        .unwrap();
+    let (code, out, err) =
+        fnlm(dir.path(), &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "120"]);
     assert_eq!(code, 0, "{err}");
-    assert!(
-        out.contains("30 documents") || out.contains("1 documents"),
-        "{out}"
-    );
-    let flags = [
-        "data",
-        "inspect",
-        "-n",
-        "1",
-        "--train",
-        "text.txt",
-        "--tokenizer",
-        "tok",
-        "--length",
-        "16",
-    ];
+    assert!(out.contains("30 documents") || out.contains("1 documents"), "{out}");
+    let flags = ["data", "inspect", "-n", "1", "--train", "text.txt", "--tokenizer", "tok", "--length", "16"];
     let (code, out, err) = fnlm(dir.path(), &flags);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("small"), "{out}");
-    let (code, _, err) = fnlm(
-        dir.path(),
-        &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "3"],
-    );
+    let (code, _, err) = fnlm(dir.path(), &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "3"]);
     assert_eq!(code, 2, "{err}");
 }

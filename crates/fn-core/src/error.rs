@@ -59,11 +59,7 @@ pub enum CoreError {
 /// assert_eq!(e.to_string(), "`rate` is 1.5, but must be above 0 and at most 1");
 /// ```
 pub fn config_error(field: &'static str, found: impl Display, expected: impl Into<String>) -> CoreError {
-    CoreError::OutOfRange {
-        field,
-        found: found.to_string(),
-        expected: expected.into(),
-    }
+    CoreError::OutOfRange { field, found: found.to_string(), expected: expected.into() }
 }
 
 /// `Ok` if `low <= value <= high` (so not for NaN).

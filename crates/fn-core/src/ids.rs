@@ -32,11 +32,7 @@ impl Rows {
     /// ```
     pub fn wrong(&self) -> Tensor<1, Bool> {
         let real = self.weight.clone().inner().greater_scalar(0.0);
-        self.predicted
-            .clone()
-            .inner()
-            .not_equal(self.gold.clone().inner())
-            .bool_and(real)
+        self.predicted.clone().inner().not_equal(self.gold.clone().inner()).bool_and(real)
     }
 }
 

@@ -77,11 +77,7 @@ impl Stream {
     /// The stream of this seed, step, row and use.
     pub fn new(seed: u64, step: u64, row: u64, use_: Use) -> Self {
         let inner = mix(&[seed, step, row, use_ as u64]);
-        Self {
-            inner,
-            outer: scramble(inner ^ GOLDEN),
-            counter: 0,
-        }
+        Self { inner, outer: scramble(inner ^ GOLDEN), counter: 0 }
     }
 
     /// The next number.

@@ -32,10 +32,7 @@ pub struct SampleConfig {
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            disallow_correct: false,
-        }
+        Self { temperature: 1.0, disallow_correct: false }
     }
 }
 
@@ -45,11 +42,7 @@ impl SampleConfig {
         if (1e-3..=1e3).contains(&self.temperature) {
             Ok(())
         } else {
-            Err(config_error(
-                "temperature",
-                self.temperature,
-                "between 0.001 and 1000",
-            ))
+            Err(config_error("temperature", self.temperature, "between 0.001 and 1000"))
         }
     }
 }

@@ -81,12 +81,7 @@ impl FalseNegativeCounts {
         let all = Tensor::cat(vec![self.rows, self.wrong, self.false_negative, self.shielded], 0);
         let mut values = all.into_data().iter::<f64>().collect::<Vec<_>>().into_iter();
         let mut next = || values.next().unwrap_or(0.0);
-        FalseNegativeStats {
-            rows: next(),
-            wrong: next(),
-            false_negative: next(),
-            shielded: next(),
-        }
+        FalseNegativeStats { rows: next(), wrong: next(), false_negative: next(), shielded: next() }
     }
 }
 
@@ -144,10 +139,7 @@ pub fn anisotropy(embedding: Tensor<2>, sample_rows: usize) -> (f64, f64) {
     // The squared length of the sum of unit vectors is the sum of the cosines of all pairs, those with themselves included.
     let all = unit.clone().sum_dim(0).square().sum();
     let own = unit.square().sum();
-    let values: Vec<f64> = Tensor::cat(vec![norm.mean(), all, own], 0)
-        .into_data()
-        .iter::<f64>()
-        .collect();
+    let values: Vec<f64> = Tensor::cat(vec![norm.mean(), all, own], 0).into_data().iter::<f64>().collect();
     let pairs = (n * (n - 1)) as f64;
     (values[0], (values[1] - values[2]) / pairs)
 }

@@ -52,39 +52,22 @@ impl VocabFacts {
                 *flag = true;
             }
         }
-        Self {
-            size,
-            special,
-            is_special,
-            continues: vec![false; size],
-        }
+        Self { size, special, is_special, continues: vec![false; size] }
     }
 
     /// Checks the invariant.
     pub fn validate(&self) -> Result<(), CoreError> {
         for (field, list) in [("is_special", &self.is_special), ("continues", &self.continues)] {
             if list.len() != self.size {
-                return Err(CoreError::VocabularyShape {
-                    field,
-                    found: list.len(),
-                    size: self.size,
-                });
+                return Err(CoreError::VocabularyShape { field, found: list.len(), size: self.size });
             }
         }
         let s = self.special;
-        for (name, id) in [
-            ("[PAD]", s.pad),
-            ("[UNK]", s.unk),
-            ("[CLS]", s.cls),
-            ("[SEP]", s.sep),
-            ("[MASK]", s.mask),
-        ] {
+        for (name, id) in
+            [("[PAD]", s.pad), ("[UNK]", s.unk), ("[CLS]", s.cls), ("[SEP]", s.sep), ("[MASK]", s.mask)]
+        {
             if id as usize >= self.size {
-                return Err(CoreError::SpecialId {
-                    name,
-                    id,
-                    size: self.size,
-                });
+                return Err(CoreError::SpecialId { name, id, size: self.size });
             }
         }
         Ok(())

@@ -82,14 +82,7 @@ impl MaskedBatch {
         for (b, &(index, number)) in rows.iter().enumerate() {
             let row = data.row(index);
             let used = row.ids.len();
-            let corrupted = corruptor.corrupt(
-                &row.ids,
-                Key {
-                    seed,
-                    step,
-                    row: number,
-                },
-            );
+            let corrupted = corruptor.corrupt(&row.ids, Key { seed, step, row: number });
             let start = b * length;
             out.original[start..start + used].copy_from_slice(&row.ids);
             out.input[start..start + used].copy_from_slice(&corrupted.input);
@@ -118,13 +111,7 @@ struct Maker {
 
 impl Maker {
     fn make(&self, step: u64) -> MaskedBatch {
-        let LoaderConfig {
-            batch,
-            seed,
-            rank,
-            world,
-            ..
-        } = self.config;
+        let LoaderConfig { batch, seed, rank, world, .. } = self.config;
         let rows: Vec<(usize, u64)> = (0..batch as u64)
             .map(|row| {
                 let sample = sample_number(step, batch as u64, rank, world, row);
@@ -157,18 +144,9 @@ impl Loader {
             return Err(DataError::NoRows);
         }
         let order = Order::new(config.seed, data.len());
-        let maker = Maker {
-            data,
-            corruptor,
-            config,
-            order,
-        };
+        let maker = Maker { data, corruptor, config, order };
         let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
-        Ok(Self {
-            maker,
-            position: start,
-            workers,
-        })
+        Ok(Self { maker, position: start, workers })
     }
 
     /// The next batch.
@@ -210,11 +188,7 @@ impl Workers {
             batches.push(receiver);
             threads.push(std::thread::spawn(move || work(&maker, first, count, &sender)));
         }
-        Self {
-            batches,
-            start,
-            threads,
-        }
+        Self { batches, start, threads }
     }
 
     fn take(&self, number: u64) -> Result<MaskedBatch, DataError> {
@@ -254,10 +228,8 @@ pub fn fixed_batches(
     let count = data.len().div_ceil(batch).min(limit);
     (0..count).map(move |step| {
         let first = step * batch;
-        let rows: Vec<(usize, u64)> = (first..(first + batch).min(data.len()))
-            .enumerate()
-            .map(|(n, row)| (row, n as u64))
-            .collect();
+        let rows: Vec<(usize, u64)> =
+            (first..(first + batch).min(data.len())).enumerate().map(|(n, row)| (row, n as u64)).collect();
         MaskedBatch::make(&data, &corruptor, seed, step as u64, &rows)
     })
 }
@@ -270,13 +242,7 @@ mod tests {
     use super::*;
     use crate::pack::PackedRow;
 
-    const SPECIAL: SpecialIds = SpecialIds {
-        pad: 0,
-        unk: 1,
-        cls: 2,
-        sep: 3,
-        mask: 4,
-    };
+    const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
     fn data(rows: u32) -> Arc<Dataset> {
         let rows = (0..rows)
@@ -285,10 +251,7 @@ mod tests {
                 let mut ids: Vec<u32> = (0..used as u32).map(|i| 5 + (r * 31 + i * 7) % 90).collect();
                 ids[0] = 2;
                 ids[used - 1] = 3;
-                PackedRow {
-                    second: (used / 2) as u16,
-                    ids,
-                }
+                PackedRow { second: (used / 2) as u16, ids }
             })
             .collect();
         Arc::new(Dataset::from_rows(rows, 16).unwrap())
@@ -299,13 +262,7 @@ mod tests {
     }
 
     fn config(workers: usize) -> LoaderConfig {
-        LoaderConfig {
-            batch: 4,
-            seed: 5,
-            rank: 0,
-            world: 1,
-            workers,
-        }
+        LoaderConfig { batch: 4, seed: 5, rank: 0, world: 1, workers }
     }
 
     fn first(loader: &mut Loader, n: usize) -> Vec<MaskedBatch> {
@@ -333,27 +290,16 @@ mod tests {
     fn a_dead_thread_is_an_error_and_no_endless_wait() {
         let (sender, receiver) = bounded(1);
         drop(sender);
-        let workers = Workers {
-            batches: vec![receiver],
-            start: 3,
-            threads: Vec::new(),
-        };
+        let workers = Workers { batches: vec![receiver], start: 3, threads: Vec::new() };
         assert!(matches!(workers.take(3), Err(DataError::LoaderDied)));
     }
 
     #[test]
     fn two_ranks_together_make_the_batch_of_one_process() {
-        let one = LoaderConfig {
-            batch: 8,
-            ..config(0)
-        };
+        let one = LoaderConfig { batch: 8, ..config(0) };
         let whole = first(&mut Loader::new(data(37), corruptor(), one, 0).unwrap(), 5);
         for rank in 0..2 {
-            let mine = LoaderConfig {
-                rank,
-                world: 2,
-                ..config(0)
-            };
+            let mine = LoaderConfig { rank, world: 2, ..config(0) };
             let mut loader = Loader::new(data(37), corruptor(), mine, 0).unwrap();
             for batch in &whole {
                 let half = loader.next().unwrap();
@@ -396,9 +342,6 @@ mod tests {
     #[test]
     fn nothing_to_load_is_an_error() {
         let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
-        assert!(matches!(
-            Loader::new(empty, corruptor(), config(1), 0),
-            Err(DataError::NoRows)
-        ));
+        assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
     }
 }

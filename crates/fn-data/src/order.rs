@@ -24,11 +24,7 @@ impl Order {
     pub fn new(seed: u64, len: usize) -> Self {
         let len = (len as u64).max(1);
         let bits = u64::BITS - (len - 1).leading_zeros();
-        Self {
-            seed,
-            len,
-            half_bits: bits.div_ceil(2).max(1),
-        }
+        Self { seed, len, half_bits: bits.div_ceil(2).max(1) }
     }
 
     /// Rows in an epoch.

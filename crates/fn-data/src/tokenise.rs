@@ -52,13 +52,7 @@ pub(crate) struct Normalisation {
 
 impl Normalisation {
     pub(crate) fn bert(lowercase: bool) -> Self {
-        Self {
-            lowercase,
-            strip_accents: None,
-            chinese: true,
-            clean: true,
-            max_word: MAX_WORD,
-        }
+        Self { lowercase, strip_accents: None, chinese: true, clean: true, max_word: MAX_WORD }
     }
 }
 
@@ -79,10 +73,7 @@ struct Inner {
 
 impl std::fmt::Debug for TextTokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TextTokenizer")
-            .field("size", &self.size())
-            .field("sha256", &self.sha256())
-            .finish()
+        f.debug_struct("TextTokenizer").field("size", &self.size()).field("sha256", &self.sha256()).finish()
     }
 }
 
@@ -101,18 +92,11 @@ impl TextTokenizer {
     /// # Errors
     /// Pieces that are no vocabulary: empty or doubled ones, a missing special token.
     pub fn from_vocab(pieces: Vec<String>, lowercase: bool) -> Result<Self, DataError> {
-        Self::build(
-            pieces,
-            Normalisation::bert(lowercase),
-            &PathBuf::from("vocabulary"),
-        )
+        Self::build(pieces, Normalisation::bert(lowercase), &PathBuf::from("vocabulary"))
     }
 
     fn build(pieces: Vec<String>, normalisation: Normalisation, path: &Path) -> Result<Self, DataError> {
-        let wrong = |message: String| DataError::Tokenizer {
-            path: path.to_owned(),
-            message,
-        };
+        let wrong = |message: String| DataError::Tokenizer { path: path.to_owned(), message };
         if pieces.len() > MAX_PIECES {
             return Err(wrong(format!("{} pieces, at most {MAX_PIECES}", pieces.len())));
         }
@@ -125,19 +109,10 @@ impl TextTokenizer {
                 return Err(wrong(format!("`{piece}` is piece {first} and again piece {id}")));
             }
         }
-        let id = |name: &str| {
-            ids.get(name)
-                .copied()
-                .ok_or_else(|| wrong(format!("{name} is missing")))
-        };
+        let id = |name: &str| ids.get(name).copied().ok_or_else(|| wrong(format!("{name} is missing")));
         let [pad, unk, cls, sep, mask] = SPECIAL_TOKENS;
-        let special = SpecialIds {
-            pad: id(pad)?,
-            unk: id(unk)?,
-            cls: id(cls)?,
-            sep: id(sep)?,
-            mask: id(mask)?,
-        };
+        let special =
+            SpecialIds { pad: id(pad)?, unk: id(unk)?, cls: id(cls)?, sep: id(sep)?, mask: id(mask)? };
         let mut hasher = Sha256::new();
         for piece in &pieces {
             hasher.update(piece.as_bytes());

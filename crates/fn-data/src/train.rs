@@ -50,9 +50,7 @@ pub fn train_wordpiece(
     }
     let letters: u64 = words.iter().map(|(word, count)| word.len() as u64 * count).sum();
     let scale = letters.div_ceil(MAX_LETTERS);
-    words
-        .values_mut()
-        .for_each(|count| *count = count.div_ceil(scale));
+    words.values_mut().for_each(|count| *count = count.div_ceil(scale));
     let first = first_pieces(&words, size);
     let trainer = BpeTrainer::builder()
         .vocab_size(size)
@@ -63,9 +61,7 @@ pub fn train_wordpiece(
         .show_progress(false)
         .build();
     let mut model = BPE::default();
-    trainer
-        .do_train(&words, &mut model)
-        .map_err(|e| failed(e.to_string()))?;
+    trainer.do_train(&words, &mut model).map_err(|e| failed(e.to_string()))?;
     let mut vocabulary: Vec<(String, u32)> = model.get_vocab().into_iter().collect();
     vocabulary.sort_by_key(|&(_, id)| id);
     let pieces = vocabulary.into_iter().map(|(piece, _)| piece).collect();
@@ -95,9 +91,7 @@ fn count_words(
             .map(|part| {
                 let mut out = Vec::new();
                 for &(stretch, count) in part {
-                    words_of(stretch, lowercase, &normalizer, |word| {
-                        out.push((word.into(), count))
-                    });
+                    words_of(stretch, lowercase, &normalizer, |word| out.push((word.into(), count)));
                 }
                 out
             })
@@ -164,10 +158,8 @@ fn first_pieces(words: &AHashMap<CompactString, u64>, size: usize) -> Vec<String
     frequent.sort_unstable();
     let special = SPECIAL_TOKENS.iter().map(|&t| t.to_owned());
     let plain = frequent.iter().map(|(c, _)| c.to_string());
-    let going_on = frequent
-        .iter()
-        .filter(|(c, _)| inner.contains_key(c))
-        .map(|(c, _)| format!("{CONTINUES}{c}"));
+    let going_on =
+        frequent.iter().filter(|(c, _)| inner.contains_key(c)).map(|(c, _)| format!("{CONTINUES}{c}"));
     special.chain(plain).chain(going_on).collect()
 }
 
@@ -196,19 +188,14 @@ mod tests {
 
     #[test]
     fn a_small_vocabulary_of_a_text_with_many_letters_keeps_its_size() {
-        let text: String = ('a'..='z')
-            .chain('α'..='ω')
-            .flat_map(|c| [c, 'x', c, ' '])
-            .collect();
+        let text: String = ('a'..='z').chain('α'..='ω').flat_map(|c| [c, 'x', c, ' ']).collect();
         let tokenizer = train_wordpiece(documents(&[&text, &text, &text]), 60, true);
         assert!(tokenizer.is_ok_and(|t| t.size() <= 60));
     }
 
     #[test]
     fn the_number_of_threads_changes_nothing() {
-        let text: String = (0..20_000_u32)
-            .map(|i| format!("w{} x{}é\n", i % 777, i % 91))
-            .collect();
+        let text: String = (0..20_000_u32).map(|i| format!("w{} x{}é\n", i % 777, i % 91)).collect();
         let train = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
             let train =

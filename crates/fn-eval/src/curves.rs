@@ -25,45 +25,25 @@ const COLOURS: [RGBColor; 7] = [
 pub fn draw(runs: &[RunRecord], metric: &str, title: &str, path: &Path) -> Result<(), EvalError> {
     let finite = |run: &RunRecord| -> Vec<(f64, f64)> {
         let series = run.series.get(metric).map(Vec::as_slice).unwrap_or_default();
-        series
-            .iter()
-            .filter(|(_, v)| v.is_finite())
-            .map(|&(s, v)| (s as f64, v))
-            .collect()
+        series.iter().filter(|(_, v)| v.is_finite()).map(|&(s, v)| (s as f64, v)).collect()
     };
     let lines: Vec<(&str, Vec<(f64, f64)>)> = runs.iter().map(|r| (r.name.as_str(), finite(r))).collect();
     let points = || lines.iter().flat_map(|(_, line)| line.iter());
     if points().next().is_none() {
-        let mut known: Vec<&str> = runs
-            .iter()
-            .flat_map(|r| r.series.keys())
-            .map(String::as_str)
-            .collect();
+        let mut known: Vec<&str> = runs.iter().flat_map(|r| r.series.keys()).map(String::as_str).collect();
         known.sort_unstable();
         known.dedup();
-        return Err(EvalError::NoValues {
-            metric: metric.to_owned(),
-            known: known.join(", "),
-        });
+        return Err(EvalError::NoValues { metric: metric.to_owned(), known: known.join(", ") });
     }
     let range = |pick: fn(&(f64, f64)) -> f64| {
-        let (low, high) = points()
-            .map(pick)
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-                (l.min(v), h.max(v))
-            });
-        let room = if high > low {
-            (high - low) * 0.05
-        } else {
-            high.abs().max(1.0) * 0.05
-        };
+        let (low, high) =
+            points().map(pick).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.05 };
         (low - room, high + room)
     };
     let (x, y) = (range(|p| p.0), range(|p| p.1));
-    plot(&lines, (x.0.max(0.0), x.1), y, title, path).map_err(|message| EvalError::Draw {
-        path: path.to_owned(),
-        message,
-    })
+    plot(&lines, (x.0.max(0.0), x.1), y, title, path)
+        .map_err(|message| EvalError::Draw { path: path.to_owned(), message })
 }
 
 fn plot(
@@ -82,11 +62,7 @@ fn plot(
             .x_label_area_size(36)
             .y_label_area_size(64)
             .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        chart
-            .configure_mesh()
-            .x_desc("step")
-            .light_line_style(RGBColor(235, 235, 235))
-            .draw()?;
+        chart.configure_mesh().x_desc("step").light_line_style(RGBColor(235, 235, 235)).draw()?;
         for (index, (name, line)) in lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             chart
@@ -110,23 +86,14 @@ mod tests {
     use super::*;
 
     fn run(values: &[(u64, f64)]) -> RunRecord {
-        RunRecord {
-            name: "hard".into(),
-            series: [("loss".to_owned(), values.to_vec())].into(),
-        }
+        RunRecord { name: "hard".into(), series: [("loss".to_owned(), values.to_vec())].into() }
     }
 
     #[test]
     fn a_picture_names_every_run() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("loss.svg");
-        draw(
-            &[run(&[(0, 3.0), (10, f64::NAN), (20, 1.0)])],
-            "loss",
-            "Loss",
-            &path,
-        )
-        .unwrap();
+        draw(&[run(&[(0, 3.0), (10, f64::NAN), (20, 1.0)])], "loss", "Loss", &path).unwrap();
         let svg = std::fs::read_to_string(path).unwrap();
         assert!(svg.contains("hard") && svg.contains("Loss") && svg.contains("</svg>"));
     }

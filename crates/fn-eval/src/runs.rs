@@ -26,19 +26,9 @@ impl RunRecord {
     /// # Errors
     /// A file that cannot be read, a line that is not a JSON object with a `step`.
     pub fn open(run: &Path) -> Result<Self, EvalError> {
-        let path = if run.is_dir() {
-            run.join("metrics.jsonl")
-        } else {
-            run.to_path_buf()
-        };
-        let io = |source| EvalError::Io {
-            path: path.clone(),
-            source,
-        };
-        let mut record = Self {
-            name: name_of(run),
-            ..Self::default()
-        };
+        let path = if run.is_dir() { run.join("metrics.jsonl") } else { run.to_path_buf() };
+        let io = |source| EvalError::Io { path: path.clone(), source };
+        let mut record = Self { name: name_of(run), ..Self::default() };
         for (index, text) in BufReader::new(File::open(&path).map_err(io)?).lines().enumerate() {
             let text = text.map_err(io)?;
             record.add(&text).map_err(|message| EvalError::Record {
@@ -53,10 +43,7 @@ impl RunRecord {
     fn add(&mut self, text: &str) -> Result<(), String> {
         let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let object = value.as_object().ok_or("not an object")?;
-        let step = object
-            .get("step")
-            .and_then(Value::as_u64)
-            .ok_or("`step` is missing")?;
+        let step = object.get("step").and_then(Value::as_u64).ok_or("`step` is missing")?;
         let evaluation = object.get("kind").and_then(Value::as_str) == Some("evaluation");
         let prefix = if evaluation { "eval." } else { "" };
         for (name, value) in object {
@@ -78,18 +65,12 @@ impl RunRecord {
             // Numbers that JSON has no spelling for are written as text.
             Value::String(text) => {
                 if let Ok(number) = text.parse::<f64>() {
-                    self.series
-                        .entry(name.to_owned())
-                        .or_default()
-                        .push((step, number));
+                    self.series.entry(name.to_owned()).or_default().push((step, number));
                 }
             }
             other => {
                 if let Some(number) = other.as_f64() {
-                    self.series
-                        .entry(name.to_owned())
-                        .or_default()
-                        .push((step, number));
+                    self.series.entry(name.to_owned()).or_default().push((step, number));
                 }
             }
         }
@@ -102,13 +83,8 @@ impl RunRecord {
 
     /// The median of a series: robust against the odd slow step.
     pub fn median(&self, name: &str) -> Option<f64> {
-        let mut values: Vec<f64> = self
-            .series
-            .get(name)?
-            .iter()
-            .map(|&(_, v)| v)
-            .filter(|v| v.is_finite())
-            .collect();
+        let mut values: Vec<f64> =
+            self.series.get(name)?.iter().map(|&(_, v)| v).filter(|v| v.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied()
     }
@@ -120,9 +96,7 @@ fn name_of(run: &Path) -> String {
     } else {
         run.parent().map(Path::to_path_buf).unwrap_or_default()
     };
-    folder
-        .file_name()
-        .map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned())
+    folder.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -162,11 +136,6 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        assert!(
-            RunRecord::open(Path::new("no-such-run"))
-                .unwrap_err()
-                .to_string()
-                .contains("no-such-run")
-        );
+        assert!(RunRecord::open(Path::new("no-such-run")).unwrap_err().to_string().contains("no-such-run"));
     }
 }

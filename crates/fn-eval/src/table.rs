@@ -12,10 +12,7 @@ pub struct Table {
 impl Table {
     /// A table with these columns.
     pub fn new<S: Into<String>>(headings: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            headings: headings.into_iter().map(Into::into).collect(),
-            rows: Vec::new(),
-        }
+        Self { headings: headings.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     /// Adds a row. Missing cells are empty, cells beyond the last heading are dropped.
@@ -45,9 +42,8 @@ impl Table {
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         };
         push(&self.headings);
-        let rules: Vec<String> = (0..self.headings.len())
-            .map(|i| if i == 0 { "---" } else { "---:" }.to_owned())
-            .collect();
+        let rules: Vec<String> =
+            (0..self.headings.len()).map(|i| if i == 0 { "---" } else { "---:" }.to_owned()).collect();
         push(&rules);
         self.rows.iter().for_each(|row| push(row));
         out
@@ -69,13 +65,7 @@ fn line(out: &mut String, cells: &[String], widths: &[usize]) {
         .iter()
         .zip(widths)
         .enumerate()
-        .map(|(i, (cell, &w))| {
-            if i == 0 {
-                format!("{cell:<w$}")
-            } else {
-                format!("{cell:>w$}")
-            }
-        })
+        .map(|(i, (cell, &w))| if i == 0 { format!("{cell:<w$}") } else { format!("{cell:>w$}") })
         .collect();
     out.push_str(padded.join("  ").trim_end());
     out.push('\n');
@@ -83,12 +73,7 @@ fn line(out: &mut String, cells: &[String], widths: &[usize]) {
 
 /// `0.1234` as `12.3 %`; a value that does not exist as `-`.
 pub fn percent(value: Option<f64>) -> String {
-    number(value.map(|v| v * 100.0), 1)
-        + if value.is_some_and(f64::is_finite) {
-            " %"
-        } else {
-            ""
-        }
+    number(value.map(|v| v * 100.0), 1) + if value.is_some_and(f64::is_finite) { " %" } else { "" }
 }
 
 /// A number with so many decimals; a value that does not exist as `-`.
@@ -112,10 +97,7 @@ mod tests {
 
     #[test]
     fn numbers_are_flush_right_and_missing_cells_empty() {
-        assert_eq!(
-            sample().to_text(),
-            "arm       accuracy\n--------  --------\nbaseline     9.5 %\nhard\n"
-        );
+        assert_eq!(sample().to_text(), "arm       accuracy\n--------  --------\nbaseline     9.5 %\nhard\n");
     }
 
     #[test]

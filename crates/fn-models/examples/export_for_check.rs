@@ -22,27 +22,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The second row ends in padding, both have two segments.
     let real = |b: usize, l: usize| b == 0 || l < 11;
     let grid = |f: &dyn Fn(usize, usize) -> i32| -> Vec<Vec<i32>> {
-        (0..BATCH)
-            .map(|b| (0..LENGTH).map(|l| f(b, l)).collect())
-            .collect()
+        (0..BATCH).map(|b| (0..LENGTH).map(|l| f(b, l)).collect()).collect()
     };
     let ids = grid(&|b, l| {
-        if real(b, l) {
-            5 + ((b * 31 + l * 17) % (VOCAB - 5)) as i32
-        } else {
-            0
-        }
+        if real(b, l) { 5 + ((b * 31 + l * 17) % (VOCAB - 5)) as i32 } else { 0 }
     });
     let types = grid(&|b, l| i32::from(real(b, l) && l > 6));
     let mask = grid(&|b, l| i32::from(real(b, l)));
     let tensor = |rows: &[Vec<i32>]| {
         Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), [BATCH, LENGTH]), &device)
     };
-    let inputs = Inputs {
-        ids: tensor(&ids),
-        token_type: tensor(&types),
-        mask: Some(tensor(&mask).float()),
-    };
+    let inputs = Inputs { ids: tensor(&ids), token_type: tensor(&types), mask: Some(tensor(&mask).float()) };
     let rows = [1, 5, 14, 17, 26];
     let picked = Tensor::<1, Int>::from_data(rows, &device);
     let none = Noise::none();
@@ -63,11 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = BertForPreTraining::init(&config, 1, &device);
     let folder = dir.join("bert");
     hf::save_bert(&folder, &model, &config)?;
-    write(
-        &folder,
-        model.masked_logits(&inputs, picked.clone(), &none),
-        Some(&rows),
-    )?;
+    write(&folder, model.masked_logits(&inputs, picked.clone(), &none), Some(&rows))?;
 
     let mut config = ElectraConfig::electra_tiny().with_vocab_size(VOCAB);
     config.discriminator.init_std = 0.1;
@@ -76,11 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = dir.join("electra");
     hf::save_electra(&folder, &model, &config)?;
     write(&folder, model.discriminator_logits(&inputs, &none), None)?;
-    write(
-        &folder.join(hf::GENERATOR_FOLDER),
-        model.generator_logits(&inputs, picked, &none),
-        Some(&rows),
-    )?;
+    write(&folder.join(hf::GENERATOR_FOLDER), model.generator_logits(&inputs, picked, &none), Some(&rows))?;
     println!("wrote {}", dir.display());
     Ok(())
 }

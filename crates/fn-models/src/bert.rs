@@ -52,11 +52,7 @@ impl BertForPreTraining {
 
     /// Hidden vectors, `[B, L, H]`.
     pub fn hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.encoder.forward(
-            self.embeddings.forward(inputs, noise),
-            inputs.mask.as_ref(),
-            noise,
-        )
+        self.encoder.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
     /// Scores of every token at the masked rows.
@@ -64,8 +60,7 @@ impl BertForPreTraining {
     /// # Shapes
     /// - rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
     pub fn masked_logits(&self, inputs: &Inputs, rows: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
-        self.head
-            .forward(self.hidden(inputs, noise), rows, self.word_embedding())
+        self.head.forward(self.hidden(inputs, noise), rows, self.word_embedding())
     }
 
     /// The token table, `[V, H]`, with its gradient.

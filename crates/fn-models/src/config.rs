@@ -138,12 +138,7 @@ impl EncoderConfig {
 
     pub(crate) fn check(&self, section: &'static str) -> Result<(), ConfigError> {
         let wrong = |field, found: String, allowed: String| {
-            Err(ConfigError::OutOfRange {
-                section,
-                field,
-                found,
-                allowed,
-            })
+            Err(ConfigError::OutOfRange { section, field, found, allowed })
         };
         for (field, value) in [
             ("vocab_size", self.vocab_size),
@@ -159,37 +154,24 @@ impl EncoderConfig {
             }
         }
         if self.num_layers == 0 || self.num_layers > MAX_LAYERS {
-            return wrong(
-                "num_layers",
-                self.num_layers.to_string(),
-                format!("1 to {MAX_LAYERS}"),
-            );
+            return wrong("num_layers", self.num_layers.to_string(), format!("1 to {MAX_LAYERS}"));
         }
         if !self.hidden_size.is_multiple_of(self.num_heads) {
             let allowed = format!("a divisor of hidden_size = {}", self.hidden_size);
             return wrong("num_heads", self.num_heads.to_string(), allowed);
         }
-        for (field, value) in [
-            ("hidden_dropout", self.hidden_dropout),
-            ("attention_dropout", self.attention_dropout),
-        ] {
+        for (field, value) in
+            [("hidden_dropout", self.hidden_dropout), ("attention_dropout", self.attention_dropout)]
+        {
             if !(0.0..1.0).contains(&value) {
                 return wrong(field, value.to_string(), "0 up to, not including, 1".into());
             }
         }
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps <= 0.1) {
-            return wrong(
-                "layer_norm_eps",
-                self.layer_norm_eps.to_string(),
-                "above 0, at most 0.1".into(),
-            );
+            return wrong("layer_norm_eps", self.layer_norm_eps.to_string(), "above 0, at most 0.1".into());
         }
         if !(self.init_std > 0.0 && self.init_std <= 10.0) {
-            return wrong(
-                "init_std",
-                self.init_std.to_string(),
-                "above 0, at most 10".into(),
-            );
+            return wrong("init_std", self.init_std.to_string(), "above 0, at most 10".into());
         }
         Ok(())
     }
@@ -209,10 +191,7 @@ pub struct BertConfig {
 impl BertConfig {
     /// BERT over this encoder, without a pooler.
     pub fn new(encoder: EncoderConfig) -> Self {
-        Self {
-            encoder,
-            pooler: false,
-        }
+        Self { encoder, pooler: false }
     }
     /// BERT-tiny.
     pub fn bert_tiny() -> Self {
@@ -249,10 +228,7 @@ impl BertConfig {
                 section: "encoder",
                 field: "embedding_size",
                 found: c.embedding_size.to_string(),
-                allowed: format!(
-                    "hidden_size = {} (BERT has no embedding projection)",
-                    c.hidden_size
-                ),
+                allowed: format!("hidden_size = {} (BERT has no embedding projection)", c.hidden_size),
             });
         }
         Ok(())
@@ -288,10 +264,7 @@ impl ElectraConfig {
             num_layers: part(d.num_layers, depth_fraction),
             ..discriminator.clone()
         };
-        Self {
-            discriminator,
-            generator,
-        }
+        Self { discriminator, generator }
     }
     /// Discriminator 2 layers of 128, generator of 64.
     pub fn electra_tiny() -> Self {

@@ -37,11 +37,7 @@ impl Electra {
     pub fn init(config: &ElectraConfig, seed: u64, device: &Device) -> Self {
         let (generator, rest) = (config.generator.init_std, config.discriminator.init_std);
         init::normal(Self::zeros(config, device), seed, |path| {
-            if path.starts_with("generator") {
-                generator
-            } else {
-                rest
-            }
+            if path.starts_with("generator") { generator } else { rest }
         })
     }
 
@@ -65,11 +61,7 @@ impl Electra {
 
     /// The generator's hidden vectors, `[B, L, H_generator]`.
     pub fn generator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.generator.forward(
-            self.embeddings.forward(inputs, noise),
-            inputs.mask.as_ref(),
-            noise,
-        )
+        self.generator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
     /// What the generator would put at the masked rows.
@@ -77,23 +69,17 @@ impl Electra {
     /// # Shapes
     /// - rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
     pub fn generator_logits(&self, inputs: &Inputs, rows: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
-        self.generator_head
-            .forward(self.generator_hidden(inputs, noise), rows, self.word_embedding())
+        self.generator_head.forward(self.generator_hidden(inputs, noise), rows, self.word_embedding())
     }
 
     /// The discriminator's hidden vectors, `[B, L, H]`.
     pub fn discriminator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.discriminator.forward(
-            self.embeddings.forward(inputs, noise),
-            inputs.mask.as_ref(),
-            noise,
-        )
+        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
     /// Was the token replaced? `[B, L]`, raw logits.
     pub fn discriminator_logits(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
-        self.discriminator_head
-            .forward(self.discriminator_hidden(inputs, noise))
+        self.discriminator_head.forward(self.discriminator_hidden(inputs, noise))
     }
 
     /// The token table, `[V, E]`, with its gradient.

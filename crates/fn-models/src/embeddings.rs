@@ -51,10 +51,6 @@ impl Embeddings {
         let word = self.word.forward(inputs.ids.clone());
         let token_type = self.token_type.forward(inputs.token_type.clone());
         let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
-        fn_ops::dropout(
-            self.norm.forward(word + token_type + position),
-            self.dropout,
-            noise,
-        )
+        fn_ops::dropout(self.norm.forward(word + token_type + position), self.dropout, noise)
     }
 }

@@ -54,8 +54,7 @@ impl Attention {
         let key = self.key.forward(x.clone());
         let value = self.value.forward(x.clone());
         let mixed = fn_ops::attention(query, key, value, self.heads, mask, self.attention_dropout, noise);
-        self.norm
-            .forward_residual(self.output.forward(mixed), x, self.hidden_dropout, noise)
+        self.norm.forward_residual(self.output.forward(mixed), x, self.hidden_dropout, noise)
     }
 }
 
@@ -86,8 +85,7 @@ impl FeedForward {
     /// - x: `[B, L, H]` - output: `[B, L, H]`
     pub fn forward(&self, x: Tensor<3>, noise: &Noise) -> Tensor<3> {
         let inner = fn_ops::gelu(self.inner.forward(x.clone()));
-        self.norm
-            .forward_residual(self.outer.forward(inner), x, self.hidden_dropout, noise)
+        self.norm.forward_residual(self.outer.forward(inner), x, self.hidden_dropout, noise)
     }
 }
 
@@ -130,9 +128,7 @@ impl Encoder {
             None => x,
         };
         self.layers.iter().fold(start, |x, layer| {
-            layer
-                .feed_forward
-                .forward(layer.attention.forward(x, mask.cloned(), noise), noise)
+            layer.feed_forward.forward(layer.attention.forward(x, mask.cloned(), noise), noise)
         })
     }
 }

@@ -20,11 +20,7 @@ impl Inputs {
     /// One segment, no padding. `ids`: `[B, L]`.
     pub fn plain(ids: Tensor<2, Int>) -> Self {
         let token_type = ids.zeros_like();
-        Self {
-            ids,
-            token_type,
-            mask: None,
-        }
+        Self { ids, token_type, mask: None }
     }
 }
 

@@ -22,9 +22,7 @@ pub struct Table {
 impl Table {
     /// A table of zeros.
     pub(crate) fn zeros(ids: usize, width: usize, device: &Device) -> Self {
-        Self {
-            weight: lazy([ids, width], 0.0, device),
-        }
+        Self { weight: lazy([ids, width], 0.0, device) }
     }
 
     /// Looks ids up.
@@ -48,10 +46,7 @@ pub struct Linear {
 impl Linear {
     /// A layer of zeros.
     pub(crate) fn zeros(input: usize, output: usize, device: &Device) -> Self {
-        Self {
-            weight: lazy([input, output], 0.0, device),
-            bias: lazy([output], 0.0, device),
-        }
+        Self { weight: lazy([input, output], 0.0, device), bias: lazy([output], 0.0, device) }
     }
 
     /// # Shapes
@@ -74,11 +69,7 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Scale one, shift zero.
     pub(crate) fn identity(width: usize, epsilon: f64, device: &Device) -> Self {
-        Self {
-            gamma: lazy([width], 1.0, device),
-            beta: lazy([width], 0.0, device),
-            epsilon,
-        }
+        Self { gamma: lazy([width], 1.0, device), beta: lazy([width], 0.0, device), epsilon }
     }
 
     /// # Shapes

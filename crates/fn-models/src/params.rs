@@ -19,20 +19,14 @@ pub struct NamedTensor {
 
 /// Every float parameter of a module, in the order of its fields.
 pub fn collect<M: Module>(module: &M) -> Vec<NamedTensor> {
-    let mut visitor = Collector {
-        path: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut visitor = Collector { path: Vec::new(), found: Vec::new() };
     module.visit(&mut visitor);
     visitor.found
 }
 
 /// Path and shape of every float parameter, without reading values (or making those that are not there yet).
 pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
-    let mut visitor = Shapes {
-        path: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut visitor = Shapes { path: Vec::new(), found: Vec::new() };
     module.visit(&mut visitor);
     visitor.found
 }
@@ -46,11 +40,7 @@ pub type Lookup<'a, E> = dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>, E
 /// # Panics
 /// When `lookup` returns a number of values that does not fit the shape it was given.
 pub fn load<M: Module, E>(module: M, lookup: &mut Lookup<'_, E>) -> Result<M, E> {
-    let mut mapper = Loader {
-        path: Vec::new(),
-        lookup,
-        failed: None,
-    };
+    let mut mapper = Loader { path: Vec::new(), lookup, failed: None };
     let module = module.map(&mut mapper);
     match mapper.failed {
         Some(error) => Err(error),
@@ -80,11 +70,7 @@ impl ModuleVisitor for Collector {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
         let shape = value.dims().to_vec();
-        self.found.push(NamedTensor {
-            name: self.path.join("."),
-            shape,
-            data: host(value),
-        });
+        self.found.push(NamedTensor { name: self.path.join("."), shape, data: host(value) });
     }
 }
 
@@ -101,8 +87,7 @@ impl ModuleVisitor for Shapes {
         self.path.pop();
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found
-            .push((self.path.join("."), param.lazy_shape().to_vec()));
+        self.found.push((self.path.join("."), param.lazy_shape().to_vec()));
     }
 }
 
@@ -137,11 +122,7 @@ impl<E> ModuleMapper for Loader<'_, '_, E> {
             }
             Ok(Some(data)) => {
                 let count: usize = shape.iter().product();
-                assert_eq!(
-                    data.len(),
-                    count,
-                    "values given for parameter {path} of shape {shape:?}"
-                );
+                assert_eq!(data.len(), count, "values given for parameter {path} of shape {shape:?}");
                 let value = Tensor::from_data(TensorData::new(data, shape), &param.lazy_device());
                 let id = param.id;
                 param.transform_for_load(value, id)

@@ -25,10 +25,7 @@ fn bert_agrees_with_transformers_in_logits_loss_and_every_gradient() {
     let device = Device::flex().autodiff();
     let case = Case::open("bert_tiny");
     let (model, config, report) = hf::load_bert(&golden("bert_tiny"), &device).unwrap();
-    assert!(
-        report.missing.is_empty() && report.unused.is_empty() && report.cast.is_empty(),
-        "{report}"
-    );
+    assert!(report.missing.is_empty() && report.unused.is_empty() && report.cast.is_empty(), "{report}");
     assert!(!config.pooler);
 
     let inputs = case.inputs("input_ids", &device);
@@ -36,11 +33,7 @@ fn bert_agrees_with_transformers_in_logits_loss_and_every_gradient() {
     // Padded positions attend to real ones but nothing depends on them; transformers computes them the same way.
     let mut worst = close("hidden", &hidden, &case.float("hidden").1);
     let logits = model.masked_logits(&inputs, case.ids("rows", &device), &Noise::none());
-    worst = worst.max(close(
-        "logits",
-        &params::host(logits.clone()),
-        &case.float("logits").1,
-    ));
+    worst = worst.max(close("logits", &params::host(logits.clone()), &case.float("logits").1));
     let loss = fn_ops::cross_entropy_rows(logits, case.ids("gold", &device)).mean();
     let expected = json(&golden("bert_tiny/case.json"))["loss"].as_f64().unwrap();
     relative(params::host(loss.clone())[0], expected, 1e-6, "loss");
@@ -61,27 +54,14 @@ fn electra_agrees_with_transformers_in_logits_losses_and_every_gradient() {
     let device = Device::flex().autodiff();
     let case = Case::open("electra_tiny");
     let (model, config, report) = hf::load_electra(&golden("electra_tiny"), &device).unwrap();
-    assert!(
-        report.missing.is_empty() && report.unused.is_empty() && report.notes.is_empty(),
-        "{report}"
-    );
-    assert_eq!(
-        (config.discriminator.hidden_size, config.generator.hidden_size),
-        (24, 16)
-    );
+    assert!(report.missing.is_empty() && report.unused.is_empty() && report.notes.is_empty(), "{report}");
+    assert_eq!((config.discriminator.hidden_size, config.generator.hidden_size), (24, 16));
 
     let none = Noise::none();
-    let logits = model.generator_logits(
-        &case.inputs("input_ids", &device),
-        case.ids("rows", &device),
-        &none,
-    );
+    let logits = model.generator_logits(&case.inputs("input_ids", &device), case.ids("rows", &device), &none);
     let found = model.discriminator_logits(&case.inputs("replaced_ids", &device), &none);
-    let mut worst = close(
-        "generator logits",
-        &params::host(logits.clone()),
-        &case.float("generator_logits").1,
-    );
+    let mut worst =
+        close("generator logits", &params::host(logits.clone()), &case.float("generator_logits").1);
     worst = worst.max(close(
         "discriminator logits",
         &params::host(found.clone()),
@@ -95,26 +75,17 @@ fn electra_agrees_with_transformers_in_logits_losses_and_every_gradient() {
     let detection = (fn_ops::bce_with_logits(found, fake) * real.clone()).sum() / real.sum();
     let total = masked_lm.clone() + detection.clone() * 50.0;
     let expected = json(&golden("electra_tiny/case.json"));
-    for (name, got) in [
-        ("generator_loss", &masked_lm),
-        ("discriminator_loss", &detection),
-        ("loss", &total),
-    ] {
-        relative(
-            params::host(got.clone())[0],
-            expected[name].as_f64().unwrap(),
-            1e-6,
-            name,
-        );
+    for (name, got) in [("generator_loss", &masked_lm), ("discriminator_loss", &detection), ("loss", &total)]
+    {
+        relative(params::host(got.clone())[0], expected[name].as_f64().unwrap(), 1e-6, name);
     }
 
     let raw = total.backward();
     let mut count = 0;
     let mut worst_gradient = 0.0f32;
-    for (layout, prefix) in [
-        (Layout::Discriminator, "grad.discriminator."),
-        (Layout::Generator, "grad.generator."),
-    ] {
+    for (layout, prefix) in
+        [(Layout::Discriminator, "grad.discriminator."), (Layout::Generator, "grad.generator.")]
+    {
         for gradient in gradients(&model, &raw, layout) {
             // The shared tables are stored once, under the discriminator.
             if layout == Layout::Generator && gradient.name.starts_with("electra.embeddings.") {
@@ -151,23 +122,13 @@ fn losses_of_extreme_logits_are_those_of_torch_in_f64() {
     let cases = json(&golden("extreme/losses.json"));
     for case in cases["cross_entropy"].as_array().unwrap() {
         let floats = |key: &str| -> Vec<f32> {
-            case[key]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|v| v.as_f64().unwrap() as f32)
-                .collect()
+            case[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
         };
         let logits =
             Tensor::<2>::from_data(TensorData::new(floats("logits"), [1, 4]), &device).require_grad();
         let gold = Tensor::<1, Int>::from_data([case["gold"].as_i64().unwrap() as i32], &device);
         let loss = fn_ops::cross_entropy_rows(logits.clone(), gold).sum();
-        relative(
-            params::host(loss.clone())[0],
-            case["loss"].as_f64().unwrap(),
-            1e-6,
-            &case.to_string(),
-        );
+        relative(params::host(loss.clone())[0], case["loss"].as_f64().unwrap(), 1e-6, &case.to_string());
         let gradient = params::host(logits.grad(&loss.backward()).unwrap());
         for (got, expected) in gradient.iter().zip(floats("grad")) {
             assert!((got - expected).abs() <= 1e-6, "{case}: {gradient:?}");
@@ -183,9 +144,6 @@ fn losses_of_extreme_logits_are_those_of_torch_in_f64() {
         let off = (f64::from(got) - float("loss")).abs();
         assert!(off <= 1e-6 * float("loss") + 1e-30, "{case}: {got}");
         let gradient = params::host(logit.grad(&loss.backward()).unwrap())[0];
-        assert!(
-            (f64::from(gradient) - float("grad")).abs() <= 1e-6,
-            "{case}: {gradient}"
-        );
+        assert!((f64::from(gradient) - float("grad")).abs() <= 1e-6, "{case}: {gradient}");
     }
 }

@@ -13,10 +13,7 @@ use fn_ops::Noise;
 static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn inputs(device: &Device) -> Inputs {
-    Inputs::plain(Tensor::<2, Int>::from_data(
-        [[1, 5, 9, 2, 7], [1, 7, 8, 2, 30]],
-        device,
-    ))
+    Inputs::plain(Tensor::<2, Int>::from_data([[1, 5, 9, 2, 7], [1, 7, 8, 2, 30]], device))
 }
 
 #[test]
@@ -26,19 +23,12 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
     let plain = Device::flex();
     let first = collect(&Electra::init(&config, 3, &plain));
     plain.seed(99);
-    assert_eq!(
-        first,
-        collect(&Electra::init(&config, 3, &plain.clone().autodiff()))
-    );
+    assert_eq!(first, collect(&Electra::init(&config, 3, &plain.clone().autodiff())));
     let other = collect(&Electra::init(&config, 4, &plain));
     for (a, b) in first.iter().zip(&other) {
         assert_eq!(a.data == b.data, a.shape.len() == 1, "{}", a.name);
         let constant = if a.name.ends_with("gamma") { 1.0 } else { 0.0 };
-        assert!(
-            a.shape.len() == 2 || a.data.iter().all(|&x| x == constant),
-            "{}",
-            a.name
-        );
+        assert!(a.shape.len() == 2 || a.data.iter().all(|&x| x == constant), "{}", a.name);
     }
 }
 
@@ -50,11 +40,7 @@ fn every_parameter_has_a_path_of_its_own_and_the_token_table_exists_once() {
     let names: std::collections::BTreeSet<_> = tensors.iter().map(|t| &t.name).collect();
     assert_eq!(names.len(), tensors.len());
     assert!(names.contains(&"discriminator.layers.3.attention.query.weight".to_owned()));
-    let tables: Vec<_> = tensors
-        .iter()
-        .filter(|t| t.shape == [300, 128])
-        .map(|t| t.name.as_str())
-        .collect();
+    let tables: Vec<_> = tensors.iter().filter(|t| t.shape == [300, 128]).map(|t| t.name.as_str()).collect();
     assert_eq!(tables, ["embeddings.word.weight"]);
 }
 
@@ -62,21 +48,15 @@ fn every_parameter_has_a_path_of_its_own_and_the_token_table_exists_once() {
 fn electra_small_has_as_many_parameters_as_in_the_paper() {
     // What transformers counts: 13,483,008 in ElectraModel (embeddings included), and the two layers of the head.
     let count = |prefixes: &[&str]| -> usize {
-        let shapes = fn_models::params::shapes(&Electra::init(
-            &ElectraConfig::electra_small(),
-            1,
-            &Device::flex(),
-        ));
+        let shapes =
+            fn_models::params::shapes(&Electra::init(&ElectraConfig::electra_small(), 1, &Device::flex()));
         shapes
             .iter()
             .filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
             .map(|(_, shape)| shape.iter().product::<usize>())
             .sum()
     };
-    assert_eq!(
-        count(&["embeddings.", "discriminator"]),
-        13_483_008 + 65_792 + 257
-    );
+    assert_eq!(count(&["embeddings.", "discriminator"]), 13_483_008 + 65_792 + 257);
 }
 
 #[test]
@@ -114,11 +94,7 @@ fn a_loaded_parameter_is_still_trained_and_on_its_device() {
     let loss = model.masked_logits(&inputs(&device), rows, &Noise::none()).mean();
     let gradients = loss.backward();
     let bias = model.head.bias.val().grad(&gradients).unwrap();
-    assert!(
-        collect_values(bias)
-            .iter()
-            .all(|&g| (g - 1.0 / 40.0).abs() < 1e-7)
-    );
+    assert!(collect_values(bias).iter().all(|&g| (g - 1.0 / 40.0).abs() < 1e-7));
     // The same after it went through evaluation and back.
     let back = burn::module::Module::train(burn::module::Module::valid(&model));
     assert!(back.embeddings.word.weight.val().is_require_grad());
@@ -141,28 +117,16 @@ fn pooling_looks_at_the_first_token_or_at_the_real_ones() {
     let device = Device::flex();
     let hidden = Tensor::<3>::from_data([[[1.0, 2.0], [3.0, 4.0], [100.0, 100.0]]], &device);
     let mask = Tensor::<2>::from_data([[1.0, 1.0, 0.0]], &device);
-    assert_eq!(
-        collect_values(Pooling::FirstToken.pool(hidden.clone(), Some(&mask))),
-        [1.0, 2.0]
-    );
-    assert_eq!(
-        collect_values(Pooling::Mean.pool(hidden.clone(), Some(&mask))),
-        [2.0, 3.0]
-    );
+    assert_eq!(collect_values(Pooling::FirstToken.pool(hidden.clone(), Some(&mask))), [1.0, 2.0]);
+    assert_eq!(collect_values(Pooling::Mean.pool(hidden.clone(), Some(&mask))), [2.0, 3.0]);
     let nothing = Tensor::<2>::zeros([1, 3], &device);
-    assert_eq!(
-        collect_values(Pooling::Mean.pool(hidden, Some(&nothing))),
-        [0.0, 0.0]
-    );
+    assert_eq!(collect_values(Pooling::Mean.pool(hidden, Some(&nothing))), [0.0, 0.0]);
 }
 
 #[test]
 fn a_pooler_is_used_where_there_is_one() {
     let device = Device::flex();
-    let config = BertConfig {
-        pooler: true,
-        ..BertConfig::bert_tiny().with_vocab_size(50)
-    };
+    let config = BertConfig { pooler: true, ..BertConfig::bert_tiny().with_vocab_size(50) };
     let model = BertForPreTraining::init(&config, 1, &device);
     let pooled = model.pooled(&inputs(&device), Pooling::FirstToken, &Noise::none());
     assert_eq!(pooled.dims(), [2, 128]);

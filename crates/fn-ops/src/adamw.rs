@@ -85,11 +85,7 @@ pub mod composed {
         let v = slot.v.mul_scalar(k.beta2) + gradient.square().mul_scalar(1.0 - k.beta2);
         let direction = m.clone() / v.clone().sqrt().mul_scalar(k.root).add_scalar(k.epsilon);
         let decayed = slot.param.clone() - slot.param.mul_scalar(k.decay);
-        Slot {
-            param: decayed - direction.mul_scalar(k.rate),
-            m,
-            v,
-        }
+        Slot { param: decayed - direction.mul_scalar(k.rate), m, v }
     }
 }
 
@@ -105,10 +101,7 @@ mod flex {
 
     /// The slot updated in one pass, or everything back where a tensor is not a Flex tensor of f32.
     pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Result<Slot, Box<(Slot, Tensor<1>)>> {
-        if ![&slot.param, &slot.m, &slot.v, &gradient]
-            .into_iter()
-            .all(is_flex)
-        {
+        if ![&slot.param, &slot.m, &slot.v, &gradient].into_iter().all(is_flex) {
             return Err(Box::new((slot, gradient)));
         }
         let Slot { param, m, v } = slot;
@@ -116,11 +109,7 @@ mod flex {
         let (mut param, mut m, mut v) = (whole(param), whole(m), whole(v));
         {
             let g: &[f32] = gradient.storage();
-            let (p, m, v) = (
-                param.storage_mut::<f32>(),
-                m.storage_mut::<f32>(),
-                v.storage_mut::<f32>(),
-            );
+            let (p, m, v) = (param.storage_mut::<f32>(), m.storage_mut::<f32>(), v.storage_mut::<f32>());
             if p.len() <= CHUNK {
                 pass(p, g, m, v, k);
             } else {
@@ -132,11 +121,7 @@ mod flex {
             }
         }
         let back = Tensor::from_primitive::<Flex>;
-        Ok(Slot {
-            param: back(param),
-            m: back(m),
-            v: back(v),
-        })
+        Ok(Slot { param: back(param), m: back(m), v: back(v) })
     }
 
     fn pass(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], k: &Coefficients) {
@@ -173,11 +158,7 @@ mod flex {
                 *lane += f64::from(x) * f64::from(x);
             }
         }
-        let rest: f64 = blocks
-            .remainder()
-            .iter()
-            .map(|&x| f64::from(x) * f64::from(x))
-            .sum();
+        let rest: f64 = blocks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
         lanes.iter().sum::<f64>() + rest
     }
 
@@ -215,11 +196,7 @@ mod tests {
 
     fn slot(n: usize) -> Slot {
         let v = noise(n, 3).into_iter().map(|x| x * x).collect();
-        Slot {
-            param: tensor(noise(n, 1)),
-            m: tensor(noise(n, 2)),
-            v: tensor(v),
-        }
+        Slot { param: tensor(noise(n, 1)), m: tensor(noise(n, 2)), v: tensor(v) }
     }
 
     const K: Coefficients = Coefficients {
@@ -266,13 +243,7 @@ mod tests {
         // A parameter that is a view of something larger.
         let param = base.clone().slice([5..15, 0..30]).reshape([300]);
         let values = tensor(param.to_data().iter::<f32>().collect());
-        let (a, b) = (
-            Slot { param, ..slot(300) },
-            Slot {
-                param: values,
-                ..slot(300)
-            },
-        );
+        let (a, b) = (Slot { param, ..slot(300) }, Slot { param: values, ..slot(300) });
         let g = tensor(noise(300, 6));
         assert_eq!(bits(&update(a, g.clone(), &K)), bits(&update(b, g, &K)));
         assert_eq!(base.to_data().iter::<f32>().collect::<Vec<_>>(), noise(600, 5));
@@ -281,16 +252,10 @@ mod tests {
     #[test]
     fn the_sum_of_squares_is_right_and_does_not_overflow() {
         let tensors = [tensor(noise(40_000, 1)), tensor(noise(3, 2)), tensor(vec![])];
-        let expected: f64 = tensors
-            .iter()
-            .flat_map(|t| t.to_data().iter::<f64>().collect::<Vec<_>>())
-            .map(|x| x * x)
-            .sum();
+        let expected: f64 =
+            tensors.iter().flat_map(|t| t.to_data().iter::<f64>().collect::<Vec<_>>()).map(|x| x * x).sum();
         let got = square_sum(&tensors);
-        assert!(
-            (got - expected).abs() <= 1e-12 * expected,
-            "{got} instead of {expected}"
-        );
+        assert!((got - expected).abs() <= 1e-12 * expected, "{got} instead of {expected}");
         assert!((square_sum([&tensor(vec![1e30; 10])]) / 1e61 - 1.0).abs() < 1e-6);
         assert!(square_sum([&tensor(vec![1.0, f32::NAN])]).is_nan());
         assert_eq!(square_sum([&tensor(vec![1.0, f32::INFINITY])]), f64::INFINITY);

@@ -17,7 +17,12 @@ pub fn dropout<const D: usize>(x: Tensor<D>, rate: f64, noise: &Noise) -> Tensor
 }
 
 /// Layer normalisation over the last axis.
-pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     let centred = x.clone() - x.mean_dim(D - 1);
     let variance = centred.clone().powi_scalar(2).mean_dim(D - 1);
     centred / (variance.add_scalar(epsilon)).sqrt() * gamma.unsqueeze() + beta.unsqueeze()

@@ -285,14 +285,10 @@ impl CorrectionPreset {
     pub fn generator(self) -> Correction {
         match self {
             Self::None | Self::Custom => Correction::None,
-            Self::Hard => Correction::Hard {
-                normalise: Normalise::All,
-            },
-            Self::Soft => Correction::Soft {
-                level: Level::Word,
-                prediction: Prediction::Argmax,
-                lambda: 1.0,
-            },
+            Self::Hard => Correction::Hard { normalise: Normalise::All },
+            Self::Soft => {
+                Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 }
+            }
         }
     }
 
@@ -339,10 +335,8 @@ impl CorrectionConfig {
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
-        !matches!(
-            self.generator,
-            Correction::None | Correction::LabelSmoothing { .. }
-        ) || !matches!(self.discriminator, DiscriminatorCorrection::None)
+        !matches!(self.generator, Correction::None | Correction::LabelSmoothing { .. })
+            || !matches!(self.discriminator, DiscriminatorCorrection::None)
     }
 }
 
@@ -450,11 +444,7 @@ pub struct CheckpointConfig {
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self {
-            every: 1_000,
-            keep_last: 2,
-            keep_best: true,
-        }
+        Self { every: 1_000, keep_last: 2, keep_best: true }
     }
 }
 
@@ -472,11 +462,7 @@ pub struct EvalConfig {
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self {
-            every: 1_000,
-            batches: 50,
-            metric: "masked_loss".to_string(),
-        }
+        Self { every: 1_000, batches: 50, metric: "masked_loss".to_string() }
     }
 }
 
@@ -492,10 +478,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            every: 20,
-            tensorboard: true,
-        }
+        Self { every: 20, tensorboard: true }
     }
 }
 
@@ -506,52 +489,23 @@ impl RunConfig {
             if ok {
                 Ok(())
             } else {
-                Err(ConfigError::OutOfRange {
-                    key: key.to_string(),
-                    found,
-                    allowed: allowed.to_string(),
-                })
+                Err(ConfigError::OutOfRange { key: key.to_string(), found, allowed: allowed.to_string() })
             }
         };
         let least = |value: u64, least: u64, key: &str| {
-            check(
-                value >= least,
-                key,
-                value.to_string(),
-                &format!("{least} or more"),
-            )
+            check(value >= least, key, value.to_string(), &format!("{least} or more"))
         };
         let share = |value: f64, key: &str| {
-            check(
-                (0.0..1.0).contains(&value),
-                key,
-                value.to_string(),
-                "0 or more, below 1",
-            )
+            check((0.0..1.0).contains(&value), key, value.to_string(), "0 or more, below 1")
         };
         let positive = |value: f64, key: &str| {
-            check(
-                value > 0.0 && value.is_finite(),
-                key,
-                value.to_string(),
-                "a finite number above 0",
-            )
+            check(value > 0.0 && value.is_finite(), key, value.to_string(), "a finite number above 0")
         };
         let at_least_zero = |value: f64, key: &str| {
-            check(
-                value >= 0.0 && value.is_finite(),
-                key,
-                value.to_string(),
-                "a finite number, 0 or more",
-            )
+            check(value >= 0.0 && value.is_finite(), key, value.to_string(), "a finite number, 0 or more")
         };
 
-        check(
-            self.seed < 1 << 63,
-            "seed",
-            self.seed.to_string(),
-            "0 to 9223372036854775807",
-        )?;
+        check(self.seed < 1 << 63, "seed", self.seed.to_string(), "0 to 9223372036854775807")?;
 
         let m = &self.model;
         least(m.hidden_size as u64, 1, "model.hidden_size")?;
@@ -569,16 +523,10 @@ impl RunConfig {
         least(m.type_vocab as u64, 1, "model.type_vocab")?;
         share(m.hidden_dropout, "model.hidden_dropout")?;
         share(m.attention_dropout, "model.attention_dropout")?;
-        for (value, key) in [
-            (m.generator_width, "model.generator_width"),
-            (m.generator_depth, "model.generator_depth"),
-        ] {
-            check(
-                value > 0.0 && value <= 1.0,
-                key,
-                value.to_string(),
-                "above 0, at most 1",
-            )?;
+        for (value, key) in
+            [(m.generator_width, "model.generator_width"), (m.generator_depth, "model.generator_depth")]
+        {
+            check(value > 0.0 && value <= 1.0, key, value.to_string(), "above 0, at most 1")?;
         }
         at_least_zero(m.init_std, "model.init_std")?;
         positive(m.layer_norm_eps, "model.layer_norm_eps")?;
@@ -598,49 +546,20 @@ impl RunConfig {
             d.length.to_string(),
             &format!("8 to model.max_positions = {}", m.max_positions),
         )?;
-        check(
-            d.length <= u16::MAX as usize,
-            "data.length",
-            d.length.to_string(),
-            "8 to 65535",
-        )?;
-        check(
-            !d.json_field.is_empty(),
-            "data.json_field",
-            "empty".into(),
-            "the name of a field",
-        )?;
-        check(
-            !d.parquet_column.is_empty(),
-            "data.parquet_column",
-            "empty".into(),
-            "the name of a column",
-        )?;
-        check(
-            d.workers <= 256,
-            "data.workers",
-            d.workers.to_string(),
-            "0 to 256",
-        )?;
+        check(d.length <= u16::MAX as usize, "data.length", d.length.to_string(), "8 to 65535")?;
+        check(!d.json_field.is_empty(), "data.json_field", "empty".into(), "the name of a field")?;
+        check(!d.parquet_column.is_empty(), "data.parquet_column", "empty".into(), "the name of a column")?;
+        check(d.workers <= 256, "data.workers", d.workers.to_string(), "0 to 256")?;
 
         let section = |section: &'static str, message: String| ConfigError::Section { section, message };
-        self.corruption
-            .validate()
-            .map_err(|e| section("corruption", e.to_string()))?;
-        self.correction
-            .generator
-            .validate()
-            .map_err(|e| section("correction.generator", e.to_string()))?;
+        self.corruption.validate().map_err(|e| section("corruption", e.to_string()))?;
+        self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
         self.correction
             .discriminator
             .validate()
             .map_err(|e| section("correction.discriminator", e.to_string()))?;
-        self.optimizer
-            .validate()
-            .map_err(|e| section("optimizer", e.to_string()))?;
-        self.schedule
-            .validate()
-            .map_err(|e| section("schedule", e.to_string()))?;
+        self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
+        self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
 
         check(
             self.correction.prediction != Prediction::Expected,
@@ -659,37 +578,25 @@ impl RunConfig {
             self.schedule.total == 0 || self.schedule.total >= t.steps || !runs_out,
             "schedule.total",
             self.schedule.total.to_string(),
-            &format!("0 (the length of the run), or at least train.steps = {}: the rate is 0 afterwards", t.steps),
+            &format!(
+                "0 (the length of the run), or at least train.steps = {}: the rate is 0 afterwards",
+                t.steps
+            ),
         )?;
         least(t.batch as u64, 1, "train.batch")?;
         least(t.accumulation as u64, 1, "train.accumulation")?;
         at_least_zero(t.discriminator_weight, "train.discriminator_weight")?;
         at_least_zero(t.generator_weight, "train.generator_weight")?;
         positive(t.temperature, "train.temperature")?;
-        check(
-            !t.device.is_empty(),
-            "train.device",
-            "empty".into(),
-            "flex, vulkan, vulkan:0, cuda:1, ...",
-        )?;
+        check(!t.device.is_empty(), "train.device", "empty".into(), "flex, vulkan, vulkan:0, cuda:1, ...")?;
         if let Some(threads) = t.threads {
-            check(
-                (1..=1024).contains(&threads),
-                "train.threads",
-                threads.to_string(),
-                "1 to 1024",
-            )?;
+            check((1..=1024).contains(&threads), "train.threads", threads.to_string(), "1 to 1024")?;
         }
         least(u64::from(t.max_skipped), 1, "train.max_skipped")?;
 
         least(self.checkpoint.every, 1, "checkpoint.every")?;
         least(self.checkpoint.keep_last as u64, 1, "checkpoint.keep_last")?;
-        check(
-            !self.eval.metric.is_empty(),
-            "eval.metric",
-            "empty".into(),
-            "the name of a held-out metric",
-        )?;
+        check(!self.eval.metric.is_empty(), "eval.metric", "empty".into(), "the name of a held-out metric")?;
         least(self.log.every, 1, "log.every")?;
         Ok(())
     }
@@ -767,20 +674,10 @@ mod tests {
     fn values_out_of_range_are_named() {
         let mut run = RunConfig::default();
         run.model.num_heads = 3;
-        assert!(
-            run.validate()
-                .unwrap_err()
-                .to_string()
-                .contains("model.num_heads")
-        );
+        assert!(run.validate().unwrap_err().to_string().contains("model.num_heads"));
         let mut run = RunConfig::default();
         run.train.temperature = f64::NAN;
-        assert!(
-            run.validate()
-                .unwrap_err()
-                .to_string()
-                .contains("train.temperature")
-        );
+        assert!(run.validate().unwrap_err().to_string().contains("train.temperature"));
         let mut run = RunConfig::default();
         run.data.length = 513;
         assert!(run.validate().unwrap_err().to_string().contains("data.length"));

@@ -52,7 +52,9 @@ pub enum TrainError {
         tokenizer: usize,
     },
     /// The model has no rows for some of the positions.
-    #[error("the model knows {model} positions, rows have {length}; lower `data.length` or raise `model.max_positions`")]
+    #[error(
+        "the model knows {model} positions, rows have {length}; lower `data.length` or raise `model.max_positions`"
+    )]
     PositionsTooFew {
         /// Rows of the position table.
         model: usize,
@@ -104,14 +106,6 @@ impl RangeError {
         found: f64,
         allowed: &'static str,
     ) -> Result<(), Self> {
-        if ok {
-            Ok(())
-        } else {
-            Err(Self {
-                field,
-                found,
-                allowed,
-            })
-        }
+        if ok { Ok(()) } else { Err(Self { field, found, allowed }) }
     }
 }

@@ -52,19 +52,12 @@ impl FailPoints {
     /// The faults that `text` describes; None where it cannot be understood.
     pub fn parse(text: &str) -> Option<Self> {
         let rules = text.split(';').map(str::trim).filter(|r| !r.is_empty()).map(rule);
-        Some(Self {
-            rules: rules.collect::<Option<Vec<_>>>()?.into(),
-            saves: Arc::default(),
-        })
+        Some(Self { rules: rules.collect::<Option<Vec<_>>>()?.into(), saves: Arc::default() })
     }
 
     /// Begins a save; its calls are counted from 1.
     pub(crate) fn begin(&self) -> Calls {
-        Calls {
-            points: self.clone(),
-            save: self.saves.fetch_add(1, Ordering::Relaxed) + 1,
-            call: 0,
-        }
+        Calls { points: self.clone(), save: self.saves.fetch_add(1, Ordering::Relaxed) + 1, call: 0 }
     }
 }
 
@@ -76,11 +69,7 @@ fn rule(text: &str) -> Option<Rule> {
         None if site == "save" => None,
         _ => return None,
     };
-    let call = if call == "*" {
-        None
-    } else {
-        Some(call.parse().ok()?)
-    };
+    let call = if call == "*" { None } else { Some(call.parse().ok()?) };
     let fault = match (what, what.split_once('=')) {
         ("enospc", _) => Fault::NoSpace,
         ("eio", _) => Fault::InputOutput,

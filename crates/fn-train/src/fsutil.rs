@@ -107,16 +107,10 @@ fn free_bytes_at(_: &Path) -> io::Result<u64> {
 /// Whether the disk (or the user's share of it) was full.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     #[cfg(unix)]
-    if matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)
-    ) {
+    if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)) {
         return true;
     }
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]

@@ -39,10 +39,7 @@ pub struct Guard {
 impl Guard {
     /// Gives up after `max_consecutive` non-finite steps in a row (at least 1).
     pub fn new(max_consecutive: u32, state: GuardState) -> Self {
-        Self {
-            max_consecutive: max_consecutive.max(1),
-            state,
-        }
+        Self { max_consecutive: max_consecutive.max(1), state }
     }
 
     /// Takes note of step `step` (counted from 1). `last_good` is named in the error.
@@ -83,11 +80,7 @@ mod tests {
     use super::*;
 
     fn update(grad_norm: f64) -> Update {
-        Update {
-            grad_norm,
-            finite: grad_norm.is_finite(),
-            clipped: false,
-        }
+        Update { grad_norm, finite: grad_norm.is_finite(), clipped: false }
     }
 
     #[test]
@@ -102,37 +95,20 @@ mod tests {
         let mut guard = Guard::new(3, GuardState::default());
         for _ in 0..5 {
             assert_eq!(guard.observe(1, &update(f64::NAN), None).unwrap(), Decision::Skip);
-            assert_eq!(
-                guard.observe(2, &update(f64::INFINITY), None).unwrap(),
-                Decision::Skip
-            );
+            assert_eq!(guard.observe(2, &update(f64::INFINITY), None).unwrap(), Decision::Skip);
             assert_eq!(guard.observe(3, &update(0.5), None).unwrap(), Decision::Apply);
         }
-        assert_eq!(
-            *guard.state(),
-            GuardState {
-                skipped_total: 10,
-                consecutive: 0
-            }
-        );
+        assert_eq!(*guard.state(), GuardState { skipped_total: 10, consecutive: 0 });
     }
 
     #[test]
     fn the_row_ends_with_an_error_that_names_step_value_and_checkpoint() {
         let mut guard = Guard::new(2, GuardState::default());
         guard.observe(7, &update(f64::NAN), None).unwrap();
-        let error = guard
-            .observe(8, &update(f64::INFINITY), Some(Path::new("run/step-00000005")))
-            .unwrap_err();
+        let error =
+            guard.observe(8, &update(f64::INFINITY), Some(Path::new("run/step-00000005"))).unwrap_err();
         let text = error.to_string();
-        assert!(matches!(
-            error,
-            TrainError::Diverged {
-                step: 8,
-                consecutive: 2,
-                ..
-            }
-        ));
+        assert!(matches!(error, TrainError::Diverged { step: 8, consecutive: 2, .. }));
         assert!(
             text.contains("step 8") && text.contains("inf") && text.contains("run/step-00000005"),
             "{text}"
@@ -141,13 +117,7 @@ mod tests {
 
     #[test]
     fn a_resumed_run_has_no_more_patience_than_the_uninterrupted_one() {
-        let mut guard = Guard::new(
-            10,
-            GuardState {
-                skipped_total: 9,
-                consecutive: 9,
-            },
-        );
+        let mut guard = Guard::new(10, GuardState { skipped_total: 9, consecutive: 9 });
         assert!(guard.observe(10, &update(f64::NAN), None).is_err());
     }
 }

@@ -40,13 +40,7 @@ pub struct ScheduleConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self {
-            kind: ScheduleKind::Electra,
-            lr: 5e-4,
-            warmup: 10_000,
-            total: 0,
-            end_factor: 0.0,
-        }
+        Self { kind: ScheduleKind::Electra, lr: 5e-4, warmup: 10_000, total: 0, end_factor: 0.0 }
     }
 }
 
@@ -56,12 +50,7 @@ impl ScheduleConfig {
     /// # Errors
     /// Names the first field that is out of its range.
     pub fn validate(&self) -> Result<(), RangeError> {
-        RangeError::unless(
-            self.lr > 0.0 && self.lr <= 1.0,
-            "lr",
-            self.lr,
-            "above 0, at most 1",
-        )?;
+        RangeError::unless(self.lr > 0.0 && self.lr <= 1.0, "lr", self.lr, "above 0, at most 1")?;
         RangeError::unless(
             (0.0..=1.0).contains(&self.end_factor),
             "end_factor",
@@ -95,11 +84,7 @@ impl ScheduleConfig {
     /// with s = min(step, T), W = `warmup`, T = `total`, e = `end_factor`. While `total` is 0 (see
     /// [`resolved`](Self::resolved)) nothing decays.
     pub fn at(&self, step: u64) -> f64 {
-        let warm = if step < self.warmup {
-            step as f64 / self.warmup as f64
-        } else {
-            1.0
-        };
+        let warm = if step < self.warmup { step as f64 / self.warmup as f64 } else { 1.0 };
         let falls = |part: f64| self.end_factor + (1.0 - self.end_factor) * part;
         let after_warmup = || {
             let length = self.total.saturating_sub(self.warmup).max(1) as f64;
@@ -126,13 +111,7 @@ mod tests {
     use super::*;
 
     fn schedule(kind: ScheduleKind) -> ScheduleConfig {
-        ScheduleConfig {
-            kind,
-            lr: 1e-3,
-            warmup: 10,
-            total: 110,
-            end_factor: 0.0,
-        }
+        ScheduleConfig { kind, lr: 1e-3, warmup: 10, total: 110, end_factor: 0.0 }
     }
 
     fn close(got: f64, expected: f64) {
@@ -189,29 +168,16 @@ mod tests {
 
     #[test]
     fn no_warmup_starts_at_the_peak() {
-        for kind in [
-            ScheduleKind::Electra,
-            ScheduleKind::Linear,
-            ScheduleKind::Cosine,
-            ScheduleKind::Constant,
-        ] {
-            close(
-                ScheduleConfig {
-                    warmup: 0,
-                    ..schedule(kind)
-                }
-                .at(0),
-                1e-3,
-            );
+        for kind in
+            [ScheduleKind::Electra, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::Constant]
+        {
+            close(ScheduleConfig { warmup: 0, ..schedule(kind) }.at(0), 1e-3);
         }
     }
 
     #[test]
     fn a_total_of_zero_becomes_the_length_of_the_run() {
-        let s = ScheduleConfig {
-            total: 0,
-            ..schedule(ScheduleKind::Electra)
-        };
+        let s = ScheduleConfig { total: 0, ..schedule(ScheduleKind::Electra) };
         assert_eq!(s.clone().resolved(110), schedule(ScheduleKind::Electra));
         assert_eq!(schedule(ScheduleKind::Electra).resolved(7).total, 110);
         close(s.at(50), 1e-3);
@@ -220,31 +186,17 @@ mod tests {
     #[test]
     fn the_end_is_a_share_of_the_peak() {
         for kind in [ScheduleKind::Electra, ScheduleKind::Linear, ScheduleKind::Cosine] {
-            close(
-                ScheduleConfig {
-                    end_factor: 0.1,
-                    ..schedule(kind)
-                }
-                .at(110),
-                1e-4,
-            );
+            close(ScheduleConfig { end_factor: 0.1, ..schedule(kind) }.at(110), 1e-4);
         }
     }
 
     #[test]
     fn no_rate_is_ever_negative_or_above_the_peak() {
-        for kind in [
-            ScheduleKind::Electra,
-            ScheduleKind::Linear,
-            ScheduleKind::Cosine,
-            ScheduleKind::Constant,
-        ] {
+        for kind in
+            [ScheduleKind::Electra, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::Constant]
+        {
             for (warmup, total) in [(0, 0), (0, 1), (1, 1), (10, 10), (7, 3), (3, 50)] {
-                let s = ScheduleConfig {
-                    warmup,
-                    total,
-                    ..schedule(kind)
-                };
+                let s = ScheduleConfig { warmup, total, ..schedule(kind) };
                 for step in (0..60).chain([u64::MAX]) {
                     let rate = s.at(step);
                     assert!((0.0..=s.lr).contains(&rate), "{s:?} at {step}: {rate}");

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fn_core::correct::Correction;
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge, RandomShield};
+use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge};
 use fn_core::lexicon::Lexicon;
 use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
@@ -23,11 +22,11 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
 use crate::config::{Arch, RunConfig};
 use crate::error::TrainError;
-use crate::sabotage;
 use crate::heldout::{Evaluation, Truth};
 use crate::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
+use crate::sabotage;
 use crate::stop::Stop;
 use crate::trainer::{HeldOut, Run};
 
@@ -114,7 +113,11 @@ impl Session {
     ///
     /// # Errors
     /// Data or checkpoints that cannot be read or written, a loss that stays non-finite.
-    pub fn run(&self, reporter: &mut dyn Reporter, planted: Option<Planted<'_>>) -> Result<Summary, TrainError> {
+    pub fn run(
+        &self,
+        reporter: &mut dyn Reporter,
+        planted: Option<Planted<'_>>,
+    ) -> Result<Summary, TrainError> {
         match self.config.model.arch {
             Arch::Electra => self.run_electra(reporter, planted),
             Arch::Bert => self.run_bert(reporter, planted),
@@ -148,7 +151,10 @@ impl Session {
             detection: Detection {
                 correction: self.config.correction.discriminator.clone(),
                 weight: train.discriminator_weight,
-                sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
+                sample: SampleConfig {
+                    temperature: train.temperature,
+                    disallow_correct: train.disallow_correct,
+                },
             },
             judge: self.judge(),
             lexicon: self.device_lexicon(),
@@ -159,7 +165,11 @@ impl Session {
         })
     }
 
-    fn run_bert(&self, reporter: &mut dyn Reporter, planted: Option<Planted<'_>>) -> Result<Summary, TrainError> {
+    fn run_bert(
+        &self,
+        reporter: &mut dyn Reporter,
+        planted: Option<Planted<'_>>,
+    ) -> Result<Summary, TrainError> {
         let device = self.device.clone().autodiff();
         let (model, shape) = match &self.config.model.init {
             Some(folder) => {
@@ -197,7 +207,8 @@ impl Session {
         let keep = &self.config.checkpoint;
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
         let mut optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
-        let (model, state, noise_seed) = match checkpoints.latest()? {
+        let found = checkpoints.latest()?;
+        let (model, state, noise_seed) = match &found {
             Some(found) => {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
@@ -219,6 +230,7 @@ impl Session {
             optimizer,
             state,
             noise_seed,
+            resumed_from: found.as_ref().map(|f| f.path.as_path()),
             data: self.data.clone(),
             corruptor: self.corruptor.clone(),
             held_out,
@@ -247,12 +259,10 @@ impl Session {
 
     /// The judge that drives the corrections.
     fn judge(&self) -> Box<dyn Judge> {
-        let Some(lexicon) = self.device_lexicon() else { return Box::new(NoJudge) };
-        let judge = LexiconJudge::new(lexicon);
-        match self.config.correction.generator {
-            Correction::RandomShield {} => Box::new(RandomShield::new(Box::new(judge))),
-            _ => Box::new(judge),
-        }
+        let Some(lexicon) = self.device_lexicon() else {
+            return Box::new(NoJudge);
+        };
+        Box::new(LexiconJudge::new(lexicon))
     }
 
     fn device_lexicon(&self) -> Option<DeviceLexicon> {
@@ -272,7 +282,10 @@ impl Session {
     /// A vocabulary or a length that the model has no rows for would read outside of its tables.
     fn check_shape(&self, vocabulary: usize, positions: usize) -> Result<(), TrainError> {
         if vocabulary < self.tokenizer.size() {
-            return Err(TrainError::VocabularyTooSmall { model: vocabulary, tokenizer: self.tokenizer.size() });
+            return Err(TrainError::VocabularyTooSmall {
+                model: vocabulary,
+                tokenizer: self.tokenizer.size(),
+            });
         }
         if positions < self.config.data.length {
             return Err(TrainError::PositionsTooFew { model: positions, length: self.config.data.length });
@@ -280,9 +293,14 @@ impl Session {
         Ok(())
     }
 
-    /// What a checkpoint must agree with: the configuration that changes numbers.
+    /// Hash of the part of the configuration that changes numbers.
     fn fingerprint(&self) -> String {
-        let text = serde_json::to_string(&self.config).unwrap_or_default();
+        let mut config = self.config.clone();
+        let plain = RunConfig::default();
+        (config.log, config.checkpoint) = (plain.log, plain.checkpoint);
+        (config.data.workers, config.data.cache) = (plain.data.workers, plain.data.cache);
+        (config.train.steps, config.train.threads) = (plain.train.steps, plain.train.threads);
+        let text = serde_json::to_string(&config).unwrap_or_default();
         Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
 }
@@ -322,9 +340,12 @@ pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
 fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<Lexicon>, TrainError> {
     let lexicon = match (&config.lexicon.path, &config.lexicon.wordnet) {
         (Some(path), _) => Lexicon::load(path)?,
-        (None, Some(dict)) => {
-            build_wordnet_lexicon(&WordNet::open(dict)?, tokenizer.pieces(), tokenizer.sha256(), &WordNetOptions::default())?
-        }
+        (None, Some(dict)) => build_wordnet_lexicon(
+            &WordNet::open(dict)?,
+            tokenizer.pieces(),
+            tokenizer.sha256(),
+            &WordNetOptions::default(),
+        )?,
         (None, None) => return Ok(None),
     };
     lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256())?;

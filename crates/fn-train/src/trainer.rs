@@ -3,7 +3,7 @@
 //! Nothing in here is random and nothing is remembered but [`TrainState`], weights and moments: every choice is a function
 //! of (seed, step), so a resumed run is the same run. A stop request is honoured after the step under way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +50,8 @@ pub struct Run<'a, O: Objective> {
     pub held_out: Option<HeldOut<'a>>,
     /// Where to save; None: nowhere.
     pub checkpoints: Option<&'a Checkpoints>,
+    /// The checkpoint that the run goes on from.
+    pub resumed_from: Option<&'a Path>,
     /// Files that every checkpoint carries along, name and bytes.
     pub extra: &'a [(String, Vec<u8>)],
     /// Who is told.
@@ -101,57 +103,73 @@ impl<O: Objective> Run<'_, O> {
             world: 1,
             workers: config.data.workers,
         };
-        let measured = held_out.map(|h| Measured { data: h.data, truth: h.truth, corruptor: corruptor.clone() });
+        let measured =
+            held_out.map(|h| Measured { data: h.data, truth: h.truth, corruptor: corruptor.clone() });
         let mut loader = Loader::new(data, corruptor, loading, state.micro_step)?;
         let mut guard = Guard::new(config.train.max_skipped, state.guard);
+        let schedule = config.schedule.clone().resolved(config.train.steps);
         let mut evaluation = None;
-        let mut saved = None;
+        let mut saved = self.resumed_from.map(Path::to_path_buf);
         let mut step_seconds = 0.0;
         let start = state.step;
         if state.step == 0 {
             saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
         }
-        while state.step < config.train.steps && !stop.requested() {
-            let clock = Instant::now();
-            let micro = (0..config.train.accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
-            let waited = clock.elapsed().as_secs_f64();
-            let (gradients, loss) = forward_backward(objective, &model, &micro, noise_seed);
-            let rate = config.schedule.at(state.step);
-            let update;
-            (model, update) = optimizer.step(model, gradients, rate);
-            let decision = guard.observe(state.step + 1, &update, saved.as_deref())?;
-            let tokens = micro.iter().map(real_tokens).sum::<f64>() as u64;
-            state.step += 1;
-            state.micro_step = loader.position();
-            state.tokens_seen += tokens;
-            state.optimizer_updates = optimizer.updates();
-            state.guard = *guard.state();
-            let last = state.step == config.train.steps;
-            let report = if last || decision == Decision::Skip || state.step.is_multiple_of(config.log.every) {
-                Some(read(&state, loss, rate, &update, tokens)) // waits for the device
-            } else {
-                None
-            };
-            let seconds = clock.elapsed().as_secs_f64();
-            step_seconds += seconds;
-            match report {
-                Some(report) => reporter.step(&StepReport { seconds, waited, ..report })?,
-                None => reporter.tick(state.step, tokens, seconds)?,
+        let due = |step: u64| {
+            step == config.train.steps || (config.eval.every > 0 && step.is_multiple_of(config.eval.every))
+        };
+        // A signal can come between a step and its evaluation: then the evaluation is made up for now.
+        let mut evaluate_first = state.step > 0 && due(state.step) && state.evaluated_step != state.step;
+        let mut stopping = stop.requested();
+        while (state.step < config.train.steps || evaluate_first) && !stopping {
+            if !evaluate_first {
+                let clock = Instant::now();
+                let micro =
+                    (0..config.train.accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
+                let waited = clock.elapsed().as_secs_f64();
+                let (gradients, loss) = forward_backward(objective, &model, &micro, noise_seed);
+                let rate = schedule.at(state.step);
+                let update;
+                (model, update) = optimizer.step(model, gradients, rate);
+                let decision = guard.observe(state.step + 1, &update, saved.as_deref())?;
+                let tokens = micro.iter().map(real_tokens).sum::<f64>() as u64;
+                state.step += 1;
+                state.micro_step = loader.position();
+                state.tokens_seen += tokens;
+                state.optimizer_updates = optimizer.updates();
+                state.guard = *guard.state();
+                let log = state.step == config.train.steps
+                    || decision == Decision::Skip
+                    || state.step.is_multiple_of(config.log.every);
+                let report = log.then(|| read(&state, loss, rate, &update, tokens)); // waits for the device
+                let seconds = clock.elapsed().as_secs_f64();
+                step_seconds += seconds;
+                match report {
+                    Some(report) => reporter.step(&StepReport { seconds, waited, ..report })?,
+                    None => reporter.tick(state.step, tokens, seconds)?,
+                }
             }
-            if last || (config.eval.every > 0 && state.step.is_multiple_of(config.eval.every)) {
+            evaluate_first = false;
+            if due(state.step) && !stop.requested() {
                 let found = measured.as_ref().and_then(|m| m.evaluate(objective, &model, config, stop));
                 if let Some(found) = &found {
                     note_best(&mut state, found, &config.eval.metric);
                     reporter.evaluation(state.step, &found.metrics)?;
                 }
+                if !stop.requested() {
+                    state.evaluated_step = state.step;
+                }
                 evaluation = found.or(evaluation);
             }
-            if last || stop.requested() || state.step.is_multiple_of(config.checkpoint.every) {
+            stopping = stop.requested(); // read once: what is not saved now must not end the loop
+            let last = state.step == config.train.steps;
+            if last || stopping || state.step.is_multiple_of(config.checkpoint.every) {
                 saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?;
             }
         }
         Ok(Finished {
-            complete: state.step >= config.train.steps,
+            complete: state.step >= config.train.steps
+                && !(due(state.step) && state.evaluated_step != state.step),
             steps_taken: state.step - start,
             model,
             state,
@@ -216,8 +234,12 @@ impl Measured<'_> {
 
 /// Remembers the best value of `metric`; a loss is better when it is lower.
 fn note_best(state: &mut TrainState, evaluation: &Evaluation, metric: &str) {
-    let Some(value) = evaluation.get(metric).filter(|v| v.is_finite()) else { return };
-    let better = |old: f64| if metric.ends_with("loss") { value < old } else { value > old };
+    let Some(value) = evaluation.get(metric).filter(|v| v.is_finite()) else {
+        return;
+    };
+    let better = |old: f64| {
+        if metric.ends_with("loss") { value < old } else { value > old }
+    };
     if state.best.as_ref().is_none_or(|b| b.metric != metric || better(b.value)) {
         state.best = Some(Best { step: state.step, metric: metric.to_owned(), value });
     }
@@ -231,7 +253,9 @@ fn save<M: Module>(
     extra: &[(String, Vec<u8>)],
     reporter: &mut dyn Reporter,
 ) -> Result<Option<PathBuf>, TrainError> {
-    let Some(checkpoints) = checkpoints else { return Ok(None) };
+    let Some(checkpoints) = checkpoints else {
+        return Ok(None);
+    };
     let saved = checkpoints.save(state, &params::collect(model), &optimizer.state(), extra)?;
     reporter.saved(state.step, &saved)?;
     Ok(Some(saved))

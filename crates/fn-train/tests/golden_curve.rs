@@ -20,30 +20,16 @@ fn twenty_steps_follow_the_loss_curve_of_torch() {
     let (mut model, ..) = hf::load_electra(&golden("electra_tiny"), &device).unwrap();
     let expected = json(&golden("electra_tiny/case.json"));
     let curve = |name: &str| -> Vec<f64> {
-        expected["curve_f64"][name]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|x| x.as_f64().unwrap())
-            .collect()
+        expected["curve_f64"][name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
     };
     let (losses, norms) = (curve("loss"), curve("grad_norm"));
     assert_eq!((losses.len(), norms.len()), (20, 20));
 
-    let config = AdamWConfig {
-        bias_correction: true,
-        ..AdamWConfig::default()
-    };
-    assert_eq!(
-        (config.epsilon, config.weight_decay, config.clip_norm),
-        (1e-6, 0.01, Some(1.0))
-    );
+    let config = AdamWConfig { bias_correction: true, ..AdamWConfig::default() };
+    assert_eq!((config.epsilon, config.weight_decay, config.clip_norm), (1e-6, 0.01, Some(1.0)));
     let mut optimizer = AdamW::new(config, Groups::new());
     let none = Noise::none();
-    let (masked, replaced) = (
-        case.inputs("input_ids", &device),
-        case.inputs("replaced_ids", &device),
-    );
+    let (masked, replaced) = (case.inputs("input_ids", &device), case.inputs("replaced_ids", &device));
     let original: Tensor<2, Int> = case.ids("original", &device);
     let fake = case.ids::<2>("replaced_ids", &device).not_equal(original).float();
     let real = case.attention(&device);

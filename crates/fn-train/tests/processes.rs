@@ -19,9 +19,7 @@ const DIR: &str = "FN_TRAIN_TEST_DIR";
 
 fn child(part: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "the_part_of_the_child", "--nocapture"])
-        .env(PART, part);
+    command.args(["--exact", "the_part_of_the_child", "--nocapture"]).env(PART, part);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -63,24 +61,13 @@ fn the_part_of_the_child() {
 }
 
 fn save(checkpoints: &Checkpoints, step: u64, value: f32) {
-    let tensors = [NamedTensor {
-        name: "w".into(),
-        shape: vec![1000],
-        data: vec![value; 1000],
-    }];
-    let state = TrainState {
-        step,
-        ..TrainState::new(7, String::new())
-    };
+    let tensors = [NamedTensor { name: "w".into(), shape: vec![1000], data: vec![value; 1000] }];
+    let state = TrainState { step, ..TrainState::new(7, String::new()) };
     checkpoints.save(&state, &tensors, &[], &[]).unwrap();
 }
 
 fn send(child: &Child, signal: &str) {
-    let sent = Command::new("sh")
-        .arg("-c")
-        .arg(format!("kill -{signal} {}", child.id()))
-        .status()
-        .unwrap();
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", child.id())).status().unwrap();
     assert!(sent.success());
 }
 
@@ -88,11 +75,7 @@ fn wait_for(out: &mut BufReader<ChildStdout>, word: &str) {
     let mut line = String::new();
     while !line.trim_end().ends_with(word) {
         line.clear();
-        assert_ne!(
-            out.read_line(&mut line).unwrap(),
-            0,
-            "the child ended before it said `{word}`"
-        );
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the child ended before it said `{word}`");
     }
 }
 
@@ -137,11 +120,9 @@ fn newest(dir: &Path) -> Option<(u64, f32)> {
 fn a_process_killed_at_any_call_of_a_save_leaves_a_whole_checkpoint() {
     let mut kills = 0;
     // The first save, the second, and the one that replaces a step.
-    for (number, before, after) in [
-        (1, None, Some((1, 1.0))),
-        (2, Some((1, 1.0)), Some((2, 2.0))),
-        (3, Some((2, 2.0)), Some((2, 3.0))),
-    ] {
+    for (number, before, after) in
+        [(1, None, Some((1, 1.0))), (2, Some((1, 1.0)), Some((2, 2.0))), (3, Some((2, 2.0)), Some((2, 3.0)))]
+    {
         for call in 1.. {
             let dir = tempfile::tempdir().unwrap();
             let mut process = child("save")
@@ -156,10 +137,7 @@ fn a_process_killed_at_any_call_of_a_save_leaves_a_whole_checkpoint() {
             assert_eq!(status.signal(), Some(9));
             kills += 1;
             let found = newest(dir.path());
-            assert!(
-                found == before || found == after,
-                "save {number}, call {call}: {found:?}"
-            );
+            assert!(found == before || found == after, "save {number}, call {call}: {found:?}");
             // The next save succeeds, and nothing is left of the killed one.
             save(&Checkpoints::new(dir.path(), 1, false), 9, 9.0);
             assert_eq!(newest(dir.path()), Some((9, 9.0)));

@@ -81,19 +81,12 @@ pub fn parse(
     };
     let broken = |error: toml::de::Error| {
         let (line, column) = error.span().map_or((1, 1), |span| place(span.start));
-        CliError::usage(format!(
-            "{name}:{line}:{column}: this is not TOML: {}",
-            error.message()
-        ))
+        CliError::usage(format!("{name}:{line}:{column}: this is not TOML: {}", error.message()))
     };
     let spans = DeTable::parse(text).map_err(broken)?;
     let values: toml::Table = toml::from_str(text).map_err(broken)?;
     let mut out = Vec::new();
-    let mut walk = Walk {
-        place: &place,
-        origin: &origin,
-        out: &mut out,
-    };
+    let mut walk = Walk { place: &place, origin: &origin, out: &mut out };
     walk.table("", spans.get_ref(), &values);
     Ok(out)
 }
@@ -116,11 +109,7 @@ impl Walk<'_> {
             } else {
                 let (line, column) = (self.place)(key.span().start);
                 let origin = (self.origin)(line, column);
-                self.out.push(Setting {
-                    key: path,
-                    value: value.clone(),
-                    origin,
-                });
+                self.out.push(Setting { key: path, value: value.clone(), origin });
             }
         }
     }
@@ -133,11 +122,7 @@ pub fn flatten(table: &toml::Table, origin: &Origin) -> Vec<Setting> {
             let path = join(prefix, key);
             match value {
                 toml::Value::Table(inner) => walk(&path, inner, origin, out),
-                value => out.push(Setting {
-                    key: path,
-                    value: value.clone(),
-                    origin: origin.clone(),
-                }),
+                value => out.push(Setting { key: path, value: value.clone(), origin: origin.clone() }),
             }
         }
     }
@@ -154,9 +139,8 @@ pub fn unflatten<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> toml::T
                 table.insert(key.to_string(), value.clone());
             }
             Some((head, rest)) => {
-                let inner = table
-                    .entry(head.to_string())
-                    .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                let inner =
+                    table.entry(head.to_string()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
                 if let toml::Value::Table(inner) = inner {
                     put(inner, rest, value);
                 }
@@ -171,11 +155,7 @@ pub fn unflatten<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> toml::T
 }
 
 fn join(prefix: &str, key: &str) -> String {
-    if prefix.is_empty() {
-        key.to_string()
-    } else {
-        format!("{prefix}.{key}")
-    }
+    if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") }
 }
 
 /// The values that hold after all layers so far.
@@ -194,10 +174,7 @@ impl Merged {
                 self.remove("correction.discriminator.");
             } else if let Some(table) = setting.key.strip_suffix(".kind")
                 && tagged(table)
-                && self
-                    .settings
-                    .get(&setting.key)
-                    .is_none_or(|below| below.value != setting.value)
+                && self.settings.get(&setting.key).is_none_or(|below| below.value != setting.value)
             {
                 self.remove(&format!("{table}."));
             }
@@ -246,35 +223,25 @@ mod tests {
         Setting {
             key: key.to_string(),
             value: value.into(),
-            origin: Origin::Flag {
-                flag: "--set".to_string(),
-            },
+            origin: Origin::Flag { flag: "--set".to_string() },
         }
     }
 
     #[test]
     fn every_key_knows_its_line_and_column() {
         let text = "seed = 1\n\n[train]\n  steps = 5\n  batch=2\n[a.b]\nc = [1,\n 2]\n";
-        let found = parse(text, "x.toml", |line, column| Origin::File {
-            path: "x.toml".into(),
-            line,
-            column,
-        })
-        .unwrap();
-        let places: Vec<(String, String)> = found
-            .into_iter()
-            .map(|setting| (setting.key, setting.origin.prefix()))
-            .collect();
+        let found =
+            parse(text, "x.toml", |line, column| Origin::File { path: "x.toml".into(), line, column })
+                .unwrap();
+        let places: Vec<(String, String)> =
+            found.into_iter().map(|setting| (setting.key, setting.origin.prefix())).collect();
         let want = [
             ("seed", "x.toml:1:1: "),
             ("train.steps", "x.toml:4:3: "),
             ("train.batch", "x.toml:5:3: "),
             ("a.b.c", "x.toml:7:1: "),
         ];
-        assert_eq!(
-            places,
-            want.map(|(key, place)| (key.to_string(), place.to_string()))
-        );
+        assert_eq!(places, want.map(|(key, place)| (key.to_string(), place.to_string())));
     }
 
     #[test]
@@ -305,24 +272,15 @@ mod tests {
         assert_eq!(merged.settings().count(), 4);
         merged.put(vec![flag(&key("normalise"), "kept"), flag(&key("kind"), "hard")]);
         let keys: Vec<&str> = merged.settings().map(|setting| setting.key.as_str()).collect();
-        assert_eq!(
-            keys,
-            [&key("kind"), &key("normalise"), "schedule.kind", "schedule.lr"]
-        );
+        assert_eq!(keys, [&key("kind"), &key("normalise"), "schedule.kind", "schedule.lr"]);
     }
 
     #[test]
     fn a_preset_of_corrections_replaces_the_corrections_below() {
         let mut merged = Merged::default();
-        merged.put(vec![
-            flag("correction.generator.kind", "soft"),
-            flag("correction.generator.lambda", 2.0),
-        ]);
+        merged.put(vec![flag("correction.generator.kind", "soft"), flag("correction.generator.lambda", 2.0)]);
         merged.put(vec![flag("correction.preset", "hard")]);
         assert_eq!(merged.settings().count(), 1);
-        assert_eq!(
-            merged.origin("correction.generator.kind"),
-            Origin::Flag { flag: "--set".into() }
-        );
+        assert_eq!(merged.origin("correction.generator.kind"), Origin::Flag { flag: "--set".into() });
     }
 }

@@ -104,11 +104,7 @@ impl ConfigArgs {
             ("--tokenizer", "data.tokenizer", self.tokenizer.as_ref().map(path)),
             ("--lexicon", "lexicon.path", self.lexicon.as_ref().map(path)),
             ("--wordnet", "lexicon.wordnet", self.wordnet.as_ref().map(path)),
-            (
-                "--correction",
-                "correction.preset",
-                self.correction.clone().map(Into::into),
-            ),
+            ("--correction", "correction.preset", self.correction.clone().map(Into::into)),
             ("--steps", "train.steps", self.steps.map(number)),
             ("--batch", "train.batch", self.batch.map(number)),
             ("--length", "data.length", self.length.map(number)),
@@ -119,14 +115,8 @@ impl ConfigArgs {
         flags
             .into_iter()
             .filter_map(|(flag, key, value)| {
-                let origin = Origin::Flag {
-                    flag: flag.to_string(),
-                };
-                Some(Setting {
-                    key: key.to_string(),
-                    value: value?,
-                    origin,
-                })
+                let origin = Origin::Flag { flag: flag.to_string() };
+                Some(Setting { key: key.to_string(), value: value?, origin })
             })
             .collect()
     }
@@ -223,18 +213,12 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, CliError> {
         )));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    layers::parse(&text, &name, |line, column| Origin::File {
-        path: name.clone(),
-        line,
-        column,
-    })
+    layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })
 }
 
 /// Reads one `key=value`.
 fn set(text: &str) -> Result<Setting, CliError> {
-    let origin = Origin::Flag {
-        flag: format!("--set {text}"),
-    };
+    let origin = Origin::Flag { flag: format!("--set {text}") };
     let Some((key, value)) = text.split_once('=') else {
         return Err(CliError::usage(format!(
             "--set {text}: expected KEY=VALUE, e.g. --set train.batch=64; `fnlm config show` lists the keys"
@@ -309,10 +293,7 @@ impl Resolved {
         };
         flatten(&table, &Origin::Default)
             .into_iter()
-            .map(|setting| Setting {
-                origin: self.merged.origin(&setting.key),
-                ..setting
-            })
+            .map(|setting| Setting { origin: self.merged.origin(&setting.key), ..setting })
             .collect()
     }
 
@@ -350,10 +331,7 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> CliError {
 /// Writes settings as TOML.
 fn render(settings: &[Setting], provenance: bool) -> String {
     let mut out = String::new();
-    let width = settings
-        .iter()
-        .map(|s| tail(&s.key).len() + shown(&s.value).len() + 3)
-        .filter(|w| *w < 60);
+    let width = settings.iter().map(|s| tail(&s.key).len() + shown(&s.value).len() + 3).filter(|w| *w < 60);
     let width = width.max().unwrap_or(0);
     let mut sections: Vec<&str> = Vec::new();
     for name in settings.iter().map(|setting| head(&setting.key)) {
@@ -419,10 +397,7 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
     };
     let (old, new) = (values(old), values(new));
     let find = |values: &[(String, String)], key: &str| {
-        values
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or("-".to_string(), |(_, value)| value.clone())
+        values.iter().find(|(name, _)| name == key).map_or("-".to_string(), |(_, value)| value.clone())
     };
     let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
     keys.sort();
@@ -438,12 +413,7 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
 /// # Errors
 /// There is no such preset (2).
 pub fn preset(name: &str) -> Result<RunConfig, CliError> {
-    Ok(ConfigArgs {
-        preset: Some(name.to_string()),
-        ..ConfigArgs::default()
-    }
-    .resolve()?
-    .run)
+    Ok(ConfigArgs { preset: Some(name.to_string()), ..ConfigArgs::default() }.resolve()?.run)
 }
 
 /// Writes a configuration as TOML that can be read again.

@@ -51,23 +51,13 @@ fn samples() -> Vec<RunConfig> {
     full.lexicon.wordnet = Some("dict".into());
     full.lexicon.max_width = Some(1);
     full.corruption.max_predictions = Some(1);
-    full.corruption.shares = Some(Shares {
-        mask: 0.8,
-        random: 0.1,
-        keep: 0.1,
-    });
+    full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
     full.train.threads = Some(1);
     full.optimizer.clip_norm = Some(0.5);
     let mut samples = vec![full];
     for generator in [
-        Correction::Hard {
-            normalise: Normalise::All,
-        },
-        Correction::Soft {
-            level: Level::Word,
-            prediction: Prediction::Argmax,
-            lambda: 1.0,
-        },
+        Correction::Hard { normalise: Normalise::All },
+        Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 },
         Correction::LabelSmoothing { epsilon: 0.1 },
         Correction::SynonymTarget { epsilon: 0.1 },
     ] {
@@ -91,11 +81,7 @@ pub fn check_key(setting: &Setting) -> Result<(), CliError> {
     if is_section(key) {
         return Err(CliError::usage(format!(
             "{at}`{key}` is a section, not a value; its keys are {}",
-            list(
-                known
-                    .iter()
-                    .filter_map(|known| known.strip_prefix(&format!("{key}.")))
-            )
+            list(known.iter().filter_map(|known| known.strip_prefix(&format!("{key}."))))
         )));
     }
     let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
@@ -111,14 +97,9 @@ pub fn check_key(setting: &Setting) -> Result<(), CliError> {
         section if is_section(section) => format!("in section [{section}]"),
         section => format!("(there is no section [{section}])"),
     };
-    let nearest_beside = nearest(
-        last,
-        beside
-            .iter()
-            .map(|known| known.rsplit('.').next().unwrap_or(known)),
-    )
-    .and_then(|name| beside.iter().find(|known| tail(known) == name))
-    .map(ToString::to_string);
+    let nearest_beside = nearest(last, beside.iter().map(|known| known.rsplit('.').next().unwrap_or(known)))
+        .and_then(|name| beside.iter().find(|known| tail(known) == name))
+        .map(ToString::to_string);
     let suggestion = nearest_beside
         .or_else(|| known.iter().find(|known| tail(known) == last).cloned())
         .or_else(|| nearest(key, known.iter().map(String::as_str)).map(ToString::to_string));
@@ -127,25 +108,16 @@ pub fn check_key(setting: &Setting) -> Result<(), CliError> {
         None if !beside.is_empty() => {
             format!(
                 "known here: {}",
-                list(
-                    beside
-                        .iter()
-                        .map(|known| known.rsplit('.').next().unwrap_or(known))
-                )
+                list(beside.iter().map(|known| known.rsplit('.').next().unwrap_or(known)))
             )
         }
         None => "`fnlm config show` lists every key".to_string(),
     };
-    Err(CliError::usage(format!(
-        "{at}unknown key `{key}` {place}; {hint}"
-    )))
+    Err(CliError::usage(format!("{at}unknown key `{key}` {place}; {hint}")))
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The candidate that `name` was probably meant to be, if one is near enough.
@@ -163,18 +135,8 @@ mod tests {
     use super::*;
 
     fn message(key: &str) -> String {
-        let origin = Origin::File {
-            path: "x.toml".into(),
-            line: 3,
-            column: 1,
-        };
-        check_key(&Setting {
-            key: key.into(),
-            value: 1.into(),
-            origin,
-        })
-        .unwrap_err()
-        .to_string()
+        let origin = Origin::File { path: "x.toml".into(), line: 3, column: 1 };
+        check_key(&Setting { key: key.into(), value: 1.into(), origin }).unwrap_err().to_string()
     }
 
     #[test]
@@ -195,11 +157,7 @@ mod tests {
             "train.threads",
             "log.tensorboard",
         ] {
-            assert!(
-                known_keys().iter().any(|known| known == key),
-                "{key} of {:?}",
-                known_keys()
-            );
+            assert!(known_keys().iter().any(|known| known == key), "{key} of {:?}", known_keys());
         }
     }
 
@@ -223,11 +181,7 @@ mod tests {
 
     #[test]
     fn a_key_like_no_other_is_answered_with_the_list() {
-        assert!(
-            message("train.xyzzy").contains("known here: `steps`"),
-            "{}",
-            message("train.xyzzy")
-        );
+        assert!(message("train.xyzzy").contains("known here: `steps`"), "{}", message("train.xyzzy"));
     }
 
     #[test]

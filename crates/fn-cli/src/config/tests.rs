@@ -22,11 +22,7 @@ fn every_preset_is_valid_and_every_line_says_where_it_is_from() {
     for preset in presets::PRESETS {
         let resolved = args(None, Some(preset.name), &[]).resolve().unwrap();
         resolved.run.validate().unwrap();
-        for line in preset
-            .text
-            .lines()
-            .filter(|line| line.contains('=') && !line.starts_with('#'))
-        {
+        for line in preset.text.lines().filter(|line| line.contains('=') && !line.starts_with('#')) {
             assert!(line.contains(" # "), "{}: no source beside: {line}", preset.name);
         }
     }
@@ -38,10 +34,7 @@ fn every_file_of_configs_is_a_preset() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_string();
-        assert!(
-            presets::find(&name).is_some(),
-            "configs/{name}.toml is not compiled in"
-        );
+        assert!(presets::find(&name).is_some(), "configs/{name}.toml is not compiled in");
     }
 }
 
@@ -49,21 +42,14 @@ fn every_file_of_configs_is_a_preset() {
 fn later_layers_win_and_each_value_knows_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("my.toml");
-    std::fs::write(
-        &file,
-        "preset = \"electra-small\"\n[train]\nsteps = 7\nbatch = 9\n",
-    )
-    .unwrap();
+    std::fs::write(&file, "preset = \"electra-small\"\n[train]\nsteps = 7\nbatch = 9\n").unwrap();
     let mut args = args(Some(&file), None, &["train.batch=11", "train.batch=12"]);
     args.steps = Some(8);
     let resolved = args.resolve().unwrap();
     assert_eq!((resolved.run.train.steps, resolved.run.train.batch), (8, 12));
     assert_eq!(resolved.origin("train.steps").to_string(), "--steps");
     assert_eq!(resolved.origin("train.batch").to_string(), "--set train.batch=12");
-    assert_eq!(
-        resolved.origin("model.hidden_size").to_string(),
-        "preset electra-small"
-    );
+    assert_eq!(resolved.origin("model.hidden_size").to_string(), "preset electra-small");
     assert_eq!(resolved.origin("log.tensorboard").to_string(), "default");
 }
 
@@ -113,18 +99,11 @@ fn wrong_types_and_ranges_are_blamed_on_the_setting() {
 
 #[test]
 fn text_needs_no_quotes_and_one_path_no_brackets() {
-    let run = args(
-        None,
-        None,
-        &[
-            "train.device=vulkan:0",
-            "data.train=a.txt",
-            "data.held_out=[\"b\", \"c\"]",
-        ],
-    )
-    .resolve()
-    .unwrap()
-    .run;
+    let run =
+        args(None, None, &["train.device=vulkan:0", "data.train=a.txt", "data.held_out=[\"b\", \"c\"]"])
+            .resolve()
+            .unwrap()
+            .run;
     assert_eq!(run.train.device, "vulkan:0");
     assert_eq!(run.data.train, [PathBuf::from("a.txt")]);
     assert_eq!(run.data.held_out.len(), 2);
@@ -132,55 +111,31 @@ fn text_needs_no_quotes_and_one_path_no_brackets() {
 
 #[test]
 fn a_correction_named_later_replaces_all_of_the_one_before() {
-    let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"])
+    let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap().run;
+    assert!(matches!(run.correction.generator, Correction::Hard { .. }));
+    assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Drop));
+    let run = args(None, None, &["correction.generator.kind=hard", "correction.preset=none"])
+        .resolve()
+        .unwrap()
+        .run;
+    assert!(matches!(run.correction.generator, Correction::None));
+    let run = args(None, None, &["correction.preset=hard", "correction.discriminator.kind=relabel"])
         .resolve()
         .unwrap()
         .run;
     assert!(matches!(run.correction.generator, Correction::Hard { .. }));
-    assert!(matches!(
-        run.correction.discriminator,
-        DiscriminatorCorrection::Drop
-    ));
-    let run = args(
-        None,
-        None,
-        &["correction.generator.kind=hard", "correction.preset=none"],
-    )
-    .resolve()
-    .unwrap()
-    .run;
-    assert!(matches!(run.correction.generator, Correction::None));
-    let run = args(
-        None,
-        None,
-        &["correction.preset=hard", "correction.discriminator.kind=relabel"],
-    )
-    .resolve()
-    .unwrap()
-    .run;
-    assert!(matches!(run.correction.generator, Correction::Hard { .. }));
-    assert!(matches!(
-        run.correction.discriminator,
-        DiscriminatorCorrection::Relabel
-    ));
+    assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Relabel));
 }
 
 #[test]
 fn a_file_that_is_missing_or_is_no_toml_is_refused_with_its_place() {
-    let error = args(Some(Path::new("no-such.toml")), None, &[])
-        .resolve()
-        .unwrap_err();
+    let error = args(Some(Path::new("no-such.toml")), None, &[]).resolve().unwrap_err();
     assert!(error.to_string().contains("fnlm config new"), "{error}");
     assert_eq!(error.code(), 2);
-    let error = args(Some(Path::new("electra-small")), None, &[])
-        .resolve()
-        .unwrap_err();
+    let error = args(Some(Path::new("electra-small")), None, &[]).resolve().unwrap_err();
     assert!(error.to_string().contains("--preset electra-small"), "{error}");
     let error = args(None, Some("electra-smal"), &[]).resolve().unwrap_err();
-    assert!(
-        error.to_string().contains("did you mean `electra-small`?"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("did you mean `electra-small`?"), "{error}");
 }
 
 #[test]
@@ -193,11 +148,7 @@ fn differences_name_the_key_and_both_values() {
     assert_eq!(
         found,
         [
-            (
-                "train.batch".to_string(),
-                old.train.batch.to_string(),
-                "3".to_string()
-            ),
+            ("train.batch".to_string(), old.train.batch.to_string(), "3".to_string()),
             ("train.threads".to_string(), "-".to_string(), "2".to_string())
         ]
     );

@@ -71,10 +71,7 @@ fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
             must_exist(key, path)?;
         }
     }
-    term::note(
-        args.common.quiet,
-        "the configuration is good; `fnlm pretrain --dry-run` also tries a step",
-    );
+    term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
     Ok(Outcome::Done)
 }
 

@@ -40,11 +40,7 @@ pub struct PrepareBar {
 impl PrepareBar {
     /// A new one.
     pub fn new(quiet: bool) -> Self {
-        Self {
-            bar: None,
-            quiet,
-            last_line: 0.0,
-        }
+        Self { bar: None, quiet, last_line: 0.0 }
     }
 
     /// Shows how far it is.
@@ -57,19 +53,12 @@ impl PrepareBar {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            term::bar(
-                false,
-                Some(0),
-                "preparing text [{bar:20}] {percent} %  {wide_msg}",
-            )
+            term::bar(false, Some(0), "preparing text [{bar:20}] {percent} %  {wide_msg}")
         });
         bar.set_length(progress.total_bytes.unwrap_or(0));
         bar.set_position(progress.bytes_read);
         bar.set_message(describe(progress));
-        if progress
-            .total_bytes
-            .is_some_and(|total| progress.bytes_read >= total)
-        {
+        if progress.total_bytes.is_some_and(|total| progress.bytes_read >= total) {
             self.clear();
         }
     }
@@ -136,10 +125,7 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
         if prepared.split_documents > 0 {
             term::note(
                 args.common.quiet,
-                &format!(
-                    "{} documents were too long and were cut into several",
-                    prepared.split_documents
-                ),
+                &format!("{} documents were too long and were cut into several", prepared.split_documents),
             );
         }
     }
@@ -169,11 +155,7 @@ fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
         ));
     }
     for (number, row) in rows.iter().enumerate() {
-        let key = Key {
-            seed: run.seed,
-            step: args.step,
-            row: number as u64,
-        };
+        let key = Key { seed: run.seed, step: args.step, row: number as u64 };
         let corrupted = corruptor.corrupt(&row.ids, key);
         let segment = if usize::from(row.second) < row.ids.len() {
             format!(", segment B from token {}", row.second)
@@ -203,12 +185,7 @@ fn first_rows(
     let config = prepare_config(run, &run.data.train);
     let documents =
         Sources::open(&run.data.train, &config.options).map_err(|error| support::input_error(stop, error))?;
-    let mut packer = Packer::new(
-        run.data.packing,
-        run.data.length,
-        tokenizer.facts().special,
-        run.seed,
-    );
+    let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.facts().special, run.seed);
     let mut rows = Vec::new();
     for document in documents {
         let document = document.map_err(|error| support::input_error(stop, error))?;

@@ -111,12 +111,7 @@ pub fn examine(asked: Option<DeviceSpec>, dir: &Path) -> Report {
         Some(spec) => vec![examine_device(spec)],
         None => Backend::ALL
             .into_iter()
-            .map(|backend| {
-                examine_device(DeviceSpec {
-                    backend,
-                    which: Which::Default,
-                })
-            })
+            .map(|backend| examine_device(DeviceSpec { backend, which: Which::Default }))
             .collect(),
     };
     Report {
@@ -131,11 +126,7 @@ pub fn examine(asked: Option<DeviceSpec>, dir: &Path) -> Report {
 
 /// Backends that are compiled in.
 pub fn features() -> Vec<&'static str> {
-    Backend::ALL
-        .into_iter()
-        .filter(|backend| backend.compiled())
-        .map(Backend::name)
-        .collect()
+    Backend::ALL.into_iter().filter(|backend| backend.compiled()).map(Backend::name).collect()
 }
 
 /// The machine in one line, for error reports and model cards.
@@ -156,19 +147,12 @@ pub fn one_line() -> String {
 pub fn processor() -> Processor {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let name = read("/proc/cpuinfo").lines().find_map(|line| {
-        line.strip_prefix("model name")?
-            .split_once(':')
-            .map(|(_, name)| name.trim().to_string())
+        line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_string())
     });
     let meminfo = read("/proc/meminfo");
     let kib = |field: &str| -> Option<u64> {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
-        line.trim()
-            .trim_end_matches("kB")
-            .trim()
-            .parse::<u64>()
-            .ok()
-            .map(|kib| kib * 1024)
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib * 1024)
     };
     Processor {
         name,
@@ -209,10 +193,7 @@ fn examine_disk(dir: &Path) -> Disk {
         let path = dir.join(format!(".fnlm-doctor-{}", std::process::id()));
         let clock = Instant::now();
         let written = (|| {
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(&path)?;
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
             file.write_all(&vec![0x5a; 4 << 20])?;
             file.sync_all()
         })();
@@ -240,10 +221,7 @@ fn examine_device(spec: DeviceSpec) -> DeviceReport {
         train_step_seconds: None,
     };
     if !report.compiled {
-        report.reason = Some(format!(
-            "cargo build --release --features {}",
-            spec.backend.name()
-        ));
+        report.reason = Some(format!("cargo build --release --features {}", spec.backend.name()));
         return report;
     }
     let device = match spec.open() {
@@ -305,9 +283,7 @@ fn train_step_seconds(device: &Device) -> f64 {
     for seed in 0..2 {
         let clock = Instant::now();
         let logits = model.masked_logits(&inputs, positions.clone(), &Noise::new(seed));
-        let gradients = fn_ops::cross_entropy_rows(logits, positions.clone())
-            .mean()
-            .backward();
+        let gradients = fn_ops::cross_entropy_rows(logits, positions.clone()).mean().backward();
         if let Some(gradient) = model.word_embedding().grad(&gradients) {
             gradient.sum().into_data(); // reading a number waits for everything before it
         }
@@ -334,11 +310,7 @@ impl Report {
             p.pool,
             p.vectors
         ));
-        let kept = if p.purge_delay_ms < 0 {
-            "pages kept"
-        } else {
-            "pages given back: slower"
-        };
+        let kept = if p.purge_delay_ms < 0 { "pages kept" } else { "pages given back: slower" };
         out.push_str(&format!("allocator  mimalloc, {kept}\n"));
         let d = &self.disk;
         out.push_str(&format!(
@@ -362,10 +334,7 @@ impl Report {
                 out.push_str(&format!(", {speed:.0} GFLOP/s"));
             }
             if let Some(seconds) = device.train_step_seconds {
-                out.push_str(&format!(
-                    ", forward and backward of a tiny BERT {:.1} ms",
-                    seconds * 1e3
-                ));
+                out.push_str(&format!(", forward and backward of a tiny BERT {:.1} ms", seconds * 1e3));
             }
             if let Some(reason) = &device.reason {
                 out.push_str(&format!(": {reason}"));

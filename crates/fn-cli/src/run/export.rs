@@ -58,11 +58,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     }
     term::note(
         args.common.quiet,
-        &format!(
-            "step {step} of {} is now in {}",
-            folder.display(),
-            args.out.display()
-        ),
+        &format!("step {step} of {} is now in {}", folder.display(), args.out.display()),
     );
     Ok(Outcome::Done)
 }
@@ -73,18 +69,15 @@ fn check_out(out: &Path) -> Result<(), CliError> {
             "{} exists and is not empty; nothing is overwritten, choose another --out",
             out.display()
         ))),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CliError::usage(format!(
-            "--out {}: {error}; choose another folder",
-            out.display()
-        ))),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(CliError::usage(format!("--out {}: {error}; choose another folder", out.display())))
+        }
         _ => Ok(()),
     }
 }
 
 fn temporary(out: &Path) -> PathBuf {
-    let name = out
-        .file_name()
-        .map_or("model".into(), |name| name.to_string_lossy().into_owned());
+    let name = out.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
     out.with_file_name(format!(".{name}.tmp-{}", std::process::id()))
 }
 
@@ -123,25 +116,16 @@ fn find(args: &ExportArgs) -> Result<(PathBuf, PathBuf), CliError> {
     if args.newest {
         return Ok((from.clone(), newest.path));
     }
-    let state = checkpoint::load(&newest.path)
-        .map_err(CliError::input_from)?
-        .state;
+    let state = checkpoint::load(&newest.path).map_err(CliError::input_from)?.state;
     let best = state.best.as_ref().and_then(|best| checkpoints.best(best));
     Ok((from.clone(), best.unwrap_or(newest.path)))
 }
 
 /// The vocabulary that a checkpoint was trained on.
 fn vocabulary(loaded: &LoadedCheckpoint, folder: &Path) -> Result<usize, CliError> {
-    loaded
-        .model
-        .get("embeddings.word.weight")
-        .and_then(|(shape, _)| shape.first().copied())
-        .ok_or_else(|| {
-            CliError::input(format!(
-                "{}: there is no token table in this checkpoint",
-                folder.display()
-            ))
-        })
+    loaded.model.get("embeddings.word.weight").and_then(|(shape, _)| shape.first().copied()).ok_or_else(
+        || CliError::input(format!("{}: there is no token table in this checkpoint", folder.display())),
+    )
 }
 
 fn write(
@@ -179,8 +163,6 @@ fn write(
 }
 
 fn fill<M: Module>(model: M, loaded: &mut LoadedCheckpoint) -> Result<M, CliError> {
-    params::load(model, &mut |name: &str, shape: &[usize]| {
-        loaded.take(name, shape).map(Some)
-    })
-    .map_err(CliError::input_from)
+    params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))
+        .map_err(CliError::input_from)
 }

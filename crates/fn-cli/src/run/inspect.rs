@@ -91,11 +91,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
         return Err(CliError::usage("--top is 0; allowed: 1 or more"));
     }
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
-    let lexicon = args
-        .lexicon
-        .as_deref()
-        .map(|path| support::lexicon(path, &tokenizer))
-        .transpose()?;
+    let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
     let model = Model::load(&args.model, &device, &args.common)?;
     model.check(&tokenizer, &args.model)?;
@@ -115,12 +111,8 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
         .into_iter();
     let mut all = Vec::new();
     for text in &args.text {
-        let inspector = Inspector {
-            tokenizer: &tokenizer,
-            lexicon: lexicon.as_ref(),
-            device: &device,
-            top: args.top,
-        };
+        let inspector =
+            Inspector { tokenizer: &tokenizer, lexicon: lexicon.as_ref(), device: &device, top: args.top };
         let found = inspector.inspect(&model, text, &mut gold)?;
         if !args.json {
             term::out(&show(&found, lexicon.is_some()))?;
@@ -210,10 +202,7 @@ impl Model {
 
 /// Weights that were not in the files are random: whoever looks at predictions must know.
 fn tell(report: &LoadReport, common: &Common) {
-    term::note(
-        common.quiet || (report.missing.is_empty() && !common.verbose),
-        &report.to_string(),
-    );
+    term::note(common.quiet || (report.missing.is_empty() && !common.verbose), &report.to_string());
 }
 
 struct Inspector<'a> {
@@ -263,21 +252,13 @@ impl Inspector<'_> {
             }
         }
         let replaced = self.detect(model, &filled, &positions);
-        Ok(Inspected {
-            text: text.to_string(),
-            pieces,
-            gaps,
-            replaced,
-        })
+        Ok(Inspected { text: text.to_string(), pieces, gaps, replaced })
     }
 
     fn inputs(&self, ids: &[u32]) -> Inputs {
         let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
         let length = ids.len();
-        Inputs::plain(Tensor::<2, Int>::from_data(
-            TensorData::new(ids, [1, length]),
-            self.device,
-        ))
+        Inputs::plain(Tensor::<2, Int>::from_data(TensorData::new(ids, [1, length]), self.device))
     }
 
     /// Probabilities over the vocabulary at each position.
@@ -342,35 +323,24 @@ impl Inspector<'_> {
             return None;
         };
         let logits = fn_models::params::host(model.discriminator_logits(&self.inputs(ids), &Noise::none()));
-        let found = ids
-            .iter()
-            .zip(logits)
-            .enumerate()
-            .map(|(at, (&id, logit))| Replaced {
-                piece: support::piece(self.tokenizer, id),
-                filled: filled.contains(&at),
-                probability: 1.0 / (1.0 + (-f64::from(logit)).exp()),
-            });
+        let found = ids.iter().zip(logits).enumerate().map(|(at, (&id, logit))| Replaced {
+            piece: support::piece(self.tokenizer, id),
+            filled: filled.contains(&at),
+            probability: 1.0 / (1.0 + (-f64::from(logit)).exp()),
+        });
         Some(found.collect())
     }
 }
 
 fn softmax(logits: &[f32]) -> Vec<f64> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits
-        .iter()
-        .map(|&logit| f64::from(logit - most).exp())
-        .collect();
+    let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - most).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
 }
 
 fn best(probabilities: &[f64]) -> Option<u32> {
-    let at = probabilities
-        .iter()
-        .enumerate()
-        .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))?
-        .0;
+    let at = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))?.0;
     u32::try_from(at).ok()
 }
 
@@ -378,11 +348,7 @@ fn best(probabilities: &[f64]) -> Option<u32> {
 fn show(found: &Inspected, judged: bool) -> String {
     let mut out = format!("{}\n", found.text);
     for (number, gap) in found.gaps.iter().enumerate() {
-        let source = if gap.gold_given {
-            "given"
-        } else {
-            "its own first prediction"
-        };
+        let source = if gap.gold_given { "given" } else { "its own first prediction" };
         out.push_str(&format!(
             "\n  {GAP} {}: gold \"{}\" ({source}), probability {:.4}, rank {}\n",
             number + 1,
@@ -390,12 +356,7 @@ fn show(found: &Inspected, judged: bool) -> String {
             gap.gold_probability,
             term::thousands(gap.gold_rank as u64)
         ));
-        let width = gap
-            .predictions
-            .iter()
-            .map(|p| p.piece.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = gap.predictions.iter().map(|p| p.piece.chars().count()).max().unwrap_or(0);
         for (rank, prediction) in gap.predictions.iter().enumerate() {
             let verdict = match prediction.verdict {
                 Verdict::Gold => "gold",
@@ -417,22 +378,11 @@ fn show(found: &Inspected, judged: bool) -> String {
     }
     if let Some(replaced) = &found.replaced {
         out.push_str("\n  probability that a token was replaced:\n");
-        let width = replaced
-            .iter()
-            .map(|token| token.piece.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = replaced.iter().map(|token| token.piece.chars().count()).max().unwrap_or(0);
         for token in replaced {
             let marks = "#".repeat((token.probability * 20.0).round() as usize);
-            let filled = if token.filled {
-                "  <- filled in by the generator"
-            } else {
-                ""
-            };
-            let line = format!(
-                "    {:<width$}  {:.3}  {marks}{filled}",
-                token.piece, token.probability
-            );
+            let filled = if token.filled { "  <- filled in by the generator" } else { "" };
+            let line = format!("    {:<width$}  {:.3}  {marks}{filled}", token.piece, token.probability);
             out.push_str(line.trim_end());
             out.push('\n');
         }
@@ -455,11 +405,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_names_gold_and_false_negatives() {
-        let prediction = |piece: &str, probability, verdict| Prediction {
-            piece: piece.into(),
-            probability,
-            verdict,
-        };
+        let prediction =
+            |piece: &str, probability, verdict| Prediction { piece: piece.into(), probability, verdict };
         let found = Inspected {
             text: "she felt [MASK]".into(),
             pieces: Vec::new(),
@@ -475,23 +422,13 @@ mod tests {
                     prediction("sad", 0.125, Verdict::Negative),
                 ],
             }],
-            replaced: Some(vec![Replaced {
-                piece: "glad".into(),
-                filled: true,
-                probability: 0.5,
-            }]),
+            replaced: Some(vec![Replaced { piece: "glad".into(), filled: true, probability: 0.5 }]),
         };
         let text = show(&found, true);
-        assert!(
-            text.contains("[MASK] 1: gold \"happy\" (given), probability 0.2500, rank 2"),
-            "{text}"
-        );
+        assert!(text.contains("[MASK] 1: gold \"happy\" (given), probability 0.2500, rank 2"), "{text}");
         assert!(text.contains(" 1  glad   0.5000  false negative\n"), "{text}");
         assert!(text.contains(" 2  happy  0.2500  gold\n"), "{text}");
         assert!(text.contains(" 3  sad    0.1250\n"), "{text}");
-        assert!(
-            text.contains("glad  0.500  ##########  <- filled in by the generator\n"),
-            "{text}"
-        );
+        assert!(text.contains("glad  0.500  ##########  <- filled in by the generator\n"), "{text}");
     }
 }

@@ -71,17 +71,12 @@ fn from_wordnet(
             })
             .collect();
     }
-    for (wanted, relation) in [
-        (args.similar, Relation::Similar),
-        (args.hypernyms, Relation::Hypernyms),
-    ] {
+    for (wanted, relation) in [(args.similar, Relation::Similar), (args.hypernyms, Relation::Hypernyms)] {
         if wanted {
             options.relations.push(relation);
         }
     }
-    options
-        .validate()
-        .map_err(|error| CliError::usage(error.to_string()))?;
+    options.validate().map_err(|error| CliError::usage(error.to_string()))?;
     let net = WordNet::open(dict).map_err(CliError::input_from)?;
     build_wordnet_lexicon(&net, tokenizer.pieces(), tokenizer.sha256(), &options)
         .map_err(CliError::input_from)
@@ -98,16 +93,9 @@ fn from_vectors(
         symmetric: !args.no_symmetry,
         min_length: args.min_length,
     };
-    options
-        .validate()
-        .map_err(|error| CliError::usage(error.to_string()))?;
-    let vectors = WordVectors::open(
-        path,
-        args.words.as_deref(),
-        args.tensor.as_deref(),
-        tokenizer.pieces(),
-    )
-    .map_err(CliError::input_from)?;
+    options.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), tokenizer.pieces())
+        .map_err(CliError::input_from)?;
     term::note(
         args.common.quiet,
         &format!(
@@ -135,10 +123,7 @@ fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
 
 /// Refuses a name that nothing would recognise later, before an hour of work.
 fn check_out(out: &Path) -> Result<(), CliError> {
-    if out
-        .extension()
-        .is_some_and(|extension| extension == "safetensors")
-    {
+    if out.extension().is_some_and(|extension| extension == "safetensors") {
         return Ok(());
     }
     Err(CliError::usage(format!(
@@ -154,11 +139,7 @@ fn save(lexicon: &Lexicon, out: &Path, quiet: bool) -> Result<Outcome, CliError>
     }
     lexicon.save(out).map_err(CliError::failed_from)?;
     if !quiet {
-        term::out(&format!(
-            "{}\n{}",
-            out.display(),
-            table(&lexicon.stats(None), lexicon)
-        ))?;
+        term::out(&format!("{}\n{}", out.display(), table(&lexicon.stats(None), lexicon)))?;
     }
     Ok(Outcome::Done)
 }
@@ -169,26 +150,17 @@ fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
     let mut found = Vec::new();
     for word in &args.words {
         let id = support::one_piece(&tokenizer, word)?;
-        let members: Vec<String> = lexicon
-            .row(id)
-            .iter()
-            .map(|&member| support::piece(&tokenizer, member))
-            .collect();
+        let members: Vec<String> =
+            lexicon.row(id).iter().map(|&member| support::piece(&tokenizer, member)).collect();
         found.push((word, members));
     }
     if args.json {
-        let words: serde_json::Map<String, serde_json::Value> = found
-            .into_iter()
-            .map(|(word, members)| (word.clone(), json!(members)))
-            .collect();
+        let words: serde_json::Map<String, serde_json::Value> =
+            found.into_iter().map(|(word, members)| (word.clone(), json!(members))).collect();
         term::out(&format!("{:#}\n", serde_json::Value::Object(words)))?;
     } else {
         for (word, members) in found {
-            let members = if members.is_empty() {
-                "(no entry)".to_string()
-            } else {
-                members.join(", ")
-            };
+            let members = if members.is_empty() { "(no entry)".to_string() } else { members.join(", ") };
             term::out(&format!("{word}: {members}\n"))?;
         }
     }
@@ -242,10 +214,7 @@ fn table(stats: &LexiconStats, lexicon: &Lexicon) -> String {
         stats.max_size
     ));
     if let Some(share) = stats.running_text_share {
-        out.push_str(&format!(
-            "running text       {:.1} % of the tokens have an entry\n",
-            100.0 * share
-        ));
+        out.push_str(&format!("running text       {:.1} % of the tokens have an entry\n", 100.0 * share));
     }
     out.push_str(&format!("fingerprint        {}\n", lexicon.fingerprint()));
     out

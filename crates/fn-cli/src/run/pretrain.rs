@@ -35,14 +35,9 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     if !summary.complete {
         term::note(
             args.common.quiet,
-            &format!(
-                "stopped at step {}; the same command goes on from there",
-                summary.step
-            ),
+            &format!("stopped at step {}; the same command goes on from there", summary.step),
         );
-        return Ok(Outcome::Stopped {
-            saved: summary.saved.is_some(),
-        });
+        return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
     }
     if let Some(model) = &summary.model {
         term::out(&format!("{}\n", model.display()))?;
@@ -53,16 +48,8 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
 fn train(args: &PretrainArgs, resolved: &Resolved, dir: &Path, stop: &Stop) -> Result<Summary, CliError> {
     let device = device::open(&resolved.run.train.device)?;
     let mut progress = Progress::with(dir, "pretrain", &resolved.run, args.common.quiet)?;
-    let session = Session::open(resolved.run.clone(), dir, &device, stop, &mut |p| {
-        progress.preparing(p)
-    })
-    .map_err(|error| {
-        if stop.requested() {
-            support::interrupted(stop)
-        } else {
-            error.into()
-        }
-    })?;
+    let session = Session::open(resolved.run.clone(), dir, &device, stop, &mut |p| progress.preparing(p))
+        .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
     if stop.requested() {
         return Err(support::interrupted(stop));
     }
@@ -74,18 +61,10 @@ fn train(args: &PretrainArgs, resolved: &Resolved, dir: &Path, stop: &Stop) -> R
 fn run_directory(args: &PretrainArgs) -> Result<PathBuf, CliError> {
     let used = |dir: &Path| dir.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if args.new && used(&args.run) {
-        let name = args
-            .run
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = args.run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = (2..10_000).map(|n| args.run.with_file_name(format!("{name}-{n}")));
         return beside.into_iter().find(|dir| !used(dir)).ok_or_else(|| {
-            CliError::usage(format!(
-                "{} and all numbered names beside it are taken",
-                args.run.display()
-            ))
+            CliError::usage(format!("{} and all numbered names beside it are taken", args.run.display()))
         });
     }
     if used(&args.run) && !args.run.join(rundir::CONFIG).exists() {
@@ -117,9 +96,7 @@ fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), CliError> {
         return Ok(()); // `--resume` of the run's own checkpoint
     }
     std::fs::create_dir_all(&target).map_err(|e| CliError::io("create", &target, e))?;
-    let entries = checkpoint
-        .read_dir()
-        .map_err(|e| CliError::io("read", &checkpoint, e))?;
+    let entries = checkpoint.read_dir().map_err(|e| CliError::io("read", &checkpoint, e))?;
     for entry in entries {
         let path = entry.map_err(|e| CliError::io("read", &checkpoint, e))?.path();
         let to = target.join(path.file_name().unwrap_or_default());
@@ -157,10 +134,7 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
 
 fn folder_bytes(dir: &Path) -> u64 {
     let files = dir.read_dir().into_iter().flatten().flatten();
-    files
-        .filter_map(|file| file.metadata().ok())
-        .map(|meta| meta.len())
-        .sum()
+    files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
 }
 
 /// Largest resident set of this process, in bytes.

@@ -30,10 +30,7 @@ const HELD_OUT_ROWS: usize = 512;
 /// Steps of one arm that fit three arms into about three minutes on two cores.
 const STEPS: u64 = 600;
 /// The lexicon knows most, not all, of the planted synonyms, and some of what it says is wrong; as real ones are.
-const NOISE: LexiconNoise = LexiconNoise {
-    coverage: 0.9,
-    wrong: 0.05,
-};
+const NOISE: LexiconNoise = LexiconNoise { coverage: 0.9, wrong: 0.05 };
 
 /// The arms, in the order of the table.
 const ARMS: [(&str, CorrectionPreset); 3] = [
@@ -50,12 +47,7 @@ struct PlantedTruth {
 
 impl Truth for PlantedTruth {
     fn fits(&self, row: usize, position: usize, word: u32) -> bool {
-        let slot = self
-            .slots
-            .get(row)
-            .and_then(|r| r.get(position))
-            .copied()
-            .flatten();
+        let slot = self.slots.get(row).and_then(|r| r.get(position)).copied().flatten();
         slot.is_some_and(|slot| self.language.truth_fits(slot, word))
     }
 }
@@ -66,28 +58,16 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         .map_err(|e| CliError::Usage(format!("the generated language: {e}")))?;
     let config = write_inputs(args, &language)?;
     if args.prepare_only {
-        println!(
-            "Wrote corpus, vocabulary, lexicon and config.toml to {}",
-            args.out.display()
-        );
+        println!("Wrote corpus, vocabulary, lexicon and config.toml to {}", args.out.display());
         return Ok(Outcome::Done);
     }
     let stop = super::support::interruptible()?;
     let device = crate::device::open(&args.device)?;
     introduce(args, &language, &config);
     let rows = language.rows(HELD_OUT_ROWS, config.data.length, args.seed ^ 0x0e1d);
-    let packed = rows
-        .iter()
-        .map(|r| PackedRow {
-            ids: r.ids.clone(),
-            second: r.ids.len() as u16,
-        })
-        .collect();
+    let packed = rows.iter().map(|r| PackedRow { ids: r.ids.clone(), second: r.ids.len() as u16 }).collect();
     let held_out = Arc::new(Dataset::from_rows(packed, config.data.length)?);
-    let truth = PlantedTruth {
-        slots: rows.into_iter().map(|r| r.slots).collect(),
-        language,
-    };
+    let truth = PlantedTruth { slots: rows.into_iter().map(|r| r.slots).collect(), language };
 
     let mut arms = Vec::new();
     for (name, preset) in ARMS {
@@ -97,9 +77,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
                 "Stopped in arm `{name}` at step {}; the same command goes on from there.",
                 summary.step
             );
-            return Ok(Outcome::Stopped {
-                saved: summary.saved.is_some(),
-            });
+            return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
         }
         arms.push((name, summary));
     }
@@ -123,10 +101,7 @@ fn run_arm(
     crate::rundir::write(&dir, &config)?;
     let mut progress = Progress::new(&dir, name, &config)?;
     let session = Session::open(config, &dir, device, stop, &mut |p| progress.preparing(p))?;
-    let planted = Planted {
-        data: held_out.clone(),
-        truth,
-    };
+    let planted = Planted { data: held_out.clone(), truth };
     Ok(session.run(&mut progress, Some(planted))?)
 }
 
@@ -161,9 +136,7 @@ fn write_inputs(args: &QuickstartArgs, language: &Language) -> Result<RunConfig,
     let corpus: Vec<String> = language.documents(DOCUMENTS, args.seed).collect();
     let text = out.join("corpus.txt");
     std::fs::write(&text, corpus.join("\n\n")).map_err(io(&text))?;
-    language
-        .lexicon(tokenizer.sha256(), NOISE)?
-        .save(&out.join("lexicon.safetensors"))?;
+    language.lexicon(tokenizer.sha256(), NOISE)?.save(&out.join("lexicon.safetensors"))?;
     config.data.held_out = Vec::new();
     crate::config::write(&path, &config)?;
     Ok(config)
@@ -204,10 +177,7 @@ fn introduce(args: &QuickstartArgs, language: &Language, config: &RunConfig) {
 /// The comparison, and what it says.
 fn conclude(args: &QuickstartArgs, arms: &[(&str, Summary)]) {
     let get = |summary: &Summary, metric: &str| {
-        summary
-            .evaluation
-            .as_ref()
-            .and_then(|e: &Evaluation| e.get(metric))
+        summary.evaluation.as_ref().and_then(|e: &Evaluation| e.get(metric))
     };
     let mut headings = vec!["held out", "exact", "fitting", "wrong", "of them false neg."];
     if !args.bert {

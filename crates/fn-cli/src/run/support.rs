@@ -36,11 +36,7 @@ pub fn interrupted(stop: &Stop) -> CliError {
 
 /// An error of reading input, unless a signal was the reason.
 pub fn input_error(stop: &Stop, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
-    if stop.requested() {
-        interrupted(stop)
-    } else {
-        CliError::input_from(error)
-    }
+    if stop.requested() { interrupted(stop) } else { CliError::input_from(error) }
 }
 
 /// How text is read under these flags.
@@ -105,9 +101,7 @@ pub fn count_tokens(
 
 /// The piece of an id, also where the vocabulary has none.
 pub fn piece(tokenizer: &TextTokenizer, id: u32) -> String {
-    tokenizer
-        .token(id)
-        .map_or_else(|| format!("[id {id}]"), ToString::to_string)
+    tokenizer.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
 }
 
 /// The one piece that a word is.

@@ -34,11 +34,7 @@ pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
             Ok(document) => {
                 documents += 1;
                 bytes += document.text.len() as u64;
-                bar.set_message(format!(
-                    "{} documents, {}",
-                    term::thousands(documents),
-                    term::bytes(bytes)
-                ));
+                bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
                 Some(document)
             }
             Err(error) => {

@@ -5,8 +5,4 @@
 use super::Shares;
 
 /// 80 / 10 / 10.
-pub const SHARES: Shares = Shares {
-    mask: 0.8,
-    random: 0.1,
-    keep: 0.1,
-};
+pub const SHARES: Shares = Shares { mask: 0.8, random: 0.1, keep: 0.1 };

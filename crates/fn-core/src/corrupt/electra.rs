@@ -5,8 +5,4 @@
 use super::Shares;
 
 /// 85 / 0 / 15.
-pub const SHARES: Shares = Shares {
-    mask: 0.85,
-    random: 0.0,
-    keep: 0.15,
-};
+pub const SHARES: Shares = Shares { mask: 0.85, random: 0.0, keep: 0.15 };

@@ -76,17 +76,9 @@ impl Corruptor {
         let shares = config.shares();
         let words: Vec<u32> = (0..vocab.size as u32).filter(|&id| vocab.maskable(id)).collect();
         if shares.random > 0.0 && words.is_empty() {
-            return Err(CoreError::NothingToDraw {
-                share: shares.random,
-                size: vocab.size,
-            });
+            return Err(CoreError::NothingToDraw { share: shares.random, size: vocab.size });
         }
-        Ok(Self {
-            config,
-            shares,
-            vocab,
-            words,
-        })
+        Ok(Self { config, shares, vocab, words })
     }
 
     /// The configuration.
@@ -102,10 +94,8 @@ impl Corruptor {
     /// The most positions that a row of at most `length` ids gets: the configured number, or
     /// `int((rate + 0.005) * length)` as in ELECTRA, at least 1.
     pub fn max_predictions(&self, length: usize) -> usize {
-        let most = self
-            .config
-            .max_predictions
-            .unwrap_or(((self.config.rate + 0.005) * length as f64) as usize);
+        let most =
+            self.config.max_predictions.unwrap_or(((self.config.rate + 0.005) * length as f64) as usize);
         most.max(1)
     }
 
@@ -113,18 +103,11 @@ impl Corruptor {
     /// least one and at most [`max_predictions`](Self::max_predictions) of the row without its padding; a row without a
     /// maskable token comes back as it is.
     pub fn corrupt(&self, ids: &[u32], key: Key) -> CorruptedRow {
-        let real = ids
-            .iter()
-            .rposition(|&id| id != self.vocab.special.pad)
-            .map_or(0, |last| last + 1);
+        let real = ids.iter().rposition(|&id| id != self.vocab.special.pad).map_or(0, |last| last + 1);
         let ids_real = &ids[..real];
         let maskable = ids_real.iter().filter(|&&id| self.vocab.maskable(id)).count();
         if maskable == 0 {
-            return CorruptedRow {
-                input: ids.to_vec(),
-                positions: Vec::new(),
-                gold: Vec::new(),
-            };
+            return CorruptedRow { input: ids.to_vec(), positions: Vec::new(), gold: Vec::new() };
         }
         let most = self.max_predictions(real);
         let wanted = ((maskable as f64 * self.config.rate).round() as usize).clamp(1, most);
@@ -161,10 +144,6 @@ impl Corruptor {
         let mut positions: Vec<u32> = groups.into_iter().flatten().collect();
         positions.sort_unstable();
         let gold = positions.iter().map(|&p| ids[p as usize]).collect();
-        CorruptedRow {
-            input,
-            positions,
-            gold,
-        }
+        CorruptedRow { input, positions, gold }
     }
 }

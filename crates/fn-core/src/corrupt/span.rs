@@ -17,10 +17,7 @@ pub(crate) struct Lengths {
 
 impl Lengths {
     pub(crate) fn new(mean: f64, max: usize) -> Self {
-        Self {
-            go_on: 1.0 - 1.0 / mean,
-            max,
-        }
+        Self { go_on: 1.0 - 1.0 / mean, max }
     }
 
     /// A length: longer ones than the maximum count as the maximum.

@@ -47,12 +47,7 @@ pub(crate) fn choose(
         }
     }
     if chosen.is_empty() {
-        chosen.extend(
-            words
-                .into_iter()
-                .min_by_key(ExactSizeIterator::len)
-                .filter(|word| word.len() <= most),
-        );
+        chosen.extend(words.into_iter().min_by_key(ExactSizeIterator::len).filter(|word| word.len() <= most));
     }
     chosen.into_iter().flatten().map(|p| vec![p]).collect()
 }

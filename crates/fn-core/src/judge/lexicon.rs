@@ -35,10 +35,8 @@ impl DeviceLexicon {
                 *slot = member as i32;
             }
         }
-        let table = Tensor::from_data(
-            TensorData::new(table, [lexicon.vocab_size(), width]),
-            &device.clone().inner(),
-        );
+        let table =
+            Tensor::from_data(TensorData::new(table, [lexicon.vocab_size(), width]), &device.clone().inner());
         Self { table, truncated }
     }
 
@@ -111,9 +109,7 @@ impl LexiconJudge {
 
 impl Judge for LexiconJudge {
     fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
-        self.lexicon
-            .contains(&rows.gold, &rows.predicted)
-            .bool_and(rows.wrong())
+        self.lexicon.contains(&rows.gold, &rows.predicted).bool_and(rows.wrong())
     }
 
     fn name(&self) -> &'static str {

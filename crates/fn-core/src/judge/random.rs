@@ -56,15 +56,9 @@ pub(crate) fn random_like(rows: &Rows, verdict: &Tensor<1, Bool>) -> Tensor<1, B
     let other = key.unsqueeze_dim::<2>(0).expand([p, p]);
     // Equal keys are ranked by place.
     let place = Tensor::<1, Int>::arange(0..p as i64, &device);
-    let before = place
-        .clone()
-        .unsqueeze_dim::<2>(0)
-        .expand([p, p])
-        .lower(place.unsqueeze_dim::<2>(1).expand([p, p]));
-    let smaller = other
-        .clone()
-        .lower(own.clone())
-        .bool_or(other.equal(own).bool_and(before));
+    let before =
+        place.clone().unsqueeze_dim::<2>(0).expand([p, p]).lower(place.unsqueeze_dim::<2>(1).expand([p, p]));
+    let smaller = other.clone().lower(own.clone()).bool_or(other.equal(own).bool_and(before));
     let rank = smaller.int().sum_dim(1).squeeze_dim::<1>(1);
     let count = verdict.clone().int().sum().expand([p]);
     rank.lower(count).bool_and(wrong)

@@ -45,10 +45,7 @@ impl Lexicon {
     }
 
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, LexiconError> {
-        let format = |what: String| LexiconError::Format {
-            path: path.to_owned(),
-            what,
-        };
+        let format = |what: String| LexiconError::Format { path: path.to_owned(), what };
         let bytes_of = |values: &[u32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
         let parts = [("members", &self.members), ("offsets", &self.offsets)];
         let parts = parts.map(|(name, values)| (name, values.len(), bytes_of(values)));
@@ -58,11 +55,7 @@ impl Lexicon {
                 .map_err(|e| format(format!("{name}: {e}")))?;
             views.push((*name, view));
         }
-        let header = Header {
-            version: VERSION,
-            info: self.info.clone(),
-            sha256: self.checksum(),
-        };
+        let header = Header { version: VERSION, info: self.info.clone(), sha256: self.checksum() };
         let header = serde_json::to_string(&header).map_err(|e| format(e.to_string()))?;
         // One entry only: several would be written in random order, and equal lexicons shall be equal files.
         let metadata = HashMap::from([(ENTRY.to_owned(), header)]);
@@ -92,9 +85,8 @@ impl Lexicon {
             file.write_all(&bytes)?;
             file.sync_all()
         });
-        let result = written
-            .map_err(io("write"))
-            .and_then(|()| std::fs::rename(&beside, path).map_err(io("replace")));
+        let result =
+            written.map_err(io("write")).and_then(|()| std::fs::rename(&beside, path).map_err(io("replace")));
         if result.is_err() {
             // The first error is the one to report.
             let _ = std::fs::remove_file(&beside);
@@ -109,19 +101,11 @@ impl Lexicon {
 
     /// Reads a lexicon and checks all of it: checksum, offsets, ids, order.
     pub fn load(path: &Path) -> Result<Self, LexiconError> {
-        let io = |source| LexiconError::Io {
-            path: path.to_owned(),
-            action: "read",
-            source,
-        };
+        let io = |source| LexiconError::Io { path: path.to_owned(), action: "read", source };
         let file = File::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
         if size > MAX_FILE {
-            return Err(LexiconError::FileTooLarge {
-                path: path.to_owned(),
-                found: size,
-                limit: MAX_FILE,
-            });
+            return Err(LexiconError::FileTooLarge { path: path.to_owned(), found: size, limit: MAX_FILE });
         }
         let mut bytes = Vec::with_capacity(size as usize);
         file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io)?;
@@ -129,19 +113,13 @@ impl Lexicon {
     }
 
     fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, LexiconError> {
-        let bad = |what: String| LexiconError::Format {
-            path: path.to_owned(),
-            what,
-        };
+        let bad = |what: String| LexiconError::Format { path: path.to_owned(), what };
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;
         let entry = metadata.metadata().as_ref().and_then(|m| m.get(ENTRY));
         let entry = entry.ok_or_else(|| bad(format!("the metadata lacks `{ENTRY}`")))?;
         let header: Header = serde_json::from_str(entry).map_err(|e| bad(format!("`{ENTRY}`: {e}")))?;
         if header.version != VERSION {
-            return Err(bad(format!(
-                "layout version {} (this program reads {VERSION})",
-                header.version
-            )));
+            return Err(bad(format!("layout version {} (this program reads {VERSION})", header.version)));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
         if tensors.len() != 2 {
@@ -157,44 +135,26 @@ impl Lexicon {
                 )));
             }
             let chunks = view.data().chunks_exact(4);
-            Ok(chunks
-                .map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]))
-                .collect())
+            Ok(chunks.map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect())
         };
-        let lexicon = Self {
-            offsets: read("offsets")?,
-            members: read("members")?,
-            info: header.info,
-        };
+        let lexicon = Self { offsets: read("offsets")?, members: read("members")?, info: header.info };
         lexicon.check_layout(path)?;
         let found = lexicon.checksum();
         if found != header.sha256 {
-            return Err(LexiconError::Damaged {
-                path: path.to_owned(),
-                found,
-                expected: header.sha256,
-            });
+            return Err(LexiconError::Damaged { path: path.to_owned(), found, expected: header.sha256 });
         }
         Ok(lexicon)
     }
 
     /// The invariants of the type, for bytes from outside.
     fn check_layout(&self, path: &Path) -> Result<(), LexiconError> {
-        let bad = |what: String| {
-            Err(LexiconError::Format {
-                path: path.to_owned(),
-                what,
-            })
-        };
+        let bad = |what: String| Err(LexiconError::Format { path: path.to_owned(), what });
         let (Some(&first), Some(&last)) = (self.offsets.first(), self.offsets.last()) else {
             return bad("`offsets` is empty".into());
         };
         if self.offsets.len() - 1 > MAX_VOCABULARY {
             let found = self.offsets.len() - 1;
-            return Err(LexiconError::VocabularyTooLarge {
-                found,
-                limit: MAX_VOCABULARY,
-            });
+            return Err(LexiconError::VocabularyTooLarge { found, limit: MAX_VOCABULARY });
         }
         if first != 0 || last as usize != self.members.len() {
             return bad(format!(
@@ -207,11 +167,7 @@ impl Lexicon {
         }
         for (word, row) in self.rows() {
             if let Some(&id) = row.iter().find(|&&id| id as usize >= self.vocab_size()) {
-                return Err(LexiconError::IdOutOfRange {
-                    word,
-                    id,
-                    vocab_size: self.vocab_size(),
-                });
+                return Err(LexiconError::IdOutOfRange { word, id, vocab_size: self.vocab_size() });
             }
             if row.windows(2).any(|pair| pair[0] >= pair[1]) {
                 return bad(format!("the row of word {word} does not ascend"));

@@ -55,10 +55,7 @@ impl Lexicon {
         info: LexiconInfo,
     ) -> Result<Self, LexiconError> {
         if vocab_size > MAX_VOCABULARY {
-            return Err(LexiconError::VocabularyTooLarge {
-                found: vocab_size,
-                limit: MAX_VOCABULARY,
-            });
+            return Err(LexiconError::VocabularyTooLarge { found: vocab_size, limit: MAX_VOCABULARY });
         }
         let mut pairs: Vec<(u32, u32)> = Vec::new();
         for (word, members) in rows {
@@ -92,11 +89,7 @@ impl Lexicon {
         for word in 0..vocab_size {
             offsets[word + 1] += offsets[word];
         }
-        Ok(Self {
-            offsets,
-            members: pairs.into_iter().map(|(_, member)| member).collect(),
-            info,
-        })
+        Ok(Self { offsets, members: pairs.into_iter().map(|(_, member)| member).collect(), info })
     }
 
     /// Number of ids in the vocabulary.
@@ -120,11 +113,7 @@ impl Lexicon {
 
     /// Size of the largest row.
     pub fn width(&self) -> usize {
-        self.offsets
-            .windows(2)
-            .map(|o| (o[1] - o[0]) as usize)
-            .max()
-            .unwrap_or(0)
+        self.offsets.windows(2).map(|o| (o[1] - o[0]) as usize).max().unwrap_or(0)
     }
 
     /// Number of members of all rows together.
@@ -134,9 +123,7 @@ impl Lexicon {
 
     /// The words with a non-empty row, with their rows.
     pub fn rows(&self) -> impl Iterator<Item = (u32, &[u32])> {
-        (0..self.vocab_size() as u32)
-            .map(|w| (w, self.row(w)))
-            .filter(|(_, row)| !row.is_empty())
+        (0..self.vocab_size() as u32).map(|w| (w, self.row(w))).filter(|(_, row)| !row.is_empty())
     }
 
     fn pairs(&self) -> impl Iterator<Item = (u32, u32)> {
@@ -162,15 +149,8 @@ impl Lexicon {
         if self.info.kind != other.info.kind {
             info.kind = format!("{}+{}", self.info.kind, other.info.kind);
         }
-        info.note = format!(
-            "{}; united with {}: {}",
-            self.info.note, other.info.kind, other.info.note
-        );
-        Self::from_pairs(
-            self.vocab_size(),
-            self.pairs().chain(other.pairs()).collect(),
-            info,
-        )
+        info.note = format!("{}; united with {}: {}", self.info.note, other.info.kind, other.info.note);
+        Self::from_pairs(self.vocab_size(), self.pairs().chain(other.pairs()).collect(), info)
     }
 
     /// Where it comes from.

@@ -93,19 +93,11 @@ impl MaskedLm<'_> {
         let mut terms = vec![("masked_lm", mean(cross_entropy, kept))];
         match self.correction {
             Correction::None | Correction::Hard { .. } | Correction::RandomShield {} => {}
-            Correction::Soft {
-                level: Level::Word,
-                prediction,
-                lambda,
-            } => {
+            Correction::Soft { level: Level::Word, prediction, lambda } => {
                 let distance = word_distance(*prediction, logits, &rows, embedding);
                 terms.push(("word_distance", mean(distance, weight) * *lambda as f32));
             }
-            Correction::Soft {
-                level: Level::Sentence,
-                lambda,
-                ..
-            } => {
+            Correction::Soft { level: Level::Sentence, lambda, .. } => {
                 #[allow(clippy::expect_used)] // documented
                 let sentence =
                     sentence.expect("soft regularisation at sentence level needs pooled sentences");
@@ -122,10 +114,6 @@ impl MaskedLm<'_> {
                 terms.push(("synonym_target", mean(excess, weight)));
             }
         }
-        MaskedLmOutput {
-            parts: LossParts { terms },
-            verdict,
-            counts,
-        }
+        MaskedLmOutput { parts: LossParts { terms }, verdict, counts }
     }
 }

@@ -25,11 +25,7 @@ impl LossParts {
     /// Without a term.
     pub fn total(&self) -> Tensor<1> {
         #[allow(clippy::expect_used)] // every loss of this crate has its main term
-        self.terms
-            .iter()
-            .map(|(_, term)| term.clone())
-            .reduce(|a, b| a + b)
-            .expect("a loss has a term")
+        self.terms.iter().map(|(_, term)| term.clone()).reduce(|a, b| a + b).expect("a loss has a term")
     }
 
     /// A term by its name.
@@ -39,9 +35,6 @@ impl LossParts {
 
     /// The terms without their graph, to be read when it suits.
     pub fn detached(&self) -> Vec<(&'static str, Tensor<1>)> {
-        self.terms
-            .iter()
-            .map(|(name, term)| (*name, term.clone().inner()))
-            .collect()
+        self.terms.iter().map(|(name, term)| (*name, term.clone().inner())).collect()
     }
 }

@@ -74,13 +74,7 @@ impl ReplacedToken<'_> {
     /// # Shapes
     /// - input: `[B, L]`; embedding: `[V, H]`, read by soft regularisation only.
     pub fn loss(&self, input: ReplacedTokenInput, embedding: Tensor<2>) -> ReplacedTokenOutput {
-        let ReplacedTokenInput {
-            logits,
-            original,
-            corrupted,
-            attention,
-            false_negative,
-        } = input;
+        let ReplacedTokenInput { logits, original, corrupted, attention, false_negative } = input;
         let attention = attention.inner();
         let replaced = corrupted.clone().inner().not_equal(original.clone().inner());
         let replaced = replaced.bool_and(attention.clone().greater_scalar(0.0));
@@ -112,11 +106,6 @@ impl ReplacedToken<'_> {
             let mean = (distance * replaced.clone()).sum() / guarded(replaced.sum());
             terms.push(("replacement_distance", mean * *lambda as f32));
         }
-        ReplacedTokenOutput {
-            parts: LossParts { terms },
-            labels,
-            weights,
-            counts,
-        }
+        ReplacedTokenOutput { parts: LossParts { terms }, labels, weights, counts }
     }
 }

@@ -27,8 +27,7 @@ pub fn scatter_rows(
     let change = values - flat.clone().select(0, row_index.clone());
     let padding = weight.clone().inner().lower_equal_scalar(0.0);
     let change = change.mask_fill(padding, 0);
-    flat.scatter(0, row_index, change, IndexingUpdateOp::Add)
-        .reshape(shape)
+    flat.scatter(0, row_index, change, IndexingUpdateOp::Add).reshape(shape)
 }
 
 /// True at the flat places `row_index` `[P]` of `[B, L]` where a row's value is true, false elsewhere.
@@ -47,8 +46,5 @@ pub fn scatter_bool(
     values: Tensor<1, Bool>,
 ) -> Tensor<2, Bool> {
     let zeros = Tensor::<1, Int>::zeros([shape[0] * shape[1]], &row_index.device());
-    zeros
-        .scatter(0, row_index, values.int(), IndexingUpdateOp::Add)
-        .greater_scalar(0)
-        .reshape(shape)
+    zeros.scatter(0, row_index, values.int(), IndexingUpdateOp::Add).greater_scalar(0).reshape(shape)
 }

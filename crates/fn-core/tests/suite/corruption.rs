@@ -15,37 +15,16 @@ const SIZE: usize = 200;
 const CONTINUATIONS: u32 = 150;
 
 fn vocab() -> VocabFacts {
-    let mut vocab = VocabFacts::plain(
-        SIZE,
-        SpecialIds {
-            pad: PAD,
-            unk: 1,
-            cls: CLS,
-            sep: SEP,
-            mask: MASK,
-        },
-    );
+    let mut vocab = VocabFacts::plain(SIZE, SpecialIds { pad: PAD, unk: 1, cls: CLS, sep: SEP, mask: MASK });
     vocab.continues[CONTINUATIONS as usize..].fill(true);
     vocab
 }
 
 fn corruptor(scheme: Scheme, unit: Unit) -> Corruptor {
-    Corruptor::new(
-        CorruptionConfig {
-            scheme,
-            unit,
-            ..Default::default()
-        },
-        vocab(),
-    )
-    .unwrap()
+    Corruptor::new(CorruptionConfig { scheme, unit, ..Default::default() }, vocab()).unwrap()
 }
 
-const KEY: Key = Key {
-    seed: 11,
-    step: 5,
-    row: 2,
-};
+const KEY: Key = Key { seed: 11, step: 5, row: 2 };
 
 fn all_units() -> [Unit; 3] {
     [Unit::Token, Unit::WholeWord, Unit::Span]
@@ -69,25 +48,15 @@ fn row(seed: u64, words: usize) -> Vec<u32> {
 fn check(c: &Corruptor, ids: &[u32], out: &CorruptedRow) {
     assert_eq!(out.input.len(), ids.len());
     assert_eq!(out.gold.len(), out.positions.len());
-    assert!(
-        out.positions.windows(2).all(|p| p[0] < p[1]),
-        "ascending, each once"
-    );
+    assert!(out.positions.windows(2).all(|p| p[0] < p[1]), "ascending, each once");
     for (&p, &gold) in out.positions.iter().zip(&out.gold) {
-        assert!(
-            c.vocab().maskable(ids[p as usize]),
-            "position {p} holds the special {}",
-            ids[p as usize]
-        );
+        assert!(c.vocab().maskable(ids[p as usize]), "position {p} holds the special {}", ids[p as usize]);
         assert_eq!(gold, ids[p as usize]);
         let new = out.input[p as usize];
         assert!(new == MASK || c.vocab().maskable(new), "{new}");
     }
     for (p, (&before, &after)) in ids.iter().zip(&out.input).enumerate() {
-        assert!(
-            before == after || out.positions.contains(&(p as u32)),
-            "position {p} was changed silently"
-        );
+        assert!(before == after || out.positions.contains(&(p as u32)), "position {p} was changed silently");
     }
 }
 
@@ -164,11 +133,7 @@ fn shares(c: &Corruptor, ids: &[u32], rows: u64) -> [f64; 3] {
         let out = c.corrupt(ids, Key { row, ..KEY });
         for (&p, &gold) in out.positions.iter().zip(&out.gold) {
             let new = out.input[p as usize];
-            counts[if new == MASK {
-                0
-            } else {
-                usize::from(new == gold) + 1
-            }] += 1.0;
+            counts[if new == MASK { 0 } else { usize::from(new == gold) + 1 }] += 1.0;
         }
     }
     let sum: f64 = counts.iter().sum();
@@ -188,25 +153,15 @@ fn the_shares_are_those_of_the_papers() {
         assert_eq!(other, 0.0);
         let [mask, other, same] = shares(&corruptor(Scheme::Bert, unit), &ids, 1500);
         // A random word is the old one in one of 195 cases.
-        assert!(
-            (mask - 0.8).abs() < 0.015 && (other - 0.1).abs() < 0.012,
-            "{unit:?}: {mask} {other} {same}"
-        );
+        assert!((mask - 0.8).abs() < 0.015 && (other - 0.1).abs() < 0.012, "{unit:?}: {mask} {other} {same}");
         assert!((same - 0.1).abs() < 0.012, "{unit:?}: {same}");
     }
 }
 
 #[test]
 fn own_shares_replace_those_of_the_scheme() {
-    let shares_given = Shares {
-        mask: 0.0,
-        random: 1.0,
-        keep: 0.0,
-    };
-    let config = CorruptionConfig {
-        shares: Some(shares_given),
-        ..Default::default()
-    };
+    let shares_given = Shares { mask: 0.0, random: 1.0, keep: 0.0 };
+    let config = CorruptionConfig { shares: Some(shares_given), ..Default::default() };
     let [mask, other, same] = shares(&Corruptor::new(config, vocab()).unwrap(), &row(1, 100), 200);
     assert_eq!(mask, 0.0);
     assert!(other > 0.98 && same < 0.02);
@@ -214,16 +169,8 @@ fn own_shares_replace_those_of_the_scheme() {
 
 #[test]
 fn random_words_reach_the_whole_vocabulary_but_no_special() {
-    let shares = Some(Shares {
-        mask: 0.0,
-        random: 1.0,
-        keep: 0.0,
-    });
-    let config = CorruptionConfig {
-        shares,
-        rate: 1.0,
-        ..Default::default()
-    };
+    let shares = Some(Shares { mask: 0.0, random: 1.0, keep: 0.0 });
+    let config = CorruptionConfig { shares, rate: 1.0, ..Default::default() };
     let c = Corruptor::new(config, vocab()).unwrap();
     let ids = row(1, 120);
     let mut seen = [false; SIZE];
@@ -248,11 +195,7 @@ fn every_position_is_hidden_equally_often() {
     }
     for (p, &count) in counts.iter().enumerate() {
         // 6 of 40 in 10,000 rows: 1,500, standard deviation 36.
-        let expected = if c.vocab().maskable(ids[p]) {
-            1_350..1_650
-        } else {
-            0..1
-        };
+        let expected = if c.vocab().maskable(ids[p]) { 1_350..1_650 } else { 0..1 };
         assert!(expected.contains(&count), "position {p}: {count}");
     }
 }
@@ -263,11 +206,7 @@ fn other_keys_give_other_corruptions() {
     for unit in all_units() {
         let c = corruptor(Scheme::Bert, unit);
         let base = c.corrupt(&ids, KEY);
-        for other in [
-            Key { seed: 12, ..KEY },
-            Key { step: 6, ..KEY },
-            Key { row: 3, ..KEY },
-        ] {
+        for other in [Key { seed: 12, ..KEY }, Key { step: 6, ..KEY }, Key { row: 3, ..KEY }] {
             assert_ne!(base, c.corrupt(&ids, other), "{unit:?} {other:?}");
         }
     }
@@ -284,20 +223,8 @@ const GOLDEN_POSITIONS: [u32; 5] = [1, 2, 12, 14, 15];
 
 #[test]
 fn spans_have_the_lengths_asked_for() {
-    let config = CorruptionConfig {
-        unit: Unit::Span,
-        rate: 0.02,
-        span_max: 4,
-        ..Default::default()
-    };
-    let c = Corruptor::new(
-        CorruptionConfig {
-            max_predictions: Some(1000),
-            ..config
-        },
-        vocab(),
-    )
-    .unwrap();
+    let config = CorruptionConfig { unit: Unit::Span, rate: 0.02, span_max: 4, ..Default::default() };
+    let c = Corruptor::new(CorruptionConfig { max_predictions: Some(1000), ..config }, vocab()).unwrap();
     let ids = row(1, 1500);
     let mut counts = [0u32; 8];
     for row in 0..300 {
@@ -316,22 +243,13 @@ fn spans_have_the_lengths_asked_for() {
     let sum: u32 = counts.iter().sum();
     let share = |n: usize| f64::from(counts[n]) / f64::from(sum);
     for (n, expected) in [(1, 0.333), (2, 0.222), (3, 0.148), (4, 0.296)] {
-        assert!(
-            (share(n) - expected).abs() < 0.05,
-            "length {n}: {} expected {expected}",
-            share(n)
-        );
+        assert!((share(n) - expected).abs() < 0.05, "length {n}: {} expected {expected}", share(n));
     }
 }
 
 #[test]
 fn a_span_is_replaced_as_a_whole() {
-    let config = CorruptionConfig {
-        unit: Unit::Span,
-        rate: 0.05,
-        span_max: 3,
-        ..Default::default()
-    };
+    let config = CorruptionConfig { unit: Unit::Span, rate: 0.05, span_max: 3, ..Default::default() };
     let c = Corruptor::new(config, vocab()).unwrap();
     let ids = row(1, 100);
     let mut mixed = 0;
@@ -345,32 +263,17 @@ fn a_span_is_replaced_as_a_whole() {
         }
     }
     // Two spans side by side may differ; independent draws would make 2 * .85 * .15 = 26 % of the pairs mixed.
-    assert!(
-        pairs > 500 && f64::from(mixed) < 0.05 * f64::from(pairs),
-        "{mixed} of {pairs}"
-    );
+    assert!(pairs > 500 && f64::from(mixed) < 0.05 * f64::from(pairs), "{mixed} of {pairs}");
 }
 
 #[test]
 fn a_row_without_a_maskable_token_comes_back_as_it_is() {
     for unit in all_units() {
         let c = corruptor(Scheme::Bert, unit);
-        for ids in [
-            vec![],
-            vec![PAD; 5],
-            vec![CLS, SEP],
-            vec![CLS, MASK, 1, SEP, PAD],
-            vec![SIZE as u32 + 7],
-        ] {
+        for ids in [vec![], vec![PAD; 5], vec![CLS, SEP], vec![CLS, MASK, 1, SEP, PAD], vec![SIZE as u32 + 7]]
+        {
             let out = c.corrupt(&ids, KEY);
-            assert_eq!(
-                out,
-                CorruptedRow {
-                    input: ids,
-                    positions: vec![],
-                    gold: vec![]
-                }
-            );
+            assert_eq!(out, CorruptedRow { input: ids, positions: vec![], gold: vec![] });
         }
     }
 }
@@ -378,51 +281,24 @@ fn a_row_without_a_maskable_token_comes_back_as_it_is() {
 #[test]
 fn one_token_is_enough() {
     for unit in all_units() {
-        assert_eq!(
-            corruptor(Scheme::Bert, unit)
-                .corrupt(&[CLS, 9, SEP], KEY)
-                .positions,
-            [1]
-        );
+        assert_eq!(corruptor(Scheme::Bert, unit).corrupt(&[CLS, 9, SEP], KEY).positions, [1]);
     }
 }
 
 #[test]
 fn a_word_longer_than_all_that_may_be_hidden_stays() {
     let ids = [CLS, 9, 160, 161, 162, SEP];
-    let config = CorruptionConfig {
-        unit: Unit::WholeWord,
-        max_predictions: Some(3),
-        ..Default::default()
-    };
-    assert!(
-        Corruptor::new(config.clone(), vocab())
-            .unwrap()
-            .corrupt(&ids, KEY)
-            .positions
-            .is_empty()
-    );
-    let config = CorruptionConfig {
-        max_predictions: Some(4),
-        ..config
-    };
-    assert_eq!(
-        Corruptor::new(config, vocab())
-            .unwrap()
-            .corrupt(&ids, KEY)
-            .positions,
-        [1, 2, 3, 4]
-    );
+    let config = CorruptionConfig { unit: Unit::WholeWord, max_predictions: Some(3), ..Default::default() };
+    assert!(Corruptor::new(config.clone(), vocab()).unwrap().corrupt(&ids, KEY).positions.is_empty());
+    let config = CorruptionConfig { max_predictions: Some(4), ..config };
+    assert_eq!(Corruptor::new(config, vocab()).unwrap().corrupt(&ids, KEY).positions, [1, 2, 3, 4]);
 }
 
 #[test]
 fn max_predictions_follows_electra() {
     let c = corruptor(Scheme::Electra, Unit::Token);
     assert_eq!([1, 6, 128, 512].map(|l| c.max_predictions(l)), [1, 1, 19, 79]);
-    let config = CorruptionConfig {
-        max_predictions: Some(5),
-        ..Default::default()
-    };
+    let config = CorruptionConfig { max_predictions: Some(5), ..Default::default() };
     let c = Corruptor::new(config, vocab()).unwrap();
     assert_eq!(c.max_predictions(512), 5);
     assert_eq!(c.corrupt(&row(1, 200), KEY).positions.len(), 5);
@@ -436,10 +312,7 @@ fn impossible_settings_name_the_field_and_the_range() {
         change(&mut config);
         Corruptor::new(config, vocab()).unwrap_err().to_string()
     };
-    assert_eq!(
-        bad(&|c| c.rate = 0.0),
-        "`rate` is 0, but must be above 0 and at most 1"
-    );
+    assert_eq!(bad(&|c| c.rate = 0.0), "`rate` is 0, but must be above 0 and at most 1");
     assert!(bad(&|c| c.rate = f64::NAN).starts_with("`rate` is NaN"));
     assert!(bad(&|c| c.max_predictions = Some(0)).contains("max_predictions"));
     assert!(bad(&|c| c.span_mean = 0.5).contains("span_mean"));
@@ -454,30 +327,14 @@ fn a_vocabulary_that_contradicts_itself_is_refused() {
     let mut short = vocab();
     short.continues.pop();
     let e = Corruptor::new(CorruptionConfig::default(), short).unwrap_err();
-    assert_eq!(
-        e,
-        CoreError::VocabularyShape {
-            field: "continues",
-            found: SIZE - 1,
-            size: SIZE
-        }
-    );
+    assert_eq!(e, CoreError::VocabularyShape { field: "continues", found: SIZE - 1, size: SIZE });
     let mut beyond = vocab();
     beyond.special.mask = SIZE as u32;
     let e = Corruptor::new(CorruptionConfig::default(), beyond).unwrap_err();
     assert!(matches!(e, CoreError::SpecialId { name: "[MASK]", .. }), "{e}");
-    let special = SpecialIds {
-        pad: 0,
-        unk: 1,
-        cls: 2,
-        sep: 3,
-        mask: 4,
-    };
+    let special = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
     let e = Corruptor::new(
-        CorruptionConfig {
-            scheme: Scheme::Bert,
-            ..Default::default()
-        },
+        CorruptionConfig { scheme: Scheme::Bert, ..Default::default() },
         VocabFacts::plain(5, special),
     );
     assert!(matches!(e.unwrap_err(), CoreError::NothingToDraw { .. }));

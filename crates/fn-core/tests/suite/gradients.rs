@@ -28,10 +28,7 @@ fn compare(what: &str, found: Option<Tensor<2>>, expected: &[f64]) {
     let found = found.map_or(vec![0.0; expected.len()], |g| to_f32(&g));
     assert_eq!(found.len(), expected.len());
     for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
-        assert!(
-            (f64::from(f) - e).abs() < 2e-6 + 2e-5 * e.abs(),
-            "{what} [{i}]: {f}, expected {e}"
-        );
+        assert!((f64::from(f) - e).abs() < 2e-6 + 2e-5 * e.abs(), "{what} [{i}]: {f}, expected {e}");
     }
 }
 
@@ -46,17 +43,9 @@ fn check(problem: &Problem, correction: &Correction, what: &str) {
     let by_logits = differences(&problem.logits, |x| with(&|p| p.logits = x.to_vec()));
     compare(&format!("{what} logits"), logits.grad(&gradients), &by_logits);
     let by_embedding = differences(&problem.embedding, |x| with(&|p| p.embedding = x.to_vec()));
-    compare(
-        &format!("{what} embedding"),
-        embedding.grad(&gradients),
-        &by_embedding,
-    );
+    compare(&format!("{what} embedding"), embedding.grad(&gradients), &by_embedding);
     let by_sentences = differences(&problem.sentences[0], |x| with(&|p| p.sentences[0] = x.to_vec()));
-    compare(
-        &format!("{what} sentences"),
-        sentences.grad(&gradients),
-        &by_sentences,
-    );
+    compare(&format!("{what} sentences"), sentences.grad(&gradients), &by_sentences);
 }
 
 #[test]
@@ -97,29 +86,13 @@ fn replaced_token_gradients_agree_with_differences() {
             let (out, [logits, embedding]) = problem.run(&correction, 5.0);
             let gradients = out.parts.total().backward();
             let by_logits = differences(&problem.logits, |x| {
-                Detection {
-                    logits: x.to_vec(),
-                    ..problem.clone()
-                }
-                .total(&correction, 5.0)
+                Detection { logits: x.to_vec(), ..problem.clone() }.total(&correction, 5.0)
             });
-            compare(
-                &format!("{correction:?} logits"),
-                logits.grad(&gradients),
-                &by_logits,
-            );
+            compare(&format!("{correction:?} logits"), logits.grad(&gradients), &by_logits);
             let by_embedding = differences(&problem.embedding, |x| {
-                Detection {
-                    embedding: x.to_vec(),
-                    ..problem.clone()
-                }
-                .total(&correction, 5.0)
+                Detection { embedding: x.to_vec(), ..problem.clone() }.total(&correction, 5.0)
             });
-            compare(
-                &format!("{correction:?} embedding"),
-                embedding.grad(&gradients),
-                &by_embedding,
-            );
+            compare(&format!("{correction:?} embedding"), embedding.grad(&gradients), &by_embedding);
         }
     }
 }

@@ -17,11 +17,7 @@ fn random_rows(seed: u64, v: usize, p: usize) -> (Vec<u32>, Vec<u32>, Vec<f32>) 
     let mut stream = Stream::new(seed, 0, 0, Use::Test);
     let mut draw = |n: u64| (0..p).map(|_| stream.below(n) as u32).collect::<Vec<_>>();
     let (gold, predicted, weight) = (draw(v as u64), draw(v as u64), draw(4));
-    (
-        gold,
-        predicted,
-        weight.iter().map(|&w| if w > 0 { 1.0 } else { 0.0 }).collect(),
-    )
+    (gold, predicted, weight.iter().map(|&w| if w > 0 { 1.0 } else { 0.0 }).collect())
 }
 
 proptest! {
@@ -65,11 +61,7 @@ proptest! {
 
 #[test]
 fn random_shielding_repeats_with_the_seed_and_differs_without() {
-    let rows = Rows {
-        gold: ids(&[0; 30]),
-        predicted: ids(&[1; 30]),
-        weight: floats(&[1.0; 30]),
-    };
+    let rows = Rows { gold: ids(&[0; 30]), predicted: ids(&[1; 30]), weight: floats(&[1.0; 30]) };
     let judge = RandomShield::new(Box::new(Fixed((0..30).map(|k| k < 10).collect())));
     let draw = |seed| {
         let _guard = seeded(seed);
@@ -96,11 +88,7 @@ fn padding_in_the_lexicon_matches_nothing() {
 fn an_empty_lexicon_judges_nothing() {
     let table = DeviceLexicon::new(&lexicon(4, vec![]), None, &device());
     assert_eq!(table.width(), 1);
-    let rows = Rows {
-        gold: ids(&[0, 1]),
-        predicted: ids(&[1, 0]),
-        weight: floats(&[1.0, 1.0]),
-    };
+    let rows = Rows { gold: ids(&[0, 1]), predicted: ids(&[1, 0]), weight: floats(&[1.0, 1.0]) };
     assert_eq!(to_bool(&LexiconJudge::new(table).judge(&rows)), [false, false]);
 }
 
@@ -111,10 +99,7 @@ fn a_width_limit_keeps_the_lowest_ids_and_is_reported() {
     assert_eq!((table.width(), table.truncated_rows()), (2, 1));
     let members = to_ids(&table.members(&ids(&[0, 1, 2])).clamp_min(0));
     assert_eq!(members, [3, 5, 2, 7, 4, 0]);
-    assert_eq!(
-        to_bool(&table.contains(&ids(&[0, 0]), &ids(&[5, 8]))),
-        [true, false]
-    );
+    assert_eq!(to_bool(&table.contains(&ids(&[0, 0]), &ids(&[5, 8]))), [true, false]);
     let nothing = DeviceLexicon::new(&host, Some(0), &device());
     assert_eq!(nothing.truncated_rows(), 3);
     assert!(!to_bool(&nothing.contains(&ids(&[0, 0]), &ids(&[3, 0])))[0]);
@@ -128,11 +113,7 @@ fn one_lexicon_serves_training_and_evaluation() {
         for used_on in [device(), device().inner()] {
             let one = |id: i32| burn::tensor::Tensor::from_ints([id], &used_on);
             let weight = burn::tensor::Tensor::from_floats([1.0], &used_on);
-            let verdict = judge.judge(&Rows {
-                gold: one(1),
-                predicted: one(2),
-                weight,
-            });
+            let verdict = judge.judge(&Rows { gold: one(1), predicted: one(2), weight });
             assert!(verdict.into_scalar::<bool>());
         }
     }
@@ -143,25 +124,14 @@ fn judges_have_names() {
     let table = DeviceLexicon::new(&lexicon(2, vec![]), None, &device());
     assert_eq!(LexiconJudge::new(table.clone()).name(), "lexicon");
     assert_eq!(LexiconJudge::new(table).lexicon().width(), 1);
-    assert_eq!(
-        (NoJudge.name(), RandomShield::new(Box::new(NoJudge)).name()),
-        ("none", "random")
-    );
-    let rows = Rows {
-        gold: ids(&[1, 1]),
-        predicted: ids(&[1, 0]),
-        weight: floats(&[1.0, 1.0]),
-    };
+    assert_eq!((NoJudge.name(), RandomShield::new(Box::new(NoJudge)).name()), ("none", "random"));
+    let rows = Rows { gold: ids(&[1, 1]), predicted: ids(&[1, 0]), weight: floats(&[1.0, 1.0]) };
     assert_eq!(to_bool(&NoJudge.judge(&rows)), [false, false]);
 }
 
 #[test]
 fn random_shielding_keeps_right_rows_even_if_the_judge_does_not() {
-    let rows = Rows {
-        gold: ids(&[1, 1, 1]),
-        predicted: ids(&[1, 2, 1]),
-        weight: floats(&[1.0; 3]),
-    };
+    let rows = Rows { gold: ids(&[1, 1, 1]), predicted: ids(&[1, 2, 1]), weight: floats(&[1.0; 3]) };
     let judge = RandomShield::new(Box::new(Fixed(vec![true; 3])));
     assert_eq!(to_bool(&judge.judge(&rows)), [false, true, false]);
 }

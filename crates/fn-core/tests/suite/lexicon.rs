@@ -7,11 +7,7 @@ use fn_core::lexicon::{Lexicon, LexiconError, LexiconInfo, MAX_VOCABULARY};
 use proptest::prelude::*;
 
 fn info() -> LexiconInfo {
-    LexiconInfo {
-        kind: "test".into(),
-        vocabulary_sha256: "ab12".into(),
-        note: "by hand".into(),
-    }
+    LexiconInfo { kind: "test".into(), vocabulary_sha256: "ab12".into(), note: "by hand".into() }
 }
 
 fn sample() -> Lexicon {
@@ -29,10 +25,7 @@ fn saved(lexicon: &Lexicon) -> (tempfile::TempDir, PathBuf) {
 fn rows() -> impl Strategy<Value = (usize, Vec<(u32, Vec<u32>)>)> {
     (1usize..40).prop_flat_map(|v| {
         let id = 0..v as u32;
-        (
-            Just(v),
-            prop::collection::vec((id.clone(), prop::collection::vec(id, 0..12)), 0..30),
-        )
+        (Just(v), prop::collection::vec((id.clone(), prop::collection::vec(id, 0..12)), 0..30))
     })
 }
 
@@ -88,17 +81,7 @@ fn a_word_is_never_its_own_member() {
 fn ids_beyond_the_vocabulary_are_an_error() {
     for rows in [(2, vec![5]), (5, vec![2]), (5, vec![])] {
         let e = Lexicon::from_rows(5, [rows], info()).unwrap_err();
-        assert!(
-            matches!(
-                e,
-                LexiconError::IdOutOfRange {
-                    id: 5,
-                    vocab_size: 5,
-                    ..
-                }
-            ),
-            "{e}"
-        );
+        assert!(matches!(e, LexiconError::IdOutOfRange { id: 5, vocab_size: 5, .. }), "{e}");
         assert!(e.to_string().contains("the vocabulary ends at 4"), "{e}");
     }
     assert!(sample().row(99).is_empty());
@@ -132,9 +115,7 @@ fn every_changed_byte_is_noticed() {
             bad[place] ^= flip;
             std::fs::write(&path, &bad).unwrap();
             let result = Lexicon::load(&path);
-            let e = result
-                .expect_err(&format!("byte {place} ^ {flip:#x} went unnoticed"))
-                .to_string();
+            let e = result.expect_err(&format!("byte {place} ^ {flip:#x} went unnoticed")).to_string();
             assert!(e.contains("lexicon"), "{e}");
         }
     }
@@ -146,10 +127,7 @@ fn every_truncation_is_noticed() {
     let good = std::fs::read(&path).unwrap();
     for length in 0..good.len() {
         std::fs::write(&path, &good[..length]).unwrap();
-        assert!(
-            matches!(Lexicon::load(&path), Err(LexiconError::Format { .. })),
-            "{length} bytes"
-        );
+        assert!(matches!(Lexicon::load(&path), Err(LexiconError::Format { .. })), "{length} bytes");
     }
     std::fs::write(&path, [good, vec![0]].concat()).unwrap();
     assert!(Lexicon::load(&path).is_err());
@@ -161,14 +139,8 @@ fn forged(offsets: &[u32], members: &[u32], header: &str) -> (tempfile::TempDir,
     let bytes = |v: &[u32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
     let (o, m) = (bytes(offsets), bytes(members));
     let views = [
-        (
-            "offsets",
-            TensorView::new(Dtype::U32, vec![offsets.len()], &o).unwrap(),
-        ),
-        (
-            "members",
-            TensorView::new(Dtype::U32, vec![members.len()], &m).unwrap(),
-        ),
+        ("offsets", TensorView::new(Dtype::U32, vec![offsets.len()], &o).unwrap()),
+        ("members", TensorView::new(Dtype::U32, vec![members.len()], &m).unwrap()),
     ];
     let metadata = [("fn-lexicon".to_owned(), header.to_owned())].into();
     let folder = tempfile::tempdir().unwrap();
@@ -223,10 +195,7 @@ fn a_union_holds_both() {
     let other = Lexicon::from_rows(
         12,
         [(7, vec![1]), (4, vec![5])],
-        LexiconInfo {
-            kind: "vectors".into(),
-            ..info()
-        },
+        LexiconInfo { kind: "vectors".into(), ..info() },
     );
     let both = sample().union(&other.unwrap()).unwrap();
     assert_eq!(
@@ -235,47 +204,29 @@ fn a_union_holds_both() {
     );
     assert_eq!(both.info().kind, "test+vectors");
     let small = Lexicon::from_rows(3, [], info()).unwrap();
-    assert!(matches!(
-        sample().union(&small),
-        Err(LexiconError::WrongVocabulary { .. })
-    ));
+    assert!(matches!(sample().union(&small), Err(LexiconError::WrongVocabulary { .. })));
 }
 
 #[test]
 fn the_fingerprint_speaks_of_the_sets_alone() {
-    let renamed = Lexicon::from_rows(
-        12,
-        [(9, vec![7]), (0, vec![1, 2, 3]), (7, vec![11, 9])],
-        LexiconInfo::default(),
-    );
+    let renamed =
+        Lexicon::from_rows(12, [(9, vec![7]), (0, vec![1, 2, 3]), (7, vec![11, 9])], LexiconInfo::default());
     assert_eq!(sample().fingerprint(), renamed.unwrap().fingerprint());
     assert_ne!(sample().fingerprint(), sample().symmetric().fingerprint());
     assert_eq!(sample().fingerprint().len(), 64);
     // Equal members, cut differently into rows.
     let cut = |rows: [(u32, Vec<u32>); 2]| Lexicon::from_rows(4, rows, info()).unwrap().fingerprint();
-    assert_ne!(
-        cut([(0, vec![2]), (1, vec![3])]),
-        cut([(0, vec![2, 3]), (1, vec![])])
-    );
+    assert_ne!(cut([(0, vec![2]), (1, vec![3])]), cut([(0, vec![2, 3]), (1, vec![])]));
 }
 
 #[test]
 fn statistics_count_vocabulary_and_text() {
     let stats = sample().stats(None);
-    assert_eq!(
-        (stats.words, stats.entries, stats.max_size, stats.mean_size),
-        (3, 6, 3, 2.0)
-    );
-    assert_eq!(
-        (stats.vocab_size, stats.vocabulary_share, stats.running_text_share),
-        (12, 0.25, None)
-    );
+    assert_eq!((stats.words, stats.entries, stats.max_size, stats.mean_size), (3, 6, 3, 2.0));
+    assert_eq!((stats.vocab_size, stats.vocabulary_share, stats.running_text_share), (12, 0.25, None));
     let mut counts = [1u64; 12];
     counts[7] = 9; // 20 tokens, covered: words 0, 7, 9
-    assert_eq!(
-        sample().stats(Some(&counts)).running_text_share,
-        Some(11.0 / 20.0)
-    );
+    assert_eq!(sample().stats(Some(&counts)).running_text_share, Some(11.0 / 20.0));
     assert_eq!(sample().stats(Some(&[])).running_text_share, Some(0.0));
     let empty = Lexicon::from_rows(0, [], info()).unwrap().stats(None);
     assert_eq!((empty.vocabulary_share, empty.mean_size), (0.0, 0.0));

@@ -12,10 +12,7 @@ use crate::tensors::{floats, ids, matrix, seeded, to_bool, to_f32};
 
 fn close(found: f32, expected: f64, what: &str) {
     let error = (f64::from(found) - expected).abs();
-    assert!(
-        error <= 1e-6 * (1.0 + expected.abs()),
-        "{what}: {found}, expected {expected}"
-    );
+    assert!(error <= 1e-6 * (1.0 + expected.abs()), "{what}: {found}, expected {expected}");
 }
 
 /// Logits that break losses which take the logarithm of a probability: confident, and wrong or right.
@@ -35,11 +32,7 @@ fn every_correction_agrees_with_the_reference() {
         for correction in corrections() {
             let (out, _) = problem.run(&correction);
             let expected = problem.total(&correction);
-            close(
-                out.parts.total().into_scalar(),
-                expected,
-                &format!("seed {seed} {correction:?}"),
-            );
+            close(out.parts.total().into_scalar(), expected, &format!("seed {seed} {correction:?}"));
         }
     }
 }
@@ -57,10 +50,7 @@ fn extreme_logits_give_exact_losses_and_finite_gradients() {
             let gradients = total.backward();
             for leaf in leaves {
                 if let Some(gradient) = leaf.grad(&gradients) {
-                    assert!(
-                        to_f32(&gradient).iter().all(|g| g.is_finite()),
-                        "{what}: {gradient}"
-                    );
+                    assert!(to_f32(&gradient).iter().all(|g| g.is_finite()), "{what}: {gradient}");
                 }
             }
         }
@@ -72,17 +62,9 @@ fn small_differences_survive_a_large_common_shift() {
     // Logits of 1e4 and 1e4 - 5: the loss is about 0.007 and must not drown in 1e4.
     for correction in corrections() {
         let mut problem = Problem::random(2, 3.0);
-        problem.logits = problem
-            .logits
-            .iter()
-            .map(|z| (z * 8.0).round() / 8.0 + 1e4)
-            .collect();
+        problem.logits = problem.logits.iter().map(|z| (z * 8.0).round() / 8.0 + 1e4).collect();
         let (out, _) = problem.run(&correction);
-        close(
-            out.parts.total().into_scalar(),
-            problem.total(&correction),
-            &format!("{correction:?}"),
-        );
+        close(out.parts.total().into_scalar(), problem.total(&correction), &format!("{correction:?}"));
     }
 }
 
@@ -101,12 +83,7 @@ fn a_confident_right_answer_costs_nothing_and_a_wrong_one_its_logit() {
             sets: vec![],
             sentences: [vec![1.0], vec![1.0]],
         };
-        problem
-            .run(&Correction::None)
-            .0
-            .parts
-            .total()
-            .into_scalar::<f32>()
+        problem.run(&Correction::None).0.parts.total().into_scalar::<f32>()
     };
     assert!((cost([17.0, 0.0]) - 4.14e-8).abs() < 8e-8);
     assert_eq!(cost([1e4, -1e4]), 0.0);
@@ -127,12 +104,7 @@ fn terms_are_named_and_add_up() {
     let problem = Problem::random(3, 3.0);
     let names = |correction: &Correction| {
         let (out, _) = problem.run(correction);
-        let sum: f32 = out
-            .parts
-            .detached()
-            .into_iter()
-            .map(|(_, t)| t.into_scalar::<f32>())
-            .sum();
+        let sum: f32 = out.parts.detached().into_iter().map(|(_, t)| t.into_scalar::<f32>()).sum();
         assert!((sum - out.parts.total().into_scalar::<f32>()).abs() < 1e-5);
         assert!(out.parts.get("masked_lm").is_some() && out.parts.get("other").is_none());
         out.parts.terms.iter().map(|(name, _)| *name).collect::<Vec<_>>()
@@ -140,50 +112,28 @@ fn terms_are_named_and_add_up() {
     let names: Vec<_> = corrections().iter().map(names).collect();
     let two = |second| vec!["masked_lm", second];
     assert_eq!(names[..3], [["masked_lm"], ["masked_lm"], ["masked_lm"]]);
-    assert_eq!(
-        names[3..6],
-        [two("word_distance"), two("word_distance"), two("word_distance")]
-    );
-    assert_eq!(
-        names[6..],
-        [
-            two("sentence_distance"),
-            two("label_smoothing"),
-            two("synonym_target")
-        ]
-    );
+    assert_eq!(names[3..6], [two("word_distance"), two("word_distance"), two("word_distance")]);
+    assert_eq!(names[6..], [two("sentence_distance"), two("label_smoothing"), two("synonym_target")]);
 }
 
 #[test]
 fn hard_correction_shields_where_the_judge_says_so_and_nowhere_else() {
     let problem = Problem::random(4, 3.0);
-    let (out, [logits, ..]) = problem.run(&Correction::Hard {
-        normalise: Normalise::All,
-    });
+    let (out, [logits, ..]) = problem.run(&Correction::Hard { normalise: Normalise::All });
     assert_eq!(to_bool(&out.verdict), problem.verdict);
     let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
     let (base, [logits, ..]) = problem.run(&Correction::None);
     let baseline = to_f32(&logits.grad(&base.parts.total().backward()).unwrap());
-    for (k, (row, full)) in gradient
-        .chunks(problem.v)
-        .zip(baseline.chunks(problem.v))
-        .enumerate()
-    {
+    for (k, (row, full)) in gradient.chunks(problem.v).zip(baseline.chunks(problem.v)).enumerate() {
         if problem.verdict[k] || problem.weight[k] == 0.0 {
-            assert!(
-                row.iter().all(|&g| g == 0.0),
-                "row {k} must teach nothing: {row:?}"
-            );
+            assert!(row.iter().all(|&g| g == 0.0), "row {k} must teach nothing: {row:?}");
         } else {
             // Divided by all rows: the others teach what they teach in the baseline.
             assert_eq!(row, full, "row {k}");
         }
     }
     let stats = out.counts.read();
-    assert_eq!(
-        (stats.rows, stats.wrong, stats.false_negative, stats.shielded),
-        (5.0, 4.0, 2.0, 2.0)
-    );
+    assert_eq!((stats.rows, stats.wrong, stats.false_negative, stats.shielded), (5.0, 4.0, 2.0, 2.0));
     assert_eq!(base.counts.read().shielded, 0.0);
 }
 
@@ -206,13 +156,7 @@ fn a_batch_without_a_real_row_has_loss_zero_and_finite_gradients() {
     let mut all = corrections();
     all.push(Correction::RandomShield {});
     for correction in all {
-        if matches!(
-            correction,
-            Correction::Soft {
-                level: Level::Sentence,
-                ..
-            }
-        ) {
+        if matches!(correction, Correction::Soft { level: Level::Sentence, .. }) {
             continue; // its sentences are not rows
         }
         let mut problem = Problem::random(6, 3.0);
@@ -239,11 +183,7 @@ fn padding_rows_change_nothing_whatever_they_hold() {
         problem.logits[start..].fill(77.0);
         problem.gold[5] = 8;
         problem.predicted[5] = 2;
-        assert_eq!(
-            problem.run(&correction).0.parts.total().into_scalar::<f32>(),
-            before,
-            "{correction:?}"
-        );
+        assert_eq!(problem.run(&correction).0.parts.total().into_scalar::<f32>(), before, "{correction:?}");
     }
 }
 
@@ -251,11 +191,8 @@ fn padding_rows_change_nothing_whatever_they_hold() {
 fn hard_ids_reach_the_embedding_only_and_expected_ones_the_logits_too() {
     let problem = Problem::random(8, 3.0);
     let distance_gradient = |prediction| {
-        let (out, [logits, embedding, _]) = problem.run(&Correction::Soft {
-            level: Level::Word,
-            prediction,
-            lambda: 1.0,
-        });
+        let (out, [logits, embedding, _]) =
+            problem.run(&Correction::Soft { level: Level::Word, prediction, lambda: 1.0 });
         let gradients = out.parts.get("word_distance").unwrap().clone().backward();
         let sum = |g: Option<burn::tensor::Tensor<2>>| {
             g.map_or(0.0, |g| to_f32(&g).iter().map(|x| x.abs()).sum::<f32>())
@@ -264,10 +201,7 @@ fn hard_ids_reach_the_embedding_only_and_expected_ones_the_logits_too() {
     };
     for prediction in [Prediction::Argmax, Prediction::Sample] {
         let (logits, embedding) = distance_gradient(prediction);
-        assert!(
-            logits == 0.0 && embedding > 0.01,
-            "{prediction:?}: {logits} {embedding}"
-        );
+        assert!(logits == 0.0 && embedding > 0.01, "{prediction:?}: {logits} {embedding}");
     }
     let (logits, embedding) = distance_gradient(Prediction::Expected);
     assert!(logits > 0.01 && embedding > 0.01, "{logits} {embedding}");
@@ -278,11 +212,7 @@ fn no_gradient_passes_through_the_original_sentence() {
     use fn_core::loss::SentenceDistance;
     let original = matrix(&[1.0, 2.0, 3.0, 4.0], 2).require_grad();
     let predicted = matrix(&[2.0, 2.0, -3.0, 4.0], 2).require_grad();
-    let mean = SentenceDistance {
-        predicted: predicted.clone(),
-        original: original.clone(),
-    }
-    .mean();
+    let mean = SentenceDistance { predicted: predicted.clone(), original: original.clone() }.mean();
     let gradients = mean.backward();
     assert!(original.grad(&gradients).is_none());
     assert!(predicted.grad(&gradients).is_some());
@@ -304,18 +234,10 @@ fn random_shielding_takes_as_many_wrong_rows_as_the_judge() {
     let mut taken = std::collections::BTreeSet::new();
     for _ in 0..60 {
         let (out, [logits, ..]) = problem.run(&Correction::RandomShield {});
-        assert_eq!(
-            to_bool(&out.verdict),
-            problem.verdict,
-            "the verdict stays the judge's"
-        );
+        assert_eq!(to_bool(&out.verdict), problem.verdict, "the verdict stays the judge's");
         assert_eq!(out.counts.clone().read().shielded, 2.0);
         let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
-        let shielded = |k: &usize| {
-            gradient[k * problem.v..(k + 1) * problem.v]
-                .iter()
-                .all(|&g| g == 0.0)
-        };
+        let shielded = |k: &usize| gradient[k * problem.v..(k + 1) * problem.v].iter().all(|&g| g == 0.0);
         let shielded: Vec<usize> = (0..5).filter(shielded).collect();
         assert_eq!(shielded.len(), 2);
         assert!(!shielded.contains(&0), "row 0 is right and must be kept");
@@ -329,30 +251,15 @@ fn a_word_without_synonyms_keeps_its_hard_target() {
     let mut problem = Problem::random(10, 3.0);
     problem.sets.clear();
     let (soft, _) = problem.run(&Correction::SynonymTarget { epsilon: 0.5 });
-    assert_eq!(
-        soft.parts
-            .get("synonym_target")
-            .unwrap()
-            .clone()
-            .into_scalar::<f32>(),
-        0.0
-    );
+    assert_eq!(soft.parts.get("synonym_target").unwrap().clone().into_scalar::<f32>(), 0.0);
 }
 
 #[test]
 #[should_panic(expected = "need a lexicon")]
 fn synonym_targets_without_a_lexicon_are_a_programming_error() {
-    let rows = Rows {
-        gold: ids(&[0]),
-        predicted: ids(&[0]),
-        weight: floats(&[1.0]),
-    };
+    let rows = Rows { gold: ids(&[0]), predicted: ids(&[0]), weight: floats(&[1.0]) };
     let correction = Correction::SynonymTarget { epsilon: 0.1 };
-    let masked = MaskedLm {
-        correction: &correction,
-        judge: &Fixed(vec![false]),
-        lexicon: None,
-    };
+    let masked = MaskedLm { correction: &correction, judge: &Fixed(vec![false]), lexicon: None };
     masked.loss(matrix(&[0.0, 1.0], 2), rows, matrix(&[0.0, 1.0], 1), None);
 }
 
@@ -373,21 +280,11 @@ const CASES: &[(&str, u32, u32, f32, bool)] = &[
 fn hard_correction_cases() {
     let lexicon = Lexicon::from_rows(13, [(7, vec![9, 12]), (0, vec![3])], LexiconInfo::default()).unwrap();
     let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &crate::tensors::device()));
-    let correction = Correction::Hard {
-        normalise: Normalise::All,
-    };
+    let correction = Correction::Hard { normalise: Normalise::All };
     for &(name, gold, predicted, weight, teaches) in CASES {
-        let rows = Rows {
-            gold: ids(&[gold]),
-            predicted: ids(&[predicted]),
-            weight: floats(&[weight]),
-        };
+        let rows = Rows { gold: ids(&[gold]), predicted: ids(&[predicted]), weight: floats(&[weight]) };
         let logits = matrix(&[0.0; 13], 13).require_grad();
-        let masked = MaskedLm {
-            correction: &correction,
-            judge: &judge,
-            lexicon: None,
-        };
+        let masked = MaskedLm { correction: &correction, judge: &judge, lexicon: None };
         let out = masked.loss(logits.clone(), rows, matrix(&[0.0; 13], 1), None);
         let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
         assert_eq!(gradient.iter().any(|&g| g != 0.0), teaches, "{name}");
@@ -397,9 +294,7 @@ fn hard_correction_cases() {
 #[test]
 fn label_smoothing_keeps_its_decimals_over_many_large_logits() {
     let v = 5_000;
-    let logits: Vec<f64> = (0..v)
-        .map(|i| f64::from(1e4f32 + (i * 37 % 101) as f32 * 0.05))
-        .collect();
+    let logits: Vec<f64> = (0..v).map(|i| f64::from(1e4f32 + (i * 37 % 101) as f32 * 0.05)).collect();
     let problem = Problem {
         v,
         h: 1,
@@ -413,16 +308,8 @@ fn label_smoothing_keeps_its_decimals_over_many_large_logits() {
         sentences: [vec![1.0], vec![1.0]],
     };
     let (out, _) = problem.run(&Correction::LabelSmoothing { epsilon: 0.5 });
-    let excess = out
-        .parts
-        .get("label_smoothing")
-        .unwrap()
-        .clone()
-        .into_scalar::<f32>();
+    let excess = out.parts.get("label_smoothing").unwrap().clone().into_scalar::<f32>();
     let expected =
         problem.total(&Correction::LabelSmoothing { epsilon: 0.5 }) - problem.total(&Correction::None);
-    assert!(
-        (f64::from(excess) - expected).abs() < 1e-5,
-        "{excess}, expected {expected}"
-    );
+    assert!((f64::from(excess) - expected).abs() < 1e-5, "{excess}, expected {expected}");
 }

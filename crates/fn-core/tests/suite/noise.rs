@@ -14,11 +14,8 @@ fn the_numbers_never_change() {
 
 const MIX_123: u64 = 12_379_235_464_279_372_880;
 /// Computed by another implementation of the same formulas.
-const FIRST_THREE: [u64; 3] = [
-    4_508_221_676_313_669_092,
-    17_803_161_463_540_526_875,
-    12_318_165_408_077_055_409,
-];
+const FIRST_THREE: [u64; 3] =
+    [4_508_221_676_313_669_092, 17_803_161_463_540_526_875, 12_318_165_408_077_055_409];
 
 #[test]
 fn every_part_of_the_key_matters() {
@@ -114,18 +111,13 @@ fn shuffle_moves_every_item_everywhere() {
         }
     }
     // Standard deviation 39.
-    assert!(
-        seen.iter().flatten().all(|&c| (1_800..2_200).contains(&c)),
-        "{seen:?}"
-    );
+    assert!(seen.iter().flatten().all(|&c| (1_800..2_200).contains(&c)), "{seen:?}");
 }
 
 #[test]
 fn below_rejects_what_would_favour_some_values() {
     // For three quarters of 2^64 plain scaling would return every third value twice as often as the others.
     let mut stream = Stream::new(5, 0, 0, Use::Test);
-    let multiples = (0..6_000)
-        .filter(|_| stream.below(3 << 62).is_multiple_of(3))
-        .count();
+    let multiples = (0..6_000).filter(|_| stream.below(3 << 62).is_multiple_of(3)).count();
     assert!((1_800..2_200).contains(&multiples), "{multiples}");
 }

@@ -69,9 +69,7 @@ impl Problem {
         let (p, v, h) = (6, 9, 4);
         let mut stream = Stream::new(seed, 0, 0, Use::Test);
         let mut draw = |n: usize, scale: f64| -> Vec<f64> {
-            (0..n)
-                .map(|_| f64::from(((stream.unit() * 2.0 - 1.0) * scale) as f32))
-                .collect()
+            (0..n).map(|_| f64::from(((stream.unit() * 2.0 - 1.0) * scale) as f32)).collect()
         };
         Self {
             v,
@@ -141,16 +139,10 @@ impl Problem {
                     }
                 }
             }
-            Correction::Soft {
-                level: Level::Word,
-                prediction,
-                lambda,
-            } => mean(&plain) + lambda * mean(&|k| self.row_distance(k, *prediction)),
-            Correction::Soft {
-                level: Level::Sentence,
-                lambda,
-                ..
-            } => {
+            Correction::Soft { level: Level::Word, prediction, lambda } => {
+                mean(&plain) + lambda * mean(&|k| self.row_distance(k, *prediction))
+            }
+            Correction::Soft { level: Level::Sentence, lambda, .. } => {
                 let [a, b] = &self.sentences;
                 let pairs = a.chunks(self.h).zip(b.chunks(self.h));
                 mean(&plain)
@@ -181,21 +173,11 @@ impl Problem {
         let embedding = matrix(&self.embedding, self.h).require_grad();
         let predicted = matrix(&self.sentences[0], self.h).require_grad();
         let weight: Vec<f32> = self.weight.iter().map(|&w| w as f32).collect();
-        let rows = Rows {
-            gold: ids(&self.gold),
-            predicted: ids(&self.predicted),
-            weight: floats(&weight),
-        };
+        let rows = Rows { gold: ids(&self.gold), predicted: ids(&self.predicted), weight: floats(&weight) };
         let judge = Fixed(self.verdict.clone());
-        let masked = MaskedLm {
-            correction,
-            judge: &judge,
-            lexicon: Some(&lexicon),
-        };
-        let sentence = SentenceDistance {
-            predicted: predicted.clone(),
-            original: matrix(&self.sentences[1], self.h),
-        };
+        let masked = MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon) };
+        let sentence =
+            SentenceDistance { predicted: predicted.clone(), original: matrix(&self.sentences[1], self.h) };
         let out = masked.loss(logits.clone(), rows, embedding.clone(), Some(sentence));
         (out, [logits, embedding, predicted])
     }
@@ -203,19 +185,11 @@ impl Problem {
 
 /// Every correction with a fixed value.
 pub fn corrections() -> Vec<Correction> {
-    let soft = |level, prediction| Correction::Soft {
-        level,
-        prediction,
-        lambda: 0.75,
-    };
+    let soft = |level, prediction| Correction::Soft { level, prediction, lambda: 0.75 };
     vec![
         Correction::None,
-        Correction::Hard {
-            normalise: Normalise::All,
-        },
-        Correction::Hard {
-            normalise: Normalise::Kept,
-        },
+        Correction::Hard { normalise: Normalise::All },
+        Correction::Hard { normalise: Normalise::Kept },
         soft(Level::Word, Prediction::Argmax),
         soft(Level::Word, Prediction::Sample),
         soft(Level::Word, Prediction::Expected),

@@ -27,9 +27,7 @@ impl Detection {
     pub fn random(seed: u64, scale: f64) -> Self {
         let mut stream = Stream::new(seed, 1, 0, Use::Test);
         let mut draw = |n: usize, scale: f64| -> Vec<f64> {
-            (0..n)
-                .map(|_| f64::from(((stream.unit() * 2.0 - 1.0) * scale) as f32))
-                .collect()
+            (0..n).map(|_| f64::from(((stream.unit() * 2.0 - 1.0) * scale) as f32)).collect()
         };
         Self {
             logits: draw(8, scale),
@@ -62,20 +60,14 @@ impl Detection {
             }
             share * bce(self.logits[t], label)
         };
-        let main = if tokens > 0.0 {
-            weight * (0..8).map(token).sum::<f64>() / tokens
-        } else {
-            0.0
-        };
+        let main = if tokens > 0.0 { weight * (0..8).map(token).sum::<f64>() / tokens } else { 0.0 };
         let DiscriminatorCorrection::Soft { lambda } = correction else {
             return main;
         };
         let replaced: Vec<usize> = (0..8).filter(|&t| self.replaced(t)).collect();
         let vector = |id: u32| &self.embedding[id as usize * H..(id as usize + 1) * H];
-        let sum: f64 = replaced
-            .iter()
-            .map(|&t| distance(vector(self.corrupted[t]), vector(self.original[t])))
-            .sum();
+        let sum: f64 =
+            replaced.iter().map(|&t| distance(vector(self.corrupted[t]), vector(self.original[t]))).sum();
         main + lambda * sum / replaced.len().max(1) as f64
     }
 
@@ -120,20 +112,15 @@ fn every_correction_agrees_with_the_reference_for_ordinary_and_extreme_logits() 
             }
             let (out, leaves) = problem.run(&correction, 50.0);
             let total = out.parts.total();
-            let (found, expected) = (
-                f64::from(total.clone().into_scalar::<f32>()),
-                problem.total(&correction, 50.0),
-            );
+            let (found, expected) =
+                (f64::from(total.clone().into_scalar::<f32>()), problem.total(&correction, 50.0));
             assert!(
                 (found - expected).abs() < 1e-6 * (1.0 + expected),
                 "{correction:?}: {found}, {expected}"
             );
             let gradients = total.backward();
             for gradient in leaves.iter().filter_map(|leaf| leaf.grad(&gradients)) {
-                assert!(
-                    to_f32(&gradient).iter().all(|g| g.is_finite()),
-                    "{correction:?} {scale}"
-                );
+                assert!(to_f32(&gradient).iter().all(|g| g.is_finite()), "{correction:?} {scale}");
             }
         }
     }
@@ -147,16 +134,8 @@ fn the_three_logits_that_break_a_naive_loss() {
         problem.attention = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
         problem.logits[0] = logit;
         problem.corrupted[0] = if label > 0.0 { 9 } else { problem.original[0] };
-        let found = problem
-            .run(&DiscriminatorCorrection::None, 1.0)
-            .0
-            .parts
-            .total()
-            .into_scalar::<f32>();
-        assert!(
-            (found - expected).abs() < 1e-8,
-            "{logit}: {found}, expected {expected}"
-        );
+        let found = problem.run(&DiscriminatorCorrection::None, 1.0).0.parts.total().into_scalar::<f32>();
+        assert!((found - expected).abs() < 1e-8, "{logit}: {found}, expected {expected}");
     }
 }
 
@@ -186,10 +165,7 @@ fn dropping_leaves_the_weight_of_the_other_tokens_as_it_was() {
         let (out, [logits, _]) = problem.run(&correction, 50.0);
         to_f32(&logits.grad(&out.parts.total().backward()).unwrap())
     };
-    let (none, drop) = (
-        gradient(DiscriminatorCorrection::None),
-        gradient(DiscriminatorCorrection::Drop),
-    );
+    let (none, drop) = (gradient(DiscriminatorCorrection::None), gradient(DiscriminatorCorrection::Drop));
     for t in 0..8 {
         assert_eq!(drop[t], if problem.fits(t) { 0.0 } else { none[t] }, "token {t}");
     }

@@ -52,10 +52,7 @@ fn temperature_sharpens_and_flattens() {
     for temperature in [0.5, 2.0] {
         let z = &rows()[3];
         let divided: Vec<f64> = z.iter().map(|x| x / temperature).collect();
-        let config = SampleConfig {
-            temperature,
-            ..Default::default()
-        };
+        let config = SampleConfig { temperature, ..Default::default() };
         assert_close(&shares(z, &config, 0), &softmax(&divided));
     }
 }
@@ -63,10 +60,7 @@ fn temperature_sharpens_and_flattens() {
 #[test]
 fn the_gold_word_is_never_drawn_when_disallowed() {
     let _guard = seeded(13);
-    let config = SampleConfig {
-        disallow_correct: true,
-        ..Default::default()
-    };
+    let config = SampleConfig { disallow_correct: true, ..Default::default() };
     for z in &rows()[1..] {
         for gold in [0, z.len() - 1] {
             let mut rest = z.clone();
@@ -107,11 +101,7 @@ fn rows_are_drawn_independently() {
 fn the_same_seed_draws_the_same_words() {
     let draw = |seed| {
         let _guard = seeded(seed);
-        to_ids(&gumbel_sample(
-            matrix(&[0.5; 4000], 40),
-            &ids(&[0; 100]),
-            &SampleConfig::default(),
-        ))
+        to_ids(&gumbel_sample(matrix(&[0.5; 4000], 40), &ids(&[0; 100]), &SampleConfig::default()))
     };
     assert_eq!(draw(5), draw(5));
     assert_ne!(draw(5), draw(6));
@@ -137,28 +127,17 @@ fn predictions_carry_no_gradient_and_no_autodiff() {
 
 #[test]
 fn argmax_takes_the_largest_logit() {
-    assert_eq!(
-        to_ids(&argmax_ids(matrix(&[1.0, 3.0, 2.0, -1.0, -3.0, -2.0], 3))),
-        [1, 0]
-    );
+    assert_eq!(to_ids(&argmax_ids(matrix(&[1.0, 3.0, 2.0, -1.0, -3.0, -2.0], 3))), [1, 0]);
 }
 
 #[test]
 fn settings_are_checked_and_written_in_words() {
     SampleConfig::default().validate().unwrap();
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let e = SampleConfig {
-            temperature,
-            ..Default::default()
-        }
-        .validate()
-        .unwrap_err();
+        let e = SampleConfig { temperature, ..Default::default() }.validate().unwrap_err();
         assert!(e.to_string().contains("`temperature`"), "{e}");
     }
-    assert_eq!(
-        serde_json::to_string(&Prediction::Expected).unwrap(),
-        "\"expected\""
-    );
+    assert_eq!(serde_json::to_string(&Prediction::Expected).unwrap(), "\"expected\"");
     assert!(serde_json::from_str::<SampleConfig>(r#"{"temprature": 1}"#).is_err());
 }
 

@@ -20,15 +20,7 @@ fn counts() -> FalseNegativeCounts {
 #[test]
 fn counts_of_batches_add_up() {
     let stats = counts().plus(counts()).read();
-    assert_eq!(
-        stats,
-        FalseNegativeStats {
-            rows: 6.0,
-            wrong: 4.0,
-            false_negative: 2.0,
-            shielded: 2.0
-        }
-    );
+    assert_eq!(stats, FalseNegativeStats { rows: 6.0, wrong: 4.0, false_negative: 2.0, shielded: 2.0 });
     assert_eq!(stats.wrong_share(), 4.0 / 6.0);
     assert_eq!(stats.false_negative_share(), 0.5);
     assert_eq!(stats.shielded_share(), 2.0 / 6.0);

@@ -87,8 +87,7 @@ impl Language {
                 let other = plan.with(part, c);
                 let onwards = next.map_or(1.0, |n| {
                     let subject = n.noun(super::Role::Subject);
-                    self.grammar
-                        .subject_probability(n.topic, Some(other.last_noun()), subject)
+                    self.grammar.subject_probability(n.topic, Some(other.last_noun()), subject)
                 });
                 (c, self.grammar.probability(&other) * onwards)
             })
@@ -102,27 +101,17 @@ impl Language {
     fn guess(&self, concepts: &[(u32, f64)]) -> Guess {
         let mut words: Vec<(u32, f64)> = Vec::new();
         for &(concept, p) in concepts {
-            for (&word, weight) in self.words[concept as usize]
-                .iter()
-                .zip(&self.weights[concept as usize])
-            {
+            for (&word, weight) in self.words[concept as usize].iter().zip(&self.weights[concept as usize]) {
                 match words.iter_mut().find(|(w, _)| *w == word) {
                     Some((_, sum)) => *sum += p * weight,
                     None => words.push((word, p * weight)),
                 }
             }
         }
-        let best = words
-            .iter()
-            .copied()
-            .fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
-        let fits = concepts
-            .iter()
-            .filter(|(c, _)| self.words[*c as usize].contains(&best.0));
-        Guess {
-            right: best.1,
-            concept_right: fits.map(|(_, p)| p).sum(),
-        }
+        let best =
+            words.iter().copied().fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
+        let fits = concepts.iter().filter(|(c, _)| self.words[*c as usize].contains(&best.0));
+        Guess { right: best.1, concept_right: fits.map(|(_, p)| p).sum() }
     }
 }
 

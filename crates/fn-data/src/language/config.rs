@@ -108,22 +108,14 @@ impl LanguageConfig {
             if (low..=high).contains(&found) {
                 Ok(())
             } else {
-                Err(LanguageError::OutOfRange {
-                    field,
-                    found: found.to_string(),
-                    expected,
-                })
+                Err(LanguageError::OutOfRange { field, found: found.to_string(), expected })
             }
         };
         let share = |field, found: f64, good: bool, expected| {
             if good {
                 Ok(())
             } else {
-                Err(LanguageError::OutOfRange {
-                    field,
-                    found: found.to_string(),
-                    expected,
-                })
+                Err(LanguageError::OutOfRange { field, found: found.to_string(), expected })
             }
         };
         range("topics", self.topics, 1, 64, "1 to 64")?;
@@ -136,39 +128,13 @@ impl LanguageConfig {
         range("set_sizes", self.set_sizes.len(), 1, 8, "1 to 8 weights")?;
         let total: f64 = self.set_sizes.iter().sum();
         let good = self.set_sizes.iter().all(|w| *w >= 0.0) && total > 0.0 && total.is_finite();
-        share(
-            "set_sizes",
-            total,
-            good,
-            "weights of at least 0 with a positive sum",
-        )?;
+        share("set_sizes", total, good, "weights of at least 0 with a positive sum")?;
         share("zipf", self.zipf, (0.0..=8.0).contains(&self.zipf), "0 to 8")?;
-        share(
-            "polysemy",
-            self.polysemy,
-            (0.0..=0.5).contains(&self.polysemy),
-            "0 to 0.5",
-        )?;
+        share("polysemy", self.polysemy, (0.0..=0.5).contains(&self.polysemy), "0 to 0.5")?;
         range("favourites", self.favourites, 1, 4, "1 to 4")?;
-        share(
-            "decay",
-            self.decay,
-            self.decay > 0.0 && self.decay <= 1.0,
-            "above 0, at most 1",
-        )?;
-        share(
-            "thread",
-            self.thread,
-            (0.0..=1.0).contains(&self.thread),
-            "0 to 1",
-        )?;
-        range(
-            "sentences",
-            self.sentences.0,
-            1,
-            self.sentences.1,
-            "from at least 1, not above to",
-        )?;
+        share("decay", self.decay, self.decay > 0.0 && self.decay <= 1.0, "above 0, at most 1")?;
+        share("thread", self.thread, (0.0..=1.0).contains(&self.thread), "0 to 1")?;
+        range("sentences", self.sentences.0, 1, self.sentences.1, "from at least 1, not above to")?;
         range("sentences", self.sentences.1, 1, 10_000, "at most 10,000")?;
         range("templates", self.templates.len(), 1, 1000, "1 to 1000 templates")?;
         self.templates

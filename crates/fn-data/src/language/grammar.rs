@@ -92,10 +92,7 @@ impl Grammar {
     pub(super) fn new(config: &LanguageConfig, stream: &mut Stream) -> Self {
         let nouns = config.topics * config.nouns_per_topic;
         let mut first = [0u32; 5];
-        for (i, count) in [nouns, config.adjectives, config.verbs, config.adverbs]
-            .into_iter()
-            .enumerate()
-        {
+        for (i, count) in [nouns, config.adjectives, config.verbs, config.adverbs].into_iter().enumerate() {
             first[i + 1] = first[i] + count as u32;
         }
         let k = config.favourites;
@@ -104,23 +101,15 @@ impl Grammar {
             ((topic * config.nouns_per_topic) as u32..((topic + 1) * config.nouns_per_topic) as u32).collect()
         };
         // A topic uses half of the verbs, at least four.
-        let verbs_of_topic: Vec<Vec<u32>> = (0..config.topics)
-            .map(|_| pick(&of(2), (config.verbs / 2).max(4), stream))
-            .collect();
+        let verbs_of_topic: Vec<Vec<u32>> =
+            (0..config.topics).map(|_| pick(&of(2), (config.verbs / 2).max(4), stream)).collect();
         let topic_of = |noun: usize| noun / config.nouns_per_topic;
-        let classes = (0..nouns)
-            .map(|_| stream.below(config.noun_classes as u64) as usize)
-            .collect();
-        let prepositions = (0..config.verbs)
-            .map(|_| stream.below(config.prepositions as u64) as usize)
-            .collect();
+        let classes = (0..nouns).map(|_| stream.below(config.noun_classes as u64) as usize).collect();
+        let prepositions =
+            (0..config.verbs).map(|_| stream.below(config.prepositions as u64) as usize).collect();
         let adjectives = (0..nouns).map(|_| pick(&of(1), k, stream)).collect();
-        let verbs = (0..nouns)
-            .map(|n| pick(&verbs_of_topic[topic_of(n)], k, stream))
-            .collect();
-        let places = (0..nouns)
-            .map(|n| pick(&of_topic(topic_of(n)), k, stream))
-            .collect();
+        let verbs = (0..nouns).map(|n| pick(&verbs_of_topic[topic_of(n)], k, stream)).collect();
+        let places = (0..nouns).map(|n| pick(&of_topic(topic_of(n)), k, stream)).collect();
         let objects = (0..config.topics)
             .map(|t| (0..config.verbs).map(|_| pick(&of_topic(t), k, stream)).collect())
             .collect();
@@ -217,24 +206,13 @@ impl Grammar {
         let nouns = [Some(subject), object, place];
         let adverb = has(Part::Adverb).then(|| self.like(&self.adverbs[self.verb_index(verb)], stream));
         let mut adjectives = [None; 3];
-        for (role, adjective) in [Role::Subject, Role::Object, Role::Place]
-            .into_iter()
-            .zip(&mut adjectives)
-        {
+        for (role, adjective) in [Role::Subject, Role::Object, Role::Place].into_iter().zip(&mut adjectives) {
             if has(Part::Adjective(role)) {
                 *adjective =
                     nouns[role as usize].map(|noun| self.like(&self.adjectives[noun as usize], stream));
             }
         }
-        Sentence {
-            topic,
-            template,
-            previous,
-            nouns,
-            adjectives,
-            verb,
-            adverb,
-        }
+        Sentence { topic, template, previous, nouns, adjectives, verb, adverb }
     }
 
     /// Probability that the subject of a sentence is `noun`.
@@ -253,10 +231,7 @@ impl Grammar {
     /// Probability of the concepts of a sentence given topic, template and the sentence before.
     pub(super) fn probability(&self, s: &Sentence) -> f64 {
         let liked = |favourites: &[u32], concept: u32| {
-            favourites
-                .iter()
-                .position(|f| *f == concept)
-                .map_or(0.0, |i| self.liking[i])
+            favourites.iter().position(|f| *f == concept).map_or(0.0, |i| self.liking[i])
         };
         let subject = s.noun(Role::Subject);
         let mut p = self.subject_probability(s.topic, s.previous, subject)

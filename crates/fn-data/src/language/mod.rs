@@ -52,13 +52,7 @@ use template::{Part, Role};
 
 /// The five special pieces, in the order of their ids.
 pub const SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-const SPECIAL_IDS: SpecialIds = SpecialIds {
-    pad: 0,
-    unk: 1,
-    cls: 2,
-    sep: 3,
-    mask: 4,
-};
+const SPECIAL_IDS: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
 /// What stands in a slot of a sentence: the number of a concept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,10 +79,7 @@ pub struct LexiconNoise {
 
 impl Default for LexiconNoise {
     fn default() -> Self {
-        LexiconNoise {
-            coverage: 1.0,
-            wrong: 0.0,
-        }
+        LexiconNoise { coverage: 1.0, wrong: 0.0 }
     }
 }
 
@@ -144,39 +135,19 @@ impl Language {
         let function = FunctionWords {
             comma: 5,
             stop: 6,
-            determiners: (0..classes)
-                .map(|c| [first_function + 2 * c, first_function + 2 * c + 1])
-                .collect(),
-            prepositions: (0..config.prepositions as u32)
-                .map(|p| first_function + 2 * classes + p)
-                .collect(),
+            determiners: (0..classes).map(|c| [first_function + 2 * c, first_function + 2 * c + 1]).collect(),
+            prepositions: (0..config.prepositions as u32).map(|p| first_function + 2 * classes + p).collect(),
         };
-        let words: Vec<Vec<u32>> = sets
-            .sets
-            .iter()
-            .map(|set| set.iter().map(|w| first_content + w).collect())
-            .collect();
-        let weights = words
-            .iter()
-            .map(|set| words::zipf(set.len(), config.zipf))
-            .collect();
+        let words: Vec<Vec<u32>> =
+            sets.sets.iter().map(|set| set.iter().map(|w| first_content + w).collect()).collect();
+        let weights = words.iter().map(|set| words::zipf(set.len(), config.zipf)).collect();
         let mut senses = vec![Vec::new(); vocabulary.len()];
         for (concept, set) in words.iter().enumerate() {
             for &word in set {
                 senses[word as usize].push(concept as u32);
             }
         }
-        Ok(Language {
-            config,
-            seed,
-            vocabulary,
-            words,
-            weights,
-            senses,
-            grammar,
-            templates,
-            function,
-        })
+        Ok(Language { config, seed, vocabulary, words, weights, senses, grammar, templates, function })
     }
 
     /// The configuration that made this language.
@@ -271,10 +242,7 @@ impl Language {
     /// A length below that of one sentence and two specials gives a row of `[CLS] [SEP]`.
     pub fn row(&self, i: u64, length: usize, seed: u64) -> TruthRow {
         let mut writer = Writer::new(self, self.text_stream(i, seed, 2));
-        let mut row = TruthRow {
-            ids: vec![SPECIAL_IDS.cls],
-            slots: vec![None],
-        };
+        let mut row = TruthRow { ids: vec![SPECIAL_IDS.cls], slots: vec![None] };
         loop {
             let (ids, slots) = writer.sentence();
             if row.ids.len() + ids.len() + 1 > length {
@@ -296,21 +264,15 @@ impl Language {
     pub fn lexicon(&self, vocabulary_sha256: &str, noise: LexiconNoise) -> Result<Lexicon, LexiconError> {
         let truth = self.true_pairs();
         let mut stream = Stream::new(self.seed, 3, 0, Use::Language);
-        let mut pairs: BTreeSet<(u32, u32)> = truth
-            .iter()
-            .copied()
-            .filter(|_| stream.unit() < noise.coverage)
-            .collect();
+        let mut pairs: BTreeSet<(u32, u32)> =
+            truth.iter().copied().filter(|_| stream.unit() < noise.coverage).collect();
         let first = self.senses.iter().position(|s| !s.is_empty()).unwrap_or(0) as u64;
         let content = self.size() as u64 - first;
         let room = content * content.saturating_sub(1) / 2 - truth.len() as u64;
         let wanted = ((truth.len() as f64 * noise.wrong.max(0.0)).round() as u64).min(room / 2);
         let mut added = 0;
         while added < wanted {
-            let (a, b) = (
-                (first + stream.below(content)) as u32,
-                (first + stream.below(content)) as u32,
-            );
+            let (a, b) = ((first + stream.below(content)) as u32, (first + stream.below(content)) as u32);
             let pair = (a.min(b), a.max(b));
             if a != b && !truth.contains(&pair) && pairs.insert(pair) {
                 added += 1;
@@ -321,18 +283,11 @@ impl Language {
             rows[a as usize].push(b);
             rows[b as usize].push(a);
         }
-        let rows = rows
-            .into_iter()
-            .enumerate()
-            .filter(|(_, r)| !r.is_empty())
-            .map(|(w, r)| (w as u32, r));
+        let rows = rows.into_iter().enumerate().filter(|(_, r)| !r.is_empty()).map(|(w, r)| (w as u32, r));
         let info = LexiconInfo {
             kind: "planted".into(),
             vocabulary_sha256: vocabulary_sha256.into(),
-            note: format!(
-                "seed {}, coverage {}, wrong {}",
-                self.seed, noise.coverage, noise.wrong
-            ),
+            note: format!("seed {}, coverage {}, wrong {}", self.seed, noise.coverage, noise.wrong),
         };
         Lexicon::from_rows(self.size(), rows, info)
     }
@@ -393,21 +348,14 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(language: &'a Language, mut stream: Stream) -> Self {
         let topic = stream.below(language.config.topics as u64) as usize;
-        Writer {
-            language,
-            stream,
-            topic,
-            previous: None,
-        }
+        Writer { language, stream, topic, previous: None }
     }
 
     fn plan(&mut self) -> Sentence {
         let template = self.stream.below(self.language.templates.len() as u64) as usize;
         let parts = &self.language.templates[template];
         let sentence =
-            self.language
-                .grammar
-                .sentence(self.topic, self.previous, template, parts, &mut self.stream);
+            self.language.grammar.sentence(self.topic, self.previous, template, parts, &mut self.stream);
         self.previous = Some(sentence.last_noun());
         sentence
     }

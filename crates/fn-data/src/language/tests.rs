@@ -17,10 +17,7 @@ fn the_same_seeds_give_the_same_language_and_text() {
     assert_eq!(a.vocabulary(), b.vocabulary());
     assert_eq!(a.vocabulary_sha256(), b.vocabulary_sha256());
     assert_eq!(a.rows(20, 64, 5), b.rows(20, 64, 5));
-    assert_eq!(
-        a.documents(5, 9).collect::<Vec<_>>(),
-        b.documents(5, 9).collect::<Vec<_>>()
-    );
+    assert_eq!(a.documents(5, 9).collect::<Vec<_>>(), b.documents(5, 9).collect::<Vec<_>>());
     assert_ne!(a.rows(20, 64, 5), a.rows(20, 64, 6));
     assert_ne!(a.vocabulary(), language(4).vocabulary());
 }
@@ -42,10 +39,7 @@ fn words_are_different_lower_case_and_follow_the_five_specials() {
     let different: BTreeSet<_> = vocabulary.iter().collect();
     assert_eq!(different.len(), vocabulary.len());
     for word in &vocabulary[7..] {
-        assert!(
-            word.len() >= 2 && word.bytes().all(|b| b.is_ascii_lowercase()),
-            "{word}"
-        );
+        assert!(word.len() >= 2 && word.bytes().all(|b| b.is_ascii_lowercase()), "{word}");
     }
     for (id, word) in vocabulary.iter().enumerate() {
         assert_eq!(l.word(id as u32), Some(word.as_str()));
@@ -60,15 +54,8 @@ fn rows_are_framed_and_never_too_long() {
             assert!(row.ids.len() <= length);
             assert_eq!(row.ids.len(), row.slots.len());
             assert_eq!((row.ids.first(), row.ids.last()), (Some(&2), Some(&3)));
-            assert!(
-                row.ids[1..row.ids.len() - 1]
-                    .iter()
-                    .all(|id| *id > 4 && (*id as usize) < l.size())
-            );
-            assert!(
-                length < 64 || row.ids.len() + 12 > length,
-                "a row is filled as far as sentences fit"
-            );
+            assert!(row.ids[1..row.ids.len() - 1].iter().all(|id| *id > 4 && (*id as usize) < l.size()));
+            assert!(length < 64 || row.ids.len() + 12 > length, "a row is filled as far as sentences fit");
         }
     }
 }
@@ -89,9 +76,7 @@ fn every_written_word_realises_its_slot_and_is_no_false_negative_of_itself() {
             for &other in l.realisations(slot) {
                 assert_eq!(l.is_false_negative(slot, id, other), other != id);
             }
-            let stranger = (5..l.size() as u32)
-                .find(|w| !l.realisations(slot).contains(w))
-                .unwrap();
+            let stranger = (5..l.size() as u32).find(|w| !l.realisations(slot).contains(w)).unwrap();
             assert!(!l.is_false_negative(slot, id, stranger));
         }
     }
@@ -118,10 +103,7 @@ fn interchangeable_words_are_drawn_by_rank_and_by_nothing_else() {
         }
         for (&word, weight) in l.realisations(slot).iter().zip(&l.weights[slot.0 as usize]) {
             let share = words.get(&word).copied().unwrap_or(0) as f64 / total as f64;
-            assert!(
-                (share - weight).abs() < 0.08,
-                "slot {slot:?}, word {word}: {share} for {weight}"
-            );
+            assert!((share - weight).abs() < 0.08, "slot {slot:?}, word {word}: {share} for {weight}");
             checked += 1;
         }
     }
@@ -135,10 +117,7 @@ fn the_asked_share_of_content_words_has_two_senses() {
         let content = l.senses.iter().filter(|s| !s.is_empty()).count() as f64;
         let two = l.senses.iter().filter(|s| s.len() == 2).count() as f64;
         assert!(l.senses.iter().all(|s| s.len() <= 2));
-        assert!(
-            (two / content - share).abs() < 0.01,
-            "{two} of {content} for {share}"
-        );
+        assert!((two / content - share).abs() < 0.01, "{two} of {content} for {share}");
         assert!(l.words.iter().all(|set| !set.is_empty()));
     }
 }
@@ -161,13 +140,7 @@ fn the_noise_parameters_are_the_recall_and_precision_of_the_pairs() {
     let truth = l.true_pairs();
     let found = |lexicon: &Lexicon| -> (f64, f64) {
         let pairs: BTreeSet<(u32, u32)> = (0..l.size() as u32)
-            .flat_map(|a| {
-                lexicon
-                    .row(a)
-                    .iter()
-                    .filter(move |b| a < **b)
-                    .map(move |b| (a, *b))
-            })
+            .flat_map(|a| lexicon.row(a).iter().filter(move |b| a < **b).map(move |b| (a, *b)))
             .collect();
         let good = pairs.intersection(&truth).count() as f64;
         (good / truth.len() as f64, good / pairs.len().max(1) as f64)
@@ -178,17 +151,11 @@ fn the_noise_parameters_are_the_recall_and_precision_of_the_pairs() {
         assert!((recall - coverage).abs() < 0.05, "recall {recall} for {coverage}");
         if coverage > 0.0 {
             let expected = coverage / (coverage + wrong);
-            assert!(
-                (precision - expected).abs() < 0.05,
-                "precision {precision} for {expected}"
-            );
+            assert!((precision - expected).abs() < 0.05, "precision {precision} for {expected}");
         }
         for w in 0..l.size() as u32 {
             assert!(!lexicon.contains(w, w));
-            assert!(
-                lexicon.row(w).iter().all(|r| lexicon.contains(*r, w)),
-                "symmetric"
-            );
+            assert!(lexicon.row(w).iter().all(|r| lexicon.contains(*r, w)), "symmetric");
         }
         assert_eq!(lexicon, l.lexicon("0", LexiconNoise { coverage, wrong }).unwrap());
     }
@@ -204,11 +171,8 @@ fn polysemy_costs_a_context_free_table_precision_and_nothing_else_does() {
             for (&gold, slot) in row.ids.iter().zip(&row.slots) {
                 let Some(slot) = *slot else { continue };
                 claimed += lexicon.row(gold).len() as u64;
-                right += lexicon
-                    .row(gold)
-                    .iter()
-                    .filter(|r| l.is_false_negative(slot, gold, **r))
-                    .count() as u64;
+                right +=
+                    lexicon.row(gold).iter().filter(|r| l.is_false_negative(slot, gold, **r)).count() as u64;
                 missed += l
                     .realisations(slot)
                     .iter()
@@ -231,20 +195,14 @@ fn the_best_guesser_is_often_right_and_its_errors_are_mostly_false_negatives() {
     println!("{} pieces, {} concepts, {ceiling:?}", l.size(), l.concepts());
     assert!((0.55..0.85).contains(&ceiling.masked_accuracy), "{ceiling:?}");
     assert!((0.3..0.65).contains(&ceiling.content_accuracy), "{ceiling:?}");
-    assert!(
-        ceiling.concept_accuracy > ceiling.content_accuracy + 0.2,
-        "{ceiling:?}"
-    );
+    assert!(ceiling.concept_accuracy > ceiling.content_accuracy + 0.2, "{ceiling:?}");
     // One word for each concept and one favourite for each head: nearly everything can be guessed.
     let clear = small(|c| {
         c.set_sizes = vec![1.0];
         c.favourites = 1;
     });
     let clear = Language::new(clear, 1).unwrap().ceiling(100, 1);
-    assert!(
-        clear.masked_accuracy > 0.9 && clear.false_negative_share == 0.0,
-        "{clear:?}"
-    );
+    assert!(clear.masked_accuracy > 0.9 && clear.false_negative_share == 0.0, "{clear:?}");
 }
 
 #[test]
@@ -297,9 +255,7 @@ fn documents_are_lines_of_known_words() {
 #[test]
 fn determiners_agree_with_the_class_of_their_noun() {
     let l = language(1);
-    let (mut checked, of) = (0, |ids: &[u32], at: usize| {
-        (1..=2).map(|d| ids[at - d]).find(|w| *w < 13)
-    });
+    let (mut checked, of) = (0, |ids: &[u32], at: usize| (1..=2).map(|d| ids[at - d]).find(|w| *w < 13));
     for row in l.rows(50, 64, 1) {
         for (at, slot) in row.slots.iter().enumerate() {
             let Some(slot) = slot else { continue };
@@ -323,20 +279,9 @@ fn a_configuration_out_of_range_names_its_field() {
     assert!(message(|c| c.set_sizes = vec![0.0]).contains("set_sizes"));
     assert!(message(|c| c.decay = 0.0).contains("decay"));
     assert!(message(|c| c.sentences = (5, 4)).contains("sentences"));
-    for bad in [
-        "Ds Ns V",
-        "Xs Ns V .",
-        "Ns Ns V .",
-        "V .",
-        "Ds Ns V Ao .",
-        ". Ns V .",
-        "",
-    ] {
+    for bad in ["Ds Ns V", "Xs Ns V .", "Ns Ns V .", "V .", "Ds Ns V Ao .", ". Ns V .", ""] {
         let error = Language::new(small(|c| c.templates = vec![bad.into()]), 1).unwrap_err();
-        assert!(
-            matches!(error, LanguageError::Template { index: 0, .. }),
-            "{bad}: {error}"
-        );
+        assert!(matches!(error, LanguageError::Template { index: 0, .. }), "{bad}: {error}");
     }
 }
 
@@ -350,16 +295,7 @@ fn the_smallest_and_a_large_language_can_be_made() {
     });
     let l = Language::new(smallest, 1).unwrap();
     assert_eq!(l.rows(5, 32, 1).len(), 5);
-    assert!(
-        l.lexicon(
-            "0",
-            LexiconNoise {
-                coverage: 1.0,
-                wrong: 9.0
-            }
-        )
-        .is_ok()
-    );
+    assert!(l.lexicon("0", LexiconNoise { coverage: 1.0, wrong: 9.0 }).is_ok());
     let large = small(|c| {
         (c.topics, c.nouns_per_topic, c.verbs) = (64, 64, 1024);
     });

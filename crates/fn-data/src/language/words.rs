@@ -27,9 +27,7 @@ pub(super) fn synonym_sets(config: &LanguageConfig, grammar: &Grammar, stream: &
     // A polysemous word takes the place of a word of another set. With p of the words that remain being polysemous,
     // the number of replaced ones is p / (1 + p) of all. The sets involved keep a word of their own.
     let wanted = (f64::from(next) * config.polysemy / (1.0 + config.polysemy)).round() as usize;
-    let donors: Vec<u32> = (0..sets.len() as u32)
-        .filter(|c| sets[*c as usize].len() > 1)
-        .collect();
+    let donors: Vec<u32> = (0..sets.len() as u32).filter(|c| sets[*c as usize].len() > 1).collect();
     let mut shared = BTreeSet::new();
     let mut gone = BTreeSet::new();
     let mut done = 0;
@@ -79,10 +77,7 @@ pub(super) fn synonym_sets(config: &LanguageConfig, grammar: &Grammar, stream: &
             *word = order[renumber[*word as usize] as usize];
         }
     }
-    SynonymSets {
-        sets,
-        word_count: word_count as usize,
-    }
+    SynonymSets { sets, word_count: word_count as usize }
 }
 
 /// Probabilities `~ rank^-exponent`, sum 1.
@@ -101,19 +96,14 @@ pub(super) struct Coined {
 /// Function words have one syllable while these last, content words two to four.
 pub(super) fn coin(function: usize, content: usize, stream: &mut Stream) -> Coined {
     let mut known = BTreeSet::new();
-    let function = (0..function)
-        .map(|i| fresh(1 + i / 100, &mut known, stream))
-        .collect();
-    let content = (0..content)
-        .map(|i| fresh(2 + i % 2, &mut known, stream))
-        .collect();
+    let function = (0..function).map(|i| fresh(1 + i / 100, &mut known, stream)).collect();
+    let content = (0..content).map(|i| fresh(2 + i % 2, &mut known, stream)).collect();
     Coined { function, content }
 }
 
 fn fresh(syllables: usize, known: &mut BTreeSet<String>, stream: &mut Stream) -> String {
-    const ONSETS: [&str; 18] = [
-        "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "st", "tr",
-    ];
+    const ONSETS: [&str; 18] =
+        ["b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "st", "tr"];
     const VOWELS: [&str; 7] = ["a", "e", "i", "o", "u", "ai", "ou"];
     const CODAS: [&str; 8] = ["", "", "", "n", "l", "r", "s", "m"];
     let mut choose = |from: &[&'static str]| from[stream.below(from.len() as u64) as usize];

@@ -65,22 +65,13 @@ impl WordNetOptions {
     /// # Errors
     /// No part of speech, no relation, or no sense is left.
     pub fn validate(&self) -> Result<(), WordNetError> {
-        let wrong = |field, found: &str, expected| {
-            Err(WordNetError::Option {
-                field,
-                found: found.into(),
-                expected,
-            })
-        };
+        let wrong =
+            |field, found: &str, expected| Err(WordNetError::Option { field, found: found.into(), expected });
         if self.pos.is_empty() {
             return wrong("pos", "empty", "at least one of noun, verb, adjective, adverb");
         }
         if self.relations.is_empty() {
-            return wrong(
-                "relations",
-                "empty",
-                "at least one of synonyms, similar, hypernyms",
-            );
+            return wrong("relations", "empty", "at least one of synonyms, similar, hypernyms");
         }
         if self.senses == Some(0) {
             return wrong("senses", "0", "at least 1, or absent for all");
@@ -138,13 +129,11 @@ pub fn build_wordnet_lexicon(
     options.validate()?;
     let analyses: Vec<Vec<Analysis>> = pieces
         .iter()
-        .map(|piece| {
-            if options.admits(piece.as_ref()) {
-                net.analyses(piece.as_ref(), options)
-            } else {
-                vec![]
-            }
-        })
+        .map(
+            |piece| {
+                if options.admits(piece.as_ref()) { net.analyses(piece.as_ref(), options) } else { vec![] }
+            },
+        )
         .collect();
     let mut written: HashMap<&Analysis, Vec<u32>> = HashMap::new();
     for (id, of_piece) in analyses.iter().enumerate() {
@@ -157,13 +146,7 @@ pub fn build_wordnet_lexicon(
         let mut row = Vec::new();
         for analysis in of_piece {
             for member in net.members(analysis, options) {
-                row.extend(
-                    written
-                        .get(&member.analysis)
-                        .into_iter()
-                        .flatten()
-                        .filter(|r| **r != id as u32),
-                );
+                row.extend(written.get(&member.analysis).into_iter().flatten().filter(|r| **r != id as u32));
             }
         }
         if !row.is_empty() {
@@ -179,11 +162,7 @@ pub fn build_wordnet_lexicon(
         note: serde_json::to_string(options).unwrap_or_default(),
     };
     let lexicon = Lexicon::from_rows(pieces.len(), rows, info)?;
-    Ok(if options.symmetric {
-        lexicon.symmetric()
-    } else {
-        lexicon
-    })
+    Ok(if options.symmetric { lexicon.symmetric() } else { lexicon })
 }
 
 /// A lemma related to an analysis, and where it stands.
@@ -200,12 +179,8 @@ impl WordNet {
         if w == r || !options.admits(w) || !options.admits(r) {
             return None;
         }
-        self.explain(w, r, options, false).or_else(|| {
-            options
-                .symmetric
-                .then(|| self.explain(r, w, options, true))
-                .flatten()
-        })
+        self.explain(w, r, options, false)
+            .or_else(|| options.symmetric.then(|| self.explain(r, w, options, true)).flatten())
     }
 
     fn explain(&self, w: &str, r: &str, options: &WordNetOptions, reversed: bool) -> Option<Explanation<'_>> {
@@ -233,11 +208,7 @@ impl WordNet {
         let mut all = Vec::new();
         for &pos in &options.pos {
             if self.has(word, pos) {
-                all.push(Analysis {
-                    pos,
-                    form: Form::Base,
-                    lemma: word.to_string(),
-                });
+                all.push(Analysis { pos, form: Form::Base, lemma: word.to_string() });
             }
             if options.inflections != Inflections::None {
                 all.extend(self.bases(word, pos).into_iter().map(|(lemma, form)| Analysis {
@@ -260,44 +231,22 @@ impl WordNet {
             |synset: &Synset, lemma: &str| options.names || synset.words.iter().any(|w| **w == *lemma);
         let mut members = Vec::new();
         // With a capital only, it is a name: *May* is no sense of *may*.
-        let own_senses = self
-            .senses(&of.lemma, of.pos)
-            .iter()
-            .enumerate()
-            .filter_map(|(sense, id)| {
-                let own = self.synset(*id)?;
-                spelt(own, &of.lemma).then_some((sense, *id, own))
-            });
+        let own_senses = self.senses(&of.lemma, of.pos).iter().enumerate().filter_map(|(sense, id)| {
+            let own = self.synset(*id)?;
+            spelt(own, &of.lemma).then_some((sense, *id, own))
+        });
         for (sense, id, own) in own_senses.take(options.senses.unwrap_or(usize::MAX)) {
-            let related = own
-                .pointers
-                .iter()
-                .filter(|(relation, _)| options.relations.contains(relation));
-            let synonyms = options
-                .relations
-                .contains(&Relation::Synonyms)
-                .then_some((Relation::Synonyms, id));
+            let related = own.pointers.iter().filter(|(relation, _)| options.relations.contains(relation));
+            let synonyms =
+                options.relations.contains(&Relation::Synonyms).then_some((Relation::Synonyms, id));
             for (relation, target) in synonyms.into_iter().chain(related.copied()) {
                 for word in self.synset(target).map_or(&[][..], |s| &s.words) {
-                    let lemma = if options.names {
-                        word.to_lowercase()
-                    } else {
-                        word.to_string()
-                    };
+                    let lemma = if options.names { word.to_lowercase() } else { word.to_string() };
                     if !is_word(&lemma) {
                         continue;
                     }
-                    let analysis = Analysis {
-                        pos: of.pos,
-                        form,
-                        lemma,
-                    };
-                    members.push(Member {
-                        analysis,
-                        relation,
-                        sense: sense + 1,
-                        synset: target,
-                    });
+                    let analysis = Analysis { pos: of.pos, form, lemma };
+                    members.push(Member { analysis, relation, sense: sense + 1, synset: target });
                 }
             }
         }

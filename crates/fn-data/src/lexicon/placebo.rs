@@ -62,10 +62,7 @@ pub fn placebo(
 ) -> Result<Lexicon, PlaceboError> {
     let size = truth.vocab_size();
     if token_counts.len() != size {
-        return Err(PlaceboError::Counts {
-            found: token_counts.len(),
-            expected: size,
-        });
+        return Err(PlaceboError::Counts { found: token_counts.len(), expected: size });
     }
     let classes = Classes::new(token_counts, &candidate);
     let mut rows = Vec::new();
@@ -81,11 +78,7 @@ pub fn placebo(
         for &member in row {
             let Some(other) = classes.draw(classes.of[member as usize], &banned, &mut stream) else {
                 let left = drawn.len();
-                return Err(PlaceboError::TooFewWords {
-                    word: w,
-                    size: row.len(),
-                    left,
-                });
+                return Err(PlaceboError::TooFewWords { word: w, size: row.len(), left });
             };
             banned.insert(other);
             drawn.push(other);
@@ -95,11 +88,7 @@ pub fn placebo(
     let info = LexiconInfo {
         kind: "placebo".into(),
         vocabulary_sha256: truth.info().vocabulary_sha256.clone(),
-        note: format!(
-            "sizes of {} ({}), seed {seed}",
-            truth.info().kind,
-            truth.fingerprint()
-        ),
+        note: format!("sizes of {} ({}), seed {seed}", truth.info().kind, truth.fingerprint()),
     };
     Ok(Lexicon::from_rows(size, rows, info)?)
 }
@@ -113,10 +102,8 @@ struct Classes {
 
 impl Classes {
     fn new(counts: &[u64], candidate: &impl Fn(u32) -> bool) -> Self {
-        let mut sorted: Vec<u64> = (0..counts.len())
-            .filter(|i| counts[*i] > 0 && candidate(*i as u32))
-            .map(|i| counts[i])
-            .collect();
+        let mut sorted: Vec<u64> =
+            (0..counts.len()).filter(|i| counts[*i] > 0 && candidate(*i as u32)).map(|i| counts[i]).collect();
         sorted.sort_unstable();
         // Deciles of log(count) over words are deciles of the count: the logarithm keeps the order.
         let class = |count: u64| -> usize {
@@ -171,18 +158,10 @@ mod tests {
     fn example() -> (Lexicon, Vec<u64>) {
         let mut stream = Stream::new(1, 0, 0, Use::Test);
         let rows: Vec<(u32, Vec<u32>)> = (100..2000)
-            .map(|w| {
-                (
-                    w,
-                    (0..stream.below(7))
-                        .map(|_| 100 + stream.below(1900) as u32)
-                        .collect(),
-                )
-            })
+            .map(|w| (w, (0..stream.below(7)).map(|_| 100 + stream.below(1900) as u32).collect()))
             .collect();
-        let mut counts: Vec<u64> = (0..2000)
-            .map(|i| if i < 1800 { 1_000_000 / (i + 1) } else { 0 })
-            .collect();
+        let mut counts: Vec<u64> =
+            (0..2000).map(|i| if i < 1800 { 1_000_000 / (i + 1) } else { 0 }).collect();
         stream.shuffle(&mut counts);
         (lexicon(2000, rows), counts)
     }
@@ -214,11 +193,7 @@ mod tests {
             assert_eq!(sorted(&fake), sorted(&truth), "word {w}");
         }
         let running = |lexicon: &Lexicon| -> f64 {
-            lexicon
-                .rows()
-                .flat_map(|(_, row)| row)
-                .map(|r| (counts[*r as usize] as f64 + 1.0).ln())
-                .sum()
+            lexicon.rows().flat_map(|(_, row)| row).map(|r| (counts[*r as usize] as f64 + 1.0).ln()).sum()
         };
         let (a, b) = (running(&fake), running(&truth));
         assert!((a / b - 1.0).abs() < 0.05, "{a} {b}");
@@ -256,22 +231,8 @@ mod tests {
     fn what_cannot_be_drawn_is_an_error() {
         let truth = lexicon(4, [(0, vec![1, 2])]);
         let error = placebo(&truth, &[1, 1, 1, 1], |_| true, 1).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                PlaceboError::TooFewWords {
-                    word: 0,
-                    size: 2,
-                    left: 1
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, PlaceboError::TooFewWords { word: 0, size: 2, left: 1 }), "{error}");
         let error = placebo(&truth, &[1, 1], |_| true, 1).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("2 token counts for a lexicon over 4 pieces")
-        );
+        assert!(error.to_string().contains("2 token counts for a lexicon over 4 pieces"));
     }
 }

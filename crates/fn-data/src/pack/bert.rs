@@ -19,11 +19,7 @@ pub(super) fn pack(
     let room = length - 3;
     let target = |draw: &mut Stream| {
         let short = draw.unit() < SHORT;
-        if short {
-            SHORTEST + draw.below((room - SHORTEST) as u64 + 1) as usize
-        } else {
-            room
-        }
+        if short { SHORTEST + draw.below((room - SHORTEST) as u64 + 1) as usize } else { room }
     };
     let mut rows = Vec::new();
     let mut gathered: Vec<&[u32]> = Vec::new();
@@ -47,20 +43,13 @@ pub(super) fn pack(
 
 /// Splits at a random sentence and trims the longer side, from its front or back with equal chance.
 fn example(sentences: &[&[u32]], room: usize, special: SpecialIds, draw: &mut Stream) -> PackedRow {
-    let cut = if sentences.len() > 1 {
-        1 + draw.below(sentences.len() as u64 - 1) as usize
-    } else {
-        1
-    };
+    let cut = if sentences.len() > 1 { 1 + draw.below(sentences.len() as u64 - 1) as usize } else { 1 };
     let (mut first, mut second) = (sentences[..cut].concat(), sentences[cut..].concat());
     let (mut front_a, mut front_b) = (0, 0);
     while first.len() - front_a + second.len() - front_b > room {
         let a_is_longer = first.len() - front_a > second.len() - front_b;
-        let (side, front) = if a_is_longer {
-            (&mut first, &mut front_a)
-        } else {
-            (&mut second, &mut front_b)
-        };
+        let (side, front) =
+            if a_is_longer { (&mut first, &mut front_a) } else { (&mut second, &mut front_b) };
         if draw.unit() < 0.5 {
             *front += 1;
         } else {

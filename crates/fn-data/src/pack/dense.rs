@@ -20,10 +20,7 @@ pub(super) fn pack(
     rest.extend(sentences.iter().flatten());
     let room = length - 2;
     let full = rest.len() - rest.len() % room;
-    let rows = rest[..full]
-        .chunks_exact(room)
-        .map(|tokens| PackedRow::one(special, tokens))
-        .collect();
+    let rows = rest[..full].chunks_exact(room).map(|tokens| PackedRow::one(special, tokens)).collect();
     rest.drain(..full);
     rows
 }

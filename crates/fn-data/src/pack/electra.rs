@@ -30,11 +30,8 @@ pub(super) fn pack(
             gathered.clear();
             tokens = 0;
             let short = draw.unit() < SHORT;
-            target = if short {
-                SHORTEST + draw.below((length - SHORTEST) as u64 + 1) as usize
-            } else {
-                length
-            };
+            target =
+                if short { SHORTEST + draw.below((length - SHORTEST) as u64 + 1) as usize } else { length };
         }
     }
     if !gathered.is_empty() {
@@ -51,23 +48,14 @@ fn example(
     special: SpecialIds,
     draw: &mut Stream,
 ) -> PackedRow {
-    let middle = if draw.unit() < SINGLE {
-        usize::MAX
-    } else {
-        target.saturating_sub(3) / 2
-    };
+    let middle = if draw.unit() < SINGLE { usize::MAX } else { target.saturating_sub(3) / 2 };
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for sentence in sentences {
         let crosses = first.len() + sentence.len() >= middle;
         // The sentence across the middle goes to either side with equal chance.
         let to_first =
             first.is_empty() || !crosses || (second.is_empty() && first.len() < middle && draw.unit() < 0.5);
-        if to_first && second.is_empty() {
-            &mut first
-        } else {
-            &mut second
-        }
-        .extend_from_slice(sentence);
+        if to_first && second.is_empty() { &mut first } else { &mut second }.extend_from_slice(sentence);
     }
     first.truncate(length - 2);
     second.truncate((length - 2).saturating_sub(first.len() + 1));

@@ -43,10 +43,7 @@ impl PackedRow {
         ids.push(special.cls);
         ids.extend_from_slice(tokens);
         ids.push(special.sep);
-        Self {
-            second: ids.len() as u16,
-            ids,
-        }
+        Self { second: ids.len() as u16, ids }
     }
 
     fn two(special: SpecialIds, first: &[u32], second: &[u32]) -> Self {
@@ -118,10 +115,7 @@ impl Packer {
     /// its text; pieces of a quarter row lose as little as sentences do.
     fn pieces<'a>(&self, sentences: &'a [Vec<u32>]) -> Vec<&'a [u32]> {
         let most = (self.length / 4).max(4);
-        sentences
-            .iter()
-            .flat_map(|sentence| sentence.chunks(most))
-            .collect()
+        sentences.iter().flat_map(|sentence| sentence.chunks(most)).collect()
     }
 }
 
@@ -131,13 +125,7 @@ mod tests {
 
     use super::*;
 
-    const SPECIAL: SpecialIds = SpecialIds {
-        pad: 0,
-        unk: 1,
-        cls: 2,
-        sep: 3,
-        mask: 4,
-    };
+    const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
     fn documents() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
         let sentence = prop::collection::vec(5u32..1000, 0..80);
@@ -191,11 +179,8 @@ mod tests {
     fn a_tenth_of_electra_rows_has_one_segment_and_segments_split_near_the_middle() {
         let rows = pack(Packing::Electra, 64, &long_text());
         let full: Vec<&PackedRow> = rows.iter().filter(|r| r.ids.len() == 64).collect();
-        let single = full
-            .iter()
-            .filter(|r| usize::from(r.second) == r.ids.len())
-            .count() as f64
-            / full.len() as f64;
+        let single =
+            full.iter().filter(|r| usize::from(r.second) == r.ids.len()).count() as f64 / full.len() as f64;
         assert!((0.08..0.13).contains(&single), "{single}");
         let two: Vec<f64> = full
             .iter()

@@ -22,11 +22,7 @@ pub struct Dataset {
 #[derive(Debug)]
 enum Rows {
     List(Vec<PackedRow>),
-    Shards {
-        shards: Vec<Shard>,
-        starts: Vec<usize>,
-        len: usize,
-    },
+    Shards { shards: Vec<Shard>, starts: Vec<usize>, len: usize },
 }
 
 impl Dataset {
@@ -63,21 +59,12 @@ impl Dataset {
     /// # Errors
     /// A row that is longer than `length`, or whose segment B begins outside of it.
     pub fn from_rows(rows: Vec<PackedRow>, length: usize) -> Result<Self, DataError> {
-        if let Some(row) = rows
-            .iter()
-            .position(|r| r.ids.len() > length || usize::from(r.second) > r.ids.len())
+        if let Some(row) =
+            rows.iter().position(|r| r.ids.len() > length || usize::from(r.second) > r.ids.len())
         {
-            return Err(DataError::Row {
-                row,
-                found: rows[row].ids.len(),
-                expected: length,
-            });
+            return Err(DataError::Row { row, found: rows[row].ids.len(), expected: length });
         }
-        Ok(Self {
-            length,
-            vocabulary_sha256: String::new(),
-            rows: Rows::List(rows),
-        })
+        Ok(Self { length, vocabulary_sha256: String::new(), rows: Rows::List(rows) })
     }
 
     /// Number of rows.
@@ -128,10 +115,7 @@ struct Shard {
 
 impl Shard {
     fn open(path: &Path, entry: &ShardEntry, manifest: &Manifest) -> Result<Self, DataError> {
-        let damaged = |message: String| DataError::Damaged {
-            path: path.to_owned(),
-            message,
-        };
+        let damaged = |message: String| DataError::Damaged { path: path.to_owned(), message };
         let mut hasher = Sha256::new();
         let bytes = hash_file(path, &mut hasher)?;
         if bytes != entry.bytes {
@@ -163,14 +147,7 @@ impl Shard {
         let (tokens, kind) = locate("tokens", &[Dtype::U16, Dtype::U32], &[rows, manifest.length])?;
         let (used, _) = locate("used", &[Dtype::U16], &[rows])?;
         let (second, _) = locate("second", &[Dtype::U16], &[rows])?;
-        let shard = Self {
-            rows,
-            wide: kind == Dtype::U32,
-            tokens,
-            used,
-            second,
-            map,
-        };
+        let shard = Self { rows, wide: kind == Dtype::U32, tokens, used, second, map };
         shard.check(path, manifest)?;
         Ok(shard)
     }
@@ -189,10 +166,7 @@ impl Shard {
             {
                 return Err(DataError::Damaged {
                     path: PathBuf::from(path),
-                    message: format!(
-                        "row {index} does not fit length {} or the vocabulary",
-                        manifest.length
-                    ),
+                    message: format!("row {index} does not fit length {} or the vocabulary", manifest.length),
                 });
             }
         }
@@ -210,23 +184,10 @@ impl Shard {
         let start = self.tokens + index * length * width;
         let bytes = &self.map[start..start + used * width];
         let ids = if self.wide {
-            bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| u32::from_le_bytes(*b))
-                .collect()
+            bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
         } else {
-            bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|b| u32::from(u16::from_le_bytes(*b)))
-                .collect()
+            bytes.as_chunks::<2>().0.iter().map(|b| u32::from(u16::from_le_bytes(*b))).collect()
         };
-        PackedRow {
-            ids,
-            second: self.u16_at(self.second, index),
-        }
+        PackedRow { ids, second: self.u16_at(self.second, index) }
     }
 }

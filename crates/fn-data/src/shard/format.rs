@@ -75,36 +75,23 @@ impl Manifest {
         let path = dir.join("manifest.json");
         let file = File::open(&path).map_err(DataError::io(&path, "open"))?;
         let found = file.metadata().map_err(DataError::io(&path, "inspect"))?.len();
-        let damaged = |message: String| DataError::Damaged {
-            path: path.clone(),
-            message,
-        };
+        let damaged = |message: String| DataError::Damaged { path: path.clone(), message };
         if found > MAX_MANIFEST {
             return Err(damaged(format!("{found} bytes, at most {MAX_MANIFEST} expected")));
         }
         let mut text = String::new();
-        file.take(MAX_MANIFEST)
-            .read_to_string(&mut text)
-            .map_err(|e| damaged(e.to_string()))?;
+        file.take(MAX_MANIFEST).read_to_string(&mut text).map_err(|e| damaged(e.to_string()))?;
         let manifest: Self = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
         if manifest.version != VERSION {
-            return Err(damaged(format!(
-                "version {} of the format, {VERSION} expected",
-                manifest.version
-            )));
+            return Err(damaged(format!("version {} of the format, {VERSION} expected", manifest.version)));
         }
         if manifest.length == 0 || manifest.length > u16::MAX as usize {
             return Err(damaged(format!("row length {}", manifest.length)));
         }
         for shard in &manifest.shards {
-            let plain = Path::new(&shard.file)
-                .file_name()
-                .is_some_and(|n| n == shard.file.as_str());
+            let plain = Path::new(&shard.file).file_name().is_some_and(|n| n == shard.file.as_str());
             if !plain || shard.bytes > MAX_SHARD {
-                return Err(damaged(format!(
-                    "shard `{}` of {} bytes",
-                    shard.file, shard.bytes
-                )));
+                return Err(damaged(format!("shard `{}` of {} bytes", shard.file, shard.bytes)));
             }
         }
         Ok(manifest)
@@ -112,10 +99,8 @@ impl Manifest {
 
     pub(super) fn write(&self, dir: &Path) -> Result<(), DataError> {
         let path = dir.join("manifest.json");
-        let text = serde_json::to_string_pretty(self).map_err(|e| DataError::Damaged {
-            path: path.clone(),
-            message: e.to_string(),
-        })?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| DataError::Damaged { path: path.clone(), message: e.to_string() })?;
         write_synced(&path, text.as_bytes())
     }
 }
@@ -134,15 +119,7 @@ pub(super) struct ShardBuffer {
 impl ShardBuffer {
     pub(super) fn new(length: usize, vocabulary: usize, pad: u32) -> Self {
         let wide = vocabulary > 1 << 16;
-        Self {
-            length,
-            wide,
-            pad,
-            tokens: Vec::new(),
-            used: Vec::new(),
-            second: Vec::new(),
-            rows: 0,
-        }
+        Self { length, wide, pad, tokens: Vec::new(), used: Vec::new(), second: Vec::new(), rows: 0 }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -169,10 +146,7 @@ impl ShardBuffer {
         let path = dir.join(&file);
         let kind = if self.wide { Dtype::U32 } else { Dtype::U16 };
         let views = [
-            (
-                "tokens",
-                view(&path, kind, vec![self.rows, self.length], &self.tokens)?,
-            ),
+            ("tokens", view(&path, kind, vec![self.rows, self.length], &self.tokens)?),
             ("used", view(&path, Dtype::U16, vec![self.rows], &self.used)?),
             ("second", view(&path, Dtype::U16, vec![self.rows], &self.second)?),
         ];
@@ -196,10 +170,7 @@ impl ShardBuffer {
 pub(super) fn write_counts(dir: &Path, counts: &[u64]) -> Result<String, DataError> {
     let path = dir.join("counts.safetensors");
     let bytes: Vec<u8> = counts.iter().flat_map(|c| c.to_le_bytes()).collect();
-    let bytes = serialize(
-        &path,
-        [("counts", view(&path, Dtype::U64, vec![counts.len()], &bytes)?)],
-    )?;
+    let bytes = serialize(&path, [("counts", view(&path, Dtype::U64, vec![counts.len()], &bytes)?)])?;
     write_synced(&path, &bytes)?;
     Ok(hex(&Sha256::digest(&bytes)))
 }
@@ -211,24 +182,16 @@ pub(super) fn write_counts(dir: &Path, counts: &[u64]) -> Result<String, DataErr
 pub fn token_counts(dir: &Path) -> Result<Vec<u64>, DataError> {
     let manifest = Manifest::read(dir)?;
     let path = dir.join("counts.safetensors");
-    let damaged = |message: String| DataError::Damaged {
-        path: path.clone(),
-        message,
-    };
+    let damaged = |message: String| DataError::Damaged { path: path.clone(), message };
     let expected = manifest.vocabulary_size as u64 * 8;
-    let bytes = std::fs::metadata(&path)
-        .map_err(DataError::io(&path, "inspect"))?
-        .len();
+    let bytes = std::fs::metadata(&path).map_err(DataError::io(&path, "inspect"))?.len();
     if bytes > expected + 4096 {
         return Err(damaged(format!("{bytes} bytes, about {expected} expected")));
     }
     let bytes = std::fs::read(&path).map_err(DataError::io(&path, "read"))?;
     let found = hex(&Sha256::digest(&bytes));
     if found != manifest.counts_sha256 {
-        return Err(damaged(format!(
-            "SHA-256 {found}, {} expected",
-            manifest.counts_sha256
-        )));
+        return Err(damaged(format!("SHA-256 {found}, {} expected", manifest.counts_sha256)));
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let counts = tensors.tensor("counts").map_err(|e| damaged(e.to_string()))?;
@@ -242,27 +205,21 @@ fn view<'a>(
     shape: Vec<usize>,
     data: &'a [u8],
 ) -> Result<TensorView<'a>, DataError> {
-    TensorView::new(kind, shape, data).map_err(|e| DataError::Damaged {
-        path: path.to_owned(),
-        message: e.to_string(),
-    })
+    TensorView::new(kind, shape, data)
+        .map_err(|e| DataError::Damaged { path: path.to_owned(), message: e.to_string() })
 }
 
 fn serialize<'a, const N: usize>(
     path: &Path,
     views: [(&str, TensorView<'a>); N],
 ) -> Result<Vec<u8>, DataError> {
-    safetensors::serialize(views, None).map_err(|e| DataError::Damaged {
-        path: path.to_owned(),
-        message: e.to_string(),
-    })
+    safetensors::serialize(views, None)
+        .map_err(|e| DataError::Damaged { path: path.to_owned(), message: e.to_string() })
 }
 
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let mut file = File::create(path).map_err(DataError::io(path, "create"))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(DataError::io(path, "write"))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(DataError::io(path, "write"))
 }
 
 /// Hash of a file, read in pieces.

@@ -106,13 +106,7 @@ pub fn prepare(
     let lock = loop {
         if let Some(manifest) = present(&dir)? {
             let seconds = clock.elapsed().as_secs_f64();
-            return Ok(PreparedData {
-                dir,
-                manifest,
-                reused: true,
-                split_documents: 0,
-                seconds,
-            });
+            return Ok(PreparedData { dir, manifest, reused: true, split_documents: 0, seconds });
         }
         // While we waited, another process may have finished this data set, or given up.
         if let Some(lock) = claim(&scratch, stop)? {
@@ -131,23 +125,16 @@ pub fn prepare(
     })?;
     drop(lock);
     let seconds = clock.elapsed().as_secs_f64();
-    Ok(PreparedData {
-        dir,
-        manifest,
-        reused: false,
-        split_documents,
-        seconds,
-    })
+    Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
 }
 
 /// The manifest of a data set that is there already.
 fn present(dir: &Path) -> Result<Option<Manifest>, DataError> {
     match Manifest::read(dir) {
         Err(DataError::Missing { .. }) if !dir.exists() => Ok(None),
-        Err(DataError::Missing { path }) => Err(DataError::Damaged {
-            path,
-            message: "it is missing".to_owned(),
-        }),
+        Err(DataError::Missing { path }) => {
+            Err(DataError::Damaged { path, message: "it is missing".to_owned() })
+        }
         manifest => manifest.map(Some),
     }
 }
@@ -208,29 +195,15 @@ fn key(
 ) -> Result<String, DataError> {
     let mut hasher = Sha256::new();
     let options = &config.options;
-    let shape = (
-        VERSION,
-        config.packing,
-        config.length,
-        config.seed,
-        &options.json_field,
-        &options.parquet_column,
-    );
+    let shape =
+        (VERSION, config.packing, config.length, config.seed, &options.json_field, &options.parquet_column);
     // The same vocabulary may be used with and without lower-casing.
-    hasher.update(format!(
-        "{shape:?}{}{:?}",
-        tokenizer.sha256(),
-        tokenizer.normalisation()
-    ));
+    hasher.update(format!("{shape:?}{}{:?}", tokenizer.sha256(), tokenizer.normalisation()));
     for file in files {
         check(stop)?;
         if file.as_os_str() == "-" {
             // Standard input cannot be read twice: such a data set is never found again, only named.
-            hasher.update(format!(
-                "{:?}{}",
-                std::time::SystemTime::now(),
-                std::process::id()
-            ));
+            hasher.update(format!("{:?}{}", std::time::SystemTime::now(), std::process::id()));
             continue;
         }
         hasher.update(format!("{:?}", kind(file)));
@@ -424,15 +397,9 @@ impl<'a> Writer<'a> {
 }
 
 fn check(stop: &StopFlag) -> Result<(), DataError> {
-    if stop.load(Ordering::Relaxed) {
-        Err(DataError::Stopped)
-    } else {
-        Ok(())
-    }
+    if stop.load(Ordering::Relaxed) { Err(DataError::Stopped) } else { Ok(()) }
 }
 
 fn sync_dir(dir: &Path) -> Result<(), DataError> {
-    std::fs::File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(DataError::io(dir, "sync"))
+    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(DataError::io(dir, "sync"))
 }

@@ -8,15 +8,8 @@ use crate::tokenise::{SPECIAL_TOKENS, TextTokenizer};
 
 fn tokenizer() -> TextTokenizer {
     let words = (0..50).map(|i| format!("w{i}"));
-    TextTokenizer::from_vocab(
-        SPECIAL_TOKENS
-            .iter()
-            .map(|s| (*s).to_owned())
-            .chain(words)
-            .collect(),
-        true,
-    )
-    .unwrap()
+    TextTokenizer::from_vocab(SPECIAL_TOKENS.iter().map(|s| (*s).to_owned()).chain(words).collect(), true)
+        .unwrap()
 }
 
 fn config(dir: &Path) -> PrepareConfig {
@@ -62,25 +55,13 @@ fn a_data_set_is_made_once_and_found_again() {
 fn other_text_seed_or_length_is_another_data_set() {
     let dir = tempfile::tempdir().unwrap();
     let key = |config: &PrepareConfig| {
-        prepare(config, &tokenizer(), &mut |_| {}, &Default::default())
-            .unwrap()
-            .manifest
-            .key
+        prepare(config, &tokenizer(), &mut |_| {}, &Default::default()).unwrap().manifest.key
     };
     let base = config(dir.path());
     let mut keys = vec![key(&base)];
-    keys.push(key(&PrepareConfig {
-        seed: 2,
-        ..base.clone()
-    }));
-    keys.push(key(&PrepareConfig {
-        length: 16,
-        ..base.clone()
-    }));
-    keys.push(key(&PrepareConfig {
-        packing: Packing::Dense,
-        ..base.clone()
-    }));
+    keys.push(key(&PrepareConfig { seed: 2, ..base.clone() }));
+    keys.push(key(&PrepareConfig { length: 16, ..base.clone() }));
+    keys.push(key(&PrepareConfig { packing: Packing::Dense, ..base.clone() }));
     std::fs::write(dir.path().join("a.txt"), "w1 w2 w3\nw4\n").unwrap();
     keys.push(key(&base));
     keys.sort();
@@ -92,10 +73,7 @@ fn other_text_seed_or_length_is_another_data_set() {
 fn rows_do_not_depend_on_the_number_of_threads() {
     let rows = |threads: usize| {
         let dir = tempfile::tempdir().unwrap();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let prepared = pool.install(|| made(dir.path()));
         let bytes = std::fs::read(prepared.dir.join("shard-00000.safetensors")).unwrap();
         (prepared.manifest, bytes)
@@ -115,10 +93,7 @@ fn any_damage_is_an_error_that_names_the_file() {
             match Dataset::open(&prepared.dir) {
                 // A flipped bit in the name of a shard is found as a file that is not there.
                 Err(error) => {
-                    assert!(
-                        error.to_string().contains(&prepared.dir.display().to_string()),
-                        "{error}"
-                    );
+                    assert!(error.to_string().contains(&prepared.dir.display().to_string()), "{error}");
                 }
                 // A flipped bit in a number of the manifest that nothing depends on (documents, bytes of text) is harmless.
                 Ok(_) => assert_eq!(name, "manifest.json", "{what} of {name} went unnoticed"),
@@ -131,10 +106,7 @@ fn any_damage_is_an_error_that_names_the_file() {
             check(&good[..at], "a cut");
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            Dataset::open(&prepared.dir),
-            Err(DataError::Missing { .. })
-        ));
+        assert!(matches!(Dataset::open(&prepared.dir), Err(DataError::Missing { .. })));
         std::fs::write(&path, &good).unwrap();
         Dataset::open(&prepared.dir).unwrap();
     }
@@ -146,15 +118,8 @@ fn a_shard_outside_of_the_folder_is_refused() {
     let prepared = made(dir.path());
     let mut manifest = prepared.manifest.clone();
     manifest.shards[0].file = "../a.txt".to_owned();
-    std::fs::write(
-        prepared.dir.join("manifest.json"),
-        serde_json::to_string(&manifest).unwrap(),
-    )
-    .unwrap();
-    assert!(matches!(
-        Dataset::open(&prepared.dir),
-        Err(DataError::Damaged { .. })
-    ));
+    std::fs::write(prepared.dir.join("manifest.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
+    assert!(matches!(Dataset::open(&prepared.dir), Err(DataError::Damaged { .. })));
 }
 
 #[test]
@@ -164,15 +129,7 @@ fn a_stop_leaves_nothing_behind() {
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     let error = prepare(&config(dir.path()), &tokenizer(), &mut |_| {}, &stop).unwrap_err();
     assert!(matches!(error, DataError::Stopped));
-    assert!(
-        dir.path()
-            .join("cache")
-            .read_dir()
-            .into_iter()
-            .flatten()
-            .next()
-            .is_none()
-    );
+    assert!(dir.path().join("cache").read_dir().into_iter().flatten().next().is_none());
 }
 
 #[test]
@@ -208,17 +165,8 @@ fn a_folder_without_its_manifest_is_damaged_and_not_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let first = made(dir.path());
     std::fs::remove_file(first.dir.join("manifest.json")).unwrap();
-    let error = prepare(
-        &config(dir.path()),
-        &tokenizer(),
-        &mut |_| {},
-        &Default::default(),
-    )
-    .unwrap_err();
-    assert!(
-        matches!(&error, DataError::Damaged { path, .. } if path.ends_with("manifest.json")),
-        "{error}"
-    );
+    let error = prepare(&config(dir.path()), &tokenizer(), &mut |_| {}, &Default::default()).unwrap_err();
+    assert!(matches!(&error, DataError::Damaged { path, .. } if path.ends_with("manifest.json")), "{error}");
 }
 
 #[test]
@@ -233,20 +181,11 @@ fn one_vocabulary_with_and_without_capitals_makes_two_data_sets() {
 fn one_long_document_fills_rows_on_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
-    let text: String = (0..60_000)
-        .map(|i| format!("w{} w{}\n", i % 50, i * 7 % 50))
-        .collect();
+    let text: String = (0..60_000).map(|i| format!("w{} w{}\n", i % 50, i * 7 % 50)).collect();
     std::fs::write(&config.sources[0], text).unwrap();
     for packing in [Packing::Electra, Packing::Bert, Packing::Dense] {
-        let config = PrepareConfig {
-            packing,
-            ..config.clone()
-        };
+        let config = PrepareConfig { packing, ..config.clone() };
         let prepared = prepare(&config, &tokenizer(), &mut |_| {}, &Default::default()).unwrap();
-        assert!(
-            prepared.manifest.tokens > 110_000,
-            "{packing:?}: {}",
-            prepared.manifest.tokens
-        );
+        assert!(prepared.manifest.tokens > 110_000, "{packing:?}: {}", prepared.manifest.tokens);
     }
 }

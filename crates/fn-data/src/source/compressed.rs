@@ -31,34 +31,16 @@ impl<R: Read> Read for Counted<R> {
 pub(super) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead + Send>, DataError> {
     let counters = counters.clone();
     if path.as_os_str() == "-" {
-        return Ok(Box::new(BufReader::with_capacity(
-            BUFFER,
-            Counted {
-                inner: io::stdin(),
-                counters,
-            },
-        )));
+        return Ok(Box::new(BufReader::with_capacity(BUFFER, Counted { inner: io::stdin(), counters })));
     }
     let file = File::open(path).map_err(DataError::io(path, "open"))?;
-    let raw = BufReader::with_capacity(
-        BUFFER,
-        Counted {
-            inner: file,
-            counters,
-        },
-    );
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_ascii_lowercase();
+    let raw = BufReader::with_capacity(BUFFER, Counted { inner: file, counters });
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let buffered = |reader: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(BUFFER, reader));
     Ok(if name.ends_with(".gz") {
         buffered(Box::new(flate2::bufread::MultiGzDecoder::new(raw)))
     } else if name.ends_with(".zst") {
-        buffered(Box::new(
-            zstd::Decoder::with_buffer(raw).map_err(DataError::io(path, "decompress"))?,
-        ))
+        buffered(Box::new(zstd::Decoder::with_buffer(raw).map_err(DataError::io(path, "decompress"))?))
     } else if name.ends_with(".xz") {
         let stream = liblzma::stream::Stream::new_auto_decoder(MAX_XZ_MEMORY, liblzma::stream::CONCATENATED)
             .map_err(|e| DataError::io(path, "decompress")(e.into()))?;

@@ -32,12 +32,7 @@ pub(super) fn documents(
                 Ok(text) => ready = cut(text, &counters),
                 Err(message) => {
                     let (path, line, field) = (lines.path.clone(), lines.number, field.clone());
-                    return Some(Err(DataError::Json {
-                        path,
-                        line,
-                        field,
-                        message,
-                    }));
+                    return Some(Err(DataError::Json { path, line, field, message }));
                 }
             }
         }

@@ -19,12 +19,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn new(path: &Path, reader: Box<dyn BufRead + Send>) -> Self {
-        Self {
-            path: path.to_owned(),
-            reader,
-            number: 0,
-            bytes: 0,
-        }
+        Self { path: path.to_owned(), reader, number: 0, bytes: 0 }
     }
 
     /// The next line, without a byte order mark.
@@ -39,11 +34,7 @@ impl Lines {
             }
             Err(error) => {
                 let (bytes, message) = (self.bytes + line.len() as u64, error.to_string());
-                return Some(Err(DataError::Truncated {
-                    path: self.path.clone(),
-                    bytes,
-                    message,
-                }));
+                return Some(Err(DataError::Truncated { path: self.path.clone(), bytes, message }));
             }
         };
         if read == 0 {
@@ -64,10 +55,7 @@ impl Lines {
         if self.number == 1 && line.starts_with(b"\xef\xbb\xbf") {
             line.drain(..3);
         }
-        let not_utf8 = |_| DataError::NotUtf8 {
-            path: self.path.clone(),
-            line: self.number,
-        };
+        let not_utf8 = |_| DataError::NotUtf8 { path: self.path.clone(), line: self.number };
         Some(String::from_utf8(line).map_err(not_utf8))
     }
 }

@@ -36,11 +36,7 @@ pub struct SourceOptions {
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self {
-            json_field: "text".into(),
-            parquet_column: "text".into(),
-            stop: StopFlag::default(),
-        }
+        Self { json_field: "text".into(), parquet_column: "text".into(), stop: StopFlag::default() }
     }
 }
 
@@ -177,10 +173,7 @@ pub(crate) enum Kind {
 /// Kind of a file by its name, looking behind a suffix of compression.
 pub(crate) fn kind(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let plain = compressed::SUFFIXES
-        .iter()
-        .find_map(|s| name.strip_suffix(s))
-        .unwrap_or(&name);
+    let plain = compressed::SUFFIXES.iter().find_map(|s| name.strip_suffix(s)).unwrap_or(&name);
     match plain.rsplit_once('.')?.1 {
         "txt" | "text" => Some(Kind::Text),
         "jsonl" | "ndjson" | "json" => Some(Kind::JsonLines),
@@ -196,9 +189,7 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
         return Ok(());
     }
     if !path.exists() {
-        return Err(DataError::Missing {
-            path: path.to_owned(),
-        });
+        return Err(DataError::Missing { path: path.to_owned() });
     }
     if path.is_dir() {
         let before = files.len();
@@ -209,18 +200,14 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
             }
         }
         if files.len() == before {
-            return Err(DataError::Empty {
-                path: path.to_owned(),
-            });
+            return Err(DataError::Empty { path: path.to_owned() });
         }
         return Ok(());
     }
     match kind(path) {
         Some(_) => files.push(path.to_owned()),
         None => {
-            return Err(DataError::Unsupported {
-                path: path.to_owned(),
-            });
+            return Err(DataError::Unsupported { path: path.to_owned() });
         }
     }
     Ok(())
@@ -247,19 +234,12 @@ pub(crate) fn cut(text: String, counters: &Counters) -> VecDeque<Document> {
     counters.split();
     let mut rest = text.as_str();
     while rest.len() > MAX_DOCUMENT {
-        let limit = (0..=MAX_DOCUMENT)
-            .rev()
-            .find(|&i| rest.is_char_boundary(i))
-            .unwrap_or(0);
+        let limit = (0..=MAX_DOCUMENT).rev().find(|&i| rest.is_char_boundary(i)).unwrap_or(0);
         let end = rest[..limit].rfind('\n').filter(|&e| e > 0).unwrap_or(limit);
-        out.push_back(Document {
-            text: rest[..end].to_owned(),
-        });
+        out.push_back(Document { text: rest[..end].to_owned() });
         rest = rest[end..].trim_start_matches('\n');
     }
-    out.push_back(Document {
-        text: rest.to_owned(),
-    });
+    out.push_back(Document { text: rest.to_owned() });
     out
 }
 

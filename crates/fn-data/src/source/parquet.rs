@@ -25,20 +25,14 @@ pub(super) fn open(
     column: &str,
     counters: &Counters,
 ) -> Result<impl Iterator<Item = Result<Document, DataError>> + Send + use<>, DataError> {
-    let wrong = |message: String| DataError::Parquet {
-        path: path.to_owned(),
-        column: column.to_owned(),
-        message,
-    };
+    let wrong =
+        |message: String| DataError::Parquet { path: path.to_owned(), column: column.to_owned(), message };
     let file = plain_file(path, counters)?;
     let reader = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
     let leaves = reader.metadata().file_metadata().schema_descr().columns();
     let Some(leaf) = leaves.iter().position(|l| l.path().parts() == [column]) else {
         let names: Vec<String> = leaves.iter().map(|l| l.path().string()).collect();
-        return Err(wrong(format!(
-            "there is no such column, only {}",
-            names.join(", ")
-        )));
+        return Err(wrong(format!("there is no such column, only {}", names.join(", "))));
     };
     let (kind, levels) = (leaves[leaf].physical_type(), leaves[leaf].max_def_level());
     if kind != Physical::BYTE_ARRAY || leaves[leaf].max_rep_level() > 0 {
@@ -84,9 +78,7 @@ fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
     })?;
     file.flush().map_err(DataError::io(path, "unpack"))?;
     if bytes == MAX_UNPACKED {
-        return Err(DataError::Unsupported {
-            path: path.to_owned(),
-        });
+        return Err(DataError::Unsupported { path: path.to_owned() });
     }
     Ok(file)
 }
@@ -109,11 +101,7 @@ struct Column {
 
 impl Column {
     fn wrong(&self, message: String) -> DataError {
-        DataError::Parquet {
-            path: self.path.clone(),
-            column: self.column.clone(),
-            message,
-        }
+        DataError::Parquet { path: self.path.clone(), column: self.column.clone(), message }
     }
 
     /// Reads some rows; false at the end.

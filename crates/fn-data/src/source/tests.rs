@@ -6,9 +6,7 @@ use super::*;
 const TEXT: &str = "one\ntwo\n\n\nthree é\n \nfour";
 
 fn texts(paths: &[PathBuf]) -> Result<Vec<String>, DataError> {
-    Sources::open(paths, &SourceOptions::default())?
-        .map(|d| d.map(|d| d.text))
-        .collect()
+    Sources::open(paths, &SourceOptions::default())?.map(|d| d.map(|d| d.text)).collect()
 }
 
 fn file(dir: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
@@ -43,17 +41,11 @@ fn parquet_file(path: &Path, texts: &[&str]) {
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         let ids: Vec<i64> = (0..chunk.len() as i64).collect();
-        column
-            .typed::<::parquet::data_type::Int64Type>()
-            .write_batch(&ids, None, None)
-            .unwrap();
+        column.typed::<::parquet::data_type::Int64Type>().write_batch(&ids, None, None).unwrap();
         column.close().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         let values: Vec<ByteArray> = chunk.iter().map(|t| ByteArray::from(*t)).collect();
-        column
-            .typed::<ByteArrayType>()
-            .write_batch(&values, None, None)
-            .unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
         column.close().unwrap();
         group.close().unwrap();
     }
@@ -64,21 +56,15 @@ fn parquet_file(path: &Path, texts: &[&str]) {
 fn every_format_gives_the_same_documents() {
     let dir = tempfile::tempdir().unwrap();
     let expected = ["one\ntwo", "three é", "four"];
-    let json: String = expected
-        .iter()
-        .map(|t| format!("{}\n", serde_json::json!({"n": 1, "text": t})))
-        .collect();
+    let json: String =
+        expected.iter().map(|t| format!("{}\n", serde_json::json!({"n": 1, "text": t}))).collect();
     let table = dir.path().join("a.parquet");
     parquet_file(&table, &expected);
     let table_bytes = std::fs::read(&table).unwrap();
     let zst = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
     let paths = [
         file(&dir, "a.txt", TEXT.as_bytes()),
-        file(
-            &dir,
-            "windows.txt",
-            format!("\u{feff}{}", TEXT.replace('\n', "\r\n")).as_bytes(),
-        ),
+        file(&dir, "windows.txt", format!("\u{feff}{}", TEXT.replace('\n', "\r\n")).as_bytes()),
         file(&dir, "a.txt.gz", &gz(TEXT.as_bytes())),
         file(&dir, "a.txt.zst", &zst(TEXT.as_bytes())),
         file(&dir, "a.txt.xz", &xz(TEXT.as_bytes())),
@@ -88,12 +74,7 @@ fn every_format_gives_the_same_documents() {
         file(&dir, "b.parquet.zst", &zst(&table_bytes)),
     ];
     for path in paths {
-        assert_eq!(
-            texts(std::slice::from_ref(&path)).unwrap(),
-            expected,
-            "{}",
-            path.display()
-        );
+        assert_eq!(texts(std::slice::from_ref(&path)).unwrap(), expected, "{}", path.display());
     }
 }
 
@@ -111,9 +92,7 @@ fn folders_are_walked_in_the_order_of_names_and_other_files_ignored() {
 #[test]
 fn cut_compressed_files_are_errors() {
     let dir = tempfile::tempdir().unwrap();
-    let long: String = (0..20_000u32)
-        .map(|i| format!("{}\n", i.wrapping_mul(2_654_435_761)))
-        .collect();
+    let long: String = (0..20_000u32).map(|i| format!("{}\n", i.wrapping_mul(2_654_435_761))).collect();
     for (name, bytes) in [
         ("a.txt.gz", gz(long.as_bytes())),
         ("a.txt.zst", zstd::encode_all(long.as_bytes(), 1).unwrap()),
@@ -122,17 +101,11 @@ fn cut_compressed_files_are_errors() {
         for keep in [bytes.len() / 2, bytes.len() - 1, 20] {
             let path = file(&dir, name, &bytes[..keep]);
             let error = texts(&[path]).unwrap_err();
-            assert!(
-                matches!(error, DataError::Truncated { .. }),
-                "{name} cut at {keep}: {error}"
-            );
+            assert!(matches!(error, DataError::Truncated { .. }), "{name} cut at {keep}: {error}");
         }
         let path = file(&dir, name, b"no compressed data at all");
         assert!(
-            matches!(
-                texts(&[path]).unwrap_err(),
-                DataError::Truncated { .. } | DataError::Io { .. }
-            ),
+            matches!(texts(&[path]).unwrap_err(), DataError::Truncated { .. } | DataError::Io { .. }),
             "{name}"
         );
     }
@@ -152,16 +125,8 @@ fn bad_input_is_named_with_its_place() {
     assert!(message(dir.path().join("gone.txt")).contains("no such file"));
     let table = dir.path().join("t.parquet");
     parquet_file(&table, &["x"]);
-    let options = SourceOptions {
-        parquet_column: "body".into(),
-        ..SourceOptions::default()
-    };
-    let error = Sources::open(&[table], &options)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap_err()
-        .to_string();
+    let options = SourceOptions { parquet_column: "body".into(), ..SourceOptions::default() };
+    let error = Sources::open(&[table], &options).unwrap().next().unwrap().unwrap_err().to_string();
     assert!(error.contains("id, text") && error.contains("body"), "{error}");
 }
 
@@ -169,10 +134,7 @@ fn bad_input_is_named_with_its_place() {
 fn a_line_that_never_ends_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.txt", &vec![b'x'; lines::MAX_LINE as usize + 2]);
-    assert!(matches!(
-        texts(&[path]).unwrap_err(),
-        DataError::LineTooLong { line: 1, .. }
-    ));
+    assert!(matches!(texts(&[path]).unwrap_err(), DataError::LineTooLong { line: 1, .. }));
 }
 
 #[test]
@@ -185,16 +147,9 @@ fn long_documents_are_cut_and_counted() {
     let kept: usize = (&mut sources).map(|d| d.unwrap().text.lines().count()).sum();
     assert_eq!(kept, 9 << 10);
     assert_eq!(sources.split_documents(), 2);
-    let json = file(
-        &dir,
-        "a.jsonl",
-        format!("{}\n", serde_json::json!({"text": text})).as_bytes(),
-    );
+    let json = file(&dir, "a.jsonl", format!("{}\n", serde_json::json!({"text": text})).as_bytes());
     let documents = texts(&[json]).unwrap();
-    assert_eq!(
-        documents.iter().map(|d| d.lines().count()).sum::<usize>(),
-        9 << 10
-    );
+    assert_eq!(documents.iter().map(|d| d.lines().count()).sum::<usize>(), 9 << 10);
     assert!(documents.iter().all(|d| d.len() <= MAX_DOCUMENT));
 }
 
@@ -211,10 +166,7 @@ fn a_damaged_table_is_an_error_and_never_a_panic() {
             // Without checksums of pages, other text may come out; a panic may not.
             let _ = texts(&[file(&dir, "b.parquet", &bytes)]);
         }
-        assert!(
-            texts(&[file(&dir, "b.parquet", &good[..at])]).is_err(),
-            "cut at {at}"
-        );
+        assert!(texts(&[file(&dir, "b.parquet", &good[..at])]).is_err(), "cut at {at}");
     }
 }
 
@@ -233,10 +185,7 @@ fn rows_of_a_table_that_hold_no_text_are_skipped_or_named() {
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         let values: Vec<ByteArray> = values.iter().map(|v| ByteArray::from(v.to_vec())).collect();
-        column
-            .typed::<ByteArrayType>()
-            .write_batch(&values, Some(levels), None)
-            .unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, Some(levels), None).unwrap();
         column.close().unwrap();
         group.close().unwrap();
         writer.close().unwrap();
@@ -244,16 +193,8 @@ fn rows_of_a_table_that_hold_no_text_are_skipped_or_named() {
     write(&[b"one", b" ", b"two"], &[0, 1, 0, 1, 1]);
     assert_eq!(texts(std::slice::from_ref(&path)).unwrap(), ["one", "two"]);
     write(&[b"one", b"\xff"], &[1, 0, 1]);
-    assert!(
-        texts(std::slice::from_ref(&path))
-            .unwrap_err()
-            .to_string()
-            .contains("row 3 is not UTF-8")
-    );
-    let options = SourceOptions {
-        parquet_column: "id".into(),
-        ..SourceOptions::default()
-    };
+    assert!(texts(std::slice::from_ref(&path)).unwrap_err().to_string().contains("row 3 is not UTF-8"));
+    let options = SourceOptions { parquet_column: "id".into(), ..SourceOptions::default() };
     parquet_file(&path, &["x"]);
     let error = Sources::open(std::slice::from_ref(&path), &options)
         .unwrap()

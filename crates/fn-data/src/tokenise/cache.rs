@@ -45,10 +45,7 @@ thread_local! {
 pub(super) fn encode(owner: Owner, text: &str, encode: impl Fn(&str, &mut Vec<u32>)) -> Vec<u32> {
     CACHE.with_borrow_mut(|cache| {
         if cache.owner != Some(owner) {
-            *cache = Cache {
-                owner: Some(owner),
-                ..Cache::default()
-            };
+            *cache = Cache { owner: Some(owner), ..Cache::default() };
         }
         let mut ids = Vec::with_capacity(text.len() / 4);
         for stretch in text.split(BLANKS).filter(|s| !s.is_empty()) {

@@ -19,28 +19,19 @@ const LONGEST_WORD: usize = 1_000;
 pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf), DataError> {
     let file = if path.is_dir() {
         let candidates = ["tokenizer.json", "vocab.txt"].map(|name| path.join(name));
-        candidates
-            .into_iter()
-            .find(|p| p.exists())
-            .ok_or_else(|| DataError::Tokenizer {
-                path: path.to_owned(),
-                message: "the folder holds neither tokenizer.json nor vocab.txt".to_owned(),
-            })?
+        candidates.into_iter().find(|p| p.exists()).ok_or_else(|| DataError::Tokenizer {
+            path: path.to_owned(),
+            message: "the folder holds neither tokenizer.json nor vocab.txt".to_owned(),
+        })?
     } else {
         path.to_owned()
     };
     let text = read_text(&file)?;
-    let wrong = |message: String| DataError::Tokenizer {
-        path: file.clone(),
-        message,
-    };
+    let wrong = |message: String| DataError::Tokenizer { path: file.clone(), message };
     let (pieces, normalisation) = if file.extension().is_some_and(|e| e == "json") {
         from_json(&text).map_err(wrong)?
     } else {
-        let pieces: Vec<String> = text
-            .lines()
-            .map(|l| l.trim_end_matches('\r').to_owned())
-            .collect();
+        let pieces: Vec<String> = text.lines().map(|l| l.trim_end_matches('\r').to_owned()).collect();
         let lowercase = lowercase_beside(&file)?.unwrap_or_else(|| looks_lowercase(&pieces));
         (pieces, Normalisation::bert(lowercase))
     };
@@ -50,17 +41,12 @@ pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf),
 fn read_text(path: &Path) -> Result<String, DataError> {
     let file = File::open(path).map_err(DataError::io(path, "open"))?;
     let found = file.metadata().map_err(DataError::io(path, "inspect"))?.len();
-    let wrong = |message: String| DataError::Tokenizer {
-        path: path.to_owned(),
-        message,
-    };
+    let wrong = |message: String| DataError::Tokenizer { path: path.to_owned(), message };
     if found > MAX_FILE {
         return Err(wrong(format!("{found} bytes, at most {MAX_FILE}")));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE)
-        .read_to_end(&mut bytes)
-        .map_err(DataError::io(path, "read"))?;
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(DataError::io(path, "read"))?;
     String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
 }
 
@@ -71,61 +57,38 @@ fn lowercase_beside(vocabulary: &Path) -> Result<Option<bool>, DataError> {
         return Ok(None);
     }
     let text = read_text(&path)?;
-    let value: Value = serde_json::from_str(&text).map_err(|e| DataError::Tokenizer {
-        path,
-        message: e.to_string(),
-    })?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|e| DataError::Tokenizer { path, message: e.to_string() })?;
     Ok(value.get("do_lower_case").and_then(Value::as_bool))
 }
 
 /// A vocabulary without a single upper-case letter is one of lower-cased text.
 fn looks_lowercase(pieces: &[String]) -> bool {
     let bracketed = |piece: &str| piece.starts_with('[') && piece.ends_with(']');
-    !pieces
-        .iter()
-        .any(|p| !bracketed(p) && p.chars().any(char::is_uppercase))
+    !pieces.iter().any(|p| !bracketed(p) && p.chars().any(char::is_uppercase))
 }
 
 fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
     let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let model = value
-        .get("model")
-        .and_then(Value::as_object)
-        .ok_or("no `model` in it")?;
+    let model = value.get("model").and_then(Value::as_object).ok_or("no `model` in it")?;
     let kind = model.get("type").and_then(Value::as_str).unwrap_or("WordPiece");
     if kind != "WordPiece" {
         return Err(format!("the model is `{kind}`"));
     }
-    let prefix = model
-        .get("continuing_subword_prefix")
-        .and_then(Value::as_str)
-        .unwrap_or(CONTINUES);
+    let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or(CONTINUES);
     if prefix != CONTINUES {
-        return Err(format!(
-            "pieces that go on a word begin with `{prefix}`, `{CONTINUES}` is needed"
-        ));
+        return Err(format!("pieces that go on a word begin with `{prefix}`, `{CONTINUES}` is needed"));
     }
-    let vocabulary = model
-        .get("vocab")
-        .and_then(Value::as_object)
-        .ok_or("no `model.vocab` in it")?;
+    let vocabulary = model.get("vocab").and_then(Value::as_object).ok_or("no `model.vocab` in it")?;
     let mut pieces = place(vocabulary)?;
     add(&mut pieces, value.get("added_tokens"))?;
-    let unknown = model
-        .get("unk_token")
-        .and_then(Value::as_str)
-        .unwrap_or(SPECIAL_TOKENS[1]);
+    let unknown = model.get("unk_token").and_then(Value::as_str).unwrap_or(SPECIAL_TOKENS[1]);
     if unknown != SPECIAL_TOKENS[1] {
-        return Err(format!(
-            "unknown words become `{unknown}`, `{}` is needed",
-            SPECIAL_TOKENS[1]
-        ));
+        return Err(format!("unknown words become `{unknown}`, `{}` is needed", SPECIAL_TOKENS[1]));
     }
     let splitter = kind_of(value.get("pre_tokenizer"));
     if splitter != "BertPreTokenizer" {
-        return Err(format!(
-            "text is split by `{splitter}`, `BertPreTokenizer` is needed"
-        ));
+        return Err(format!("text is split by `{splitter}`, `BertPreTokenizer` is needed"));
     }
     let mut rules = normalisation(value.get("normalizer"))?;
     if let Some(most) = model.get("max_input_chars_per_word") {
@@ -140,9 +103,7 @@ fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
 
 /// The `type` of a part of the tokenizer.
 fn kind_of(part: Option<&Value>) -> &str {
-    part.and_then(|p| p.get("type"))
-        .and_then(Value::as_str)
-        .unwrap_or("nothing")
+    part.and_then(|p| p.get("type")).and_then(Value::as_str).unwrap_or("nothing")
 }
 
 /// Pieces by id; every id from 0 on must be there once.
@@ -152,9 +113,7 @@ fn place(vocabulary: &Map<String, Value>) -> Result<Vec<String>, String> {
     }
     let mut pieces = vec![String::new(); vocabulary.len()];
     for (piece, id) in vocabulary {
-        let id = id
-            .as_u64()
-            .ok_or_else(|| format!("the id of `{piece}` is no number"))?;
+        let id = id.as_u64().ok_or_else(|| format!("the id of `{piece}` is no number"))?;
         let last = vocabulary.len() - 1;
         let slot = pieces
             .get_mut(id as usize)
@@ -182,10 +141,7 @@ fn add(pieces: &mut Vec<String>, added: Option<&Value>) -> Result<(), String> {
             Some(present) => return Err(format!("added token `{piece}` has the id {id} of `{present}`")),
             None if id as usize == pieces.len() => pieces.push(piece.to_owned()),
             None => {
-                return Err(format!(
-                    "added token `{piece}` has id {id}, {} is next",
-                    pieces.len()
-                ));
+                return Err(format!("added token `{piece}` has id {id}, {} is next", pieces.len()));
             }
         }
     }
@@ -223,9 +179,7 @@ fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
             // Taking letters and accents apart is the first half of removing accents.
             "NFD" if kinds.contains(&"StripAccents") => {}
             _ => {
-                return Err(format!(
-                    "text is normalised by `{kind}`, `BertNormalizer` is needed"
-                ));
+                return Err(format!("text is normalised by `{kind}`, `BertNormalizer` is needed"));
             }
         }
     }
@@ -234,11 +188,7 @@ fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
 
 pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataError> {
     std::fs::create_dir_all(dir).map_err(DataError::io(dir, "create"))?;
-    let vocabulary: String = tokenizer
-        .pieces()
-        .iter()
-        .flat_map(|p| [p.as_str(), "\n"])
-        .collect();
+    let vocabulary: String = tokenizer.pieces().iter().flat_map(|p| [p.as_str(), "\n"]).collect();
     let put = |name: &str, bytes: &[u8]| replace(&dir.join(name), bytes);
     put("vocab.txt", vocabulary.as_bytes())?;
     for (name, value) in [
@@ -289,12 +239,8 @@ fn config_json(tokenizer: &TextTokenizer) -> Value {
 fn tokenizer_json(tokenizer: &TextTokenizer) -> Value {
     let n = tokenizer.normalisation();
     let special = tokenizer.special();
-    let vocabulary: Map<String, Value> = tokenizer
-        .pieces()
-        .iter()
-        .enumerate()
-        .map(|(id, piece)| (piece.clone(), json!(id)))
-        .collect();
+    let vocabulary: Map<String, Value> =
+        tokenizer.pieces().iter().enumerate().map(|(id, piece)| (piece.clone(), json!(id))).collect();
     let ids = [special.pad, special.unk, special.cls, special.sep, special.mask];
     let added: Vec<Value> = ids
         .into_iter()

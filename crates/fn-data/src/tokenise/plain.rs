@@ -33,14 +33,7 @@ impl Plain {
             begins.insert(piece.as_str().into(), id as u32);
             longest[0] = piece.len().max(longest[0]);
         }
-        Self {
-            begins,
-            continues,
-            longest,
-            unknown,
-            lowercase: rules.lowercase,
-            max_word: rules.max_word,
-        }
+        Self { begins, continues, longest, unknown, lowercase: rules.lowercase, max_word: rules.max_word }
     }
 
     /// Adds the ids of a stretch without blanks; false, and nothing added, if it is not plain.
@@ -66,9 +59,7 @@ impl Plain {
                 0 => (&self.begins, self.longest[0]),
                 _ => (&self.continues, self.longest[1]),
             };
-            let found = (1..=rest.len().min(longest))
-                .rev()
-                .find_map(|n| Some((n, *known.get(&rest[..n])?)));
+            let found = (1..=rest.len().min(longest)).rev().find_map(|n| Some((n, *known.get(&rest[..n])?)));
             let Some((bytes, id)) = found else {
                 return false;
             };
@@ -91,10 +82,7 @@ pub(crate) fn words(stretch: &str, lowercase: bool, mut with: impl FnMut(&str)) 
         rest = &lower;
     }
     while !rest.is_empty() {
-        let letters = rest
-            .bytes()
-            .position(|b| b.is_ascii_punctuation())
-            .unwrap_or(rest.len());
+        let letters = rest.bytes().position(|b| b.is_ascii_punctuation()).unwrap_or(rest.len());
         // A run of letters and digits, or one sign.
         let (word, after) = rest.split_at(letters.max(1));
         with(word);

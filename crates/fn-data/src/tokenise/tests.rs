@@ -3,14 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn pieces() -> Vec<String> {
-    let words = [
-        "the", "un", "##aff", "##able", "cafe", "runner", ",", "!", "日", "本", "a", "##a",
-    ];
-    SPECIAL_TOKENS
-        .iter()
-        .chain(&words)
-        .map(|&p| p.to_owned())
-        .collect()
+    let words = ["the", "un", "##aff", "##able", "cafe", "runner", ",", "!", "日", "本", "a", "##a"];
+    SPECIAL_TOKENS.iter().chain(&words).map(|&p| p.to_owned()).collect()
 }
 
 fn tokenizer() -> TextTokenizer {
@@ -19,18 +13,12 @@ fn tokenizer() -> TextTokenizer {
 
 fn tokens(text: &str) -> Vec<String> {
     let t = tokenizer();
-    t.encode(text)
-        .into_iter()
-        .map(|id| t.token(id).unwrap().to_owned())
-        .collect()
+    t.encode(text).into_iter().map(|id| t.token(id).unwrap().to_owned()).collect()
 }
 
 #[test]
 fn text_is_split_by_the_rules_of_bert() {
-    assert_eq!(
-        tokens("The UNaffable runner!"),
-        ["the", "un", "##aff", "##able", "runner", "!"]
-    );
+    assert_eq!(tokens("The UNaffable runner!"), ["the", "un", "##aff", "##able", "runner", "!"]);
     assert_eq!(tokens("Café,the"), ["cafe", ",", "the"]);
     assert_eq!(tokens("日本"), ["日", "本"]);
     assert_eq!(tokens("the\u{0}\u{fffd} zebra"), ["the", "[UNK]"]);
@@ -46,10 +34,7 @@ fn nothing_is_added_and_nothing_cut() {
 #[test]
 fn decoding_glues_pieces_together() {
     let t = tokenizer();
-    assert_eq!(
-        t.decode(&t.encode("the unaffable runner")),
-        "the unaffable runner"
-    );
+    assert_eq!(t.decode(&t.encode("the unaffable runner")), "the unaffable runner");
 }
 
 #[test]
@@ -97,13 +82,7 @@ fn truncation_and_padding_of_a_foreign_file_have_no_effect() {
         serde_json::json!({"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 9});
     value["padding"] = serde_json::json!({"strategy": {"Fixed": 128}});
     std::fs::write(&path, value.to_string()).unwrap();
-    assert_eq!(
-        TextTokenizer::load(&path)
-            .unwrap()
-            .encode("the the the the the the")
-            .len(),
-        6
-    );
+    assert_eq!(TextTokenizer::load(&path).unwrap().encode("the the the the the the").len(), 6);
 }
 
 #[test]
@@ -138,22 +117,11 @@ fn hostile_files_are_errors() {
     ] {
         std::fs::write(&path, text).unwrap();
         let error = TextTokenizer::load(&path).unwrap_err().to_string();
-        assert!(
-            error.contains(expected) && error.contains("tokenizer.json"),
-            "{text:.60}: {error}"
-        );
+        assert!(error.contains(expected) && error.contains("tokenizer.json"), "{text:.60}: {error}");
     }
     std::fs::write(&path, b"\xff\xfe").unwrap();
-    assert!(
-        TextTokenizer::load(&path)
-            .unwrap_err()
-            .to_string()
-            .contains("UTF-8")
-    );
-    assert!(matches!(
-        TextTokenizer::load(&dir.path().join("no.json")),
-        Err(DataError::Missing { .. })
-    ));
+    assert!(TextTokenizer::load(&path).unwrap_err().to_string().contains("UTF-8"));
+    assert!(matches!(TextTokenizer::load(&dir.path().join("no.json")), Err(DataError::Missing { .. })));
 }
 
 #[test]
@@ -161,19 +129,9 @@ fn doubled_and_empty_pieces_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("vocab.txt");
     std::fs::write(&path, pieces().join("\n") + "\nthe").unwrap();
-    assert!(
-        TextTokenizer::load(&path)
-            .unwrap_err()
-            .to_string()
-            .contains("`the`")
-    );
+    assert!(TextTokenizer::load(&path).unwrap_err().to_string().contains("`the`"));
     std::fs::write(&path, pieces().join("\n") + "\n\nx").unwrap();
-    assert!(
-        TextTokenizer::load(&path)
-            .unwrap_err()
-            .to_string()
-            .contains("line 18")
-    );
+    assert!(TextTokenizer::load(&path).unwrap_err().to_string().contains("line 18"));
 }
 
 #[test]
@@ -192,10 +150,7 @@ fn training_is_deterministic_and_covers_its_text() {
 
 #[test]
 fn training_on_nothing_is_an_error() {
-    assert!(matches!(
-        train_wordpiece(std::iter::empty(), 80, true),
-        Err(DataError::Training { .. })
-    ));
+    assert!(matches!(train_wordpiece(std::iter::empty(), 80, true), Err(DataError::Training { .. })));
 }
 
 #[test]
@@ -213,33 +168,15 @@ fn rules_that_we_do_not_have_are_refused_and_others_kept() {
     let steps = serde_json::json!({"type": "Sequence", "normalizers":
         [{"type": "NFD"}, {"type": "Lowercase"}, {"type": "StripAccents"}]});
     assert_eq!(with("/normalizer", steps).unwrap(), "the cafe runner");
-    assert_eq!(
-        with("/normalizer", serde_json::Value::Null).unwrap(),
-        "[UNK] [UNK] runner"
-    );
-    assert_eq!(
-        with("/model/max_input_chars_per_word", 5.into()).unwrap(),
-        "the cafe [UNK]"
-    );
+    assert_eq!(with("/normalizer", serde_json::Value::Null).unwrap(), "[UNK] [UNK] runner");
+    assert_eq!(with("/model/max_input_chars_per_word", 5.into()).unwrap(), "the cafe [UNK]");
     for (pointer, part, expected) in [
         ("/normalizer", serde_json::json!({"type": "NFKC"}), "NFKC"),
-        (
-            "/normalizer",
-            serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFD"}]}),
-            "NFD",
-        ),
-        (
-            "/pre_tokenizer",
-            serde_json::json!({"type": "Whitespace"}),
-            "Whitespace",
-        ),
+        ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFD"}]}), "NFD"),
+        ("/pre_tokenizer", serde_json::json!({"type": "Whitespace"}), "Whitespace"),
         ("/pre_tokenizer", serde_json::Value::Null, "nothing"),
         ("/model/unk_token", "<unk>".into(), "<unk>"),
-        (
-            "/model/max_input_chars_per_word",
-            serde_json::json!(1e9),
-            "max_input_chars_per_word",
-        ),
+        ("/model/max_input_chars_per_word", serde_json::json!(1e9), "max_input_chars_per_word"),
         ("/model/continuing_subword_prefix", "@@".into(), "@@"),
     ] {
         let error = with(pointer, part).unwrap_err().to_string();
@@ -280,13 +217,7 @@ proptest! {
 
 /// No normalisation, short words only.
 fn bare() -> Normalisation {
-    Normalisation {
-        lowercase: false,
-        strip_accents: Some(false),
-        chinese: false,
-        clean: false,
-        max_word: 5,
-    }
+    Normalisation { lowercase: false, strip_accents: Some(false), chinese: false, clean: false, max_word: 5 }
 }
 
 #[test]

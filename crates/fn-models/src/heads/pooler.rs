@@ -15,9 +15,7 @@ pub struct Pooler {
 
 impl Pooler {
     pub(crate) fn zeros(hidden: usize, device: &Device) -> Self {
-        Self {
-            dense: Linear::zeros(hidden, hidden, device),
-        }
+        Self { dense: Linear::zeros(hidden, hidden, device) }
     }
 
     /// # Shapes

@@ -16,10 +16,7 @@ pub struct ReplacedTokenHead {
 
 impl ReplacedTokenHead {
     pub(crate) fn zeros(hidden: usize, device: &Device) -> Self {
-        Self {
-            dense: Linear::zeros(hidden, hidden, device),
-            score: Linear::zeros(hidden, 1, device),
-        }
+        Self { dense: Linear::zeros(hidden, hidden, device), score: Linear::zeros(hidden, 1, device) }
     }
 
     /// Scores every position: was this token replaced by the generator?
@@ -27,8 +24,6 @@ impl ReplacedTokenHead {
     /// # Shapes
     /// - hidden: `[B, L, H]` - output: `[B, L]`, raw logits (no sigmoid)
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
-        self.score
-            .forward(fn_ops::gelu(self.dense.forward(hidden)))
-            .squeeze_dim(2)
+        self.score.forward(fn_ops::gelu(self.dense.forward(hidden))).squeeze_dim(2)
     }
 }

@@ -46,21 +46,9 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn wrong(&self, field: &str, expected: impl Into<String>) -> HfError {
-        let found = self
-            .map
-            .get(field)
-            .map_or_else(|| "missing".into(), Value::to_string);
-        let found = if found.chars().count() > 80 {
-            "something long".into()
-        } else {
-            found
-        };
-        HfError::Field {
-            path: self.path.to_owned(),
-            field: field.into(),
-            found,
-            expected: expected.into(),
-        }
+        let found = self.map.get(field).map_or_else(|| "missing".into(), Value::to_string);
+        let found = if found.chars().count() > 80 { "something long".into() } else { found };
+        HfError::Field { path: self.path.to_owned(), field: field.into(), found, expected: expected.into() }
     }
     /// A size; the default of transformers where it is left out.
     fn size(&self, field: &str, default: Option<usize>) -> Result<usize, HfError> {
@@ -89,10 +77,7 @@ impl Fields<'_> {
 /// Reads and checks. `model_type`: `bert` or `electra`.
 pub(crate) fn read(path: &Path, model_type: &str) -> Result<ModelFile, HfError> {
     let Value::Object(map) = read_json(path, MAX_CONFIG)? else {
-        return Err(HfError::Json {
-            path: path.to_owned(),
-            message: "not a JSON object".into(),
-        });
+        return Err(HfError::Json { path: path.to_owned(), message: "not a JSON object".into() });
     };
     let fields = Fields { path, map: &map };
     // The first BERT files have no model_type.
@@ -125,25 +110,13 @@ pub(crate) fn read(path: &Path, model_type: &str) -> Result<ModelFile, HfError> 
         layer_norm_eps: fields.number("layer_norm_eps", 1e-12)?,
         init_std: fields.number("initializer_range", 0.02)?,
     };
-    config.validate().map_err(|source| HfError::Config {
-        path: path.to_owned(),
-        source,
-    })?;
-    let architecture = map
-        .get("architectures")
-        .and_then(|list| list.get(0))
-        .and_then(Value::as_str);
+    config.validate().map_err(|source| HfError::Config { path: path.to_owned(), source })?;
+    let architecture = map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let architecture = architecture.map(str::to_owned);
     // `torch_dtype` is the old name of `dtype`: what we write is always f32.
-    let other = map
-        .into_iter()
-        .filter(|(key, _)| !OWN.contains(&key.as_str()) && key != "torch_dtype")
-        .collect();
-    Ok(ModelFile {
-        config,
-        architecture,
-        other,
-    })
+    let other =
+        map.into_iter().filter(|(key, _)| !OWN.contains(&key.as_str()) && key != "torch_dtype").collect();
+    Ok(ModelFile { config, architecture, other })
 }
 
 /// The text of a `config.json`: `other`, overruled by what the model determines; keys in order.

@@ -35,10 +35,7 @@ impl SaveOptions {
     /// A vocabulary whose padding piece has this id.
     pub fn with_pad(id: u32) -> Self {
         let fields: Map<String, Value> = [("pad_token_id".to_owned(), json!(id))].into_iter().collect();
-        Self {
-            generator_fields: fields.clone(),
-            fields,
-        }
+        Self { generator_fields: fields.clone(), fields }
     }
 }
 
@@ -82,12 +79,7 @@ pub fn save_electra_with(
     let discriminator = text(&config.discriminator, "ElectraForPreTraining", &options.fields);
     save(dir, Layout::Discriminator, tensors.iter(), &discriminator)?;
     let generator = text(&config.generator, "ElectraForMaskedLM", &options.generator_fields);
-    save(
-        &dir.join(GENERATOR_FOLDER),
-        Layout::Generator,
-        tensors.iter(),
-        &generator,
-    )
+    save(&dir.join(GENERATOR_FOLDER), Layout::Generator, tensors.iter(), &generator)
 }
 
 fn save<'a>(
@@ -126,7 +118,5 @@ fn save<'a>(
 
 /// `[rows, columns]` -> `[columns, rows]`
 pub(crate) fn transpose(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns)
-        .flat_map(|column| (0..rows).map(move |row| data[row * columns + column]))
-        .collect()
+    (0..columns).flat_map(|column| (0..rows).map(move |row| data[row * columns + column])).collect()
 }

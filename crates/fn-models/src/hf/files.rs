@@ -9,25 +9,14 @@ use super::error::HfError;
 /// Reads a text file of at most `limit` bytes as JSON.
 pub(crate) fn read_json(path: &Path, limit: u64) -> Result<serde_json::Value, HfError> {
     let file = File::open(path).map_err(HfError::io(path, "open the file"))?;
-    let found = file
-        .metadata()
-        .map_err(HfError::io(path, "ask for its size"))?
-        .len();
+    let found = file.metadata().map_err(HfError::io(path, "ask for its size"))?.len();
     if found > limit {
-        return Err(HfError::TooLarge {
-            path: path.to_owned(),
-            found,
-            limit,
-        });
+        return Err(HfError::TooLarge { path: path.to_owned(), found, limit });
     }
     let mut text = Vec::new();
-    file.take(limit)
-        .read_to_end(&mut text)
-        .map_err(HfError::io(path, "read the file"))?;
-    serde_json::from_slice(&text).map_err(|error| HfError::Json {
-        path: path.to_owned(),
-        message: format!("not valid JSON: {error}"),
-    })
+    file.take(limit).read_to_end(&mut text).map_err(HfError::io(path, "read the file"))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| HfError::Json { path: path.to_owned(), message: format!("not valid JSON: {error}") })
 }
 
 /// Writes `path` so that it is old or new, never partial, also after power loss. A killed write leaves
@@ -41,11 +30,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), HfError> {
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(source) = written {
         let _ = fs::remove_file(&temporary);
-        return Err(HfError::Io {
-            path: path.to_owned(),
-            doing: "write the file",
-            source,
-        });
+        return Err(HfError::Io { path: path.to_owned(), doing: "write the file", source });
     }
     sync_folder(folder)
 }
@@ -53,14 +38,8 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), HfError> {
 /// Makes a rename last.
 fn sync_folder(folder: &Path) -> Result<(), HfError> {
     if cfg!(unix) {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        File::open(folder)
-            .and_then(|f| f.sync_all())
-            .map_err(HfError::io(folder, "sync the folder"))?;
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder).and_then(|f| f.sync_all()).map_err(HfError::io(folder, "sync the folder"))?;
     }
     Ok(())
 }

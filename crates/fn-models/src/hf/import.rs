@@ -29,29 +29,13 @@ pub fn load_bert(
     dir: &Path,
     device: &Device,
 ) -> Result<(BertForPreTraining, BertConfig, LoadReport), HfError> {
-    let ModelFile {
-        config: encoder,
-        other,
-        ..
-    } = read_config(dir, "bert")?;
+    let ModelFile { config: encoder, other, .. } = read_config(dir, "bert")?;
     let weights = Weights::open(dir)?;
-    let config = BertConfig {
-        encoder,
-        pooler: weights.get("pooler.dense.weight").is_some(),
-    };
-    let parts = [Part {
-        layout: Layout::Bert,
-        weights: &weights,
-    }];
-    let (model, mut report) = fill(
-        BertForPreTraining::zeros(&config, device),
-        &parts,
-        config.encoder.init_std,
-    )?;
-    report.options = SaveOptions {
-        fields: other.clone(),
-        generator_fields: other,
-    };
+    let config = BertConfig { encoder, pooler: weights.get("pooler.dense.weight").is_some() };
+    let parts = [Part { layout: Layout::Bert, weights: &weights }];
+    let (model, mut report) =
+        fill(BertForPreTraining::zeros(&config, device), &parts, config.encoder.init_std)?;
+    report.options = SaveOptions { fields: other.clone(), generator_fields: other };
     Ok((model, config, report))
 }
 
@@ -74,75 +58,41 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
     let std = main.config.init_std;
     let (model, config, mut report, generator_fields);
     if is_generator {
-        config = ElectraConfig {
-            discriminator: main.config.clone(),
-            generator: main.config,
-        };
-        let parts = [Part {
-            layout: Layout::Generator,
-            weights: &weights,
-        }];
+        config = ElectraConfig { discriminator: main.config.clone(), generator: main.config };
+        let parts = [Part { layout: Layout::Generator, weights: &weights }];
         (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
-        report
-            .notes
-            .push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
+        report.notes.push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
         generator_fields = main.other.clone();
     } else if generator_dir.join(CONFIG_FILE).exists() {
         let other = read_config(&generator_dir, "electra")?;
         let generator_weights = Weights::open(&generator_dir)?;
-        config = ElectraConfig {
-            discriminator: main.config,
-            generator: other.config,
-        };
+        config = ElectraConfig { discriminator: main.config, generator: other.config };
         let path = generator_dir.join(CONFIG_FILE);
-        config
-            .validate()
-            .map_err(|source| HfError::Config { path, source })?;
+        config.validate().map_err(|source| HfError::Config { path, source })?;
         let parts = [
-            Part {
-                layout: Layout::Discriminator,
-                weights: &weights,
-            },
-            Part {
-                layout: Layout::Generator,
-                weights: &generator_weights,
-            },
+            Part { layout: Layout::Discriminator, weights: &weights },
+            Part { layout: Layout::Generator, weights: &generator_weights },
         ];
         (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
         generator_fields = other.other;
     } else {
         // Table of the paper: a third for base, a quarter for small and large.
-        let fraction = if main.config.hidden_size == 768 {
-            1.0 / 3.0
-        } else {
-            0.25
-        };
+        let fraction = if main.config.hidden_size == 768 { 1.0 / 3.0 } else { 0.25 };
         config = ElectraConfig::new(main.config, fraction, 1.0);
-        let parts = [Part {
-            layout: Layout::Discriminator,
-            weights: &weights,
-        }];
+        let parts = [Part { layout: Layout::Discriminator, weights: &weights }];
         (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
         let width = config.generator.hidden_size;
-        report.notes.push(format!(
-            "a discriminator alone: the generator (width {width}) is fresh"
-        ));
+        report.notes.push(format!("a discriminator alone: the generator (width {width}) is fresh"));
         generator_fields = main.other.clone();
     }
-    report.options = SaveOptions {
-        fields: main.other,
-        generator_fields,
-    };
+    report.options = SaveOptions { fields: main.other, generator_fields };
     Ok((model, config, report))
 }
 
 fn read_config(dir: &Path, model_type: &str) -> Result<ModelFile, HfError> {
     let path = dir.join(CONFIG_FILE);
     if !path.exists() {
-        return Err(HfError::Absent {
-            folder: dir.to_owned(),
-            wanted: CONFIG_FILE,
-        });
+        return Err(HfError::Absent { folder: dir.to_owned(), wanted: CONFIG_FILE });
     }
     config_json::read(&path, model_type)
 }
@@ -175,19 +125,9 @@ impl Part<'_> {
         let (file, tensor) = (self.weights.path_of(entry).to_owned(), entry.name.clone());
         match (path, entry.shape.as_slice(), expected.as_slice()) {
             ("embeddings.word.weight", &[found, width], &[rows, wanted]) if width == wanted => {
-                Err(HfError::Vocabulary {
-                    path: file,
-                    tensor,
-                    found,
-                    expected: rows,
-                })
+                Err(HfError::Vocabulary { path: file, tensor, found, expected: rows })
             }
-            _ => Err(HfError::Shape {
-                path: file,
-                tensor,
-                found: entry.shape.clone(),
-                expected,
-            }),
+            _ => Err(HfError::Shape { path: file, tensor, found: entry.shape.clone(), expected }),
         }
     }
 }
@@ -205,11 +145,8 @@ fn fill<M: Module>(model: M, parts: &[Part<'_>], std: f64) -> Result<(M, LoadRep
         for (part, used) in parts.iter().zip(&mut used) {
             match part.find(&path) {
                 Some((_, Some(entry), transposed)) => {
-                    let stored = if transposed {
-                        shape.iter().rev().copied().collect()
-                    } else {
-                        shape.clone()
-                    };
+                    let stored =
+                        if transposed { shape.iter().rev().copied().collect() } else { shape.clone() };
                     part.check(&path, entry, stored)?;
                     used.insert(&entry.name);
                 }
@@ -220,61 +157,49 @@ fn fill<M: Module>(model: M, parts: &[Part<'_>], std: f64) -> Result<(M, LoadRep
     }
     if let Some((first, folder)) = absent.first() {
         let (path, first) = ((*folder).to_owned(), first.clone());
-        return Err(HfError::MissingTensors {
-            path,
-            first,
-            count: absent.len(),
-        });
+        return Err(HfError::MissingTensors { path, first, count: absent.len() });
     }
 
-    let model = params::load(model, &mut |path: &str,
-                                          shape: &[usize]|
-     -> Result<Option<Vec<f32>>, HfError> {
-        let mut values: Option<Vec<f32>> = None;
-        for part in parts {
-            let Some((_, Some(entry), transposed)) = part.find(path) else {
-                continue;
-            };
-            let read = part.weights.read(entry)?;
-            report.cast.extend(entry.cast().map(|from| Cast {
-                tensor: entry.name.clone(),
-                from,
-            }));
-            let read = match (transposed, shape) {
-                (true, &[rows, columns]) => transpose(&read, columns, rows),
-                _ => read,
-            };
-            report.loaded.push(entry.name.clone());
-            match &values {
-                None => values = Some(read),
-                Some(first) if *first == read => {}
-                Some(_) => report.notes.push(format!(
-                    "{}: `{}` differs from the discriminator's; the discriminator's is kept",
-                    part.weights.path_of(entry).display(),
-                    entry.name
-                )),
+    let model =
+        params::load(model, &mut |path: &str, shape: &[usize]| -> Result<Option<Vec<f32>>, HfError> {
+            let mut values: Option<Vec<f32>> = None;
+            for part in parts {
+                let Some((_, Some(entry), transposed)) = part.find(path) else {
+                    continue;
+                };
+                let read = part.weights.read(entry)?;
+                report.cast.extend(entry.cast().map(|from| Cast { tensor: entry.name.clone(), from }));
+                let read = match (transposed, shape) {
+                    (true, &[rows, columns]) => transpose(&read, columns, rows),
+                    _ => read,
+                };
+                report.loaded.push(entry.name.clone());
+                match &values {
+                    None => values = Some(read),
+                    Some(first) if *first == read => {}
+                    Some(_) => report.notes.push(format!(
+                        "{}: `{}` differs from the discriminator's; the discriminator's is kept",
+                        part.weights.path_of(entry).display(),
+                        entry.name
+                    )),
+                }
             }
-        }
-        if values.is_none() {
-            let name = parts
-                .iter()
-                .find_map(|part| part.layout.theirs(path))
-                .map_or_else(|| path.to_owned(), |(n, _)| n);
-            report.missing.push(name);
-            if shape.len() == 2 {
-                values = Some(init::values(FRESH_SEED, path, shape.iter().product(), std));
+            if values.is_none() {
+                let name = parts
+                    .iter()
+                    .find_map(|part| part.layout.theirs(path))
+                    .map_or_else(|| path.to_owned(), |(n, _)| n);
+                report.missing.push(name);
+                if shape.len() == 2 {
+                    values = Some(init::values(FRESH_SEED, path, shape.iter().product(), std));
+                }
             }
-        }
-        Ok(values)
-    })?;
+            Ok(values)
+        })?;
 
     for (part, used) in parts.iter().zip(&used) {
         report.files.extend(part.weights.files().map(Path::to_owned));
-        for (key, entry) in part
-            .weights
-            .iter()
-            .filter(|(_, entry)| !used.contains(entry.name.as_str()))
-        {
+        for (key, entry) in part.weights.iter().filter(|(_, entry)| !used.contains(entry.name.as_str())) {
             if BUFFERS.contains(&key) {
                 continue;
             }

@@ -44,60 +44,20 @@ type Entry = (&'static str, &'static str, Kind);
 
 const EMBEDDINGS: [Entry; 4] = [
     ("embeddings.word", "embeddings.word_embeddings", Kind::Table),
-    (
-        "embeddings.position",
-        "embeddings.position_embeddings",
-        Kind::Table,
-    ),
-    (
-        "embeddings.token_type",
-        "embeddings.token_type_embeddings",
-        Kind::Table,
-    ),
+    ("embeddings.position", "embeddings.position_embeddings", Kind::Table),
+    ("embeddings.token_type", "embeddings.token_type_embeddings", Kind::Table),
     ("embeddings.norm", "embeddings.LayerNorm", Kind::Norm),
 ];
 
 const LAYER: [Entry; 8] = [
-    (
-        "layers.{}.attention.query",
-        "encoder.layer.{}.attention.self.query",
-        Kind::Linear,
-    ),
-    (
-        "layers.{}.attention.key",
-        "encoder.layer.{}.attention.self.key",
-        Kind::Linear,
-    ),
-    (
-        "layers.{}.attention.value",
-        "encoder.layer.{}.attention.self.value",
-        Kind::Linear,
-    ),
-    (
-        "layers.{}.attention.output",
-        "encoder.layer.{}.attention.output.dense",
-        Kind::Linear,
-    ),
-    (
-        "layers.{}.attention.norm",
-        "encoder.layer.{}.attention.output.LayerNorm",
-        Kind::Norm,
-    ),
-    (
-        "layers.{}.feed_forward.inner",
-        "encoder.layer.{}.intermediate.dense",
-        Kind::Linear,
-    ),
-    (
-        "layers.{}.feed_forward.outer",
-        "encoder.layer.{}.output.dense",
-        Kind::Linear,
-    ),
-    (
-        "layers.{}.feed_forward.norm",
-        "encoder.layer.{}.output.LayerNorm",
-        Kind::Norm,
-    ),
+    ("layers.{}.attention.query", "encoder.layer.{}.attention.self.query", Kind::Linear),
+    ("layers.{}.attention.key", "encoder.layer.{}.attention.self.key", Kind::Linear),
+    ("layers.{}.attention.value", "encoder.layer.{}.attention.self.value", Kind::Linear),
+    ("layers.{}.attention.output", "encoder.layer.{}.attention.output.dense", Kind::Linear),
+    ("layers.{}.attention.norm", "encoder.layer.{}.attention.output.LayerNorm", Kind::Norm),
+    ("layers.{}.feed_forward.inner", "encoder.layer.{}.intermediate.dense", Kind::Linear),
+    ("layers.{}.feed_forward.outer", "encoder.layer.{}.output.dense", Kind::Linear),
+    ("layers.{}.feed_forward.norm", "encoder.layer.{}.output.LayerNorm", Kind::Norm),
 ];
 
 const PROJECT: [Entry; 1] = [("project", "embeddings_project", Kind::Linear)];
@@ -110,29 +70,13 @@ const BERT_HEADS: [Entry; 4] = [
 ];
 
 const DISCRIMINATOR_HEADS: [Entry; 2] = [
-    (
-        "discriminator_head.dense",
-        "discriminator_predictions.dense",
-        Kind::Linear,
-    ),
-    (
-        "discriminator_head.score",
-        "discriminator_predictions.dense_prediction",
-        Kind::Linear,
-    ),
+    ("discriminator_head.dense", "discriminator_predictions.dense", Kind::Linear),
+    ("discriminator_head.score", "discriminator_predictions.dense_prediction", Kind::Linear),
 ];
 
 const GENERATOR_HEADS: [Entry; 3] = [
-    (
-        "generator_head.dense",
-        "generator_predictions.dense",
-        Kind::Linear,
-    ),
-    (
-        "generator_head.norm",
-        "generator_predictions.LayerNorm",
-        Kind::Norm,
-    ),
+    ("generator_head.dense", "generator_predictions.dense", Kind::Linear),
+    ("generator_head.norm", "generator_predictions.LayerNorm", Kind::Norm),
     ("generator_head.bias", "generator_lm_head.bias", Kind::Vector),
 ];
 
@@ -142,11 +86,7 @@ type Group = (&'static str, &'static str, &'static [Entry]);
 impl Layout {
     fn groups(self) -> &'static [Group] {
         match self {
-            Self::Bert => &[
-                ("", "bert.", &EMBEDDINGS),
-                ("encoder.", "bert.", &LAYER),
-                ("", "", &BERT_HEADS),
-            ],
+            Self::Bert => &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &BERT_HEADS)],
             Self::Discriminator => &[
                 ("", "electra.", &EMBEDDINGS),
                 ("discriminator.", "electra.", &PROJECT),
@@ -247,10 +187,7 @@ pub(crate) fn canonical(name: &str) -> String {
 /// Tensors that say nothing new: buffers, and copies of tied weights under their other name, in canonical form
 /// (copy, original).
 pub(crate) const COPIES: [(&str, &str); 3] = [
-    (
-        "cls.predictions.decoder.weight",
-        "embeddings.word_embeddings.weight",
-    ),
+    ("cls.predictions.decoder.weight", "embeddings.word_embeddings.weight"),
     ("cls.predictions.decoder.bias", "cls.predictions.bias"),
     ("generator_lm_head.weight", "embeddings.word_embeddings.weight"),
 ];
@@ -267,10 +204,7 @@ mod tests {
     #[test]
     fn every_path_of_every_model_has_a_name_that_leads_back_to_it() {
         let device = burn::tensor::Device::flex();
-        let bert = BertConfig {
-            pooler: true,
-            ..BertConfig::bert_tiny()
-        };
+        let bert = BertConfig { pooler: true, ..BertConfig::bert_tiny() };
         for (path, _) in shapes(&BertForPreTraining::zeros(&bert, &device)) {
             let (theirs, transposed) = Layout::Bert.theirs(&path).unwrap_or_else(|| panic!("{path}"));
             assert_eq!(Layout::Bert.ours(&theirs), Some((path, transposed)));
@@ -280,11 +214,7 @@ mod tests {
                 .into_iter()
                 .filter_map(|layout| layout.theirs(&path).map(|(theirs, _)| (layout, theirs)))
                 .collect();
-            assert_eq!(
-                found.len(),
-                if path.starts_with("embeddings.") { 2 } else { 1 },
-                "{path}"
-            );
+            assert_eq!(found.len(), if path.starts_with("embeddings.") { 2 } else { 1 }, "{path}");
             for (layout, theirs) in found {
                 assert_eq!(layout.ours(&theirs).unwrap().0, path);
             }
@@ -303,17 +233,11 @@ mod tests {
             ("electra.embeddings.word_embeddings.weight".into(), false)
         );
         assert_eq!(
-            name(
-                Layout::Discriminator,
-                "discriminator.layers.0.feed_forward.norm.gamma"
-            ),
+            name(Layout::Discriminator, "discriminator.layers.0.feed_forward.norm.gamma"),
             ("electra.encoder.layer.0.output.LayerNorm.weight".into(), false)
         );
         assert_eq!(Layout::Discriminator.theirs("generator_head.bias"), None);
-        assert_eq!(
-            Layout::Bert.ours("bert.encoder.layer.x.output.dense.weight"),
-            None
-        );
+        assert_eq!(Layout::Bert.ours("bert.encoder.layer.x.output.dense.weight"), None);
         assert_eq!(Layout::Bert.ours("cls.seq_relationship.weight"), None);
     }
 

@@ -40,10 +40,7 @@ impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<_> = self.files.iter().map(|path| path.display().to_string()).collect();
         write!(f, "{} tensors read from {}", self.loaded.len(), files.join(", "))?;
-        for (label, names) in [
-            ("fresh (not in the file)", &self.missing),
-            ("not used", &self.unused),
-        ] {
+        for (label, names) in [("fresh (not in the file)", &self.missing), ("not used", &self.unused)] {
             if !names.is_empty() {
                 let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
                 let more = if names.len() > SHOWN { ", ..." } else { "" };

@@ -71,11 +71,7 @@ impl Entry {
 impl Weights {
     /// Opens the weights of a folder: safetensors, sharded safetensors, or a PyTorch file, in this order.
     pub fn open(folder: &Path) -> Result<Self, HfError> {
-        let mut weights = Self {
-            folder: folder.to_owned(),
-            sources: Vec::new(),
-            entries: BTreeMap::new(),
-        };
+        let mut weights = Self { folder: folder.to_owned(), sources: Vec::new(), entries: BTreeMap::new() };
         let (single, index, pickle) = (
             folder.join(WEIGHTS_FILE),
             folder.join("model.safetensors.index.json"),
@@ -89,10 +85,7 @@ impl Weights {
             weights.add_pytorch(&pickle)?;
         } else {
             let wanted = "model.safetensors, model.safetensors.index.json or pytorch_model.bin";
-            return Err(HfError::Absent {
-                folder: folder.to_owned(),
-                wanted,
-            });
+            return Err(HfError::Absent { folder: folder.to_owned(), wanted });
         }
         Ok(weights)
     }
@@ -118,17 +111,9 @@ impl Weights {
     }
 
     fn add_safetensors(&mut self, path: &Path) -> Result<Vec<String>, HfError> {
-        let damaged = |reason: String| HfError::Damaged {
-            path: path.to_owned(),
-            reason,
-        };
+        let damaged = |reason: String| HfError::Damaged { path: path.to_owned(), reason };
         let file = File::open(path).map_err(HfError::io(path, "open the file"))?;
-        if file
-            .metadata()
-            .map_err(HfError::io(path, "ask for its size"))?
-            .len()
-            < 8
-        {
+        if file.metadata().map_err(HfError::io(path, "ask for its size"))?.len() < 8 {
             return Err(damaged("the file is empty or cut off in its first bytes".into()));
         }
         // SAFETY: the map is read-only and private to this loader. Another process that cuts the file meanwhile would end
@@ -160,41 +145,27 @@ impl Weights {
                 },
             )?;
         }
-        self.sources.push(Source::Safetensors {
-            path: path.to_owned(),
-            map,
-        });
+        self.sources.push(Source::Safetensors { path: path.to_owned(), map });
         Ok(names)
     }
 
     fn add_shards(&mut self, folder: &Path, index: &Path) -> Result<(), HfError> {
-        let wrong = |message: String| HfError::Json {
-            path: index.to_owned(),
-            message,
-        };
+        let wrong = |message: String| HfError::Json { path: index.to_owned(), message };
         let value = read_json(index, MAX_INDEX)?;
         let map = value.get("weight_map").and_then(|map| map.as_object());
         let map = map.ok_or_else(|| wrong("has no `weight_map`".into()))?;
         let mut shards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (tensor, shard) in map {
-            let shard = shard
-                .as_str()
-                .ok_or_else(|| wrong(format!("`{tensor}` is in no file")))?;
+            let shard = shard.as_str().ok_or_else(|| wrong(format!("`{tensor}` is in no file")))?;
             if !is_plain_name(shard) {
-                return Err(HfError::UnsafeShard {
-                    path: index.to_owned(),
-                    shard: shard.to_owned(),
-                });
+                return Err(HfError::UnsafeShard { path: index.to_owned(), shard: shard.to_owned() });
             }
             shards.entry(shard).or_default().push(tensor);
         }
         for (shard, tensors) in shards {
             let path = folder.join(shard);
             let found = self.add_safetensors(&path)?;
-            if let Some(absent) = tensors
-                .iter()
-                .find(|tensor| !found.iter().any(|name| name == *tensor))
-            {
+            if let Some(absent) = tensors.iter().find(|tensor| !found.iter().any(|name| name == *tensor)) {
                 let reason = format!("`{absent}` is not in it, though the index says so");
                 return Err(HfError::Damaged { path, reason });
             }
@@ -205,10 +176,8 @@ impl Weights {
     /// The reader knows tensors and nothing else: whatever else a pickle asks for is refused, never called.
     fn add_pytorch(&mut self, path: &Path) -> Result<(), HfError> {
         File::open(path).map_err(HfError::io(path, "open the file"))?;
-        let reader = PytorchReader::new(path).map_err(|error| HfError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let reader = PytorchReader::new(path)
+            .map_err(|error| HfError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
         for (name, tensor) in reader.tensors() {
             let precision = match tensor.dtype() {
                 PtType::F32 => Precision::F32,
@@ -219,21 +188,9 @@ impl Weights {
             };
             let shape = tensor.shape().to_vec();
             let source = self.sources.len();
-            self.insert(
-                path,
-                Entry {
-                    source,
-                    name: name.clone(),
-                    shape,
-                    precision,
-                    bytes: 0..0,
-                },
-            )?;
+            self.insert(path, Entry { source, name: name.clone(), shape, precision, bytes: 0..0 })?;
         }
-        self.sources.push(Source::Pytorch {
-            path: path.to_owned(),
-            reader,
-        });
+        self.sources.push(Source::Pytorch { path: path.to_owned(), reader });
         Ok(())
     }
 
@@ -242,16 +199,8 @@ impl Weights {
         match self.entries.insert(canonical(&name), entry) {
             None => Ok(()),
             Some(other) => {
-                let (first, second) = if other.name < name {
-                    (other.name, name)
-                } else {
-                    (name, other.name)
-                };
-                Err(HfError::Ambiguous {
-                    path: path.to_owned(),
-                    first,
-                    second,
-                })
+                let (first, second) = if other.name < name { (other.name, name) } else { (name, other.name) };
+                Err(HfError::Ambiguous { path: path.to_owned(), first, second })
             }
         }
     }
@@ -262,13 +211,8 @@ impl Weights {
         let (path, bytes) = match &self.sources[entry.source] {
             Source::Safetensors { path, map } => (path, &map[entry.bytes.clone()]),
             Source::Pytorch { path, reader } => {
-                let damaged = |reason: String| HfError::Damaged {
-                    path: path.clone(),
-                    reason,
-                };
-                let tensor = reader
-                    .get(&entry.name)
-                    .ok_or_else(|| damaged("a tensor is gone".into()))?;
+                let damaged = |reason: String| HfError::Damaged { path: path.clone(), reason };
+                let tensor = reader.get(&entry.name).ok_or_else(|| damaged("a tensor is gone".into()))?;
                 owned = tensor.read().map_err(|error| damaged(error.to_string()))?;
                 (path, owned.as_slice())
             }
@@ -276,30 +220,16 @@ impl Weights {
         // Safetensors are little-endian; so is every machine that Burn's engines run on, which is what the other reader
         // gives.
         let values: Vec<f32> = match &entry.precision {
-            Precision::F32 => bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect(),
-            Precision::F16 => bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|b| f16::from_le_bytes(*b).to_f32())
-                .collect(),
-            Precision::Bf16 => bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|b| bf16::from_le_bytes(*b).to_f32())
-                .collect(),
-            Precision::F64 => bytes
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|b| f64::from_le_bytes(*b) as f32)
-                .collect(),
+            Precision::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Precision::F16 => {
+                bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+            }
+            Precision::Bf16 => {
+                bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
+            }
+            Precision::F64 => {
+                bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()
+            }
             Precision::Other(found) => {
                 let (path, tensor, found) = (path.clone(), entry.name.clone(), found.clone());
                 return Err(HfError::Precision { path, tensor, found });

@@ -13,9 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 
 /// A folder of `tests/golden`.
 pub fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name)
 }
 
 /// Reads a JSON fixture.
@@ -51,9 +49,7 @@ impl Case {
     }
 
     pub fn float(&self, name: &str) -> &(Vec<usize>, Vec<f32>) {
-        self.floats
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name} in the fixture"))
+        self.floats.get(name).unwrap_or_else(|| panic!("no {name} in the fixture"))
     }
 
     pub fn ids<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D, Int> {
@@ -75,11 +71,7 @@ impl Case {
 
     /// Names of stored gradients that start with this, without the prefix.
     pub fn gradient_names(&self, prefix: &str) -> Vec<String> {
-        self.floats
-            .keys()
-            .filter_map(|name| name.strip_prefix(prefix))
-            .map(str::to_owned)
-            .collect()
+        self.floats.keys().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
     }
 }
 
@@ -89,10 +81,7 @@ pub fn close(what: &str, got: &[f32], expected: &[f32]) -> f32 {
     let mut worst = 0.0f32;
     for (index, (&got, &expected)) in got.iter().zip(expected).enumerate() {
         let difference = (got - expected).abs();
-        assert!(
-            difference <= 1e-5,
-            "{what}[{index}]: {got} instead of {expected} (off by {difference:e})"
-        );
+        assert!(difference <= 1e-5, "{what}[{index}]: {got} instead of {expected} (off by {difference:e})");
         worst = worst.max(difference);
     }
     worst
@@ -107,12 +96,7 @@ pub struct Gradient {
 
 /// The gradient of every parameter that such a file holds, by transformers' name and in its orientation.
 pub fn gradients<M: Module>(model: &M, gradients: &Gradients, layout: Layout) -> Vec<Gradient> {
-    let mut visitor = Visitor {
-        path: Vec::new(),
-        gradients,
-        layout,
-        found: Vec::new(),
-    };
+    let mut visitor = Visitor { path: Vec::new(), gradients, layout, found: Vec::new() };
     model.visit(&mut visitor);
     visitor.found
 }
@@ -136,10 +120,7 @@ impl ModuleVisitor for Visitor<'_> {
         let Some((name, transposed)) = self.layout.theirs(&path) else {
             return;
         };
-        let gradient = param
-            .val()
-            .grad(self.gradients)
-            .unwrap_or_else(|| panic!("{path} has no gradient"));
+        let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("{path} has no gradient"));
         let mut shape = gradient.dims().to_vec();
         let mut values = params::host(gradient);
         if transposed {

@@ -107,10 +107,7 @@ impl Checkpoints {
             return Ok(None);
         }
         let notices = notices.into_iter().map(|(_, notice)| notice).collect();
-        Err(CheckpointError::AllDamaged {
-            path: self.dir.clone(),
-            notices,
-        })
+        Err(CheckpointError::AllDamaged { path: self.dir.clone(), notices })
     }
 }
 
@@ -124,24 +121,16 @@ pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
     for entry in &manifest.files {
         files.insert(entry.name.clone(), read_file(path, entry)?);
     }
-    let content = |name: &str, reason: String| CheckpointError::Content {
-        path: path.join(name),
-        reason,
-    };
+    let content = |name: &str, reason: String| CheckpointError::Content { path: path.join(name), reason };
     let mut take = |name: &str| {
-        files
-            .remove(name)
-            .ok_or_else(|| content(name, "the manifest does not list this file".to_owned()))
+        files.remove(name).ok_or_else(|| content(name, "the manifest does not list this file".to_owned()))
     };
     let state: TrainState =
         serde_json::from_slice(&take(STATE)?).map_err(|e| content(STATE, e.to_string()))?;
     if state.step != manifest.step {
         return Err(content(
             STATE,
-            format!(
-                "it is of step {}, its manifest of step {}",
-                state.step, manifest.step
-            ),
+            format!("it is of step {}, its manifest of step {}", state.step, manifest.step),
         ));
     }
     let model = tensors::read(&path.join(MODEL), &take(MODEL)?)?
@@ -149,13 +138,7 @@ pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
         .map(|t| (t.name, (t.shape, t.data)))
         .collect();
     let optim = tensors::read(&path.join(OPTIMIZER), &take(OPTIMIZER)?)?;
-    Ok(LoadedCheckpoint {
-        path: path.to_owned(),
-        state,
-        model,
-        optim,
-        extra: files,
-    })
+    Ok(LoadedCheckpoint { path: path.to_owned(), state, model, optim, extra: files })
 }
 
 /// Compares every file with the manifest, in little memory.
@@ -185,27 +168,17 @@ fn read_file(folder: &Path, entry: &FileEntry) -> Result<Vec<u8>, CheckpointErro
     open(&path, entry)?
         .take(entry.bytes.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|source| CheckpointError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
+        .map_err(|source| CheckpointError::Unreadable { path: path.clone(), source })?;
     compare(&path, entry, &Sha256::digest(&bytes))?;
     Ok(bytes)
 }
 
 fn open(path: &Path, entry: &FileEntry) -> Result<File, CheckpointError> {
-    let unreadable = |source| CheckpointError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
     if found != entry.bytes {
-        return Err(CheckpointError::Size {
-            path: path.to_owned(),
-            found,
-            expected: entry.bytes,
-        });
+        return Err(CheckpointError::Size { path: path.to_owned(), found, expected: entry.bytes });
     }
     Ok(file)
 }
@@ -214,11 +187,7 @@ fn compare(path: &Path, entry: &FileEntry, hash: &[u8]) -> Result<(), Checkpoint
     let found = hex(hash);
     if found != entry.sha256 {
         let expected = entry.sha256.clone();
-        return Err(CheckpointError::Damaged {
-            path: path.to_owned(),
-            found,
-            expected,
-        });
+        return Err(CheckpointError::Damaged { path: path.to_owned(), found, expected });
     }
     Ok(())
 }

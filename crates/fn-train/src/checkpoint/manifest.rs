@@ -40,12 +40,7 @@ pub struct Manifest {
 
 impl Manifest {
     pub(super) fn new(step: u64, files: Vec<FileEntry>) -> Self {
-        let mut manifest = Self {
-            format: FORMAT,
-            step,
-            files,
-            sha256: String::new(),
-        };
+        let mut manifest = Self { format: FORMAT, step, files, sha256: String::new() };
         manifest.sha256 = hex(&Sha256::digest(manifest.to_bytes()));
         manifest
     }
@@ -63,14 +58,8 @@ impl Manifest {
     /// [`CheckpointError::NotACheckpoint`], [`CheckpointError::Manifest`] or [`CheckpointError::Version`].
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join(MANIFEST);
-        let not = |reason: String| CheckpointError::NotACheckpoint {
-            path: folder.to_owned(),
-            reason,
-        };
-        let damaged = |reason: String| CheckpointError::Manifest {
-            path: path.clone(),
-            reason,
-        };
+        let not = |reason: String| CheckpointError::NotACheckpoint { path: folder.to_owned(), reason };
+        let damaged = |reason: String| CheckpointError::Manifest { path: path.clone(), reason };
         let length = std::fs::metadata(&path).map_err(|e| not(e.to_string()))?.len();
         if length > MAX_MANIFEST {
             return Err(damaged(format!("{length} bytes, more than {MAX_MANIFEST}")));
@@ -83,11 +72,7 @@ impl Manifest {
         }
         let head: Format = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
         if head.format != FORMAT {
-            return Err(CheckpointError::Version {
-                path,
-                found: head.format,
-                supported: FORMAT,
-            });
+            return Err(CheckpointError::Version { path, found: head.format, supported: FORMAT });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
         // What was written is rebuilt from what was understood: any other byte shows, in whatever place.
@@ -113,9 +98,7 @@ pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')
         && name != MANIFEST
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -64,12 +64,7 @@ impl Checkpoints {
     /// The checkpoints in `dir` (made by the first save), of which the newest `keep_last` (at least 1) and, if wanted, the
     /// best are kept.
     pub fn new(dir: impl Into<PathBuf>, keep_last: usize, keep_best: bool) -> Self {
-        Self {
-            dir: dir.into(),
-            keep_last: keep_last.max(1),
-            keep_best,
-            fail_points: FailPoints::from_env(),
-        }
+        Self { dir: dir.into(), keep_last: keep_last.max(1), keep_best, fail_points: FailPoints::from_env() }
     }
 
     /// With faults instead of those of the environment: for tests only.

@@ -56,11 +56,7 @@ impl Checkpoints {
             match failure {
                 Failure::Disk { source, .. } if fsutil::is_out_of_space(&source) => {
                     let free = fsutil::free_bytes(&self.dir).unwrap_or(0);
-                    CheckpointError::NoSpace {
-                        path: self.dir.clone(),
-                        needed,
-                        free,
-                    }
+                    CheckpointError::NoSpace { path: self.dir.clone(), needed, free }
                 }
                 Failure::Disk { path, action, source } => CheckpointError::Io { path, action, source },
                 Failure::ReadBack(error) => *error,
@@ -150,18 +146,14 @@ impl Checkpoints {
     /// Keeps the newest `keep_last`, the best, and `current`. What has no readable manifest is left for a human to look at.
     fn rotate(&self, current: u64, best: Option<&Best>) {
         let found = self.list();
-        let best = best
-            .filter(|_| self.keep_best)
-            .and_then(|best| best_of(&found, best));
+        let best = best.filter(|_| self.keep_best).and_then(|best| best_of(&found, best));
         let newest = found.len().saturating_sub(self.keep_last);
         for (step, path) in found.iter().take(newest) {
             if *step == current || best == Some(*step) {
                 continue;
             }
             // Under a hidden name first: a half-removed folder must not look like a checkpoint.
-            let hidden = self
-                .dir
-                .join(format!(".{}.tmp-{}", folder_name(*step), std::process::id()));
+            let hidden = self.dir.join(format!(".{}.tmp-{}", folder_name(*step), std::process::id()));
             match fs::rename(path, &hidden) {
                 Ok(()) => remove(&hidden),
                 Err(error) => tracing::warn!("{}: cannot remove: {error}", path.display()),
@@ -195,20 +187,13 @@ impl Checkpoints {
 pub fn check_room(dir: &Path, needed: u64) -> Result<(), CheckpointError> {
     let free = fsutil::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
     if free < needed {
-        return Err(CheckpointError::NoSpace {
-            path: dir.to_owned(),
-            needed,
-            free,
-        });
+        return Err(CheckpointError::NoSpace { path: dir.to_owned(), needed, free });
     }
     Ok(())
 }
 
 fn best_of(found: &[(u64, PathBuf)], best: &Best) -> Option<u64> {
-    found
-        .iter()
-        .map(|(step, _)| *step)
-        .find(|&step| step >= best.step)
+    found.iter().map(|(step, _)| *step).find(|&step| step >= best.step)
 }
 
 /// Path and name of everything in `dir`, by name.
@@ -233,11 +218,7 @@ fn remove(path: &Path) {
 /// Why a save failed.
 #[derive(Debug)]
 enum Failure {
-    Disk {
-        path: PathBuf,
-        action: &'static str,
-        source: io::Error,
-    },
+    Disk { path: PathBuf, action: &'static str, source: io::Error },
     ReadBack(Box<CheckpointError>),
 }
 
@@ -248,11 +229,7 @@ fn step<T>(
     action: &'static str,
     run: impl FnOnce() -> io::Result<T>,
 ) -> Result<T, Failure> {
-    calls.next().and_then(|_| run()).map_err(|source| Failure::Disk {
-        path: path.to_owned(),
-        action,
-        source,
-    })
+    calls.next().and_then(|_| run()).map_err(|source| Failure::Disk { path: path.to_owned(), action, source })
 }
 
 /// What goes into a checkpoint, in the order of writing.
@@ -270,10 +247,8 @@ impl<'a> Files<'a> {
         optimizer: &'a [NamedTensor],
         extra: &'a [(String, Vec<u8>)],
     ) -> Result<Self, CheckpointError> {
-        let unsaveable = |name: &str, reason: String| CheckpointError::Unsaveable {
-            name: name.to_owned(),
-            reason,
-        };
+        let unsaveable =
+            |name: &str, reason: String| CheckpointError::Unsaveable { name: name.to_owned(), reason };
         let mut text = serde_json::to_vec_pretty(state).map_err(|e| unsaveable(STATE, e.to_string()))?;
         text.push(b'\n');
         // JSON has no NaN: what would come back as null is refused here.
@@ -282,10 +257,7 @@ impl<'a> Files<'a> {
         for (name, bytes) in extra {
             let taken = [MODEL, OPTIMIZER].contains(&name.as_str()) || small.iter().any(|(n, _)| n == name);
             if taken || !is_plain_name(name) {
-                return Err(unsaveable(
-                    name,
-                    "the file name is taken or is not a plain name".to_owned(),
-                ));
+                return Err(unsaveable(name, "the file name is taken or is not a plain name".to_owned()));
             }
             small.push((name, bytes.as_slice().into()));
         }
@@ -298,11 +270,7 @@ impl<'a> Files<'a> {
     }
 
     fn bytes(&self) -> u64 {
-        let small: u64 = self
-            .small
-            .iter()
-            .map(|(_, bytes)| bytes.len() as u64 + PER_FILE)
-            .sum();
+        let small: u64 = self.small.iter().map(|(_, bytes)| bytes.len() as u64 + PER_FILE).sum();
         self.model.0.bytes + self.optimizer.0.bytes + small + 3 * PER_FILE
     }
 
@@ -333,35 +301,14 @@ fn write_file(
     let path = folder.join(name);
     let run = || {
         let file = File::create_new(&path)?;
-        let mut to = BufWriter::with_capacity(
-            BUFFER,
-            Sink {
-                file,
-                hash: Sha256::new(),
-                bytes: 0,
-                calls,
-            },
-        );
+        let mut to = BufWriter::with_capacity(BUFFER, Sink { file, hash: Sha256::new(), bytes: 0, calls });
         fill(&mut to)?;
-        let Sink {
-            file,
-            hash,
-            bytes,
-            calls,
-        } = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Sink { file, hash, bytes, calls } = to.into_inner().map_err(io::IntoInnerError::into_error)?;
         calls.next()?;
         file.sync_all()?;
-        Ok(FileEntry {
-            name: name.to_owned(),
-            bytes,
-            sha256: hex(&hash.finalize()),
-        })
+        Ok(FileEntry { name: name.to_owned(), bytes, sha256: hex(&hash.finalize()) })
     };
-    run().map_err(|source| Failure::Disk {
-        path: path.clone(),
-        action: "write",
-        source,
-    })
+    run().map_err(|source| Failure::Disk { path: path.clone(), action: "write", source })
 }
 
 /// A file that knows the checksum of what was to be written to it.

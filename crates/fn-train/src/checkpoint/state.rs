@@ -18,6 +18,9 @@ pub struct TrainState {
     pub optimizer_updates: u64,
     /// Non-finite steps seen.
     pub guard: GuardState,
+    /// Step of the last complete held-out measurement; 0 before the first.
+    #[serde(default)]
+    pub evaluated_step: u64,
     /// The best held-out measurement so far.
     pub best: Option<Best>,
     /// Tokens trained on, without padding.
@@ -29,11 +32,7 @@ pub struct TrainState {
 impl TrainState {
     /// The start of a run.
     pub fn new(seed: u64, config_sha256: String) -> Self {
-        Self {
-            seed,
-            config_sha256,
-            ..Self::default()
-        }
+        Self { seed, config_sha256, ..Self::default() }
     }
 }
 

@@ -26,10 +26,7 @@ impl Layout {
         let mut end = 0u64;
         for tensor in tensors {
             if tensor.shape.iter().product::<usize>() != tensor.data.len() {
-                return Err(refuse(
-                    tensor,
-                    "it does not have as many values as its shape says",
-                ));
+                return Err(refuse(tensor, "it does not have as many values as its shape says"));
             }
             let start = end;
             end += tensor.data.len() as u64 * 4;
@@ -68,31 +65,15 @@ fn write_values(values: &[f32], to: &mut impl Write) -> io::Result<()> {
 
 /// The tensors of a file whose checksum has been verified, in the order of their place in the file.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<NamedTensor>, CheckpointError> {
-    let wrong = |reason: String| CheckpointError::Content {
-        path: path.to_owned(),
-        reason,
-    };
+    let wrong = |reason: String| CheckpointError::Content { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(bytes).map_err(|e| wrong(e.to_string()))?;
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
-            return Err(wrong(format!(
-                "`{name}` is {:?}, checkpoints hold F32",
-                view.dtype()
-            )));
+            return Err(wrong(format!("`{name}` is {:?}, checkpoints hold F32", view.dtype())));
         }
-        let data: Vec<f32> = view
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|&b| f32::from_le_bytes(b))
-            .collect();
-        tensors.push(NamedTensor {
-            name: name.to_owned(),
-            shape: view.shape().to_vec(),
-            data,
-        });
+        let data: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        tensors.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), data });
     }
     Ok(tensors)
 }

@@ -91,7 +91,9 @@ pub(super) fn judged(
     gold: Tensor<1, Int>,
     predicted: Tensor<1, Int>,
 ) -> Vec<bool> {
-    let Some(judge) = judge else { return vec![false; batch.gold.len()] };
+    let Some(judge) = judge else {
+        return vec![false; batch.gold.len()];
+    };
     let weight = Tensor::from_floats(batch.weight.as_slice(), &predicted.device());
     let verdict = judge.judge(&Rows { gold, predicted, weight });
     verdict.into_data().iter::<bool>().collect()

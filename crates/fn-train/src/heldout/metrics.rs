@@ -64,7 +64,13 @@ mod tests {
             for (j, &n) in labels.iter().enumerate() {
                 if p && !n {
                     pairs += 1.0;
-                    hits += if scores[i] > scores[j] { 1.0 } else if scores[i] == scores[j] { 0.5 } else { 0.0 };
+                    hits += if scores[i] > scores[j] {
+                        1.0
+                    } else if scores[i] == scores[j] {
+                        0.5
+                    } else {
+                        0.0
+                    };
                 }
             }
         }

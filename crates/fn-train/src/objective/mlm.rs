@@ -50,8 +50,13 @@ impl MaskedLanguageModel {
         if !matches!(self.correction, Correction::Soft { level: Level::Sentence, .. }) {
             return None;
         }
-        let with = |ids| Inputs { ids, token_type: batch.inputs.token_type.clone(), mask: batch.inputs.mask.clone() };
-        let filled = scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
+        let with = |ids| Inputs {
+            ids,
+            token_type: batch.inputs.token_type.clone(),
+            mask: batch.inputs.mask.clone(),
+        };
+        let filled =
+            scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
         let pooled = |inputs: Inputs| mean_pool(model.hidden(&inputs, noise), &batch.attention);
         Some(SentenceDistance {
             predicted: pooled(with(filled)),
@@ -81,7 +86,8 @@ impl Objective for MaskedLanguageModel {
             weight: batch.weight.clone(),
         };
         let sentence = self.sentence_distance(model, &batch, &rows, &noise);
-        let masked = MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
+        let masked =
+            MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
         let out = masked.loss(logits, rows, model.word_embedding(), sentence);
         let weight = (share.rows * self.weight) as f32;
         let terms: Vec<_> = out.parts.terms.into_iter().map(|(name, t)| (name, t * weight)).collect();

@@ -6,7 +6,9 @@ use burn::tensor::{Device, Int, Tensor};
 use fn_core::correct::{Correction, DiscriminatorCorrection, Level};
 use fn_core::ids::Rows;
 use fn_core::judge::{DeviceLexicon, Judge};
-use fn_core::loss::{MaskedLm, ReplacedToken, ReplacedTokenInput, SentenceDistance, scatter_bool, scatter_rows};
+use fn_core::loss::{
+    MaskedLm, ReplacedToken, ReplacedTokenInput, SentenceDistance, scatter_bool, scatter_rows,
+};
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
 use fn_data::loader::MaskedBatch;
@@ -74,8 +76,13 @@ impl ReplacedTokenDetection {
         if !matches!(self.correction, Correction::Soft { level: Level::Sentence, .. }) {
             return None;
         }
-        let with = |ids| Inputs { ids, token_type: batch.inputs.token_type.clone(), mask: batch.inputs.mask.clone() };
-        let filled = scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
+        let with = |ids| Inputs {
+            ids,
+            token_type: batch.inputs.token_type.clone(),
+            mask: batch.inputs.mask.clone(),
+        };
+        let filled =
+            scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
         let pooled = |inputs: Inputs| mean_pool(model.generator_hidden(&inputs, noise), &batch.attention);
         Some(SentenceDistance {
             predicted: pooled(with(filled)),
@@ -101,7 +108,8 @@ impl Objective for ReplacedTokenDetection {
         };
         let rows = Rows { gold: batch.gold.clone(), predicted, weight: batch.weight.clone() };
         let sentence = self.sentence_distance(model, &batch, &rows, &noise);
-        let masked = MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
+        let masked =
+            MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
         let generator = masked.loss(logits, rows, model.word_embedding(), sentence);
 
         // Discriminator: which replacements are false negatives is judged on the sampled ids.
@@ -116,7 +124,8 @@ impl Objective for ReplacedTokenDetection {
             mask: batch.inputs.mask.clone(),
         };
         let found = model.discriminator_logits(&inputs, &noise);
-        let detector = ReplacedToken { correction: &self.detection.correction, weight: self.detection.weight };
+        let detector =
+            ReplacedToken { correction: &self.detection.correction, weight: self.detection.weight };
         let discriminator = detector.loss(
             ReplacedTokenInput {
                 logits: found,

@@ -127,12 +127,7 @@ struct Moments {
 impl AdamW {
     /// An optimiser without moments; `config` should be valid.
     pub fn new(config: AdamWConfig, groups: Groups) -> Self {
-        Self {
-            config,
-            groups,
-            moments: BTreeMap::new(),
-            updates: 0,
-        }
+        Self { config, groups, moments: BTreeMap::new(), updates: 0 }
     }
 
     /// One update. `gradients` is the sum over all micro-batches; it is clipped here.
@@ -141,14 +136,7 @@ impl AdamW {
     pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> (M, Update) {
         let grad_norm = gradients.norm();
         if !grad_norm.is_finite() {
-            return (
-                model,
-                Update {
-                    grad_norm,
-                    finite: false,
-                    clipped: false,
-                },
-            );
+            return (model, Update { grad_norm, finite: false, clipped: false });
         }
         self.updates += 1;
         let clip = match self.config.clip_norm {
@@ -170,14 +158,7 @@ impl AdamW {
             corrections,
         };
         let model = model.map(&mut mapper);
-        (
-            model,
-            Update {
-                grad_norm,
-                finite: true,
-                clipped: clip.is_some(),
-            },
-        )
+        (model, Update { grad_norm, finite: true, clipped: clip.is_some() })
     }
 
     /// Updates made so far. Skipped steps do not count.
@@ -211,15 +192,9 @@ impl AdamW {
         updates: u64,
     ) -> Result<(), OptimError> {
         if (updates == 0) != tensors.is_empty() {
-            return Err(OptimError::Count {
-                tensors: tensors.len(),
-                updates,
-            });
+            return Err(OptimError::Count { tensors: tensors.len(), updates });
         }
-        let mut shapes = Shapes {
-            path: Path::default(),
-            found: BTreeMap::new(),
-        };
+        let mut shapes = Shapes { path: Path::default(), found: BTreeMap::new() };
         model.visit(&mut shapes);
         let mut halves: BTreeMap<String, [Option<Tensor<1>>; 2]> = BTreeMap::new();
         for NamedTensor { name, shape, data } in tensors {
@@ -232,11 +207,7 @@ impl AdamW {
                 return Err(OptimError::Unknown { name });
             };
             if shape != *expected || data.len() != expected.iter().product::<usize>() {
-                return Err(OptimError::Shape {
-                    name,
-                    found: shape,
-                    expected: expected.clone(),
-                });
+                return Err(OptimError::Shape { name, found: shape, expected: expected.clone() });
             }
             let length = data.len();
             let tensor = Tensor::from_data(TensorData::new(data, [length]), device);
@@ -253,19 +224,8 @@ impl AdamW {
                     missing: format!("{missing}.{path}"),
                 });
             };
-            let shape = shapes
-                .found
-                .get(&path)
-                .map(|(shape, _)| shape.clone())
-                .unwrap_or_default();
-            moments.insert(
-                path,
-                Moments {
-                    shape,
-                    m: m.clone(),
-                    v: v.clone(),
-                },
-            );
+            let shape = shapes.found.get(&path).map(|(shape, _)| shape.clone()).unwrap_or_default();
+            moments.insert(path, Moments { shape, m: m.clone(), v: v.clone() });
         }
         self.moments = moments;
         self.updates = updates;
@@ -276,11 +236,7 @@ impl AdamW {
 /// Values on the host.
 fn to_host(tensor: Tensor<1>) -> Vec<f32> {
     #[allow(clippy::expect_used)] // every moment is made as f32 below
-    tensor
-        .into_data()
-        .convert::<f32>()
-        .try_into_vec::<f32>()
-        .expect("f32 data is a vector of f32")
+    tensor.into_data().convert::<f32>().try_into_vec::<f32>().expect("f32 data is a vector of f32")
 }
 
 struct Apply<'a> {
@@ -313,11 +269,7 @@ impl ModuleMapper for Apply<'_> {
 
         let config = &self.optimizer.config;
         let lr = self.lr * self.optimizer.groups.factor(&path);
-        let decay = if self.optimizer.groups.decays(&path) {
-            config.weight_decay
-        } else {
-            0.0
-        };
+        let decay = if self.optimizer.groups.decays(&path) { config.weight_decay } else { 0.0 };
         let (first, second) = self.corrections;
         let coefficients = Coefficients {
             beta1: config.beta1 as f32,
@@ -332,20 +284,8 @@ impl ModuleMapper for Apply<'_> {
             Some(moments) => (moments.m, moments.v),
             None => (gradient.zeros_like(), gradient.zeros_like()),
         };
-        let slot = update(
-            Slot {
-                param: flat(tensor.inner()),
-                m,
-                v,
-            },
-            gradient,
-            &coefficients,
-        );
-        let moments = Moments {
-            shape: shape.to_vec(),
-            m: slot.m,
-            v: slot.v,
-        };
+        let slot = update(Slot { param: flat(tensor.inner()), m, v }, gradient, &coefficients);
+        let moments = Moments { shape: shape.to_vec(), m: slot.m, v: slot.v };
         self.optimizer.moments.insert(path, moments);
 
         // A leaf again, with what autodiff knew of the old one.
@@ -374,7 +314,6 @@ impl ModuleVisitor for Shapes {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val().inner();
-        self.found
-            .insert(self.path.text(), (tensor.shape().to_vec(), tensor.device()));
+        self.found.insert(self.path.text(), (tensor.shape().to_vec(), tensor.device()));
     }
 }

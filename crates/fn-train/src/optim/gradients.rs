@@ -15,15 +15,9 @@ pub struct Gradients {
 impl Gradients {
     /// The gradients of the parameters of `model` out of what `backward()` returned.
     pub fn from_backward<M: Module>(model: &M, mut tape: Tape) -> Self {
-        let mut visitor = Collect {
-            path: Path::default(),
-            tape: &mut tape,
-            into: BTreeMap::new(),
-        };
+        let mut visitor = Collect { path: Path::default(), tape: &mut tape, into: BTreeMap::new() };
         model.visit(&mut visitor);
-        Self {
-            by_path: visitor.into,
-        }
+        Self { by_path: visitor.into }
     }
 
     /// Adds the gradients of another micro-batch. A parameter that only one of them reached keeps that gradient.
@@ -39,13 +33,7 @@ impl Gradients {
 
     /// Multiplies all gradients with `factor`.
     pub fn scale(self, factor: f64) -> Self {
-        Self {
-            by_path: self
-                .by_path
-                .into_iter()
-                .map(|(path, g)| (path, g.mul_scalar(factor)))
-                .collect(),
-        }
+        Self { by_path: self.by_path.into_iter().map(|(path, g)| (path, g.mul_scalar(factor))).collect() }
     }
 
     /// The Euclidean norm of all gradients together. Waits for the device once.

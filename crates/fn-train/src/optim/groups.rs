@@ -34,9 +34,7 @@ impl Groups {
             let below_head = (layers + 2).saturating_sub(depth(path));
             decay.powi(i32::try_from(below_head).unwrap_or(i32::MAX))
         };
-        Self {
-            factor: Some(Arc::new(factor)),
-        }
+        Self { factor: Some(Arc::new(factor)) }
     }
 
     /// Whether the parameter at `path` decays.
@@ -55,9 +53,7 @@ impl Groups {
 
 impl fmt::Debug for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Groups")
-            .field("layerwise", &self.factor.is_some())
-            .finish()
+        f.debug_struct("Groups").field("layerwise", &self.factor.is_some()).finish()
     }
 }
 
@@ -78,11 +74,7 @@ mod tests {
         ] {
             assert!(!groups.decays(path), "{path}");
         }
-        for path in [
-            "embeddings.word",
-            "discriminator.layers.3.attention.query.weight",
-            "unbiased.weight",
-        ] {
+        for path in ["embeddings.word", "discriminator.layers.3.attention.query.weight", "unbiased.weight"] {
             assert!(groups.decays(path), "{path}");
         }
     }

@@ -44,11 +44,7 @@ impl JsonLines {
     /// Whatever the system says.
     pub fn open(path: &Path) -> Result<Self, ReportError> {
         let file = append(path).map_err(ReportError::io(path, "open the metrics"))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            meter: Meter::default(),
-        })
+        Ok(Self { path: path.to_owned(), file, meter: Meter::default() })
     }
 
     /// Drops every record after `step`, and a last line that was cut off; with `all`, everything.
@@ -78,11 +74,7 @@ impl JsonLines {
             Ok(())
         });
         if let Some((line, reason)) = wrong {
-            return Err(ReportError::Line {
-                path: self.path.clone(),
-                line,
-                reason,
-            });
+            return Err(ReportError::Line { path: self.path.clone(), line, reason });
         }
         replaced.map_err(ReportError::io(&self.path, "rewrite the metrics"))?;
         self.file = append(&self.path).map_err(ReportError::io(&self.path, "open the metrics"))?;
@@ -93,9 +85,7 @@ impl JsonLines {
         let mut line = record.to_string();
         line.push('\n');
         // One call: a kill leaves a whole line or (on a full disk) a cut one, which `cut` knows.
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(ReportError::io(&self.path, "append to the metrics"))
+        self.file.write_all(line.as_bytes()).map_err(ReportError::io(&self.path, "append to the metrics"))
     }
 }
 
@@ -120,12 +110,7 @@ pub(super) fn number(value: f64) -> Value {
 }
 
 fn object(values: &[(String, f64)]) -> Value {
-    Value::Object(
-        values
-            .iter()
-            .map(|(name, value)| (name.clone(), number(*value)))
-            .collect::<Map<_, _>>(),
-    )
+    Value::Object(values.iter().map(|(name, value)| (name.clone(), number(*value))).collect::<Map<_, _>>())
 }
 
 impl Reporter for JsonLines {
@@ -166,9 +151,7 @@ impl Reporter for JsonLines {
 
     /// The records up to a checkpoint must outlive a power failure if the checkpoint does.
     fn saved(&mut self, _: u64, _: &Path) -> Result<(), ReportError> {
-        self.file
-            .sync_data()
-            .map_err(ReportError::io(&self.path, "sync the metrics"))
+        self.file.sync_data().map_err(ReportError::io(&self.path, "sync the metrics"))
     }
 
     fn resumed(&mut self, step: u64, _: &Path) -> Result<(), ReportError> {

@@ -21,12 +21,7 @@ impl Meter {
     /// Takes a reported step in, too, and gives (tokens per second, seconds per step) since the last report.
     pub fn read(&mut self, report: &StepReport) -> (f64, f64) {
         self.tick(report.tokens, report.seconds);
-        let Self {
-            tokens,
-            seconds,
-            steps,
-            ..
-        } = std::mem::take(self);
+        let Self { tokens, seconds, steps, .. } = std::mem::take(self);
         (tokens as f64 / seconds, seconds / steps as f64)
     }
 }

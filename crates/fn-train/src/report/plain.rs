@@ -16,32 +16,22 @@ pub struct PlainLines<W: Write> {
 impl<W: Write> PlainLines<W> {
     /// Lines to `to` about a run of `total` steps.
     pub fn new(to: W, total: u64) -> Self {
-        Self {
-            to,
-            total,
-            meter: Meter::default(),
-        }
+        Self { to, total, meter: Meter::default() }
     }
 
     fn line(&mut self, text: &str) -> Result<(), ReportError> {
-        writeln!(self.to, "{text}")
-            .and_then(|()| self.to.flush())
-            .map_err(|source| ReportError::Io {
-                path: PathBuf::from("output"),
-                action: "print",
-                source,
-            })
+        writeln!(self.to, "{text}").and_then(|()| self.to.flush()).map_err(|source| ReportError::Io {
+            path: PathBuf::from("output"),
+            action: "print",
+            source,
+        })
     }
 }
 
 /// The line about a step, with throughput as [`Meter::read`] gives it.
 pub fn step_line(r: &StepReport, total: u64, tokens_per_second: f64, seconds_per_step: f64) -> String {
-    let terms = r
-        .terms
-        .iter()
-        .map(|(name, value)| format!("{name} {value:.4}"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let terms =
+        r.terms.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(", ");
     let mut line = format!("step {}/{total}  loss {:.4}", r.step, r.loss);
     if r.terms.len() > 1 {
         line += &format!(" ({terms})");
@@ -88,10 +78,7 @@ impl<W: Write> Reporter for PlainLines<W> {
     }
 
     fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        let metrics = metrics
-            .iter()
-            .map(|(name, value)| format!("{name} {value:.4}"))
-            .collect::<Vec<_>>();
+        let metrics = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>();
         self.line(&format!("held-out at step {step}: {}", metrics.join("  ")))
     }
 

@@ -25,22 +25,14 @@ impl TensorBoard {
     /// Whatever the system says.
     pub fn create(dir: &Path) -> Result<Self, ReportError> {
         std::fs::create_dir_all(dir).map_err(ReportError::io(dir, "create the folder"))?;
-        let name = format!(
-            "events.out.tfevents.{:010}.fnlm.{}",
-            now() as u64,
-            std::process::id()
-        );
+        let name = format!("events.out.tfevents.{:010}.fnlm.{}", now() as u64, std::process::id());
         let path = dir.join(name);
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(&path)
             .map_err(ReportError::io(&path, "create the event file"))?;
-        let mut board = Self {
-            path,
-            file,
-            meter: Meter::default(),
-        };
+        let mut board = Self { path, file, meter: Meter::default() };
         let mut event = Message::default();
         event.double(1, now());
         event.bytes(3, b"brain.Event:2");
@@ -49,9 +41,7 @@ impl TensorBoard {
     }
 
     fn write(&mut self, event: &Message) -> Result<(), ReportError> {
-        self.file
-            .write_all(&frame(&event.0))
-            .map_err(ReportError::io(&self.path, "append to the event file"))
+        self.file.write_all(&frame(&event.0)).map_err(ReportError::io(&self.path, "append to the event file"))
     }
 
     fn scalars<'a>(
@@ -86,19 +76,12 @@ impl Reporter for TensorBoard {
             named("train/tokens_seen", r.tokens_seen as f64),
             named("train/tokens_per_second", tokens_per_second),
         ];
-        values.extend(
-            r.terms
-                .iter()
-                .map(|(name, value)| (format!("train/loss_{name}"), *value)),
-        );
+        values.extend(r.terms.iter().map(|(name, value)| (format!("train/loss_{name}"), *value)));
         if r.counts.rows > 0.0 {
             values.push(named("train/wrong_share", r.counts.wrong / r.counts.rows));
         }
         if r.counts.wrong > 0.0 {
-            values.push(named(
-                "train/false_negative_share",
-                r.counts.false_negative / r.counts.wrong,
-            ));
+            values.push(named("train/false_negative_share", r.counts.false_negative / r.counts.wrong));
         }
         self.scalars(r.step, values)
     }
@@ -109,12 +92,7 @@ impl Reporter for TensorBoard {
     }
 
     fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        self.scalars(
-            step,
-            metrics
-                .iter()
-                .map(|(name, value)| (format!("held_out/{name}"), *value)),
-        )
+        self.scalars(step, metrics.iter().map(|(name, value)| (format!("held_out/{name}"), *value)))
     }
 
     /// Tells TensorBoard to forget what earlier files say about later steps.
@@ -131,9 +109,7 @@ impl Reporter for TensorBoard {
 }
 
 fn now() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |d| d.as_secs_f64())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
 /// A protobuf message under construction.
@@ -195,11 +171,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     for &byte in bytes {
         crc ^= u32::from(byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ 0x82f6_3b78
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
         }
     }
     !crc
@@ -277,12 +249,7 @@ mod tests {
             step: 301,
             loss: 2.5,
             terms: vec![("generator".into(), 2.0)],
-            counts: FalseNegativeStats {
-                rows: 10.0,
-                wrong: 4.0,
-                false_negative: 1.0,
-                shielded: 1.0,
-            },
+            counts: FalseNegativeStats { rows: 10.0, wrong: 4.0, false_negative: 1.0, shielded: 1.0 },
             learning_rate: 1e-3,
             grad_norm: f64::NAN,
             skipped: true,
@@ -308,19 +275,13 @@ mod tests {
                 let value = f32::from_le_bytes(one[1].2[..].try_into().unwrap());
                 (String::from_utf8(one[0].2.clone()).unwrap(), value)
             };
-            fields(&event[2].2)
-                .iter()
-                .map(|(_, _, content)| value(content))
-                .collect()
+            fields(&event[2].2).iter().map(|(_, _, content)| value(content)).collect()
         };
         let step = scalars(&events[2]);
         assert_eq!(step[0], ("train/loss".to_owned(), 2.5));
         assert!(step.contains(&("train/loss_generator".to_owned(), 2.0)));
         assert!(step.contains(&("train/false_negative_share".to_owned(), 0.25)));
-        assert!(
-            step.iter()
-                .any(|(name, value)| name == "train/grad_norm" && value.is_nan())
-        );
+        assert!(step.iter().any(|(name, value)| name == "train/grad_norm" && value.is_nan()));
         assert_eq!(scalars(&events[3]), [("held_out/masked_loss".to_owned(), 1.5)]);
     }
 }

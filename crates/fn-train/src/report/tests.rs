@@ -12,12 +12,7 @@ fn report(step: u64) -> StepReport {
         step,
         loss: 10.0 / step as f64,
         terms: vec![("generator".into(), 0.1), ("discriminator".into(), 0.2)],
-        counts: FalseNegativeStats {
-            rows: 100.0,
-            wrong: 50.0,
-            false_negative: 5.0,
-            shielded: 5.0,
-        },
+        counts: FalseNegativeStats { rows: 100.0, wrong: 50.0, false_negative: 5.0, shielded: 5.0 },
         learning_rate: 1e-3,
         grad_norm: 2.0,
         skipped: false,
@@ -29,11 +24,7 @@ fn report(step: u64) -> StepReport {
 }
 
 fn records(path: &Path) -> Vec<Value> {
-    fs::read_to_string(path)
-        .unwrap()
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
-        .collect()
+    fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
 /// All that is a function of the configuration.
@@ -54,8 +45,7 @@ fn tell(to: &mut dyn Reporter, from: u64, until: u64) {
             to.tick(step, 1_000, 0.5).unwrap();
         }
         if step % 4 == 0 {
-            to.evaluation(step, &[("masked_loss".into(), 1.0 / step as f64)])
-                .unwrap();
+            to.evaluation(step, &[("masked_loss".into(), 1.0 / step as f64)]).unwrap();
         }
     }
 }
@@ -73,11 +63,7 @@ fn the_metrics_of_an_interrupted_run_equal_those_of_an_uninterrupted_one() {
         }
         let mut lines = JsonLines::open(&broken).unwrap();
         lines.resumed(saved_at, Path::new("")).unwrap();
-        tell(
-            &mut lines,
-            saved_at + 1,
-            if saved_at == 16 { 20 } else { killed_at + 8 },
-        );
+        tell(&mut lines, saved_at + 1, if saved_at == 16 { 20 } else { killed_at + 8 });
     }
     assert_eq!(without_times(&broken), without_times(&whole));
 }
@@ -92,10 +78,7 @@ fn a_line_that_was_cut_off_by_a_kill_is_dropped() {
     let mut lines = JsonLines::open(&path).unwrap();
     lines.resumed(100, Path::new("")).unwrap();
     tell(&mut lines, 8, 8);
-    let steps: Vec<_> = records(&path)
-        .iter()
-        .map(|r| r["step"].as_u64().unwrap())
-        .collect();
+    let steps: Vec<_> = records(&path).iter().map(|r| r["step"].as_u64().unwrap()).collect();
     assert_eq!(steps, [2, 4, 4, 8, 8]);
 }
 
@@ -106,10 +89,7 @@ fn a_foreign_line_is_an_error_that_names_it_and_the_file_stays() {
     tell(&mut JsonLines::create(&path).unwrap(), 1, 2);
     let text = fs::read_to_string(&path).unwrap() + "hello\n";
     fs::write(&path, &text).unwrap();
-    let error = JsonLines::open(&path)
-        .unwrap()
-        .resumed(1, Path::new(""))
-        .unwrap_err();
+    let error = JsonLines::open(&path).unwrap().resumed(1, Path::new("")).unwrap_err();
     assert!(matches!(error, ReportError::Line { line: 2, .. }), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
@@ -128,12 +108,7 @@ fn numbers_that_are_not_finite_are_written_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.jsonl");
     let mut lines = JsonLines::create(&path).unwrap();
-    let bad = StepReport {
-        loss: f64::NAN,
-        grad_norm: f64::INFINITY,
-        skipped: true,
-        ..report(2)
-    };
+    let bad = StepReport { loss: f64::NAN, grad_norm: f64::INFINITY, skipped: true, ..report(2) };
     lines.step(&bad).unwrap();
     lines.evaluation(2, &[("auc".into(), f64::NEG_INFINITY)]).unwrap();
     let records = records(&path);
@@ -164,13 +139,7 @@ fn a_plain_line_says_what_happened() {
     let mut lines = PlainLines::new(&mut out, 100);
     lines.tick(39, 3_000, 1.5).unwrap();
     lines.step(&report(40)).unwrap();
-    lines
-        .step(&StepReport {
-            loss: f64::NAN,
-            skipped: true,
-            ..report(41)
-        })
-        .unwrap();
+    lines.step(&StepReport { loss: f64::NAN, skipped: true, ..report(41) }).unwrap();
     lines.evaluation(40, &[("masked_loss".into(), 2.5)]).unwrap();
     lines.notice("something").unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -203,9 +172,7 @@ fn durations_are_readable() {
 #[test]
 fn several_reporters_hear_the_same() {
     let (mut a, mut b) = (Vec::new(), Vec::new());
-    let mut all = Reporters::new()
-        .with(PlainLines::new(&mut a, 9))
-        .with(PlainLines::new(&mut b, 9));
+    let mut all = Reporters::new().with(PlainLines::new(&mut a, 9)).with(PlainLines::new(&mut b, 9));
     tell(&mut all, 1, 8);
     all.saved(8, Path::new("x")).unwrap();
     all.resumed(8, Path::new("x")).unwrap();

@@ -98,10 +98,7 @@ impl Layout {
         wanted: &BTreeMap<u64, String>,
         collector: &mut Collector,
     ) -> Result<(), VectorError> {
-        let failed = |source| VectorError::Read {
-            path: path.to_path_buf(),
-            source,
-        };
+        let failed = |source| VectorError::Read { path: path.to_path_buf(), source };
         let mut reader = BufReader::with_capacity(1 << 18, file);
         reader.seek(SeekFrom::Start(self.start)).map_err(failed)?;
         let width = self.value.bytes();
@@ -128,10 +125,8 @@ impl Layout {
             for (&row, word) in wanted {
                 skip(&mut reader, (row - at) * raw.len() as u64).map_err(failed)?;
                 reader.read_exact(&mut raw).map_err(failed)?;
-                let values: Vec<f32> = raw
-                    .chunks_exact(width)
-                    .map(|v| self.value.read(v, self.big_endian))
-                    .collect();
+                let values: Vec<f32> =
+                    raw.chunks_exact(width).map(|v| self.value.read(v, self.big_endian)).collect();
                 collector.keep(path, row as usize + 1, word, &values)?;
                 at = row + 1;
             }
@@ -148,15 +143,8 @@ fn skip(reader: &mut BufReader<File>, bytes: u64) -> std::io::Result<()> {
 
 /// Reads the header of a `.npy` file, format 1.0 to 3.0.
 pub(super) fn npy(path: &Path, file: &mut File) -> Result<Layout, VectorError> {
-    let failed = |source| VectorError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    let wrong = |found: String, expected| VectorError::Header {
-        path: path.to_path_buf(),
-        found,
-        expected,
-    };
+    let failed = |source| VectorError::Read { path: path.to_path_buf(), source };
+    let wrong = |found: String, expected| VectorError::Header { path: path.to_path_buf(), found, expected };
     let end = file.metadata().map_err(failed)?.len();
     let mut fixed = [0u8; 8];
     file.read_exact(&mut fixed).map_err(failed)?;
@@ -175,17 +163,11 @@ pub(super) fn npy(path: &Path, file: &mut File) -> Result<Layout, VectorError> {
             (u32::from_le_bytes(raw) as usize, 12)
         }
         version => {
-            return Err(wrong(
-                format!("format version {version}"),
-                "format version 1, 2 or 3",
-            ));
+            return Err(wrong(format!("format version {version}"), "format version 1, 2 or 3"));
         }
     };
     if length > MAX_NPY_HEADER {
-        return Err(wrong(
-            format!("a header of {length} bytes"),
-            "at most 65,536 bytes",
-        ));
+        return Err(wrong(format!("a header of {length} bytes"), "at most 65,536 bytes"));
     }
     let mut raw = vec![0u8; length];
     file.read_exact(&mut raw).map_err(failed)?;
@@ -198,10 +180,8 @@ pub(super) fn npy(path: &Path, file: &mut File) -> Result<Layout, VectorError> {
         Some(">f8") => (Value::F64, true),
         Some("<f2") => (Value::F16, false),
         other => {
-            let found = format!(
-                "descr {:?}",
-                other.unwrap_or("missing").chars().take(20).collect::<String>()
-            );
+            let found =
+                format!("descr {:?}", other.unwrap_or("missing").chars().take(20).collect::<String>());
             return Err(wrong(found, "<f4, <f8, >f4, >f8 or <f2"));
         }
     };
@@ -217,15 +197,7 @@ pub(super) fn npy(path: &Path, file: &mut File) -> Result<Layout, VectorError> {
         .and_then(|dims| dims.map(|d| d.parse().ok()).collect());
     let dims = dims.ok_or_else(|| wrong("no shape".into(), "'shape': (words, dimension)"))?;
     let (rows, columns) = shape(path, &dims)?;
-    Layout {
-        rows,
-        columns,
-        start: start + length as u64,
-        value,
-        big_endian,
-        fortran,
-    }
-    .checked(path, end)
+    Layout { rows, columns, start: start + length as u64, value, big_endian, fortran }.checked(path, end)
 }
 
 /// What follows `'key':` in the header of a `.npy` file.
@@ -247,24 +219,14 @@ pub(super) fn safetensors(path: &Path, file: &mut File, name: Option<&str>) -> R
         shape: Vec<u64>,
         data_offsets: (u64, u64),
     }
-    let failed = |source| VectorError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    let wrong = |found: String, expected| VectorError::Header {
-        path: path.to_path_buf(),
-        found,
-        expected,
-    };
+    let failed = |source| VectorError::Read { path: path.to_path_buf(), source };
+    let wrong = |found: String, expected| VectorError::Header { path: path.to_path_buf(), found, expected };
     let end = file.metadata().map_err(failed)?.len();
     let mut raw = [0u8; 8];
     file.read_exact(&mut raw).map_err(failed)?;
     let length = u64::from_le_bytes(raw);
     if length > MAX_SAFETENSORS_HEADER || length > end.saturating_sub(8) {
-        return Err(wrong(
-            format!("a header of {length} bytes"),
-            "at most 16 MiB and within the file",
-        ));
+        return Err(wrong(format!("a header of {length} bytes"), "at most 16 MiB and within the file"));
     }
     let mut raw = vec![0u8; length as usize];
     file.read_exact(&mut raw).map_err(failed)?;
@@ -300,18 +262,9 @@ pub(super) fn safetensors(path: &Path, file: &mut File, name: Option<&str>) -> R
     let (from, to) = entry.data_offsets;
     let base = 8 + length;
     match (base.checked_add(from), base.checked_add(to)) {
-        (Some(start), Some(stop)) if start <= stop && stop <= end => Layout {
-            rows,
-            columns,
-            start,
-            value,
-            big_endian: false,
-            fortran: false,
+        (Some(start), Some(stop)) if start <= stop && stop <= end => {
+            Layout { rows, columns, start, value, big_endian: false, fortran: false }.checked(path, stop)
         }
-        .checked(path, stop),
-        _ => Err(wrong(
-            format!("data_offsets {from}..{to}"),
-            "offsets within the file",
-        )),
+        _ => Err(wrong(format!("data_offsets {from}..{to}"), "offsets within the file")),
     }
 }

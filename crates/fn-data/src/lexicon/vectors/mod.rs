@@ -42,12 +42,7 @@ pub struct VectorOptions {
 
 impl Default for VectorOptions {
     fn default() -> Self {
-        VectorOptions {
-            top_k: 8,
-            threshold: 0.6,
-            symmetric: false,
-            min_length: 1,
-        }
+        VectorOptions { top_k: 8, threshold: 0.6, symmetric: false, min_length: 1 }
     }
 }
 
@@ -57,13 +52,7 @@ impl VectorOptions {
     /// # Errors
     /// The field that is out of range.
     pub fn validate(&self) -> Result<(), VectorError> {
-        let wrong = |field, found: String, expected| {
-            Err(VectorError::Option {
-                field,
-                found,
-                expected,
-            })
-        };
+        let wrong = |field, found: String, expected| Err(VectorError::Option { field, found, expected });
         if !(1..=1000).contains(&self.top_k) {
             return wrong("top_k", self.top_k.to_string(), "1 to 1000");
         }
@@ -96,16 +85,8 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     fn new(pieces: &'a [impl AsRef<str>]) -> Self {
-        let words = pieces
-            .iter()
-            .map(AsRef::as_ref)
-            .enumerate()
-            .filter(|(_, p)| is_word(p));
-        Collector {
-            ids: words.map(|(i, p)| (p, i as u32)).collect(),
-            found: BTreeMap::new(),
-            rows: 0,
-        }
+        let words = pieces.iter().map(AsRef::as_ref).enumerate().filter(|(_, p)| is_word(p));
+        Collector { ids: words.map(|(i, p)| (p, i as u32)).collect(), found: BTreeMap::new(), rows: 0 }
     }
 
     /// Is the word a piece whose vector is not known yet? (The first row of a word counts.)
@@ -144,23 +125,14 @@ impl<'a> Collector<'a> {
             // Scaled by the largest value first, so that squares neither overflow nor vanish.
             let largest = values.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
             if largest > 0.0 {
-                let norm = values
-                    .iter()
-                    .map(|v| (f64::from(*v) / largest).powi(2))
-                    .sum::<f64>()
-                    .sqrt()
-                    * largest;
+                let norm =
+                    values.iter().map(|v| (f64::from(*v) / largest).powi(2)).sum::<f64>().sqrt() * largest;
                 vectors.ids.push(id);
-                vectors
-                    .values
-                    .extend(values.iter().map(|v| (f64::from(*v) / norm) as f32));
+                vectors.values.extend(values.iter().map(|v| (f64::from(*v) / norm) as f32));
             }
         }
         if vectors.ids.is_empty() {
-            return Err(VectorError::NothingFound {
-                path: path.to_path_buf(),
-                words: vectors.rows,
-            });
+            return Err(VectorError::NothingFound { path: path.to_path_buf(), words: vectors.rows });
         }
         Ok(vectors)
     }
@@ -181,12 +153,7 @@ impl WordVectors {
         pieces: &[impl AsRef<str>],
     ) -> Result<Self, VectorError> {
         let mut collector = Collector::new(pieces);
-        let ending = |p: &Path| {
-            p.extension()
-                .and_then(|e| e.to_str())
-                .unwrap_or("")
-                .to_ascii_lowercase()
-        };
+        let ending = |p: &Path| p.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         let mut kind = ending(path);
         if kind == "gz" {
             kind = path.file_stem().map(|s| ending(Path::new(s))).unwrap_or_default();
@@ -194,13 +161,9 @@ impl WordVectors {
         match kind.as_str() {
             "txt" | "vec" | "glove" | "w2v" => text::read(path, text::open(path)?, &mut collector)?,
             "npy" | "safetensors" => {
-                let words = words.ok_or_else(|| VectorError::WordsMissing {
-                    path: path.to_path_buf(),
-                })?;
-                let mut file = File::open(path).map_err(|source| VectorError::Read {
-                    path: path.to_path_buf(),
-                    source,
-                })?;
+                let words = words.ok_or_else(|| VectorError::WordsMissing { path: path.to_path_buf() })?;
+                let mut file = File::open(path)
+                    .map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
                 let layout = if kind == "npy" {
                     matrix::npy(path, &mut file)?
                 } else {
@@ -236,9 +199,7 @@ impl WordVectors {
                 layout.collect(path, file, &wanted, &mut collector)?;
             }
             _ => {
-                return Err(VectorError::UnknownFormat {
-                    path: path.to_path_buf(),
-                });
+                return Err(VectorError::UnknownFormat { path: path.to_path_buf() });
             }
         }
         collector.finish(path, pieces.len())
@@ -334,18 +295,12 @@ pub fn build_vector_lexicon(
     options: &VectorOptions,
 ) -> Result<Lexicon, VectorError> {
     options.validate()?;
-    let long = |id: u32| {
-        pieces
-            .get(id as usize)
-            .is_some_and(|p| p.as_ref().chars().count() >= options.min_length)
-    };
-    let rows = vectors
-        .neighbours(options.top_k, options.threshold)
-        .into_iter()
-        .filter_map(|(w, near)| {
-            let row: Vec<u32> = near.into_iter().map(|(r, _)| r).filter(|r| long(*r)).collect();
-            (long(w) && !row.is_empty()).then_some((w, row))
-        });
+    let long =
+        |id: u32| pieces.get(id as usize).is_some_and(|p| p.as_ref().chars().count() >= options.min_length);
+    let rows = vectors.neighbours(options.top_k, options.threshold).into_iter().filter_map(|(w, near)| {
+        let row: Vec<u32> = near.into_iter().map(|(r, _)| r).filter(|r| long(*r)).collect();
+        (long(w) && !row.is_empty()).then_some((w, row))
+    });
     let info = LexiconInfo {
         kind: "vectors".into(),
         vocabulary_sha256: vocabulary_sha256.into(),
@@ -358,9 +313,5 @@ pub fn build_vector_lexicon(
         ),
     };
     let lexicon = Lexicon::from_rows(vectors.vocab_size, rows, info)?;
-    Ok(if options.symmetric {
-        lexicon.symmetric()
-    } else {
-        lexicon
-    })
+    Ok(if options.symmetric { lexicon.symmetric() } else { lexicon })
 }

@@ -18,25 +18,14 @@ pub(super) fn lines(
     let mut buffer = Vec::new();
     for number in 1.. {
         buffer.clear();
-        let got = (&mut reader)
-            .take(MAX_LINE as u64 + 1)
-            .read_until(b'\n', &mut buffer);
-        let got = got.map_err(|source| VectorError::Read {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let got = (&mut reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut buffer);
+        let got = got.map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
         if got == 0 {
             return Ok(number as u64 - 1);
         }
-        let wrong = |problem| VectorError::NotText {
-            path: path.to_path_buf(),
-            line: number,
-            problem,
-        };
+        let wrong = |problem| VectorError::NotText { path: path.to_path_buf(), line: number, problem };
         if got > MAX_LINE {
-            return Err(wrong(
-                "the line is longer than 1 MiB; this is no file of words or vectors",
-            ));
+            return Err(wrong("the line is longer than 1 MiB; this is no file of words or vectors"));
         }
         let text = std::str::from_utf8(&buffer).map_err(|_| wrong("not UTF-8; convert the file to UTF-8"))?;
         each(number, text.trim_end_matches(['\n', '\r']))?;
@@ -46,10 +35,7 @@ pub(super) fn lines(
 
 /// Opens a file, through gzip if its name says so.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, VectorError> {
-    let file = File::open(path).map_err(|source| VectorError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let file = File::open(path).map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     Ok(if path.extension().is_some_and(|e| e == "gz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else {
@@ -99,12 +85,7 @@ pub(super) fn read(path: &Path, reader: impl Read, collector: &mut Collector) ->
             return Err(wrong(count - 1, d));
         }
         // Some files have words with blanks; a number in the place of the word is a value too many.
-        if fields
-            .clone()
-            .take(count - d)
-            .skip(1)
-            .any(|extra| extra.parse::<f32>().is_ok())
-        {
+        if fields.clone().take(count - d).skip(1).any(|extra| extra.parse::<f32>().is_ok()) {
             return Err(wrong(count - 1, d));
         }
         rows += 1;
@@ -126,20 +107,10 @@ pub(super) fn read(path: &Path, reader: impl Read, collector: &mut Collector) ->
     if let Some((expected, _)) = header
         && expected != rows
     {
-        return Err(VectorError::Length {
-            path: path.to_path_buf(),
-            found: rows,
-            expected,
-            unit: "vectors",
-        });
+        return Err(VectorError::Length { path: path.to_path_buf(), found: rows, expected, unit: "vectors" });
     }
     if rows == 0 {
-        return Err(VectorError::Length {
-            path: path.to_path_buf(),
-            found: 0,
-            expected: 1,
-            unit: "vectors",
-        });
+        return Err(VectorError::Length { path: path.to_path_buf(), found: 0, expected: 1, unit: "vectors" });
     }
     collector.rows = rows;
     Ok(())

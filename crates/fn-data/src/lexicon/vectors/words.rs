@@ -37,10 +37,7 @@ fn from_parquet(
     path: &Path,
     each: &mut dyn FnMut(u64, &str) -> Result<(), VectorError>,
 ) -> Result<u64, VectorError> {
-    let file = File::open(path).map_err(|source| VectorError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let file = File::open(path).map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|e| wrong(path, e))?;
     let rows = reader.metadata().file_metadata().num_rows();
     if rows < 0 || rows as u64 > MAX_ROWS {
@@ -54,20 +51,12 @@ fn from_parquet(
     let words = schema.get_fields().iter().find(|t| is_text(t));
     let words = words.ok_or_else(|| wrong(path, "no column of text"))?;
     // A column that says in which row of the matrix the word stands.
-    let index = schema
-        .get_fields()
-        .iter()
-        .find(|t| is_index(t) && is_row_number(t.name()));
+    let index = schema.get_fields().iter().find(|t| is_index(t) && is_row_number(t.name()));
     let fields: Vec<Arc<Type>> = [Some(words), index].into_iter().flatten().cloned().collect();
-    let projection = Type::group_type_builder(schema.name())
-        .with_fields(fields)
-        .build();
+    let projection = Type::group_type_builder(schema.name()).with_fields(fields).build();
     let projection = projection.map_err(|e| wrong(path, e))?;
     let mut count = 0u64;
-    for row in reader
-        .get_row_iter(Some(projection))
-        .map_err(|e| wrong(path, e))?
-    {
+    for row in reader.get_row_iter(Some(projection)).map_err(|e| wrong(path, e))? {
         let row = row.map_err(|e| wrong(path, e))?;
         let (mut word, mut at) = (None, count);
         for (_, field) in row.get_column_iter() {
@@ -89,8 +78,5 @@ fn from_parquet(
 }
 
 fn is_row_number(name: &str) -> bool {
-    matches!(
-        name,
-        "index" | "idx" | "id" | "row" | "position" | "__index_level_0__"
-    )
+    matches!(name, "index" | "idx" | "id" | "row" | "position" | "__index_level_0__")
 }

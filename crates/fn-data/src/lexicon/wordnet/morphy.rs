@@ -99,10 +99,7 @@ impl WordNet {
     pub(crate) fn bases(&self, word: &str, pos: Pos) -> Vec<(String, Form)> {
         let listed = self.exceptions[pos as usize].get(word);
         let all = match listed {
-            Some(bases) => bases
-                .iter()
-                .map(|b| (b.to_string(), irregular(word, pos)))
-                .collect(),
+            Some(bases) => bases.iter().map(|b| (b.to_string(), irregular(word, pos))).collect(),
             None => detach(word, pos),
         };
         let mut known: Vec<(String, Form)> = Vec::new();

@@ -38,17 +38,10 @@ impl WordNetFiles {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, WordNetError> {
-    let failed = |source| WordNetError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let failed = |source| WordNetError::Read { path: path.to_path_buf(), source };
     let found = std::fs::metadata(path).map_err(failed)?.len();
     if found > MAX_FILE {
-        return Err(WordNetError::TooLarge {
-            path: path.to_path_buf(),
-            found,
-            limit: MAX_FILE,
-        });
+        return Err(WordNetError::TooLarge { path: path.to_path_buf(), found, limit: MAX_FILE });
     }
     std::fs::read(path).map_err(failed)
 }
@@ -99,23 +92,13 @@ fn lines(
     for (i, raw) in bytes.split(|b| *b == b'\n').enumerate() {
         let number = i + 1;
         if raw.len() > MAX_LINE {
-            let line = Line {
-                path,
-                number,
-                text: "",
-            };
+            let line = Line { path, number, text: "" };
             return Err(line.wrong("a line of more than 1 MiB", "at most 1 MiB"));
         }
-        let text = std::str::from_utf8(raw).map_err(|_| WordNetError::NotText {
-            path: path.to_path_buf(),
-            line: number,
-        })?;
+        let text = std::str::from_utf8(raw)
+            .map_err(|_| WordNetError::NotText { path: path.to_path_buf(), line: number })?;
         if !text.starts_with(' ') && !text.trim().is_empty() {
-            each(&Line {
-                path,
-                number,
-                text: text.trim_end(),
-            })?;
+            each(&Line { path, number, text: text.trim_end() })?;
         }
     }
     Ok(())
@@ -146,26 +129,19 @@ pub(super) fn parse(dir: &Path, files: &WordNetFiles) -> Result<WordNet, WordNet
             let id = SynsetId(net.synsets.len() as u32);
             let (offset, synset) = data_line(line, pos, id, &mut pending)?;
             if by_offset[i].insert(offset, id).is_some() {
-                return Err(WordNetError::Twice {
-                    path: line.path.to_path_buf(),
-                    line: line.number,
-                    offset,
-                });
+                return Err(WordNetError::Twice { path: line.path.to_path_buf(), line: line.number, offset });
             }
             net.synsets.push(synset);
             Ok(())
         })?;
     }
     let find = |pos: Pos, offset: u32, path: PathBuf, line: usize| {
-        by_offset[pos as usize]
-            .get(&offset)
-            .copied()
-            .ok_or_else(|| WordNetError::Dangling {
-                path,
-                line,
-                offset,
-                target: format!("data.{}", pos.file()),
-            })
+        by_offset[pos as usize].get(&offset).copied().ok_or_else(|| WordNetError::Dangling {
+            path,
+            line,
+            offset,
+            target: format!("data.{}", pos.file()),
+        })
     };
     for p in pending {
         let from = p.from.0 as usize;
@@ -182,23 +158,16 @@ pub(super) fn parse(dir: &Path, files: &WordNetFiles) -> Result<WordNet, WordNet
             net.index[i].entry(lemma.into()).or_default().extend(synsets);
             Ok(())
         })?;
-        lines(
-            &dir.join(format!("{}.exc", pos.file())),
-            &files.exceptions[i],
-            |line| {
-                let mut fields = line.text.split_ascii_whitespace();
-                let inflected = line.text(fields.next(), "an inflected form")?;
-                let bases: Vec<Box<str>> = fields.map(Box::from).collect();
-                if bases.is_empty() {
-                    return Err(line.wrong(line.text, "an inflected form and at least one base form"));
-                }
-                net.exceptions[i]
-                    .entry(inflected.into())
-                    .or_default()
-                    .extend(bases);
-                Ok(())
-            },
-        )?;
+        lines(&dir.join(format!("{}.exc", pos.file())), &files.exceptions[i], |line| {
+            let mut fields = line.text.split_ascii_whitespace();
+            let inflected = line.text(fields.next(), "an inflected form")?;
+            let bases: Vec<Box<str>> = fields.map(Box::from).collect();
+            if bases.is_empty() {
+                return Err(line.wrong(line.text, "an inflected form and at least one base form"));
+            }
+            net.exceptions[i].entry(inflected.into()).or_default().extend(bases);
+            Ok(())
+        })?;
     }
     Ok(net)
 }
@@ -246,24 +215,10 @@ fn data_line(
             "@" | "@i" => Relation::Hypernyms,
             _ => continue,
         };
-        pending.push(Pending {
-            from: id,
-            relation,
-            pos: target_pos,
-            offset: target,
-            line: line.number,
-        });
+        pending.push(Pending { from: id, relation, pos: target_pos, offset: target, line: line.number });
     }
     // Verb frames follow; they are of no use here.
-    Ok((
-        offset,
-        Synset {
-            pos,
-            words,
-            pointers: Vec::new(),
-            gloss: gloss.trim().into(),
-        },
-    ))
+    Ok((offset, Synset { pos, words, pointers: Vec::new(), gloss: gloss.trim().into() }))
 }
 
 /// `lemma pos synset_cnt p_cnt [symbol...] sense_cnt tagsense_cnt offset [offset...]`

@@ -31,11 +31,7 @@ fn build(change: impl FnOnce(&mut WordNetOptions)) -> Lexicon {
 
 fn words(lexicon: &Lexicon, w: &str) -> Vec<&'static str> {
     let id = VOCABULARY.iter().position(|v| *v == w).unwrap();
-    let mut row: Vec<_> = lexicon
-        .row(id as u32)
-        .iter()
-        .map(|r| VOCABULARY[*r as usize])
-        .collect();
+    let mut row: Vec<_> = lexicon.row(id as u32).iter().map(|r| VOCABULARY[*r as usize]).collect();
     row.sort_unstable();
     row
 }
@@ -46,11 +42,7 @@ fn the_tables_hold_what_the_files_say() {
     assert_eq!(net.len(), 20);
     assert!(net.has("row_boat", Pos::Noun) && !net.has("boats", Pos::Noun) && !net.has("go", Pos::Noun));
     let glad = net.synset(net.senses("glad", Pos::Adjective)[0]).unwrap();
-    assert_eq!(
-        glad.words,
-        ["glad".into(), "happy".into()],
-        "the marker (p) is no part of the word"
-    );
+    assert_eq!(glad.words, ["glad".into(), "happy".into()], "the marker (p) is no part of the word");
     assert_eq!(&*glad.gloss, "pleased");
     assert!(matches!(glad.pointers[..], [(Relation::Similar, _)]));
     assert_eq!(net.exceptions(Pos::Verb), 5);
@@ -73,12 +65,7 @@ fn senses_come_in_the_order_of_the_index() {
 
 #[test]
 fn detachment_follows_the_table_of_the_documentation() {
-    let of = |word: &str, pos| {
-        detach(word, pos)
-            .into_iter()
-            .map(|(base, _)| base)
-            .collect::<Vec<_>>()
-    };
+    let of = |word: &str, pos| detach(word, pos).into_iter().map(|(base, _)| base).collect::<Vec<_>>();
     for (word, base) in [
         ("dogs", "dog"),
         ("lenses", "lens"),
@@ -103,13 +90,9 @@ fn detachment_follows_the_table_of_the_documentation() {
     assert_eq!(of("finer", Pos::Adjective), ["fin", "fine"]);
     assert_eq!(of("tallest", Pos::Adjective), ["tall", "talle"]);
     assert_eq!(of("boxesful", Pos::Noun), ["boxeful", "boxful"]);
-    for (word, pos) in [
-        ("glass", Pos::Noun),
-        ("as", Pos::Noun),
-        ("faster", Pos::Adverb),
-        ("s", Pos::Verb),
-        ("", Pos::Verb),
-    ] {
+    for (word, pos) in
+        [("glass", Pos::Noun), ("as", Pos::Noun), ("faster", Pos::Adverb), ("s", Pos::Verb), ("", Pos::Verb)]
+    {
         assert!(of(word, pos).is_empty(), "{word}");
     }
     assert_eq!(detach("asked", Pos::Verb)[0].1, Form::Past);
@@ -126,10 +109,7 @@ fn morphy_takes_the_exception_list_first_and_keeps_known_bases_only() {
     assert_eq!(net.morphy("tries", Pos::Verb), ["try"]);
     assert_eq!(net.morphy("moving", Pos::Verb), ["move"]);
     assert_eq!(net.morphy("better", Pos::Adverb), ["well"]);
-    assert!(
-        net.morphy("geese", Pos::Verb).is_empty(),
-        "goose is no lemma here"
-    );
+    assert!(net.morphy("geese", Pos::Verb).is_empty(), "goose is no lemma here");
     assert!(net.morphy("glass", Pos::Noun).is_empty());
     assert_eq!(net.synsets("went", Pos::Verb), net.senses("go", Pos::Verb));
 }
@@ -165,10 +145,7 @@ fn relations_add_similar_adjectives_and_direct_hypernyms() {
     let hypernyms = with(Relation::Hypernyms);
     assert!(words(&hypernyms, "boat").contains(&"vessel") && words(&hypernyms, "vessel").contains(&"boat"));
     assert!(!words(&hypernyms, "boat").contains(&"thing"), "direct ones only");
-    assert_eq!(
-        words(&build(|o| o.relations = vec![Relation::Similar]), "glad"),
-        ["gay", "merry"]
-    );
+    assert_eq!(words(&build(|o| o.relations = vec![Relation::Similar]), "glad"), ["gay", "merry"]);
 }
 
 #[test]
@@ -192,10 +169,7 @@ fn pieces_that_are_no_lower_case_words_have_no_part() {
             assert!(row.is_empty(), "{piece}");
         }
     }
-    assert_eq!(
-        words(&build(|o| o.min_length = 3), "travel"),
-        ["going", "gone", "move", "moved", "went"]
-    );
+    assert_eq!(words(&build(|o| o.min_length = 3), "travel"), ["going", "gone", "move", "moved", "went"]);
     assert_eq!(words(&build(|o| o.min_length = 3), "go"), [""; 0]);
 }
 
@@ -204,18 +178,10 @@ fn every_entry_can_be_explained_and_nothing_else() {
     let net = tiny();
     let mut all = vec![WordNetOptions::default()];
     for inflections in [Inflections::None, Inflections::Matching] {
-        all.push(WordNetOptions {
-            inflections,
-            ..WordNetOptions::default()
-        });
+        all.push(WordNetOptions { inflections, ..WordNetOptions::default() });
     }
     let relations = vec![Relation::Synonyms, Relation::Similar, Relation::Hypernyms];
-    all.push(WordNetOptions {
-        relations,
-        senses: Some(1),
-        names: true,
-        ..WordNetOptions::default()
-    });
+    all.push(WordNetOptions { relations, senses: Some(1), names: true, ..WordNetOptions::default() });
     all.push(WordNetOptions {
         symmetric: false,
         min_length: 4,
@@ -227,68 +193,24 @@ fn every_entry_can_be_explained_and_nothing_else() {
         for (i, w) in VOCABULARY.iter().enumerate() {
             for (j, r) in VOCABULARY.iter().enumerate() {
                 let explained = net.relation(w, r, &options);
-                assert_eq!(
-                    explained.is_some(),
-                    lexicon.contains(i as u32, j as u32),
-                    "{w} {r} {options:?}"
-                );
+                assert_eq!(explained.is_some(), lexicon.contains(i as u32, j as u32), "{w} {r} {options:?}");
             }
         }
     }
-    let why = net
-        .relation("went", "travel", &WordNetOptions::default())
-        .unwrap();
-    assert_eq!(
-        (why.lemma.as_str(), why.other.as_str(), why.pos),
-        ("go", "travel", Pos::Verb)
-    );
+    let why = net.relation("went", "travel", &WordNetOptions::default()).unwrap();
+    assert_eq!((why.lemma.as_str(), why.other.as_str(), why.pos), ("go", "travel", Pos::Verb));
     assert_eq!(&*why.synset.gloss, "to change place");
-    assert!(
-        !why.reversed
-            && net
-                .relation("travel", "went", &WordNetOptions::default())
-                .unwrap()
-                .reversed
-    );
+    assert!(!why.reversed && net.relation("travel", "went", &WordNetOptions::default()).unwrap().reversed);
 }
 
 #[test]
 fn options_out_of_range_and_a_foreign_vocabulary_are_errors() {
     let of = |options: WordNetOptions, pieces: &[&str]| {
-        build_wordnet_lexicon(&tiny(), pieces, "sha", &options)
-            .unwrap_err()
-            .to_string()
+        build_wordnet_lexicon(&tiny(), pieces, "sha", &options).unwrap_err().to_string()
     };
-    assert!(
-        of(
-            WordNetOptions {
-                pos: vec![],
-                ..Default::default()
-            },
-            &["go"]
-        )
-        .contains("pos is empty")
-    );
-    assert!(
-        of(
-            WordNetOptions {
-                senses: Some(0),
-                ..Default::default()
-            },
-            &["go"]
-        )
-        .contains("senses is 0")
-    );
-    assert!(
-        of(
-            WordNetOptions {
-                relations: vec![],
-                ..Default::default()
-            },
-            &["go"]
-        )
-        .contains("relations")
-    );
+    assert!(of(WordNetOptions { pos: vec![], ..Default::default() }, &["go"]).contains("pos is empty"));
+    assert!(of(WordNetOptions { senses: Some(0), ..Default::default() }, &["go"]).contains("senses is 0"));
+    assert!(of(WordNetOptions { relations: vec![], ..Default::default() }, &["go"]).contains("relations"));
     assert!(of(WordNetOptions::default(), &["haus", "baum"]).contains("none of the 2 pieces"));
 }
 
@@ -308,17 +230,11 @@ fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
 #[test]
 fn damaged_files_are_errors_with_file_and_line() {
     let m = broken(|f| replace(&mut f.data[0], "03 n 03 boat", "03 n zz boat"));
-    assert!(
-        m.starts_with("dict/data.noun:5: found \"zz\", expected a number of words"),
-        "{m}"
-    );
+    assert!(m.starts_with("dict/data.noun:5: found \"zz\", expected a number of words"), "{m}");
     let m = broken(|f| replace(&mut f.data[0], "03 n 03 boat", "03 n ff boat"));
     assert!(m.contains("data.noun:5"), "{m}");
     let m = broken(|f| replace(&mut f.data[0], "03 n 01 thing", "03 n 00 thing"));
-    assert!(
-        m.contains("data.noun:3") && m.contains("at least one word"),
-        "{m}"
-    );
+    assert!(m.contains("data.noun:3") && m.contains("at least one word"), "{m}");
     let m = broken(|f| replace(&mut f.data[1], "03 v", "03 n"));
     assert!(m.contains("data.verb:3") && m.contains("synset type"), "{m}");
     let m = broken(|f| f.data[2].extend_from_slice(b"\xff\xfe\n"));
@@ -326,10 +242,7 @@ fn damaged_files_are_errors_with_file_and_line() {
     let m = broken(|f| f.data[0] = f.data[0].repeat(2));
     assert!(m.contains("is there twice"), "{m}");
     let m = broken(|f| replace(&mut f.index[1], "go v 2", "go v 3"));
-    assert!(
-        m.contains("index.verb") && m.contains("a synset offset for each sense"),
-        "{m}"
-    );
+    assert!(m.contains("index.verb") && m.contains("a synset offset for each sense"), "{m}");
     let m = broken(|f| replace(&mut f.index[1], "go v 2", "go v 1"));
     assert!(m.contains("expected the end of the line"), "{m}");
     let m = broken(|f| f.data[1].truncate(300));
@@ -337,19 +250,11 @@ fn damaged_files_are_errors_with_file_and_line() {
     let m = broken(|f| f.exceptions[0] = b"wolves\n".to_vec());
     assert!(m.starts_with("dict/noun.exc:1:"), "{m}");
     let m = broken(|f| f.index[3] = [b"well r 1 0 1 0 00000999  \n".as_slice()].concat());
-    assert!(
-        m.starts_with("dict/index.adv:1: synset 00000999 is not in data.adv"),
-        "{m}"
-    );
+    assert!(m.starts_with("dict/index.adv:1: synset 00000999 is not in data.adv"), "{m}");
     let m = broken(|f| f.data[0] = vec![b'x'; (1 << 20) + 2]);
     assert!(m.contains("more than 1 MiB"), "{m}");
-    let missing = WordNet::open(Path::new("no/such/folder"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        missing.contains("index.noun") && missing.contains("WordNet 3.x folder"),
-        "{missing}"
-    );
+    let missing = WordNet::open(Path::new("no/such/folder")).unwrap_err().to_string();
+    assert!(missing.contains("index.noun") && missing.contains("WordNet 3.x folder"), "{missing}");
 }
 
 #[test]

@@ -30,17 +30,9 @@ fn any_flipped_byte_is_caught_and_the_previous_checkpoint_is_used() {
             // A changed format number is a version that this program does not know: no fall-back behind the user's back.
             if let Err(CheckpointError::Version { path, .. }) = load(&folder) {
                 assert_eq!(path, file);
-                assert!(matches!(
-                    checkpoints.latest(),
-                    Err(CheckpointError::Version { .. })
-                ));
+                assert!(matches!(checkpoints.latest(), Err(CheckpointError::Version { .. })));
             } else {
-                assert_caught(
-                    &checkpoints,
-                    &folder,
-                    &file,
-                    &format!("{} byte {i}", file.display()),
-                );
+                assert_caught(&checkpoints, &folder, &file, &format!("{} byte {i}", file.display()));
             }
             places += 1;
         }
@@ -61,22 +53,12 @@ fn any_file_that_is_cut_grown_emptied_or_deleted_is_caught() {
         let cuts = (0..16).map(|i| i * good.len() / 16).filter(|&n| n < good.len());
         for n in cuts {
             fs::write(&file, &good[..n]).unwrap();
-            assert_caught(
-                &checkpoints,
-                &folder,
-                &file,
-                &format!("{} cut at {n}", file.display()),
-            );
+            assert_caught(&checkpoints, &folder, &file, &format!("{} cut at {n}", file.display()));
         }
         fs::write(&file, [&good[..], b" "].concat()).unwrap();
         assert_caught(&checkpoints, &folder, &file, &format!("{} grown", file.display()));
         fs::remove_file(&file).unwrap();
-        assert_caught(
-            &checkpoints,
-            &folder,
-            &file,
-            &format!("{} deleted", file.display()),
-        );
+        assert_caught(&checkpoints, &folder, &file, &format!("{} deleted", file.display()));
         fs::write(&file, &good).unwrap();
     }
     assert_intact(&folder, 2);
@@ -89,10 +71,7 @@ fn files_swapped_between_two_steps_are_caught() {
     save(&checkpoints, 1).unwrap();
     let (two, three) = (save(&checkpoints, 2).unwrap(), save(&checkpoints, 3).unwrap());
     for name in [MODEL, OPTIMIZER, STATE, MANIFEST] {
-        let (a, b) = (
-            fs::read(two.join(name)).unwrap(),
-            fs::read(three.join(name)).unwrap(),
-        );
+        let (a, b) = (fs::read(two.join(name)).unwrap(), fs::read(three.join(name)).unwrap());
         fs::write(two.join(name), &b).unwrap();
         fs::write(three.join(name), &a).unwrap();
         assert!(load(&two).is_err() && load(&three).is_err(), "{name}");
@@ -144,21 +123,12 @@ fn a_damaged_old_checkpoint_is_nobodys_business() {
 #[test]
 fn a_folder_that_is_no_checkpoint_is_called_so() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        load(dir.path()),
-        Err(CheckpointError::NotACheckpoint { .. })
-    ));
-    assert!(matches!(
-        load(&dir.path().join("missing")),
-        Err(CheckpointError::NotACheckpoint { .. })
-    ));
+    assert!(matches!(load(dir.path()), Err(CheckpointError::NotACheckpoint { .. })));
+    assert!(matches!(load(&dir.path().join("missing")), Err(CheckpointError::NotACheckpoint { .. })));
     assert_eq!(at(dir.path()).latest().unwrap(), None);
     assert_eq!(at(&dir.path().join("missing")).latest().unwrap(), None);
     fs::write(dir.path().join("file"), "").unwrap();
-    assert!(matches!(
-        at(&dir.path().join("file")).latest(),
-        Err(CheckpointError::Io { .. })
-    ));
+    assert!(matches!(at(&dir.path().join("file")).latest(), Err(CheckpointError::Io { .. })));
 }
 
 /// Writes a manifest that is right in itself.
@@ -189,10 +159,7 @@ fn a_manifest_cannot_point_outside_of_its_folder() {
             extra.name = name.to_owned();
             files.push(extra);
         });
-        assert!(
-            matches!(load(&folder), Err(CheckpointError::Manifest { .. })),
-            "{name}"
-        );
+        assert!(matches!(load(&folder), Err(CheckpointError::Manifest { .. })), "{name}");
     }
 }
 
@@ -202,16 +169,10 @@ fn a_manifest_that_is_right_in_itself_does_not_save_wrong_content() {
     let checkpoints = at(dir.path());
     let folder = save(&checkpoints, 1).unwrap();
     forge(&folder, 2, |_| ());
-    assert!(
-        matches!(load(&folder), Err(CheckpointError::Content { .. })),
-        "step of another state"
-    );
+    assert!(matches!(load(&folder), Err(CheckpointError::Content { .. })), "step of another state");
     let folder = save(&checkpoints, 1).unwrap();
     forge(&folder, 1, |files| files.retain(|f| f.name != OPTIMIZER));
-    assert!(
-        matches!(load(&folder), Err(CheckpointError::Content { .. })),
-        "no optimiser state"
-    );
+    assert!(matches!(load(&folder), Err(CheckpointError::Content { .. })), "no optimiser state");
     let replace = |content: &[u8]| {
         let folder = save(&checkpoints, 1).unwrap();
         fs::write(folder.join(MODEL), content).unwrap();

@@ -58,10 +58,7 @@ fn a_wrong_byte_that_reaches_the_disk_is_found_when_the_checkpoint_is_read_back(
             Ok(path) => assert_intact(&path, 1 + call),
             Err(error) => {
                 assert!(
-                    matches!(
-                        error,
-                        CheckpointError::Damaged { .. } | CheckpointError::Manifest { .. }
-                    ),
+                    matches!(error, CheckpointError::Damaged { .. } | CheckpointError::Manifest { .. }),
                     "{error}"
                 );
                 caught += 1;
@@ -70,10 +67,7 @@ fn a_wrong_byte_that_reaches_the_disk_is_found_when_the_checkpoint_is_read_back(
         assert_eq!(steps(&keep_one).len(), 1);
         assert!(load(&keep_one.list()[0].1).is_ok());
     }
-    assert!(
-        caught >= 5,
-        "model, optimizer, state, config and manifest: {caught}"
-    );
+    assert!(caught >= 5, "model, optimizer, state, config and manifest: {caught}");
 }
 
 #[test]
@@ -122,10 +116,7 @@ fn the_room_needed_is_predicted_within_five_percent() {
     let predicted = Checkpoints::required_bytes(&model, &extra).unwrap();
     let path = at(dir.path()).save(&state(1), &model, &moments, &extra).unwrap();
     let real: u64 = files(&path).iter().map(|f| fs::metadata(f).unwrap().len()).sum();
-    assert!(
-        predicted >= real && predicted as f64 <= 1.05 * real as f64,
-        "{predicted} for {real}"
-    );
+    assert!(predicted >= real && predicted as f64 <= 1.05 * real as f64, "{predicted} for {real}");
 }
 
 #[test]
@@ -141,12 +132,6 @@ fn too_little_room_is_an_error_with_both_numbers() {
 fn a_folder_that_cannot_be_written_to_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    assert!(matches!(
-        save(&at(&dir.path().join("file")), 1),
-        Err(CheckpointError::Io { .. })
-    ));
-    assert!(matches!(
-        save(&at(&dir.path().join("file/x")), 1),
-        Err(CheckpointError::Io { .. })
-    ));
+    assert!(matches!(save(&at(&dir.path().join("file")), 1), Err(CheckpointError::Io { .. })));
+    assert!(matches!(save(&at(&dir.path().join("file/x")), 1), Err(CheckpointError::Io { .. })));
 }

@@ -15,15 +15,9 @@ fn tensors(prefix: &str, seed: f32) -> Vec<NamedTensor> {
     let one = |name: &str, shape: &[usize]| NamedTensor {
         name: format!("{prefix}{name}"),
         shape: shape.to_vec(),
-        data: (0..shape.iter().product::<usize>())
-            .map(|i| (i as f32 + seed).sin())
-            .collect(),
+        data: (0..shape.iter().product::<usize>()).map(|i| (i as f32 + seed).sin()).collect(),
     };
-    let mut all = vec![
-        one("embeddings.word", &[5, 3]),
-        one("head.bias", &[7]),
-        one("scale", &[]),
-    ];
+    let mut all = vec![one("embeddings.word", &[5, 3]), one("head.bias", &[7]), one("scale", &[])];
     all[0].data[1] = -0.0;
     all[0].data[2] = f32::MIN_POSITIVE / 2.0;
     all
@@ -41,34 +35,19 @@ fn state(step: u64) -> TrainState {
         micro_step: 2 * step,
         seed: u64::MAX - 3,
         optimizer_updates: step.saturating_sub(1),
-        guard: GuardState {
-            skipped_total: 1,
-            consecutive: 0,
-        },
-        best: Some(Best {
-            step: 2,
-            metric: "masked_loss".into(),
-            value: 1.0 / 3.0,
-        }),
+        guard: GuardState { skipped_total: 1, consecutive: 0 },
+        best: Some(Best { step: 2, metric: "masked_loss".into(), value: 1.0 / 3.0 }),
         tokens_seen: 12_345 * step,
         config_sha256: "ab".repeat(32),
     }
 }
 
 fn extra() -> Vec<(String, Vec<u8>)> {
-    vec![
-        ("config.toml".into(), b"seed = 1\n".to_vec()),
-        ("empty".into(), Vec::new()),
-    ]
+    vec![("config.toml".into(), b"seed = 1\n".to_vec()), ("empty".into(), Vec::new())]
 }
 
 fn save(checkpoints: &Checkpoints, step: u64) -> Result<PathBuf, CheckpointError> {
-    checkpoints.save(
-        &state(step),
-        &tensors("", step as f32),
-        &moments(step as f32),
-        &extra(),
-    )
+    checkpoints.save(&state(step), &tensors("", step as f32), &moments(step as f32), &extra())
 }
 
 fn at(dir: &Path) -> Checkpoints {
@@ -97,17 +76,12 @@ fn assert_intact(path: &Path, step: u64) {
     found.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(found.len(), expected.len());
     for (f, e) in found.iter().zip(&expected) {
-        assert_eq!(
-            (&f.name, &f.shape, bits(&f.data)),
-            (&e.name, &e.shape, bits(&e.data))
-        );
+        assert_eq!((&f.name, &f.shape, bits(&f.data)), (&e.name, &e.shape, bits(&e.data)));
     }
 }
 
 fn hidden(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().into_string().unwrap());
+    let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     names.filter(|n| n.starts_with('.')).collect()
 }
 
@@ -126,14 +100,7 @@ fn a_checkpoint_comes_back_bit_for_bit() {
     assert_eq!(path, dir.path().join("step-00000500"));
     assert_intact(&path, 500);
     let found = checkpoints.latest().unwrap().unwrap();
-    assert_eq!(
-        found,
-        Found {
-            path,
-            step: 500,
-            notices: Vec::new()
-        }
-    );
+    assert_eq!(found, Found { path, step: 500, notices: Vec::new() });
     assert!(hidden(dir.path()).is_empty());
 }
 
@@ -150,9 +117,7 @@ fn other_readers_of_safetensors_can_open_it() {
 #[test]
 fn a_model_without_moments_can_be_saved() {
     let dir = tempfile::tempdir().unwrap();
-    let path = at(dir.path())
-        .save(&TrainState::new(7, "x".into()), &tensors("", 0.0), &[], &[])
-        .unwrap();
+    let path = at(dir.path()).save(&TrainState::new(7, "x".into()), &tensors("", 0.0), &[], &[]).unwrap();
     let loaded = load(&path).unwrap();
     assert_eq!((loaded.state.seed, loaded.optim.len()), (7, 0));
 }
@@ -161,10 +126,7 @@ fn a_model_without_moments_can_be_saved() {
 fn weights_are_taken_by_name_and_shape() {
     let dir = tempfile::tempdir().unwrap();
     let mut loaded = load(&save(&at(dir.path()), 1).unwrap()).unwrap();
-    assert!(matches!(
-        loaded.take("head.bias", &[8]),
-        Err(CheckpointError::Model { .. })
-    ));
+    assert!(matches!(loaded.take("head.bias", &[8]), Err(CheckpointError::Model { .. })));
     assert_eq!(loaded.take("head.bias", &[7]).unwrap().len(), 7);
     let error = loaded.take("head.weight", &[7, 7]).unwrap_err().to_string();
     assert!(error.contains("head.weight") && error.contains(MODEL), "{error}");
@@ -203,13 +165,7 @@ fn the_newest_and_the_best_are_kept() {
         checkpoints.save(&state, &tensors("", 1.0), &[], &[]).unwrap();
         steps(&checkpoints)
     };
-    let best = |step| {
-        Some(Best {
-            step,
-            metric: "masked_loss".into(),
-            value: 0.5,
-        })
-    };
+    let best = |step| Some(Best { step, metric: "masked_loss".into(), value: 0.5 });
     assert_eq!(save_with(0, None), [0]);
     assert_eq!(save_with(10, None), [0, 10]);
     assert_eq!(save_with(20, best(20)), [10, 20]);
@@ -220,12 +176,7 @@ fn the_newest_and_the_best_are_kept() {
     assert_eq!(save_with(60, best(55)), [50, 60]);
     assert_eq!(save_with(70, best(55)), [60, 70]);
     assert_eq!(save_with(80, best(55)), [60, 70, 80]);
-    assert!(
-        checkpoints
-            .best(&best(55).unwrap())
-            .unwrap()
-            .ends_with("step-00000060")
-    );
+    assert!(checkpoints.best(&best(55).unwrap()).unwrap().ends_with("step-00000060"));
     let no_best = Checkpoints::new(dir.path(), 1, false).with_fail_points(FailPoints::default());
     save(&no_best, 90).unwrap();
     assert_eq!(steps(&no_best), [90]);

@@ -50,10 +50,7 @@ fn param<const D: usize>(shape: [usize; D], seed: u64) -> Param<Tensor<D>> {
 
 /// `width` of the middle; with 200 the first weight has more than one chunk of the fused kernel.
 fn toy(width: usize) -> Toy {
-    let layer = |from, to, seed| Layer {
-        weight: param([from, to], seed),
-        bias: param([to], seed + 1),
-    };
+    let layer = |from, to, seed| Layer { weight: param([from, to], seed), bias: param([to], seed + 1) };
     Toy {
         layers: vec![layer(100, width, 1), layer(width, 3, 3)],
         norm: Norm { gamma: param([3], 5) },
@@ -92,10 +89,7 @@ fn run(mut toy: Toy, adam: &mut AdamW, steps: usize) -> Toy {
 }
 
 fn bits(tensors: &[NamedTensor]) -> Vec<(String, Vec<u32>)> {
-    tensors
-        .iter()
-        .map(|t| (t.name.clone(), t.data.iter().map(|x| x.to_bits()).collect()))
-        .collect()
+    tensors.iter().map(|t| (t.name.clone(), t.data.iter().map(|x| x.to_bits()).collect())).collect()
 }
 
 fn host(tensor: &Tensor<1>) -> Vec<f64> {
@@ -116,24 +110,12 @@ impl Reference {
         self.t += 1;
         let mut squares = 0.0;
         gradients.visit(|_, g| squares += host(g).iter().map(|x| x * x).sum::<f64>());
-        let clip = config
-            .clip_norm
-            .map_or(1.0, |limit| (limit / squares.sqrt()).min(1.0));
+        let clip = config.clip_norm.map_or(1.0, |limit| (limit / squares.sqrt()).min(1.0));
         gradients.visit(|path, g| {
             let p = self.params.get_mut(path).unwrap();
-            let m = self
-                .m
-                .entry(path.to_owned())
-                .or_insert_with(|| vec![0.0; p.len()]);
-            let v = self
-                .v
-                .entry(path.to_owned())
-                .or_insert_with(|| vec![0.0; p.len()]);
-            let decay = if path.ends_with("weight") {
-                config.weight_decay
-            } else {
-                0.0
-            };
+            let m = self.m.entry(path.to_owned()).or_insert_with(|| vec![0.0; p.len()]);
+            let v = self.v.entry(path.to_owned()).or_insert_with(|| vec![0.0; p.len()]);
+            let decay = if path.ends_with("weight") { config.weight_decay } else { 0.0 };
             for (i, g) in host(g).into_iter().enumerate() {
                 let g = g * clip;
                 m[i] = config.beta1 * m[i] + (1.0 - config.beta1) * g;
@@ -153,19 +135,13 @@ impl Reference {
 fn the_optimiser_agrees_with_a_plain_reference_in_f64() {
     for bias_correction in [false, true] {
         for clip_norm in [None, Some(0.05)] {
-            let config = AdamWConfig {
-                bias_correction,
-                clip_norm,
-                weight_decay: 0.1,
-                ..AdamWConfig::default()
-            };
+            let config =
+                AdamWConfig { bias_correction, clip_norm, weight_decay: 0.1, ..AdamWConfig::default() };
             let mut adam = optimizer(config.clone());
             let mut model = toy(20);
             let mut reference = Reference::default();
             for t in collect(&model) {
-                reference
-                    .params
-                    .insert(t.name, t.data.iter().map(|&x| f64::from(x)).collect());
+                reference.params.insert(t.name, t.data.iter().map(|&x| f64::from(x)).collect());
             }
             let before = reference.params.clone();
             for step in 0..40 {
@@ -183,11 +159,8 @@ fn the_optimiser_agrees_with_a_plain_reference_in_f64() {
                         t.name
                     );
                 }
-                let moved = t
-                    .data
-                    .iter()
-                    .zip(&before[&t.name])
-                    .any(|(&x, &y)| (f64::from(x) - y).abs() > 0.05);
+                let moved =
+                    t.data.iter().zip(&before[&t.name]).any(|(&x, &y)| (f64::from(x) - y).abs() > 0.05);
                 assert_eq!(moved, t.name != "unused", "{}", t.name);
             }
         }
@@ -196,22 +169,12 @@ fn the_optimiser_agrees_with_a_plain_reference_in_f64() {
 
 #[test]
 fn only_weights_decay() {
-    let mut adam = optimizer(AdamWConfig {
-        weight_decay: 0.5,
-        ..AdamWConfig::default()
-    });
+    let mut adam = optimizer(AdamWConfig { weight_decay: 0.5, ..AdamWConfig::default() });
     let model = toy(20);
     let before = collect(&model);
     let zero = gradients(&model).scale(0.0);
     let (model, update) = adam.step(model, zero, 0.1);
-    assert_eq!(
-        update,
-        Update {
-            grad_norm: 0.0,
-            finite: true,
-            clipped: false
-        }
-    );
+    assert_eq!(update, Update { grad_norm: 0.0, finite: true, clipped: false });
     for (old, new) in before.iter().zip(collect(&model)) {
         let factor = if new.name.ends_with("weight") { 0.95 } else { 1.0 };
         for (old, new) in old.data.iter().zip(&new.data) {
@@ -226,21 +189,11 @@ fn layers_with_a_factor_learn_as_with_that_rate() {
     assert_eq!(factors.factor("layers.0.weight"), 0.25);
     let model = toy(20);
     let g = gradients(&model);
-    let with = AdamW::new(AdamWConfig::default(), factors)
-        .step(model.clone(), g.clone(), 0.1)
-        .0;
-    let full = collect(
-        &optimizer(AdamWConfig::default())
-            .step(model.clone(), g.clone(), 0.1)
-            .0,
-    );
+    let with = AdamW::new(AdamWConfig::default(), factors).step(model.clone(), g.clone(), 0.1).0;
+    let full = collect(&optimizer(AdamWConfig::default()).step(model.clone(), g.clone(), 0.1).0);
     let quarter = collect(&optimizer(AdamWConfig::default()).step(model, g, 0.025).0);
     for ((got, full), quarter) in collect(&with).into_iter().zip(full).zip(quarter) {
-        let expected = if got.name.starts_with("layers.0") {
-            quarter
-        } else {
-            full
-        };
+        let expected = if got.name.starts_with("layers.0") { quarter } else { full };
         assert_eq!(got, expected);
     }
 }
@@ -254,34 +207,17 @@ fn clipping_scales_all_gradients_together_and_reports_the_norm_before() {
     g.visit(|_, g| squares += host(g).iter().map(|x| x * x).sum::<f64>());
     assert!((norm - squares.sqrt()).abs() <= 1e-12 * norm);
 
-    let clipping = AdamWConfig {
-        clip_norm: Some(norm / 4.0),
-        ..AdamWConfig::default()
-    };
+    let clipping = AdamWConfig { clip_norm: Some(norm / 4.0), ..AdamWConfig::default() };
     let (clipped, update) = optimizer(clipping.clone()).step(model.clone(), g.clone(), 0.1);
-    assert_eq!(
-        update,
-        Update {
-            grad_norm: norm,
-            finite: true,
-            clipped: true
-        }
-    );
-    let none = AdamWConfig {
-        clip_norm: None,
-        ..AdamWConfig::default()
-    };
+    assert_eq!(update, Update { grad_norm: norm, finite: true, clipped: true });
+    let none = AdamWConfig { clip_norm: None, ..AdamWConfig::default() };
     let (scaled, _) = optimizer(none).step(model.clone(), g.clone().scale(0.25), 0.1);
     for (a, b) in collect(&clipped).iter().zip(collect(&scaled)) {
         for (a, b) in a.data.iter().zip(b.data) {
             assert!((a - b).abs() < 1e-6);
         }
     }
-    let (_, update) = optimizer(AdamWConfig {
-        clip_norm: Some(norm),
-        ..clipping
-    })
-    .step(model, g, 0.1);
+    let (_, update) = optimizer(AdamWConfig { clip_norm: Some(norm), ..clipping }).step(model, g, 0.1);
     assert!(!update.clipped);
 }
 
@@ -304,10 +240,7 @@ fn accumulated_micro_batches_have_the_gradient_of_one_batch() {
     whole.visit(|path, expected| {
         let scale = host(expected).iter().fold(0.0f64, |a, x| a.max(x.abs()));
         for (got, expected) in host(sum.get(path).unwrap()).iter().zip(host(expected)) {
-            assert!(
-                (got - expected).abs() <= 1e-6 * scale,
-                "{path}: {got} instead of {expected}"
-            );
+            assert!((got - expected).abs() <= 1e-6 * scale, "{path}: {got} instead of {expected}");
         }
     });
 }
@@ -317,10 +250,7 @@ fn a_parameter_that_only_one_micro_batch_reached_keeps_its_gradient() {
     let model = toy(20);
     let mut all = gradients(&model);
     let mut unused = Gradients::default();
-    unused.set(
-        "unused",
-        Tensor::from_floats([1.0, 2.0, 3.0, 4.0], &Device::flex()),
-    );
+    unused.set("unused", Tensor::from_floats([1.0, 2.0, 3.0, 4.0], &Device::flex()));
     assert_eq!(all.get("unused").map(host), None);
     all.accumulate(unused);
     assert_eq!(all.get("unused").map(host), Some(vec![1.0, 2.0, 3.0, 4.0]));
@@ -328,10 +258,7 @@ fn a_parameter_that_only_one_micro_batch_reached_keeps_its_gradient() {
 
 #[test]
 fn a_gradient_that_is_not_finite_changes_not_a_byte() {
-    let mut adam = optimizer(AdamWConfig {
-        bias_correction: true,
-        ..AdamWConfig::default()
-    });
+    let mut adam = optimizer(AdamWConfig { bias_correction: true, ..AdamWConfig::default() });
     let mut model = run(toy(20), &mut adam, 3);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for path in ["layers.0.weight", "norm.gamma"] {
@@ -340,29 +267,18 @@ fn a_gradient_that_is_not_finite_changes_not_a_byte() {
             let mut values = g.get(path).unwrap().to_data().try_into_vec::<f32>().unwrap();
             *values.last_mut().unwrap() = bad;
             let n = values.len();
-            g.set(
-                path,
-                Tensor::from_data(TensorData::new(values, [n]), &Device::flex()),
-            );
+            g.set(path, Tensor::from_data(TensorData::new(values, [n]), &Device::flex()));
             let (after, update) = adam.step(model, g, 0.1);
             model = after;
             assert!(!update.finite && !update.clipped);
-            assert_eq!(
-                update.grad_norm.is_nan(),
-                bad.is_nan(),
-                "the value that happened is reported"
-            );
+            assert_eq!(update.grad_norm.is_nan(), bad.is_nan(), "the value that happened is reported");
             assert_eq!(bits(&collect(&model)), weights);
             assert_eq!(bits(&adam.state()), moments);
             assert_eq!(adam.updates(), updates);
         }
     }
     let before = bits(&collect(&model));
-    assert_ne!(
-        bits(&collect(&run(model, &mut adam, 1))),
-        before,
-        "and the next finite step goes on"
-    );
+    assert_ne!(bits(&collect(&run(model, &mut adam, 1))), before, "and the next finite step goes on");
 }
 
 #[test]
@@ -371,11 +287,7 @@ fn gradients_whose_squares_overflow_in_f32_are_still_finite() {
     let (model, update) =
         optimizer(AdamWConfig::default()).step(model.clone(), gradients(&model).scale(1e25), 1e-3);
     assert!(update.finite && update.clipped && update.grad_norm > 1e22);
-    assert!(
-        collect(&model)
-            .iter()
-            .all(|t| t.data.iter().all(|x| x.is_finite()))
-    );
+    assert!(collect(&model).iter().all(|t| t.data.iter().all(|x| x.is_finite())));
 }
 
 #[test]

@@ -30,10 +30,7 @@ fn a_damaged_text_file_is_an_error_with_its_line() {
     assert!(m.contains("dimension 0"), "{m}");
     let m = e.text_error(&"9".repeat((1 << 20) + 1));
     assert!(m.contains("broken.txt:1: the line is longer"), "{m}");
-    let m = e
-        .open(&e.write("broken.txt", b"aaa 1 2\na\xffb 1 2\n"), None)
-        .unwrap_err()
-        .to_string();
+    let m = e.open(&e.write("broken.txt", b"aaa 1 2\na\xffb 1 2\n"), None).unwrap_err().to_string();
     assert!(m.contains("broken.txt:2: not UTF-8"), "{m}");
 }
 
@@ -48,13 +45,7 @@ fn a_damaged_npy_file_is_an_error() {
     assert!(m.contains("bytes of values"), "{m}");
     let edit = |from: &str, to: &str| {
         let header = String::from_utf8_lossy(&good[10..start]).replace(from, to);
-        [
-            &good[..8],
-            &(header.len() as u16).to_le_bytes(),
-            header.as_bytes(),
-            &good[start..],
-        ]
-        .concat()
+        [&good[..8], &(header.len() as u16).to_le_bytes(), header.as_bytes(), &good[start..]].concat()
     };
     for (from, to, message) in [
         ("<f4", "<i4", "descr \"<i4\""),
@@ -80,36 +71,23 @@ fn a_damaged_npy_file_is_an_error() {
     assert!(e.npy_error(&big).contains("a header of 4294967295 bytes"));
     // A value that is no number, in a row that is wanted.
     bad = good;
-    let row = e
-        .words
-        .iter()
-        .position(|w| e.pieces.contains(w) && w.len() == 3)
-        .unwrap();
+    let row = e.words.iter().position(|w| e.pieces.contains(w) && w.len() == 3).unwrap();
     let at = start + 4 * (row * DIMENSION + 2);
     bad[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     let m = e.npy_error(&bad);
-    assert!(
-        m.contains(&format!("row {}", row + 1)) && m.contains("value 3 is NaN"),
-        "{m}"
-    );
+    assert!(m.contains(&format!("row {}", row + 1)) && m.contains("value 3 is NaN"), "{m}");
 }
 
 #[test]
 fn matrices_need_words_and_as_many_as_rows() {
     let e = example();
     let path = e.write("v.npy", &e.npy("<f4", false, 1));
-    assert!(matches!(
-        e.open(&path, None).unwrap_err(),
-        VectorError::WordsMissing { .. }
-    ));
+    assert!(matches!(e.open(&path, None).unwrap_err(), VectorError::WordsMissing { .. }));
     let few = e.write("few.txt", b"aaa\naab\n");
     let m = e.open(&path, Some(&few)).unwrap_err().to_string();
     assert!(m.contains("few.txt: found 2 words, expected 404"), "{m}");
     let no_parquet = e.write("no.parquet", b"PAR1 this is no parquet file PAR1");
-    assert!(matches!(
-        e.open(&path, Some(&no_parquet)).unwrap_err(),
-        VectorError::Parquet { .. }
-    ));
+    assert!(matches!(e.open(&path, Some(&no_parquet)).unwrap_err(), VectorError::Parquet { .. }));
     let m = e.open(&e.write("v.bin", b""), None).unwrap_err().to_string();
     assert!(m.contains("unknown format"), "{m}");
     let m = e.open(Path::new("absent.txt"), None).unwrap_err().to_string();
@@ -133,26 +111,14 @@ fn a_damaged_safetensors_file_is_an_error() {
     let header = |json: &str| [&(json.len() as u64).to_le_bytes(), json.as_bytes(), &[0; 64]].concat();
     for (json, message) in [
         ("[]", "JSON object"),
-        (
-            r#"{"v":{"dtype":"I64","shape":[2,3],"data_offsets":[0,48]}}"#,
-            "dtype I64",
-        ),
-        (
-            r#"{"v":{"dtype":"F32","shape":[2,3],"data_offsets":[0,48]}}"#,
-            "bytes of values",
-        ),
-        (
-            r#"{"v":{"dtype":"F32","shape":[2,3],"data_offsets":[24,0]}}"#,
-            "within the file",
-        ),
+        (r#"{"v":{"dtype":"I64","shape":[2,3],"data_offsets":[0,48]}}"#, "dtype I64"),
+        (r#"{"v":{"dtype":"F32","shape":[2,3],"data_offsets":[0,48]}}"#, "bytes of values"),
+        (r#"{"v":{"dtype":"F32","shape":[2,3],"data_offsets":[24,0]}}"#, "within the file"),
         (
             r#"{"v":{"dtype":"F32","shape":[2,3],"data_offsets":[18446744073709551600,18446744073709551615]}}"#,
             "within",
         ),
-        (
-            r#"{"v":{"dtype":"F32","shape":[18446744073709551615,3],"data_offsets":[0,24]}}"#,
-            "shape",
-        ),
+        (r#"{"v":{"dtype":"F32","shape":[18446744073709551615,3],"data_offsets":[0,24]}}"#, "shape"),
         (r#"{"v":{"shape":[2,3]}}"#, "dtype"),
     ] {
         let m = of(&header(json), None);

@@ -28,23 +28,12 @@ fn example() -> Example {
     words.extend(["the1", "The", "##ing", "wörter"].map(String::from));
     stream.shuffle(&mut words);
     // Thirty directions with noise, so that there are neighbours; values that text can hold exactly.
-    let centres: Vec<Vec<f32>> = (0..30)
-        .map(|_| (0..DIMENSION).map(|_| step(&mut stream, 64)).collect())
-        .collect();
+    let centres: Vec<Vec<f32>> =
+        (0..30).map(|_| (0..DIMENSION).map(|_| step(&mut stream, 64)).collect()).collect();
     let rows = (0..words.len())
-        .map(|i| {
-            centres[i % 30]
-                .iter()
-                .map(|c| c + step(&mut stream, 24))
-                .collect()
-        })
+        .map(|i| centres[i % 30].iter().map(|c| c + step(&mut stream, 24)).collect())
         .collect();
-    Example {
-        dir: tempfile::tempdir().unwrap(),
-        pieces,
-        words,
-        rows,
-    }
+    Example { dir: tempfile::tempdir().unwrap(), pieces, words, rows }
 }
 
 fn step(stream: &mut Stream, range: u64) -> f32 {
@@ -59,11 +48,7 @@ impl Example {
     }
 
     fn text(&self, header: bool) -> String {
-        let mut text = if header {
-            format!("{} {DIMENSION}\n", self.words.len())
-        } else {
-            String::new()
-        };
+        let mut text = if header { format!("{} {DIMENSION}\n", self.words.len()) } else { String::new() };
         for (word, row) in self.words.iter().zip(&self.rows) {
             text.push_str(word);
             row.iter().for_each(|v| text.push_str(&format!(" {v}")));
@@ -130,12 +115,8 @@ impl Example {
         let properties = parquet::file::properties::WriterProperties::builder()
             .set_compression(parquet::basic::Compression::SNAPPY)
             .build();
-        let mut all: Vec<(&str, i64)> = self
-            .words
-            .iter()
-            .enumerate()
-            .map(|(i, w)| (w.as_str(), i as i64))
-            .collect();
+        let mut all: Vec<(&str, i64)> =
+            self.words.iter().enumerate().map(|(i, w)| (w.as_str(), i as i64)).collect();
         if indexed {
             all.sort_unstable();
         }
@@ -146,30 +127,17 @@ impl Example {
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         let texts: Vec<ByteArray> = all.iter().map(|(w, _)| ByteArray::from(*w)).collect();
-        column
-            .typed::<ByteArrayType>()
-            .write_batch(&texts, None, None)
-            .unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
         column.close().unwrap();
         if indexed {
             let mut column = group.next_column().unwrap().unwrap();
             let rows: Vec<i64> = all.iter().map(|(_, i)| *i).collect();
-            column
-                .typed::<Int64Type>()
-                .write_batch(&rows, None, None)
-                .unwrap();
+            column.typed::<Int64Type>().write_batch(&rows, None, None).unwrap();
             column.close().unwrap();
         }
         group.close().unwrap();
         writer.close().unwrap();
-        self.write(
-            if indexed {
-                "indexed.parquet"
-            } else {
-                "words.parquet"
-            },
-            &bytes,
-        )
+        self.write(if indexed { "indexed.parquet" } else { "words.parquet" }, &bytes)
     }
 
     fn open(&self, path: &Path, words: Option<&Path>) -> Result<WordVectors, VectorError> {
@@ -177,36 +145,23 @@ impl Example {
     }
 
     fn text_error(&self, text: &str) -> String {
-        self.open(&self.write("broken.txt", text.as_bytes()), None)
-            .unwrap_err()
-            .to_string()
+        self.open(&self.write("broken.txt", text.as_bytes()), None).unwrap_err().to_string()
     }
 
     fn npy_error(&self, bytes: &[u8]) -> String {
-        self.open(&self.write("broken.npy", bytes), Some(&self.words_txt()))
-            .unwrap_err()
-            .to_string()
+        self.open(&self.write("broken.npy", bytes), Some(&self.words_txt())).unwrap_err().to_string()
     }
 }
 
 #[test]
 fn all_formats_give_the_same_vectors() {
     let e = example();
-    let expected = e
-        .open(&e.write("plain.txt", e.text(false).as_bytes()), None)
-        .unwrap();
-    assert_eq!(
-        (expected.len(), expected.dimension(), expected.rows()),
-        (300, DIMENSION, 404)
-    );
-    let header = e
-        .open(&e.write("word2vec.vec", e.text(true).as_bytes()), None)
-        .unwrap();
+    let expected = e.open(&e.write("plain.txt", e.text(false).as_bytes()), None).unwrap();
+    assert_eq!((expected.len(), expected.dimension(), expected.rows()), (300, DIMENSION, 404));
+    let header = e.open(&e.write("word2vec.vec", e.text(true).as_bytes()), None).unwrap();
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(e.text(false).as_bytes()).unwrap();
-    let gz = e
-        .open(&e.write("plain.txt.gz", &packed.finish().unwrap()), None)
-        .unwrap();
+    let gz = e.open(&e.write("plain.txt.gz", &packed.finish().unwrap()), None).unwrap();
     let txt = e.words_txt();
     let mut all = vec![header, gz];
     for (i, (descr, fortran, version)) in [
@@ -225,10 +180,7 @@ fn all_formats_give_the_same_vectors() {
         all.push(e.open(&path, Some(&e.words_parquet(i % 2 == 0))).unwrap());
     }
     // These values fit into 16 bits.
-    all.push(
-        e.open(&e.write("half.npy", &e.npy("<f2", false, 1)), Some(&txt))
-            .unwrap(),
-    );
+    all.push(e.open(&e.write("half.npy", &e.npy("<f2", false, 1)), Some(&txt)).unwrap());
     let path = e.write("v.safetensors", &e.safetensors());
     all.push(e.open(&path, Some(&txt)).unwrap());
     all.push(WordVectors::open(&path, Some(&txt), Some("vectors"), &e.pieces).unwrap());
@@ -241,9 +193,7 @@ fn all_formats_give_the_same_vectors() {
 #[test]
 fn neighbours_are_those_of_a_search_by_brute_force() {
     let e = example();
-    let vectors = e
-        .open(&e.write("plain.txt", e.text(false).as_bytes()), None)
-        .unwrap();
+    let vectors = e.open(&e.write("plain.txt", e.text(false).as_bytes()), None).unwrap();
     let direction = |word: &str| -> Vec<f64> {
         let row = &e.rows[e.words.iter().position(|w| w == word).unwrap()];
         row.iter().map(|v| f64::from(*v)).collect()
@@ -271,11 +221,7 @@ fn neighbours_are_those_of_a_search_by_brute_force() {
             "{}",
             e.pieces[w as usize]
         );
-        assert!(
-            near.iter()
-                .zip(&expected)
-                .all(|(a, b)| (f64::from(a.1) - b.0).abs() < 1e-5)
-        );
+        assert!(near.iter().zip(&expected).all(|(a, b)| (f64::from(a.1) - b.0).abs() < 1e-5));
         entries += near.len();
     }
     assert!(entries > 600, "{entries}");
@@ -284,57 +230,19 @@ fn neighbours_are_those_of_a_search_by_brute_force() {
 #[test]
 fn the_lexicon_keeps_to_its_options() {
     let e = example();
-    let vectors = e
-        .open(&e.write("plain.txt", e.text(false).as_bytes()), None)
-        .unwrap();
+    let vectors = e.open(&e.write("plain.txt", e.text(false).as_bytes()), None).unwrap();
     let build = |options: VectorOptions| build_vector_lexicon(&vectors, &e.pieces, "sha", &options);
-    let lexicon = build(VectorOptions {
-        top_k: 3,
-        threshold: 0.7,
-        ..Default::default()
-    })
-    .unwrap();
+    let lexicon = build(VectorOptions { top_k: 3, threshold: 0.7, ..Default::default() }).unwrap();
     assert_eq!(lexicon.width(), 3);
-    assert!(
-        lexicon
-            .rows()
-            .all(|(w, row)| w >= 4 && row.iter().all(|r| *r >= 4 && *r != w))
-    );
-    let closed = build(VectorOptions {
-        top_k: 3,
-        threshold: 0.7,
-        symmetric: true,
-        ..Default::default()
-    })
-    .unwrap();
+    assert!(lexicon.rows().all(|(w, row)| w >= 4 && row.iter().all(|r| *r >= 4 && *r != w)));
+    let closed =
+        build(VectorOptions { top_k: 3, threshold: 0.7, symmetric: true, ..Default::default() }).unwrap();
     assert_eq!(closed.fingerprint(), lexicon.symmetric().fingerprint());
-    assert!(
-        build(VectorOptions {
-            threshold: 1.0,
-            ..Default::default()
-        })
-        .unwrap()
-        .entries()
-            < 10
-    );
-    assert_eq!(
-        build(VectorOptions {
-            min_length: 4,
-            ..Default::default()
-        })
-        .unwrap()
-        .entries(),
-        0
-    );
+    assert!(build(VectorOptions { threshold: 1.0, ..Default::default() }).unwrap().entries() < 10);
+    assert_eq!(build(VectorOptions { min_length: 4, ..Default::default() }).unwrap().entries(), 0);
     for bad in [
-        VectorOptions {
-            top_k: 0,
-            ..Default::default()
-        },
-        VectorOptions {
-            threshold: f64::NAN,
-            ..Default::default()
-        },
+        VectorOptions { top_k: 0, ..Default::default() },
+        VectorOptions { threshold: f64::NAN, ..Default::default() },
     ] {
         assert!(matches!(build(bad).unwrap_err(), VectorError::Option { .. }));
     }
@@ -343,14 +251,9 @@ fn the_lexicon_keeps_to_its_options() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let e = example();
-    let vectors = e
-        .open(&e.write("plain.txt", e.text(false).as_bytes()), None)
-        .unwrap();
+    let vectors = e.open(&e.write("plain.txt", e.text(false).as_bytes()), None).unwrap();
     let with = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| vectors.neighbours(8, 0.5))
     };
     assert_eq!(with(1), with(4));
