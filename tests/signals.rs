@@ -36,7 +36,9 @@ fn a_signal_during_training_saves_and_the_same_command_goes_on_to_the_same_resul
     let done = pretrain(&reference, STEPS, &[]).output().unwrap();
     assert!(done.status.success(), "{}", text(&done));
     let expected = outcome(&reference);
-    for (index, (number, steps)) in [(libc::SIGTERM, 3), (libc::SIGINT, 17), (libc::SIGTERM, 10)].into_iter().enumerate() {
+    for (index, (number, steps)) in
+        [(libc::SIGTERM, 3), (libc::SIGINT, 17), (libc::SIGTERM, 10)].into_iter().enumerate()
+    {
         let run = dir.path().join(format!("run-{index}"));
         let child = pretrain(&run, STEPS, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_for_steps(&run, steps);
@@ -48,7 +50,11 @@ fn a_signal_during_training_saves_and_the_same_command_goes_on_to_the_same_resul
         assert!(!run.join("model").exists(), "a stopped run has no final model");
         let rest = pretrain(&run, STEPS, &[]).output().unwrap();
         assert!(rest.status.success(), "{}", text(&rest));
-        assert_eq!(differences(&expected, &outcome(&run)), Vec::<String>::new(), "signal {number} at step {steps}");
+        assert_eq!(
+            differences(&expected, &outcome(&run)),
+            Vec::<String>::new(),
+            "signal {number} at step {steps}"
+        );
     }
 }
 
@@ -59,7 +65,7 @@ fn a_signal_before_there_is_state_exits_with_128_plus_its_number() {
     // A fresh cache, so that preparing takes a moment; the fail point makes sure of it.
     let cache = format!("data.cache={:?}", dir.path().join("cache"));
     let child = pretrain(&run, STEPS, &[&cache])
-        .env("FNLM_FAIL_POINT", "open:1:sleep=2000")
+        .env("FNLM_PAUSE_OPEN", "2000")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -76,7 +82,7 @@ fn a_second_signal_ends_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let child = pretrain(&run, STEPS, &[])
-        .env("FNLM_FAIL_POINT", "save:2:sleep=20000")
+        .env("FNLM_FAIL_POINT", "save@2:2:sleep=20000")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -14,7 +14,7 @@ pub const STEPS: u64 = 60;
 /// The binary under test, without colours and progress bars.
 pub fn fnlm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fnlm"));
-    command.env("CI", "1").env("NO_COLOR", "1").env_remove("FNLM_FAIL_POINT");
+    command.env("CI", "1").env("NO_COLOR", "1").env_remove("FNLM_FAIL_POINT").env_remove("FNLM_FORGET");
     command
 }
 

@@ -31,6 +31,7 @@ fn moments(seed: f32) -> Vec<NamedTensor> {
 
 fn state(step: u64) -> TrainState {
     TrainState {
+        evaluated_step: step,
         step,
         micro_step: 2 * step,
         seed: u64::MAX - 3,
