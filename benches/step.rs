@@ -41,7 +41,7 @@ fn step(criterion: &mut Criterion) {
     for (name, device) in common::devices() {
         for (arm, hard) in [("baseline", false), ("hard", true)] {
             let objective = objective(&device, hard);
-            let config = ElectraConfig::small(common::VOCABULARY);
+            let config = ElectraConfig::electra_small().with_vocab_size(common::VOCABULARY);
             let mut model = Some(Electra::init(&config, 1, &objective.device));
             let mut optimizer = AdamW::new(AdamWConfig::default(), Groups::default());
             let mut seed = 0;

@@ -11,7 +11,7 @@ use crate::args::PretrainArgs;
 use crate::config::Resolved;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::{device, rundir, term};
+use crate::{card, device, rundir, term};
 
 /// Trains, or goes on training, in the run directory.
 ///
@@ -40,6 +40,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
         return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
     }
     if let Some(model) = &summary.model {
+        card::write(model, &dir, &resolved.run, summary.step)?;
         term::out(&format!("{}\n", model.display()))?;
     }
     Ok(Outcome::Done)
