@@ -25,9 +25,9 @@ impl Kernel<1> for CrossEntropy {
             if g == 0.0 {
                 return; // shielded and padding rows
             }
-            let shift = largest + tail;
+            // Not x - (largest + tail): that sum would lose the tail's digits for large logits.
             let x = &logits[p * self.width..(p + 1) * self.width];
-            out.iter_mut().zip(x).for_each(|(o, &x)| *o = g * exp(x - shift));
+            out.iter_mut().zip(x).for_each(|(o, &x)| *o = g * exp((x - largest) - tail));
             out[self.gold[p]] -= g;
         });
         [Some(tensor(out, [self.rows.len(), self.width]))]
