@@ -4,6 +4,8 @@
 //! them fall between two writes of a save. The last test breaks the restore on
 //! purpose: a harness that cannot fail proves nothing.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
+
 mod common;
 
 use std::path::Path;

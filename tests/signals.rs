@@ -1,6 +1,8 @@
 //! Real signals to a real process, in every phase. State is saved and the exit code is 75; the same command then goes on to
 //! the same result. Without state the exit code is 128 + n and no half-written file is left.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
+
 mod common;
 
 use std::path::Path;

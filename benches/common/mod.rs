@@ -1,5 +1,5 @@
 //! What the benches share: the compiled backends, and batches of random ids.
-#![allow(dead_code)] // each bench uses its own part
+#![allow(dead_code, clippy::expect_used)] // each bench uses its own part
 
 use burn::tensor::Device;
 use fn_core::corrupt::{CorruptionConfig, Corruptor, Scheme};

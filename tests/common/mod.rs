@@ -1,5 +1,5 @@
 //! What the end-to-end tests share: a tiny run through the real binary, and its outcome as bytes.
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs)] // each test binary uses its own part
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! What can be typed. Only shapes and help texts live here; what it means is worked out in [`crate::config`] and
 //! [`crate::run`].
 
+#![allow(rustdoc::broken_intra_doc_links)] // these comments are help texts: [MASK] means what it says
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

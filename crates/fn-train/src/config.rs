@@ -656,8 +656,10 @@ mod tests {
 
     #[test]
     fn a_configuration_survives_being_written_and_read() {
-        let mut run = RunConfig::default();
-        run.correction = CorrectionConfig::preset(CorrectionPreset::Soft);
+        let mut run = RunConfig {
+            correction: CorrectionConfig::preset(CorrectionPreset::Soft),
+            ..RunConfig::default()
+        };
         run.data.train = vec!["a.txt".into(), "b".into()];
         run.train.threads = Some(2);
         let text = serde_json::to_string(&run).unwrap();

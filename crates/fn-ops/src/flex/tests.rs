@@ -125,7 +125,7 @@ fn extreme_logits_are_exact_in_value_and_gradient() {
     let found = data(loss.clone());
     let grads = data(x.grad(&loss.sum().backward()).unwrap());
     for (i, row) in rows.iter().enumerate() {
-        let difference = f64::from(row[1]) - f64::from(row[0]);
+        let difference: f64 = row[1] - row[0];
         let expected = if difference > 0.0 {
             difference + (-difference).exp().ln_1p()
         } else {
