@@ -28,7 +28,7 @@ const DOCUMENTS: usize = 12_000;
 /// Rows that are only measured on.
 const HELD_OUT_ROWS: usize = 512;
 /// Steps of one arm that fit three arms into about three minutes on two cores.
-const STEPS: u64 = 600;
+const STEPS: u64 = 1_000;
 /// The lexicon knows most, not all, of the planted synonyms, and some of what it says is wrong; as real ones are.
 const NOISE: LexiconNoise = LexiconNoise { coverage: 0.9, wrong: 0.05 };
 
