@@ -1,11 +1,21 @@
 //! Tensor operations of transformer training, fused where a backend has a kernel for them.
 //!
-//! Every function has two bodies. [`composed`] is made of plain Burn operations: it runs on any backend, is differentiated by
-//! Burn, and is the reference. On the `flex` device (Cargo feature `flex`) the functions of this module run kernels of our own
-//! instead, with backward passes in closed form; tests hold both to the same values and gradients. Which body runs is decided
-//! by the tensors: models call the functions and know nothing of it.
+//! Each function here looks at its tensors. On Flex (feature `flex`, f32) one kernel does the whole operation and another
+//! one its derivative in closed form; everywhere else, and on a tape with gradient checkpointing, [`composed`] says the same
+//! with Burn's own operations. Callers need not know which it was: values agree to rounding, shapes and gradients are the
+//! same. The one thing that differs is the noise of dropout: kernels take it from a counter seeded by [`Noise`], composed
+//! operations from the device's generator.
 //!
-//! Dropout takes its noise from a [`Noise`], a function of a seed: no state is kept between passes.
+//! Kernels split their work in pieces of fixed size and add in a fixed order: the result does not depend on the number of
+//! threads. What they keep for the backward pass is little: attention two numbers a row, dropout its seed.
+//!
+//! ```
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! let device = Device::flex().autodiff();
+//! let x = Tensor::<2>::random([4, 8], Distribution::Default, &device).require_grad();
+//! let loss = fn_ops::gelu(x.clone()).sum();
+//! assert_eq!(x.grad(&loss.backward()).unwrap().dims(), [4, 8]);
+//! ```
 #![deny(missing_docs)]
 
 pub mod adamw;
@@ -14,41 +24,45 @@ pub mod composed;
 mod flex;
 mod noise;
 
-pub use composed::{bce_with_logits, embedding, log_sum_exp, select_rows};
 pub use noise::Noise;
 
 use burn::tensor::{Int, Tensor};
 
-/// Returns the fused result where there is one.
+/// Takes the kernel where it accepts the inputs, else the composed operation.
 macro_rules! fused {
-    ($call:expr) => {
+    ($($name:ident)::+ ( $($arg:expr),* ), $back:pat => $composed:expr) => {{
         #[cfg(feature = "flex")]
-        if let Some(out) = $call {
-            return out;
-        }
-    };
+        let $back = match flex::$($name)::+($($arg),*) {
+            Ok(done) => return done,
+            Err(back) => back,
+        };
+        $composed
+    }};
 }
 
-/// Sets a share `rate` of the elements to 0 and scales the others by `1 / (1 - rate)`; nothing in evaluation.
+/// Sets a share `rate` of the elements to 0 and scales the others by `1 / (1 - rate)`; `x` itself in evaluation.
 pub fn dropout<const D: usize>(x: Tensor<D>, rate: f64, noise: &Noise) -> Tensor<D> {
-    if noise.is_training() && rate > 0.0 {
-        fused!(flex::dropout(&x, rate, noise.next_seed()));
-    }
-    composed::dropout(x, rate, noise)
+    fused!(dropout(x, rate, noise), x => composed::dropout(x, rate, noise))
 }
 
-/// Layer normalisation over the last axis; `gamma` and `beta` are `[width]`.
+/// Layer normalisation over the last axis.
+///
+/// # Shapes
+/// - x: `[.., H]`, gamma, beta: `[H]` - output: `[.., H]`
 pub fn layer_norm<const D: usize>(
     x: Tensor<D>,
     gamma: Tensor<1>,
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
-    fused!(flex::layer_norm(&x, None, &gamma, &beta, epsilon));
-    composed::layer_norm(x, gamma, beta, epsilon)
+    fused!(layer_norm(x, gamma, beta, epsilon),
+        (x, gamma, beta) => composed::layer_norm(x, gamma, beta, epsilon))
 }
 
-/// `layer_norm(residual + dropout(x))`: what follows every block of a transformer.
+/// `layer_norm(residual + dropout(x))`.
+///
+/// # Shapes
+/// - x, residual: `[.., H]`, gamma, beta: `[H]` - output: `[.., H]`
 pub fn residual_layer_norm<const D: usize>(
     x: Tensor<D>,
     residual: Tensor<D>,
@@ -58,38 +72,28 @@ pub fn residual_layer_norm<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
-    #[cfg(feature = "flex")]
-    {
-        let (rate, seed) = if noise.is_training() { (rate, noise.next_seed()) } else { (0.0, 0) };
-        fused!(flex::layer_norm(&x, Some((&residual, rate, seed)), &gamma, &beta, epsilon));
-    }
-    composed::residual_layer_norm(x, residual, rate, noise, gamma, beta, epsilon)
+    fused!(residual_layer_norm(x, residual, rate, noise, gamma, beta, epsilon),
+        (x, residual, gamma, beta) => composed::residual_layer_norm(x, residual, rate, noise, gamma, beta, epsilon))
 }
 
-/// `x Phi(x)` with the error function (not its tanh approximation).
+/// `x Phi(x)`, with the exact error function.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    fused!(flex::gelu(&x));
-    composed::gelu(x)
+    fused!(gelu(x), x => composed::gelu(x))
 }
 
-/// `x W + b` over the last axis; `weight` is `[in, out]`, `bias` `[out]`.
-pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    let dims = x.dims();
-    if D <= 2 {
-        return composed::linear(x, weight, bias);
-    }
-    // One product of two matrices, forward and backward, instead of one per row of the batch.
-    let (rows, width) = (dims[..D - 1].iter().product::<usize>(), dims[D - 1]);
-    let mut shape = dims;
-    shape[D - 1] = weight.dims()[1];
-    composed::linear(x.reshape([rows, width]), weight, bias).reshape(shape)
-}
-
-/// Scaled dot-product attention of `heads` heads with dropout on the weights.
+/// `x W + b` over the last axis.
 ///
 /// # Shapes
-/// - `q`, `k`, `v` and the output: `[batch, length, width]`, heads side by side in the width
-/// - `mask`: `[batch, length]`, 1 = real, 0 = padding that nobody attends to. A row without a real key attends to all alike.
+/// - x: `[.., in]`, weight: `[in, out]`, bias: `[out]` - output: `[.., out]`
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    fused!(linear(x, weight, bias), (x, weight, bias) => composed::linear(x, weight, bias))
+}
+
+/// Scaled dot-product attention of each head, with dropout on the weights. A sequence without a single real key gets equal
+/// weights, not NaN. No gradient flows into the mask.
+///
+/// # Shapes
+/// - q, k, v: `[B, L, heads * size]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, heads * size]`
 pub fn attention(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -99,16 +103,60 @@ pub fn attention(
     rate: f64,
     noise: &Noise,
 ) -> Tensor<3> {
-    #[cfg(feature = "flex")]
-    {
-        let dropout = (noise.is_training() && rate > 0.0).then(|| (rate, noise.next_seed()));
-        fused!(flex::attention(&q, &k, &v, heads, mask.as_ref(), dropout));
-    }
-    composed::attention(q, k, v, heads, mask, rate, noise)
+    fused!(attention(q, k, v, heads, mask, rate, noise),
+        (q, k, v, mask) => composed::attention(q, k, v, heads, mask, rate, noise))
 }
 
-/// `ln sum exp(row) - row[gold]` of each row: `[P, V]`, `[P]` -> `[P]`. Exact to f32 for logits up to 1e4 and beyond.
+/// Rows of `weight` by `ids`.
+///
+/// # Shapes
+/// - weight: `[V, H]`, ids: `[B, L]` - output: `[B, L, H]`
+///
+/// # Panics
+/// When an id lies outside of the table.
+pub fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
+    fused!(gather(weight, ids), (weight, ids) => composed::embedding(weight, ids))
+}
+
+/// Rows of `x` by `index`.
+///
+/// # Shapes
+/// - x: `[N, H]`, index: `[P]` - output: `[P, H]`
+///
+/// # Panics
+/// When an index lies outside of the matrix.
+pub fn select_rows(x: Tensor<2>, index: Tensor<1, Int>) -> Tensor<2> {
+    fused!(gather(x, index), (x, index) => composed::select_rows(x, index))
+}
+
+/// `ln sum exp` of each row.
+///
+/// # Shapes
+/// - logits: `[P, V]` - output: `[P]`
+pub fn log_sum_exp(logits: Tensor<2>) -> Tensor<1> {
+    fused!(log_sum_exp(logits), logits => composed::log_sum_exp(logits))
+}
+
+/// `log_sum_exp(logits) - logits[gold]` of each row, exact for logits up to 1e4 and beyond.
+///
+/// # Shapes
+/// - logits: `[P, V]`, gold: `[P]` - output: `[P]`
+///
+/// # Panics
+/// When an id lies outside of the vocabulary.
 pub fn cross_entropy_rows(logits: Tensor<2>, gold: Tensor<1, Int>) -> Tensor<1> {
-    fused!(flex::cross_entropy_rows(&logits, &gold));
-    composed::cross_entropy_rows(logits, gold)
+    fused!(cross_entropy_rows(logits, gold), (logits, gold) => composed::cross_entropy_rows(logits, gold))
+}
+
+/// Binary cross-entropy of each element: `max(x, 0) - x t + ln(1 + exp(-|x|))`.
+pub fn bce_with_logits<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<D> {
+    fused!(bce_with_logits(logits, targets), (logits, targets) => composed::bce_with_logits(logits, targets))
+}
+
+/// For tests: the factors (0 or `1 / (1 - rate)`) by which the kernels multiply `rows` rows of `width` elements when dropout
+/// takes `seed` from [`Noise::next_seed`].
+#[doc(hidden)]
+#[cfg(feature = "flex")]
+pub fn dropout_factors(rows: usize, width: usize, rate: f64, seed: u64) -> Vec<f32> {
+    flex::dropout_factors(rows, width, rate, seed)
 }

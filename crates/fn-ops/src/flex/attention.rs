@@ -1,198 +1,399 @@
-//! Scaled dot-product attention on `[batch, length, width]` as it lies: heads are strides, nothing is copied apart.
+//! Scaled dot-product attention, head by head, without a matrix of weights that outlives its head.
 //!
-//! The weights are stored once, before dropout; the backward pass draws the same mask again.
+//! ```text
+//! S = Q K^T / sqrt(d) + mask        P = softmax(S)        D = P * M (dropout)        O = D V
+//! dV = D^T dO        dP = M * (dO V^T)        dS = P * (dP - rowsum(P * dP))        dQ = dS K / sqrt(d)        dK = dS^T Q / sqrt(d)
+//! ```
+//! Kept for the backward pass: Q, K, V as they are, and two numbers a row (the largest score and the inverse sum of
+//! exponentials); P is computed again from them and M from its counter. Heads are parts of rows: they are read and written
+//! where they lie, at a stride. A task is one head of one sequence; within it blocks of queries are worked on in order, so
+//! the number of threads cannot change a sum.
 
-use burn::tensor::Tensor;
+use std::sync::Arc;
+
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::math::{Mask, exp};
-use super::{Inputs, Kernel, input, record, tensor};
+use super::bridge::Derivative;
+use super::mask::{Dropout, Key};
+use super::memory::{tensor, unwritten, values, whole};
+use super::product::{Target, View, product};
+use super::simd::{LANES, exp, max_of, simd, sum_lanes};
 
+/// Queries worked on at a time: a block of scores against 512 keys stays in the second-level cache.
+const QUERIES: usize = 128;
+
+/// What a masked key's score is lowered by: far below any score, yet finite, so that a row without a single real key has
+/// equal weights and no NaN.
+const MASKED: f32 = 1e9;
+
+/// Sizes of the problem.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    length: usize,
+    heads: usize,
+    /// Elements of one head.
+    size: usize,
+}
+
+impl Sizes {
+    fn width(&self) -> usize {
+        self.heads * self.size
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.size as f32).sqrt()
+    }
+}
+
+/// What is added to the scores of each key, and how many keys there are up to the last real one.
 #[derive(Debug, Clone)]
-struct Attention {
+struct Mask {
+    offsets: Vec<f32>,
+    keys: Vec<usize>,
+}
+
+impl Mask {
+    fn new(mask: FlexTensor, sizes: Sizes) -> Self {
+        let mask = whole(mask);
+        let real = values(&mask);
+        assert_eq!(real.len(), sizes.batch * sizes.length, "attention: the mask must be [batch, length]");
+        let offsets = real.iter().map(|m| (m - 1.0) * MASKED).collect();
+        // Weights beyond the last real key are exactly 0; a row of padding alone needs them all.
+        let last = |row: &[f32]| row.iter().rposition(|&m| m != 0.0).map_or(row.len(), |i| i + 1);
+        Self { offsets, keys: real.chunks_exact(sizes.length).map(last).collect() }
+    }
+}
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
     q: FlexTensor,
     k: FlexTensor,
     v: FlexTensor,
-    /// Softmax of the scores, `[batch, heads, length, length]`.
-    weights: FlexTensor,
-    mask: Option<Mask>,
-    size: Size,
+    sizes: Sizes,
+    mask: Option<Arc<Mask>>,
+    dropout: Option<Dropout>,
+    /// Largest score and inverse sum of exponentials of each `[batch, head, query]`.
+    softmax: Arc<Vec<(f32, f32)>>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Size {
-    batch: usize,
-    length: usize,
-    width: usize,
-    heads: usize,
-}
-
-impl Size {
-    fn head(self) -> usize {
-        self.width / self.heads
-    }
-
-    fn scale(self) -> f32 {
-        1.0 / (self.head() as f32).sqrt()
-    }
-
-    fn square(self) -> usize {
-        self.length * self.length
-    }
-}
-
-/// A matrix inside of a slice: first element, distance between rows and between columns.
-#[derive(Clone, Copy)]
-struct View<'a>(&'a [f32], usize, usize);
-
-/// `out = alpha a b` (+ `out` if `add`), `[m, k] x [k, n]`, into rows `stride` apart.
-fn multiply([m, k, n]: [usize; 3], alpha: f32, a: View<'_>, b: View<'_>, out: &mut [f32], stride: usize) {
-    let last = |v: &View<'_>, rows: usize, cols: usize| (rows - 1) * v.1 + (cols - 1) * v.2;
-    assert!(last(&a, m, k) < a.0.len() && last(&b, k, n) < b.0.len() && (m - 1) * stride + n <= out.len());
-    #[allow(unsafe_code)]
-    // SAFETY: all three matrices lie inside of their slices, checked above; `out` is borrowed exclusively.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
-            false,
-            a.0.as_ptr(),
-            a.2 as isize,
-            a.1 as isize,
-            b.0.as_ptr(),
-            b.2 as isize,
-            b.1 as isize,
-            0.0,
-            alpha,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
-/// Softmax of each row in place; masked columns (0 in `real`) count as far below any score.
-fn softmax(scores: &mut [f32], real: Option<&[f32]>, length: usize) {
-    for row in scores.chunks_exact_mut(length) {
-        if let Some(real) = real {
-            row.iter_mut().zip(real).for_each(|(s, r)| *s += (r - 1.0) * 1e9);
+simd! {
+    /// Scores become `exp(s - largest)`, dropped ones 0, kept ones times the scale; the largest and the inverse sum of all.
+    fn softmax_row<S>(scores: &mut [f32], offsets: Option<&[f32]>, key: Option<Key>) -> (f32, f32) {
+        if let Some(offsets) = offsets {
+            for (s, &o) in scores.iter_mut().zip(offsets) { *s += o; }
         }
-        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut lanes = [0.0f32; 16];
-        for (i, s) in row.iter_mut().enumerate() {
-            *s = exp(*s - largest);
-            lanes[i % 16] += *s;
-        }
-        let inverse = 1.0 / lanes.iter().sum::<f32>();
-        row.iter_mut().for_each(|s| *s *= inverse);
-    }
-}
-
-fn drop_out(weights: &[f32], mask: Option<Mask>, first: usize, out: &mut [f32]) {
-    match mask {
-        None => out.copy_from_slice(weights),
-        Some(mask) => {
-            for (i, (o, w)) in out.iter_mut().zip(weights).enumerate() {
-                *o = w * mask.factor((first + i) as u32);
-            }
-        }
-    }
-}
-
-fn forward(
-    [q, k, v]: [&[f32]; 3],
-    real: Option<&[f32]>,
-    mask: Option<Mask>,
-    size: Size,
-) -> (Vec<f32>, Vec<f32>) {
-    let Size { batch, length: l, width: w, heads } = size;
-    let (d, square) = (size.head(), size.square());
-    let mut out = vec![0.0f32; batch * l * w];
-    let mut weights = vec![0.0f32; batch * heads * square];
-    out.par_chunks_mut(l * w).zip(weights.par_chunks_mut(heads * square)).enumerate().for_each(
-        |(b, (out, weights))| {
-            let mut dropped = vec![0.0f32; square];
-            for (h, weights) in weights.chunks_exact_mut(square).enumerate() {
-                let at = b * l * w + h * d;
-                multiply([l, d, l], size.scale(), View(&q[at..], w, 1), View(&k[at..], 1, w), weights, l);
-                softmax(weights, real.map(|r| &r[b * l..(b + 1) * l]), l);
-                drop_out(weights, mask, (b * heads + h) * square, &mut dropped);
-                multiply([l, l, d], 1.0, View(&dropped, l, 1), View(&v[at..], w, 1), &mut out[h * d..], w);
-            }
-        },
-    );
-    (out, weights)
-}
-
-impl Kernel<3> for Attention {
-    fn backward(self, gradient: &[f32], _: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let Size { batch, length: l, width: w, heads } = self.size;
-        let (d, square, scale) = (self.size.head(), self.size.square(), self.size.scale());
-        let (q, k, v): (&[f32], &[f32], &[f32]) = (self.q.storage(), self.k.storage(), self.v.storage());
-        let weights: &[f32] = self.weights.storage();
-        let n = batch * l * w;
-        let (mut dq, mut dk, mut dv) = (vec![0.0f32; n], vec![0.0f32; n], vec![0.0f32; n]);
-        dq.par_chunks_mut(l * w)
-            .zip(dk.par_chunks_mut(l * w))
-            .zip(dv.par_chunks_mut(l * w))
-            .enumerate()
-            .for_each(|(b, ((dq, dk), dv))| {
-                let (mut dropped, mut ds) = (vec![0.0f32; square], vec![0.0f32; square]);
-                for h in 0..heads {
-                    let at = b * l * w + h * d;
-                    let first = (b * heads + h) * square;
-                    let p = &weights[first..first + square];
-                    let dy = View(&gradient[at..], w, 1);
-                    drop_out(p, self.mask, first, &mut dropped);
-                    // dV = dropped^T dY, dP = (dY V^T) with the mask.
-                    multiply([l, l, d], 1.0, View(&dropped, 1, l), dy, &mut dv[h * d..], w);
-                    multiply([l, d, l], 1.0, dy, View(&v[at..], 1, w), &mut ds, l);
-                    if let Some(mask) = self.mask {
-                        ds.iter_mut().enumerate().for_each(|(i, s)| *s *= mask.factor((first + i) as u32));
+        let largest = max_of(scores);
+        let mut lanes = [0.0; LANES];
+        let (blocks, rest) = scores.as_chunks_mut::<LANES>();
+        match key {
+            None => {
+                for block in blocks {
+                    for i in 0..LANES {
+                        block[i] = exp::<S>(block[i] - largest);
+                        lanes[i] += block[i];
                     }
-                    for (ds, p) in ds.chunks_exact_mut(l).zip(p.chunks_exact(l)) {
-                        let mut lanes = [0.0f32; 16];
-                        for (i, (s, p)) in ds.iter().zip(p).enumerate() {
-                            lanes[i % 16] += s * p;
-                        }
-                        let along: f32 = lanes.iter().sum();
-                        ds.iter_mut().zip(p).for_each(|(s, p)| *s = p * (*s - along));
-                    }
-                    multiply([l, l, d], scale, View(&ds, l, 1), View(&k[at..], w, 1), &mut dq[h * d..], w);
-                    multiply([l, l, d], scale, View(&ds, 1, l), View(&q[at..], w, 1), &mut dk[h * d..], w);
                 }
-            });
-        let shape = [batch, l, w];
-        [dq, dk, dv].map(|g| Some(tensor(g, shape)))
+                for (lane, x) in lanes.iter_mut().zip(rest) {
+                    *x = exp::<S>(*x - largest);
+                    *lane += *x;
+                }
+            }
+            Some(key) => {
+                let mut column = 0;
+                for block in blocks {
+                    for i in 0..LANES {
+                        let e = exp::<S>(block[i] - largest);
+                        lanes[i] += e;
+                        block[i] = e * key.factor(column + i as u32);
+                    }
+                    column += LANES as u32;
+                }
+                for (i, (lane, x)) in lanes.iter_mut().zip(rest).enumerate() {
+                    let e = exp::<S>(*x - largest);
+                    *lane += e;
+                    *x = e * key.factor(column + i as u32);
+                }
+            }
+        }
+        (largest, 1.0 / sum_lanes(lanes))
+    }
+
+    fn scale_row<S>(row: &mut [f32], factor: f32) {
+        for x in row { *x *= factor; }
+    }
+
+    /// From scores and dD = dO V^T to D (in `scores`) and dS (in `slopes`).
+    fn backward_row<S>(
+        scores: &mut [f32],
+        slopes: &mut [f32],
+        offsets: Option<&[f32]>,
+        softmax: (f32, f32),
+        key: Option<Key>,
+    ) {
+        let n = scores.len();
+        let slopes = &mut slopes[..n];
+        if let Some(offsets) = offsets {
+            for (s, &o) in scores.iter_mut().zip(offsets) { *s += o; }
+        }
+        let (largest, inverse) = softmax;
+        for s in scores.iter_mut() { *s = exp::<S>(*s - largest) * inverse; }
+        // dP: the mask lets through what it let through.
+        if let Some(key) = key {
+            for (column, d) in slopes.iter_mut().enumerate() { *d *= key.factor(column as u32); }
+        }
+        let mut lanes = [0.0; LANES];
+        let even = n / LANES * LANES;
+        for (p, d) in scores[..even].chunks_exact(LANES).zip(slopes[..even].chunks_exact(LANES)) {
+            for i in 0..LANES { lanes[i] = S::fma(p[i], d[i], lanes[i]); }
+        }
+        for i in even..n { lanes[i - even] = S::fma(scores[i], slopes[i], lanes[i - even]); }
+        let mean = sum_lanes(lanes);
+        for (d, &p) in slopes.iter_mut().zip(&*scores) { *d = p * (*d - mean); }
+        if let Some(key) = key {
+            for (column, p) in scores.iter_mut().enumerate() { *p *= key.factor(column as u32); }
+        }
     }
 }
 
-/// See [`crate::attention`]; `dropout` is (rate, seed).
-pub(crate) fn attention(
-    q: &Tensor<3>,
-    k: &Tensor<3>,
-    v: &Tensor<3>,
-    heads: usize,
-    real: Option<&Tensor<2>>,
-    dropout: Option<(f64, u64)>,
-) -> Option<Tensor<3>> {
-    let [batch, length, width] = q.dims();
-    if k.dims() != q.dims() || v.dims() != q.dims() || length == 0 || heads == 0 || width % heads != 0 {
-        return None;
+/// A tensor `[B, L, N d]` with its strides; the last axis lies side by side.
+#[derive(Clone, Copy)]
+struct Heads<'a> {
+    data: &'a [f32],
+    start: usize,
+    batch_stride: isize,
+    row_stride: isize,
+    size: usize,
+}
+
+impl<'a> Heads<'a> {
+    fn new(tensor: &'a FlexTensor, sizes: Sizes) -> Self {
+        let (layout, size) = (tensor.layout(), sizes.size);
+        let (batch_stride, row_stride) = (layout.strides()[0], layout.strides()[1]);
+        Self { data: tensor.storage(), start: layout.start_offset(), batch_stride, row_stride, size }
     }
-    let size = Size { batch, length, width, heads };
-    let inputs = Inputs::of([input(q), input(k), input(v)])?;
-    let real: Option<Vec<f32>> = real.map(|r| r.to_data().iter::<f32>().collect());
-    let mask = dropout.map(|(rate, seed)| Mask::new(rate, seed));
-    Some(record::<3, 3, Attention>(inputs, |[q, k, v]| {
-        let (out, weights) = forward([q.storage(), k.storage(), v.storage()], real.as_deref(), mask, size);
-        let weights = tensor(weights, [batch, heads, length, length]);
-        (tensor(out, [batch, length, width]), Attention { q, k, v, weights, mask, size })
-    }))
+
+    /// Rows of one head from `from` on: `[rows, size]`.
+    fn head(&self, batch: usize, head: usize, from: usize) -> View<'a> {
+        let offset = batch as isize * self.batch_stride + from as isize * self.row_stride;
+        let start = (self.start as isize + offset) as usize + head * self.size;
+        View { data: self.data, start, row_stride: self.row_stride, column_stride: 1 }
+    }
+}
+
+/// A new tensor `[B, L, N d]` that tasks write their own heads of.
+struct Output {
+    data: Vec<f32>,
+}
+
+/// Lets tasks reach their parts of one buffer.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: every task writes the rows of its own (batch, head) only; see `Shared::head`.
+#[allow(unsafe_code)]
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+#[allow(unsafe_code)]
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn head(self, sizes: Sizes, batch: usize, head: usize, from: usize, add: bool) -> Target {
+        let at = (batch * sizes.length + from) * sizes.width() + head * sizes.size;
+        Target { data: self.0.wrapping_add(at), stride: sizes.width(), add }
+    }
+}
+
+impl Output {
+    fn new(sizes: Sizes) -> Self {
+        Self { data: unwritten(sizes.batch * sizes.length * sizes.width()) }
+    }
+
+    fn shared(&mut self) -> Shared {
+        Shared(self.data.as_mut_ptr())
+    }
+
+    fn tensor(self, sizes: Sizes) -> FlexTensor {
+        tensor(self.data, [sizes.batch, sizes.length, sizes.width()])
+    }
+}
+
+/// Elements of a head side by side; copied only where they are not.
+fn readable(tensor: FlexTensor) -> FlexTensor {
+    let (shape, strides) = (tensor.layout().shape(), tensor.layout().strides());
+    if strides[2] == 1 || shape[2] <= 1 { tensor } else { tensor.to_contiguous() }
+}
+
+/// `[q, k, v]` `[B, L, N d]`, mask `[B, L]`.
+pub(crate) fn forward(
+    qkv: [FlexTensor; 3],
+    heads: usize,
+    mask: Option<FlexTensor>,
+    dropout: Option<Dropout>,
+    keep: bool,
+) -> (FlexTensor, Option<Kept>) {
+    let [q, k, v] = qkv.map(readable);
+    let shape = q.layout().shape().clone();
+    for other in [&k, &v] {
+        assert_eq!(other.layout().shape(), &shape, "attention: q, k and v must have one shape");
+    }
+    let (batch, length, width) = (shape[0], shape[1], shape[2]);
+    assert!(heads > 0 && width % heads == 0, "attention: {width} elements cannot be shared by {heads} heads");
+    let sizes = Sizes { batch, length, heads, size: width / heads };
+    let mask = mask.map(|mask| Arc::new(Mask::new(mask, sizes)));
+    let mut softmax = vec![(0.0, 0.0); batch * heads * length];
+    let mut output = Output::new(sizes);
+    if !output.data.is_empty() {
+        let out = output.shared();
+        let (q, k, v) = (Heads::new(&q, sizes), Heads::new(&k, sizes), Heads::new(&v, sizes));
+        softmax.par_chunks_mut(length).enumerate().for_each_init(Vec::new, |scores, (task, softmax)| {
+            let head = Head::of(task, sizes, mask.as_deref(), dropout);
+            head.forward(q, k, v, out, scores, softmax);
+        });
+    }
+    let kept = keep.then(|| Kept { q, k, v, sizes, mask, dropout, softmax: Arc::new(softmax) });
+    (output.tensor(sizes), kept)
+}
+
+/// One head of one sequence.
+struct Head<'a> {
+    sizes: Sizes,
+    batch: usize,
+    head: usize,
+    /// Keys up to the last real one.
+    keys: usize,
+    offsets: Option<&'a [f32]>,
+    dropout: Option<Dropout>,
+}
+
+impl<'a> Head<'a> {
+    fn of(task: usize, sizes: Sizes, mask: Option<&'a Mask>, dropout: Option<Dropout>) -> Self {
+        let (batch, head) = (task / sizes.heads, task % sizes.heads);
+        let keys = mask.map_or(sizes.length, |mask| mask.keys[batch]);
+        let offsets = mask.map(|mask| &mask.offsets[batch * sizes.length..][..keys]);
+        Self { sizes, batch, head, keys, offsets, dropout }
+    }
+
+    /// The dropout key of a query's row of weights.
+    fn key(&self, query: usize) -> Option<Key> {
+        let row = (self.batch * self.sizes.heads + self.head) * self.sizes.length + query;
+        self.dropout.map(|dropout| dropout.row(row))
+    }
+
+    /// Blocks of queries: first and number.
+    fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let length = self.sizes.length;
+        (0..length).step_by(QUERIES).map(move |from| (from, QUERIES.min(length - from)))
+    }
+
+    #[allow(unsafe_code)]
+    fn forward(
+        &self,
+        q: Heads,
+        k: Heads,
+        v: Heads,
+        out: Shared,
+        scores: &mut Vec<f32>,
+        softmax: &mut [(f32, f32)],
+    ) {
+        let (Sizes { size, .. }, keys) = (self.sizes, self.keys);
+        scores.resize(QUERIES * keys, 0.0);
+        for (from, queries) in self.blocks() {
+            let scores = &mut scores[..queries * keys];
+            let target = Target { data: scores.as_mut_ptr(), stride: keys, add: false };
+            let (a, b) = (q.head(self.batch, self.head, from), k.head(self.batch, self.head, 0).turned());
+            // SAFETY: `scores` is this task's own, queries x keys numbers.
+            unsafe { product([queries, size, keys], target, a, b, self.sizes.scale(), false) };
+            let softmax = &mut softmax[from..from + queries];
+            for (i, (row, softmax)) in scores.chunks_exact_mut(keys).zip(&mut *softmax).enumerate() {
+                *softmax = softmax_row(row, self.offsets, self.key(from + i));
+            }
+            let target = out.head(self.sizes, self.batch, self.head, from, false);
+            let weights = View::rows(scores, keys);
+            // SAFETY: no other task has this (batch, head), whose rows lie in the output.
+            unsafe {
+                product([queries, keys, size], target, weights, v.head(self.batch, self.head, 0), 1.0, false)
+            };
+            for (i, &(_, inverse)) in softmax.iter().enumerate() {
+                // SAFETY: row `from + i` of this head, just written by the product.
+                let row = unsafe { std::slice::from_raw_parts_mut(target.data.add(i * target.stride), size) };
+                scale_row(row, inverse);
+            }
+        }
+    }
+
+    /// Gradients of one head, into those of `[q, k, v]` that are wanted.
+    #[allow(unsafe_code)]
+    fn backward(
+        &self,
+        [q, k, v, g]: [Heads; 4],
+        [dq, dk, dv]: [Option<Shared>; 3],
+        (scores, slopes): &mut (Vec<f32>, Vec<f32>),
+        softmax: &[(f32, f32)],
+    ) {
+        let (size, keys, scale) = (self.sizes.size, self.keys, self.sizes.scale());
+        let (b, h) = (self.batch, self.head);
+        scores.resize(QUERIES * keys, 0.0);
+        slopes.resize(QUERIES * keys, 0.0);
+        for (from, queries) in self.blocks() {
+            let (scores, slopes) = (&mut scores[..queries * keys], &mut slopes[..queries * keys]);
+            let target = |data: &mut [f32]| Target { data: data.as_mut_ptr(), stride: keys, add: false };
+            // SAFETY: both buffers are this task's own, queries x keys numbers each.
+            unsafe {
+                let shape = [queries, size, keys];
+                product(shape, target(scores), q.head(b, h, from), k.head(b, h, 0).turned(), scale, false);
+                product(shape, target(slopes), g.head(b, h, from), v.head(b, h, 0).turned(), 1.0, false);
+            }
+            let rows = scores.chunks_exact_mut(keys).zip(slopes.chunks_exact_mut(keys));
+            for (i, (scores, slopes)) in rows.enumerate() {
+                backward_row(scores, slopes, self.offsets, softmax[from + i], self.key(from + i));
+            }
+            let (weights, slopes) = (View::rows(scores, keys), View::rows(slopes, keys));
+            let add = from > 0;
+            // SAFETY: no other task has this (batch, head), whose rows lie in the outputs; sums over blocks of queries are
+            // added to what the first block has written.
+            unsafe {
+                if let Some(dv) = dv {
+                    let target = dv.head(self.sizes, b, h, 0, add);
+                    product([keys, queries, size], target, weights.turned(), g.head(b, h, from), 1.0, false);
+                }
+                if let Some(dq) = dq {
+                    let target = dq.head(self.sizes, b, h, from, false);
+                    product([queries, keys, size], target, slopes, k.head(b, h, 0), scale, false);
+                }
+                if let Some(dk) = dk {
+                    let target = dk.head(self.sizes, b, h, 0, add);
+                    product([keys, queries, size], target, slopes.turned(), q.head(b, h, from), scale, false);
+                }
+            }
+        }
+        // Keys that nobody looked at.
+        for target in [dk, dv].into_iter().flatten() {
+            for key in keys..self.sizes.length {
+                let row = target.head(self.sizes, b, h, key, false);
+                // SAFETY: a row of this task's own head.
+                unsafe { std::slice::from_raw_parts_mut(row.data, size) }.fill(0.0);
+            }
+        }
+    }
+}
+
+impl Derivative<3> for Kept {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let sizes = self.sizes;
+        let gradient = readable(gradient);
+        let mut outputs = wanted.map(|wanted| wanted.then(|| Output::new(sizes)));
+        if !self.softmax.is_empty() && sizes.size > 0 {
+            let shared = outputs.each_mut().map(|output| output.as_mut().map(Output::shared));
+            let inputs = [&self.q, &self.k, &self.v, &gradient].map(|tensor| Heads::new(tensor, sizes));
+            let tasks = self.softmax.par_chunks(sizes.length).enumerate();
+            tasks.for_each_init(Default::default, |scratch, (task, softmax)| {
+                let head = Head::of(task, sizes, self.mask.as_deref(), self.dropout);
+                head.backward(inputs, shared, scratch, softmax);
+            });
+        }
+        outputs.map(|output| output.map(|output| output.tensor(sizes)))
+    }
 }

@@ -1,135 +1,174 @@
-//! Fused kernels for the Flex backend, with backward passes in closed form.
-//!
-//! A kernel is a forward pass over slices that leaves behind what its backward pass needs ([`Kernel`]); [`record`] puts the two on
-//! Burn's tape. Work is cut into pieces of a size that does not depend on the number of threads, and partial sums are added in
-//! order, so results are the same bytes on any number of threads. Dropout masks are a function of (seed, element).
+//! Kernels for Flex: plain Rust over slices, split over threads in fixed pieces.
 
+mod activation;
 mod attention;
-mod cross_entropy;
-mod math;
+mod bridge;
+mod mask;
+mod memory;
 mod norm;
-mod pointwise;
+mod product;
+mod rows;
+mod simd;
 
-pub(crate) use attention::attention;
-pub(crate) use cross_entropy::cross_entropy_rows;
-pub(crate) use norm::layer_norm;
-pub(crate) use pointwise::{dropout, gelu};
+use burn::tensor::{Int, Tensor};
 
-use std::fmt::Debug;
-use std::marker::PhantomData;
+use crate::Noise;
+use bridge::{Input, run, takes, takes_ids};
+use mask::Dropout;
 
-use burn::backend::autodiff::NodeId;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{DType, Tensor, TensorData};
-use burn_flex::FlexTensor;
-
-type OnTape = Autodiff<Flex, NoCheckpointing>;
-type Tracked = FloatTensor<OnTape>;
-
-/// What a forward pass leaves for the backward pass of `N` inputs.
-pub(crate) trait Kernel<const N: usize>: Clone + Debug + Send + Sync + 'static {
-    /// Gradients of the inputs that are `wanted`, out of the gradient of the output (contiguous f32).
-    fn backward(self, gradient: &[f32], wanted: [bool; N]) -> [Option<FlexTensor>; N];
-}
-
-/// An operand: on the tape or not.
-enum Operand {
-    Plain(FlexTensor),
-    Tracked(Tracked),
-}
-
-fn operand<const D: usize>(tensor: &Tensor<D>) -> Option<Operand> {
-    if tensor.dtype() != DType::F32 {
-        return None;
-    }
-    if let Ok(plain) = tensor.clone().try_into_primitive::<Flex>() {
-        return Some(Operand::Plain(plain));
-    }
-    tensor.clone().try_into_primitive::<OnTape>().ok().map(Operand::Tracked)
-}
-
-/// Inputs of a fused operation, checked to be f32 on Flex; None sends the caller to the composed operation.
-pub(crate) struct Inputs<const N: usize>([Operand; N]);
-
-impl<const N: usize> Inputs<N> {
-    pub(crate) fn of(operands: [Option<Operand_>; N]) -> Option<Self> {
-        let mut found = Vec::with_capacity(N);
-        for operand in operands {
-            found.push(operand?.0);
+/// `Ok` with the result, or the inputs back where they are not for Flex.
+macro_rules! or_back {
+    ($inputs:expr, $ok:expr) => {
+        if !$ok {
+            return Err($inputs);
         }
-        found.try_into().ok().map(Self)
-    }
-}
-
-/// Opaque operand, so that callers need not know its kinds.
-pub(crate) struct Operand_(Operand);
-
-pub(crate) fn input<const D: usize>(tensor: &Tensor<D>) -> Option<Operand_> {
-    operand(tensor).map(Operand_)
-}
-
-#[derive(Debug)]
-struct Fused<K>(PhantomData<K>);
-
-impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Fused<K> {
-    type State = K;
-
-    fn backward(self, ops: Ops<K, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = whole(grads.consume::<Flex>(&ops.node));
-        let wanted = ops.parents.each_ref().map(Option::is_some);
-        let found = ops.state.backward(gradient.storage(), wanted);
-        for (parent, gradient) in ops.parents.iter().zip(found) {
-            if let (Some(node), Some(gradient)) = (parent, gradient) {
-                let id: NodeId = node.id;
-                grads.register::<Flex>(id, gradient);
-            }
-        }
-    }
-}
-
-/// Runs `forward` on the whole, contiguous inputs and puts its kernel on the tape if any input is there.
-pub(crate) fn record<const D: usize, const N: usize, K: Kernel<N>>(
-    inputs: Inputs<N>,
-    forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, K),
-) -> Tensor<D> {
-    if inputs.0.iter().all(|i| matches!(i, Operand::Plain(_))) {
-        let plain = inputs.0.map(|i| match i {
-            Operand::Plain(p) => whole(p),
-            Operand::Tracked(t) => whole(t.into_primitive()),
-        });
-        return Tensor::from_primitive::<Flex>(forward(plain).0);
-    }
-    let tracked = inputs.0.map(|i| match i {
-        Operand::Plain(p) => Tracked::new(p),
-        Operand::Tracked(t) => t,
-    });
-    let nodes = tracked.each_ref().map(|t| t.node());
-    // Tracked inputs stay alive until the node is prepared: the tape counts them.
-    let (output, kernel) = forward(tracked.each_ref().map(|t| whole(t.primitive().clone())));
-    let output = match Fused::<K>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(kernel, output),
-        OpsKind::UnTracked(prep) => prep.finish(output),
     };
-    Tensor::from_primitive::<OnTape>(output)
 }
 
-/// A tensor whose buffer is exactly its elements, in order.
-fn whole(tensor: FlexTensor) -> FlexTensor {
-    let n = tensor.layout().num_elements();
-    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.bytes().len() == n * 4 {
-        return tensor;
-    }
-    tensor.to_contiguous()
+/// See [`crate::dropout`].
+pub(crate) fn dropout<const D: usize>(
+    x: Tensor<D>,
+    rate: f64,
+    noise: &Noise,
+) -> Result<Tensor<D>, Tensor<D>> {
+    or_back!(x, takes(&x));
+    let Some(dropout) = Dropout::new(rate, noise) else { return Ok(x) };
+    Ok(run([Input::new(x)], |[x], [tracked]| norm::dropout(x, dropout, tracked)))
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
+/// x, gamma, beta.
+type Norm<const D: usize> = (Tensor<D>, Tensor<1>, Tensor<1>);
+
+/// See [`crate::layer_norm`].
+pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Result<Tensor<D>, Norm<D>> {
+    or_back!((x, gamma, beta), takes(&x) && takes(&gamma) && takes(&beta));
+    let inputs = [Input::new(x), Input::new(gamma), Input::new(beta)];
+    Ok(run(inputs, |[x, gamma, beta], tracked| {
+        norm::forward(x, None, gamma, beta, epsilon, None, tracked.contains(&true))
+    }))
 }
 
-#[cfg(test)]
-mod tests;
+/// x, residual, gamma, beta.
+type Residual<const D: usize> = (Tensor<D>, Tensor<D>, Tensor<1>, Tensor<1>);
+
+/// See [`crate::residual_layer_norm`].
+pub(crate) fn residual_layer_norm<const D: usize>(
+    x: Tensor<D>,
+    residual: Tensor<D>,
+    rate: f64,
+    noise: &Noise,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Result<Tensor<D>, Residual<D>> {
+    let ok = takes(&x) && takes(&residual) && takes(&gamma) && takes(&beta);
+    // Shapes that differ broadcast; the composed way does that.
+    or_back!((x, residual, gamma, beta), ok && x.dims() == residual.dims());
+    let dropout = Dropout::new(rate, noise);
+    let inputs = [Input::new(x), Input::new(residual), Input::new(gamma), Input::new(beta)];
+    Ok(run(inputs, |[x, residual, gamma, beta], tracked| {
+        norm::forward(x, Some(residual), gamma, beta, epsilon, dropout, tracked.contains(&true))
+    }))
+}
+
+/// See [`crate::gelu`].
+pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Tensor<D>> {
+    or_back!(x, takes(&x));
+    Ok(run([Input::new(x)], |[x], [tracked]| activation::gelu(x, tracked)))
+}
+
+/// x, weight, bias.
+type Linear<const D: usize> = (Tensor<D>, Tensor<2>, Option<Tensor<1>>);
+
+/// See [`crate::linear`].
+pub(crate) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Result<Tensor<D>, Linear<D>> {
+    let ok = takes(&x) && takes(&weight) && bias.as_ref().is_none_or(takes);
+    or_back!((x, weight, bias), ok);
+    let (x, weight) = (Input::new(x), Input::new(weight));
+    Ok(match bias {
+        Some(bias) => run([x, weight, Input::new(bias)], |[x, weight, bias], tracked| {
+            product::linear(x, weight, Some(bias), tracked)
+        }),
+        None => run([x, weight], |[x, weight], [first, second]| {
+            product::linear(x, weight, None, [first, second, false])
+        }),
+    })
+}
+
+/// q, k, v, mask.
+type Attention = (Tensor<3>, Tensor<3>, Tensor<3>, Option<Tensor<2>>);
+
+/// See [`crate::attention`].
+pub(crate) fn attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    mask: Option<Tensor<2>>,
+    rate: f64,
+    noise: &Noise,
+) -> Result<Tensor<3>, Attention> {
+    let same = q.dims() == k.dims() && q.dims() == v.dims();
+    let ok = same && takes(&q) && takes(&k) && takes(&v) && mask.as_ref().is_none_or(takes);
+    or_back!((q, k, v, mask), ok);
+    let dropout = Dropout::new(rate, noise);
+    let mask = mask.map(|mask| Input::new(mask).detached());
+    Ok(run([Input::new(q), Input::new(k), Input::new(v)], |qkv, tracked| {
+        attention::forward(qkv, heads, mask, dropout, tracked.contains(&true))
+    }))
+}
+
+/// See [`crate::embedding`] and [`crate::select_rows`]: D is the rank of the ids, E that of the output.
+pub(crate) fn gather<const D: usize, const E: usize>(
+    weight: Tensor<2>,
+    ids: Tensor<D, Int>,
+) -> Result<Tensor<E>, (Tensor<2>, Tensor<D, Int>)> {
+    or_back!((weight, ids), takes(&weight) && takes_ids(&ids));
+    let [limit, width] = weight.dims();
+    let mut shape = ids.dims().to_vec();
+    shape.push(width);
+    let ids = memory::ids(bridge::ids(ids), limit, "rows of a matrix");
+    Ok(run([Input::new(weight)], |[weight], [tracked]| rows::gather(weight, ids, &shape, tracked)))
+}
+
+/// See [`crate::log_sum_exp`].
+pub(crate) fn log_sum_exp(logits: Tensor<2>) -> Result<Tensor<1>, Tensor<2>> {
+    or_back!(logits, takes(&logits));
+    Ok(run([Input::new(logits)], |[logits], [tracked]| rows::log_sum_exp(logits, None, tracked)))
+}
+
+/// See [`crate::cross_entropy_rows`].
+pub(crate) fn cross_entropy_rows(
+    logits: Tensor<2>,
+    gold: Tensor<1, Int>,
+) -> Result<Tensor<1>, (Tensor<2>, Tensor<1, Int>)> {
+    or_back!((logits, gold), takes(&logits) && takes_ids(&gold));
+    let gold = memory::ids(bridge::ids(gold), logits.dims()[1], "cross-entropy");
+    Ok(run([Input::new(logits)], |[logits], [tracked]| rows::log_sum_exp(logits, Some(gold), tracked)))
+}
+
+/// See [`crate::bce_with_logits`].
+pub(crate) fn bce_with_logits<const D: usize>(
+    logits: Tensor<D>,
+    targets: Tensor<D>,
+) -> Result<Tensor<D>, (Tensor<D>, Tensor<D>)> {
+    let ok = takes(&logits) && takes(&targets) && logits.dims() == targets.dims();
+    or_back!((logits, targets), ok);
+    let inputs = [Input::new(logits), Input::new(targets)];
+    Ok(run(inputs, |[x, t], tracked| activation::bce(x, t, tracked.contains(&true))))
+}
+
+/// The factors that dropout with this seed multiplies `rows` rows of `width` elements by, row after row.
+pub(crate) fn dropout_factors(rows: usize, width: usize, rate: f64, seed: u64) -> Vec<f32> {
+    let dropout = Dropout::seeded(rate, seed);
+    (0..rows).flat_map(|row| (0..width).map(move |column| dropout.row(row).factor(column as u32))).collect()
+}

@@ -1,176 +1,288 @@
-//! Layer normalisation, with an optional residual and dropout before it, in one pass.
+//! Layer normalisation, with the residual and the dropout before it: one pass over the rows each way.
+//!
+//! ```text
+//! h = r + m x        x^ = (h - mean) s        y = gamma x^ + beta        s = 1 / sqrt(variance + epsilon)
+//! dh = s (gamma dy - mean(gamma dy) - x^ mean(gamma dy x^))        dr = dh        dx = m dh
+//! ```
+//! Kept for the backward pass: x^ and s.
 
-use burn::tensor::Tensor;
+use std::sync::Arc;
+
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::math::Mask;
-use super::{Inputs, Kernel, input, record, tensor};
+use super::bridge::Derivative;
+use super::mask::Dropout;
+use super::memory::{rows_and_width, rows_per_task, tensor, unwritten, values, whole};
+use super::simd::{LANES, simd, sum_lanes};
 
-/// Rows per task.
-const ROWS: usize = 32;
-
-/// Saved by `LN(residual + dropout(x))`.
+/// What is kept.
 #[derive(Debug, Clone)]
-struct Norm<const D: usize> {
-    /// The normalised values, before gamma and beta.
-    normal: FlexTensor,
-    /// 1 / standard deviation of each row.
-    inverse: Vec<f32>,
+pub(crate) struct Kept {
+    normal: Arc<Vec<f32>>,
+    scale: Arc<Vec<f32>>,
     gamma: FlexTensor,
-    mask: Option<Mask>,
-    shape: [usize; D],
+    dropout: Option<Dropout>,
 }
 
-/// Sum in 16 lanes, for vector instructions and less rounding.
-fn sum(values: impl Iterator<Item = f32>) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    for (i, v) in values.enumerate() {
-        lanes[i % 16] += v;
-    }
-    lanes.iter().sum()
-}
-
-impl<const D: usize> Norm<D> {
-    /// Gradient of the sum that was normalised, of gamma and of beta.
-    fn spread(&self, gradient: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let gamma: &[f32] = self.gamma.storage();
-        let normal: &[f32] = self.normal.storage();
-        let width = gamma.len();
-        let mut out = vec![0.0f32; gradient.len()];
-        let piece = ROWS * width;
-        let partial: Vec<(Vec<f32>, Vec<f32>)> = out
-            .par_chunks_mut(piece)
-            .enumerate()
-            .map(|(i, out)| {
-                let (mut d_gamma, mut d_beta) = (vec![0.0f32; width], vec![0.0f32; width]);
-                let start = i * piece;
-                let rows = out
-                    .chunks_exact_mut(width)
-                    .zip(gradient[start..].chunks_exact(width))
-                    .zip(normal[start..].chunks_exact(width))
-                    .zip(&self.inverse[i * ROWS..]);
-                for (((out, g), n), &inverse) in rows {
-                    let mean = sum(g.iter().zip(gamma).map(|(g, w)| g * w)) / width as f32;
-                    let along = sum(g.iter().zip(gamma).zip(n).map(|((g, w), n)| g * w * n)) / width as f32;
-                    for j in 0..width {
-                        out[j] = inverse * (g[j] * gamma[j] - mean - n[j] * along);
-                        d_gamma[j] += g[j] * n[j];
-                        d_beta[j] += g[j];
-                    }
-                }
-                (d_gamma, d_beta)
-            })
-            .collect();
-        let (mut d_gamma, mut d_beta) = (vec![0.0f32; width], vec![0.0f32; width]);
-        for (g, b) in partial {
-            d_gamma.iter_mut().zip(g).for_each(|(s, x)| *s += x);
-            d_beta.iter_mut().zip(b).for_each(|(s, x)| *s += x);
+simd! {
+    /// Writes `(h - mean) s` into `out`, where h is already; returns s.
+    fn normalise<S>(out: &mut [f32], epsilon: f32) -> f32 {
+        let n = out.len() as f32;
+        let mut lanes = [0.0; LANES];
+        let (blocks, rest) = out.as_chunks::<LANES>();
+        for block in blocks {
+            for i in 0..LANES { lanes[i] += block[i]; }
         }
-        (out, d_gamma, d_beta)
-    }
-}
-
-impl<const D: usize> Kernel<3> for Norm<D> {
-    fn backward(self, gradient: &[f32], _: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let (out, gamma, beta) = self.spread(gradient);
-        let width = gamma.len();
-        [Some(tensor(out, self.shape)), Some(tensor(gamma, [width])), Some(tensor(beta, [width]))]
-    }
-}
-
-impl<const D: usize> Kernel<4> for Norm<D> {
-    fn backward(self, gradient: &[f32], wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
-        let (out, gamma, beta) = self.spread(gradient);
-        let width = gamma.len();
-        let x = wanted[0].then(|| {
-            let mut x = out.clone();
-            if let Some(mask) = self.mask {
-                x.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, piece)| {
-                    let start = (i * ROWS * width) as u32;
-                    piece.iter_mut().enumerate().for_each(|(j, x)| *x *= mask.factor(start + j as u32));
-                });
+        for (lane, x) in lanes.iter_mut().zip(rest) { *lane += x; }
+        let mean = sum_lanes(lanes) / n;
+        let mut lanes = [0.0; LANES];
+        let (blocks, rest) = out.as_chunks_mut::<LANES>();
+        for block in blocks {
+            for i in 0..LANES {
+                block[i] -= mean;
+                lanes[i] = S::fma(block[i], block[i], lanes[i]);
             }
-            tensor(x, self.shape)
-        });
-        [x, Some(tensor(out, self.shape)), Some(tensor(gamma, [width])), Some(tensor(beta, [width]))]
+        }
+        for (lane, x) in lanes.iter_mut().zip(rest) {
+            *x -= mean;
+            *lane = S::fma(*x, *x, *lane);
+        }
+        let scale = 1.0 / (sum_lanes(lanes) / n + epsilon).sqrt();
+        for x in out { *x *= scale; }
+        scale
+    }
+
+    fn add_dropped<S>(out: &mut [f32], x: &[f32], residual: &[f32], row: usize, dropout: Dropout) {
+        let key = dropout.row(row);
+        for (column, ((o, &x), &r)) in out.iter_mut().zip(x).zip(residual).enumerate() {
+            *o = S::fma(x, key.factor(column as u32), r);
+        }
+    }
+
+    fn add<S>(out: &mut [f32], x: &[f32], residual: &[f32]) {
+        for ((o, &x), &r) in out.iter_mut().zip(x).zip(residual) { *o = x + r; }
+    }
+
+    fn scale_shift<S>(out: &mut [f32], normal: &[f32], gamma: &[f32], beta: &[f32]) {
+        for (((o, &x), &g), &b) in out.iter_mut().zip(normal).zip(gamma).zip(beta) { *o = S::fma(x, g, b); }
+    }
+
+    fn scale_shift_in_place<S>(out: &mut [f32], gamma: &[f32], beta: &[f32]) {
+        for ((o, &g), &b) in out.iter_mut().zip(gamma).zip(beta) { *o = S::fma(*o, g, b); }
+    }
+
+    /// The output's gradient in `g` becomes dh; dgamma and dbeta grow.
+    fn backward_row<S>(g: &mut [f32], normal: &[f32], gamma: &[f32], scale: f32, dgamma: &mut [f32], dbeta: &mut [f32]) {
+        let n = g.len();
+        let (normal, gamma) = (&normal[..n], &gamma[..n]);
+        let (dgamma, dbeta) = (&mut dgamma[..n], &mut dbeta[..n]);
+        let (mut first, mut second) = ([0.0; LANES], [0.0; LANES]);
+        let even = n / LANES * LANES;
+        let mut at = 0;
+        while at < even {
+            for i in 0..LANES {
+                let (dy, x) = (g[at + i], normal[at + i]);
+                dgamma[at + i] = S::fma(dy, x, dgamma[at + i]);
+                dbeta[at + i] += dy;
+                let d = dy * gamma[at + i];
+                g[at + i] = d;
+                first[i] += d;
+                second[i] = S::fma(d, x, second[i]);
+            }
+            at += LANES;
+        }
+        for i in even..n {
+            let (dy, x) = (g[i], normal[i]);
+            dgamma[i] = S::fma(dy, x, dgamma[i]);
+            dbeta[i] += dy;
+            let d = dy * gamma[i];
+            g[i] = d;
+            first[i - even] += d;
+            second[i - even] = S::fma(d, x, second[i - even]);
+        }
+        let (first, second) = (sum_lanes(first) / n as f32, sum_lanes(second) / n as f32);
+        for (d, &x) in g.iter_mut().zip(normal) {
+            *d = S::fma(-second, x, *d - first) * scale;
+        }
+    }
+
+    fn drop_into<S>(out: &mut [f32], x: &[f32], row: usize, dropout: Dropout) {
+        let key = dropout.row(row);
+        for (column, (o, &x)) in out.iter_mut().zip(x).enumerate() { *o = x * key.factor(column as u32); }
     }
 }
 
-/// Output, normalised values and 1 / deviation of each row.
-fn forward(
-    x: &[f32],
-    residual: Option<&[f32]>,
-    mask: Option<Mask>,
-    gamma: &[f32],
-    beta: &[f32],
+/// `y` and, if asked, what its backward pass needs. `residual` and `x` have one shape.
+pub(crate) fn forward(
+    x: FlexTensor,
+    residual: Option<FlexTensor>,
+    gamma: FlexTensor,
+    beta: FlexTensor,
     epsilon: f64,
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let width = gamma.len();
-    let mut out = vec![0.0f32; x.len()];
-    let mut normal = vec![0.0f32; x.len()];
-    let mut inverse = vec![0.0f32; x.len() / width];
-    let piece = ROWS * width;
-    out.par_chunks_mut(piece)
-        .zip(normal.par_chunks_mut(piece))
-        .zip(inverse.par_chunks_mut(ROWS))
+    dropout: Option<Dropout>,
+    keep: bool,
+) -> (FlexTensor, Option<Kept>) {
+    let shape = x.layout().shape().clone();
+    let (rows, width) = rows_and_width(&x);
+    let (x, residual, gamma, beta) = (whole(x), residual.map(whole), whole(gamma), whole(beta));
+    assert_eq!(values(&gamma).len(), width, "layer norm over {width} elements with another gamma");
+    assert_eq!(values(&beta).len(), width, "layer norm over {width} elements with another beta");
+    let (xs, rs, gs, bs) = (values(&x), residual.as_ref().map(values), values(&gamma), values(&beta));
+    assert!(rs.is_none_or(|r| r.len() == xs.len()), "layer norm: input and residual differ in shape");
+    let epsilon = epsilon as f32;
+    let load = |out: &mut [f32], row: usize| {
+        let part = row * width..(row + 1) * width;
+        match (rs, dropout) {
+            (Some(r), Some(dropout)) => add_dropped(out, &xs[part.clone()], &r[part], row, dropout),
+            (Some(r), None) => add(out, &xs[part.clone()], &r[part]),
+            (None, _) => out.copy_from_slice(&xs[part]),
+        }
+    };
+    let mut y = unwritten(rows * width);
+    let task = rows_per_task(width);
+    if width == 0 || rows == 0 {
+        return (tensor(y, shape), keep.then(|| Kept::new(Vec::new(), Vec::new(), gamma.clone(), dropout)));
+    }
+    if !keep {
+        y.par_chunks_mut(task * width).enumerate().for_each(|(chunk, y)| {
+            for (i, y) in y.chunks_exact_mut(width).enumerate() {
+                load(y, chunk * task + i);
+                normalise(y, epsilon);
+                scale_shift_in_place(y, gs, bs);
+            }
+        });
+        return (tensor(y, shape), None);
+    }
+    let (mut normal, mut scale) = (unwritten(rows * width), unwritten(rows));
+    y.par_chunks_mut(task * width)
+        .zip(normal.par_chunks_mut(task * width))
+        .zip(scale.par_chunks_mut(task))
         .enumerate()
-        .for_each(|(i, ((out, normal), inverse))| {
-            let rows =
-                out.chunks_exact_mut(width).zip(normal.chunks_exact_mut(width)).zip(inverse).enumerate();
-            for (row, ((out, n), inverse)) in rows {
-                let start = i * piece + row * width;
-                let x = &x[start..start + width];
-                n.copy_from_slice(x);
-                if let Some(mask) = mask {
-                    n.iter_mut().enumerate().for_each(|(j, n)| *n *= mask.factor((start + j) as u32));
-                }
-                if let Some(residual) = residual {
-                    n.iter_mut().zip(&residual[start..start + width]).for_each(|(n, r)| *n += r);
-                }
-                let mean = sum(n.iter().copied()) / width as f32;
-                n.iter_mut().for_each(|n| *n -= mean);
-                let variance = sum(n.iter().map(|n| n * n)) / width as f32;
-                *inverse = 1.0 / (f64::from(variance) + epsilon).sqrt() as f32;
-                for j in 0..width {
-                    n[j] *= *inverse;
-                    out[j] = n[j] * gamma[j] + beta[j];
-                }
+        .for_each(|(chunk, ((y, normal), scale))| {
+            let each = y.chunks_exact_mut(width).zip(normal.chunks_exact_mut(width)).zip(scale);
+            for (i, ((y, normal), scale)) in each.enumerate() {
+                load(normal, chunk * task + i);
+                *scale = normalise(normal, epsilon);
+                scale_shift(y, normal, gs, bs);
             }
         });
-    (out, normal, inverse)
+    let kept = Kept::new(normal, scale, gamma.clone(), dropout);
+    (tensor(y, shape), Some(kept))
 }
 
-/// `LN(x)`, or `LN(residual + dropout(x))` with `(residual, rate, seed)`; a rate of 0 drops nothing.
-pub(crate) fn layer_norm<const D: usize>(
-    x: &Tensor<D>,
-    residual: Option<(&Tensor<D>, f64, u64)>,
-    gamma: &Tensor<1>,
-    beta: &Tensor<1>,
-    epsilon: f64,
-) -> Option<Tensor<D>> {
-    let shape = x.dims();
-    match residual {
-        None => {
-            let inputs = Inputs::of([input(x), input(gamma), input(beta)])?;
-            Some(record::<D, 3, Norm<D>>(inputs, |[x, gamma, beta]| {
-                let (out, normal, inverse) =
-                    forward(x.storage(), None, None, gamma.storage(), beta.storage(), epsilon);
-                (
-                    tensor(out, shape),
-                    Norm { normal: tensor(normal, shape), inverse, gamma, mask: None, shape },
-                )
-            }))
+/// Gradients of gamma, beta, the normalised sum h, and x behind its dropout (none where that is h itself).
+struct Gradients {
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    h: FlexTensor,
+    x: Option<FlexTensor>,
+}
+
+impl Kept {
+    fn new(normal: Vec<f32>, scale: Vec<f32>, gamma: FlexTensor, dropout: Option<Dropout>) -> Self {
+        Self { normal: Arc::new(normal), scale: Arc::new(scale), gamma, dropout }
+    }
+
+    fn gradients(self, gradient: FlexTensor, want_x: bool) -> Gradients {
+        let shape = gradient.layout().shape().clone();
+        let (rows, width) = rows_and_width(&gradient);
+        // Where nobody else holds the gradient, it becomes that of h in place.
+        let mut h = whole(gradient);
+        let task = rows_per_task(width);
+        let tasks = rows.div_ceil(task);
+        let mut partial = vec![0.0f32; tasks * 2 * width];
+        let dropped = self.dropout.filter(|_| want_x);
+        let mut x = dropped.map(|_| unwritten(rows * width));
+        if width > 0 && rows > 0 {
+            let gamma = values(&self.gamma);
+            let h: &mut [f32] = h.storage_mut();
+            let each = h
+                .par_chunks_mut(task * width)
+                .zip(self.normal.par_chunks(task * width))
+                .zip(self.scale.par_chunks(task))
+                .zip(partial.par_chunks_mut(2 * width));
+            let work = |h: &mut [f32], normal: &[f32], scale: &[f32], partial: &mut [f32]| {
+                let (dgamma, dbeta) = partial.split_at_mut(width);
+                let rows = h.chunks_exact_mut(width).zip(normal.chunks_exact(width)).zip(scale);
+                for ((h, normal), &scale) in rows {
+                    backward_row(h, normal, gamma, scale, dgamma, dbeta);
+                }
+            };
+            match (&mut x, dropped) {
+                (Some(x), Some(dropout)) => each.zip(x.par_chunks_mut(task * width)).enumerate().for_each(
+                    |(chunk, ((((h, normal), scale), partial), x))| {
+                        work(h, normal, scale, partial);
+                        for (i, (x, h)) in x.chunks_exact_mut(width).zip(h.chunks_exact(width)).enumerate() {
+                            drop_into(x, h, chunk * task + i, dropout);
+                        }
+                    },
+                ),
+                _ => each.for_each(|(((h, normal), scale), partial)| work(h, normal, scale, partial)),
+            }
         }
-        Some((residual, rate, seed)) => {
-            let mask = (rate > 0.0).then(|| Mask::new(rate, seed));
-            let inputs = Inputs::of([input(x), input(residual), input(gamma), input(beta)])?;
-            Some(record::<D, 4, Norm<D>>(inputs, |[x, residual, gamma, beta]| {
-                let residual: &[f32] = residual.storage();
-                let (out, normal, inverse) =
-                    forward(x.storage(), Some(residual), mask, gamma.storage(), beta.storage(), epsilon);
-                (tensor(out, shape), Norm { normal: tensor(normal, shape), inverse, gamma, mask, shape })
-            }))
+        // In the order of the chunks.
+        let mut sums = vec![0.0f32; 2 * width];
+        for partial in partial.chunks_exact((2 * width).max(1)) {
+            for (sum, &part) in sums.iter_mut().zip(partial) {
+                *sum += part;
+            }
         }
+        let beta = sums.split_off(width);
+        Gradients {
+            gamma: tensor(sums, [width]),
+            beta: tensor(beta, [width]),
+            h,
+            x: x.map(|x| tensor(x, shape)),
+        }
+    }
+}
+
+/// Inputs: x, gamma, beta.
+impl Derivative<3> for Kept {
+    fn backward(self, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let found = self.gradients(gradient, true);
+        [Some(found.h), Some(found.gamma), Some(found.beta)]
+    }
+}
+
+/// Inputs: x, residual, gamma, beta.
+impl Derivative<4> for Kept {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        let found = self.gradients(gradient, wanted[0]);
+        let x = found.x.unwrap_or_else(|| found.h.clone());
+        [Some(x), Some(found.h), Some(found.gamma), Some(found.beta)]
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct DropoutKept(Dropout);
+
+/// `m x`.
+pub(crate) fn dropout(x: FlexTensor, dropout: Dropout, keep: bool) -> (FlexTensor, Option<DropoutKept>) {
+    (drop_rows(x, dropout), keep.then_some(DropoutKept(dropout)))
+}
+
+fn drop_rows(x: FlexTensor, dropout: Dropout) -> FlexTensor {
+    let shape = x.layout().shape().clone();
+    let (rows, width) = rows_and_width(&x);
+    let x = whole(x);
+    let mut out = unwritten(rows * width);
+    if !out.is_empty() {
+        let task = rows_per_task(width);
+        out.par_chunks_mut(task * width).zip(values(&x).par_chunks(task * width)).enumerate().for_each(
+            |(chunk, (out, x))| {
+                for (i, (out, x)) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate() {
+                    drop_into(out, x, chunk * task + i, dropout);
+                }
+            },
+        );
+    }
+    tensor(out, shape)
+}
+
+impl Derivative<1> for DropoutKept {
+    fn backward(self, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(drop_rows(gradient, self.0))]
     }
 }

@@ -1,0 +1,205 @@
+//! Matrix products on slices, and the linear layer.
+
+use burn::tensor::Shape;
+use burn_flex::{FlexTensor, Layout};
+use rayon::prelude::*;
+
+use super::bridge::Derivative;
+use super::memory::{rows_and_width, tensor, unwritten, values, whole};
+use super::rows::column_sums;
+
+/// Multiplications from which on a product is worth more than one thread.
+const PARALLEL: usize = 1 << 20;
+
+/// A matrix somewhere in a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub data: &'a [f32],
+    pub start: usize,
+    pub row_stride: isize,
+    pub column_stride: isize,
+}
+
+impl<'a> View<'a> {
+    /// Row after row, `width` numbers each.
+    pub fn rows(data: &'a [f32], width: usize) -> Self {
+        Self { data, start: 0, row_stride: width as isize, column_stride: 1 }
+    }
+
+    pub fn turned(self) -> Self {
+        Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
+    }
+
+    /// Whether all of `[rows, columns]` lies in the slice.
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        if rows == 0 || columns == 0 {
+            return true;
+        }
+        let end = |n: usize, stride: isize| (n as isize - 1) * stride;
+        let (r, c) = (end(rows, self.row_stride), end(columns, self.column_stride));
+        let low = self.start as isize + r.min(0) + c.min(0);
+        let high = self.start as isize + r.max(0) + c.max(0);
+        low >= 0 && (high as usize) < self.data.len()
+    }
+}
+
+/// Where a product goes: row after row, `stride` apart, elements side by side.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub data: *mut f32,
+    pub stride: usize,
+    /// Whether the product is added to what is there.
+    pub add: bool,
+}
+
+/// `target (+)= factor a b` for `a` `[m, k]` and `b` `[k, n]`. The order of each sum depends on the sizes alone.
+///
+/// # Safety
+/// `target` must be valid for writes of m rows of n elements that nobody else touches during the call, and hold
+/// initialised numbers where `add` is set.
+#[allow(unsafe_code)]
+pub(crate) unsafe fn product(
+    [m, k, n]: [usize; 3],
+    target: Target,
+    a: View,
+    b: View,
+    factor: f32,
+    parallel: bool,
+) {
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
+    let parallelism = match parallel {
+        true => gemm::Parallelism::Rayon(0),
+        false => gemm::Parallelism::None,
+    };
+    // SAFETY: both views lie in their slices (checked above), the target is the caller's promise.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            target.data,
+            1,
+            target.stride as isize,
+            target.add,
+            a.data.as_ptr().wrapping_add(a.start),
+            a.column_stride,
+            a.row_stride,
+            b.data.as_ptr().wrapping_add(b.start),
+            b.column_stride,
+            b.row_stride,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// `a b` in a new buffer; on top of the `bias` in every row where there is one.
+#[allow(unsafe_code)]
+fn multiply(sizes: [usize; 3], a: View, b: View, bias: Option<&[f32]>) -> Vec<f32> {
+    let [m, k, n] = sizes;
+    let mut out = unwritten(m * n);
+    if let Some(bias) = bias {
+        let task = super::memory::rows_per_task(n);
+        out.par_chunks_mut((task * n).max(1)).for_each(|rows| {
+            rows.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias));
+        });
+    }
+    let target = Target { data: out.as_mut_ptr(), stride: n, add: bias.is_some() };
+    // SAFETY: `out` is ours, holds m x n numbers, and was filled with the bias where the product is added.
+    unsafe { product(sizes, target, a, b, 1.0, m * n * k >= PARALLEL) };
+    out
+}
+
+/// What `x W + b` keeps: x where W needs a gradient, W where x does.
+#[derive(Debug, Clone)]
+pub(crate) struct LinearKept {
+    x: Option<FlexTensor>,
+    weight: Option<FlexTensor>,
+    x_shape: Shape,
+    /// W was given column after column; its gradient is made that way, too.
+    turned: bool,
+}
+
+fn matrix(tensor: &FlexTensor) -> View<'_> {
+    let strides = tensor.layout().strides();
+    View {
+        data: tensor.storage(),
+        start: tensor.layout().start_offset(),
+        row_stride: strides[0],
+        column_stride: strides[1],
+    }
+}
+
+/// `x` `[.., in]`, `weight` `[in, out]` in any layout, `bias` `[out]`; tracked: of x, weight, bias.
+pub(crate) fn linear(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    tracked: [bool; 3],
+) -> (FlexTensor, Option<LinearKept>) {
+    let (rows, width) = rows_and_width(&x);
+    let (x, bias) = (whole(x), bias.map(whole));
+    let [input, output] = [weight.layout().shape()[0], weight.layout().shape()[1]];
+    assert_eq!(width, input, "linear: an input of width {width} for a weight of {input} x {output}");
+    let bias_values = bias.as_ref().map(values);
+    assert!(bias_values.is_none_or(|b| b.len() == output), "linear: the bias must have {output} elements");
+    let out = multiply([rows, input, output], View::rows(values(&x), input), matrix(&weight), bias_values);
+    let mut shape = x.layout().shape().clone();
+    let x_shape = shape.clone();
+    let last = shape.num_dims() - 1;
+    shape[last] = output;
+    let turned = weight.layout().strides()[0] == 1 && output > 1;
+    let kept = tracked.contains(&true).then(|| LinearKept {
+        x: tracked[1].then_some(x),
+        weight: tracked[0].then_some(weight),
+        x_shape,
+        turned,
+    });
+    (tensor(out, shape), kept)
+}
+
+impl LinearKept {
+    /// Gradients of x, W and b.
+    fn gradients(self, gradient: FlexTensor, bias: bool) -> [Option<FlexTensor>; 3] {
+        let (rows, output) = rows_and_width(&gradient);
+        let gradient = whole(gradient);
+        let g = values(&gradient);
+        let of_g = View::rows(g, output);
+        let input = self.x_shape[self.x_shape.num_dims() - 1];
+        let dx = self.weight.map(|weight| {
+            let dx = multiply([rows, output, input], of_g, matrix(&weight).turned(), None);
+            tensor(dx, self.x_shape.clone())
+        });
+        let dw = self.x.map(|x| {
+            let of_x = View::rows(values(&x), input);
+            if self.turned {
+                let dw = multiply([output, rows, input], of_g.turned(), of_x, None);
+                let layout = Layout::new([input, output].into(), vec![1, input as isize], 0);
+                tensor(dw, [output, input]).with_layout(layout)
+            } else {
+                tensor(multiply([input, rows, output], of_x.turned(), of_g, None), [input, output])
+            }
+        });
+        let db = bias.then(|| tensor(column_sums(g, output), [output]));
+        [dx, dw, db]
+    }
+}
+
+/// Inputs: x, weight.
+impl Derivative<2> for LinearKept {
+    fn backward(self, gradient: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [x, weight, _] = self.gradients(gradient, false);
+        [x, weight]
+    }
+}
+
+/// Inputs: x, weight, bias.
+impl Derivative<3> for LinearKept {
+    fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        self.gradients(gradient, wanted[2])
+    }
+}

@@ -1,0 +1,180 @@
+//! Rows of a matrix: gathered by id, and their log-sum-exp and cross-entropy.
+
+use std::sync::Arc;
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::bridge::Derivative;
+use super::memory::{CHUNK, rows_and_width, rows_per_task, tensor, unwritten, values, whole};
+use super::simd::{LANES, exp, max_of, simd, sum_lanes};
+
+/// What a gather keeps: which rows, and how many there were.
+#[derive(Debug, Clone)]
+pub(crate) struct GatherKept {
+    ids: Arc<Vec<u32>>,
+    rows: usize,
+    width: usize,
+}
+
+/// Rows of `weight` `[V, H]`; the output has `shape`, which ends in H.
+pub(crate) fn gather(
+    weight: FlexTensor,
+    ids: Vec<u32>,
+    shape: &[usize],
+    keep: bool,
+) -> (FlexTensor, Option<GatherKept>) {
+    let (rows, width) = rows_and_width(&weight);
+    let weight = whole(weight);
+    let table = values(&weight);
+    let mut out = unwritten(ids.len() * width);
+    if !out.is_empty() {
+        let task = rows_per_task(width);
+        out.par_chunks_mut(task * width).zip(ids.par_chunks(task)).for_each(|(out, ids)| {
+            for (out, &id) in out.chunks_exact_mut(width).zip(ids) {
+                out.copy_from_slice(&table[id as usize * width..][..width]);
+            }
+        });
+    }
+    let kept = keep.then(|| GatherKept { ids: Arc::new(ids), rows, width });
+    (tensor(out, shape.to_vec()), kept)
+}
+
+impl Derivative<1> for GatherKept {
+    fn backward(self, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let gradient = whole(gradient);
+        let mut out = vec![0.0f32; self.rows * self.width];
+        if self.width > 0 {
+            // In the order of the ids, whatever the number of threads: few rows, short work.
+            for (&id, g) in self.ids.iter().zip(values(&gradient).chunks_exact(self.width)) {
+                for (o, &g) in out[id as usize * self.width..][..self.width].iter_mut().zip(g) {
+                    *o += g;
+                }
+            }
+        }
+        [Some(tensor(out, [self.rows, self.width]))]
+    }
+}
+
+simd! {
+    /// The largest element and the sum of `exp(x - largest)`.
+    fn largest_and_sum<S>(row: &[f32]) -> (f32, f32) {
+        let largest = max_of(row);
+        let mut lanes = [0.0; LANES];
+        let (blocks, rest) = row.as_chunks::<LANES>();
+        for block in blocks {
+            for i in 0..LANES { lanes[i] += exp::<S>(block[i] - largest); }
+        }
+        for (lane, &x) in lanes.iter_mut().zip(rest) { *lane += exp::<S>(x - largest); }
+        (largest, sum_lanes(lanes))
+    }
+
+    /// `x` becomes `factor exp(x - largest)`.
+    fn softmax_in_place<S>(row: &mut [f32], largest: f32, factor: f32) {
+        for x in row { *x = exp::<S>(*x - largest) * factor; }
+    }
+}
+
+/// Logits `[P, V]`, their largest element and the sum of exponentials per row, and the ids whose logits are subtracted.
+#[derive(Debug, Clone)]
+pub(crate) struct SoftmaxKept {
+    logits: FlexTensor,
+    rows: Arc<Vec<(f32, f32)>>,
+    gold: Option<Arc<Vec<u32>>>,
+}
+
+/// Log-sum-exp of each row, less the logit of `gold` where it is given.
+pub(crate) fn log_sum_exp(
+    logits: FlexTensor,
+    gold: Option<Vec<u32>>,
+    keep: bool,
+) -> (FlexTensor, Option<SoftmaxKept>) {
+    let (rows, width) = rows_and_width(&logits);
+    let logits = whole(logits);
+    let all = values(&logits);
+    assert!(gold.as_ref().is_none_or(|g| g.len() == rows), "cross-entropy: one gold id per row");
+    let task = rows_per_task(width);
+    let found: Vec<(f32, f32)> = if width == 0 {
+        vec![(f32::NEG_INFINITY, 0.0); rows]
+    } else {
+        all.par_chunks(width).with_min_len(task).map(largest_and_sum).collect()
+    };
+    // Both terms are taken after the largest logit is off: the difference of two numbers around 1e4 would lose digits.
+    let out = match &gold {
+        None => found.iter().map(|&(largest, sum)| sum.ln() + largest).collect(),
+        Some(gold) => {
+            let each = found.iter().zip(gold).zip(all.chunks_exact(width.max(1)));
+            each.map(|((&(largest, sum), &id), row)| sum.ln() - (row[id as usize] - largest)).collect()
+        }
+    };
+    let kept = keep.then(|| SoftmaxKept { logits, rows: Arc::new(found), gold: gold.map(Arc::new) });
+    (tensor(out, [rows]), kept)
+}
+
+impl Derivative<1> for SoftmaxKept {
+    /// `g (softmax - onehot)`, written over the logits where nobody else holds them any more.
+    fn backward(self, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let (_, width) = rows_and_width(&self.logits);
+        let gradient = whole(gradient);
+        let g = values(&gradient);
+        let row = |index: usize, row: &mut [f32]| {
+            let ((largest, sum), g) = (self.rows[index], g[index]);
+            if g == 0.0 {
+                // A row without weight gives nothing, whatever it holds.
+                row.fill(0.0);
+                return;
+            }
+            softmax_in_place(row, largest, g / sum);
+            if let Some(gold) = &self.gold {
+                row[gold[index] as usize] -= g;
+            }
+        };
+        let mut logits = self.logits;
+        if width > 0 {
+            let task = rows_per_task(width);
+            if logits.is_unique() {
+                let all: &mut [f32] = logits.storage_mut();
+                all.par_chunks_mut(width).with_min_len(task).enumerate().for_each(|(i, x)| row(i, x));
+            } else {
+                let source = values(&logits);
+                let mut out = unwritten(source.len());
+                out.par_chunks_mut(width)
+                    .zip(source.par_chunks(width))
+                    .with_min_len(task)
+                    .enumerate()
+                    .for_each(|(i, (out, source))| {
+                        out.copy_from_slice(source);
+                        row(i, out);
+                    });
+                logits = tensor(out, logits.layout().shape().clone());
+            }
+        }
+        [Some(logits)]
+    }
+}
+
+/// Column sums of `[rows, width]`: each task owns columns and walks down the rows in order.
+pub(crate) fn column_sums(matrix: &[f32], width: usize) -> Vec<f32> {
+    // Wide enough for whole cache lines, narrow enough for two tasks at 256 columns.
+    const COLUMNS: usize = 128;
+    let mut sums = vec![0.0f32; width];
+    if matrix.len() <= CHUNK {
+        for row in matrix.chunks_exact(width.max(1)) {
+            add_to(&mut sums, row);
+        }
+        return sums;
+    }
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
+        for row in matrix.chunks_exact(width) {
+            let n = sums.len();
+            add_to(sums, &row[chunk * COLUMNS..][..n]);
+        }
+    });
+    sums
+}
+
+simd! {
+    fn add_to<S>(sums: &mut [f32], row: &[f32]) {
+        for (s, &x) in sums.iter_mut().zip(row) { *s += x; }
+    }
+}
