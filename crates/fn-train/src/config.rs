@@ -567,11 +567,22 @@ impl RunConfig {
             "expected".into(),
             "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
         )?;
+        let soft_sentence = matches!(
+            self.correction.generator,
+            Correction::Soft { level: Level::Sentence, prediction: Prediction::Expected, .. }
+        );
+        check(
+            !soft_sentence,
+            "correction.generator.prediction",
+            "expected at sentence level".into(),
+            "argmax or sample (soft sentences are not built yet), or level = \"word\"",
+        )?;
         if let Some(width) = self.lexicon.max_width {
             least(width as u64, 1, "lexicon.max_width")?;
         }
 
         let t = &self.train;
+        check(t.dtype == Dtype::F32, "train.dtype", "bf16".into(), "f32 (mixed precision is not built yet)")?;
         least(t.steps, 1, "train.steps")?;
         let runs_out = self.schedule.end_factor == 0.0 && self.schedule.kind != ScheduleKind::Constant;
         check(
