@@ -6,7 +6,9 @@ use std::path::Path;
 
 use fn_data::shard::Progress as Preparation;
 use fn_train::config::RunConfig;
-use fn_train::report::{JsonLines, Meter, PlainLines, ReportError, Reporter, StepReport, TensorBoard};
+use fn_train::report::{
+    JsonLines, Meter, PlainLines, ReportError, Reporter, StepReport, TensorBoard, evaluation_line,
+};
 use indicatif::ProgressBar;
 
 use crate::error::CliError;
@@ -178,27 +180,6 @@ pub fn message(report: &StepReport, total: u64, tokens_per_second: f64, seconds_
     out
 }
 
-/// The metrics that are worth a line; all of them are in `metrics.jsonl`.
-const HEADLINES: &[&str] = &[
-    "masked_loss",
-    "masked_accuracy",
-    "fitting_accuracy",
-    "wrong_share",
-    "false_negative_share",
-    "detector_auc",
-    "detector_true_auc",
-];
-
-/// Held-out metrics in one line.
-pub fn metrics_line(step: u64, metrics: &[(String, f64)]) -> String {
-    let metrics: Vec<String> = metrics
-        .iter()
-        .filter(|(name, _)| HEADLINES.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name} {value:.4}"))
-        .collect();
-    format!("held-out at step {step}: {}", metrics.join("  "))
-}
-
 impl Reporter for Bar {
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
         let (tokens_per_second, seconds) = self.meter.read(report);
@@ -218,7 +199,7 @@ impl Reporter for Bar {
     }
 
     fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        self.line(&metrics_line(step, metrics));
+        self.line(&evaluation_line(step, metrics));
         Ok(())
     }
 

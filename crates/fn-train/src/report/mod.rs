@@ -12,7 +12,7 @@ mod tests;
 
 pub use jsonl::JsonLines;
 pub use meter::Meter;
-pub use plain::PlainLines;
+pub use plain::{PlainLines, evaluation_line};
 pub use tensorboard::TensorBoard;
 
 use std::io;

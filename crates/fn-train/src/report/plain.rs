@@ -52,6 +52,24 @@ pub fn step_line(r: &StepReport, total: u64, tokens_per_second: f64, seconds_per
     line
 }
 
+/// The metrics that are worth a place in the line; a reporter that keeps everything is [`JsonLines`](super::JsonLines).
+const HEADLINES: &[&str] = &[
+    "masked_loss",
+    "masked_accuracy",
+    "fitting_accuracy",
+    "wrong_share",
+    "false_negative_share",
+    "detector_auc",
+    "detector_true_auc",
+];
+
+/// The line about an evaluation: the headline metrics of it.
+pub fn evaluation_line(step: u64, metrics: &[(String, f64)]) -> String {
+    let shown = metrics.iter().filter(|(name, _)| HEADLINES.contains(&name.as_str()));
+    let shown: Vec<String> = shown.map(|(name, value)| format!("{name} {value:.4}")).collect();
+    format!("held-out at step {step}: {}", shown.join("  "))
+}
+
 /// `45s`, `12m 10s`, `3h 05m` or `4d 02h`.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
@@ -78,8 +96,7 @@ impl<W: Write> Reporter for PlainLines<W> {
     }
 
     fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        let metrics = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>();
-        self.line(&format!("held-out at step {step}: {}", metrics.join("  ")))
+        self.line(&evaluation_line(step, metrics))
     }
 
     fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
