@@ -67,6 +67,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a checkpoint as a Hugging Face folder.
     Export(ExportArgs),
+    /// Compare runs: a table of their last figures, and curves.
+    Report(ReportArgs),
     /// Show, check and make configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -505,6 +507,33 @@ pub struct ExportArgs {
     pub common: Common,
 }
 
+/// `fnlm report`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm report runs/baseline runs/hard runs/soft
+  fnlm report runs/* --markdown --curves pictures > table.md
+  fnlm report runs/a --metric eval.detector_auc --metric loss")]
+pub struct ReportArgs {
+    /// Run directories, the one to compare with first.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Columns instead of the usual ones (repeatable): loss, terms.masked_lm, eval.masked_accuracy, ...
+    #[arg(long, short, value_name = "NAME")]
+    pub metric: Vec<String>,
+    /// Draw each column over the steps as NAME.svg in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub curves: Option<PathBuf>,
+    /// Print a Markdown table.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// `fnlm config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -583,6 +612,7 @@ impl Command {
             Self::Pretrain(args) => &args.common,
             Self::Inspect(args) => &args.common,
             Self::Export(args) => &args.common,
+            Self::Report(args) => &args.common,
             Self::Config(ConfigCommand::Show(args)) => &args.common,
             Self::Config(ConfigCommand::Check(args)) => &args.common,
             Self::Config(ConfigCommand::New(_) | ConfigCommand::List)

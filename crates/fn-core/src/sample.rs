@@ -1,5 +1,6 @@
 //! What the generator puts at the masked positions: the most probable word or a sampled one. No gradient passes here.
 
+use burn::tensor::activation::softmax;
 use burn::tensor::{Distribution, IndexingUpdateOp, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,20 @@ impl SampleConfig {
 /// ```
 pub fn argmax_ids(logits: Tensor<2>) -> Tensor<1, Int> {
     logits.inner().argmax(1).squeeze_dim(1)
+}
+
+/// The expected word vector per row, `softmax(logits) E`: `[P, V]`, `[V, H]` -> `[P, H]`. The gradient reaches both.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// let device = Device::flex();
+/// let logits = Tensor::<2>::from_floats([[0.0, 0.0]], &device);
+/// let embedding = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 6.0]], &device);
+/// let expected = fn_core::sample::expected_vectors(logits, embedding);
+/// assert_eq!(expected.into_data().iter::<f32>().collect::<Vec<_>>(), [2.0, 4.0]);
+/// ```
+pub fn expected_vectors(logits: Tensor<2>, embedding: Tensor<2>) -> Tensor<2> {
+    softmax(logits, 1).matmul(embedding)
 }
 
 /// Lower than any logit, yet finite, so that no difference is NaN.

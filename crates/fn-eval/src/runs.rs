@@ -81,6 +81,11 @@ impl RunRecord {
         self.series.get(name).and_then(|s| s.last()).map(|&(_, v)| v)
     }
 
+    /// The last step that anything was reported about; 0 for an empty record.
+    pub fn last_step(&self) -> u64 {
+        self.series.values().filter_map(|s| s.last()).map(|&(step, _)| step).max().unwrap_or(0)
+    }
+
     /// The median of a series: robust against the odd slow step.
     pub fn median(&self, name: &str) -> Option<f64> {
         let mut values: Vec<f64> =
@@ -124,6 +129,7 @@ mod tests {
         assert_eq!(record.series["terms.masked_lm"], [(1, 2.0)]);
         assert!(record.last("loss").unwrap().is_nan());
         assert_eq!(record.median("loss"), Some(2.5));
+        assert_eq!(record.last_step(), 2);
         assert_eq!(record.last("eval.masked_accuracy"), Some(0.5));
     }
 

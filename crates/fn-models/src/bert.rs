@@ -55,6 +55,11 @@ impl BertForPreTraining {
         self.encoder.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
+    /// [`hidden`](Self::hidden) of vectors in place of token ids, see [`Embeddings::combine`].
+    pub fn hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.encoder.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
+    }
+
     /// Scores of every token at the masked rows.
     ///
     /// # Shapes

@@ -64,6 +64,11 @@ impl Electra {
         self.generator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
+    /// [`generator_hidden`](Self::generator_hidden) of vectors in place of token ids, see [`Embeddings::combine`].
+    pub fn generator_hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.generator.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
+    }
+
     /// What the generator would put at the masked rows.
     ///
     /// # Shapes

@@ -42,15 +42,23 @@ impl Embeddings {
     /// # Panics
     /// When L is larger than the position table, or an id lies outside of its table.
     pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        let [_, length] = inputs.ids.dims();
+        self.combine(self.word.forward(inputs.ids.clone()), inputs, noise)
+    }
+
+    /// [`forward`](Self::forward) with vectors in place of token ids: `words` `[B, L, E]` may be mixtures of rows of the
+    /// token table; `inputs.ids` is not read.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn combine(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        let [_, length, _] = words.dims();
         let most = self.position.weight.lazy_shape()[0];
         assert!(
             length <= most,
             "a sequence of {length} tokens does not fit a model of {most} positions; shorten it or raise `max_positions`"
         );
-        let word = self.word.forward(inputs.ids.clone());
         let token_type = self.token_type.forward(inputs.token_type.clone());
         let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
-        fn_ops::dropout(self.norm.forward(word + token_type + position), self.dropout, noise)
+        fn_ops::dropout(self.norm.forward(words + token_type + position), self.dropout, noise)
     }
 }

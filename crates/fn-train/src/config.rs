@@ -567,16 +567,14 @@ impl RunConfig {
             "expected".into(),
             "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
         )?;
-        let soft_sentence = matches!(
-            self.correction.generator,
-            Correction::Soft { level: Level::Sentence, prediction: Prediction::Expected, .. }
-        );
-        check(
-            !soft_sentence,
-            "correction.generator.prediction",
-            "expected at sentence level".into(),
-            "argmax or sample (soft sentences are not built yet), or level = \"word\"",
-        )?;
+        if let Correction::Soft { prediction, .. } = self.correction.generator {
+            check(
+                prediction == Prediction::Expected || prediction == self.correction.prediction,
+                "correction.generator.prediction",
+                format!("{prediction:?}").to_lowercase(),
+                "expected, or the same as correction.prediction",
+            )?;
+        }
         if let Some(width) = self.lexicon.max_width {
             least(width as u64, 1, "lexicon.max_width")?;
         }

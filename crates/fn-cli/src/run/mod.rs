@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod lexicon;
 pub mod pretrain;
 pub mod quickstart;
+pub mod report;
 pub mod support;
 pub mod tokenizer;
 
@@ -30,6 +31,7 @@ pub fn run(command: Command) -> Result<Outcome, CliError> {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::completions(&args),
         Command::HelpAll => completions::help_all(),

@@ -8,11 +8,10 @@
 //! to the output layer, all its rows can drift together; watch [`anisotropy`](crate::stats::anisotropy).
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
 
 use crate::ids::Rows;
 use crate::loss::cosine_distance;
-use crate::sample::Prediction;
+use crate::sample::{Prediction, expected_vectors};
 
 /// `1 - cos` per row: logits `[P, V]`, embedding `[V, H]` -> `[P]`.
 pub(crate) fn word_distance(
@@ -24,7 +23,7 @@ pub(crate) fn word_distance(
     let gold = embedding.clone().select(0, rows.gold.clone());
     let predicted = match prediction {
         Prediction::Argmax | Prediction::Sample => embedding.select(0, rows.predicted.clone()),
-        Prediction::Expected => softmax(logits, 1).matmul(embedding),
+        Prediction::Expected => expected_vectors(logits, embedding),
     };
     cosine_distance(predicted, gold)
 }

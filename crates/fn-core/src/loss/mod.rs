@@ -10,4 +10,4 @@ pub use distance::{SentenceDistance, cosine_distance};
 pub use masked_lm::{MaskedLm, MaskedLmOutput};
 pub use parts::LossParts;
 pub use replaced_token::{ReplacedToken, ReplacedTokenInput, ReplacedTokenOutput};
-pub use scatter::{scatter_bool, scatter_rows};
+pub use scatter::{scatter_bool, scatter_rows, scatter_vectors};

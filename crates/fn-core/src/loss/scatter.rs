@@ -30,6 +30,33 @@ pub fn scatter_rows(
     flat.scatter(0, row_index, change, IndexingUpdateOp::Add).reshape(shape)
 }
 
+/// Puts the vectors `values` `[P, H]` at the flat places `row_index` `[P]` of `base` `[B, L, H]`; padding rows (weight 0)
+/// change nothing. Gradients reach `values` and what is left of `base`.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use fn_core::loss::scatter_vectors;
+/// let device = Device::flex();
+/// let base = Tensor::<3>::from_floats([[[1.0, 2.0], [3.0, 4.0]]], &device);
+/// let values = Tensor::<2>::from_floats([[9.0, 8.0], [7.0, 7.0]], &device);
+/// let weight = Tensor::from_floats([1.0, 0.0], &device);
+/// let filled = scatter_vectors(base, Tensor::from_ints([1, 0], &device), &weight, values);
+/// assert_eq!(filled.into_data().iter::<f32>().collect::<Vec<_>>(), [1.0, 2.0, 9.0, 8.0]);
+/// ```
+pub fn scatter_vectors(
+    base: Tensor<3>,
+    row_index: Tensor<1, Int>,
+    weight: &Tensor<1>,
+    values: Tensor<2>,
+) -> Tensor<3> {
+    let [batch, length, width] = base.dims();
+    let flat = base.reshape([batch * length, width]);
+    // Differences again; a weight above 0 counts as a whole row.
+    let real = weight.clone().greater_scalar(0.0).float().unsqueeze_dim::<2>(1);
+    let change = (values - flat.clone().select(0, row_index.clone())) * real;
+    flat.select_assign(0, row_index, change, IndexingUpdateOp::Add).reshape([batch, length, width])
+}
+
 /// True at the flat places `row_index` `[P]` of `[B, L]` where a row's value is true, false elsewhere.
 ///
 /// ```

@@ -1,16 +1,17 @@
 //! BERT's objective: predict the original ids at the masked rows, with false negatives corrected.
 
 use burn::tensor::{Device, Int, Tensor};
-use fn_core::correct::{Correction, Level};
+use fn_core::correct::Correction;
 use fn_core::ids::Rows;
 use fn_core::judge::{DeviceLexicon, Judge};
-use fn_core::loss::{MaskedLm, SentenceDistance, scatter_rows};
+use fn_core::loss::MaskedLm;
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
 use fn_data::loader::MaskedBatch;
-use fn_models::{BertForPreTraining, Inputs};
+use fn_models::BertForPreTraining;
 use fn_ops::Noise;
 
+use super::sentence::{sentence_distance, sentence_noise};
 use super::{DeviceBatch, Objective, Share, StepLoss};
 use crate::heldout::{Evaluation, MaskedMeter, Truth};
 
@@ -38,38 +39,6 @@ impl MaskedLanguageModel {
             Prediction::Argmax | Prediction::Expected => argmax_ids(logits.clone()),
         }
     }
-
-    /// Pooled vectors of the sentence filled with predictions and of the original one, where the correction asks for them.
-    fn sentence_distance(
-        &self,
-        model: &BertForPreTraining,
-        batch: &DeviceBatch,
-        rows: &Rows,
-        noise: &Noise,
-    ) -> Option<SentenceDistance> {
-        if !matches!(self.correction, Correction::Soft { level: Level::Sentence, .. }) {
-            return None;
-        }
-        let with = |ids| Inputs {
-            ids,
-            token_type: batch.inputs.token_type.clone(),
-            mask: batch.inputs.mask.clone(),
-        };
-        let filled =
-            scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
-        let pooled = |inputs: Inputs| mean_pool(model.hidden(&inputs, noise), &batch.attention);
-        Some(SentenceDistance {
-            predicted: pooled(with(filled)),
-            original: pooled(with(batch.original.clone())).detach(),
-        })
-    }
-}
-
-/// Mean over real tokens: `[B, L, H]`, `[B, L]` -> `[B, H]`.
-pub(super) fn mean_pool(hidden: Tensor<3>, attention: &Tensor<2>) -> Tensor<2> {
-    let weight = attention.clone().unsqueeze_dim::<3>(2);
-    let count = weight.clone().sum_dim(1).squeeze_dim::<2>(1).clamp_min(1.0);
-    (hidden * weight).sum_dim(1).squeeze_dim::<2>(1) / count
 }
 
 impl Objective for MaskedLanguageModel {
@@ -85,7 +54,15 @@ impl Objective for MaskedLanguageModel {
             gold: batch.gold.clone(),
             weight: batch.weight.clone(),
         };
-        let sentence = self.sentence_distance(model, &batch, &rows, &noise);
+        let sentence = sentence_distance(
+            &self.correction,
+            &batch,
+            &rows,
+            &logits,
+            model.word_embedding(),
+            |ids| model.embeddings.word.forward(ids),
+            |words, inputs| model.hidden_of_words(words, inputs, &sentence_noise(seed)),
+        );
         let masked =
             MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
         let out = masked.loss(logits, rows, model.word_embedding(), sentence);

@@ -6,6 +6,7 @@
 mod batch;
 mod mlm;
 mod rtd;
+mod sentence;
 
 pub use batch::DeviceBatch;
 pub use mlm::MaskedLanguageModel;

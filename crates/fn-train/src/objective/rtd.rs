@@ -3,19 +3,18 @@
 //! `L = L_G + weight * BCE`; false negatives can be corrected on either side.
 
 use burn::tensor::{Device, Int, Tensor};
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level};
+use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::ids::Rows;
 use fn_core::judge::{DeviceLexicon, Judge};
-use fn_core::loss::{
-    MaskedLm, ReplacedToken, ReplacedTokenInput, SentenceDistance, scatter_bool, scatter_rows,
-};
+use fn_core::loss::{MaskedLm, ReplacedToken, ReplacedTokenInput, scatter_bool, scatter_rows};
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
 use fn_data::loader::MaskedBatch;
 use fn_models::{Electra, Inputs};
 use fn_ops::Noise;
 
-use super::mlm::{mean_pool, sum};
+use super::mlm::sum;
+use super::sentence::{sentence_distance, sentence_noise};
 use super::{DeviceBatch, Objective, Share, StepLoss};
 use crate::heldout::{DetectionMeter, Evaluation, MaskedMeter, Truth};
 
@@ -65,30 +64,6 @@ impl ReplacedTokenDetection {
         let ids = scatter_rows(batch.original.clone(), batch.rows.clone(), &batch.weight, sampled.clone());
         Replaced { sampled, ids }
     }
-
-    fn sentence_distance(
-        &self,
-        model: &Electra,
-        batch: &DeviceBatch,
-        rows: &Rows,
-        noise: &Noise,
-    ) -> Option<SentenceDistance> {
-        if !matches!(self.correction, Correction::Soft { level: Level::Sentence, .. }) {
-            return None;
-        }
-        let with = |ids| Inputs {
-            ids,
-            token_type: batch.inputs.token_type.clone(),
-            mask: batch.inputs.mask.clone(),
-        };
-        let filled =
-            scatter_rows(batch.original.clone(), batch.rows.clone(), &rows.weight, rows.predicted.clone());
-        let pooled = |inputs: Inputs| mean_pool(model.generator_hidden(&inputs, noise), &batch.attention);
-        Some(SentenceDistance {
-            predicted: pooled(with(filled)),
-            original: pooled(with(batch.original.clone())).detach(),
-        })
-    }
 }
 
 impl Objective for ReplacedTokenDetection {
@@ -107,7 +82,15 @@ impl Objective for ReplacedTokenDetection {
             Prediction::Argmax | Prediction::Expected => argmax_ids(logits.clone()),
         };
         let rows = Rows { gold: batch.gold.clone(), predicted, weight: batch.weight.clone() };
-        let sentence = self.sentence_distance(model, &batch, &rows, &noise);
+        let sentence = sentence_distance(
+            &self.correction,
+            &batch,
+            &rows,
+            &logits,
+            model.word_embedding(),
+            |ids| model.embeddings.word.forward(ids),
+            |words, inputs| model.generator_hidden_of_words(words, inputs, &sentence_noise(seed)),
+        );
         let masked =
             MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
         let generator = masked.loss(logits, rows, model.word_embedding(), sentence);

@@ -1,0 +1,254 @@
+//! One step of pre-training seen from outside: accumulation, and the corners where nothing is left to learn.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
+use burn::tensor::{Bool, Device, Tensor};
+use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+use fn_core::ids::Rows;
+use fn_core::judge::{Judge, NoJudge};
+use fn_core::sample::{Prediction, SampleConfig};
+use fn_data::loader::MaskedBatch;
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, params};
+use fn_train::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_train::optim::Gradients;
+
+const LENGTH: usize = 8;
+const VOCABULARY: usize = 24;
+const MASK: u32 = 4;
+
+/// Every wrong prediction is a false negative.
+struct Lenient;
+
+impl Judge for Lenient {
+    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
+        rows.wrong()
+    }
+
+    fn name(&self) -> &'static str {
+        "lenient"
+    }
+}
+
+fn encoder() -> EncoderConfig {
+    EncoderConfig {
+        vocab_size: VOCABULARY,
+        hidden_size: 16,
+        embedding_size: 16,
+        num_layers: 2,
+        num_heads: 2,
+        intermediate_size: 32,
+        max_positions: LENGTH,
+        hidden_dropout: 0.0,
+        attention_dropout: 0.0,
+        init_std: 0.3,
+        ..EncoderConfig::bert_tiny()
+    }
+}
+
+/// `(real tokens, masked positions)` of each sequence, as the loader would lay them out with room for 4 masked rows each.
+fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
+    const MOST: usize = 4;
+    let n = sequences.len();
+    let mut out = MaskedBatch {
+        step: 0,
+        batch: n,
+        length: LENGTH,
+        input: vec![0; n * LENGTH],
+        original: vec![0; n * LENGTH],
+        token_type: vec![0; n * LENGTH],
+        attention: vec![0.0; n * LENGTH],
+        padded: true,
+        rows: vec![0; n * MOST],
+        gold: vec![0; n * MOST],
+        weight: vec![0.0; n * MOST],
+    };
+    for (b, &(tokens, masked)) in sequences.iter().enumerate() {
+        for l in 0..tokens {
+            let id = 5 + ((first + b) * 7 + l * 3) % (VOCABULARY - 5);
+            out.original[b * LENGTH + l] = id as u32;
+            out.input[b * LENGTH + l] = if masked.contains(&l) { MASK } else { id as u32 };
+            out.attention[b * LENGTH + l] = 1.0;
+        }
+        for (p, &l) in masked.iter().enumerate() {
+            out.rows[b * MOST + p] = (b * LENGTH + l) as u32;
+            out.gold[b * MOST + p] = out.original[b * LENGTH + l];
+            out.weight[b * MOST + p] = 1.0;
+        }
+    }
+    out
+}
+
+fn bert(correction: Correction, judge: Box<dyn Judge>) -> (MaskedLanguageModel, BertForPreTraining) {
+    let device = Device::flex().autodiff();
+    let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device);
+    let prediction = Prediction::Argmax;
+    (MaskedLanguageModel { device, correction, prediction, weight: 1.0, judge, lexicon: None }, model)
+}
+
+fn electra(correction: DiscriminatorCorrection, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Electra) {
+    let device = Device::flex().autodiff();
+    let model = Electra::init(&ElectraConfig::new(encoder(), 0.5, 1.0), 3, &device);
+    let objective = ReplacedTokenDetection {
+        device,
+        correction: Correction::Hard { normalise: Normalise::All },
+        prediction: Prediction::Argmax,
+        generator_weight: 1.0,
+        // So cold that what is drawn does not depend on the batch it is drawn in.
+        detection: Detection {
+            correction,
+            weight: 50.0,
+            sample: SampleConfig { temperature: 1e-3, disallow_correct: false },
+        },
+        judge,
+        lexicon: None,
+    };
+    (objective, model)
+}
+
+/// Loss and gradients of one step cut into these micro-batches.
+fn step<O: Objective>(objective: &O, model: &O::Model, micro: &[MaskedBatch]) -> (f32, Gradients) {
+    let mut total = 0.0;
+    let mut sum: Option<Gradients> = None;
+    for (batch, share) in micro.iter().zip(Share::of(micro)) {
+        let loss = objective.loss(model, batch, share, 1);
+        total += params::host(loss.total.clone())[0];
+        let gradients = Gradients::from_backward(model, loss.total.backward());
+        match &mut sum {
+            None => sum = Some(gradients),
+            Some(sum) => sum.accumulate(gradients),
+        }
+    }
+    (total, sum.unwrap())
+}
+
+fn flat(gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
+    let mut out = Vec::new();
+    gradients.visit(|name, values| out.push((name.to_owned(), params::host(values.clone()))));
+    out
+}
+
+/// Sequences with 4, 1, 0, 3, 2 and 1 masked tokens and 8 to 3 real ones.
+fn accumulation_is_one_large_batch<O: Objective>(objective: &O, model: &O::Model) {
+    let sequences: [(usize, &[usize]); 6] =
+        [(8, &[1, 2, 4, 6]), (5, &[2]), (3, &[]), (8, &[1, 3, 5]), (7, &[2, 4]), (4, &[1])];
+    let (whole, expected) = step(objective, model, &[batch(&sequences, 0)]);
+    let cuts: [&[usize]; 3] = [&[1, 6], &[2, 3, 6], &[1, 2, 3, 4, 5, 6]];
+    for ends in cuts {
+        let mut from = 0;
+        let micro: Vec<MaskedBatch> = ends
+            .iter()
+            .map(|&end| {
+                let part = batch(&sequences[from..end], from);
+                from = end;
+                part
+            })
+            .collect();
+        let (loss, gradients) = step(objective, model, &micro);
+        assert!((loss - whole).abs() < 1e-5 * whole.abs(), "{ends:?}: loss {loss}, in one batch {whole}");
+        assert!(expected.norm() > 1e-2);
+        for ((name, a), (_, b)) in flat(&expected).iter().zip(flat(&gradients)) {
+            let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 2e-5 * (1.0 + expected.norm() as f32), "{ends:?}: {name} is off by {worst}");
+        }
+    }
+}
+
+#[test]
+fn accumulated_masked_lm_steps_equal_one_large_batch() {
+    let (objective, model) = bert(Correction::None, Box::new(NoJudge));
+    accumulation_is_one_large_batch(&objective, &model);
+}
+
+#[test]
+fn accumulated_replaced_token_steps_equal_one_large_batch() {
+    let (objective, model) = electra(DiscriminatorCorrection::None, Box::new(NoJudge));
+    accumulation_is_one_large_batch(&objective, &model);
+}
+
+#[test]
+fn a_batch_whose_every_row_is_shielded_is_a_step_that_teaches_nothing() {
+    for normalise in [Normalise::All, Normalise::Kept] {
+        let (objective, model) = bert(Correction::Hard { normalise }, Box::new(Lenient));
+        let micro = [batch(&[(8, &[1, 2]), (6, &[3])], 0)];
+        // The untrained model is wrong everywhere; one lucky hit would make the test vacuous.
+        let counts = objective.loss(&model, &micro[0], Share::WHOLE, 1).counts.read();
+        assert_eq!((counts.rows, counts.shielded), (3.0, 3.0), "{normalise:?}");
+        let (loss, gradients) = step(&objective, &model, &micro);
+        assert_eq!(loss, 0.0, "{normalise:?}");
+        assert_eq!(gradients.norm(), 0.0, "{normalise:?}");
+    }
+}
+
+#[test]
+fn a_discriminator_whose_every_replacement_is_dropped_still_learns_from_the_originals() {
+    let (objective, model) = electra(DiscriminatorCorrection::Drop, Box::new(Lenient));
+    let (loss, gradients) = step(&objective, &model, &[batch(&[(8, &[1, 2]), (6, &[3])], 0)]);
+    assert!(loss.is_finite() && loss > 0.0 && gradients.norm() > 0.0 && gradients.norm().is_finite());
+}
+
+#[test]
+fn a_batch_without_a_masked_row_is_well_defined() {
+    let micro = [batch(&[(8, &[]), (2, &[])], 0)];
+    let (objective, model) = bert(Correction::None, Box::new(NoJudge));
+    let (loss, gradients) = step(&objective, &model, &micro);
+    assert_eq!((loss, gradients.norm()), (0.0, 0.0));
+    let (objective, model) = electra(DiscriminatorCorrection::Drop, Box::new(Lenient));
+    let (loss, gradients) = step(&objective, &model, &micro);
+    assert!(loss.is_finite() && loss > 0.0 && gradients.norm().is_finite());
+}
+
+/// The sentence distance alone: what is left of the loss when the cross-entropy is taken away.
+fn sentence_distance(prediction: Prediction) -> (f32, Vec<(String, Vec<f32>)>) {
+    let correction = Correction::Soft { level: Level::Sentence, prediction, lambda: 1.0 };
+    let (objective, model) = bert(correction, Box::new(NoJudge));
+    let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
+    let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
+    let (_, term) = loss.terms.into_iter().find(|(name, _)| *name == "sentence_distance").unwrap();
+    let value = params::host(term.clone())[0];
+    (value, flat(&Gradients::from_backward(&model, term.backward())))
+}
+
+#[test]
+fn only_expected_predictions_let_the_sentence_distance_reach_the_logits() {
+    let bias = |gradients: &[(String, Vec<f32>)]| {
+        let found = gradients.iter().find(|(name, _)| name == "head.bias").map(|(_, g)| g.clone());
+        found.unwrap_or_default().iter().map(|g| g.abs()).fold(0.0, f32::max)
+    };
+    let (hard, of_ids) = sentence_distance(Prediction::Argmax);
+    let (soft, of_mixtures) = sentence_distance(Prediction::Expected);
+    assert!(hard > 1e-4 && soft > 1e-4 && hard < 2.0 && soft < 2.0, "{hard} {soft}");
+    assert_eq!(bias(&of_ids), 0.0);
+    assert!(bias(&of_mixtures) > 1e-6);
+}
+
+#[test]
+fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
+    let correction =
+        Correction::Soft { level: Level::Sentence, prediction: Prediction::Expected, lambda: 3.0 };
+    let (objective, model) = bert(correction, Box::new(NoJudge));
+    let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
+    let names: Vec<String> = params::shapes(&model).into_iter().map(|(name, _)| name).collect();
+    let term = |model: &BertForPreTraining| {
+        let loss = objective.loss(model, &micro, Share::WHOLE, 1);
+        loss.terms.into_iter().find(|(name, _)| *name == "sentence_distance").unwrap().1
+    };
+    let gradients = Gradients::from_backward(&model, term(&model).backward());
+    let shifted = |at: &str, by: f32| {
+        let weights: Vec<_> = params::collect(&model);
+        let moved = params::load(model.clone(), &mut |name: &str, _: &[usize]| {
+            let mut values = weights.iter().find(|t| t.name == name).unwrap().data.clone();
+            if name == at {
+                values[1] += by;
+            }
+            Ok::<_, std::convert::Infallible>(Some(values))
+        });
+        params::host(term(&moved.unwrap()))[0]
+    };
+    let mut checked = 0;
+    for name in names.iter().filter(|n| n.starts_with("head.") && !n.ends_with("norm.bias")) {
+        let found = gradients.get(name).map(|g| params::host(g.clone())[1]).unwrap();
+        let slope = (shifted(name, 1e-2) - shifted(name, -1e-2)) / 2e-2;
+        assert!((found - slope).abs() < 2e-4 + 0.03 * slope.abs(), "{name}: {found}, by differences {slope}");
+        checked += 1;
+    }
+    assert!(checked >= 3, "{names:?}");
+}
