@@ -14,7 +14,12 @@ pub const STEPS: u64 = 60;
 /// The binary under test, without colours and progress bars.
 pub fn fnlm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fnlm"));
-    command.env("CI", "1").env("NO_COLOR", "1").env_remove("FNLM_FAIL_POINT").env_remove("FNLM_FORGET");
+    command
+        .env("CI", "1")
+        .env("NO_COLOR", "1")
+        .env_remove("FNLM_FAIL_POINT")
+        .env_remove("FNLM_FORGET")
+        .env_remove("FNLM_POISON");
     command
 }
 
@@ -24,7 +29,11 @@ pub fn inputs() -> &'static Path {
     let dir = INPUTS.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("q");
-        let made = fnlm().args(["quickstart", "--prepare-only", "--out"]).arg(&out).output().unwrap();
+        let made = fnlm()
+            .args(["quickstart", "--prepare-only", "--steps", "100", "--out"])
+            .arg(&out)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", text(&made));
         dir
     });
@@ -44,6 +53,8 @@ pub fn pretrain(run: &Path, steps: u64, more: &[&str]) -> Command {
         "model.num_heads=2",
         "model.intermediate_size=64",
         "model.generator_width=0.5",
+        "model.hidden_dropout=0.1",
+        "model.attention_dropout=0.1",
         "data.length=32",
         "data.held_out=[]",
         "train.batch=4",

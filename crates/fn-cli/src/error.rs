@@ -220,9 +220,12 @@ impl From<fn_train::TrainError> for CliError {
             TrainError::Report(inner) if inner.is_out_of_space() => Self::resources_from(inner),
             TrainError::Checkpoint(inner @ CheckpointError::Io { .. }) => Self::failed_from(inner),
             TrainError::Report(inner @ ReportError::Io { .. }) => Self::failed_from(inner),
-            TrainError::Config(_) | TrainError::Core(_) | TrainError::Shape(_) => {
-                Self::Usage(error.to_string())
-            }
+            TrainError::Config(_)
+            | TrainError::Core(_)
+            | TrainError::Shape(_)
+            | TrainError::NoBf16 { .. }
+            | TrainError::InUse { .. } => Self::Usage(error.to_string()),
+            TrainError::Io { .. } => Self::failed_from(error),
             other => Self::input_from(other),
         }
     }

@@ -4,6 +4,7 @@ use burn::tensor::activation;
 use burn::tensor::{Distribution, Int, Tensor, module};
 
 use crate::Noise;
+use crate::precision::{exact, matmul};
 
 /// Sets a share `rate` of the elements to 0 and scales the others by `1 / (1 - rate)`. The mask comes from the device's generator,
 /// which the trainer seeds before each micro-step.
@@ -48,7 +49,14 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// `x W + b` over the last axis; `weight` is `[in, out]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    module::linear(x, weight, bias)
+    if exact() {
+        return module::linear(x, weight, bias);
+    }
+    let out = matmul(x, weight.unsqueeze());
+    match bias {
+        Some(bias) => out + bias.unsqueeze(),
+        None => out,
+    }
 }
 
 /// Scaled dot-product attention with dropout on the weights; see [`crate::attention`].
@@ -64,14 +72,14 @@ pub fn attention(
     let [batch, length, width] = q.dims();
     let size = width / heads;
     let split = |x: Tensor<3>| x.reshape([batch, length, heads, size]).swap_dims(1, 2);
-    let scores = split(q).matmul(split(k).swap_dims(2, 3)).mul_scalar(1.0 / (size as f64).sqrt());
+    let scores = matmul(split(q), split(k).swap_dims(2, 3)).mul_scalar(1.0 / (size as f64).sqrt());
     let scores = match mask {
         // Far below any score, yet finite: a row without a single real key gets equal weights, not NaN.
         Some(mask) => scores + (mask.reshape([batch, 1, 1, length]).sub_scalar(1.0)).mul_scalar(1e9),
         None => scores,
     };
     let weights = dropout(activation::softmax(scores, 3), rate, noise);
-    weights.matmul(split(v)).swap_dims(1, 2).reshape([batch, length, width])
+    matmul(weights, split(v)).swap_dims(1, 2).reshape([batch, length, width])
 }
 
 /// Rows of `weight` `[V, H]` by `ids` `[B, L]`.

@@ -580,7 +580,6 @@ impl RunConfig {
         }
 
         let t = &self.train;
-        check(t.dtype == Dtype::F32, "train.dtype", "bf16".into(), "f32 (mixed precision is not built yet)")?;
         least(t.steps, 1, "train.steps")?;
         let runs_out = self.schedule.end_factor == 0.0 && self.schedule.kind != ScheduleKind::Constant;
         check(

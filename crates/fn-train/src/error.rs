@@ -61,6 +61,32 @@ pub enum TrainError {
         /// Ids per row.
         length: usize,
     },
+    /// bf16 was asked for on a device that cannot compute in it.
+    #[error(
+        "`train.dtype` is bf16, but the device `{device}` cannot compute in bf16; set train.dtype = \"f32\""
+    )]
+    NoBf16 {
+        /// Its name in the configuration.
+        device: String,
+    },
+    /// Another process trains in this folder.
+    #[error(
+        "{path}: another process trains in this run directory; wait for it, stop it, or give another directory (--run)"
+    )]
+    InUse {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// The run directory cannot be locked.
+    #[error("{path}: cannot {action}: {source}; check that the folder may be written to")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Too many non-finite steps in a row: going on would only hide it.
     #[error(
         "step {step}: the gradient norm was not finite {consecutive} times in a row (last: {value}); training has diverged. \

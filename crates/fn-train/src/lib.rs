@@ -12,6 +12,7 @@ pub mod failpoint;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;
+pub mod lock;
 pub mod objective;
 pub mod optim;
 pub mod report;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge};
 use fn_core::lexicon::Lexicon;
@@ -16,13 +16,16 @@ use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, hf, params};
+use fn_models::hf::{self, SaveOptions};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, params};
+use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
-use crate::config::{Arch, RunConfig};
+use crate::config::{Arch, Dtype, RunConfig};
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth};
+use crate::lock::RunLock;
 use crate::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
@@ -118,10 +121,33 @@ impl Session {
         reporter: &mut dyn Reporter,
         planted: Option<Planted<'_>>,
     ) -> Result<Summary, TrainError> {
+        let _held = RunLock::take(&self.dir)?;
+        self.set_precision(reporter)?;
         match self.config.model.arch {
             Arch::Electra => self.run_electra(reporter, planted),
             Arch::Bert => self.run_bert(reporter, planted),
         }
+    }
+
+    /// Matrix products in `train.dtype`.
+    fn set_precision(&self, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
+        let train = &self.config.train;
+        let precision = match train.dtype {
+            Dtype::F32 => MatmulPrecision::F32,
+            Dtype::Bf16 if !self.device.supports_dtype(FloatDType::BF16) => {
+                return Err(TrainError::NoBf16 { device: train.device.clone() });
+            }
+            Dtype::Bf16 => {
+                if train.device == "flex" {
+                    reporter.notice(
+                        "flex multiplies bf16 in f32 after rounding: slower than f32, good for comparing",
+                    )?;
+                }
+                MatmulPrecision::Bf16
+            }
+        };
+        fn_ops::set_matmul_precision(precision);
+        Ok(())
     }
 
     fn run_electra(
@@ -161,7 +187,7 @@ impl Session {
             device,
         };
         self.finish(reporter, planted, &objective, model, |dir, model| {
-            Ok(hf::save_electra(dir, model, &shape)?)
+            Ok(hf::save_electra_with(dir, model, &shape, &self.save_options())?)
         })
     }
 
@@ -192,7 +218,9 @@ impl Session {
             lexicon: self.device_lexicon(),
             device,
         };
-        self.finish(reporter, planted, &objective, model, |dir, model| Ok(hf::save_bert(dir, model, &shape)?))
+        self.finish(reporter, planted, &objective, model, |dir, model| {
+            Ok(hf::save_bert_with(dir, model, &shape, &self.save_options())?)
+        })
     }
 
     /// Resumes, trains, exports.
@@ -255,6 +283,10 @@ impl Session {
             model: folder,
             seconds_per_step: finished.step_seconds / finished.steps_taken as f64,
         })
+    }
+
+    fn save_options(&self) -> SaveOptions {
+        SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
     /// The judge that drives the corrections.

@@ -23,6 +23,7 @@ use crate::heldout::{Evaluation, Truth};
 use crate::objective::{Objective, Share, StepLoss, real_tokens};
 use crate::optim::{AdamW, Gradients, Update};
 use crate::report::{Reporter, StepReport};
+use crate::sabotage::Poison;
 use crate::stop::Stop;
 
 /// The seed of the held-out corruption: the same hidden tokens for every run, arm and step.
@@ -111,6 +112,7 @@ impl<O: Objective> Run<'_, O> {
         let mut evaluation = None;
         let mut saved = self.resumed_from.map(Path::to_path_buf);
         let mut step_seconds = 0.0;
+        let poison = Poison::from_environment();
         let start = state.step;
         if state.step == 0 {
             saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
@@ -127,7 +129,19 @@ impl<O: Objective> Run<'_, O> {
                 let micro =
                     (0..config.train.accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
                 let waited = clock.elapsed().as_secs_f64();
-                let (gradients, loss) = forward_backward(objective, &model, &micro, noise_seed);
+                if let Some(poison) = poison {
+                    model = poison.parameter(model, state.step + 1);
+                }
+                let (mut gradients, loss) = forward_backward(
+                    objective,
+                    &model,
+                    &micro,
+                    noise_seed,
+                    poison.map(|p| (p, state.step + 1)),
+                );
+                if let Some(poison) = poison {
+                    poison.gradient(&mut gradients, state.step + 1);
+                }
                 let rate = schedule.at(state.step);
                 let update;
                 (model, update) = optimizer.step(model, gradients, rate);
@@ -163,7 +177,9 @@ impl<O: Objective> Run<'_, O> {
             }
             stopping = stop.requested(); // read once: what is not saved now must not end the loop
             let last = state.step == config.train.steps;
-            if last || stopping || state.step.is_multiple_of(config.checkpoint.every) {
+            // What the steps before could not learn from may be what the weights have become: such weights are not kept as good.
+            let good = state.guard.consecutive == 0;
+            if last || stopping || (good && state.step.is_multiple_of(config.checkpoint.every)) {
                 saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?;
             }
         }
@@ -186,10 +202,14 @@ fn forward_backward<O: Objective>(
     model: &O::Model,
     micro: &[MaskedBatch],
     seed: u64,
+    poison: Option<(Poison, u64)>,
 ) -> (Gradients, StepLoss) {
     let mut sum: Option<(Gradients, StepLoss)> = None;
     for (batch, share) in micro.iter().zip(Share::of(micro)) {
-        let loss = objective.loss(model, batch, share, mix(&[seed, batch.step]));
+        let mut loss = objective.loss(model, batch, share, mix(&[seed, batch.step]));
+        if let Some((poison, step)) = poison {
+            loss.total = poison.loss(loss.total, step);
+        }
         let gradients = Gradients::from_backward(model, loss.total.backward());
         let loss = detach(loss);
         sum = Some(match sum {

@@ -42,9 +42,10 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     }
 
     let device = device::open("flex").or_else(|_| device::open(&config.train.device))?;
+    let options = hf::SaveOptions::with_pad(tokenizer.special().pad);
     // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
     let temporary = temporary(&args.out);
-    let written = write(&config, vocab_size, &mut loaded, &device, &temporary)
+    let written = write(&config, vocab_size, &mut loaded, &device, &options, &temporary)
         .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
         .and_then(|()| card::write(&temporary, &run_dir, &config, step))
         .and_then(|()| {
@@ -133,6 +134,7 @@ fn write(
     vocab_size: usize,
     loaded: &mut LoadedCheckpoint,
     device: &Device,
+    options: &hf::SaveOptions,
     out: &Path,
 ) -> Result<(), CliError> {
     let model = &config.model;
@@ -148,7 +150,7 @@ fn write(
             };
             shape.validate().map_err(CliError::input_from)?;
             let model = fill(Electra::init(&shape, 0, device), loaded)?;
-            hf::save_electra(out, &model, &shape).map_err(CliError::failed_from)
+            hf::save_electra_with(out, &model, &shape, options).map_err(CliError::failed_from)
         }
         Arch::Bert => {
             let shape = match &model.init {
@@ -157,7 +159,7 @@ fn write(
             };
             shape.validate().map_err(CliError::input_from)?;
             let model = fill(BertForPreTraining::init(&shape, 0, device), loaded)?;
-            hf::save_bert(out, &model, &shape).map_err(CliError::failed_from)
+            hf::save_bert_with(out, &model, &shape, options).map_err(CliError::failed_from)
         }
     }
 }

@@ -23,8 +23,8 @@ use crate::error::CliError;
 use crate::progress::Progress;
 use crate::run::Outcome;
 
-/// Documents of the training text: enough that nothing is seen twice.
-const DOCUMENTS: usize = 66_000;
+/// Documents of the training text for each step, so that nothing is seen twice: 16 rows of 64 ids are about 13 of them.
+const DOCUMENTS_PER_STEP: u64 = 14;
 /// Rows that are only measured on.
 const HELD_OUT_ROWS: usize = 512;
 /// Steps of one arm that fit three arms into about three minutes on two cores.
@@ -136,7 +136,8 @@ fn write_inputs(args: &QuickstartArgs, language: &Language) -> Result<RunConfig,
     };
     std::fs::create_dir_all(out).map_err(io(out))?;
     tokenizer.save(&out.join("tokenizer"))?;
-    let corpus: Vec<String> = language.documents(DOCUMENTS, args.seed).collect();
+    let documents = DOCUMENTS_PER_STEP * config.train.steps.clamp(100, 10 * STEPS);
+    let corpus: Vec<String> = language.documents(documents as usize, args.seed).collect();
     let text = out.join("corpus.txt");
     std::fs::write(&text, corpus.join("\n\n")).map_err(io(&text))?;
     language.lexicon(tokenizer.sha256(), NOISE)?.save(&out.join("lexicon.safetensors"))?;

@@ -1,0 +1,145 @@
+//! The losses forward and backward, with and without correction, on every backend that is compiled in; membership in the
+//! look-up sets; sampling of replacements. One element is one masked row (or token).
+
+#![allow(clippy::expect_used, missing_docs)] // a bench that cannot be set up has nothing to say
+
+mod common;
+
+use burn::tensor::{Bool, Device, Distribution, Int, Tensor};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+use fn_core::ids::Rows;
+use fn_core::judge::{DeviceLexicon, LexiconJudge};
+use fn_core::loss::{MaskedLm, ReplacedToken, ReplacedTokenInput};
+use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
+
+/// Masked rows of a batch of 16 x 128 at 15 %.
+const ROWS: usize = 304;
+const WIDTH: usize = 128;
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+fn ids<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D, Int> {
+    Tensor::random(shape, Distribution::Uniform(5.0, common::VOCABULARY as f64), device)
+}
+
+fn read<const D: usize>(value: Tensor<D>) {
+    let _ = value.into_data();
+}
+
+fn masked_lm(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("loss/masked-lm");
+    group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
+    let soft = |prediction| Correction::Soft { level: Level::Word, prediction, lambda: 1.0 };
+    let arms = [
+        ("none", Correction::None),
+        ("hard", Correction::Hard { normalise: Normalise::All }),
+        ("soft-argmax", soft(Prediction::Argmax)),
+        ("soft-expected", soft(Prediction::Expected)),
+        ("label-smoothing", Correction::LabelSmoothing { epsilon: 0.1 }),
+        ("synonym-target", Correction::SynonymTarget { epsilon: 0.1 }),
+        ("random-shield", Correction::RandomShield {}),
+    ];
+    for (name, device) in common::devices() {
+        let device = device.autodiff();
+        let plain = device.clone().inner();
+        let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, &plain);
+        let judge = LexiconJudge::new(lexicon.clone());
+        for (arm, correction) in &arms {
+            let logits = random([ROWS, common::VOCABULARY], &device).require_grad();
+            let embedding = random([common::VOCABULARY, WIDTH], &device).require_grad();
+            let gold = ids([ROWS], &plain);
+            group.bench_function(BenchmarkId::new(name, arm), |bencher| {
+                bencher.iter(|| {
+                    let rows = Rows {
+                        gold: gold.clone(),
+                        predicted: argmax_ids(logits.clone()),
+                        weight: Tensor::ones([ROWS], &plain),
+                    };
+                    let loss = MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon) };
+                    let total = loss.loss(logits.clone(), rows, embedding.clone(), None).parts.total();
+                    let gradients = total.backward();
+                    read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn replaced_token(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("loss/replaced-token");
+    let shape = [16, 128];
+    group.sample_size(20).throughput(Throughput::Elements(16 * 128));
+    let arms = [
+        ("none", DiscriminatorCorrection::None),
+        ("drop", DiscriminatorCorrection::Drop),
+        ("relabel", DiscriminatorCorrection::Relabel),
+        ("soft", DiscriminatorCorrection::Soft { lambda: 1.0 }),
+    ];
+    for (name, device) in common::devices() {
+        let device = device.autodiff();
+        let plain = device.clone().inner();
+        let logits = random(shape, &device).require_grad();
+        let embedding = random([common::VOCABULARY, WIDTH], &device).require_grad();
+        let original = ids(shape, &plain);
+        let masked: Tensor<2, Bool> = random(shape, &plain).greater_scalar(1.0);
+        let corrupted = original.clone().mask_where(masked.clone(), ids(shape, &plain));
+        for (arm, correction) in &arms {
+            group.bench_function(BenchmarkId::new(name, arm), |bencher| {
+                bencher.iter(|| {
+                    let input = ReplacedTokenInput {
+                        logits: logits.clone(),
+                        original: original.clone(),
+                        corrupted: corrupted.clone(),
+                        attention: Tensor::ones(shape, &plain),
+                        false_negative: masked.clone(),
+                    };
+                    let out = ReplacedToken { correction, weight: 50.0 }.loss(input, embedding.clone());
+                    let gradients = out.parts.total().backward();
+                    read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn membership(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lexicon/contains");
+    group.throughput(Throughput::Elements(ROWS as u64));
+    for (name, device) in common::devices() {
+        let (gold, predicted) = (ids([ROWS], &device), ids([ROWS], &device));
+        for width in [8, 16, 32, 64, 128] {
+            let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, width), None, &device);
+            group.bench_function(BenchmarkId::new(name, width), |bencher| {
+                bencher.iter(|| lexicon.contains(&gold, &predicted).into_data());
+            });
+        }
+    }
+    group.finish();
+}
+
+fn sampling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sampling");
+    group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
+    for (name, device) in common::devices() {
+        let logits = random([ROWS, common::VOCABULARY], &device);
+        let gold = ids([ROWS], &device);
+        let disallow = SampleConfig { disallow_correct: true, ..SampleConfig::default() };
+        group.bench_function(BenchmarkId::new(name, "argmax"), |bencher| {
+            bencher.iter(|| argmax_ids(logits.clone()).into_data());
+        });
+        for (arm, config) in [("gumbel", SampleConfig::default()), ("gumbel-disallow-correct", disallow)] {
+            group.bench_function(BenchmarkId::new(name, arm), |bencher| {
+                bencher.iter(|| gumbel_sample(logits.clone(), &gold, &config).into_data());
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, masked_lm, replaced_token, membership, sampling);
+criterion_main!(benches);
