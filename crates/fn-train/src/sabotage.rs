@@ -7,7 +7,7 @@
 //! are the other poisons.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, s};
 use fn_models::params;
 
 use crate::NamedTensor;
@@ -92,7 +92,7 @@ impl Poison {
         gradients.visit(|path, g| first = first.take().or_else(|| Some((path.to_owned(), g.clone()))));
         if let Some((path, gradient)) = first {
             let poison = Tensor::from_floats([self.value], &gradient.device());
-            gradients.set(&path, gradient.slice_assign([0..1], poison));
+            gradients.set(&path, gradient.slice_assign(s![0..1], poison));
         }
     }
 

@@ -24,7 +24,7 @@ macro_rules! presets {
 
 presets! {
     "electra-tiny", "2 layers of 128: minutes on a laptop, to see that a pipeline works";
-    "electra-mini", "4 layers of 192 on scripts/get-real-data.sh: 2,000 steps in about 20 minutes on two cores";
+    "electra-mini", "2 layers of 128 on scripts/get-real-data.sh: 3,000 steps in about 10 minutes on two cores";
     "electra-small", "12 layers of 256, as in the ELECTRA paper";
     "electra-base", "12 layers of 768, as in the ELECTRA paper";
     "electra-large", "24 layers of 1024, as in the ELECTRA paper";
