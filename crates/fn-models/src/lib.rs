@@ -36,6 +36,7 @@ pub mod hf;
 pub mod inputs;
 pub mod layers;
 pub mod params;
+pub mod task;
 
 mod init;
 
@@ -45,3 +46,4 @@ pub use electra::Electra;
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use inputs::{Inputs, Pooling};
+pub use task::{Classifier, Family, SpanModel, TaskConfig};

@@ -82,7 +82,7 @@ pub fn save_electra_with(
     save(&dir.join(GENERATOR_FOLDER), Layout::Generator, tensors.iter(), &generator)
 }
 
-fn save<'a>(
+pub(super) fn save<'a>(
     dir: &Path,
     layout: Layout,
     tensors: impl Iterator<Item = &'a NamedTensor>,

@@ -16,6 +16,7 @@ use super::{CONFIG_FILE, GENERATOR_FOLDER};
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ElectraConfig};
 use crate::electra::Electra;
+use crate::task::Family;
 use crate::{init, params};
 
 /// Seed of parameters that a folder does not hold.
@@ -34,7 +35,7 @@ pub fn load_bert(
     let config = BertConfig { encoder, pooler: weights.get("pooler.dense.weight").is_some() };
     let parts = [Part { layout: Layout::Bert, weights: &weights }];
     let (model, mut report) =
-        fill(BertForPreTraining::zeros(&config, device), &parts, config.encoder.init_std)?;
+        fill(BertForPreTraining::zeros(&config, device), &parts, config.encoder.init_std, FRESH_SEED)?;
     report.options = SaveOptions { fields: other.clone(), generator_fields: other };
     Ok((model, config, report))
 }
@@ -66,7 +67,7 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
     if is_generator {
         config = ElectraConfig { discriminator: main.config.clone(), generator: main.config };
         let parts = [Part { layout: Layout::Generator, weights: &weights }];
-        (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
+        (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
         report.notes.push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
         generator_fields = main.other.clone();
     } else if generator_dir.join(CONFIG_FILE).exists() {
@@ -79,14 +80,14 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
             Part { layout: Layout::Discriminator, weights: &weights },
             Part { layout: Layout::Generator, weights: &generator_weights },
         ];
-        (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
+        (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
         generator_fields = other.other;
     } else {
         // Table of the paper: a third for base, a quarter for small and large.
         let fraction = if main.config.hidden_size == 768 { 1.0 / 3.0 } else { 0.25 };
         config = ElectraConfig::new(main.config, fraction, 1.0);
         let parts = [Part { layout: Layout::Discriminator, weights: &weights }];
-        (model, report) = fill(Electra::zeros(&config, device), &parts, std)?;
+        (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
         let width = config.generator.hidden_size;
         report.notes.push(format!("a discriminator alone: the generator (width {width}) is fresh"));
         generator_fields = main.other.clone();
@@ -103,12 +104,23 @@ fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraCon
     let config = ElectraConfig { discriminator: encoder.clone(), generator: encoder };
     let parts = [Layout::BertDiscriminator, Layout::BertGenerator];
     let parts = parts.map(|layout| Part { layout, weights: &weights });
-    let (model, mut report) = fill(Electra::zeros(&config, device), &parts, std)?;
+    let (model, mut report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
     report.notes.push("a BERT: generator and discriminator both start from it, with its sizes".into());
     // Read once for each of the two.
     report.loaded.sort_unstable();
     report.loaded.dedup();
     Ok((model, config, report))
+}
+
+/// `config.json` of a BERT or an ELECTRA.
+pub(super) fn read_any_config(dir: &Path) -> Result<(Family, ModelFile), HfError> {
+    match read_config(dir, "electra") {
+        Ok(file) => Ok((Family::Electra, file)),
+        Err(HfError::Field { field, .. }) if field == "model_type" => {
+            read_config(dir, "bert").map(|file| (Family::Bert, file))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn read_config(dir: &Path, model_type: &str) -> Result<ModelFile, HfError> {
@@ -120,9 +132,9 @@ fn read_config(dir: &Path, model_type: &str) -> Result<ModelFile, HfError> {
 }
 
 /// A folder and how its names map to ours.
-struct Part<'a> {
-    layout: Layout,
-    weights: &'a Weights,
+pub(super) struct Part<'a> {
+    pub layout: Layout,
+    pub weights: &'a Weights,
 }
 
 impl Part<'_> {
@@ -159,7 +171,12 @@ fn needed(path: &str) -> bool {
 }
 
 /// Checks that everything needed is there and fits, then reads it. Nothing is allocated before the check.
-fn fill<M: Module>(model: M, parts: &[Part<'_>], std: f64) -> Result<(M, LoadReport), HfError> {
+pub(super) fn fill<M: Module>(
+    model: M,
+    parts: &[Part<'_>],
+    std: f64,
+    seed: u64,
+) -> Result<(M, LoadReport), HfError> {
     let mut report = LoadReport::default();
     let mut absent: Vec<(String, &Path)> = Vec::new();
     let mut used: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); parts.len()];
@@ -213,7 +230,7 @@ fn fill<M: Module>(model: M, parts: &[Part<'_>], std: f64) -> Result<(M, LoadRep
                     .map_or_else(|| path.to_owned(), |(n, _)| n);
                 report.missing.push(name);
                 if shape.len() == 2 {
-                    values = Some(init::values(FRESH_SEED, path, shape.iter().product(), std));
+                    values = Some(init::values(seed, path, shape.iter().product(), std));
                 }
             }
             Ok(values)

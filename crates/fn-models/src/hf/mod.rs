@@ -19,12 +19,14 @@ mod export;
 mod files;
 mod import;
 mod report;
+mod task;
 mod weights;
 
 pub use error::HfError;
 pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with};
 pub use import::{load_bert, load_electra};
 pub use report::{Cast, LoadReport};
+pub use task::{Labels, load_classifier, load_spans, save_classifier, save_spans};
 
 /// Name of the file with sizes.
 pub const CONFIG_FILE: &str = "config.json";

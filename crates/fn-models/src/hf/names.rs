@@ -12,6 +12,14 @@ pub enum Layout {
     Discriminator,
     /// `ElectraForMaskedLM`
     Generator,
+    /// `BertForSequenceClassification`
+    BertClassifier,
+    /// `ElectraForSequenceClassification`
+    ElectraClassifier,
+    /// `BertForQuestionAnswering`
+    BertSpans,
+    /// `ElectraForQuestionAnswering`
+    ElectraSpans,
     /// `BertForMaskedLM`, read as a discriminator
     BertDiscriminator,
     /// `BertForMaskedLM`, read as a generator
@@ -84,6 +92,14 @@ const GENERATOR_HEADS: [Entry; 3] = [
     ("generator_head.bias", "generator_lm_head.bias", Kind::Vector),
 ];
 
+const BERT_CLASSIFIER: [Entry; 2] =
+    [("head.dense", "bert.pooler.dense", Kind::Linear), ("head.out", "classifier", Kind::Linear)];
+
+const ELECTRA_CLASSIFIER: [Entry; 2] =
+    [("head.dense", "classifier.dense", Kind::Linear), ("head.out", "classifier.out_proj", Kind::Linear)];
+
+const SPANS: [Entry; 1] = [("head.out", "qa_outputs", Kind::Linear)];
+
 const BERT_AS_GENERATOR_HEADS: [Entry; 3] = [
     ("generator_head.dense", "cls.predictions.transform.dense", Kind::Linear),
     ("generator_head.norm", "cls.predictions.transform.LayerNorm", Kind::Norm),
@@ -108,6 +124,22 @@ impl Layout {
                 ("generator.", "electra.", &PROJECT),
                 ("generator.", "electra.", &LAYER),
                 ("", "", &GENERATOR_HEADS),
+            ],
+            Self::BertClassifier => {
+                &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &BERT_CLASSIFIER)]
+            }
+            Self::ElectraClassifier => &[
+                ("", "electra.", &EMBEDDINGS),
+                ("encoder.", "electra.", &PROJECT),
+                ("encoder.", "electra.", &LAYER),
+                ("", "", &ELECTRA_CLASSIFIER),
+            ],
+            Self::BertSpans => &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &SPANS)],
+            Self::ElectraSpans => &[
+                ("", "electra.", &EMBEDDINGS),
+                ("encoder.", "electra.", &PROJECT),
+                ("encoder.", "electra.", &LAYER),
+                ("", "", &SPANS),
             ],
             Self::BertDiscriminator => &[("", "bert.", &EMBEDDINGS), ("discriminator.", "bert.", &LAYER)],
             Self::BertGenerator => &[

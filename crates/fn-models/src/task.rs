@@ -1,0 +1,156 @@
+//! An encoder with a head for a task: classification or regression of a sequence (or pair), and answer spans.
+//!
+//! ```text
+//! BERT     logits = dropout(tanh(h_first W + b)) V + c          transformers' BertForSequenceClassification
+//! ELECTRA  logits = dropout(gelu(dropout(h_first) W + b)) V + c   ElectraForSequenceClassification
+//! both     start, end = h V + c                                   ...ForQuestionAnswering
+//! ```
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use fn_ops::Noise;
+
+use crate::config::EncoderConfig;
+use crate::embeddings::Embeddings;
+use crate::encoder::Encoder;
+use crate::inputs::{Inputs, Pooling};
+use crate::layers::Linear;
+
+/// Whose encoder it is: the heads and the names on disk differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// BERT; the pooler is part of the classifier.
+    Bert,
+    /// ELECTRA's discriminator.
+    Electra,
+}
+
+/// Sizes of a task model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskConfig {
+    /// Whose encoder.
+    pub family: Family,
+    /// Its sizes.
+    pub encoder: EncoderConfig,
+    /// Classes; 1 for a regression.
+    pub outputs: usize,
+}
+
+/// One vector in, one score per class out.
+#[derive(Module, Debug)]
+pub struct ClassifierHead {
+    /// `[H, H]`; BERT: its pooler.
+    pub dense: Linear,
+    /// `[H, outputs]`
+    pub out: Linear,
+    electra: bool,
+    dropout: f64,
+}
+
+impl ClassifierHead {
+    /// # Shapes
+    /// - first: `[B, H]` - output: `[B, outputs]`, raw
+    fn forward(&self, first: Tensor<2>, noise: &Noise) -> Tensor<2> {
+        let drop = |x| fn_ops::dropout(x, self.dropout, noise);
+        let vector = if self.electra {
+            fn_ops::gelu(self.dense.forward(drop(first)))
+        } else {
+            self.dense.forward(first).tanh()
+        };
+        self.out.forward(drop(vector))
+    }
+}
+
+/// Classifies sequences, or scores them (one output).
+#[derive(Module, Debug)]
+pub struct Classifier {
+    /// Owner of the token table.
+    pub embeddings: Embeddings,
+    /// The layers.
+    pub encoder: Encoder,
+    /// The task's own weights.
+    pub head: ClassifierHead,
+}
+
+impl Classifier {
+    pub(crate) fn zeros(config: &TaskConfig, device: &Device) -> Self {
+        let (encoder, width) = (&config.encoder, config.encoder.hidden_size);
+        Self {
+            embeddings: Embeddings::zeros(encoder, device),
+            encoder: Encoder::zeros(encoder, device),
+            head: ClassifierHead {
+                dense: Linear::zeros(width, width, device),
+                out: Linear::zeros(width, config.outputs, device),
+                electra: config.family == Family::Electra,
+                dropout: encoder.hidden_dropout,
+            },
+        }
+    }
+
+    /// # Shapes
+    /// - inputs: `[B, L]` - output: `[B, outputs]`, raw logits (or the score)
+    pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
+        let embedded = self.embeddings.forward(inputs, noise);
+        let hidden = self.encoder.forward(embedded, inputs.mask.as_ref(), noise);
+        self.head.forward(Pooling::FirstToken.pool(hidden, None), noise)
+    }
+}
+
+/// Where an answer starts and ends.
+#[derive(Module, Debug)]
+pub struct SpanHead {
+    /// `[H, 2]`: start and end.
+    pub out: Linear,
+}
+
+/// Finds the answer in a context.
+#[derive(Module, Debug)]
+pub struct SpanModel {
+    /// Owner of the token table.
+    pub embeddings: Embeddings,
+    /// The layers.
+    pub encoder: Encoder,
+    /// The task's own weights.
+    pub head: SpanHead,
+}
+
+impl SpanModel {
+    pub(crate) fn zeros(config: &TaskConfig, device: &Device) -> Self {
+        let encoder = &config.encoder;
+        Self {
+            embeddings: Embeddings::zeros(encoder, device),
+            encoder: Encoder::zeros(encoder, device),
+            head: SpanHead { out: Linear::zeros(encoder.hidden_size, 2, device) },
+        }
+    }
+
+    /// # Shapes
+    /// - inputs: `[B, L]` - output: `[B, L, 2]`, raw scores of start and end at every position
+    pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        let embedded = self.embeddings.forward(inputs, noise);
+        self.head.out.forward(self.encoder.forward(embedded, inputs.mask.as_ref(), noise))
+    }
+}
+
+/// Depth of a parameter for layer-wise learning rates: 0 for the embeddings, `i + 1` for layer i, `layers + 2` for the head.
+pub fn depth(path: &str, layers: usize) -> usize {
+    match path.split('.').collect::<Vec<_>>()[..] {
+        ["embeddings", ..] | ["encoder", "project", ..] => 0,
+        ["encoder", "layers", number, ..] => number.parse::<usize>().map_or(layers + 2, |n| n + 1),
+        _ => layers + 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::depth;
+
+    #[test]
+    fn depth_counts_from_the_embeddings_to_the_head() {
+        assert_eq!(depth("embeddings.word.weight", 6), 0);
+        assert_eq!(depth("encoder.project.bias", 6), 0);
+        assert_eq!(depth("encoder.layers.0.attention.query.weight", 6), 1);
+        assert_eq!(depth("encoder.layers.5.feed_forward.norm.gamma", 6), 6);
+        assert_eq!(depth("head.out.weight", 6), 8);
+    }
+}

@@ -1,0 +1,103 @@
+//! Task models against transformers: logits and losses within 1e-5, names on disk in both directions.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
+mod common;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use common::{close, golden, json};
+use fn_models::{Family, Inputs, hf, params};
+use fn_ops::Noise;
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<f32> {
+    match value {
+        Value::Array(all) => all.iter().flat_map(numbers).collect(),
+        one => vec![one.as_f64().unwrap() as f32],
+    }
+}
+
+fn ids(case: &Value, name: &str, device: &Device) -> Tensor<2, Int> {
+    let shape = [case[name].as_array().unwrap().len(), case[name][0].as_array().unwrap().len()];
+    let values: Vec<i32> = numbers(&case[name]).into_iter().map(|x| x as i32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn inputs(case: &Value, device: &Device) -> Inputs {
+    Inputs {
+        ids: ids(case, "input_ids", device),
+        token_type: ids(case, "token_type_ids", device),
+        mask: Some(ids(case, "attention_mask", device).float()),
+    }
+}
+
+#[test]
+fn classifiers_of_both_families_compute_what_transformers_computes() {
+    let device = Device::flex();
+    for (folder, family) in
+        [("task_tiny/bert_classifier", Family::Bert), ("task_tiny/electra_classifier", Family::Electra)]
+    {
+        let case = json(&golden(folder).join("case.json"));
+        let (model, config, report) = hf::load_classifier(&golden(folder), 3, 1, &device).unwrap();
+        assert_eq!((config.family, config.outputs), (family, 3));
+        assert!(report.missing.is_empty() && report.unused.is_empty(), "{folder}: {report}");
+        let logits = model.forward(&inputs(&case, &device), &Noise::none());
+        close(folder, &params::host(logits.clone()), &numbers(&case["logits"]));
+        let labels: Vec<i32> = numbers(&case["labels"]).into_iter().map(|x| x as i32).collect();
+        let loss = fn_ops::cross_entropy_rows(logits, Tensor::from_ints(labels.as_slice(), &device)).mean();
+        close(folder, &params::host(loss), &numbers(&case["loss"]));
+
+        let dir = tempfile::tempdir().unwrap();
+        hf::save_classifier(dir.path(), &model, &config, &["no", "yes", "perhaps"]).unwrap();
+        let read = |path| std::fs::read(path).unwrap();
+        assert_eq!(
+            read(dir.path().join("model.safetensors")),
+            read(golden(folder).join("model.safetensors")),
+            "{folder}"
+        );
+        let written = json(&dir.path().join("config.json"));
+        assert_eq!(written["id2label"]["2"], "perhaps");
+        assert_eq!(written["label2id"]["yes"], 1);
+    }
+}
+
+#[test]
+fn span_models_of_both_families_compute_what_transformers_computes() {
+    let device = Device::flex();
+    for folder in ["task_tiny/bert_spans", "task_tiny/electra_spans"] {
+        let case = json(&golden(folder).join("case.json"));
+        let (model, config, report) = hf::load_spans(&golden(folder), 1, &device).unwrap();
+        assert!(report.missing.is_empty(), "{folder}: {report}");
+        let logits = model.forward(&inputs(&case, &device), &Noise::none());
+        let side = |at: usize| params::host(logits.clone().narrow(2, at, 1));
+        close(folder, &side(0), &numbers(&case["start_logits"]));
+        close(folder, &side(1), &numbers(&case["end_logits"]));
+
+        let dir = tempfile::tempdir().unwrap();
+        hf::save_spans(dir.path(), &model, &config).unwrap();
+        let (again, ..) = hf::load_spans(dir.path(), 2, &device).unwrap();
+        assert_eq!(params::collect(&model), params::collect(&again), "{folder}");
+    }
+}
+
+/// A pre-trained folder has no classifier: it is drawn from the seed, and its own heads are reported.
+#[test]
+fn a_fresh_head_depends_on_the_seed_and_the_encoder_does_not() {
+    let device = Device::flex();
+    let load = |seed| hf::load_classifier(&golden("electra_tiny"), 2, seed, &device).unwrap();
+    let (a, _, report) = load(1);
+    let (b, ..) = load(2);
+    let (a, b) = (params::collect(&a), params::collect(&b));
+    for (x, y) in a.iter().zip(&b) {
+        let fresh = x.name.starts_with("head.") && x.shape.len() == 2;
+        assert_eq!(x.data == y.data, !fresh, "{}", x.name);
+    }
+    assert!(report.missing.iter().all(|name| name.starts_with("classifier")), "{report}");
+    assert!(report.unused.iter().all(|name| name.starts_with("discriminator_predictions")), "{report}");
+    assert!(!report.unused.is_empty());
+}
+
+#[test]
+fn a_classifier_of_another_number_of_classes_is_refused() {
+    let error = hf::load_classifier(&golden("task_tiny/bert_classifier"), 2, 1, &Device::flex()).unwrap_err();
+    assert!(error.to_string().contains("classifier"), "{error}");
+}
