@@ -223,6 +223,7 @@ impl From<fn_train::TrainError> for CliError {
             TrainError::Config(_)
             | TrainError::Core(_)
             | TrainError::Shape(_)
+            | TrainError::Range(_)
             | TrainError::NoBf16 { .. }
             | TrainError::InUse { .. } => Self::Usage(error.to_string()),
             TrainError::Io { .. } => Self::failed_from(error),

@@ -87,6 +87,9 @@ pub enum TrainError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A number of a recipe that is out of its range.
+    #[error(transparent)]
+    Range(#[from] RangeError),
     /// Too many non-finite steps in a row: going on would only hide it.
     #[error(
         "step {step}: the gradient norm was not finite {consecutive} times in a row (last: {value}); training has diverged. \

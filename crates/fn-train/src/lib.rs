@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod failpoint;
+pub mod finetune;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;
