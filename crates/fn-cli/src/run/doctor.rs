@@ -9,6 +9,7 @@ use fn_models::{BertConfig, BertForPreTraining, EncoderConfig, Inputs};
 use fn_ops::Noise;
 use serde::Serialize;
 
+use super::parity::Agreement;
 use crate::args::DoctorArgs;
 use crate::device::{Backend, DeviceSpec, Which, quietly};
 use crate::error::{CliError, Outcome};
@@ -78,6 +79,8 @@ pub struct DeviceReport {
     pub matmul_gflops: Option<f64>,
     /// Seconds of forward and backward of a tiny BERT, after a first time to warm up.
     pub train_step_seconds: Option<f64>,
+    /// How far its losses and gradients are from those of flex; none for flex itself, or where flex is not compiled in.
+    pub agreement: Option<Agreement>,
 }
 
 /// Runs it.
@@ -219,6 +222,7 @@ fn examine_device(spec: DeviceSpec) -> DeviceReport {
         reason: None,
         matmul_gflops: None,
         train_step_seconds: None,
+        agreement: None,
     };
     if !report.compiled {
         report.reason = Some(format!("cargo build --release --features {}", spec.backend.name()));
@@ -239,6 +243,23 @@ fn examine_device(spec: DeviceSpec) -> DeviceReport {
     match quietly(|| train_step_seconds(&device)) {
         Ok(seconds) => report.train_step_seconds = Some(seconds),
         Err(cause) => report.reason = Some(format!("training step: {cause}")),
+    }
+    if spec.backend != Backend::Flex
+        && let Ok(flex) = crate::device::open("flex")
+    {
+        match quietly(|| Agreement::measure(&device, &flex)) {
+            Ok(agreement) => {
+                if !agreement.good() {
+                    report.usable = false;
+                    report.reason = Some(format!(
+                        "it computes wrongly: loss off by {:.1e}, gradient of `{}` by {:.1e} of flex's; do not train on it",
+                        agreement.loss, agreement.worst, agreement.gradient
+                    ));
+                }
+                report.agreement = Some(agreement);
+            }
+            Err(cause) => report.reason = Some(format!("comparison with flex: {cause}")),
+        }
     }
     report
 }
@@ -335,6 +356,12 @@ impl Report {
             }
             if let Some(seconds) = device.train_step_seconds {
                 out.push_str(&format!(", forward and backward of a tiny BERT {:.1} ms", seconds * 1e3));
+            }
+            if let Some(agreement) = device.agreement.as_ref().filter(|a| a.good()) {
+                out.push_str(&format!(
+                    ", as flex computes (loss to {:.0e}, gradients to {:.0e})",
+                    agreement.loss, agreement.gradient
+                ));
             }
             if let Some(reason) = &device.reason {
                 out.push_str(&format!(": {reason}"));

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod export;
 pub mod inspect;
 pub mod lexicon;
+pub mod parity;
 pub mod pretrain;
 pub mod quickstart;
 pub mod report;
