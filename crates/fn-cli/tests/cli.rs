@@ -60,9 +60,18 @@ fn short_help_is_shorter_than_long_help_and_both_name_every_command() {
     let long = run(dir.path(), &["--help"]);
     assert_eq!((short.code, long.code), (0, 0));
     assert!(short.out.len() < long.out.len());
-    for command in
-        ["quickstart", "doctor", "tokenizer", "data", "lexicon", "pretrain", "inspect", "export", "config"]
-    {
+    for command in [
+        "quickstart",
+        "doctor",
+        "tokenizer",
+        "data",
+        "lexicon",
+        "pretrain",
+        "inspect",
+        "export",
+        "report",
+        "config",
+    ] {
         assert!(short.out.contains(command) && long.out.contains(command), "{command}");
     }
     for code in ["75", "128+n", "diverged", "out of disk"] {

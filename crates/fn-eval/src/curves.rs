@@ -62,7 +62,14 @@ fn plot(
             .x_label_area_size(36)
             .y_label_area_size(64)
             .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        chart.configure_mesh().x_desc("step").light_line_style(RGBColor(235, 235, 235)).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc("step")
+            .x_label_formatter(&|step| format!("{step:.0}"))
+            .max_light_lines(1)
+            .light_line_style(RGBColor(245, 245, 245))
+            .bold_line_style(RGBColor(220, 220, 220))
+            .draw()?;
         for (index, (name, line)) in lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             chart
