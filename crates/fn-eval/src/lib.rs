@@ -1,10 +1,16 @@
-//! What came out of the runs: tables and curves.
+//! What came out of the runs: scores, tables and curves.
 //!
 //! The centre is [`runs::RunRecord`], the `metrics.jsonl` of one run read back. Tables ([`table`]) and pictures ([`curves`])
 //! are made from records alone, so they can be made again from a run directory long after the weights are gone.
+//!
+//! How good a fine-tuned model is say [`metrics`] (numbers of predictions and references), [`glue`] (which of them belong to
+//! which task of GLUE, and their average) and [`squad`] (answers to questions).
 
 pub mod curves;
+pub mod glue;
+pub mod metrics;
 pub mod runs;
+pub mod squad;
 pub mod table;
 
 /// What goes wrong when results are read or drawn.
@@ -45,4 +51,13 @@ pub enum EvalError {
         /// What the drawing library says.
         message: String,
     },
+    /// A metric is not defined for what it was given.
+    #[error(transparent)]
+    Metric(#[from] metrics::MetricError),
+    /// A task of GLUE cannot be scored.
+    #[error(transparent)]
+    Glue(#[from] glue::GlueError),
+    /// Answers to questions cannot be scored.
+    #[error(transparent)]
+    Squad(#[from] squad::SquadError),
 }

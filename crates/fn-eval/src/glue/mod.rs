@@ -1,0 +1,325 @@
+//! What the tasks of GLUE are measured by, and the average over them.
+
+mod average;
+mod error;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use average::{EIGHT, NINE, average, average_over};
+pub use error::GlueError;
+
+use crate::metrics;
+
+/// A task of GLUE. Names are those of the papers: `CoLA`, `SST-2`, ..., `MNLI-m`, `MNLI-mm`, ..., `AX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Task {
+    /// Acceptable English or not.
+    Cola,
+    /// Sentiment of a piece of a review.
+    Sst2,
+    /// Do two sentences of the news say the same?
+    Mrpc,
+    /// Similarity of two sentences, a number.
+    Stsb,
+    /// Do two questions ask the same?
+    Qqp,
+    /// Entailment, genres of the training set.
+    MnliMatched,
+    /// Entailment, other genres.
+    MnliMismatched,
+    /// Does a sentence answer a question?
+    Qnli,
+    /// Entailment, little data.
+    Rte,
+    /// What does a pronoun stand for?
+    Wnli,
+    /// The diagnostic set. It is measured with a model for MNLI and is no part of the average.
+    Ax,
+}
+
+/// What a score says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Metric {
+    /// Share of right classes.
+    Accuracy,
+    /// F1 of class 1.
+    F1,
+    /// Matthews' correlation.
+    Matthews,
+    /// Pearson's correlation.
+    Pearson,
+    /// Spearman's correlation.
+    Spearman,
+    /// The mean of a task's two metrics.
+    Mean,
+}
+
+impl Metric {
+    /// Its name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::F1 => "f1",
+            Self::Matthews => "matthews",
+            Self::Pearson => "pearson",
+            Self::Spearman => "spearman",
+            Self::Mean => "mean",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Task {
+    /// All of them, in the order of the paper's table.
+    pub const ALL: [Self; 11] = [
+        Self::Cola,
+        Self::Sst2,
+        Self::Mrpc,
+        Self::Stsb,
+        Self::Qqp,
+        Self::MnliMatched,
+        Self::MnliMismatched,
+        Self::Qnli,
+        Self::Rte,
+        Self::Wnli,
+        Self::Ax,
+    ];
+
+    /// Its usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cola => "CoLA",
+            Self::Sst2 => "SST-2",
+            Self::Mrpc => "MRPC",
+            Self::Stsb => "STS-B",
+            Self::Qqp => "QQP",
+            Self::MnliMatched => "MNLI-m",
+            Self::MnliMismatched => "MNLI-mm",
+            Self::Qnli => "QNLI",
+            Self::Rte => "RTE",
+            Self::Wnli => "WNLI",
+            Self::Ax => "AX",
+        }
+    }
+
+    /// Number of classes; None for STS-B, whose labels are numbers.
+    pub fn classes(self) -> Option<usize> {
+        match self {
+            Self::Stsb => None,
+            Self::MnliMatched | Self::MnliMismatched | Self::Ax => Some(3),
+            _ => Some(2),
+        }
+    }
+
+    /// What the task is measured by; a mean stands last.
+    pub fn metrics(self) -> &'static [Metric] {
+        match self {
+            Self::Cola | Self::Ax => &[Metric::Matthews],
+            Self::Mrpc | Self::Qqp => &[Metric::Accuracy, Metric::F1, Metric::Mean],
+            Self::Stsb => &[Metric::Pearson, Metric::Spearman, Metric::Mean],
+            _ => &[Metric::Accuracy],
+        }
+    }
+
+    /// The one number of the task: what the leaderboard's average takes, so the mean where there are two metrics.
+    pub fn main_metric(self) -> Metric {
+        match self {
+            Self::Cola | Self::Ax => Metric::Matthews,
+            Self::Mrpc | Self::Qqp | Self::Stsb => Metric::Mean,
+            _ => Metric::Accuracy,
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Task {
+    type Err = GlueError;
+
+    /// Reads a name; case, `-` and `_` do not matter. `MNLI` is two tasks and so none.
+    fn from_str(text: &str) -> Result<Self, GlueError> {
+        let plain = |name: &str| name.to_lowercase().replace(['-', '_'], "");
+        let found = Self::ALL.into_iter().find(|task| plain(task.name()) == plain(text));
+        found.ok_or_else(|| GlueError::UnknownTask { name: text.to_owned(), known: error::list(&Self::ALL) })
+    }
+}
+
+/// Predictions and references of one task, in the same order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcomes<'a> {
+    /// Numbers of classes, counted from 0; for MRPC and QQP, 1 is "the same".
+    Classes {
+        /// What the model says.
+        predicted: &'a [usize],
+        /// What is right.
+        expected: &'a [usize],
+    },
+    /// Numbers, for STS-B.
+    Values {
+        /// What the model says.
+        predicted: &'a [f64],
+        /// What is right.
+        expected: &'a [f64],
+    },
+}
+
+impl Outcomes<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Classes { .. } => "classes",
+            Self::Values { .. } => "numbers",
+        }
+    }
+}
+
+/// The scores of one task, as fractions: 0.905 is 90.5 %.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    task: Task,
+    values: Vec<(Metric, f64)>,
+    main: f64,
+}
+
+impl Scores {
+    /// The task.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// Value of [`Task::main_metric`]; NaN where it does not exist (a correlation of constant predictions).
+    pub fn main(&self) -> f64 {
+        self.main
+    }
+
+    /// One score; None if the task is not measured by it.
+    pub fn get(&self, metric: Metric) -> Option<f64> {
+        self.iter().find(|&(m, _)| m == metric).map(|(_, value)| value)
+    }
+
+    /// All scores in the order of [`Task::metrics`].
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, f64)> + '_ {
+        self.values.iter().copied()
+    }
+}
+
+/// Scores the predictions of a task.
+///
+/// # Errors
+/// Classes for STS-B or numbers for another task; a class that the task does not have; different lengths; no examples.
+pub fn score(task: Task, outcomes: Outcomes<'_>) -> Result<Scores, GlueError> {
+    let metric = |source| GlueError::Metric { task, source };
+    let (first, second) = match (task.classes(), outcomes) {
+        (Some(classes), Outcomes::Classes { predicted, expected }) => {
+            check_classes(task, classes, "prediction", predicted)?;
+            check_classes(task, classes, "reference", expected)?;
+            match task {
+                Task::Cola | Task::Ax => {
+                    ((Metric::Matthews, metrics::matthews(predicted, expected).map_err(metric)?), None)
+                }
+                Task::Mrpc | Task::Qqp => (
+                    (Metric::Accuracy, metrics::accuracy(predicted, expected).map_err(metric)?),
+                    Some((Metric::F1, metrics::f1(predicted, expected).map_err(metric)?)),
+                ),
+                _ => ((Metric::Accuracy, metrics::accuracy(predicted, expected).map_err(metric)?), None),
+            }
+        }
+        (None, Outcomes::Values { predicted, expected }) => (
+            (Metric::Pearson, metrics::pearson(predicted, expected).map_err(metric)?),
+            Some((Metric::Spearman, metrics::spearman(predicted, expected).map_err(metric)?)),
+        ),
+        (classes, outcomes) => {
+            let expected = if classes.is_some() { "classes" } else { "numbers" };
+            return Err(GlueError::Kind { task, found: outcomes.kind(), expected });
+        }
+    };
+    Ok(match second {
+        None => Scores { task, values: vec![first], main: first.1 },
+        Some(second) => {
+            let mean = f64::midpoint(first.1, second.1);
+            Scores { task, values: vec![first, second, (Metric::Mean, mean)], main: mean }
+        }
+    })
+}
+
+fn check_classes(task: Task, classes: usize, side: &'static str, given: &[usize]) -> Result<(), GlueError> {
+    match given.iter().position(|&class| class >= classes) {
+        Some(index) => Err(GlueError::Class { task, side, index, found: given[index], classes }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::MetricError;
+
+    #[test]
+    fn every_task_has_the_scores_that_it_announces_and_its_main_one_is_among_them() {
+        for task in Task::ALL {
+            let scores = match task.classes() {
+                Some(_) => score(task, Outcomes::Classes { predicted: &[0, 1, 1], expected: &[0, 1, 0] }),
+                None => {
+                    score(task, Outcomes::Values { predicted: &[0.0, 1.0, 1.5], expected: &[0.0, 1.0, 0.5] })
+                }
+            }
+            .unwrap();
+            let named: Vec<Metric> = scores.iter().map(|(metric, _)| metric).collect();
+            assert_eq!(named, task.metrics(), "{task}");
+            assert_eq!(scores.get(task.main_metric()), Some(scores.main()), "{task}");
+            assert_eq!(scores.task(), task);
+        }
+    }
+
+    #[test]
+    fn names_are_read_without_regard_to_case_and_hyphens() {
+        for task in Task::ALL {
+            assert_eq!(task.name().parse(), Ok(task));
+            assert_eq!(task.name().to_lowercase().replace('-', "_").parse(), Ok(task));
+        }
+        let text = "MNLI".parse::<Task>().unwrap_err().to_string();
+        assert!(text.contains("`MNLI`") && text.contains("MNLI-mm"), "{text}");
+    }
+
+    #[test]
+    fn numbers_for_a_task_of_classes_are_refused() {
+        let numbers = Outcomes::Values { predicted: &[1.0], expected: &[1.0] };
+        let text = score(Task::Rte, numbers).unwrap_err().to_string();
+        assert!(text.contains("RTE") && text.contains("found numbers, expected classes"), "{text}");
+        let classes = Outcomes::Classes { predicted: &[1], expected: &[1] };
+        assert!(matches!(score(Task::Stsb, classes), Err(GlueError::Kind { expected: "numbers", .. })));
+    }
+
+    #[test]
+    fn a_class_that_the_task_does_not_have_is_refused() {
+        let three = Outcomes::Classes { predicted: &[0, 2], expected: &[0, 1] };
+        assert!(score(Task::MnliMatched, three).is_ok());
+        let text = score(Task::Qnli, three).unwrap_err().to_string();
+        assert!(text.contains("QNLI: prediction 1") && text.contains("class 2"), "{text}");
+        let hidden = Outcomes::Classes { predicted: &[0], expected: &[usize::MAX] };
+        assert!(matches!(score(Task::Ax, hidden), Err(GlueError::Class { side: "reference", .. })));
+    }
+
+    #[test]
+    fn errors_of_the_metric_name_the_task() {
+        let error = score(Task::Cola, Outcomes::Classes { predicted: &[], expected: &[] }).unwrap_err();
+        assert!(matches!(error, GlueError::Metric { source: MetricError::Empty { .. }, .. }));
+        assert!(error.to_string().starts_with("CoLA: "), "{error}");
+    }
+
+    #[test]
+    fn a_collapsed_regression_has_no_score() {
+        let scores =
+            score(Task::Stsb, Outcomes::Values { predicted: &[2.0; 3], expected: &[1.0, 2.0, 3.0] }).unwrap();
+        assert!(scores.main().is_nan());
+    }
+}

@@ -1,0 +1,19 @@
+//! `tests/golden/metrics.json`, made by `make_metrics.py` beside it.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+/// The lists of the fixture that a test wants. Not by way of a `Value`, which need not keep the order of ids.
+pub fn fixture<T: DeserializeOwned>() -> T {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/metrics.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Within 1e-12; the fixture has null for NaN.
+pub fn assert_close(what: &str, found: f64, expected: Option<f64>) {
+    match expected {
+        Some(expected) => assert!((found - expected).abs() < 1e-12, "{what}: {found}, expected {expected}"),
+        None => assert!(found.is_nan(), "{what}: {found}, expected NaN"),
+    }
+}
