@@ -9,6 +9,7 @@ mod files;
 pub(crate) mod plain;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -149,6 +150,20 @@ impl TextTokenizer {
             Ok(encoding) => ids.extend_from_slice(encoding.get_ids()),
             // A vocabulary with [UNK] has an answer for every text.
             Err(_) => ids.push(self.0.special.unk),
+        }
+    }
+
+    /// Ids of a text as [`TextTokenizer::encode`] gives them, and the bytes of the text that each of them stands for.
+    ///
+    /// Ranges are in order and end at boundaries of characters. Slower than `encode`: nothing is remembered.
+    pub fn encode_with_offsets(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
+        match self.0.engine.encode(text, false) {
+            Ok(encoding) => {
+                let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
+                (encoding.get_ids().to_vec(), offsets)
+            }
+            // As in `encode`: a vocabulary with [UNK] has an answer for every text.
+            Err(_) => (vec![self.0.special.unk], std::iter::once(0..text.len()).collect()),
         }
     }
 

@@ -8,7 +8,7 @@ use super::Counters;
 use crate::error::DataError;
 
 /// Suffixes that are looked behind.
-pub(super) const SUFFIXES: [&str; 3] = [".gz", ".zst", ".xz"];
+pub(crate) const SUFFIXES: [&str; 3] = [".gz", ".zst", ".xz"];
 const BUFFER: usize = 1 << 16;
 /// An .xz file names the memory that it needs: the highest preset 65 MiB, a hostile file 4 GiB.
 const MAX_XZ_MEMORY: u64 = 512 << 20;
@@ -28,7 +28,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Opens a file, or standard input for `-`, decompressing by name.
-pub(super) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead + Send>, DataError> {
+pub(crate) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead + Send>, DataError> {
     let counters = counters.clone();
     if path.as_os_str() == "-" {
         return Ok(Box::new(BufReader::with_capacity(BUFFER, Counted { inner: io::stdin(), counters })));

@@ -4,10 +4,10 @@
 //! `.txt` (a blank line ends a document), `.jsonl`, `.parquet`, each also with `.gz`, `.zst` or `.xz` behind it; `-` is text on
 //! standard input. Folders are walked in the order of their names.
 
-mod compressed;
+pub(crate) mod compressed;
 mod jsonl;
-mod lines;
-mod parquet;
+pub(crate) mod lines;
+pub(crate) mod parquet;
 mod text;
 
 use std::collections::VecDeque;

@@ -54,7 +54,7 @@ pub(super) fn open(
 }
 
 /// The library panics on some damaged files: that is an error like any other.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(_) => Err("the file is damaged".to_owned()),
@@ -62,7 +62,7 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Strin
 }
 
 /// The file itself, or an unpacked copy in a temporary file that vanishes when it is closed.
-fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
+pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     if !compressed::SUFFIXES.iter().any(|s| name.ends_with(s)) {
         let file = File::open(path).map_err(DataError::io(path, "open"))?;

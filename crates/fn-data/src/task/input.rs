@@ -1,0 +1,180 @@
+//! Rows of a table, of JSON lines or of a Parquet file.
+
+use std::path::{Path, PathBuf};
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
+
+use super::TaskError;
+use super::record::{self, Cell};
+use crate::source::lines::Lines;
+use crate::source::parquet::{guarded, plain_file};
+use crate::source::{self, Counters, Kind, compressed};
+
+/// Columns of a table; more are no table of sentences.
+const MAX_COLUMNS: usize = 1 << 10;
+
+/// A file whose columns are known and whose rows are still to be read.
+pub(super) struct Input {
+    pub(super) path: PathBuf,
+    /// Names of the columns; of a table the values of its first line, which may be a row.
+    pub(super) names: Vec<String>,
+    rows: Rows,
+}
+
+enum Rows {
+    Table { lines: Lines, delimiter: char, first: Option<String> },
+    Json { lines: Lines, first: Option<String>, wanted: Vec<String> },
+    Parquet { rows: RowIter<'static>, row: u64 },
+}
+
+/// A row.
+pub(super) enum Row {
+    Blank,
+    /// Not as many columns as it should have.
+    Broken {
+        line: u64,
+        found: usize,
+    },
+    /// The values of the columns that were asked for, in the order of asking.
+    Cells {
+        line: u64,
+        cells: Vec<Cell>,
+    },
+}
+
+/// Which columns are read.
+pub(super) struct Picks<'a> {
+    /// Columns that each line of a table must have.
+    pub(super) width: Width,
+    /// Places in [`Input::names`].
+    pub(super) columns: &'a [usize],
+}
+
+/// How many columns a line of a table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    Exactly(usize),
+    AtLeast(usize),
+}
+
+impl Input {
+    /// Opens a file; its kind is its name, and what is neither JSON lines nor Parquet is a table.
+    pub(super) fn open(path: &Path, delimiter: char) -> Result<Self, TaskError> {
+        if source::kind(path) == Some(Kind::Parquet) {
+            return Self::open_parquet(path);
+        }
+        let mut lines = Lines::new(path, compressed::open(path, &Counters::default())?);
+        let first = lines.next().ok_or_else(|| TaskError::NoRows { path: path.to_owned() })??;
+        let (names, rows) = if source::kind(path) == Some(Kind::JsonLines) {
+            let names = record::names(&first).map_err(|m| json_error(path, 1, m))?;
+            (names, Rows::Json { lines, first: Some(first), wanted: Vec::new() })
+        } else {
+            let names: Vec<String> = first.split(delimiter).take(MAX_COLUMNS).map(str::to_owned).collect();
+            (names, Rows::Table { lines, delimiter, first: Some(first) })
+        };
+        Ok(Self { path: path.to_owned(), names, rows })
+    }
+
+    fn open_parquet(path: &Path) -> Result<Self, TaskError> {
+        let file = plain_file(path, &Counters::default())?;
+        let wrong = |message| TaskError::Parquet { path: path.to_owned(), row: 0, message };
+        let reader = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
+        let schema = reader.metadata().file_metadata().schema_descr().root_schema();
+        let names = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
+        let rows = guarded(|| Ok(RowIter::from_file_into(Box::new(reader)))).map_err(wrong)?;
+        Ok(Self { path: path.to_owned(), names, rows: Rows::Parquet { rows, row: 0 } })
+    }
+
+    /// Whether the file has a place for names of columns that is no row.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.rows, Rows::Table { .. })
+    }
+
+    /// Passes over the line with the names of the columns of a table.
+    pub(super) fn skip_header(&mut self) {
+        if let Rows::Table { first, .. } = &mut self.rows {
+            *first = None;
+        }
+    }
+
+    /// The place of the first of these columns that is there.
+    pub(super) fn find(&self, names: &[&str]) -> Option<usize> {
+        names.iter().find_map(|name| self.names.iter().position(|n| n.trim() == *name))
+    }
+
+    /// The names, for a message.
+    pub(super) fn describe(&self) -> String {
+        self.names.join(", ")
+    }
+
+    /// The next row.
+    pub(super) fn next(&mut self, picks: &Picks) -> Option<Result<Row, TaskError>> {
+        match &mut self.rows {
+            Rows::Table { lines, delimiter, first } => {
+                let line = match first.take() {
+                    Some(line) => line,
+                    None => match lines.next()? {
+                        Ok(line) => line,
+                        Err(error) => return Some(Err(error.into())),
+                    },
+                };
+                Some(Ok(cut(&line, lines.number, *delimiter, picks)))
+            }
+            Rows::Json { lines, first, wanted } => {
+                let line = match first.take() {
+                    Some(line) => line,
+                    None => match lines.next()? {
+                        Ok(line) => line,
+                        Err(error) => return Some(Err(error.into())),
+                    },
+                };
+                if line.trim().is_empty() {
+                    return Some(Ok(Row::Blank));
+                }
+                if wanted.is_empty() {
+                    let names = picks.columns.iter().filter_map(|&c| self.names.get(c));
+                    wanted.extend(names.cloned());
+                }
+                let cells = record::fields(&line, wanted);
+                let row = cells.map(|cells| Row::Cells { line: lines.number, cells });
+                Some(row.map_err(|m| json_error(&self.path, lines.number, m)))
+            }
+            Rows::Parquet { rows, row } => {
+                let next = match guarded(|| rows.next().transpose()) {
+                    Ok(next) => next?,
+                    Err(message) => {
+                        return Some(Err(TaskError::Parquet { path: self.path.clone(), row: *row, message }));
+                    }
+                };
+                *row += 1;
+                let all: Vec<Cell> = next.get_column_iter().map(|(_, f)| Cell::from_field(f)).collect();
+                let cells = picks.columns.iter().map(|&c| all.get(c).cloned().unwrap_or(Cell::Null));
+                Some(Ok(Row::Cells { line: *row, cells: cells.collect() }))
+            }
+        }
+    }
+}
+
+fn json_error(path: &Path, line: u64, message: String) -> TaskError {
+    TaskError::Json { path: path.to_owned(), line, message, expected: "one JSON object on each line" }
+}
+
+fn cut(line: &str, number: u64, delimiter: char, picks: &Picks) -> Row {
+    if line.trim().is_empty() {
+        return Row::Blank;
+    }
+    let values: Vec<&str> = line.split(delimiter).take(MAX_COLUMNS + 1).collect();
+    let fits = match picks.width {
+        Width::Exactly(n) => values.len() == n,
+        Width::AtLeast(n) => values.len() >= n,
+    };
+    if !fits {
+        return Row::Broken { line: number, found: values.len() };
+    }
+    let cells = picks.columns.iter().map(|&c| match values.get(c) {
+        Some(value) => Cell::Text((*value).to_owned()),
+        None => Cell::Null,
+    });
+    Row::Cells { line: number, cells: cells.collect() }
+}

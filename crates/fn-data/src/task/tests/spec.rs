@@ -1,0 +1,100 @@
+use std::path::Path;
+
+use super::*;
+
+fn spec(text: &str) -> Result<TaskSpec, TaskError> {
+    TaskSpec::parse(text, Path::new("task.toml"))
+}
+
+fn read(text: &str, name: &str, table: &str) -> Result<TaskData, TaskError> {
+    let dir = tempfile::tempdir().unwrap();
+    spec(text)?.read(&file(&dir, name, table))
+}
+
+#[test]
+fn a_pair_is_read_by_the_names_of_its_columns() {
+    let text = "kind = \"pair\"\nfirst = \"a\"\nsecond = \"b\"\nlabel = \"verdict\"\nid = \"n\"\nlabels = [\"no\", \"yes\"]";
+    let expected = [(Some("9"), "x", Some("y"), class(1)), (Some("8"), "u", Some("v"), class(0))];
+    let table = "b\tverdict\ta\tn\ny\tyes\tx\t9\nv\t0\tu\t8\n";
+    assert_eq!(rows(&read(text, "t.tsv", table).unwrap()), expected);
+    assert_eq!(rows(&read(text, "t.csv.gz", table).unwrap()), expected);
+    let json = "{\"a\":\"x\",\"b\":\"y\",\"verdict\":\"yes\",\"n\":9}\n{\"a\":\"u\",\"b\":\"v\",\"verdict\":0,\"n\":\"8\"}";
+    assert_eq!(rows(&read(text, "t.jsonl", json).unwrap()), expected);
+    let unlabelled = read(text, "t.tsv", "a\tb\tn\nx\ty\t1\n").unwrap();
+    assert_eq!(unlabelled.report.labelled, 0);
+    let error = read(text, "t.tsv", "a\tc\tn\nx\ty\t1\n").unwrap_err().to_string();
+    assert!(error.contains("column `b`") && error.contains("a, c, n"), "{error}");
+}
+
+#[test]
+fn tables_without_a_header_have_numbers_for_columns() {
+    let text = "kind = \"regress\"\nfirst = \"2\"\nlabel = \"0\"\nheader = false\ndelimiter = \";\"\nrange = [-1, 1]\nskip_broken = true";
+    let data = read(text, "t.txt", "-0.5;q;good\n1;q\n1;q;fine\n").unwrap();
+    let scores: Vec<_> = data.examples.iter().map(|e| e.label.clone()).collect();
+    assert_eq!(scores, [Some(Label::Score(-0.5)), Some(Label::Score(1.0))]);
+    assert_eq!(data.report.broken_lines, [2]);
+    assert!(matches!(read(text, "t.txt", "1;q;x\n2;q;y\n"), Err(TaskError::Label { line: 2, .. })));
+    assert!(matches!(read(text, "t.txt", "1;q\n"), Err(TaskError::Layout { .. })));
+}
+
+#[test]
+fn numbers_that_are_names_of_classes_are_names_in_every_file() {
+    let text = "kind = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"1\", \"2\"]";
+    assert_eq!(read(text, "t.tsv", "t\tl\nx\t2\n").unwrap().examples[0].label, class(1));
+    assert_eq!(read(text, "t.jsonl", "{\"t\":\"x\",\"l\":2}").unwrap().examples[0].label, class(1));
+}
+
+#[test]
+fn each_word_has_a_tag() {
+    let text = "kind = \"tag\"\nfirst = \"words\"\nlabel = \"tags\"\nlabels = [\"O\", \"NAME\"]";
+    let expected = Some(Label::Tags(vec![1, 0]));
+    let json =
+        "{\"words\":[\"Anna\",\"ran\"],\"tags\":[1,0]}\n{\"words\":\"Anna  ran\",\"tags\":[\"NAME\",\"O\"]}";
+    let data = read(text, "t.jsonl", json).unwrap();
+    assert_eq!(data.examples[0].first, "Anna ran");
+    assert!(data.examples.iter().all(|e| e.label == expected));
+    assert_eq!(read(text, "t.tsv", "words\ttags\nAnna ran\tNAME O\n").unwrap().examples[0].label, expected);
+    for bad in ["NAME", "NAME O O", "NAME X"] {
+        let error = read(text, "t.tsv", &format!("words\ttags\nAnna ran\t{bad}\n")).unwrap_err();
+        assert!(matches!(error, TaskError::Label { line: 2, .. }), "{bad}: {error}");
+    }
+    let error = read(text, "t.jsonl", "{\"words\":[\"a b\"],\"tags\":[0]}").unwrap_err();
+    assert!(matches!(error, TaskError::Value { line: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_description_that_contradicts_itself_is_refused_with_the_reason() {
+    let base = "first = \"a\"\nlabel = \"l\"\n";
+    for (text, part) in [
+        ("kind = \"pair\"\nlabels = [\"a\", \"b\"]", "needs `second`"),
+        ("kind = \"classify\"\nsecond = \"b\"\nlabels = [\"a\", \"b\"]", "`second` belongs"),
+        ("kind = \"classify\"", "fewer than two"),
+        ("kind = \"classify\"\nlabels = [\"a\", \"a\"]", "twice"),
+        ("kind = \"classify\"\nlabels = [\"a\", \" b\"]", "blanks"),
+        ("kind = \"tag\"\nlabels = [\"a\", \"b c\"]", "blank in it"),
+        ("kind = \"regress\"\nlabels = [\"a\", \"b\"]", "no `labels`"),
+        ("kind = \"regress\"\nrange = [2, 1]", "[low, high]"),
+        ("kind = \"classify\"\nrange = [1, 2]\nlabels = [\"a\", \"b\"]", "`range` belongs"),
+        ("kind = \"regress\"\nheader = false", "numbers"),
+        ("kind = \"rank\"", "rank"),
+        ("kind = \"regress\"\nseconds = \"b\"", "seconds"),
+    ] {
+        let error = spec(&format!("{base}{text}\n")).unwrap_err();
+        assert!(
+            matches!(error, TaskError::Spec { .. }) && error.to_string().contains(part),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_description_is_read_from_a_file_and_written_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "kind = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"a\", \"b\"]\n";
+    let read = TaskSpec::load(&file(&dir, "task.toml", text)).unwrap();
+    assert_eq!((read.kind, read.header, read.delimiter), (TaskKind::Classify, true, '\t'));
+    assert_eq!(spec(&toml::to_string(&read).unwrap()).unwrap(), read);
+    assert!(TaskSpec::load(&dir.path().join("gone.toml")).unwrap_err().to_string().contains("no such file"));
+    let huge = "#".repeat((1 << 20) + 1);
+    assert!(matches!(TaskSpec::load(&file(&dir, "big.toml", &huge)), Err(TaskError::TooLarge { .. })));
+}
