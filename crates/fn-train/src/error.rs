@@ -22,6 +22,9 @@ pub enum TrainError {
     /// Text, shards or a vocabulary that cannot be read.
     #[error(transparent)]
     Data(#[from] fn_data::DataError),
+    /// Examples of a task that cannot be read or batched.
+    #[error(transparent)]
+    Task(#[from] fn_data::task::TaskError),
     /// A lexicon that cannot be read or does not fit the vocabulary.
     #[error(transparent)]
     Lexicon(#[from] fn_core::lexicon::LexiconError),

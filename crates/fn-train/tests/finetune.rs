@@ -138,4 +138,9 @@ fn a_stop_ends_a_run_and_a_recipe_out_of_range_is_refused() {
     ] {
         assert!(fit(&bad).unwrap_err().to_string().contains("allowed"));
     }
+    let (model, ..) = hf::load_classifier(&encoder(), 2, 1, &device).unwrap();
+    let none = (&[][..], &Targets::Classes(Vec::new()));
+    let error =
+        fit_classifier(model, 2, &recipe(1.0), 1, none, &device, &Stop::new(), &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("examples"), "{error}");
 }

@@ -1,11 +1,7 @@
-//! Sequences of different lengths into batches with as little padding as the order allows.
+//! Sequences of different lengths as one batch of tensors.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use fn_data::order::Order;
 use fn_models::Inputs;
-
-/// Batches that are sorted by length together: large enough to save padding, small enough to leave the order random.
-const POOL: usize = 64;
 
 /// One tokenised sequence or pair, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,49 +61,9 @@ impl TaskBatch {
     }
 }
 
-/// The batches of one epoch: every example exactly once, an order that is a function of (seed, epoch), examples of like
-/// length together.
-pub fn plan(lengths: &[usize], batch: usize, seed: u64, epoch: u64) -> Vec<Vec<usize>> {
-    let batch = batch.max(1);
-    let order = Order::new(fn_core::noise::mix(&[seed, epoch, 0xba7c4]), lengths.len());
-    let order: Vec<usize> = (0..order.len()).map(|k| order.index(k)).collect();
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    for pool in order.chunks(batch * POOL) {
-        let mut pool = pool.to_vec();
-        pool.sort_by_key(|&i| lengths[i]);
-        batches.extend(pool.chunks(batch).map(<[usize]>::to_vec));
-    }
-    // Long and short batches mixed again.
-    let order = Order::new(fn_core::noise::mix(&[seed, epoch, 0x0bde2]), batches.len());
-    (0..order.len()).map(|k| std::mem::take(&mut batches[order.index(k)])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_example_comes_once_an_epoch_and_the_order_is_that_of_seed_and_epoch() {
-        let lengths: Vec<usize> = (0..1003).map(|i| 3 + (i * 7919) % 60).collect();
-        let first = plan(&lengths, 8, 1, 0);
-        let mut seen: Vec<usize> = first.iter().flatten().copied().collect();
-        seen.sort_unstable();
-        assert_eq!(seen, (0..1003).collect::<Vec<_>>());
-        assert_eq!(first, plan(&lengths, 8, 1, 0));
-        assert_ne!(first, plan(&lengths, 8, 1, 1));
-        assert_ne!(first, plan(&lengths, 8, 2, 0));
-    }
-
-    #[test]
-    fn batches_hold_little_padding() {
-        let lengths: Vec<usize> = (0..4096).map(|i| 3 + (i * 7919) % 120).collect();
-        let padded: usize = plan(&lengths, 16, 1, 0)
-            .iter()
-            .map(|b| b.len() * b.iter().map(|&i| lengths[i]).max().unwrap())
-            .sum();
-        let real: usize = lengths.iter().sum();
-        assert!(padded as f64 / (real as f64) < 1.05, "{padded} for {real}");
-    }
 
     #[test]
     fn padding_is_masked_and_a_batch_without_any_has_no_mask() {

@@ -5,11 +5,11 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_core::noise::{Use, mix};
+use fn_data::task::features::Buckets;
 use fn_models::task::depth;
 use fn_ops::Noise;
 use serde::{Deserialize, Serialize};
 
-use super::batch::plan;
 use crate::error::{RangeError, TrainError};
 use crate::guard::{Guard, GuardState};
 use crate::optim::{AdamW, AdamWConfig, Gradients, Groups};
@@ -92,7 +92,7 @@ pub struct Step {
 /// Trains to the end; None when a stop was asked for meanwhile. `loss` computes the mean loss of the chosen examples.
 ///
 /// # Errors
-/// [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range.
+/// [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range; no examples.
 pub fn fit<M: Module>(
     mut model: M,
     layers: usize,
@@ -105,6 +105,8 @@ pub fn fit<M: Module>(
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Option<M>, TrainError> {
     recipe.validate()?;
+    RangeError::unless(!lengths.is_empty(), "examples", 0.0, "at least 1")?;
+    let buckets = Buckets::new(seed, recipe.batch)?;
     let steps = recipe.steps(lengths.len());
     let schedule = ScheduleConfig {
         kind: ScheduleKind::Linear,
@@ -119,7 +121,7 @@ pub fn fit<M: Module>(
     let clock = Instant::now();
     let (mut done, mut examples, mut epoch) = (0, 0usize, 0);
     while done < steps {
-        for chosen in plan(lengths, recipe.batch, seed, epoch) {
+        for chosen in buckets.epoch(lengths, epoch) {
             if done == steps {
                 break;
             }

@@ -6,7 +6,7 @@
 mod batch;
 mod fit;
 
-pub use batch::{Sequence, TaskBatch, plan};
+pub use batch::{Sequence, TaskBatch};
 pub use fit::{Recipe, Step, fit};
 
 use burn::module::Module;
