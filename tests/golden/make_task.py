@@ -2,8 +2,8 @@
 
     venv/bin/python tests/golden/make_task.py      (the environment of make.py)
 
-For each of BertForSequenceClassification, ElectraForSequenceClassification (three classes) and the two ...ForQuestionAnswering: a folder
-with config.json and model.safetensors as `save_pretrained` writes them and case.json with inputs, logits and loss, computed in f64
+For each of BertForSequenceClassification, ElectraForSequenceClassification (three classes), the two ...ForQuestionAnswering and the
+two ...ForTokenClassification (three tags): a folder with config.json and model.safetensors as `save_pretrained` writes them and case.json with inputs, logits and loss, computed in f64
 from the stored f32 weights. Dropout is 0.
 """
 
@@ -22,7 +22,7 @@ def sizes(**more):
                 max_position_embeddings=16, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, classifier_dropout=None, **more)
 
 
-def make(name, cls, config, spans):
+def make(name, cls, config, spans, tags=False):
     torch.manual_seed(len(name))
     model = cls(config)
     with torch.no_grad():
@@ -44,7 +44,8 @@ def make(name, cls, config, spans):
         out = model(**inputs, start_positions=torch.tensor(case["start"]), end_positions=torch.tensor(case["end"]))
         case["start_logits"], case["end_logits"] = out.start_logits.tolist(), out.end_logits.tolist()
     else:
-        case["labels"] = [2, 0, 1]
+        # A tag of -100 does not count.
+        case["labels"] = [[(i + 2 * r) % CLASSES if 0 < i < 6 else -100 for i in range(LENGTH)] for r in range(BATCH)] if tags else [2, 0, 1]
         out = model(**inputs, labels=torch.tensor(case["labels"]))
         case["logits"] = out.logits.tolist()
     case["loss"] = out.loss.item()
@@ -60,6 +61,9 @@ def main():
     bert, electra = t.BertConfig(**sizes()), t.ElectraConfig(**sizes(embedding_size=8))
     make("bert_spans", t.BertForQuestionAnswering, bert, True)
     make("electra_spans", t.ElectraForQuestionAnswering, electra, True)
+    bert, electra = t.BertConfig(**sizes(num_labels=CLASSES)), t.ElectraConfig(**sizes(embedding_size=8, num_labels=CLASSES))
+    make("bert_tags", t.BertForTokenClassification, bert, False, tags=True)
+    make("electra_tags", t.ElectraForTokenClassification, electra, False, tags=True)
 
 
 main()

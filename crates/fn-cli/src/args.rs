@@ -3,10 +3,24 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // these comments are help texts: [MASK] means what it says
 
+mod config;
+mod lexicon;
+mod task;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use config::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
+pub use lexicon::{
+    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
+    PosArg,
+};
+pub use task::{
+    FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
+    SquadArgs, SubmitArgs,
+};
 
 use crate::config::ConfigArgs;
 
@@ -32,6 +46,7 @@ const AFTER_LONG: &str = "Start here:
   fnlm config new electra-small > my.toml    a commented configuration to edit
   fnlm pretrain -c my.toml --run runs/a      train; the same command goes on after any stop
   fnlm inspect --model runs/a/model \"It was a [MASK] day.\"
+  fnlm finetune --task mrpc --model runs/a/model --data glue_data --seeds 5
 
 Exit codes:
   0    done
@@ -67,6 +82,20 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a checkpoint as a Hugging Face folder.
     Export(ExportArgs),
+    /// Read any BERT or ELECTRA in the Hugging Face layout, say what is in it, and write it anew.
+    Import(ImportArgs),
+    /// Fine-tune an encoder on a task and measure it, with several seeds.
+    Finetune(FinetuneArgs),
+    /// Fine-tune an encoder on all tasks of GLUE that are there: one table, one average.
+    Glue(GlueArgs),
+    /// Fine-tune an encoder on SQuAD 1.1 or 2.0.
+    Squad(SquadArgs),
+    /// Predict with a fine-tuned model: a test set, a file, or a sentence.
+    Predict(PredictArgs),
+    /// Score a file of predictions alone, or compare two.
+    Score(ScoreArgs),
+    /// Write the zip that the GLUE server takes.
+    Submit(SubmitArgs),
     /// Compare runs: a table of their last figures, and curves.
     Report(ReportArgs),
     /// Show, check and make configurations.
@@ -237,185 +266,6 @@ pub struct DataInspectArgs {
     pub common: Common,
 }
 
-/// `fnlm lexicon`.
-#[derive(Debug, Subcommand)]
-pub enum LexiconCommand {
-    /// Build a lexicon from WordNet or from word vectors.
-    Build(LexiconBuildArgs),
-    /// Print V(w) of words.
-    Show(LexiconShowArgs),
-    /// Print how much of a vocabulary, and of running text, a lexicon covers.
-    Stats(LexiconStatsArgs),
-    /// Make a control: sets of the same size with random members.
-    Placebo(LexiconPlaceboArgs),
-}
-
-/// Parts of speech of WordNet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PosArg {
-    /// Nouns.
-    Noun,
-    /// Verbs.
-    Verb,
-    /// Adjectives.
-    Adjective,
-    /// Adverbs.
-    Adverb,
-}
-
-/// How inflected forms take part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum InflectionsArg {
-    /// Not at all.
-    None,
-    /// V(went) holds the words of go's synsets as they are: go, travel, move.
-    #[default]
-    BaseForms,
-    /// V(went) holds only forms of the same kind: traveled, moved.
-    Matching,
-}
-
-/// `fnlm lexicon build`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
-  fnlm lexicon build --wordnet /usr/share/wordnet --tokenizer vocab.txt --out wordnet.safetensors
-  fnlm lexicon build --wordnet dict --pos noun,verb --senses 2 --inflections matching --tokenizer tokenizer/ --out small.safetensors
-  fnlm lexicon build --vectors glove.6B.50d.txt --top 10 --threshold 0.6 --tokenizer vocab.txt --out glove.safetensors")]
-pub struct LexiconBuildArgs {
-    /// WordNet 3.x folder with index.noun, data.noun, noun.exc, ...
-    #[arg(long, value_name = "DIR", required_unless_present = "vectors", conflicts_with = "vectors")]
-    pub wordnet: Option<PathBuf>,
-    /// Word vectors: GloVe or word2vec text, .npy or .safetensors.
-    #[arg(long, value_name = "FILE")]
-    pub vectors: Option<PathBuf>,
-    /// Words of the rows of .npy or .safetensors vectors: one a line, or a .parquet file.
-    #[arg(long, value_name = "FILE", requires = "vectors")]
-    pub words: Option<PathBuf>,
-    /// Name of the tensor in .safetensors vectors with more than one matrix.
-    #[arg(long, value_name = "NAME", requires = "vectors")]
-    pub tensor: Option<String>,
-    /// tokenizer.json, vocab.txt or a folder with one: members are pieces of its vocabulary.
-    #[arg(long, value_name = "PATH")]
-    pub tokenizer: PathBuf,
-    /// The lexicon to write (.safetensors).
-    #[arg(long, short, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Parts of speech kept, e.g. noun,verb. [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, help_heading = "WordNet")]
-    pub pos: Vec<PosArg>,
-    /// Only the first N senses of a word, the most frequent ones. [default: all]
-    #[arg(long, value_name = "N", help_heading = "WordNet")]
-    pub senses: Option<usize>,
-    /// Also adjectives that WordNet calls similar.
-    #[arg(long, help_heading = "WordNet")]
-    pub similar: bool,
-    /// Also words of the synset directly above.
-    #[arg(long, help_heading = "WordNet")]
-    pub hypernyms: bool,
-    /// How inflected forms take part.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "WordNet")]
-    pub inflections: InflectionsArg,
-    /// Also words that WordNet writes with a capital: names, abbreviations, chemical symbols.
-    #[arg(long, help_heading = "WordNet")]
-    pub names: bool,
-    /// Neighbours of a word, at most.
-    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Vectors")]
-    pub top: usize,
-    /// Least cosine of a neighbour, -1 to 1.
-    #[arg(
-        long,
-        value_name = "COS",
-        default_value_t = 0.6,
-        allow_negative_numbers = true,
-        help_heading = "Vectors"
-    )]
-    pub threshold: f64,
-    /// Shorter words, in letters, take no part.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub min_length: usize,
-    /// Leave it at r in V(w); do not add w to V(r).
-    #[arg(long)]
-    pub no_symmetry: bool,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm lexicon show`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm lexicon show happy went --lexicon wordnet.safetensors --tokenizer vocab.txt")]
-pub struct LexiconShowArgs {
-    /// Words; each must be one piece of the vocabulary.
-    #[arg(required = true, value_name = "WORD")]
-    pub words: Vec<String>,
-    /// The lexicon.
-    #[arg(long, short, value_name = "FILE")]
-    pub lexicon: PathBuf,
-    /// The tokenizer that it was built for.
-    #[arg(long, value_name = "PATH")]
-    pub tokenizer: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm lexicon stats`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm lexicon stats --lexicon wordnet.safetensors --tokenizer vocab.txt --text heldout.txt")]
-pub struct LexiconStatsArgs {
-    /// The lexicon.
-    #[arg(long, short, value_name = "FILE")]
-    pub lexicon: PathBuf,
-    /// The tokenizer that it was built for; needed with --text.
-    #[arg(long, value_name = "PATH")]
-    pub tokenizer: Option<PathBuf>,
-    /// Running text to measure the coverage of.
-    #[arg(long, value_name = "PATH", num_args = 1.., requires = "tokenizer")]
-    pub text: Vec<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Reading flags.
-    #[command(flatten)]
-    pub reading: TextArgs,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm lexicon placebo`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm lexicon placebo --lexicon wordnet.safetensors --tokenizer vocab.txt --text corpus.txt --out placebo.safetensors")]
-pub struct LexiconPlaceboArgs {
-    /// The lexicon whose set sizes are kept.
-    #[arg(long, short, value_name = "FILE")]
-    pub lexicon: PathBuf,
-    /// The tokenizer that it was built for.
-    #[arg(long, value_name = "PATH")]
-    pub tokenizer: PathBuf,
-    /// Text from which word frequencies are counted, so that members can be matched in frequency.
-    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
-    pub text: Vec<PathBuf>,
-    /// The lexicon to write (.safetensors).
-    #[arg(long, short, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Seed of the draw.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Reading flags.
-    #[command(flatten)]
-    pub reading: TextArgs,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
 /// `fnlm pretrain`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
@@ -534,58 +384,6 @@ pub struct ReportArgs {
     pub common: Common,
 }
 
-/// `fnlm config`.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Print the resolved configuration, each value with where it came from.
-    Show(ConfigShowArgs),
-    /// Check a configuration, its files included, without training.
-    Check(ConfigCheckArgs),
-    /// Print a commented configuration to start from.
-    New(ConfigNewArgs),
-    /// List the presets.
-    List,
-}
-
-/// `fnlm config show`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm config show -p electra-small --set train.batch=64")]
-pub struct ConfigShowArgs {
-    /// Configuration.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Print JSON: key, value and origin of each.
-    #[arg(long)]
-    pub json: bool,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm config check`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm config check -c my.toml")]
-pub struct ConfigCheckArgs {
-    /// Configuration.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm config new`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm config new electra-small > my.toml")]
-pub struct ConfigNewArgs {
-    /// Preset to start from.
-    #[arg(value_name = "PRESET", default_value = "electra-small")]
-    pub preset: String,
-}
-
 /// `fnlm completions`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Example:
@@ -612,6 +410,13 @@ impl Command {
             Self::Pretrain(args) => &args.common,
             Self::Inspect(args) => &args.common,
             Self::Export(args) => &args.common,
+            Self::Import(args) => &args.common,
+            Self::Finetune(args) => &args.fit.common,
+            Self::Glue(args) => &args.fit.common,
+            Self::Squad(args) => &args.fit.common,
+            Self::Predict(args) => &args.common,
+            Self::Score(args) => &args.common,
+            Self::Submit(args) => &args.common,
             Self::Report(args) => &args.common,
             Self::Config(ConfigCommand::Show(args)) => &args.common,
             Self::Config(ConfigCommand::Check(args)) => &args.common,
@@ -626,6 +431,10 @@ impl Command {
         match self {
             Self::Quickstart(args) => Some(&args.device),
             Self::Inspect(args) => Some(&args.device),
+            Self::Finetune(args) => Some(&args.fit.device),
+            Self::Glue(args) => Some(&args.fit.device),
+            Self::Squad(args) => Some(&args.fit.device),
+            Self::Predict(args) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),
             Self::Pretrain(args) => args.config.device.as_deref(),
             _ => None,

@@ -232,6 +232,28 @@ impl From<fn_train::TrainError> for CliError {
     }
 }
 
+impl From<fn_eval::finetune::FinetuneError> for CliError {
+    fn from(error: fn_eval::finetune::FinetuneError) -> Self {
+        use fn_eval::finetune::FinetuneError;
+        match error {
+            FinetuneError::Train(inner) => inner.into(),
+            FinetuneError::Data(inner) => inner.into(),
+            FinetuneError::UnknownTask { .. }
+            | FinetuneError::NoTraining { .. }
+            | FinetuneError::OtherSettings { .. }
+            | FinetuneError::TooSmall { .. } => Self::Usage(error.to_string()),
+            FinetuneError::Io { .. } => Self::failed_from(error),
+            other => Self::input_from(other),
+        }
+    }
+}
+
+impl From<fn_eval::EvalError> for CliError {
+    fn from(error: fn_eval::EvalError) -> Self {
+        Self::input_from(error)
+    }
+}
+
 /// An error and those below it.
 fn chain<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = first;

@@ -31,6 +31,10 @@ pub enum Use {
     Placebo = 11,
     /// Tests.
     Test = 12,
+    /// Resamples of a bootstrap.
+    Bootstrap = 13,
+    /// Signs of a permutation test.
+    Permutation = 14,
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -3,14 +3,20 @@
 //! The centre is [`runs::RunRecord`], the `metrics.jsonl` of one run read back. Tables ([`table`]) and pictures ([`curves`])
 //! are made from records alone, so they can be made again from a run directory long after the weights are gone.
 //!
+//! [`finetune`] trains an encoder on a task and measures it, [`predictions`] are its files, [`stats`] says what differences are
+//! worth.
+//!
 //! How good a fine-tuned model is say [`metrics`] (numbers of predictions and references), [`glue`] (which of them belong to
 //! which task of GLUE, and their average) and [`squad`] (answers to questions).
 
 pub mod curves;
+pub mod finetune;
 pub mod glue;
 pub mod metrics;
+pub mod predictions;
 pub mod runs;
 pub mod squad;
+pub mod stats;
 pub mod table;
 
 /// What goes wrong when results are read or drawn.
@@ -54,6 +60,9 @@ pub enum EvalError {
     /// A metric is not defined for what it was given.
     #[error(transparent)]
     Metric(#[from] metrics::MetricError),
+    /// A file of predictions cannot be used.
+    #[error(transparent)]
+    Predictions(#[from] predictions::PredictionError),
     /// A task of GLUE cannot be scored.
     #[error(transparent)]
     Glue(#[from] glue::GlueError),

@@ -1,68 +1,143 @@
-//! Writes small random models and the logits that we compute, for `tests/golden/check_export.py`.
+//! Writes small random models and what we compute with them, for `tests/golden/check_export.py`.
 //!
 //! ```text
 //! cargo run -p fn-models --example export_for_check -- DIR
+//!
+//! DIR/bert, DIR/electra, DIR/electra/generator     pre-training: logits and hidden vectors
+//! DIR/{bert,electra}_{classifier,spans,tags}       task models: logits
 //! ```
 
+use std::convert::Infallible;
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, Inputs, hf, params};
 use fn_ops::Noise;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const BATCH: usize = 2;
 const LENGTH: usize = 16;
 const VOCAB: usize = 120;
+const CLASSES: [&str; 3] = ["no", "yes", "perhaps"];
+const TAGS: [&str; 5] = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
     let dir = std::env::args().nth(1).ok_or("name a folder to write into")?;
     let (dir, device) = (Path::new(&dir), Device::flex());
-
-    // The second row ends in padding, both have two segments.
-    let real = |b: usize, l: usize| b == 0 || l < 11;
-    let grid = |f: &dyn Fn(usize, usize) -> i32| -> Vec<Vec<i32>> {
-        (0..BATCH).map(|b| (0..LENGTH).map(|l| f(b, l)).collect()).collect()
-    };
-    let ids = grid(&|b, l| {
-        if real(b, l) { 5 + ((b * 31 + l * 17) % (VOCAB - 5)) as i32 } else { 0 }
-    });
-    let types = grid(&|b, l| i32::from(real(b, l) && l > 6));
-    let mask = grid(&|b, l| i32::from(real(b, l)));
-    let tensor = |rows: &[Vec<i32>]| {
-        Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), [BATCH, LENGTH]), &device)
-    };
-    let inputs = Inputs { ids: tensor(&ids), token_type: tensor(&types), mask: Some(tensor(&mask).float()) };
+    let cases = Cases::new(&device);
+    let (inputs, none) = (&cases.inputs, Noise::none());
     let rows = [1, 5, 14, 17, 26];
     let picked = Tensor::<1, Int>::from_data(rows, &device);
-    let none = Noise::none();
-
-    let write = |folder: &Path, logits: Tensor<2>, rows: Option<&[i32]>| -> std::io::Result<()> {
-        let width = logits.dims()[1];
-        let values: Vec<Vec<f32>> = params::host(logits).chunks(width).map(<[f32]>::to_vec).collect();
-        let mut expected =
-            json!({"input_ids": ids, "token_type_ids": types, "attention_mask": mask, "logits": values});
-        if let Some(rows) = rows {
-            expected["rows"] = json!(rows);
-        }
-        std::fs::write(folder.join("expected.json"), expected.to_string())
-    };
 
     let mut config = BertConfig::bert_tiny().with_vocab_size(VOCAB);
     config.encoder.init_std = 0.1;
-    let model = BertForPreTraining::init(&config, 1, &device);
+    let model = uneven(BertForPreTraining::init(&config, 1, &device));
     let folder = dir.join("bert");
     hf::save_bert(&folder, &model, &config)?;
-    write(&folder, model.masked_logits(&inputs, picked.clone(), &none), Some(&rows))?;
+    let logits = values(model.masked_logits(inputs, picked.clone(), &none));
+    let hidden = values(model.hidden(inputs, &none));
+    cases.write(&folder, json!({"rows": rows, "logits": logits, "hidden": hidden}))?;
+    cases.write_tasks(dir, "bert", &device)?;
 
     let mut config = ElectraConfig::electra_tiny().with_vocab_size(VOCAB);
     config.discriminator.init_std = 0.1;
     config.generator.init_std = 0.1;
-    let model = Electra::init(&config, 1, &device);
+    let model = uneven(Electra::init(&config, 1, &device));
     let folder = dir.join("electra");
     hf::save_electra(&folder, &model, &config)?;
-    write(&folder, model.discriminator_logits(&inputs, &none), None)?;
-    write(&folder.join(hf::GENERATOR_FOLDER), model.generator_logits(&inputs, picked, &none), Some(&rows))?;
+    let logits = values(model.discriminator_logits(inputs, &none));
+    let hidden = values(model.discriminator_hidden(inputs, &none));
+    cases.write(&folder, json!({"logits": logits, "hidden": hidden}))?;
+    let logits = values(model.generator_logits(inputs, picked, &none));
+    let hidden = values(model.generator_hidden(inputs, &none));
+    let generator = folder.join(hf::GENERATOR_FOLDER);
+    cases.write(&generator, json!({"rows": rows, "logits": logits, "hidden": hidden}))?;
+    cases.write_tasks(dir, "electra", &device)?;
     println!("wrote {}", dir.display());
     Ok(())
+}
+
+/// The inputs that all models get.
+struct Cases {
+    fields: [(&'static str, Vec<Vec<i32>>); 3],
+    inputs: Inputs,
+}
+
+impl Cases {
+    /// The second row ends in padding, both have two segments.
+    fn new(device: &Device) -> Self {
+        let real = |b: usize, l: usize| b == 0 || l < 11;
+        let grid = |f: &dyn Fn(usize, usize) -> i32| -> Vec<Vec<i32>> {
+            (0..BATCH).map(|b| (0..LENGTH).map(|l| f(b, l)).collect()).collect()
+        };
+        let ids = grid(&|b, l| {
+            if real(b, l) { 5 + ((b * 31 + l * 17) % (VOCAB - 5)) as i32 } else { 0 }
+        });
+        let types = grid(&|b, l| i32::from(real(b, l) && l > 6));
+        let mask = grid(&|b, l| i32::from(real(b, l)));
+        let tensor = |rows: &[Vec<i32>]| {
+            Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), [BATCH, LENGTH]), device)
+        };
+        let inputs =
+            Inputs { ids: tensor(&ids), token_type: tensor(&types), mask: Some(tensor(&mask).float()) };
+        Self { fields: [("input_ids", ids), ("token_type_ids", types), ("attention_mask", mask)], inputs }
+    }
+
+    /// `expected.json`: the inputs beside what we compute.
+    fn write(&self, folder: &Path, mut expected: Value) -> std::io::Result<()> {
+        for (name, rows) in &self.fields {
+            expected[*name] = json!(rows);
+        }
+        std::fs::write(folder.join("expected.json"), expected.to_string())
+    }
+
+    /// A classifier, a span model and a tagger over the encoder in `DIR/FAMILY`, their heads fresh.
+    fn write_tasks(&self, dir: &Path, family: &str, device: &Device) -> Result<(), Failure> {
+        let (encoder, none) = (dir.join(family), Noise::none());
+
+        let folder = dir.join(format!("{family}_classifier"));
+        let (model, config, _) = hf::load_classifier(&encoder, CLASSES.len(), 2, device)?;
+        let model = uneven(model);
+        hf::save_classifier(&folder, &model, &config, &CLASSES)?;
+        let logits = values(model.forward(&self.inputs, &none));
+        self.write(&folder, json!({"labels": CLASSES, "logits": logits}))?;
+
+        let folder = dir.join(format!("{family}_spans"));
+        let (model, config, _) = hf::load_spans(&encoder, 3, device)?;
+        let model = uneven(model);
+        hf::save_spans(&folder, &model, &config)?;
+        self.write(&folder, json!({"logits": values(model.forward(&self.inputs, &none))}))?;
+
+        let folder = dir.join(format!("{family}_tags"));
+        let (model, config, _) = hf::load_tags(&encoder, TAGS.len(), 4, device)?;
+        let model = uneven(model);
+        hf::save_tags(&folder, &model, &config, &TAGS)?;
+        let logits = values(model.forward(&self.inputs, &none));
+        self.write(&folder, json!({"labels": TAGS, "logits": logits}))?;
+        Ok(())
+    }
+}
+
+/// Moves every vector by an amount of its own: fresh biases are all 0 and norms all 1, so that one in the place of another
+/// would not show.
+fn uneven<M: Module>(model: M) -> M {
+    let present = params::collect(&model);
+    let mut tensors = present.into_iter();
+    let Ok(model) = params::load(model, &mut |path: &str, shape: &[usize]| -> Result<_, Infallible> {
+        let Some(tensor) = tensors.next().filter(|_| shape.len() == 1) else {
+            return Ok(None);
+        };
+        let start = path.bytes().fold(0, |sum, byte| sum * 31 % 1009 + usize::from(byte));
+        let shift = |i: usize| ((start + 37 * i) % 101) as f32 / 500.0 - 0.1;
+        Ok(Some(tensor.data.iter().enumerate().map(|(i, x)| x + shift(i)).collect()))
+    });
+    model
+}
+
+/// The values and the shape of an output.
+fn values<const D: usize>(output: Tensor<D>) -> Value {
+    json!({"shape": output.dims().to_vec(), "values": params::host(output)})
 }

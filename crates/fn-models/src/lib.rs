@@ -46,4 +46,4 @@ pub use electra::Electra;
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use inputs::{Inputs, Pooling};
-pub use task::{Classifier, Family, SpanModel, TaskConfig};
+pub use task::{Classifier, Family, TaskConfig, TokenModel};

@@ -1,9 +1,10 @@
-//! An encoder with a head for a task: classification or regression of a sequence (or pair), and answer spans.
+//! An encoder with a head for a task: classification or regression of a sequence (or pair), answer spans, and tags.
 //!
 //! ```text
 //! BERT     logits = dropout(tanh(h_first W + b)) V + c          transformers' BertForSequenceClassification
 //! ELECTRA  logits = dropout(gelu(dropout(h_first) W + b)) V + c   ElectraForSequenceClassification
 //! both     start, end = h V + c                                   ...ForQuestionAnswering
+//! both     tag logits = dropout(h) V + c                          ...ForTokenClassification
 //! ```
 
 use burn::module::Module;
@@ -96,39 +97,50 @@ impl Classifier {
     }
 }
 
-/// Where an answer starts and ends.
+/// Scores of every token: start and end of an answer, or tags.
 #[derive(Module, Debug)]
-pub struct SpanHead {
-    /// `[H, 2]`: start and end.
+pub struct TokenHead {
+    /// `[H, outputs]`
     pub out: Linear,
+    dropout: f64,
 }
 
-/// Finds the answer in a context.
+/// Scores every token: finds the answer in a context, or tags words.
 #[derive(Module, Debug)]
-pub struct SpanModel {
+pub struct TokenModel {
     /// Owner of the token table.
     pub embeddings: Embeddings,
     /// The layers.
     pub encoder: Encoder,
     /// The task's own weights.
-    pub head: SpanHead,
+    pub head: TokenHead,
 }
 
-impl SpanModel {
-    pub(crate) fn zeros(config: &TaskConfig, device: &Device) -> Self {
+impl TokenModel {
+    /// Two outputs and no dropout before the head, as in transformers.
+    pub(crate) fn spans(config: &TaskConfig, device: &Device) -> Self {
+        Self::zeros(config, 2, 0.0, device)
+    }
+
+    pub(crate) fn tags(config: &TaskConfig, device: &Device) -> Self {
+        Self::zeros(config, config.outputs, config.encoder.hidden_dropout, device)
+    }
+
+    fn zeros(config: &TaskConfig, outputs: usize, dropout: f64, device: &Device) -> Self {
         let encoder = &config.encoder;
         Self {
             embeddings: Embeddings::zeros(encoder, device),
             encoder: Encoder::zeros(encoder, device),
-            head: SpanHead { out: Linear::zeros(encoder.hidden_size, 2, device) },
+            head: TokenHead { out: Linear::zeros(encoder.hidden_size, outputs, device), dropout },
         }
     }
 
     /// # Shapes
-    /// - inputs: `[B, L]` - output: `[B, L, 2]`, raw scores of start and end at every position
+    /// - inputs: `[B, L]` - output: `[B, L, outputs]`, raw scores at every position (spans: start, end)
     pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let embedded = self.embeddings.forward(inputs, noise);
-        self.head.out.forward(self.encoder.forward(embedded, inputs.mask.as_ref(), noise))
+        let hidden = self.encoder.forward(embedded, inputs.mask.as_ref(), noise);
+        self.head.out.forward(fn_ops::dropout(hidden, self.head.dropout, noise))
     }
 }
 

@@ -79,6 +79,57 @@ fn span_models_of_both_families_compute_what_transformers_computes() {
     }
 }
 
+#[test]
+fn taggers_of_both_families_compute_what_transformers_computes() {
+    let device = Device::flex();
+    for folder in ["task_tiny/bert_tags", "task_tiny/electra_tags"] {
+        let case = json(&golden(folder).join("case.json"));
+        let (model, config, report) = hf::load_tags(&golden(folder), 3, 1, &device).unwrap();
+        assert!(report.missing.is_empty() && report.unused.is_empty(), "{folder}: {report}");
+        let logits = model.forward(&inputs(&case, &device), &Noise::none());
+        close(folder, &params::host(logits.clone()), &numbers(&case["logits"]));
+        let (mut places, mut tags) = (Vec::new(), Vec::new());
+        for (place, tag) in numbers(&case["labels"]).into_iter().enumerate().filter(|(_, tag)| *tag >= 0.0) {
+            places.push(place as i32);
+            tags.push(tag as i32);
+        }
+        let rows = logits.reshape([-1, 3]).select(0, Tensor::<1, Int>::from_ints(places.as_slice(), &device));
+        let loss = fn_ops::cross_entropy_rows(rows, Tensor::from_ints(tags.as_slice(), &device)).mean();
+        close(folder, &params::host(loss), &numbers(&case["loss"]));
+
+        let dir = tempfile::tempdir().unwrap();
+        hf::save_tags(dir.path(), &model, &config, &["O", "B", "I"]).unwrap();
+        let read = |path| std::fs::read(path).unwrap();
+        assert_eq!(
+            read(dir.path().join("model.safetensors")),
+            read(golden(folder).join("model.safetensors")),
+            "{folder}"
+        );
+        assert_eq!(hf::labels(dir.path()).unwrap(), ["O", "B", "I"]);
+    }
+}
+
+#[test]
+fn labels_that_are_no_names_by_number_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = |text: &str| {
+        std::fs::write(dir.path().join("config.json"), text).unwrap();
+        hf::labels(dir.path())
+    };
+    assert_eq!(labels("{}").unwrap(), [""; 0]);
+    assert_eq!(labels(r#"{"id2label": {"1": "b", "0": "a"}}"#).unwrap(), ["a", "b"]);
+    assert_eq!(labels(r#"{"id2label": null}"#).unwrap(), [""; 0]);
+    for (wrong, place) in [
+        (r#"{"id2label": {"1": "b", "2": "a"}}"#, "`id2label.0` is missing"),
+        (r#"{"id2label": {"0": "a", "2": "b"}}"#, "`id2label.1` is missing"),
+        (r#"{"id2label": {"0": "a", "1": 3}}"#, "`id2label.1` is 3"),
+        (r#"{"id2label": ["a", "b"]}"#, "`id2label` is [\"a\",\"b\"]"),
+    ] {
+        let text = labels(wrong).unwrap_err().to_string();
+        assert!(text.contains("config.json") && text.contains(place), "{text}");
+    }
+}
+
 /// A pre-trained folder has no classifier: it is drawn from the seed, and its own heads are reported.
 #[test]
 fn a_fresh_head_depends_on_the_seed_and_the_encoder_does_not() {

@@ -11,17 +11,19 @@
 //! run.validate().unwrap();
 //! ```
 
+mod check;
+mod correction;
+
 use std::path::PathBuf;
 
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+pub use correction::{CorrectionConfig, CorrectionPreset};
 use fn_core::corrupt::CorruptionConfig;
-use fn_core::sample::Prediction;
 use fn_data::pack::Packing;
 use fn_models::config::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::optim::AdamWConfig;
-use crate::schedule::{ScheduleConfig, ScheduleKind};
+use crate::schedule::ScheduleConfig;
 
 /// A value of the configuration that cannot be used: which key, what it was, what it may be.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -265,113 +267,6 @@ pub struct LexiconConfig {
     pub max_width: Option<usize>,
 }
 
-/// A named pair of corrections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CorrectionPreset {
-    /// The baseline: every wrong prediction is a negative.
-    #[default]
-    None,
-    /// Hard Correction: generator (or BERT) `hard`, discriminator `drop`.
-    Hard,
-    /// Soft Regularisation: generator (or BERT) `soft` at word level with lambda 1, discriminator as it was.
-    Soft,
-    /// Neither: `generator` and `discriminator` say it themselves.
-    Custom,
-}
-
-impl CorrectionPreset {
-    /// What the generator (or BERT) does under this preset.
-    pub fn generator(self) -> Correction {
-        match self {
-            Self::None | Self::Custom => Correction::None,
-            Self::Hard => Correction::Hard { normalise: Normalise::All },
-            Self::Soft => {
-                Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 }
-            }
-        }
-    }
-
-    /// What the discriminator does under this preset.
-    pub fn discriminator(self) -> DiscriminatorCorrection {
-        match self {
-            Self::None | Self::Soft | Self::Custom => DiscriminatorCorrection::None,
-            Self::Hard => DiscriminatorCorrection::Drop,
-        }
-    }
-}
-
-/// What is done about false negatives. Reading it resolves the preset: `generator` and `discriminator` are always filled,
-/// what is written beside a preset wins over it, and `preset` then reads `custom`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "TypedCorrection")]
-pub struct CorrectionConfig {
-    /// `none`, `hard` or `soft`: sets both of the following.
-    pub preset: CorrectionPreset,
-    /// For the generator's (or BERT's) masked-LM loss.
-    pub generator: Correction,
-    /// For the discriminator's loss (ELECTRA only).
-    pub discriminator: DiscriminatorCorrection,
-    /// Which prediction `r` of the masked LM is judged: `argmax` (default) or `sample`.
-    pub prediction: Prediction,
-}
-
-impl Default for CorrectionConfig {
-    fn default() -> Self {
-        Self::preset(CorrectionPreset::None)
-    }
-}
-
-impl CorrectionConfig {
-    /// Both corrections of a preset.
-    pub fn preset(preset: CorrectionPreset) -> Self {
-        Self {
-            preset,
-            generator: preset.generator(),
-            discriminator: preset.discriminator(),
-            prediction: Prediction::Argmax,
-        }
-    }
-
-    /// Whether a lexicon is needed to train with it.
-    pub fn needs_lexicon(&self) -> bool {
-        !matches!(self.generator, Correction::None | Correction::LabelSmoothing { .. })
-            || !matches!(self.discriminator, DiscriminatorCorrection::None)
-    }
-}
-
-/// What stands in a file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TypedCorrection {
-    #[serde(default)]
-    preset: CorrectionPreset,
-    generator: Option<Correction>,
-    discriminator: Option<DiscriminatorCorrection>,
-    #[serde(default = "most_probable")]
-    prediction: Prediction,
-}
-
-fn most_probable() -> Prediction {
-    Prediction::Argmax
-}
-
-impl From<TypedCorrection> for CorrectionConfig {
-    fn from(typed: TypedCorrection) -> Self {
-        let named = Self::preset(typed.preset);
-        let mut out = Self {
-            preset: typed.preset,
-            generator: typed.generator.unwrap_or_else(|| named.generator.clone()),
-            discriminator: typed.discriminator.unwrap_or_else(|| named.discriminator.clone()),
-            prediction: typed.prediction,
-        };
-        if out.generator != named.generator || out.discriminator != named.discriminator {
-            out.preset = CorrectionPreset::Custom;
-        }
-        out
-    }
-}
-
 /// Number format of activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -482,162 +377,10 @@ impl Default for LogConfig {
     }
 }
 
-impl RunConfig {
-    /// Checks every range; does not look at the disk.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let check = |ok: bool, key: &str, found: String, allowed: &str| {
-            if ok {
-                Ok(())
-            } else {
-                Err(ConfigError::OutOfRange { key: key.to_string(), found, allowed: allowed.to_string() })
-            }
-        };
-        let least = |value: u64, least: u64, key: &str| {
-            check(value >= least, key, value.to_string(), &format!("{least} or more"))
-        };
-        let share = |value: f64, key: &str| {
-            check((0.0..1.0).contains(&value), key, value.to_string(), "0 or more, below 1")
-        };
-        let positive = |value: f64, key: &str| {
-            check(value > 0.0 && value.is_finite(), key, value.to_string(), "a finite number above 0")
-        };
-        let at_least_zero = |value: f64, key: &str| {
-            check(value >= 0.0 && value.is_finite(), key, value.to_string(), "a finite number, 0 or more")
-        };
-
-        check(self.seed < 1 << 63, "seed", self.seed.to_string(), "0 to 9223372036854775807")?;
-
-        let m = &self.model;
-        least(m.hidden_size as u64, 1, "model.hidden_size")?;
-        least(m.embedding_size as u64, 1, "model.embedding_size")?;
-        least(m.num_layers as u64, 1, "model.num_layers")?;
-        least(m.num_heads as u64, 1, "model.num_heads")?;
-        check(
-            m.hidden_size.is_multiple_of(m.num_heads),
-            "model.num_heads",
-            m.num_heads.to_string(),
-            &format!("a divisor of model.hidden_size = {}", m.hidden_size),
-        )?;
-        least(m.intermediate_size as u64, 1, "model.intermediate_size")?;
-        least(m.max_positions as u64, 1, "model.max_positions")?;
-        least(m.type_vocab as u64, 1, "model.type_vocab")?;
-        share(m.hidden_dropout, "model.hidden_dropout")?;
-        share(m.attention_dropout, "model.attention_dropout")?;
-        for (value, key) in
-            [(m.generator_width, "model.generator_width"), (m.generator_depth, "model.generator_depth")]
-        {
-            check(value > 0.0 && value <= 1.0, key, value.to_string(), "above 0, at most 1")?;
-        }
-        at_least_zero(m.init_std, "model.init_std")?;
-        positive(m.layer_norm_eps, "model.layer_norm_eps")?;
-        if let Some(size) = m.vocab_size {
-            check(
-                (5..=u32::MAX as usize).contains(&size),
-                "model.vocab_size",
-                size.to_string(),
-                "5 (the special tokens) to 4294967295, and no fewer than the tokenizer has",
-            )?;
-        }
-
-        let d = &self.data;
-        check(
-            (8..=m.max_positions).contains(&d.length) || (m.init.is_some() && d.length >= 8),
-            "data.length",
-            d.length.to_string(),
-            &format!("8 to model.max_positions = {}", m.max_positions),
-        )?;
-        check(d.length <= u16::MAX as usize, "data.length", d.length.to_string(), "8 to 65535")?;
-        check(!d.json_field.is_empty(), "data.json_field", "empty".into(), "the name of a field")?;
-        check(!d.parquet_column.is_empty(), "data.parquet_column", "empty".into(), "the name of a column")?;
-        check(d.workers <= 256, "data.workers", d.workers.to_string(), "0 to 256")?;
-
-        let section = |section: &'static str, message: String| ConfigError::Section { section, message };
-        self.corruption.validate().map_err(|e| section("corruption", e.to_string()))?;
-        self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
-        self.correction
-            .discriminator
-            .validate()
-            .map_err(|e| section("correction.discriminator", e.to_string()))?;
-        self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
-        self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
-
-        check(
-            self.correction.prediction != Prediction::Expected,
-            "correction.prediction",
-            "expected".into(),
-            "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
-        )?;
-        if let Correction::Soft { prediction, .. } = self.correction.generator {
-            check(
-                prediction == Prediction::Expected || prediction == self.correction.prediction,
-                "correction.generator.prediction",
-                format!("{prediction:?}").to_lowercase(),
-                "expected, or the same as correction.prediction",
-            )?;
-        }
-        if let Some(width) = self.lexicon.max_width {
-            least(width as u64, 1, "lexicon.max_width")?;
-        }
-
-        let t = &self.train;
-        least(t.steps, 1, "train.steps")?;
-        let runs_out = self.schedule.end_factor == 0.0 && self.schedule.kind != ScheduleKind::Constant;
-        check(
-            self.schedule.total == 0 || self.schedule.total >= t.steps || !runs_out,
-            "schedule.total",
-            self.schedule.total.to_string(),
-            &format!(
-                "0 (the length of the run), or at least train.steps = {}: the rate is 0 afterwards",
-                t.steps
-            ),
-        )?;
-        least(t.batch as u64, 1, "train.batch")?;
-        least(t.accumulation as u64, 1, "train.accumulation")?;
-        at_least_zero(t.discriminator_weight, "train.discriminator_weight")?;
-        at_least_zero(t.generator_weight, "train.generator_weight")?;
-        positive(t.temperature, "train.temperature")?;
-        check(!t.device.is_empty(), "train.device", "empty".into(), "flex, vulkan, vulkan:0, cuda:1, ...")?;
-        if let Some(threads) = t.threads {
-            check((1..=1024).contains(&threads), "train.threads", threads.to_string(), "1 to 1024")?;
-        }
-        least(u64::from(t.max_skipped), 1, "train.max_skipped")?;
-
-        least(self.checkpoint.every, 1, "checkpoint.every")?;
-        least(self.checkpoint.keep_last as u64, 1, "checkpoint.keep_last")?;
-        check(!self.eval.metric.is_empty(), "eval.metric", "empty".into(), "the name of a held-out metric")?;
-        least(self.log.every, 1, "log.every")?;
-        Ok(())
-    }
-
-    /// Checks what only a training run needs: text, a tokenizer, and a lexicon where the correction uses one.
-    pub fn require_inputs(&self) -> Result<(), ConfigError> {
-        if self.data.train.is_empty() {
-            return Err(ConfigError::Missing {
-                key: "data.train",
-                what: "there is no text to train on",
-                example: "[\"corpus.txt\"]",
-            });
-        }
-        if self.data.tokenizer.as_os_str().is_empty() {
-            return Err(ConfigError::Missing {
-                key: "data.tokenizer",
-                what: "text cannot become ids without a vocabulary (make one with `fnlm tokenizer train`)",
-                example: "\"tokenizer.json\"",
-            });
-        }
-        if self.correction.needs_lexicon() && self.lexicon.path.is_none() && self.lexicon.wordnet.is_none() {
-            return Err(ConfigError::Missing {
-                key: "lexicon.path",
-                what: "this correction looks synonyms up (make a lexicon with `fnlm lexicon build`, or set lexicon.wordnet)",
-                example: "\"lexicon.safetensors\"",
-            });
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use fn_core::correct::{Correction, DiscriminatorCorrection};
+
     use super::*;
 
     #[test]

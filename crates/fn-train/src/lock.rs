@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::TrainError;
 
 /// Name of the locked file. It stays; only the lock on it goes with its process, however that ends.
-const FILE: &str = "run.lock";
+pub const FILE: &str = "run.lock";
 
 /// Holds a run directory until it is dropped.
 #[derive(Debug)]

@@ -44,6 +44,8 @@ pub struct Session {
     corruptor: Arc<Corruptor>,
     lexicon: Option<Lexicon>,
     stop: Stop,
+    /// Nobody else trains in `dir` as long as this lives.
+    _held: RunLock,
 }
 
 /// Held-out rows that replace `data.held_out`, with the truth about them.
@@ -73,7 +75,7 @@ pub struct Summary {
 
 impl Session {
     /// Opens tokenizer, data and lexicon of `config`; prepares the data where the cache does not have it yet.
-    /// `device` is the plain device, without autodiff.
+    /// `device` is the plain device, without autodiff; `held` is the lock of `dir`, taken before anything is written there.
     ///
     /// # Errors
     /// Whatever is missing, damaged or does not fit, by name.
@@ -82,6 +84,7 @@ impl Session {
         dir: &Path,
         device: &Device,
         stop: &Stop,
+        held: RunLock,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Self, TrainError> {
         config.validate()?;
@@ -108,6 +111,7 @@ impl Session {
             corruptor,
             lexicon,
             stop: stop.clone(),
+            _held: held,
             config,
         })
     }
@@ -121,7 +125,6 @@ impl Session {
         reporter: &mut dyn Reporter,
         planted: Option<Planted<'_>>,
     ) -> Result<Summary, TrainError> {
-        let _held = RunLock::take(&self.dir)?;
         self.set_precision(reporter)?;
         match self.config.model.arch {
             Arch::Electra => self.run_electra(reporter, planted),
@@ -338,7 +341,7 @@ impl Session {
 }
 
 /// Puts a checkpoint into a freshly built model and optimiser.
-fn restore<M: Module>(
+pub(crate) fn restore<M: Module>(
     model: M,
     optimizer: &mut AdamW,
     mut loaded: LoadedCheckpoint,

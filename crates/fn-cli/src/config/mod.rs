@@ -61,6 +61,10 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "DIR")]
     pub wordnet: Option<PathBuf>,
 
+    /// Start from this Hugging Face folder, or from what `fnlm import` wrote (= model.init).
+    #[arg(long, value_name = "DIR")]
+    pub init: Option<PathBuf>,
+
     /// none, hard or soft (= correction.preset).
     #[arg(long, value_name = "NAME")]
     pub correction: Option<String>,
@@ -104,6 +108,7 @@ impl ConfigArgs {
             ("--tokenizer", "data.tokenizer", self.tokenizer.as_ref().map(path)),
             ("--lexicon", "lexicon.path", self.lexicon.as_ref().map(path)),
             ("--wordnet", "lexicon.wordnet", self.wordnet.as_ref().map(path)),
+            ("--init", "model.init", self.init.as_ref().map(path)),
             ("--correction", "correction.preset", self.correction.clone().map(Into::into)),
             ("--steps", "train.steps", self.steps.map(number)),
             ("--batch", "train.batch", self.batch.map(number)),

@@ -64,7 +64,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn check_out(out: &Path) -> Result<(), CliError> {
+pub(super) fn check_out(out: &Path) -> Result<(), CliError> {
     match std::fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(CliError::usage(format!(
             "{} exists and is not empty; nothing is overwritten, choose another --out",
@@ -77,7 +77,7 @@ fn check_out(out: &Path) -> Result<(), CliError> {
     }
 }
 
-fn temporary(out: &Path) -> PathBuf {
+pub(super) fn temporary(out: &Path) -> PathBuf {
     let name = out.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
     out.with_file_name(format!(".{name}.tmp-{}", std::process::id()))
 }

@@ -5,12 +5,19 @@ pub mod config;
 pub mod data;
 pub mod doctor;
 pub mod export;
+pub mod finetune;
+pub mod glue;
+pub mod import;
 pub mod inspect;
 pub mod lexicon;
 pub mod parity;
+pub mod predict;
 pub mod pretrain;
 pub mod quickstart;
 pub mod report;
+pub mod score;
+pub mod squad;
+pub mod submit;
 pub mod support;
 pub mod tokenizer;
 
@@ -32,6 +39,13 @@ pub fn run(command: Command) -> Result<Outcome, CliError> {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
+        Command::Glue(args) => glue::run(&args),
+        Command::Squad(args) => squad::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Submit(args) => submit::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::completions(&args),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fn_train::checkpoint::Checkpoints;
+use fn_train::lock::{self, RunLock};
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
@@ -26,12 +27,13 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
         return dry_run(args, &mut resolved, &stop);
     }
     let dir = run_directory(args)?;
+    let held = RunLock::take(&dir)?;
     rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
     rundir::describe(&dir, &resolved)?;
     if let Some(from) = &args.resume {
         bring_checkpoint(from, &dir)?;
     }
-    let summary = train(args, &resolved, &dir, &stop)?;
+    let summary = train(args, &resolved, &dir, &stop, held)?;
     if !summary.complete {
         term::note(
             args.common.quiet,
@@ -46,11 +48,18 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn train(args: &PretrainArgs, resolved: &Resolved, dir: &Path, stop: &Stop) -> Result<Summary, CliError> {
+fn train(
+    args: &PretrainArgs,
+    resolved: &Resolved,
+    dir: &Path,
+    stop: &Stop,
+    held: RunLock,
+) -> Result<Summary, CliError> {
     let device = device::open(&resolved.run.train.device)?;
     let mut progress = Progress::with(dir, "pretrain", &resolved.run, args.common.quiet)?;
-    let session = Session::open(resolved.run.clone(), dir, &device, stop, &mut |p| progress.preparing(p))
-        .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
+    let session =
+        Session::open(resolved.run.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
+            .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
     if stop.requested() {
         return Err(support::interrupted(stop));
     }
@@ -60,7 +69,10 @@ fn train(args: &PretrainArgs, resolved: &Resolved, dir: &Path, stop: &Stop) -> R
 /// The directory of this run: the one named, or with `--new` the first free one beside it. A directory that holds anything
 /// but a run is left alone.
 fn run_directory(args: &PretrainArgs) -> Result<PathBuf, CliError> {
-    let used = |dir: &Path| dir.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    // A lock alone is what a start that failed at once leaves behind.
+    let used = |dir: &Path| {
+        dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != lock::FILE))
+    };
     if args.new && used(&args.run) {
         let name = args.run.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = (2..10_000).map(|n| args.run.with_file_name(format!("{name}-{n}")));
@@ -113,7 +125,9 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
     resolved.run.eval.batches = 1;
     resolved.run.log.tensorboard = false;
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
-    let summary = train(args, resolved, &scratch, stop);
+    let summary = RunLock::take(&scratch)
+        .map_err(CliError::from)
+        .and_then(|held| train(args, resolved, &scratch, stop, held));
     let bytes = folder_bytes(&scratch.join(rundir::CHECKPOINTS).join("step-00000001"));
     let _ = std::fs::remove_dir_all(&scratch);
     let summary = summary?;

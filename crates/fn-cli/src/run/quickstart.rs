@@ -14,6 +14,7 @@ use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::{Table, number, percent};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
 use fn_train::heldout::{Evaluation, Truth};
+use fn_train::lock::RunLock;
 use fn_train::session::{Planted, Session, Summary};
 use fn_train::stop::Stop;
 
@@ -101,9 +102,10 @@ fn run_arm(
     let mut config = config.clone();
     config.correction = CorrectionConfig::preset(preset);
     let dir = args.out.join(name);
+    let held = RunLock::take(&dir)?;
     crate::rundir::write(&dir, &config)?;
     let mut progress = Progress::new(&dir, name, &config)?;
-    let session = Session::open(config, &dir, device, stop, &mut |p| progress.preparing(p))?;
+    let session = Session::open(config, &dir, device, stop, held, &mut |p| progress.preparing(p))?;
     let planted = Planted { data: held_out.clone(), truth };
     Ok(session.run(&mut progress, Some(planted))?)
 }

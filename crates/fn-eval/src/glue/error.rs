@@ -60,14 +60,6 @@ pub enum GlueError {
         /// The tasks there are.
         known: String,
     },
-    /// A name that is no task.
-    #[error("`{name}` is no task of GLUE; known: {known}")]
-    UnknownTask {
-        /// The name.
-        name: String,
-        /// The tasks there are.
-        known: String,
-    },
 }
 
 /// Names of tasks for a message.

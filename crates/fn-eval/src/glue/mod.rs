@@ -2,41 +2,15 @@
 
 mod average;
 mod error;
+pub mod submission;
 
 use std::fmt;
-use std::str::FromStr;
 
 pub use average::{EIGHT, NINE, average, average_over};
 pub use error::GlueError;
+pub use fn_data::task::GlueTask as Task;
 
-use crate::metrics;
-
-/// A task of GLUE. Names are those of the papers: `CoLA`, `SST-2`, ..., `MNLI-m`, `MNLI-mm`, ..., `AX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Task {
-    /// Acceptable English or not.
-    Cola,
-    /// Sentiment of a piece of a review.
-    Sst2,
-    /// Do two sentences of the news say the same?
-    Mrpc,
-    /// Similarity of two sentences, a number.
-    Stsb,
-    /// Do two questions ask the same?
-    Qqp,
-    /// Entailment, genres of the training set.
-    MnliMatched,
-    /// Entailment, other genres.
-    MnliMismatched,
-    /// Does a sentence answer a question?
-    Qnli,
-    /// Entailment, little data.
-    Rte,
-    /// What does a pronoun stand for?
-    Wnli,
-    /// The diagnostic set. It is measured with a model for MNLI and is no part of the average.
-    Ax,
-}
+use crate::metrics as numbers;
 
 /// What a score says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,83 +49,29 @@ impl fmt::Display for Metric {
     }
 }
 
-impl Task {
-    /// All of them, in the order of the paper's table.
-    pub const ALL: [Self; 11] = [
-        Self::Cola,
-        Self::Sst2,
-        Self::Mrpc,
-        Self::Stsb,
-        Self::Qqp,
-        Self::MnliMatched,
-        Self::MnliMismatched,
-        Self::Qnli,
-        Self::Rte,
-        Self::Wnli,
-        Self::Ax,
-    ];
+/// Number of classes; None for STS-B, whose labels are numbers.
+pub fn classes(task: Task) -> Option<usize> {
+    (!task.is_regression()).then(|| task.labels().len())
+}
 
-    /// Its usual name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cola => "CoLA",
-            Self::Sst2 => "SST-2",
-            Self::Mrpc => "MRPC",
-            Self::Stsb => "STS-B",
-            Self::Qqp => "QQP",
-            Self::MnliMatched => "MNLI-m",
-            Self::MnliMismatched => "MNLI-mm",
-            Self::Qnli => "QNLI",
-            Self::Rte => "RTE",
-            Self::Wnli => "WNLI",
-            Self::Ax => "AX",
-        }
-    }
+/// Whether official files of the task have numbers of classes, 0 and 1, where others have names.
+pub(crate) fn numbers_in_files(task: Task) -> bool {
+    matches!(task, Task::Cola | Task::Sst2 | Task::Mrpc | Task::Qqp | Task::Wnli)
+}
 
-    /// Number of classes; None for STS-B, whose labels are numbers.
-    pub fn classes(self) -> Option<usize> {
-        match self {
-            Self::Stsb => None,
-            Self::MnliMatched | Self::MnliMismatched | Self::Ax => Some(3),
-            _ => Some(2),
-        }
-    }
-
-    /// What the task is measured by; a mean stands last.
-    pub fn metrics(self) -> &'static [Metric] {
-        match self {
-            Self::Cola | Self::Ax => &[Metric::Matthews],
-            Self::Mrpc | Self::Qqp => &[Metric::Accuracy, Metric::F1, Metric::Mean],
-            Self::Stsb => &[Metric::Pearson, Metric::Spearman, Metric::Mean],
-            _ => &[Metric::Accuracy],
-        }
-    }
-
-    /// The one number of the task: what the leaderboard's average takes, so the mean where there are two metrics.
-    pub fn main_metric(self) -> Metric {
-        match self {
-            Self::Cola | Self::Ax => Metric::Matthews,
-            Self::Mrpc | Self::Qqp | Self::Stsb => Metric::Mean,
-            _ => Metric::Accuracy,
-        }
+/// What a task is measured by; a mean stands last.
+pub fn metrics(task: Task) -> &'static [Metric] {
+    match task {
+        Task::Cola | Task::Ax => &[Metric::Matthews],
+        Task::Mrpc | Task::Qqp => &[Metric::Accuracy, Metric::F1, Metric::Mean],
+        Task::Stsb => &[Metric::Pearson, Metric::Spearman, Metric::Mean],
+        _ => &[Metric::Accuracy],
     }
 }
 
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Task {
-    type Err = GlueError;
-
-    /// Reads a name; case, `-` and `_` do not matter. `MNLI` is two tasks and so none.
-    fn from_str(text: &str) -> Result<Self, GlueError> {
-        let plain = |name: &str| name.to_lowercase().replace(['-', '_'], "");
-        let found = Self::ALL.into_iter().find(|task| plain(task.name()) == plain(text));
-        found.ok_or_else(|| GlueError::UnknownTask { name: text.to_owned(), known: error::list(&Self::ALL) })
-    }
+/// The one number of a task: what the leaderboard's average takes, so the mean where there are two metrics.
+pub fn main_metric(task: Task) -> Metric {
+    metrics(task).last().copied().unwrap_or(Metric::Accuracy)
 }
 
 /// Predictions and references of one task, in the same order.
@@ -196,7 +116,7 @@ impl Scores {
         self.task
     }
 
-    /// Value of [`Task::main_metric`]; NaN where it does not exist (a correlation of constant predictions).
+    /// Value of [`main_metric`]; NaN where it does not exist (a correlation of constant predictions).
     pub fn main(&self) -> f64 {
         self.main
     }
@@ -206,7 +126,7 @@ impl Scores {
         self.iter().find(|&(m, _)| m == metric).map(|(_, value)| value)
     }
 
-    /// All scores in the order of [`Task::metrics`].
+    /// All scores in the order of [`metrics`].
     pub fn iter(&self) -> impl Iterator<Item = (Metric, f64)> + '_ {
         self.values.iter().copied()
     }
@@ -218,24 +138,24 @@ impl Scores {
 /// Classes for STS-B or numbers for another task; a class that the task does not have; different lengths; no examples.
 pub fn score(task: Task, outcomes: Outcomes<'_>) -> Result<Scores, GlueError> {
     let metric = |source| GlueError::Metric { task, source };
-    let (first, second) = match (task.classes(), outcomes) {
+    let (first, second) = match (classes(task), outcomes) {
         (Some(classes), Outcomes::Classes { predicted, expected }) => {
             check_classes(task, classes, "prediction", predicted)?;
             check_classes(task, classes, "reference", expected)?;
             match task {
                 Task::Cola | Task::Ax => {
-                    ((Metric::Matthews, metrics::matthews(predicted, expected).map_err(metric)?), None)
+                    ((Metric::Matthews, numbers::matthews(predicted, expected).map_err(metric)?), None)
                 }
                 Task::Mrpc | Task::Qqp => (
-                    (Metric::Accuracy, metrics::accuracy(predicted, expected).map_err(metric)?),
-                    Some((Metric::F1, metrics::f1(predicted, expected).map_err(metric)?)),
+                    (Metric::Accuracy, numbers::accuracy(predicted, expected).map_err(metric)?),
+                    Some((Metric::F1, numbers::f1(predicted, expected).map_err(metric)?)),
                 ),
-                _ => ((Metric::Accuracy, metrics::accuracy(predicted, expected).map_err(metric)?), None),
+                _ => ((Metric::Accuracy, numbers::accuracy(predicted, expected).map_err(metric)?), None),
             }
         }
         (None, Outcomes::Values { predicted, expected }) => (
-            (Metric::Pearson, metrics::pearson(predicted, expected).map_err(metric)?),
-            Some((Metric::Spearman, metrics::spearman(predicted, expected).map_err(metric)?)),
+            (Metric::Pearson, numbers::pearson(predicted, expected).map_err(metric)?),
+            Some((Metric::Spearman, numbers::spearman(predicted, expected).map_err(metric)?)),
         ),
         (classes, outcomes) => {
             let expected = if classes.is_some() { "classes" } else { "numbers" };
@@ -266,7 +186,7 @@ mod tests {
     #[test]
     fn every_task_has_the_scores_that_it_announces_and_its_main_one_is_among_them() {
         for task in Task::ALL {
-            let scores = match task.classes() {
+            let scores = match classes(task) {
                 Some(_) => score(task, Outcomes::Classes { predicted: &[0, 1, 1], expected: &[0, 1, 0] }),
                 None => {
                     score(task, Outcomes::Values { predicted: &[0.0, 1.0, 1.5], expected: &[0.0, 1.0, 0.5] })
@@ -274,20 +194,10 @@ mod tests {
             }
             .unwrap();
             let named: Vec<Metric> = scores.iter().map(|(metric, _)| metric).collect();
-            assert_eq!(named, task.metrics(), "{task}");
-            assert_eq!(scores.get(task.main_metric()), Some(scores.main()), "{task}");
+            assert_eq!(named, metrics(task), "{task}");
+            assert_eq!(scores.get(main_metric(task)), Some(scores.main()), "{task}");
             assert_eq!(scores.task(), task);
         }
-    }
-
-    #[test]
-    fn names_are_read_without_regard_to_case_and_hyphens() {
-        for task in Task::ALL {
-            assert_eq!(task.name().parse(), Ok(task));
-            assert_eq!(task.name().to_lowercase().replace('-', "_").parse(), Ok(task));
-        }
-        let text = "MNLI".parse::<Task>().unwrap_err().to_string();
-        assert!(text.contains("`MNLI`") && text.contains("MNLI-mm"), "{text}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::files::read_json;
 use crate::config::EncoderConfig;
 
 /// A `config.json` is a few KB.
-const MAX_CONFIG: u64 = 1 << 20;
+pub(super) const MAX_CONFIG: u64 = 1 << 20;
 
 /// A parsed `config.json`.
 pub(crate) struct ModelFile {

@@ -14,7 +14,7 @@ use super::report::{Cast, LoadReport};
 use super::weights::{Entry, Weights};
 use super::{CONFIG_FILE, GENERATOR_FOLDER};
 use crate::bert::BertForPreTraining;
-use crate::config::{BertConfig, ElectraConfig};
+use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
 use crate::electra::Electra;
 use crate::task::Family;
 use crate::{init, params};
@@ -110,6 +110,14 @@ fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraCon
     report.loaded.sort_unstable();
     report.loaded.dedup();
     Ok((model, config, report))
+}
+
+/// Whose encoder a folder holds, and its sizes.
+///
+/// # Errors
+/// No `config.json`, or one of something else.
+pub fn read_encoder(dir: &Path) -> Result<(Family, EncoderConfig), HfError> {
+    read_any_config(dir).map(|(family, file)| (family, file.config))
 }
 
 /// `config.json` of a BERT or an ELECTRA.

@@ -24,9 +24,11 @@ mod weights;
 
 pub use error::HfError;
 pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with};
-pub use import::{load_bert, load_electra};
+pub use import::{load_bert, load_electra, read_encoder};
 pub use report::{Cast, LoadReport};
-pub use task::{Labels, load_classifier, load_spans, save_classifier, save_spans};
+pub use task::{
+    Labels, labels, load_classifier, load_spans, load_tags, save_classifier, save_spans, save_tags,
+};
 
 /// Name of the file with sizes.
 pub const CONFIG_FILE: &str = "config.json";

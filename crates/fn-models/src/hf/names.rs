@@ -20,6 +20,10 @@ pub enum Layout {
     BertSpans,
     /// `ElectraForQuestionAnswering`
     ElectraSpans,
+    /// `BertForTokenClassification`
+    BertTags,
+    /// `ElectraForTokenClassification`
+    ElectraTags,
     /// `BertForMaskedLM`, read as a discriminator
     BertDiscriminator,
     /// `BertForMaskedLM`, read as a generator
@@ -100,6 +104,8 @@ const ELECTRA_CLASSIFIER: [Entry; 2] =
 
 const SPANS: [Entry; 1] = [("head.out", "qa_outputs", Kind::Linear)];
 
+const TAGS: [Entry; 1] = [("head.out", "classifier", Kind::Linear)];
+
 const BERT_AS_GENERATOR_HEADS: [Entry; 3] = [
     ("generator_head.dense", "cls.predictions.transform.dense", Kind::Linear),
     ("generator_head.norm", "cls.predictions.transform.LayerNorm", Kind::Norm),
@@ -140,6 +146,13 @@ impl Layout {
                 ("encoder.", "electra.", &PROJECT),
                 ("encoder.", "electra.", &LAYER),
                 ("", "", &SPANS),
+            ],
+            Self::BertTags => &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &TAGS)],
+            Self::ElectraTags => &[
+                ("", "electra.", &EMBEDDINGS),
+                ("encoder.", "electra.", &PROJECT),
+                ("encoder.", "electra.", &LAYER),
+                ("", "", &TAGS),
             ],
             Self::BertDiscriminator => &[("", "bert.", &EMBEDDINGS), ("discriminator.", "bert.", &LAYER)],
             Self::BertGenerator => &[

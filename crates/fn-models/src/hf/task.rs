@@ -6,15 +6,17 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 
+use super::CONFIG_FILE;
 use super::config_json;
 use super::error::HfError;
 use super::export::save;
+use super::files::read_json;
 use super::import::{Part, fill, read_any_config};
 use super::names::Layout;
 use super::report::LoadReport;
 use super::weights::Weights;
 use crate::params;
-use crate::task::{Classifier, Family, SpanModel, TaskConfig};
+use crate::task::{Classifier, Family, TaskConfig, TokenModel};
 
 /// What `config.json` says of the classes: names in the order of the outputs. Empty for a regression and for spans.
 pub type Labels<'a> = &'a [&'a str];
@@ -43,8 +45,23 @@ pub fn load_spans(
     dir: &Path,
     seed: u64,
     device: &Device,
-) -> Result<(SpanModel, TaskConfig, LoadReport), HfError> {
-    load(dir, 2, seed, [Layout::BertSpans, Layout::ElectraSpans], |config| SpanModel::zeros(config, device))
+) -> Result<(TokenModel, TaskConfig, LoadReport), HfError> {
+    load(dir, 2, seed, [Layout::BertSpans, Layout::ElectraSpans], |config| TokenModel::spans(config, device))
+}
+
+/// Reads an encoder with a tagger of `outputs` tags, see [`load_classifier`].
+///
+/// # Errors
+/// Everything of [`HfError`] that concerns reading; a head of another number of tags is a shape that does not fit.
+pub fn load_tags(
+    dir: &Path,
+    outputs: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<(TokenModel, TaskConfig, LoadReport), HfError> {
+    load(dir, outputs, seed, [Layout::BertTags, Layout::ElectraTags], |config| {
+        TokenModel::tags(config, device)
+    })
 }
 
 fn load<M: Module>(
@@ -77,25 +94,67 @@ pub fn save_classifier(
     if config.outputs == 1 {
         fields.insert("problem_type".into(), json!("regression"));
     }
-    let names: Vec<String> = match labels {
-        [] => (0..config.outputs).map(|i| format!("LABEL_{i}")).collect(),
-        labels => labels.iter().map(|&l| l.to_owned()).collect(),
-    };
-    let forth: Map<String, Value> =
-        names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name))).collect();
-    let back: Map<String, Value> =
-        names.iter().enumerate().map(|(i, name)| (name.clone(), json!(i))).collect();
-    fields.insert("id2label".into(), Value::Object(forth));
-    fields.insert("label2id".into(), Value::Object(back));
+    add_labels(&mut fields, config.outputs, labels);
     let layouts = [Layout::BertClassifier, Layout::ElectraClassifier];
     write(dir, model, config, layouts, "SequenceClassification", &fields)
+}
+
+/// Writes a tagger as `BertForTokenClassification` or `ElectraForTokenClassification`.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn save_tags(
+    dir: &Path,
+    model: &TokenModel,
+    config: &TaskConfig,
+    labels: Labels<'_>,
+) -> Result<(), HfError> {
+    let mut fields = Map::new();
+    add_labels(&mut fields, config.outputs, labels);
+    write(dir, model, config, [Layout::BertTags, Layout::ElectraTags], "TokenClassification", &fields)
+}
+
+/// Names of the classes in `config.json`, in the order of their numbers; empty if there are none.
+///
+/// # Errors
+/// A file that cannot be read; numbers that are not 0, 1, ...; a name that is no text.
+pub fn labels(dir: &Path) -> Result<Vec<String>, HfError> {
+    let path = dir.join(CONFIG_FILE);
+    let config = read_json(&path, config_json::MAX_CONFIG)?;
+    let wrong = |field: String, found: Option<&Value>| HfError::Field {
+        path: path.clone(),
+        field,
+        found: found.map_or_else(|| "missing".into(), |value| value.to_string().chars().take(80).collect()),
+        expected: "names by numbers from \"0\" on".into(),
+    };
+    let names = match config.get("id2label") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Object(names)) => names,
+        found => return Err(wrong("id2label".into(), found)),
+    };
+    let name = |number: usize| match names.get(&number.to_string()) {
+        Some(Value::String(name)) => Ok(name.clone()),
+        found => Err(wrong(format!("id2label.{number}"), found)),
+    };
+    (0..names.len()).map(name).collect()
+}
+
+fn add_labels(fields: &mut Map<String, Value>, outputs: usize, labels: Labels<'_>) {
+    let names: Vec<String> = match labels {
+        [] => (0..outputs).map(|i| format!("LABEL_{i}")).collect(),
+        labels => labels.iter().map(|&l| l.to_owned()).collect(),
+    };
+    let forth = names.iter().enumerate().map(|(i, name)| (i.to_string(), json!(name))).collect();
+    let back = names.iter().enumerate().map(|(i, name)| (name.clone(), json!(i))).collect();
+    fields.insert("id2label".into(), Value::Object(forth));
+    fields.insert("label2id".into(), Value::Object(back));
 }
 
 /// Writes a span model as `BertForQuestionAnswering` or `ElectraForQuestionAnswering`.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn save_spans(dir: &Path, model: &SpanModel, config: &TaskConfig) -> Result<(), HfError> {
+pub fn save_spans(dir: &Path, model: &TokenModel, config: &TaskConfig) -> Result<(), HfError> {
     write(dir, model, config, [Layout::BertSpans, Layout::ElectraSpans], "QuestionAnswering", &Map::new())
 }
 

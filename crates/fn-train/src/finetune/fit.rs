@@ -1,80 +1,28 @@
 //! The loop: batches, loss, one update each, with ELECTRA's layer-wise learning rates.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_core::noise::{Use, mix};
 use fn_data::task::features::Buckets;
+use fn_models::params;
 use fn_models::task::depth;
 use fn_ops::Noise;
-use serde::{Deserialize, Serialize};
 
+use super::Recipe;
+use crate::checkpoint::{Best, Checkpoints, TrainState};
 use crate::error::{RangeError, TrainError};
-use crate::guard::{Guard, GuardState};
-use crate::optim::{AdamW, AdamWConfig, Gradients, Groups};
+use crate::guard::Guard;
+use crate::optim::{AdamW, Gradients, Groups};
 use crate::schedule::{ScheduleConfig, ScheduleKind};
+use crate::session::restore;
 use crate::stop::Stop;
 
 /// Non-finite steps in a row after which a run gives up.
 const PATIENCE: u32 = 10;
-
-/// How an encoder is fine-tuned. The defaults are those of google-research/electra for a small model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Recipe {
-    /// Passes over the examples, above 0.
-    pub epochs: f64,
-    /// Examples of a step, at least 1.
-    pub batch: usize,
-    /// Highest learning rate, of the head.
-    pub lr: f64,
-    /// Share of the steps in which the rate rises, 0 to 1.
-    pub warmup: f64,
-    /// Each layer learns this much slower than the one above it, above 0 to 1; 1 is one rate for all.
-    pub layer_decay: f64,
-    /// Longest sequence, in ids.
-    pub length: usize,
-    /// AdamW.
-    pub optimizer: AdamWConfig,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            epochs: 3.0,
-            batch: 32,
-            lr: 3e-4,
-            warmup: 0.1,
-            layer_decay: 0.8,
-            length: 128,
-            optimizer: AdamWConfig { weight_decay: 0.0, ..AdamWConfig::default() },
-        }
-    }
-}
-
-impl Recipe {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// The first field that is out of range.
-    pub fn validate(&self) -> Result<(), RangeError> {
-        let above = |x: f64, most: f64| x > 0.0 && x <= most;
-        RangeError::unless(above(self.epochs, 1e4), "epochs", self.epochs, "above 0 to 10,000")?;
-        RangeError::unless(self.batch >= 1, "batch", self.batch as f64, "at least 1")?;
-        RangeError::unless(above(self.lr, 1.0), "lr", self.lr, "above 0 to 1")?;
-        RangeError::unless((0.0..=1.0).contains(&self.warmup), "warmup", self.warmup, "0 to 1")?;
-        RangeError::unless(above(self.layer_decay, 1.0), "layer_decay", self.layer_decay, "above 0 to 1")?;
-        RangeError::unless(self.length >= 8, "length", self.length as f64, "at least 8")?;
-        self.optimizer.validate()
-    }
-
-    /// Steps over so many examples: whole batches of all epochs.
-    pub fn steps(&self, examples: usize) -> u64 {
-        let each = examples.div_ceil(self.batch.max(1)) as f64;
-        ((each * self.epochs).round() as u64).max(1)
-    }
-}
+/// A checkpoint at least this often: what a power failure costs.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
 
 /// What a step was like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,28 +33,78 @@ pub struct Step {
     pub steps: u64,
     /// Its loss.
     pub loss: f64,
-    /// Examples since the start, per second.
+    /// Examples since the start of this process, per second.
     pub examples_per_second: f64,
 }
 
-/// Trains to the end; None when a stop was asked for meanwhile. `loss` computes the mean loss of the chosen examples.
+/// Everything about a fit but its model and examples.
+pub struct Job<'a> {
+    /// How.
+    pub recipe: &'a Recipe,
+    /// Of the order of examples and of dropout.
+    pub seed: u64,
+    /// Layers of the encoder, for layer-wise rates.
+    pub layers: usize,
+    /// An autodiff device; the model lives there.
+    pub device: &'a Device,
+    /// Asked before each step.
+    pub stop: &'a Stop,
+    /// Where the fit is saved when it is stopped, every five minutes and at a best epoch, and from where it goes on.
+    pub checkpoints: Option<&'a Checkpoints>,
+    /// Told of each step.
+    pub on_step: &'a mut dyn FnMut(Step),
+}
+
+/// How a fit ended.
+#[derive(Debug)]
+pub enum Ended<M> {
+    /// With a model.
+    Done {
+        /// Trained; the best epoch's weights where [`Recipe::patience`] asks for them.
+        model: M,
+        /// Steps taken, earlier processes' included.
+        steps: u64,
+        /// The best measurement, if there were any.
+        best: Option<f64>,
+    },
+    /// A stop was asked for.
+    Stopped {
+        /// Steps taken.
+        step: u64,
+        /// Whether the same fit can go on from there.
+        saved: bool,
+    },
+}
+
+impl<M> Ended<M> {
+    /// The model, if the fit came to its end.
+    pub fn model(self) -> Option<M> {
+        match self {
+            Self::Done { model, .. } => Some(model),
+            Self::Stopped { .. } => None,
+        }
+    }
+}
+
+/// Measures a model on the development set, larger is better; None when a stop was asked for.
+pub type Measure<'a, M> = dyn Fn(&M) -> Option<f64> + 'a;
+
+/// Trains to the end, or until a stop is asked for. `loss` computes the mean loss of the chosen examples, `lengths` are the
+/// numbers of ids of all examples. `measure` is needed with [`Recipe::patience`] only.
 ///
 /// # Errors
-/// [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range; no examples.
+/// [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range; no examples; a checkpoint that cannot
+/// be written or read.
 pub fn fit<M: Module>(
-    mut model: M,
-    layers: usize,
-    recipe: &Recipe,
-    seed: u64,
+    model: M,
+    job: &mut Job<'_>,
     lengths: &[usize],
-    device: &Device,
-    stop: &Stop,
     loss: &dyn Fn(&M, &[usize], &Noise) -> Tensor<1>,
-    on_step: &mut dyn FnMut(Step),
-) -> Result<Option<M>, TrainError> {
+    measure: Option<&Measure<'_, M>>,
+) -> Result<Ended<M>, TrainError> {
+    let recipe = job.recipe;
     recipe.validate()?;
     RangeError::unless(!lengths.is_empty(), "examples", 0.0, "at least 1")?;
-    let buckets = Buckets::new(seed, recipe.batch)?;
     let steps = recipe.steps(lengths.len());
     let schedule = ScheduleConfig {
         kind: ScheduleKind::Linear,
@@ -115,36 +113,127 @@ pub fn fit<M: Module>(
         total: steps,
         end_factor: 0.0,
     };
+    let layers = job.layers;
     let groups = Groups::layerwise(recipe.layer_decay, layers, move |path| depth(path, layers));
     let mut optimizer = AdamW::new(recipe.optimizer.clone(), groups);
-    let mut guard = Guard::new(PATIENCE, GuardState::default());
-    let clock = Instant::now();
-    let (mut done, mut examples, mut epoch) = (0, 0usize, 0);
-    while done < steps {
-        for chosen in buckets.epoch(lengths, epoch) {
-            if done == steps {
+    let (mut model, state) = match job.checkpoints.map(Checkpoints::latest).transpose()?.flatten() {
+        Some(found) => {
+            let loaded = crate::checkpoint::load(&found.path)?;
+            let (model, state, _) = restore(model, &mut optimizer, loaded)?;
+            (model, state)
+        }
+        None => (model, TrainState::new(job.seed, String::new())),
+    };
+    let mut progress = Progress { state, saved: Instant::now() };
+    let mut guard = Guard::new(PATIENCE, progress.state.guard);
+    let buckets = Buckets::new(job.seed, recipe.batch)?;
+    let (clock, mut examples) = (Instant::now(), 0usize);
+    let each = recipe.steps_of_epoch(lengths.len());
+    loop {
+        if recipe.patience > 0
+            && let Some(measure) = measure
+            && progress.at_unmeasured_end(each, steps)
+        {
+            let Some(value) = measure(&model) else {
+                return progress.stopped(job.checkpoints, &model, &optimizer, &guard);
+            };
+            progress.state.micro_step = progress.state.step;
+            if progress.is_best(value) {
+                progress.state.best =
+                    Some(Best { step: progress.state.step, metric: "score".to_owned(), value });
+                progress.save(job.checkpoints, &model, &optimizer, &guard)?;
+            } else if progress.epochs_since_best(each) >= u64::from(recipe.patience) {
                 break;
             }
-            if stop.requested() {
-                return Ok(None);
+        }
+        if progress.state.step >= steps {
+            break;
+        }
+        let batches = buckets.epoch(lengths, progress.state.step / each);
+        for chosen in batches.iter().skip((progress.state.step % each) as usize) {
+            let step = progress.state.step;
+            if step == steps {
+                break;
             }
-            let seeds = mix(&[seed, done, Use::Dropout as u64]);
-            device.seed(seeds);
-            let value = loss(&model, &chosen, &Noise::new(seeds));
+            if job.stop.requested() {
+                return progress.stopped(job.checkpoints, &model, &optimizer, &guard);
+            }
+            let seeds = mix(&[job.seed, step, Use::Dropout as u64]);
+            job.device.seed(seeds);
+            let value = loss(&model, chosen, &Noise::new(seeds));
             let gradients = Gradients::from_backward(&model, value.backward());
             let update;
-            (model, update) = optimizer.step(model, gradients, schedule.at(done));
-            done += 1;
-            guard.observe(done, &update, None)?;
+            (model, update) = optimizer.step(model, gradients, schedule.at(step));
+            guard.observe(step + 1, &update, None)?;
+            progress.state.step += 1;
+            progress.state.optimizer_updates = optimizer.updates();
             examples += chosen.len();
-            on_step(Step {
-                step: done,
+            (job.on_step)(Step {
+                step: step + 1,
                 steps,
                 loss: f64::from(value.into_scalar::<f32>()),
                 examples_per_second: examples as f64 / clock.elapsed().as_secs_f64().max(1e-9),
             });
+            if progress.saved.elapsed() > SAVE_EVERY {
+                progress.save(job.checkpoints, &model, &optimizer, &guard)?;
+            }
         }
-        epoch += 1;
     }
-    Ok(Some(model))
+    let best = progress.state.best.clone();
+    if let (Some(best), Some(checkpoints)) = (&best, job.checkpoints)
+        && best.step != progress.state.step
+        && let Some(path) = checkpoints.best(best)
+    {
+        let mut loaded = crate::checkpoint::load(&path)?;
+        model = params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))?;
+    }
+    Ok(Ended::Done { model, steps: progress.state.step, best: best.map(|b| b.value) })
+}
+
+/// Where the fit stands. `state.micro_step` holds the step after which was measured last.
+struct Progress {
+    state: TrainState,
+    saved: Instant,
+}
+
+impl Progress {
+    fn at_unmeasured_end(&self, each: u64, steps: u64) -> bool {
+        let step = self.state.step;
+        step > self.state.micro_step && (step.is_multiple_of(each) || step == steps)
+    }
+
+    fn stopped<M: Module>(
+        &mut self,
+        checkpoints: Option<&Checkpoints>,
+        model: &M,
+        optimizer: &AdamW,
+        guard: &Guard,
+    ) -> Result<Ended<M>, TrainError> {
+        let saved = self.save(checkpoints, model, optimizer, guard)?;
+        Ok(Ended::Stopped { step: self.state.step, saved })
+    }
+
+    fn is_best(&self, value: f64) -> bool {
+        value.is_finite() && self.state.best.as_ref().is_none_or(|best| value > best.value)
+    }
+
+    fn epochs_since_best(&self, each: u64) -> u64 {
+        (self.state.step - self.state.best.as_ref().map_or(0, |best| best.step)) / each
+    }
+
+    fn save<M: Module>(
+        &mut self,
+        checkpoints: Option<&Checkpoints>,
+        model: &M,
+        optimizer: &AdamW,
+        guard: &Guard,
+    ) -> Result<bool, TrainError> {
+        let Some(checkpoints) = checkpoints else {
+            return Ok(false);
+        };
+        self.state.guard = *guard.state();
+        checkpoints.save(&self.state, &params::collect(model), &optimizer.state(), &[])?;
+        self.saved = Instant::now();
+        Ok(true)
+    }
 }

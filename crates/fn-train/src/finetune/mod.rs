@@ -1,17 +1,19 @@
 //! Fine-tuning: an encoder with a fresh head, a few epochs over labelled examples, as google-research/electra does it.
 //!
-//! Everything random is a function of (seed, epoch, step), so a run can be repeated; runs are minutes long and are repeated
-//! whole where they were interrupted.
+//! Everything random is a function of (seed, epoch, step): a fit can be repeated, and goes on from a checkpoint as if it had
+//! never been stopped.
 
 mod batch;
 mod fit;
+mod recipe;
 
 pub use batch::{Sequence, TaskBatch};
-pub use fit::{Recipe, Step, fit};
+pub use fit::{Ended, Job, Measure, Step, fit};
+pub use recipe::Recipe;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use fn_models::{Classifier, SpanModel};
+use fn_models::{Classifier, TokenModel};
 use fn_ops::Noise;
 
 use crate::TrainError;
@@ -29,21 +31,18 @@ pub enum Targets {
     Scores(Vec<f32>),
 }
 
-/// Trains a classifier (or a regression) on `sequences`; `model` lives on an autodiff device.
+/// Trains a classifier (or a regression) on `sequences`, see [`fit`].
 ///
 /// # Errors
-/// A loss that stays non-finite.
+/// As [`fit`].
 pub fn fit_classifier(
     model: Classifier,
-    layers: usize,
-    recipe: &Recipe,
-    seed: u64,
-    (sequences, targets): (&[Sequence], &Targets),
-    device: &Device,
-    stop: &Stop,
-    on_step: &mut dyn FnMut(Step),
-) -> Result<Option<Classifier>, TrainError> {
-    let lengths: Vec<usize> = sequences.iter().map(Sequence::len).collect();
+    job: &mut Job<'_>,
+    sequences: &[Sequence],
+    targets: &Targets,
+    measure: Option<&Measure<'_, Classifier>>,
+) -> Result<Ended<Classifier>, TrainError> {
+    let device = job.device;
     let loss = |model: &Classifier, chosen: &[usize], noise: &Noise| {
         let batch = TaskBatch::new(chosen.iter().map(|&i| &sequences[i]), device);
         let logits = model.forward(&batch.inputs, noise);
@@ -59,25 +58,22 @@ pub fn fit_classifier(
             }
         }
     };
-    fit(model, layers, recipe, seed, &lengths, device, stop, &loss, on_step)
+    fit(model, job, &lengths(sequences), &loss, measure)
 }
 
-/// Trains a span model; `spans` are the token positions of start and end, (0, 0) where there is no answer.
+/// Trains a span model; `spans` are the token positions of start and end, (0, 0) where there is no answer. See [`fit`].
 ///
 /// # Errors
-/// A loss that stays non-finite.
+/// As [`fit`].
 pub fn fit_spans(
-    model: SpanModel,
-    layers: usize,
-    recipe: &Recipe,
-    seed: u64,
-    (sequences, spans): (&[Sequence], &[(u32, u32)]),
-    device: &Device,
-    stop: &Stop,
-    on_step: &mut dyn FnMut(Step),
-) -> Result<Option<SpanModel>, TrainError> {
-    let lengths: Vec<usize> = sequences.iter().map(Sequence::len).collect();
-    let loss = |model: &SpanModel, chosen: &[usize], noise: &Noise| {
+    model: TokenModel,
+    job: &mut Job<'_>,
+    sequences: &[Sequence],
+    spans: &[(u32, u32)],
+    measure: Option<&Measure<'_, TokenModel>>,
+) -> Result<Ended<TokenModel>, TrainError> {
+    let device = job.device;
+    let loss = |model: &TokenModel, chosen: &[usize], noise: &Noise| {
         let batch = TaskBatch::new(chosen.iter().map(|&i| &sequences[i]), device);
         let [start, end] = span_logits(model, &batch, noise);
         let gold = |pick: fn(&(u32, u32)) -> u32| -> Tensor<1, Int> {
@@ -88,11 +84,47 @@ pub fn fit_spans(
         let end = fn_ops::cross_entropy_rows(end, gold(|s| s.1)).mean();
         (start + end) * 0.5
     };
-    fit(model, layers, recipe, seed, &lengths, device, stop, &loss, on_step)
+    fit(model, job, &lengths(sequences), &loss, measure)
+}
+
+/// Trains a tagger; `tags` are places in a sequence and what belongs there, at least one in all. See [`fit`].
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_tags(
+    model: TokenModel,
+    job: &mut Job<'_>,
+    sequences: &[Sequence],
+    tags: &[Vec<(usize, u32)>],
+    measure: Option<&Measure<'_, TokenModel>>,
+) -> Result<Ended<TokenModel>, TrainError> {
+    let device = job.device;
+    let loss = |model: &TokenModel, chosen: &[usize], noise: &Noise| {
+        let batch = TaskBatch::new(chosen.iter().map(|&i| &sequences[i]), device);
+        let logits = model.forward(&batch.inputs, noise);
+        let [rows, length, outputs] = logits.dims();
+        let (mut places, mut gold) = (Vec::new(), Vec::new());
+        for (row, &i) in chosen.iter().enumerate() {
+            places.extend(tags[i].iter().map(|&(place, _)| (row * length + place) as i32));
+            gold.extend(tags[i].iter().map(|&(_, tag)| tag as i32));
+        }
+        if places.is_empty() {
+            // A batch of empty sentences teaches nothing.
+            return logits.sum() * 0.0;
+        }
+        let ints = |values: &[i32]| Tensor::<1, Int>::from_ints(values, device);
+        let chosen = logits.reshape([rows * length, outputs]).select(0, ints(&places));
+        fn_ops::cross_entropy_rows(chosen, ints(&gold)).mean()
+    };
+    fit(model, job, &lengths(sequences), &loss, measure)
+}
+
+fn lengths(sequences: &[Sequence]) -> Vec<usize> {
+    sequences.iter().map(Sequence::len).collect()
 }
 
 /// Scores of start and end, `[B, L]` each; padding can be neither.
-fn span_logits(model: &SpanModel, batch: &TaskBatch, noise: &Noise) -> [Tensor<2>; 2] {
+fn span_logits(model: &TokenModel, batch: &TaskBatch, noise: &Noise) -> [Tensor<2>; 2] {
     let logits = model.forward(&batch.inputs, noise);
     let side = |at| {
         let scores: Tensor<2> = logits.clone().narrow(2, at, 1).squeeze_dim(2);
@@ -132,7 +164,7 @@ pub fn classify(
 
 /// Start and end scores of every sequence (as long as the sequence), in their order. None when a stop was asked for.
 pub fn find_spans(
-    model: &SpanModel,
+    model: &TokenModel,
     sequences: &[Sequence],
     batch: usize,
     device: &Device,
@@ -150,6 +182,34 @@ pub fn find_spans(
         for (row, &index) in chosen.iter().enumerate() {
             let (from, to) = (row * batch.length, row * batch.length + sequences[index].len());
             out[index] = (start[from..to].to_vec(), end[from..to].to_vec());
+        }
+    }
+    Some(out)
+}
+
+/// Scores of every tag at chosen places of every sequence, in their order. None when a stop was asked for.
+pub fn tag(
+    model: &TokenModel,
+    sequences: &[Sequence],
+    places: &[Vec<usize>],
+    batch: usize,
+    device: &Device,
+    stop: &Stop,
+) -> Option<Vec<Vec<Vec<f32>>>> {
+    let model = Module::valid(model);
+    let device = device.clone().inner();
+    let mut out = vec![Vec::new(); sequences.len()];
+    for chosen in by_length(sequences, batch) {
+        if stop.requested() {
+            return None;
+        }
+        let batch = TaskBatch::new(chosen.iter().map(|&i| &sequences[i]), &device);
+        let logits = model.forward(&batch.inputs, &Noise::none());
+        let [_, length, outputs] = logits.dims();
+        let values = fn_models::params::host(logits);
+        for (row, &index) in chosen.iter().enumerate() {
+            let at = |place: usize| (row * length + place) * outputs;
+            out[index] = places[index].iter().map(|&p| values[at(p)..at(p) + outputs].to_vec()).collect();
         }
     }
     Some(out)

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use read::{Problems, read};
+pub use read::{Problems, read, text};
 pub use window::{Target, Window, WindowOptions, windows};
 
 /// An answer that a person gave.

@@ -104,6 +104,19 @@ pub fn read(path: &Path, problems: Problems) -> Result<SquadData, TaskError> {
     Ok(SquadData { paragraphs, report })
 }
 
+/// The text of a file of questions, unpacked, for scorers.
+///
+/// # Errors
+/// A file that cannot be read, is too long or is not UTF-8.
+pub fn text(path: &Path) -> Result<String, TaskError> {
+    String::from_utf8(bytes(path)?).map_err(|error| TaskError::Json {
+        path: path.to_owned(),
+        line: 1,
+        message: error.to_string(),
+        expected: "JSON, which is UTF-8",
+    })
+}
+
 fn bytes(path: &Path) -> Result<Vec<u8>, TaskError> {
     let mut bytes = Vec::new();
     let mut reader = compressed::open(path, &Counters::default())?.take(MAX_FILE + 1);

@@ -1,0 +1,307 @@
+//! Fine-tuning, predicting and scoring as they can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Common;
+
+/// Whose habits a recipe starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum RecipeName {
+    /// google-research/electra: layer-wise rates, warm-up, epochs by task, both orders of pairs (MRPC, STS-B).
+    #[default]
+    Electra,
+    /// transformers' Trainer: one rate of 5e-5, no warm-up, PyTorch's AdamW, three epochs.
+    Transformers,
+}
+
+/// What all fine-tuning has.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct FitArgs {
+    /// Encoder in the Hugging Face layout: a run's model/, or any BERT or ELECTRA.
+    #[arg(long, short, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Seeds: 1 to N.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: u64,
+    /// First seed, if not 1.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub first_seed: u64,
+    /// Folder for scores, predictions and models; the same command goes on after any stop.
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Use the first N training examples only.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Keep scores and predictions, not the fine-tuned models.
+    #[arg(long)]
+    pub no_models: bool,
+    /// Where the recipe starts.
+    #[arg(long, value_enum, default_value_t, help_heading = "Recipe")]
+    pub recipe: RecipeName,
+    /// Passes over the examples.
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub epochs: Option<f64>,
+    /// Highest learning rate.
+    #[arg(long, value_name = "RATE", help_heading = "Recipe")]
+    pub lr: Option<f64>,
+    /// Examples a step.
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub batch: Option<usize>,
+    /// Longest sequence, in pieces.
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub length: Option<usize>,
+    /// Stop when N epochs brought nothing on the development set; keep the best epoch. [default: never]
+    #[arg(long, value_name = "N", help_heading = "Recipe")]
+    pub patience: Option<u32>,
+    /// Set any value of the recipe: warmup, layer_decay, double_pairs, optimizer.weight_decay, ... (repeatable).
+    #[arg(long = "set", short = 's', value_name = "KEY=VALUE", help_heading = "Recipe")]
+    pub set: Vec<String>,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Processor threads of the flex device. [default: all]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// How the table is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How a table is printed.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+#[command(next_help_heading = "Output")]
+pub struct FormatArgs {
+    /// Print a Markdown table.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fnlm finetune`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm finetune --task mrpc --model runs/a/model --data glue_data --seeds 5
+  fnlm finetune --task rte --model minilm --data glue_data --recipe transformers --lr 1e-4 --epochs 3 --out rte
+  fnlm finetune --task mine.toml --model runs/a/model --data my_data      a task of your own (fnlm finetune --help)")]
+#[command(after_long_help = "A task of your own is a TOML file:
+
+  kind = \"pair\"                    # classify, pair, regress or tag
+  first = \"premise\"                # names of columns; without a header their numbers, from \"0\"
+  second = \"hypothesis\"
+  label = \"verdict\"
+  labels = [\"no\", \"yes\"]
+
+and a folder with train, dev and perhaps test: .tsv, .csv (delimiter = \",\"), .jsonl or .parquet, also compressed.")]
+pub struct FinetuneArgs {
+    /// CoLA, SST-2, MRPC, STS-B, QQP, MNLI, QNLI, RTE, WNLI, or a description (.toml) of your own.
+    #[arg(long, short, value_name = "TASK")]
+    pub task: String,
+    /// Folder of the task's files, or of all tasks (glue_data/).
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Everything else.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// `fnlm glue`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm glue --model runs/a/model --data glue_data --seeds 3
+  fnlm glue --model runs/a/model --data glue_data --tasks cola,rte,mrpc --markdown > table.md
+  fnlm submit glue-model --out submission.zip")]
+pub struct GlueArgs {
+    /// Folder with one folder for each task.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// These only. [default: all that are there]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub tasks: Vec<String>,
+    /// Everything else.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// `fnlm squad`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm squad --model runs/a/model --train train-v2.0.json --dev dev-v2.0.json --out squad
+  fnlm predict --model squad/seed-1/model --input questions.json --out answers
+  fnlm score --task squad --input dev-v2.0.json --predictions squad/seed-1/predictions.json")]
+pub struct SquadArgs {
+    /// Questions to learn from: the official JSON, also compressed.
+    #[arg(long, value_name = "FILE")]
+    pub train: PathBuf,
+    /// Questions to measure on. Its version (1.1 or 2.0) decides about the rules.
+    #[arg(long, value_name = "FILE")]
+    pub dev: PathBuf,
+    /// Pieces from the start of a window to that of the next.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub stride: usize,
+    /// Pieces of a question that are kept.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub question_length: usize,
+    /// Pieces of an answer at most.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub max_answer: usize,
+    /// Answers in nbest_predictions.json.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub n_best: usize,
+    /// Everything else. --length is that of a window, 384 if not said.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// A part of a task's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitArg {
+    /// Training set.
+    Train,
+    /// Development set.
+    Dev,
+    /// Test set.
+    Test,
+}
+
+/// `fnlm predict`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm predict --model rte/seed-1/model \"A cat sleeps.\" \"An animal sleeps.\"
+  fnlm predict --model rte/seed-1/model --data glue_data --split test --out test.jsonl
+  fnlm predict --model rte/seed-1/model --input pairs.tsv --out answers.tsv
+  fnlm predict --model squad/seed-1/model --input questions.json --out answers")]
+pub struct PredictArgs {
+    /// A sentence, or two for a task of pairs.
+    #[arg(value_name = "TEXT", num_args = 0..=2, conflicts_with_all = ["data", "input"])]
+    pub text: Vec<String>,
+    /// Fine-tuned model: a model/ folder that fnlm wrote, or another one with --task.
+    #[arg(long, short, value_name = "DIR")]
+    pub model: PathBuf,
+    /// The task, if the model does not say.
+    #[arg(long, short, value_name = "TASK")]
+    pub task: Option<String>,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Folder of the task's files, or of all tasks.
+    #[arg(long, value_name = "DIR", conflicts_with = "input")]
+    pub data: Option<PathBuf>,
+    /// Which part of --data.
+    #[arg(long, value_enum, default_value = "test", requires = "data")]
+    pub split: SplitArg,
+    /// One file of the task, or of SQuAD's questions.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Where predictions go: .jsonl, or .tsv (index, prediction); a folder for SQuAD. [default: standard output]
+    #[arg(long, short, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// SQuAD 2.0: odds above which a question has no answer. [default: as tuned]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub null_threshold: Option<f64>,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm score`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm score --task rte --data glue_data --predictions rte/seed-1/dev-RTE.jsonl
+  fnlm score --task mrpc --input msr_paraphrase_test.txt --predictions MRPC.tsv
+  fnlm score --task cola --data glue_data --predictions a/dev-CoLA.jsonl --compare b/dev-CoLA.jsonl
+  fnlm score --task squad --input dev-v2.0.json --predictions predictions.json --na-prob na_prob.json")]
+pub struct ScoreArgs {
+    /// CoLA, SST-2, ..., a description (.toml) of your own, or squad.
+    #[arg(long, short, value_name = "TASK")]
+    pub task: String,
+    /// Predictions: .jsonl of fnlm, .tsv (index, prediction), or SQuAD's JSON.
+    #[arg(long, short, value_name = "FILE")]
+    pub predictions: PathBuf,
+    /// Folder of the task's files, or of all tasks.
+    #[arg(long, value_name = "DIR", required_unless_present = "input", conflicts_with = "input")]
+    pub data: Option<PathBuf>,
+    /// Which part of --data.
+    #[arg(long, value_enum, default_value = "dev", requires = "data")]
+    pub split: SplitArg,
+    /// One file with labels, or SQuAD's questions.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Other predictions for the same examples: is the difference more than chance? (paired bootstrap)
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Resamples of the bootstrap.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub resamples: usize,
+    /// SQuAD 2.0: probabilities that there is no answer.
+    #[arg(long, value_name = "FILE")]
+    pub na_prob: Option<PathBuf>,
+    /// SQuAD 2.0: above which there is none.
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub na_threshold: f64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm submit`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm submit glue-model --out submission.zip
+  fnlm submit cola rte mrpc --out part.zip --partial")]
+pub struct SubmitArgs {
+    /// Folders that fnlm glue or fnlm finetune wrote. Of each task the seed that is best on the development set is taken.
+    #[arg(required = true, value_name = "DIR")]
+    pub from: Vec<PathBuf>,
+    /// The zip to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Accept that tasks are missing.
+    #[arg(long)]
+    pub partial: bool,
+    /// Replace a zip that is there.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm import`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm import bert-base-uncased --out bert             safetensors or pytorch_model.bin; old names too
+  fnlm import electra-small-discriminator              only say what is in it
+  fnlm pretrain -c my.toml --init bert --run runs/a    go on pre-training from it")]
+pub struct ImportArgs {
+    /// Folder with config.json and weights.
+    #[arg(value_name = "DIR")]
+    pub from: PathBuf,
+    /// Folder to write: config.json, model.safetensors, tokenizer; must not exist yet, or be empty.
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Tokenizer. [default: the one in the folder]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Print the names of all tensors that are missing or unused.
+    #[arg(long)]
+    pub all: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}

@@ -1,0 +1,360 @@
+//! `fnlm finetune`, and what `glue` and `squad` share with it.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::{Event, Results, SeedResult, Settings, Setup, Task, prepare, results, run_seed};
+use fn_eval::stats::Summary;
+use fn_eval::table::{Table, number};
+use fn_models::{Family, hf};
+use fn_train::finetune::Recipe;
+use fn_train::fsutil::write_atomic;
+use fn_train::stop::Stop;
+use indicatif::ProgressBar;
+
+use super::support;
+use crate::args::{FinetuneArgs, FitArgs, FormatArgs, RecipeName};
+use crate::error::{CliError, Outcome};
+use crate::{device, rundir, term};
+
+/// Runs it.
+///
+/// # Errors
+/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+pub fn run(args: &FinetuneArgs) -> Result<Outcome, CliError> {
+    let task = Task::open(&args.task)?;
+    let fitting = Fitting::open(&args.fit)?;
+    let out = args.fit.out.clone().unwrap_or_else(|| format!("finetune-{}", plain(task.name())).into());
+    let Some(results) = fitting.task(&task, &args.data, &out)? else {
+        return Ok(stopped(&args.fit));
+    };
+    print(&args.fit.format, &[results])?;
+    Ok(Outcome::Done)
+}
+
+/// `STS-B` as `sts-b`.
+pub fn plain(name: &str) -> String {
+    name.to_lowercase().replace(char::is_whitespace, "-")
+}
+
+/// What a stopped command says.
+pub fn stopped(args: &FitArgs) -> Outcome {
+    term::note(args.common.quiet, "stopped; the same command goes on from there");
+    Outcome::Stopped { saved: true }
+}
+
+/// Runs a seed in a folder and tells what happens meanwhile; None when a stop was asked for.
+pub type OneSeed<'a> =
+    dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, CliError> + 'a;
+
+/// Everything that does not depend on the task.
+pub struct Fitting<'a> {
+    /// What was typed.
+    pub args: &'a FitArgs,
+    /// The model's.
+    pub tokenizer: TextTokenizer,
+    /// With gradients.
+    pub device: Device,
+    /// The process's.
+    pub stop: Stop,
+    family: Family,
+    hidden_size: usize,
+}
+
+impl<'a> Fitting<'a> {
+    /// Opens tokenizer, device and the description of the model.
+    ///
+    /// # Errors
+    /// Something is missing, or wrong on the command line.
+    pub fn open(args: &'a FitArgs) -> Result<Self, CliError> {
+        if args.seeds == 0 {
+            return Err(CliError::usage("--seeds is 0, expected at least 1"));
+        }
+        let stop = support::interruptible()?;
+        device::use_threads(args.threads);
+        let (family, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
+        let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+        let device = device::open(&args.device)?.autodiff();
+        Ok(Self { args, tokenizer, device, stop, family, hidden_size: config.hidden_size })
+    }
+
+    /// The seeds that were asked for.
+    pub fn seeds(&self) -> std::ops::Range<u64> {
+        self.args.first_seed..self.args.first_seed.saturating_add(self.args.seeds)
+    }
+
+    /// The recipe of a task, with what was typed.
+    ///
+    /// # Errors
+    /// A key that does not exist, a value out of range.
+    pub fn recipe(&self, task: Option<&Task>, length: Option<usize>) -> Result<Recipe, CliError> {
+        let mut recipe = match (self.args.recipe, task) {
+            (RecipeName::Transformers, _) => Recipe::transformers(),
+            (RecipeName::Electra, Some(task)) => task.recipe(self.family, self.hidden_size),
+            // SQuAD: two epochs.
+            (RecipeName::Electra, None) => Recipe {
+                epochs: 2.0,
+                double_pairs: false,
+                ..Task::Glue(fn_data::task::GlueTask::Qnli).recipe(self.family, self.hidden_size)
+            },
+        };
+        recipe.length = length.unwrap_or(recipe.length);
+        let args = self.args;
+        recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
+        recipe.lr = args.lr.unwrap_or(recipe.lr);
+        recipe.batch = args.batch.unwrap_or(recipe.batch);
+        recipe.length = args.length.unwrap_or(recipe.length);
+        recipe.patience = args.patience.unwrap_or(recipe.patience);
+        let recipe = support::set_values(&recipe, &args.set)?;
+        recipe.validate().map_err(|error| CliError::usage(format!("recipe: {error}")))?;
+        Ok(recipe)
+    }
+
+    /// All seeds of a task; None when a stop was asked for.
+    ///
+    /// # Errors
+    /// Everything of [`CliError`].
+    pub fn task(&self, task: &Task, data: &Path, out: &Path) -> Result<Option<Results>, CliError> {
+        let args = self.args;
+        let recipe = self.recipe(Some(task), None)?;
+        let settings = Settings {
+            task: task.name().to_owned(),
+            model: args.model.clone(),
+            data: vec![data.to_owned()],
+            limit: args.limit,
+            task_settings: match task {
+                Task::Own { spec, .. } => toml::Table::try_from(spec).unwrap_or_default(),
+                Task::Glue(_) => toml::Table::new(),
+            },
+            recipe: recipe.clone(),
+        };
+        claim(&settings, out)?;
+        let setup = Setup {
+            task,
+            model: &args.model,
+            tokenizer: &self.tokenizer,
+            data,
+            limit: args.limit,
+            recipe: &recipe,
+            device: &self.device,
+            stop: &self.stop,
+            keep_model: !args.no_models,
+        };
+        let prepared = prepare(&setup)?;
+        for warning in &prepared.warnings {
+            term::note(false, &format!("warning: {warning}"));
+        }
+        let sets = |sets: &[(Task, fn_eval::finetune::Encoded)]| -> String {
+            let of = |(set, data): &(Task, fn_eval::finetune::Encoded)| {
+                format!("{} {}", term::thousands(data.data.examples.len() as u64), set.set_name())
+            };
+            sets.iter().map(of).collect::<Vec<_>>().join(", ")
+        };
+        term::note(
+            args.common.quiet,
+            &format!(
+                "{}: {} training examples, {} steps a seed; development: {}; test: {}",
+                task.name(),
+                term::thousands(prepared.train.data.examples.len() as u64),
+                term::thousands(recipe.steps(prepared.train.data.examples.len())),
+                sets(&prepared.dev),
+                if prepared.test.is_empty() { "none".to_owned() } else { sets(&prepared.test) },
+            ),
+        );
+        self.each_seed(task.name(), out, &mut |seed, dir, tell| {
+            Ok(run_seed(&setup, &prepared, seed, dir, tell)?)
+        })
+    }
+
+    /// Runs `one` for each seed, shows how it goes and keeps `results.json` up to date.
+    ///
+    /// # Errors
+    /// Those of `one`.
+    pub fn each_seed(
+        &self,
+        task: &str,
+        out: &Path,
+        one: &mut OneSeed<'_>,
+    ) -> Result<Option<Results>, CliError> {
+        let quiet = self.args.common.quiet;
+        let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
+        for seed in self.seeds() {
+            let dir = out.join(format!("seed-{seed}"));
+            let known = dir.join(results::RESULT).exists();
+            let mut show = Show::new(quiet, format!("{task} seed {seed}"), seed == self.args.first_seed);
+            let Some(result) = one(seed, &dir, &mut |event| show.tell(&event))? else {
+                return Ok(None);
+            };
+            show.finish();
+            let words = if known { "already done".to_owned() } else { speed(&result) };
+            term::note(quiet, &format!("{task} seed {seed}: {}  ({words})", figures(&result)));
+            done.metric.clone_from(&result.metric);
+            done.seeds.push(result);
+            results::write(&out.join(results::RESULTS), &done)?;
+        }
+        Ok(Some(done))
+    }
+}
+
+fn speed(result: &SeedResult) -> String {
+    format!(
+        "loss {}, {:.1} examples/s, {}",
+        number(result.train_loss, 3),
+        result.examples_per_second,
+        term::clock(result.seconds)
+    )
+}
+
+fn figures(result: &SeedResult) -> String {
+    let of = |(set, scores): (&String, &std::collections::BTreeMap<String, Option<f64>>)| {
+        let each = scores.iter().map(|(name, value)| format!("{name} {}", figure(name, *value)));
+        format!("{set}: {}", each.collect::<Vec<_>>().join(", "))
+    };
+    result.scores.iter().map(of).collect::<Vec<_>>().join("; ")
+}
+
+/// A metric in percent; a threshold as it is.
+fn figure(name: &str, value: Option<f64>) -> String {
+    if name.contains("threshold") { number(value, 3) } else { number(value.map(|v| 100.0 * v), 2) }
+}
+
+/// Makes the folder this task's and notes the command.
+///
+/// # Errors
+/// The folder holds results of other settings, or anything else.
+pub fn claim(settings: &Settings, out: &Path) -> Result<(), CliError> {
+    let foreign = !out.join(fn_eval::finetune::settings::SETTINGS).exists()
+        && out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if foreign {
+        return Err(CliError::usage(format!(
+            "{} is not empty and holds no results of fnlm; choose another --out",
+            out.display()
+        )));
+    }
+    settings.claim(out)?;
+    let path = out.join(rundir::COMMAND);
+    let mut commands = std::fs::read_to_string(&path).unwrap_or_default();
+    let command = rundir::command_line();
+    if commands.lines().next_back() != Some(command.as_str()) {
+        commands.push_str(&command);
+        commands.push('\n');
+        write_atomic(&path, commands.as_bytes()).map_err(|error| CliError::io("write", &path, error))?;
+    }
+    Ok(())
+}
+
+/// Prints results: one row for each metric of each development set.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn print(format: &FormatArgs, all: &[Results]) -> Result<(), CliError> {
+    if format.json {
+        let text = serde_json::to_string_pretty(all).map_err(CliError::failed_from)?;
+        return term::out(&format!("{text}\n"));
+    }
+    let mut table = Table::new(["set", "metric", "median", "mean", "sd", "best", "worst", "seeds"]);
+    for results in all {
+        for (set, metric, summary) in summaries(results) {
+            row(&mut table, &set, &metric, summary);
+        }
+    }
+    term::out(&if format.markdown { table.to_markdown() } else { table.to_text() })
+}
+
+/// A row of spread over seeds, in percent.
+pub fn row(table: &mut Table, set: &str, metric: &str, summary: Option<Summary>) {
+    let scale = if metric.contains("threshold") { 1.0 } else { 100.0 };
+    let cell = |value: Option<f64>| number(value.map(|v| scale * v), 2);
+    let of = |pick: fn(&Summary) -> f64| cell(summary.as_ref().map(pick));
+    table.row([
+        set.to_owned(),
+        metric.to_owned(),
+        of(|s| s.median),
+        of(|s| s.mean),
+        of(|s| s.standard_deviation),
+        of(|s| s.best),
+        of(|s| s.worst),
+        summary.map_or(0, |s| s.count).to_string(),
+    ]);
+}
+
+/// Each set and metric over the seeds that have a value.
+pub fn summaries(results: &Results) -> Vec<(String, String, Option<Summary>)> {
+    let Some(first) = results.seeds.first() else {
+        return Vec::new();
+    };
+    let of = |set: &String, metric: &String| -> Option<Summary> {
+        let value = |seed: &SeedResult| *seed.scores.get(set)?.get(metric)?;
+        Summary::of(&results.seeds.iter().filter_map(value).collect::<Vec<f64>>())
+    };
+    let each = |(set, scores): (&String, &std::collections::BTreeMap<String, Option<f64>>)| {
+        let rows = scores.keys().map(|metric| (set.clone(), metric.clone(), of(set, metric)));
+        rows.collect::<Vec<_>>()
+    };
+    first.scores.iter().flat_map(each).collect()
+}
+
+/// How far a seed is: a bar on a terminal, ten lines otherwise.
+struct Show {
+    quiet: bool,
+    label: String,
+    /// What the loader had to say is the same for all seeds.
+    with_notices: bool,
+    bar: Option<ProgressBar>,
+    tenth: u64,
+}
+
+impl Show {
+    fn new(quiet: bool, label: String, with_notices: bool) -> Self {
+        Self { quiet, label, with_notices, bar: None, tenth: 0 }
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Notice(text) if self.with_notices => term::note(self.quiet, text.trim_end()),
+            Event::Notice(_) => {}
+            Event::Step(step) => {
+                let left = (step.steps - step.step) as f64;
+                let line = format!(
+                    "loss {:.4}  {:.1} examples/s  {} steps left",
+                    step.loss, step.examples_per_second, left
+                );
+                if term::interactive() {
+                    let (quiet, label) = (self.quiet, self.label.clone());
+                    let bar = self.bar.get_or_insert_with(|| {
+                        let bar =
+                            term::bar(quiet, Some(step.steps), "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}");
+                        bar.set_prefix(label);
+                        bar
+                    });
+                    bar.set_position(step.step);
+                    bar.set_message(line);
+                } else if step.step * 10 / step.steps > self.tenth {
+                    self.tenth = step.step * 10 / step.steps;
+                    term::note(
+                        self.quiet,
+                        &format!("{} step {}/{}  {line}", self.label, step.step, step.steps),
+                    );
+                }
+            }
+            Event::Predicting(set) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!("predicting {set} ..."));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The folder of results for a command that names none.
+pub fn default_out(prefix: &str, model: &Path) -> PathBuf {
+    let name = model.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
+    format!("{prefix}-{name}").into()
+}

@@ -1,0 +1,104 @@
+//! `fnlm glue`: all tasks, one table, one average.
+
+use std::collections::BTreeMap;
+
+use fn_data::task::{GlueTask, Split};
+use fn_eval::finetune::{Results, Task};
+use fn_eval::glue::{NINE, average_over, main_metric};
+use fn_eval::table::{Table, number};
+
+use super::finetune::{self, Fitting};
+use crate::args::GlueArgs;
+use crate::error::{CliError, Outcome};
+use crate::term;
+
+/// Runs it.
+///
+/// # Errors
+/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+pub fn run(args: &GlueArgs) -> Result<Outcome, CliError> {
+    let tasks = tasks(args)?;
+    let fitting = Fitting::open(&args.fit)?;
+    let out = args.fit.out.clone().unwrap_or_else(|| finetune::default_out("glue", &args.fit.model));
+    let mut all = Vec::new();
+    for task in tasks {
+        let folder = out.join(finetune::plain(task.name()));
+        match fitting.task(&task, &args.data, &folder)? {
+            Some(results) => all.push(results),
+            None => return Ok(finetune::stopped(&args.fit)),
+        }
+    }
+    print(args, &all)?;
+    Ok(Outcome::Done)
+}
+
+/// The tasks that were asked for, or those whose training and development sets are there.
+fn tasks(args: &GlueArgs) -> Result<Vec<Task>, CliError> {
+    if !args.tasks.is_empty() {
+        let mut tasks = Vec::new();
+        for name in &args.tasks {
+            match Task::open(name)? {
+                Task::Own { .. } => {
+                    return Err(CliError::usage(format!(
+                        "--tasks: `{name}` is no task of GLUE; `fnlm finetune --task {name}` takes tasks of your own"
+                    )));
+                }
+                task if tasks.contains(&task) => {}
+                task => tasks.push(task),
+            }
+        }
+        return Ok(tasks);
+    }
+    let all = GlueTask::ALL.into_iter().filter(|t| !matches!(t, GlueTask::MnliMismatched | GlueTask::Ax));
+    let mut tasks = Vec::new();
+    let mut absent = Vec::new();
+    for task in all.map(Task::Glue) {
+        // Only a folder of its own: files in the root would be taken for every task.
+        let its_own = task.folder(&args.data) != args.data;
+        let there = its_own
+            && [Split::Train, Split::Dev]
+                .into_iter()
+                .all(|split| !matches!(task.find(&args.data, split), Ok(None)));
+        if there { tasks.push(task) } else { absent.push(task.name().to_owned()) }
+    }
+    if tasks.is_empty() {
+        return Err(CliError::input(format!(
+            "{}: found no task of GLUE, expected folders such as CoLA/ and RTE/ with train.tsv and dev.tsv; check --data",
+            args.data.display()
+        )));
+    }
+    if !absent.is_empty() {
+        term::note(
+            false,
+            &format!("warning: without training or development set, left out: {}", absent.join(", ")),
+        );
+    }
+    Ok(tasks)
+}
+
+fn print(args: &GlueArgs, all: &[Results]) -> Result<(), CliError> {
+    if args.fit.format.json {
+        return finetune::print(&args.fit.format, all);
+    }
+    let mut table = Table::new(["task", "metric", "median", "mean", "sd", "best", "worst", "seeds"]);
+    let mut medians = BTreeMap::new();
+    for results in all {
+        for (set, metric, summary) in finetune::summaries(results) {
+            let task: Option<GlueTask> = set.parse().ok();
+            let Some(task) = task.filter(|task| main_metric(*task).name() == metric) else {
+                continue;
+            };
+            medians.insert(task, summary.as_ref().map_or(f64::NAN, |s| s.median));
+            finetune::row(&mut table, &set, &metric, summary);
+        }
+    }
+    let tasks: Vec<GlueTask> = medians.keys().copied().collect();
+    let average = average_over(&medians, &tasks).map_err(CliError::input_from)?;
+    let name = if NINE.iter().all(|task| tasks.contains(task)) {
+        "GLUE".to_owned()
+    } else {
+        format!("of {} sets", tasks.len())
+    };
+    table.row(["average".to_owned(), name, number(Some(100.0 * average), 2)]);
+    term::out(&if args.fit.format.markdown { table.to_markdown() } else { table.to_text() })
+}

@@ -1,0 +1,166 @@
+//! `fnlm predict`: a fine-tuned model on a test set, a file, or a sentence.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use fn_data::task::{Example, ReadReport, Split, TaskData};
+use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::{Encoded, FinetuneError, Kind, SquadCard, Task, TaskCard, TaskModel, predict_squad};
+use fn_eval::predictions::{self, Record};
+use fn_models::hf;
+use fn_train::stop::Stop;
+
+use super::support;
+use crate::args::{PredictArgs, SplitArg};
+use crate::error::{CliError, Outcome};
+use crate::{device, term};
+
+/// Longest sequence where the model does not say.
+const LENGTH: usize = 128;
+
+/// Runs it.
+///
+/// # Errors
+/// A model without a head for the task, data that cannot be read (3); nothing to predict (2).
+pub fn run(args: &PredictArgs) -> Result<Outcome, CliError> {
+    let stop = support::interruptible()?;
+    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+    let device = device::open(&args.device)?;
+    let asked = args.task.as_deref();
+    if let Some(card) = SquadCard::read(&args.model)?.filter(|_| asked.is_none_or(is_squad)) {
+        return squad(args, card, &tokenizer, &device, &stop);
+    }
+    if asked.is_some_and(is_squad) {
+        return Err(CliError::input(format!(
+            "{}: this model was not fine-tuned on SQuAD by fnlm (no fnlm-task.json that says so); give the model/ folder that `fnlm squad` wrote",
+            args.model.display()
+        )));
+    }
+    let card = TaskCard::read(&args.model)?;
+    let length = card.as_ref().map_or(LENGTH, |card| card.length);
+    let task = match (asked, card) {
+        (Some(name), _) => Task::open(name)?,
+        (None, Some(card)) => card.task()?,
+        (None, None) => {
+            return Err(CliError::usage(format!(
+                "{} does not say what it was fine-tuned for; add --task",
+                args.model.display()
+            )));
+        }
+    };
+    let data = data(args, &task)?;
+    for warning in data.report.warnings() {
+        term::note(false, &format!("warning: {warning}"));
+    }
+    let (model, ..) = load(&task, &args.model, &device)?;
+    let encoded = Encoded::new(&task, data, &tokenizer, length)?;
+    let Some(records) = model.predict(&task, &encoded, &device, &stop) else {
+        return Err(support::interrupted(&stop));
+    };
+    write(args, &task, &records)?;
+    Ok(Outcome::Done)
+}
+
+/// Whether a name means SQuAD.
+pub fn is_squad(name: &str) -> bool {
+    name.to_lowercase().starts_with("squad")
+}
+
+/// The model with its head, which must be in the folder and have the task's labels in the task's order.
+fn load(task: &Task, dir: &Path, device: &Device) -> Result<(TaskModel, hf::LoadReport), CliError> {
+    let wrong = |found: String, expected: String, remedy| FinetuneError::WrongModel {
+        path: dir.to_owned(),
+        found,
+        expected,
+        remedy,
+    };
+    let (model, _, report) = TaskModel::load(task, dir, 0, device)?;
+    if !report.missing.is_empty() {
+        let found = format!("no {}", report.missing.join(", "));
+        let expected = format!("a model that was fine-tuned for {}", task.name());
+        return Err(wrong(found, expected, "give the model/ folder that `fnlm finetune` wrote").into());
+    }
+    let (named, labels) = (hf::labels(dir).map_err(CliError::input_from)?, task.labels());
+    let numbered = named.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"));
+    if task.kind() != Kind::Score && !numbered && named != labels {
+        let (found, expected) = (format!("labels {}", named.join(", ")), labels.join(", "));
+        return Err(wrong(found, expected, "give the model that belongs to the task").into());
+    }
+    Ok((model, report))
+}
+
+fn data(args: &PredictArgs, task: &Task) -> Result<TaskData, CliError> {
+    if let Some(file) = &args.input {
+        return task.read(file).map_err(CliError::input_from);
+    }
+    if let Some(folder) = &args.data {
+        return task.load(folder, split(args.split)).map_err(CliError::input_from);
+    }
+    let Some(first) = args.text.first() else {
+        return Err(CliError::usage("there is nothing to predict; give a text, --input FILE, or --data DIR"));
+    };
+    let pairs = match task {
+        Task::Glue(task) => Some(task.sentences() == 2),
+        Task::Own { spec, .. } if spec.kind == fn_data::task::TaskKind::Regress => {
+            Some(spec.second.is_some())
+        }
+        Task::Own { spec, .. } => Some(spec.second.is_some()),
+    };
+    if pairs == Some(args.text.len() != 2) {
+        let wanted = if pairs == Some(true) { "two texts" } else { "one text" };
+        return Err(CliError::usage(format!("{} needs {wanted}, found {}", task.name(), args.text.len())));
+    }
+    let example =
+        Example { index: 0, id: None, first: first.clone(), second: args.text.get(1).cloned(), label: None };
+    Ok(TaskData { examples: vec![example], report: ReadReport::default() })
+}
+
+/// The part of the data that is meant.
+pub fn split(split: SplitArg) -> Split {
+    match split {
+        SplitArg::Train => Split::Train,
+        SplitArg::Dev => Split::Dev,
+        SplitArg::Test => Split::Test,
+    }
+}
+
+fn write(args: &PredictArgs, task: &Task, records: &[Record]) -> Result<(), CliError> {
+    let Some(out) = &args.out else {
+        for record in records {
+            let scores = task.labels().into_iter().zip(&record.scores);
+            let scores: Vec<String> = scores.map(|(label, p)| format!("{label} {p:.4}")).collect();
+            let line = format!("{}\t{}\t{}", record.index, record.prediction, scores.join("  "));
+            term::out(&format!("{}\n", line.trim_end()))?;
+        }
+        return Ok(());
+    };
+    let written = match out.extension().is_some_and(|end| end == "tsv") {
+        true => predictions::write_tsv(out, records),
+        false => predictions::write(out, records),
+    };
+    written.map_err(CliError::failed_from)?;
+    term::note(args.common.quiet, &format!("{} predictions in {}", records.len(), out.display()));
+    Ok(())
+}
+
+fn squad(
+    args: &PredictArgs,
+    mut card: SquadCard,
+    tokenizer: &TextTokenizer,
+    device: &Device,
+    stop: &Stop,
+) -> Result<Outcome, CliError> {
+    let (Some(input), Some(out)) = (&args.input, &args.out) else {
+        return Err(CliError::usage("a model for SQuAD needs --input questions.json and --out FOLDER"));
+    };
+    card.null_threshold = args.null_threshold.or(card.null_threshold);
+    match predict_squad(&args.model, tokenizer, &card, input, out, device, stop)? {
+        Some(files) => {
+            for file in files {
+                term::note(args.common.quiet, &format!("wrote {}", file.display()));
+            }
+            Ok(Outcome::Done)
+        }
+        None => Err(support::interrupted(stop)),
+    }
+}

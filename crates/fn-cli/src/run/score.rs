@@ -1,0 +1,182 @@
+//! `fnlm score`: a file of predictions alone, or two against each other.
+
+use std::path::Path;
+
+use fn_eval::finetune::{Task, TaskScores};
+use fn_eval::predictions::{self, Record};
+use fn_eval::squad::{ById, Dataset, NoAnswer, Part, Report, Version, score_v1, score_v2};
+use fn_eval::stats::paired_bootstrap;
+use fn_eval::table::{Table, number};
+use serde_json::{Map, Value, json};
+
+use super::predict;
+use crate::args::ScoreArgs;
+use crate::error::{CliError, Outcome};
+use crate::term;
+
+/// Seed of the bootstrap: the same files give the same interval.
+const SEED: u64 = 1;
+
+/// Runs it.
+///
+/// # Errors
+/// Files that cannot be read or do not belong together (3).
+pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
+    if predict::is_squad(&args.task) {
+        return squad(args);
+    }
+    let task = Task::open(&args.task)?;
+    let data = match (&args.input, &args.data) {
+        (Some(file), _) => task.read(file),
+        (None, Some(folder)) => task.load(folder, predict::split(args.split)),
+        (None, None) => return Err(CliError::usage("give --data DIR or --input FILE")),
+    }
+    .map_err(CliError::input_from)?;
+    data.require_labels().map_err(CliError::input_from)?;
+    for warning in data.report.warnings() {
+        term::note(false, &format!("warning: {warning}"));
+    }
+    let read = |path: &Path| -> Result<Vec<Record>, CliError> {
+        let mut records = predictions::read(path).map_err(CliError::input_from)?;
+        records = predictions::align(records, data.examples.len(), path).map_err(CliError::input_from)?;
+        // The labels are those of the data, whatever the file says.
+        for (record, example) in records.iter_mut().zip(&data.examples) {
+            record.gold = example.label.as_ref().map(|label| task.answer(label));
+        }
+        // Numbers for names: GLUE's scorer knows which tasks have them in official files.
+        if let Task::Own { .. } = task {
+            predictions::name_classes(&mut records, &task.labels()).map_err(CliError::input_from)?;
+        }
+        Ok(records)
+    };
+    let records = read(&args.predictions)?;
+    let scores = task.score(&records)?;
+    let Some(other) = &args.compare else {
+        return print(args, &scores, records.len());
+    };
+    let others = read(other)?;
+    let of = |records: &[Record], chosen: &[usize]| {
+        let drawn: Vec<Record> = chosen.iter().map(|&i| records[i].clone()).collect();
+        task.score(&drawn).map_or(f64::NAN, |scores| scores.main)
+    };
+    let found = paired_bootstrap(records.len(), args.resamples, SEED, &|chosen| {
+        (of(&records, chosen), of(&others, chosen))
+    })
+    .map_err(CliError::input_from)?;
+    if args.json {
+        let figures = json!({
+            "task": task.name(), "metric": scores.main_name, "examples": records.len(),
+            "a": found.a, "b": found.b, "difference": found.difference,
+            "low": found.low, "high": found.high, "p_value": found.p_value, "resamples": args.resamples, "undefined": found.undefined,
+        });
+        term::out(&format!("{figures:#}\n"))?;
+        return Ok(Outcome::Done);
+    }
+    let percent = |value: f64| number(Some(100.0 * value), 2);
+    let mut table = Table::new(["predictions", &scores.main_name]);
+    table.row([args.predictions.display().to_string(), percent(found.a)]);
+    table.row([other.display().to_string(), percent(found.b)]);
+    term::out(&table.to_text())?;
+    let verdict = if found.low <= 0.0 && found.high >= 0.0 {
+        "within what other examples would give: no difference is shown"
+    } else {
+        "more than other examples would give by chance"
+    };
+    term::out(&format!(
+        "difference {} (95 % interval {} to {}, p {:.3}; {} examples, {} resamples): {verdict}\n",
+        percent(found.difference),
+        percent(found.low),
+        percent(found.high),
+        found.p_value,
+        records.len(),
+        args.resamples
+    ))?;
+    if found.undefined > 0 {
+        term::note(
+            false,
+            &format!("warning: in {} resamples a score did not exist; left out", found.undefined),
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+fn print(args: &ScoreArgs, scores: &TaskScores, examples: usize) -> Result<Outcome, CliError> {
+    if args.json {
+        let finite = |value: f64| if value.is_finite() { json!(value) } else { Value::Null };
+        let mut figures: Map<String, Value> =
+            scores.all.iter().map(|(name, value)| (name.clone(), finite(*value))).collect();
+        figures.insert("examples".to_owned(), json!(examples));
+        term::out(&format!("{:#}\n", Value::Object(figures)))?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(["metric", "value"]);
+    for (name, value) in &scores.all {
+        table.row([name.clone(), number(Some(100.0 * value), 2)]);
+    }
+    table.row(["examples".to_owned(), examples.to_string()]);
+    term::out(&table.to_text())?;
+    Ok(Outcome::Done)
+}
+
+fn squad(args: &ScoreArgs) -> Result<Outcome, CliError> {
+    let Some(input) = &args.input else {
+        return Err(CliError::usage("SQuAD needs --input with the file of questions"));
+    };
+    if args.compare.is_some() {
+        return Err(CliError::usage("--compare is not made for SQuAD; score both files"));
+    }
+    let text = fn_data::task::squad::text(input).map_err(CliError::input_from)?;
+    let data = Dataset::from_json(&text, input).map_err(CliError::input_from)?;
+    let answers: ById<String> = ById::open(&args.predictions).map_err(CliError::input_from)?;
+    let odds: Option<ById<f64>> =
+        args.na_prob.as_ref().map(|path| ById::open(path)).transpose().map_err(CliError::input_from)?;
+    let report = match data.version() {
+        Version::V1 => score_v1(&data, &answers),
+        Version::V2 => {
+            let no_answer = odds.as_ref().map(|scores| NoAnswer { scores, threshold: args.na_threshold });
+            score_v2(&data, &answers, no_answer)
+        }
+    }
+    .map_err(CliError::input_from)?;
+    for warning in report.warnings() {
+        term::note(false, &format!("warning: {warning}"));
+    }
+    let figures = figures(&report, data.version());
+    if args.json {
+        let figures: Map<String, Value> =
+            figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        term::out(&format!("{:#}\n", Value::Object(figures)))?;
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(["metric", "value"]);
+    for (name, value) in figures {
+        table.row([name.to_owned(), number(Some(value), if name.ends_with("total") { 0 } else { 4 })]);
+    }
+    term::out(&table.to_text())?;
+    Ok(Outcome::Done)
+}
+
+/// Names and units of the official scripts: percent, counts.
+fn figures(report: &Report, version: Version) -> Vec<(&'static str, f64)> {
+    let total = report.total;
+    if version == Version::V1 {
+        return vec![("exact_match", 100.0 * total.exact), ("f1", 100.0 * total.f1)];
+    }
+    let mut out =
+        vec![("exact", 100.0 * total.exact), ("f1", 100.0 * total.f1), ("total", total.questions as f64)];
+    let mut part = |names: [&'static str; 3], part: Option<Part>| {
+        if let Some(part) = part {
+            let values = [100.0 * part.exact, 100.0 * part.f1, part.questions as f64];
+            out.extend(names.into_iter().zip(values));
+        }
+    };
+    part(["HasAns_exact", "HasAns_f1", "HasAns_total"], report.has_answer);
+    part(["NoAns_exact", "NoAns_f1", "NoAns_total"], report.no_answer);
+    if let Some(best) = report.best {
+        out.push(("best_exact", 100.0 * best.exact.score));
+        out.push(("best_exact_thresh", best.exact.threshold));
+        out.push(("best_f1", 100.0 * best.f1.score));
+        out.push(("best_f1_thresh", best.f1.threshold));
+    }
+    out
+}

@@ -1,0 +1,68 @@
+//! `fnlm squad`.
+
+use fn_eval::finetune::{Settings, SquadOptions, SquadSetup, prepare_squad, run_squad_seed};
+
+use super::finetune::{self, Fitting};
+use crate::args::SquadArgs;
+use crate::error::{CliError, Outcome};
+use crate::term;
+
+/// Runs it.
+///
+/// # Errors
+/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
+    let fitting = Fitting::open(&args.fit)?;
+    let out = args.fit.out.clone().unwrap_or_else(|| finetune::default_out("squad", &args.fit.model));
+    let recipe = fitting.recipe(None, Some(SquadOptions::default().length))?;
+    let options = SquadOptions {
+        length: recipe.length,
+        stride: args.stride,
+        question: args.question_length,
+        n_best: args.n_best,
+        max_answer: args.max_answer,
+    };
+    let settings = Settings {
+        task: "SQuAD".to_owned(),
+        model: args.fit.model.clone(),
+        data: vec![args.train.clone(), args.dev.clone()],
+        limit: args.fit.limit,
+        task_settings: toml::Table::try_from(options).unwrap_or_default(),
+        recipe: recipe.clone(),
+    };
+    finetune::claim(&settings, &out)?;
+    let setup = SquadSetup {
+        model: &args.fit.model,
+        tokenizer: &fitting.tokenizer,
+        train: &args.train,
+        dev: &args.dev,
+        limit: args.fit.limit,
+        options,
+        recipe: &recipe,
+        device: &fitting.device,
+        stop: &fitting.stop,
+        keep_model: !args.fit.no_models,
+    };
+    let prepared = prepare_squad(&setup)?;
+    for warning in &prepared.warnings {
+        term::note(false, &format!("warning: {warning}"));
+    }
+    let (train, dev) = prepared.windows();
+    term::note(
+        args.fit.common.quiet,
+        &format!(
+            "SQuAD: {} windows to learn from, {} steps a seed; {} windows to measure on",
+            term::thousands(train as u64),
+            term::thousands(recipe.steps(train)),
+            term::thousands(dev as u64)
+        ),
+    );
+    let results = fitting.each_seed("SQuAD", &out, &mut |seed, dir, tell| {
+        Ok(run_squad_seed(&setup, &prepared, seed, dir, tell)?)
+    })?;
+    let Some(results) = results else {
+        return Ok(finetune::stopped(&args.fit));
+    };
+    finetune::print(&args.fit.format, &[results])?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,127 @@
+//! What goes wrong when a model is fine-tuned and scored.
+
+use std::path::{Path, PathBuf};
+
+use crate::EvalError;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinetuneError {
+    /// Examples that cannot be read.
+    #[error(transparent)]
+    Task(#[from] fn_data::task::TaskError),
+    /// A tokenizer that cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] fn_data::DataError),
+    /// A model that cannot be read or written.
+    #[error(transparent)]
+    Model(#[from] fn_models::hf::HfError),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] fn_train::TrainError),
+    /// Predictions that cannot be scored.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// A name that is no task of GLUE and no description of a task.
+    #[error(
+        "there is no task `{found}`; expected one of CoLA, SST-2, MRPC, STS-B, QQP, MNLI, QNLI, RTE, WNLI, or the path of a \
+         description ending in .toml"
+    )]
+    UnknownTask {
+        /// What was asked for.
+        found: String,
+    },
+    /// A task without training data.
+    #[error("{task} has no training set; fine-tune on MNLI, which predicts it as well")]
+    NoTraining {
+        /// The task.
+        task: String,
+    },
+    /// A file or folder cannot be read or written.
+    #[error("{path}: cannot {action}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The folder holds the results of other settings.
+    #[error(
+        "{path} holds results of other settings ({differences}); repeat the command that made it to go on, or choose another \
+         folder with --out"
+    )]
+    OtherSettings {
+        /// The folder.
+        path: PathBuf,
+        /// Which keys differ.
+        differences: String,
+    },
+    /// A file of ours that was edited or cut.
+    #[error("{path}: found {message}, expected what `fnlm` wrote there; remove the file to compute it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The model does not fit the tokenizer or the recipe.
+    #[error("{path}: the model knows {model} {what}, {found} are needed; {remedy}")]
+    TooSmall {
+        /// The model's folder.
+        path: PathBuf,
+        /// `pieces` or `positions`.
+        what: &'static str,
+        /// Rows of its table.
+        model: usize,
+        /// Rows needed.
+        found: usize,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A model that was trained for something else.
+    #[error("{path}: {found}, expected {expected}; {remedy}")]
+    WrongModel {
+        /// Its folder.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What is needed.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl FinetuneError {
+    pub(super) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+}
+
+impl From<crate::glue::GlueError> for FinetuneError {
+    fn from(error: crate::glue::GlueError) -> Self {
+        Self::Eval(error.into())
+    }
+}
+
+impl From<crate::metrics::MetricError> for FinetuneError {
+    fn from(error: crate::metrics::MetricError) -> Self {
+        Self::Eval(error.into())
+    }
+}
+
+impl From<crate::squad::SquadError> for FinetuneError {
+    fn from(error: crate::squad::SquadError) -> Self {
+        Self::Eval(error.into())
+    }
+}
+
+impl From<fn_train::checkpoint::CheckpointError> for FinetuneError {
+    fn from(error: fn_train::checkpoint::CheckpointError) -> Self {
+        Self::Train(error.into())
+    }
+}

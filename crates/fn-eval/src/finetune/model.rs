@@ -1,0 +1,225 @@
+//! A model for whatever kind of task.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use fn_data::task::Label;
+use fn_data::task::features::{Encoder, Features};
+use fn_data::task::{Example, TaskData};
+use fn_data::tokenise::TextTokenizer;
+use fn_models::hf::{self, LoadReport};
+use fn_models::{Classifier, TaskConfig, TokenModel};
+use fn_train::finetune::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
+use fn_train::stop::Stop;
+use rayon::prelude::*;
+
+use super::{FinetuneError, Kind, Task};
+use crate::predictions::{Answer, Record};
+
+/// Sequences of a measurement at once.
+const BATCH: usize = 32;
+
+/// Examples as a model takes them.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// The examples.
+    pub data: TaskData,
+    pub(super) sequences: Vec<Sequence>,
+    /// Labels as far as they fit the sequences.
+    labels: Vec<Option<Label>>,
+    /// For tags: the place of each word.
+    places: Vec<Vec<usize>>,
+}
+
+impl Encoded {
+    /// Tokenises on all cores; `length` ids at most each.
+    ///
+    /// # Errors
+    /// A length that no pair fits in.
+    pub fn new(
+        task: &Task,
+        data: TaskData,
+        tokenizer: &TextTokenizer,
+        length: usize,
+    ) -> Result<Self, FinetuneError> {
+        let encoder = Encoder::new(tokenizer, length)?;
+        let tags = task.kind() == Kind::Tags;
+        let encode = |example: &Example| {
+            if tags { encoder.word_features(example) } else { encoder.features(example) }
+        };
+        let features: Vec<Features> = data.examples.par_iter().map(encode).collect();
+        let mut encoded = Self { data, sequences: Vec::new(), labels: Vec::new(), places: Vec::new() };
+        for features in features {
+            encoded.sequences.push(Sequence { ids: features.ids, token_type: features.token_types });
+            encoded.labels.push(features.label);
+            encoded.places.push(features.words);
+        }
+        Ok(encoded)
+    }
+
+    fn targets(&self) -> Targets {
+        if self.labels.iter().any(|l| matches!(l, Some(Label::Score(_)))) {
+            let score = |label: &Option<Label>| match label {
+                Some(Label::Score(score)) => *score,
+                _ => 0.0,
+            };
+            return Targets::Scores(self.labels.iter().map(score).collect());
+        }
+        let class = |label: &Option<Label>| match label {
+            Some(Label::Class(class)) => *class,
+            _ => 0,
+        };
+        Targets::Classes(self.labels.iter().map(class).collect())
+    }
+
+    fn tags(&self) -> Vec<Vec<(usize, u32)>> {
+        let pairs = |(places, label): (&Vec<usize>, &Option<Label>)| match label {
+            Some(Label::Tags(tags)) => places.iter().copied().zip(tags.iter().copied()).collect(),
+            _ => Vec::new(),
+        };
+        self.places.iter().zip(&self.labels).map(pairs).collect()
+    }
+}
+
+/// An encoder with the head of a task.
+#[derive(Debug)]
+pub enum TaskModel {
+    /// Classes or a score for a sequence.
+    Sequence(Box<Classifier>),
+    /// A tag for each word.
+    Tokens(Box<TokenModel>),
+}
+
+impl TaskModel {
+    /// Reads an encoder from a Hugging Face folder; a head that is not there is drawn from `seed`.
+    ///
+    /// # Errors
+    /// A folder that cannot be read; a head of another size.
+    pub fn load(
+        task: &Task,
+        dir: &Path,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(Self, TaskConfig, LoadReport), FinetuneError> {
+        Ok(if task.kind() == Kind::Tags {
+            let (model, config, report) = hf::load_tags(dir, task.outputs(), seed, device)?;
+            (Self::Tokens(Box::new(model)), config, report)
+        } else {
+            let (model, config, report) = hf::load_classifier(dir, task.outputs(), seed, device)?;
+            (Self::Sequence(Box::new(model)), config, report)
+        })
+    }
+
+    /// Writes it as a Hugging Face folder (`...ForSequenceClassification`, `...ForTokenClassification`).
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn save(&self, task: &Task, dir: &Path, config: &TaskConfig) -> Result<(), FinetuneError> {
+        let labels = task.labels();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        match self {
+            Self::Sequence(model) => hf::save_classifier(dir, model, config, &labels)?,
+            Self::Tokens(model) => hf::save_tags(dir, model, config, &labels)?,
+        }
+        Ok(())
+    }
+
+    /// Trains it; `measure` takes the model as [`Measure`] does.
+    pub(super) fn fit(
+        self,
+        job: &mut Job<'_>,
+        train: &Encoded,
+        measure: Option<&Measure<'_, Self>>,
+    ) -> Result<Ended<Self>, FinetuneError> {
+        // The measure wants a whole TaskModel; modules are cheap to clone, their tensors are shared.
+        Ok(match self {
+            Self::Sequence(model) => {
+                let wrapped = |m: &Classifier| measure?(&Self::Sequence(Box::new(m.clone())));
+                let wrapped: Option<&Measure<'_, Classifier>> = measure.is_some().then_some(&wrapped);
+                let targets = train.targets();
+                boxed(fit_classifier(*model, job, &train.sequences, &targets, wrapped)?, |m| {
+                    Self::Sequence(Box::new(m))
+                })
+            }
+            Self::Tokens(model) => {
+                let wrapped = |m: &TokenModel| measure?(&Self::Tokens(Box::new(m.clone())));
+                let wrapped: Option<&Measure<'_, TokenModel>> = measure.is_some().then_some(&wrapped);
+                boxed(fit_tags(*model, job, &train.sequences, &train.tags(), wrapped)?, |m| {
+                    Self::Tokens(Box::new(m))
+                })
+            }
+        })
+    }
+
+    /// What it says of each example, in their order. None when a stop was asked for.
+    pub fn predict(
+        &self,
+        task: &Task,
+        examples: &Encoded,
+        device: &Device,
+        stop: &Stop,
+    ) -> Option<Vec<Record>> {
+        let sequences = &examples.sequences;
+        let answers: Vec<(Answer, Vec<f32>)> = match self {
+            Self::Sequence(model) => {
+                let outputs = classify(model, sequences, BATCH, device, stop)?;
+                outputs.into_iter().map(|row| answer(task, row)).collect()
+            }
+            Self::Tokens(model) => {
+                let outputs = tag(model, sequences, &examples.places, BATCH, device, stop)?;
+                let of = |words: Vec<Vec<f32>>| {
+                    let tags: Vec<u32> = words.iter().map(|row| best(row)).collect();
+                    (task.answer(&Label::Tags(tags)), Vec::new())
+                };
+                outputs.into_iter().map(of).collect()
+            }
+        };
+        let record = |(example, (prediction, scores)): (&Example, (Answer, Vec<f32>))| Record {
+            index: example.index,
+            id: example.id.clone(),
+            gold: example.label.as_ref().map(|label| task.answer(label)),
+            prediction,
+            scores,
+        };
+        Some(examples.data.examples.iter().zip(answers).map(record).collect())
+    }
+
+    /// Without gradients, on `device`.
+    pub fn valid(self) -> Self {
+        match self {
+            Self::Sequence(model) => Self::Sequence(Box::new(Module::valid(&*model))),
+            Self::Tokens(model) => Self::Tokens(Box::new(Module::valid(&*model))),
+        }
+    }
+}
+
+fn boxed<M, N>(ended: Ended<M>, wrap: impl FnOnce(M) -> N) -> Ended<N> {
+    match ended {
+        Ended::Done { model, steps, best } => Ended::Done { model: wrap(model), steps, best },
+        Ended::Stopped { step, saved } => Ended::Stopped { step, saved },
+    }
+}
+
+/// The answer of raw outputs; with them the probability of each class, or the raw score.
+fn answer(task: &Task, row: Vec<f32>) -> (Answer, Vec<f32>) {
+    if task.kind() == Kind::Score {
+        let score = row.first().copied().unwrap_or(f32::NAN);
+        return (Answer::Score(f64::from(score)), row);
+    }
+    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f32> = row.iter().map(|x| (x - highest).exp()).collect();
+    let sum: f32 = exp.iter().sum();
+    (task.answer(&Label::Class(best(&row))), exp.iter().map(|x| x / sum).collect())
+}
+
+/// The first of the highest.
+fn best(row: &[f32]) -> u32 {
+    let mut best = 0;
+    for (place, x) in row.iter().enumerate() {
+        if *x > row[best] {
+            best = place;
+        }
+    }
+    best as u32
+}

@@ -1,0 +1,92 @@
+//! What a fine-tuned seed is worth, as a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fn_train::fsutil::write_atomic;
+use serde::{Deserialize, Serialize};
+
+use super::FinetuneError;
+use crate::stats::Summary;
+
+/// Name of the file in a seed's folder, written last.
+pub const RESULT: &str = "result.json";
+/// Name of the file with all seeds.
+pub const RESULTS: &str = "results.json";
+
+/// One seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedResult {
+    /// Name of the task.
+    pub task: String,
+    /// Of head, order and dropout.
+    pub seed: u64,
+    /// The number that counts: mean over the development sets of their main metrics. None if it does not exist.
+    pub main: Option<f64>,
+    /// Name of the main metric.
+    pub metric: String,
+    /// All metrics, by development set.
+    pub scores: BTreeMap<String, BTreeMap<String, Option<f64>>>,
+    /// Optimiser steps taken.
+    pub steps: u64,
+    /// Training examples, doubled pairs included.
+    pub train_examples: usize,
+    /// Mean loss over the last tenth of the steps of the last process.
+    pub train_loss: Option<f64>,
+    /// Training examples per second of the last process.
+    pub examples_per_second: f64,
+    /// Seconds of the last process, measuring included.
+    pub seconds: f64,
+}
+
+/// All seeds of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Name of the task.
+    pub task: String,
+    /// Name of the main metric.
+    pub metric: String,
+    /// Seeds in the order in which they were asked for.
+    pub seeds: Vec<SeedResult>,
+}
+
+impl Results {
+    /// Mean, spread, median and best of the main metric over seeds that have one; None without seeds.
+    pub fn summary(&self) -> Option<Summary> {
+        let values: Vec<f64> = self.seeds.iter().filter_map(|seed| seed.main).collect();
+        Summary::of(&values)
+    }
+
+    /// The best seed.
+    pub fn best(&self) -> Option<&SeedResult> {
+        let value = |seed: &SeedResult| seed.main.unwrap_or(f64::NEG_INFINITY);
+        // The first of equals.
+        self.seeds.iter().rev().max_by(|a, b| value(a).total_cmp(&value(b)))
+    }
+}
+
+/// Reads a JSON file of ours; None if it is not there.
+///
+/// # Errors
+/// A file that cannot be read or is no such JSON.
+pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, FinetuneError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(FinetuneError::io(path, "read"))?,
+    };
+    let damaged = |error: serde_json::Error| FinetuneError::Damaged {
+        path: path.to_owned(),
+        message: error.to_string(),
+    };
+    serde_json::from_str(&text).map(Some).map_err(damaged)
+}
+
+/// Writes a JSON file whole or not at all.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), FinetuneError> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| FinetuneError::Damaged { path: path.to_owned(), message: error.to_string() })?;
+    write_atomic(path, format!("{text}\n").as_bytes()).map_err(FinetuneError::io(path, "write"))
+}

@@ -1,0 +1,293 @@
+//! One seed of a task.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use fn_data::task::{Example, Split, TaskData};
+use fn_data::tokenise::TextTokenizer;
+use fn_models::TaskConfig;
+use fn_train::checkpoint::Checkpoints;
+use fn_train::finetune::{Ended, Job, Recipe, Step};
+use fn_train::lock::RunLock;
+use fn_train::stop::Stop;
+
+use super::results::{self, RESULT};
+use super::{Encoded, FinetuneError, SeedResult, Task, TaskModel};
+use crate::predictions;
+
+/// Name of the fine-tuned model's folder.
+pub const MODEL: &str = "model";
+
+/// What all seeds share.
+pub struct Setup<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// The encoder, in the Hugging Face layout.
+    pub model: &'a Path,
+    /// Its tokenizer.
+    pub tokenizer: &'a TextTokenizer,
+    /// Folder of the task, or of all tasks.
+    pub data: &'a Path,
+    /// First training examples only.
+    pub limit: Option<usize>,
+    /// How.
+    pub recipe: &'a Recipe,
+    /// An autodiff device.
+    pub device: &'a Device,
+    /// Asked before each step.
+    pub stop: &'a Stop,
+    /// Keep the fine-tuned model.
+    pub keep_model: bool,
+}
+
+/// What there is to tell meanwhile.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Something that the user should know.
+    Notice(String),
+    /// A step.
+    Step(Step),
+    /// Predictions of a set are being made.
+    Predicting(&'a str),
+}
+
+/// Examples of all sets, tokenised.
+#[derive(Debug)]
+pub struct Prepared {
+    /// To train on; pairs in both orders where the recipe asks for it.
+    pub train: Encoded,
+    /// To measure on.
+    pub dev: Vec<(Task, Encoded)>,
+    /// To predict; sets without a file are not there.
+    pub test: Vec<(Task, Encoded)>,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and tokenises all sets.
+///
+/// # Errors
+/// A training or development set that is missing, unlabelled or cannot be read.
+pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
+    let task = setup.task;
+    if *task == Task::Glue(fn_data::task::GlueTask::Ax) {
+        return Err(FinetuneError::NoTraining { task: task.name().to_owned() });
+    }
+    let mut warnings = Vec::new();
+    let mut read = |data: TaskData, labels: bool| -> Result<TaskData, FinetuneError> {
+        if labels {
+            data.require_labels()?;
+        }
+        warnings.extend(data.report.warnings());
+        Ok(data)
+    };
+    let mut train = read(task.load(setup.data, Split::Train)?, true)?;
+    train.examples.truncate(setup.limit.unwrap_or(usize::MAX));
+    if setup.recipe.double_pairs {
+        double(&mut train.examples);
+    }
+    let encode = |task: &Task, data| Encoded::new(task, data, setup.tokenizer, setup.recipe.length);
+    let (mut dev, mut test) = (Vec::new(), Vec::new());
+    for set in task.dev_sets() {
+        let data = match set == *task {
+            true => set.load(setup.data, Split::Dev)?,
+            // The second development set of MNLI may be missing.
+            false => match set.find(setup.data, Split::Dev)? {
+                Some(data) => data,
+                None => continue,
+            },
+        };
+        let data = read(data, true)?;
+        let encoded = encode(&set, data)?;
+        dev.push((set, encoded));
+    }
+    for set in task.test_sets() {
+        if let Some(data) = set.find(setup.data, Split::Test)? {
+            let data = read(data, false)?;
+            let encoded = encode(&set, data)?;
+            test.push((set, encoded));
+        }
+    }
+    let train = encode(task, train)?;
+    Ok(Prepared { train, dev, test, warnings })
+}
+
+/// Each pair a second time, the other way round.
+fn double(examples: &mut Vec<Example>) {
+    let swapped = |e: &Example| {
+        let second = e.second.clone()?;
+        Some(Example { first: second, second: Some(e.first.clone()), ..e.clone() })
+    };
+    let more: Vec<Example> = examples.iter().filter_map(swapped).collect();
+    examples.extend(more);
+    for (index, example) in examples.iter_mut().enumerate() {
+        example.index = index;
+    }
+}
+
+/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None when a stop was asked for.
+///
+/// # Errors
+/// Everything of [`FinetuneError`].
+pub fn run_seed(
+    setup: &Setup<'_>,
+    prepared: &Prepared,
+    seed: u64,
+    dir: &Path,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Option<SeedResult>, FinetuneError> {
+    if let Some(done) = results::read::<SeedResult>(&dir.join(RESULT))? {
+        return Ok(Some(done));
+    }
+    let _lock = RunLock::take(dir)?;
+    let (model, config, report) = TaskModel::load(setup.task, setup.model, seed, setup.device)?;
+    check_fit(setup.model, &config, setup.tokenizer, setup.recipe.length)?;
+    tell(Event::Notice(report.to_string()));
+    let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
+    let clock = Instant::now();
+    let mut steps_seen: Vec<Step> = Vec::new();
+    let mut on_step = |step: Step| {
+        steps_seen.push(step);
+        tell(Event::Step(step));
+    };
+    let mut job = Job {
+        recipe: setup.recipe,
+        seed,
+        layers: config.encoder.num_layers,
+        device: setup.device,
+        stop: setup.stop,
+        checkpoints: Some(&checkpoints),
+        on_step: &mut on_step,
+    };
+    let measure = |model: &TaskModel| {
+        let mut sum = 0.0;
+        for (set, encoded) in &prepared.dev {
+            let records = model.predict(set, encoded, setup.device, setup.stop)?;
+            sum += set.score(&records).map_or(f64::NAN, |scores| scores.main);
+        }
+        Some(sum / prepared.dev.len() as f64)
+    };
+    let ended = model.fit(&mut job, &prepared.train, Some(&measure))?;
+    let Ended::Done { model, steps, .. } = ended else {
+        return Ok(None);
+    };
+    let last = &steps_seen[steps_seen.len() - (steps_seen.len() / 10).max(1).min(steps_seen.len())..];
+    let mean = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
+    let speed = steps_seen.last().map_or(0.0, |s| s.examples_per_second);
+
+    let mut scores = BTreeMap::new();
+    let (mut main, mut metric) = (Vec::new(), String::new());
+    for (split, sets) in [("dev", &prepared.dev), ("test", &prepared.test)] {
+        for (set, encoded) in sets {
+            tell(Event::Predicting(set.set_name()));
+            let Some(records) = model.predict(set, encoded, setup.device, setup.stop) else {
+                return Ok(None);
+            };
+            let path = dir.join(format!("{split}-{}.jsonl", set.set_name()));
+            predictions::write(&path, &records).map_err(crate::EvalError::from)?;
+            if split == "dev" {
+                let found = set.score(&records)?;
+                main.push(found.main);
+                metric.clone_from(&found.main_name);
+                let finite = |(name, value): (String, f64)| (name, value.is_finite().then_some(value));
+                scores.insert(set.set_name().to_owned(), found.all.into_iter().map(finite).collect());
+            }
+        }
+    }
+    if setup.keep_model {
+        let folder = dir.join(MODEL);
+        model.save(setup.task, &folder, &config)?;
+        setup.tokenizer.save(&folder)?;
+        save_card(&folder, setup.task, setup.recipe.length)?;
+    }
+    let main = main.iter().sum::<f64>() / main.len() as f64;
+    let result = SeedResult {
+        task: setup.task.name().to_owned(),
+        seed,
+        main: main.is_finite().then_some(main),
+        metric,
+        scores,
+        steps,
+        train_examples: prepared.train.data.examples.len(),
+        train_loss: mean.is_finite().then_some(mean),
+        examples_per_second: speed,
+        seconds: clock.elapsed().as_secs_f64(),
+    };
+    results::write(&dir.join(RESULT), &result)?;
+    // Nothing goes on from here any more.
+    let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
+    Ok(Some(result))
+}
+
+/// Refuses a model whose tables are too small for the tokenizer or the sequences.
+pub(super) fn check_fit(
+    path: &Path,
+    config: &TaskConfig,
+    tokenizer: &TextTokenizer,
+    length: usize,
+) -> Result<(), FinetuneError> {
+    let too_small = |what, model, found, remedy| FinetuneError::TooSmall {
+        path: path.to_owned(),
+        what,
+        model,
+        found,
+        remedy,
+    };
+    let encoder = &config.encoder;
+    if tokenizer.size() > encoder.vocab_size {
+        let remedy = "give the tokenizer that the model was made with (--tokenizer)";
+        return Err(too_small("pieces", encoder.vocab_size, tokenizer.size(), remedy));
+    }
+    if length > encoder.max_positions {
+        return Err(too_small("positions", encoder.max_positions, length, "lower --length"));
+    }
+    Ok(())
+}
+
+/// Name of the file that says what a fine-tuned model is for.
+pub const CARD: &str = "fnlm-task.json";
+
+/// What a fine-tuned model is for: `fnlm predict` reads it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TaskCard {
+    /// A task of GLUE, the name of a user's own, or `SQuAD`.
+    pub task: String,
+    /// The description of a user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<fn_data::task::TaskSpec>,
+    /// Longest sequence in training.
+    pub length: usize,
+}
+
+impl TaskCard {
+    /// The task.
+    ///
+    /// # Errors
+    /// A name that is no task.
+    pub fn task(self) -> Result<Task, FinetuneError> {
+        match self.spec {
+            Some(spec) => Ok(Task::Own { name: self.task, spec }),
+            None => Task::open(&self.task),
+        }
+    }
+
+    /// Reads the card of a model's folder; None if there is none.
+    ///
+    /// # Errors
+    /// A card that cannot be read.
+    pub fn read(model: &Path) -> Result<Option<Self>, FinetuneError> {
+        results::read(&model.join(CARD))
+    }
+}
+
+fn save_card(folder: &Path, task: &Task, length: usize) -> Result<(), FinetuneError> {
+    let spec = match task {
+        Task::Own { spec, .. } => Some(spec.clone()),
+        Task::Glue(_) => None,
+    };
+    let card = TaskCard { task: task.name().to_owned(), spec, length };
+    let path: PathBuf = folder.join(CARD);
+    results::write(&path, &card)
+}

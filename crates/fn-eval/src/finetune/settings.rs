@@ -1,0 +1,86 @@
+//! What a folder of results was made with. A folder holds one set of settings, so results never mix.
+
+use std::path::{Path, PathBuf};
+
+use fn_train::finetune::Recipe;
+use fn_train::fsutil::write_atomic;
+use serde::{Deserialize, Serialize};
+
+use super::FinetuneError;
+
+/// Name of the file.
+pub const SETTINGS: &str = "finetune.toml";
+
+/// Everything that decides about results, but the seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name of the task.
+    pub task: String,
+    /// The encoder's folder.
+    pub model: PathBuf,
+    /// The data's folder or files.
+    pub data: Vec<PathBuf>,
+    /// First training examples only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Further settings of the task.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub task_settings: toml::Table,
+    /// How.
+    pub recipe: Recipe,
+}
+
+impl Settings {
+    /// Writes the file, or compares with the one that is there.
+    ///
+    /// # Errors
+    /// Another set of settings; a file that cannot be read or written.
+    pub fn claim(&self, dir: &Path) -> Result<(), FinetuneError> {
+        let path = dir.join(SETTINGS);
+        let damaged = |message: String| FinetuneError::Damaged { path: path.clone(), message };
+        let text = toml::to_string(self).map_err(|e| damaged(e.to_string()))?;
+        if !path.exists() {
+            std::fs::create_dir_all(dir).map_err(FinetuneError::io(dir, "create"))?;
+            return write_atomic(&path, text.as_bytes()).map_err(FinetuneError::io(&path, "write"));
+        }
+        let before = std::fs::read_to_string(&path).map_err(FinetuneError::io(&path, "read"))?;
+        let before: Self = toml::from_str(&before).map_err(|e| damaged(e.to_string()))?;
+        if before == *self {
+            return Ok(());
+        }
+        let lines = |settings: &Self| -> Vec<String> {
+            toml::to_string(settings).unwrap_or_default().lines().map(str::to_owned).collect()
+        };
+        let (old, new) = (lines(&before), lines(self));
+        let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("there {line}"));
+        let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("now {line}"));
+        let differences = gone.chain(come).collect::<Vec<_>>().join("; ");
+        Err(FinetuneError::OtherSettings { path: dir.to_owned(), differences })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_to_its_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            task: "RTE".into(),
+            model: "m".into(),
+            data: vec!["d".into()],
+            limit: None,
+            task_settings: toml::Table::new(),
+            recipe: Recipe::default(),
+        };
+        settings.claim(dir.path()).unwrap();
+        settings.claim(dir.path()).unwrap();
+        let other = Settings { limit: Some(3), recipe: Recipe { batch: 5, ..Recipe::default() }, ..settings };
+        let text = other.claim(dir.path()).unwrap_err().to_string();
+        for part in ["there batch = 32", "now batch = 5", "now limit = 3", "--out"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

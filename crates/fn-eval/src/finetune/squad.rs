@@ -1,0 +1,420 @@
+//! One seed of SQuAD, 1.1 or 2.0.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use fn_data::task::squad::decode::{DecodeOptions, Decoded, SpanLogits, decode};
+use fn_data::task::squad::{Problems, SquadData, Window, WindowOptions, read, text, windows};
+use fn_data::tokenise::TextTokenizer;
+use fn_models::{TokenModel, hf};
+use fn_train::checkpoint::Checkpoints;
+use fn_train::finetune::{Ended, Job, Recipe, Sequence, Step, find_spans, fit_spans};
+use fn_train::lock::RunLock;
+use fn_train::stop::Stop;
+use serde::{Deserialize, Serialize};
+
+use super::results::{self, RESULT};
+use super::seed::{CARD, MODEL, check_fit};
+use super::{Event, FinetuneError, SeedResult};
+use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
+
+/// Windows of a measurement at once.
+const BATCH: usize = 16;
+
+/// How contexts are cut and answers chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SquadOptions {
+    /// Ids of a window at most.
+    pub length: usize,
+    /// Tokens from the start of a window to that of the next.
+    pub stride: usize,
+    /// Tokens of a question that are kept.
+    pub question: usize,
+    /// Answers that are kept.
+    pub n_best: usize,
+    /// Tokens of an answer at most.
+    pub max_answer: usize,
+}
+
+impl Default for SquadOptions {
+    fn default() -> Self {
+        let (windows, decode) = (WindowOptions::default(), DecodeOptions::v1());
+        Self {
+            length: windows.length,
+            stride: windows.stride,
+            question: windows.question,
+            n_best: decode.n_best,
+            max_answer: decode.max_answer,
+        }
+    }
+}
+
+impl SquadOptions {
+    fn windows(&self) -> WindowOptions {
+        WindowOptions { length: self.length, stride: self.stride, question: self.question }
+    }
+
+    fn decode(&self, null_threshold: Option<f64>) -> DecodeOptions {
+        DecodeOptions { n_best: self.n_best, max_answer: self.max_answer, null_threshold }
+    }
+}
+
+/// What a fine-tuned model needs to answer questions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SquadCard {
+    /// `SQuAD`.
+    pub task: String,
+    /// How contexts are cut and answers chosen.
+    pub options: SquadOptions,
+    /// For questions that may have no answer: odds above which there is none. None for SQuAD 1.1.
+    pub null_threshold: Option<f64>,
+}
+
+impl SquadCard {
+    /// Reads the card of a model's folder; None if there is none, or one of another task.
+    ///
+    /// # Errors
+    /// A card that cannot be read.
+    pub fn read(model: &Path) -> Result<Option<Self>, FinetuneError> {
+        let value: Option<serde_json::Value> = results::read(&model.join(CARD))?;
+        match value {
+            Some(value) if value.get("task").is_some_and(|task| task == "SQuAD") => {
+                results::read(&model.join(CARD))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What all seeds share.
+pub struct SquadSetup<'a> {
+    /// The encoder, in the Hugging Face layout.
+    pub model: &'a Path,
+    /// Its tokenizer.
+    pub tokenizer: &'a TextTokenizer,
+    /// Questions to learn from.
+    pub train: &'a Path,
+    /// Questions to measure on.
+    pub dev: &'a Path,
+    /// Only the first questions of the training file.
+    pub limit: Option<usize>,
+    /// Windows and answers.
+    pub options: SquadOptions,
+    /// How.
+    pub recipe: &'a Recipe,
+    /// An autodiff device.
+    pub device: &'a Device,
+    /// Asked before each step.
+    pub stop: &'a Stop,
+    /// Keep the fine-tuned model.
+    pub keep_model: bool,
+}
+
+/// Questions as windows.
+pub struct SquadPrepared {
+    /// Sequences to learn from.
+    train: Vec<Sequence>,
+    /// First and last token of each answer.
+    spans: Vec<(u32, u32)>,
+    /// Questions to measure on.
+    dev: Questions,
+    /// Windows without a place to learn from, left out of training.
+    pub left_out: usize,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+}
+
+impl SquadPrepared {
+    /// Windows to learn from, and to measure on.
+    pub fn windows(&self) -> (usize, usize) {
+        (self.train.len(), self.dev.windows.len())
+    }
+}
+
+/// A file of questions, cut.
+struct Questions {
+    data: SquadData,
+    scored: Dataset,
+    windows: Vec<Window>,
+    sequences: Vec<Sequence>,
+}
+
+impl Questions {
+    fn open(
+        path: &Path,
+        tokenizer: &TextTokenizer,
+        options: &SquadOptions,
+        limit: Option<usize>,
+    ) -> Result<Self, FinetuneError> {
+        let mut data = read(path, Problems::Count)?;
+        if let Some(limit) = limit {
+            first_questions(&mut data, limit);
+        }
+        let scored = Dataset::from_json(&text(path)?, path)?;
+        let windows = windows(&data, tokenizer, &options.windows())?;
+        let of = |w: &Window| Sequence { ids: w.ids.clone(), token_type: w.token_types.clone() };
+        let sequences = windows.iter().map(of).collect();
+        Ok(Self { data, scored, windows, sequences })
+    }
+
+    /// Best answers of all questions as they are, whatever the odds of the empty one. None when a stop was asked for.
+    fn answer(
+        &self,
+        model: &TokenModel,
+        options: &SquadOptions,
+        threshold: Option<f64>,
+        device: &Device,
+        stop: &Stop,
+    ) -> Result<Option<Decoded>, FinetuneError> {
+        let Some(spans) = find_spans(model, &self.sequences, BATCH, device, stop) else {
+            return Ok(None);
+        };
+        let logits: Vec<SpanLogits<'_>> =
+            spans.iter().map(|(start, end)| SpanLogits { start, end }).collect();
+        Ok(Some(decode(&self.data, &self.windows, &logits, &options.decode(threshold))?))
+    }
+}
+
+fn first_questions(data: &mut SquadData, limit: usize) {
+    let mut left = limit;
+    for paragraph in &mut data.paragraphs {
+        paragraph.questions.truncate(left);
+        left -= paragraph.questions.len();
+    }
+    data.paragraphs.retain(|p| !p.questions.is_empty());
+}
+
+/// Reads and cuts both files.
+///
+/// # Errors
+/// A file that cannot be read, nothing to learn from.
+pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneError> {
+    let learnt = Questions::open(setup.train, setup.tokenizer, &setup.options, setup.limit)?;
+    let dev = Questions::open(setup.dev, setup.tokenizer, &setup.options, None)?;
+    let mut warnings = learnt.data.report.warnings();
+    warnings.extend(dev.data.report.warnings());
+    let (mut train, mut spans, mut left_out) = (Vec::new(), Vec::new(), 0);
+    for (window, sequence) in learnt.windows.iter().zip(learnt.sequences) {
+        match window.target {
+            Some(target) => {
+                train.push(sequence);
+                spans.push((target.start as u32, target.end as u32));
+            }
+            None => left_out += 1,
+        }
+    }
+    if left_out > 0 {
+        warnings.push(format!(
+            "{}: {left_out} windows of questions without a usable answer were left out of training",
+            setup.train.display()
+        ));
+    }
+    if train.is_empty() {
+        return Err(fn_data::task::TaskError::NoRows { path: setup.train.to_owned() }.into());
+    }
+    Ok(SquadPrepared { train, spans, dev, left_out, warnings })
+}
+
+/// Fine-tunes, answers and scores with one seed, or reads what an earlier process found. None when a stop was asked for.
+///
+/// # Errors
+/// Everything of [`FinetuneError`].
+pub fn run_squad_seed(
+    setup: &SquadSetup<'_>,
+    prepared: &SquadPrepared,
+    seed: u64,
+    dir: &Path,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Option<SeedResult>, FinetuneError> {
+    if let Some(done) = results::read::<SeedResult>(&dir.join(RESULT))? {
+        return Ok(Some(done));
+    }
+    let _lock = RunLock::take(dir)?;
+    let (model, config, report) = hf::load_spans(setup.model, seed, setup.device)?;
+    check_fit(setup.model, &config, setup.tokenizer, setup.options.length)?;
+    tell(Event::Notice(report.to_string()));
+    let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
+    let clock = Instant::now();
+    let mut steps_seen: Vec<Step> = Vec::new();
+    let mut on_step = |step: Step| {
+        steps_seen.push(step);
+        tell(Event::Step(step));
+    };
+    let mut job = Job {
+        recipe: setup.recipe,
+        seed,
+        layers: config.encoder.num_layers,
+        device: setup.device,
+        stop: setup.stop,
+        checkpoints: Some(&checkpoints),
+        on_step: &mut on_step,
+    };
+    let version = prepared.dev.scored.version();
+    let measure = |model: &TokenModel| {
+        let found = assess(&prepared.dev, model, &setup.options, version, setup.device, setup.stop);
+        found.ok().flatten().map(|(_, scored)| scored.f1())
+    };
+    let ended = fit_spans(model, &mut job, &prepared.train, &prepared.spans, Some(&measure))?;
+    let Ended::Done { model, steps, .. } = ended else {
+        return Ok(None);
+    };
+    let last = &steps_seen[steps_seen.len() - (steps_seen.len() / 10).max(1).min(steps_seen.len())..];
+    let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
+    let speed = steps_seen.last().map_or(0.0, |s| s.examples_per_second);
+
+    tell(Event::Predicting("SQuAD"));
+    let found = assess(&prepared.dev, &model, &setup.options, version, setup.device, setup.stop)?;
+    let Some((decoded, scored)) = found else {
+        return Ok(None);
+    };
+    write_answers(dir, &decoded)?;
+    if setup.keep_model {
+        let folder = dir.join(MODEL);
+        hf::save_spans(&folder, &model, &config)?;
+        setup.tokenizer.save(&folder)?;
+        let card =
+            SquadCard { task: "SQuAD".to_owned(), options: setup.options, null_threshold: scored.threshold };
+        results::write(&folder.join(CARD), &card)?;
+    }
+    let f1 = scored.f1();
+    let result = SeedResult {
+        task: "SQuAD".to_owned(),
+        seed,
+        main: f1.is_finite().then_some(f1),
+        metric: "f1".to_owned(),
+        scores: BTreeMap::from([("dev".to_owned(), scored.figures())]),
+        steps,
+        train_examples: prepared.train.len(),
+        train_loss: loss.is_finite().then_some(loss),
+        examples_per_second: speed,
+        seconds: clock.elapsed().as_secs_f64(),
+    };
+    results::write(&dir.join(RESULT), &result)?;
+    let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
+    Ok(Some(result))
+}
+
+/// Scores by the rules of the file's version.
+struct Scored {
+    report: Report,
+    /// Tuned on the same file, as the official script reports it.
+    threshold: Option<f64>,
+}
+
+impl Scored {
+    fn f1(&self) -> f64 {
+        self.report.total.f1
+    }
+
+    fn figures(&self) -> BTreeMap<String, Option<f64>> {
+        let report = &self.report;
+        let mut out = BTreeMap::from([
+            ("exact".to_owned(), Some(report.total.exact)),
+            ("f1".to_owned(), Some(report.total.f1)),
+        ]);
+        for (name, part) in [("has_answer", report.has_answer), ("no_answer", report.no_answer)] {
+            if let Some(part) = part.filter(|_| self.threshold.is_some()) {
+                out.insert(format!("{name}_exact"), Some(part.exact));
+                out.insert(format!("{name}_f1"), Some(part.f1));
+            }
+        }
+        if let Some(threshold) = self.threshold {
+            out.insert("null_threshold".to_owned(), Some(threshold));
+        }
+        out
+    }
+}
+
+/// Answers and scores; for SQuAD 2.0 the threshold that gives the best F1 on these questions.
+fn assess(
+    questions: &Questions,
+    model: &TokenModel,
+    options: &SquadOptions,
+    version: Version,
+    device: &Device,
+    stop: &Stop,
+) -> Result<Option<(Decoded, Scored)>, FinetuneError> {
+    if version == Version::V1 {
+        let Some(decoded) = questions.answer(model, options, None, device, stop)? else {
+            return Ok(None);
+        };
+        let report = score_v1(&questions.scored, &by_id(decoded.predictions.clone())?)?;
+        return Ok(Some((decoded, Scored { report, threshold: None })));
+    }
+    // Never empty first: the search needs the best other answer of each question.
+    let Some(raw) = questions.answer(model, options, Some(f64::INFINITY), device, stop)? else {
+        return Ok(None);
+    };
+    let (predictions, odds) = (by_id(raw.predictions.clone())?, by_id(raw.null_odds.clone())?);
+    let searched =
+        score_v2(&questions.scored, &predictions, Some(NoAnswer { scores: &odds, threshold: 0.0 }))?;
+    let threshold = searched.best.map_or(0.0, |best| best.f1.threshold);
+    let decoded = refuse(raw, threshold);
+    let report = score_v2(&questions.scored, &by_id(decoded.predictions.clone())?, None)?;
+    Ok(Some((decoded, Scored { report, threshold: Some(threshold) })))
+}
+
+/// Empties the answers whose odds are above the threshold.
+fn refuse(mut decoded: Decoded, threshold: f64) -> Decoded {
+    for (id, text) in &mut decoded.predictions {
+        if decoded.null_odds.get(id).is_some_and(|&odds| odds > threshold) {
+            text.clear();
+        }
+    }
+    decoded
+}
+
+fn by_id<T>(values: BTreeMap<String, T>) -> Result<ById<T>, FinetuneError> {
+    Ok(ById::new(values)?)
+}
+
+/// Answers the questions of a file with a fine-tuned model and writes the official files into `out`. None when a stop was
+/// asked for.
+///
+/// # Errors
+/// Everything of [`FinetuneError`].
+pub fn predict_squad(
+    model: &Path,
+    tokenizer: &TextTokenizer,
+    card: &SquadCard,
+    questions: &Path,
+    out: &Path,
+    device: &Device,
+    stop: &Stop,
+) -> Result<Option<Vec<PathBuf>>, FinetuneError> {
+    let (loaded, config, report) = hf::load_spans(model, 0, device)?;
+    if !report.missing.is_empty() {
+        return Err(FinetuneError::WrongModel {
+            path: model.to_owned(),
+            found: format!("no {}", report.missing.join(", ")),
+            expected: "a model that was fine-tuned on SQuAD".to_owned(),
+            remedy: "give the model/ folder that `fnlm squad` wrote",
+        });
+    }
+    check_fit(model, &config, tokenizer, card.options.length)?;
+    let questions = Questions::open(questions, tokenizer, &card.options, None)?;
+    let found = questions.answer(&loaded, &card.options, card.null_threshold, device, stop)?;
+    found.map(|decoded| write_answers(out, &decoded)).transpose()
+}
+
+/// Writes `predictions.json`, `nbest_predictions.json` and, where a question may have no answer, `null_odds.json` (differences
+/// of logits) and `na_prob.json` (their sigmoid: what the official script takes).
+fn write_answers(dir: &Path, decoded: &Decoded) -> Result<Vec<PathBuf>, FinetuneError> {
+    std::fs::create_dir_all(dir).map_err(FinetuneError::io(dir, "create"))?;
+    let path = |name: &str| dir.join(name);
+    results::write(&path("predictions.json"), &decoded.predictions)?;
+    results::write(&path("nbest_predictions.json"), &decoded.nbest)?;
+    let mut written = vec![path("predictions.json"), path("nbest_predictions.json")];
+    if !decoded.null_odds.is_empty() {
+        let probability: BTreeMap<&String, f64> =
+            decoded.null_odds.iter().map(|(id, odds)| (id, 1.0 / (1.0 + (-odds).exp()))).collect();
+        results::write(&path("null_odds.json"), &decoded.null_odds)?;
+        results::write(&path("na_prob.json"), &probability)?;
+        written.extend([path("null_odds.json"), path("na_prob.json")]);
+    }
+    Ok(written)
+}

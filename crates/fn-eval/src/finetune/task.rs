@@ -1,0 +1,292 @@
+//! A task of GLUE, or a user's own.
+
+use std::path::{Path, PathBuf};
+
+use fn_data::DataError;
+use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
+use fn_models::Family;
+use fn_train::finetune::Recipe;
+
+use super::FinetuneError;
+use crate::glue as scores;
+use crate::metrics;
+use crate::predictions::{Answer, Record};
+
+/// What a model is fine-tuned for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// A task of GLUE. MNLI is one task with two development sets.
+    Glue(GlueTask),
+    /// A user's own.
+    Own {
+        /// Name of the description, without `.toml`.
+        name: String,
+        /// The description.
+        spec: TaskSpec,
+    },
+}
+
+/// What a model says of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One of some classes.
+    Classes,
+    /// A number.
+    Score,
+    /// One of some tags for each word.
+    Tags,
+}
+
+/// Metrics by name, and the one that counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskScores {
+    /// Larger is better; fractions.
+    pub main: f64,
+    /// Name of the main metric.
+    pub main_name: String,
+    /// All of them.
+    pub all: Vec<(String, f64)>,
+}
+
+impl Task {
+    /// A task of GLUE by its name, or the description in a `.toml` file.
+    ///
+    /// # Errors
+    /// An unknown name, a description that cannot be read.
+    pub fn open(text: &str) -> Result<Self, FinetuneError> {
+        let path = Path::new(text);
+        if path.extension().is_some_and(|end| end == "toml") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(Self::Own { name, spec: TaskSpec::load(path)? });
+        }
+        let unknown = |_| FinetuneError::UnknownTask { found: text.chars().take(60).collect() };
+        text.parse().map(Self::Glue).map_err(unknown)
+    }
+
+    /// Its name: `RTE`, `MNLI`, or the name of the description.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Glue(GlueTask::MnliMatched) => "MNLI",
+            Self::Glue(task) => task.name(),
+            Self::Own { name, .. } => name,
+        }
+    }
+
+    /// What a model says of an example.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Glue(task) if task.is_regression() => Kind::Score,
+            Self::Glue(_) => Kind::Classes,
+            Self::Own { spec, .. } => match spec.kind {
+                TaskKind::Classify | TaskKind::Pair => Kind::Classes,
+                TaskKind::Regress => Kind::Score,
+                TaskKind::Tag => Kind::Tags,
+            },
+        }
+    }
+
+    /// Names of the classes or tags in the order of a model's outputs; none for a score.
+    pub fn labels(&self) -> Vec<String> {
+        match self {
+            Self::Glue(task) => task.labels().iter().map(|&l| l.to_owned()).collect(),
+            Self::Own { spec, .. } => spec.labels.clone(),
+        }
+    }
+
+    /// Outputs of a model: one for each label, one for a score.
+    pub fn outputs(&self) -> usize {
+        self.labels().len().max(1)
+    }
+
+    /// The folder of the task's files: `data/RTE` where it exists, else `data` itself.
+    pub fn folder(&self, data: &Path) -> PathBuf {
+        let names: &[&str] = match self {
+            Self::Glue(GlueTask::MnliMatched | GlueTask::MnliMismatched) => &["MNLI", "mnli"],
+            Self::Glue(GlueTask::Ax) => &["AX", "ax", "diagnostic", "MNLI"],
+            Self::Glue(task) => &[task.name()],
+            Self::Own { name, .. } => &[name.as_str()],
+        };
+        let plain = |name: &str| name.to_lowercase().replace('-', "");
+        let all = names.iter().flat_map(|&name| [name.to_owned(), plain(name)]);
+        all.map(|name| data.join(name)).find(|path| path.is_dir()).unwrap_or_else(|| data.to_owned())
+    }
+
+    /// The examples of a part; None if there is no such file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn find(&self, data: &Path, split: Split) -> Result<Option<TaskData>, TaskError> {
+        match self.load(data, split) {
+            Err(TaskError::Data(DataError::Missing { .. })) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// The examples of a part.
+    ///
+    /// # Errors
+    /// A file that is missing or cannot be read.
+    pub fn load(&self, data: &Path, split: Split) -> Result<TaskData, TaskError> {
+        let folder = self.folder(data);
+        match self {
+            Self::Glue(task) => glue::load(*task, &folder, split),
+            Self::Own { spec, .. } => {
+                let stems: &[&str] = match split {
+                    Split::Train => &["train"],
+                    Split::Dev => &["dev", "validation", "valid"],
+                    Split::Test => &["test"],
+                };
+                let names = stems.iter().flat_map(|stem| {
+                    ["tsv", "csv", "txt", "jsonl", "parquet"].map(|end| format!("{stem}.{end}"))
+                });
+                let packed = names.flat_map(|n| ["", ".gz", ".zst", ".xz"].map(|end| format!("{n}{end}")));
+                let found = packed.map(|name| folder.join(name)).find(|path| path.is_file());
+                let missing = || DataError::Missing { path: folder.join(format!("{}.tsv", stems[0])) };
+                spec.read(&found.ok_or_else(missing)?)
+            }
+        }
+    }
+
+    /// Reads one file of this task.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(&self, file: &Path) -> Result<TaskData, TaskError> {
+        match self {
+            Self::Glue(task) => glue::read(*task, file),
+            Self::Own { spec, .. } => spec.read(file),
+        }
+    }
+
+    /// What is measured: MNLI has two development sets.
+    pub fn dev_sets(&self) -> Vec<Self> {
+        match self {
+            Self::Glue(GlueTask::MnliMatched) => {
+                [GlueTask::MnliMatched, GlueTask::MnliMismatched].map(Self::Glue).into()
+            }
+            task => vec![task.clone()],
+        }
+    }
+
+    /// What is predicted: a model for MNLI also predicts the diagnostic set.
+    pub fn test_sets(&self) -> Vec<Self> {
+        match self {
+            Self::Glue(GlueTask::MnliMatched) => {
+                [GlueTask::MnliMatched, GlueTask::MnliMismatched, GlueTask::Ax].map(Self::Glue).into()
+            }
+            task => vec![task.clone()],
+        }
+    }
+
+    /// Name of a set in files and tables.
+    pub fn set_name(&self) -> &str {
+        match self {
+            Self::Glue(task) => task.name(),
+            Self::Own { name, .. } => name,
+        }
+    }
+
+    /// What google-research/electra does for this task: three epochs (ten of RTE and STS-B), both orders of the pairs of MRPC
+    /// and STS-B, a rate by the size of the encoder. BERTs learn at 1e-4 (hidden size below 512) or 5e-5.
+    pub fn recipe(&self, family: Family, hidden_size: usize) -> Recipe {
+        let lr = match (family, hidden_size) {
+            (Family::Electra, ..512) => 3e-4,
+            (Family::Electra, 512..1024) | (Family::Bert, ..512) => 1e-4,
+            _ => 5e-5,
+        };
+        Recipe {
+            epochs: if matches!(self, Self::Glue(GlueTask::Rte | GlueTask::Stsb)) { 10.0 } else { 3.0 },
+            double_pairs: matches!(self, Self::Glue(GlueTask::Mrpc | GlueTask::Stsb)),
+            lr,
+            layer_decay: if hidden_size >= 1024 { 0.9 } else { 0.8 },
+            ..Recipe::default()
+        }
+    }
+
+    /// The label as it stands in files of predictions.
+    pub fn answer(&self, label: &Label) -> Answer {
+        let labels = self.labels();
+        let name = |&class: &u32| labels.get(class as usize).cloned().unwrap_or_default();
+        match label {
+            Label::Class(class) => Answer::Class(name(class)),
+            Label::Score(score) => Answer::Score(f64::from(*score)),
+            Label::Tags(tags) => Answer::Tags(tags.iter().map(name).collect()),
+        }
+    }
+
+    /// Scores predictions whose `gold` is known.
+    ///
+    /// # Errors
+    /// A prediction without gold, or of another kind than the task's.
+    pub fn score(&self, records: &[Record]) -> Result<TaskScores, FinetuneError> {
+        match self {
+            Self::Glue(task) => {
+                let found = crate::predictions::score_records(*task, records)?;
+                Ok(TaskScores {
+                    main: found.main(),
+                    main_name: scores::main_metric(*task).name().to_owned(),
+                    all: found.iter().map(|(metric, value)| (metric.name().to_owned(), value)).collect(),
+                })
+            }
+            Self::Own { .. } => self.score_own(records),
+        }
+    }
+
+    fn score_own(&self, records: &[Record]) -> Result<TaskScores, FinetuneError> {
+        let labels = self.labels();
+        let class = |name: &str| labels.iter().position(|label| label == name).unwrap_or(usize::MAX);
+        let (mut predicted, mut expected) = (Vec::new(), Vec::new());
+        let (mut numbers, mut gold_numbers) = (Vec::new(), Vec::new());
+        for record in records {
+            match (&record.prediction, &record.gold) {
+                (Answer::Class(p), Some(Answer::Class(e))) => {
+                    predicted.push(class(p));
+                    expected.push(class(e));
+                }
+                (Answer::Score(p), Some(Answer::Score(e))) => {
+                    numbers.push(*p);
+                    gold_numbers.push(*e);
+                }
+                (Answer::Tags(p), Some(Answer::Tags(e))) => {
+                    // Words beyond the longest sequence have no prediction: they are wrong.
+                    for (word, name) in e.iter().enumerate() {
+                        predicted.push(p.get(word).map_or(usize::MAX, |name| class(name)));
+                        expected.push(class(name));
+                    }
+                }
+                _ => {
+                    let (found, index) = (&record.prediction, record.index);
+                    return Err(FinetuneError::WrongModel {
+                        path: PathBuf::from(self.name()),
+                        found: format!("example {index} has prediction {found:?} and gold {:?}", record.gold),
+                        expected: "both, and of the task's kind".to_owned(),
+                        remedy: "score predictions of this task on labelled data",
+                    });
+                }
+            }
+        }
+        let mut all = Vec::new();
+        if self.kind() == Kind::Score {
+            let pearson = metrics::pearson(&numbers, &gold_numbers)?;
+            let spearman = metrics::spearman(&numbers, &gold_numbers)?;
+            all.push(("pearson".to_owned(), pearson));
+            all.push(("spearman".to_owned(), spearman));
+            all.push(("mean".to_owned(), f64::midpoint(pearson, spearman)));
+            return Ok(TaskScores {
+                main: f64::midpoint(pearson, spearman),
+                main_name: "mean".to_owned(),
+                all,
+            });
+        }
+        let accuracy = metrics::accuracy(&predicted, &expected)?;
+        all.push(("accuracy".to_owned(), accuracy));
+        all.push(("matthews".to_owned(), metrics::matthews(&predicted, &expected)?));
+        if self.kind() == Kind::Tags
+            && let Some(f1) = super::entities::f1(records)
+        {
+            all.push(("entity_f1".to_owned(), f1));
+            return Ok(TaskScores { main: f1, main_name: "entity_f1".to_owned(), all });
+        }
+        Ok(TaskScores { main: accuracy, main_name: "accuracy".to_owned(), all })
+    }
+}

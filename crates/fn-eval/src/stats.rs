@@ -1,0 +1,252 @@
+//! What a difference is worth: spread over seeds, paired bootstrap, permutation test, Holm's correction.
+
+use fn_core::noise::{Stream, Use};
+
+/// Pairs up to which all signs are tried.
+const EXACT: usize = 16;
+
+/// Values of several seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// How many.
+    pub count: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation, divided by n - 1; NaN for one value.
+    pub standard_deviation: f64,
+    /// The middle one, or the mean of the two middle ones.
+    pub median: f64,
+    /// The largest.
+    pub best: f64,
+    /// The smallest.
+    pub worst: f64,
+}
+
+impl Summary {
+    /// None without values. A NaN among them makes every figure NaN: a seed without a score is not averaged away.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let count = values.len();
+        if values.iter().any(|v| v.is_nan()) {
+            let nan = f64::NAN;
+            return Some(Self {
+                count,
+                mean: nan,
+                standard_deviation: nan,
+                median: nan,
+                best: nan,
+                worst: nan,
+            });
+        }
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let mean = sorted.iter().sum::<f64>() / count as f64;
+        let squares: f64 = sorted.iter().map(|v| (v - mean).powi(2)).sum();
+        Some(Self {
+            count,
+            mean,
+            standard_deviation: if count > 1 { (squares / (count - 1) as f64).sqrt() } else { f64::NAN },
+            median: f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]),
+            best: sorted[count - 1],
+            worst: sorted[0],
+        })
+    }
+}
+
+/// Two systems on the same examples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Comparison {
+    /// Score of the first on all examples.
+    pub a: f64,
+    /// Score of the second.
+    pub b: f64,
+    /// `b - a`.
+    pub difference: f64,
+    /// Lower end of the 95 % percentile interval of the difference.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Two-sided: twice the smaller share of resamples whose difference is at most, or at least, 0. That is the level at which
+    /// the percentile interval begins to hold 0 (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 15). 1
+    /// is added to both counts, so it is never 0 (Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 4).
+    pub p_value: f64,
+    /// Resamples in which a score did not exist (NaN or infinite); they are left out of interval and p-value.
+    pub undefined: usize,
+}
+
+/// Nothing to resample, or a score that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("found {examples} examples and {defined} resamples with a score, expected at least 1 of each")]
+pub struct StatsError {
+    /// Examples.
+    pub examples: usize,
+    /// Resamples in which both scores exist.
+    pub defined: usize,
+}
+
+/// Draws examples with repetition and scores both systems on them, `resamples` times. `score` is given the numbers of the
+/// drawn examples, so it may be any metric: accuracy, F1, a correlation.
+///
+/// The same seed draws the same examples on every machine. A score that does not exist on all examples is NaN in the result.
+///
+/// # Errors
+/// No examples; no resample in which both scores exist.
+pub fn paired_bootstrap(
+    examples: usize,
+    resamples: usize,
+    seed: u64,
+    score: &dyn Fn(&[usize]) -> (f64, f64),
+) -> Result<Comparison, StatsError> {
+    if examples == 0 {
+        return Err(StatsError { examples, defined: 0 });
+    }
+    let all: Vec<usize> = (0..examples).collect();
+    let mut differences = Vec::with_capacity(resamples);
+    let mut drawn = vec![0; examples];
+    for resample in 0..resamples {
+        let mut stream = Stream::new(seed, resample as u64, 0, Use::Bootstrap);
+        drawn.iter_mut().for_each(|place| *place = stream.below(examples as u64) as usize);
+        let (a, b) = score(&drawn);
+        differences.push(b - a);
+    }
+    differences.retain(|d| d.is_finite());
+    if differences.is_empty() {
+        return Err(StatsError { examples, defined: differences.len() });
+    }
+    differences.sort_by(f64::total_cmp);
+    let defined = differences.len();
+    let count = |test: fn(f64) -> bool| differences.iter().filter(|&&d| test(d)).count();
+    let tail = count(|d| d <= 0.0).min(count(|d| d >= 0.0));
+    let (a, b) = score(&all);
+    Ok(Comparison {
+        a,
+        b,
+        difference: b - a,
+        low: percentile(&differences, 0.025),
+        high: percentile(&differences, 0.975),
+        p_value: (2.0 * (tail + 1) as f64 / (defined + 1) as f64).min(1.0),
+        undefined: resamples - defined,
+    })
+}
+
+/// Linear between the two neighbours, as numpy's default.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    sorted[low] + (sorted[high] - sorted[low]) * (place - low as f64)
+}
+
+/// Two-sided p-value of paired differences: how often their mean would be as far from 0 if each could as well have the other
+/// sign. All signs are tried for up to 16 pairs; beyond that `resamples` are drawn, and 1 is added to both counts.
+///
+/// NaN without differences, or if one of them is NaN or infinite.
+pub fn permutation_test(differences: &[f64], resamples: usize, seed: u64) -> f64 {
+    let n = differences.len();
+    if n == 0 || differences.iter().any(|d| !d.is_finite()) {
+        return f64::NAN;
+    }
+    let observed = differences.iter().sum::<f64>().abs();
+    // Sums of the same numbers in another order may differ in the last bits.
+    let limit = observed - 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
+    let signed = |sign: &mut dyn FnMut(usize) -> bool| -> bool {
+        let sum: f64 = differences.iter().enumerate().map(|(i, d)| if sign(i) { -d } else { *d }).sum();
+        sum.abs() >= limit
+    };
+    if n <= EXACT {
+        let all = 1_u32 << n;
+        let far = (0..all).filter(|signs| signed(&mut |i| signs >> i & 1 == 1)).count();
+        return far as f64 / f64::from(all);
+    }
+    let far = (0..resamples).filter(|&resample| {
+        let mut stream = Stream::new(seed, resample as u64, 0, Use::Permutation);
+        signed(&mut |_| stream.below(2) == 1)
+    });
+    (far.count() + 1) as f64 / (resamples + 1) as f64
+}
+
+/// Holm's correction for several tests: adjusted p-values in the order given, each to be compared with the level itself.
+///
+/// (S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.) NaN stays NaN and is not counted as a test.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).filter(|&i| !p_values[i].is_nan()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let mut out = p_values.to_vec();
+    let mut largest = 0.0_f64;
+    for (rank, &at) in order.iter().enumerate() {
+        largest = largest.max((order.len() - rank) as f64 * p_values[at]).min(1.0);
+        out[at] = largest;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_has_no_spread_and_none_no_summary() {
+        let one = Summary::of(&[0.5]).unwrap();
+        assert_eq!((one.mean, one.median, one.best, one.worst), (0.5, 0.5, 0.5, 0.5));
+        assert!(one.standard_deviation.is_nan());
+        assert_eq!(Summary::of(&[]), None);
+        assert!(Summary::of(&[1.0, f64::NAN]).unwrap().median.is_nan());
+    }
+
+    #[test]
+    fn equal_systems_do_not_differ_and_a_better_one_does() {
+        let right = |of: &[bool], chosen: &[usize]| {
+            chosen.iter().filter(|&&i| of[i]).count() as f64 / chosen.len() as f64
+        };
+        let a: Vec<bool> = (0..200).map(|i| i % 2 == 0).collect();
+        let b: Vec<bool> = (0..200).map(|i| i % 2 == 0 || i % 10 == 1).collect();
+        let compare = |x: &[bool], y: &[bool]| {
+            paired_bootstrap(200, 1_000, 1, &|chosen| (right(x, chosen), right(y, chosen))).unwrap()
+        };
+        let same = compare(&a, &a);
+        assert_eq!((same.difference, same.low, same.high, same.p_value), (0.0, 0.0, 0.0, 1.0));
+        let better = compare(&a, &b);
+        assert!((better.difference - 0.1).abs() < 1e-12);
+        assert!(better.low > 0.05 && better.high < 0.15 && better.p_value < 0.01, "{better:?}");
+        let worse = compare(&b, &a);
+        assert_eq!((worse.low, worse.high), (-better.high, -better.low));
+        assert_eq!(compare(&a, &b), better);
+    }
+
+    #[test]
+    fn what_cannot_be_scored_is_counted_or_refused() {
+        let nan_without_the_first = |chosen: &[usize]| {
+            if chosen.contains(&0) { (0.0, 1.0) } else { (f64::NAN, 1.0) }
+        };
+        let found = paired_bootstrap(3, 300, 1, &nan_without_the_first).unwrap();
+        // (2/3)^3 of the resamples lack the first.
+        assert!((60..120).contains(&found.undefined), "{}", found.undefined);
+        assert!(paired_bootstrap(0, 10, 1, &|_| (0.0, 0.0)).is_err());
+        assert!(paired_bootstrap(3, 10, 1, &|_| (f64::NAN, 0.0)).is_err());
+        assert!(permutation_test(&[], 10, 1).is_nan());
+        assert!(permutation_test(&[1.0, f64::NAN], 10, 1).is_nan());
+        assert!(permutation_test(&[1.0, f64::INFINITY], 10, 1).is_nan());
+        assert_eq!(permutation_test(&[0.0; 4], 0, 1), 1.0);
+    }
+
+    #[test]
+    fn holm_keeps_order_and_level() {
+        assert_eq!(holm(&[]), Vec::<f64>::new());
+        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+        let found = holm(&[0.04, f64::NAN, 0.01]);
+        assert_eq!((found[0], found[2]), (0.04, 0.02));
+        assert!(found[1].is_nan());
+    }
+
+    #[test]
+    fn sampled_signs_agree_with_all_signs() {
+        let differences: Vec<f64> = (0..16).map(|i| f64::from(i) / 10.0 - 0.45).collect();
+        let exact = permutation_test(&differences, 0, 1);
+        // A difference of 0 has no sign, so one more pair changes nothing but that signs are now drawn.
+        let mut longer = differences.clone();
+        longer.push(0.0);
+        let sampled = permutation_test(&longer, 20_000, 1);
+        assert!((exact - sampled).abs() < 0.02, "{exact} {sampled}");
+    }
+}
