@@ -127,6 +127,8 @@ fn a_task_is_learnt_kept_scored_and_predicted_alike() {
     assert_eq!(lines(&place.path("out/seed-1/dev-RTE.jsonl")).len(), 60);
     assert_eq!(lines(&place.path("out/seed-1/test-RTE.jsonl")).len(), 40);
     assert!(!place.path("out/seed-1/checkpoints").exists());
+    let card = std::fs::read_to_string(place.path("out/seed-1/model/README.md")).unwrap();
+    assert!(card.contains("| RTE | accuracy |") && card.contains("seed 1"), "{card}");
 
     // Scored alone, and predicted again with the model that was kept.
     let score = place.ok("score --task rte --data data --predictions out/seed-1/dev-RTE.jsonl --json");
@@ -253,11 +255,11 @@ fn glue_gives_one_table_and_a_zip_for_the_server() {
 #[test]
 fn tasks_of_ones_own_are_classified_scored_and_tagged() {
     let place = Place::new();
-    place.write("good.toml", "kind = \"classify\"\nfirst = \"text\"\nlabel = \"good\"\nlabels = [\"no\", \"yes\"]\ndelimiter = \",\"\n");
-    place.write("how.toml", "kind = \"regress\"\nfirst = \"text\"\nlabel = \"score\"\nrange = [0, 10]\n");
+    place.write("good.toml", "[task]\ntype = \"classify\"\nfirst = \"text\"\nlabel = \"good\"\nlabels = [\"no\", \"yes\"]\ndelimiter = \",\"\n");
+    place.write("how.toml", "type = \"regress\"\nfirst = \"text\"\nlabel = \"score\"\nrange = [0, 10]\n");
     place.write(
         "tag.toml",
-        "kind = \"tag\"\nfirst = \"words\"\nlabel = \"tags\"\nlabels = [\"O\", \"B-A\"]\n",
+        "type = \"tag\"\nfirst = \"words\"\nlabel = \"tags\"\nlabels = [\"O\", \"B-A\"]\n",
     );
     for (split, rows, from) in [("train", 320, 0), ("dev", 60, 1000)] {
         let (mut csv, mut scores, mut tags) = ("text,good\n".to_owned(), String::new(), String::new());

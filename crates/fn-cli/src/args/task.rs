@@ -95,7 +95,8 @@ pub struct FormatArgs {
   fnlm finetune --task mine.toml --model runs/a/model --data my_data      a task of your own (fnlm finetune --help)")]
 #[command(after_long_help = "A task of your own is a TOML file:
 
-  kind = \"pair\"                    # classify, pair, regress or tag
+  [task]
+  type = \"pair\"                    # classify, pair, regress or tag
   first = \"premise\"                # names of columns; without a header their numbers, from \"0\"
   second = \"hypothesis\"
   label = \"verdict\"

@@ -1,7 +1,8 @@
 //! A user's own task, described in a TOML file.
 //!
 //! ```toml
-//! kind = "pair"                       # classify, pair, regress or tag
+//! [task]
+//! type = "pair"                       # classify, pair, regress or tag
 //! first = "premise"                   # names of columns; without a header their numbers, from "0"
 //! second = "hypothesis"
 //! label = "verdict"
@@ -41,7 +42,8 @@ pub enum TaskKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
-    /// What is predicted.
+    /// What is predicted; `type` in a file.
+    #[serde(rename = "type", alias = "kind")]
     pub kind: TaskKind,
     /// Column of the sentence, the first sentence, or the words.
     pub first: String,
@@ -68,6 +70,12 @@ pub struct TaskSpec {
     /// Count lines with a wrong number of columns instead of refusing the file.
     #[serde(default)]
     pub skip_broken: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    task: TaskSpec,
 }
 
 fn tab() -> char {
@@ -99,8 +107,15 @@ impl TaskSpec {
     /// As [`TaskSpec::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, TaskError> {
         let wrong = |message: String| TaskError::Spec { path: path.to_owned(), message };
-        let spec: Self = toml::from_str(text).map_err(|e| wrong(e.to_string().trim().to_owned()))?;
-        spec.check().map_err(wrong)?;
+        let broken = |e: toml::de::Error| wrong(e.to_string().trim().to_owned());
+        // The description stands under `[task]`, or alone.
+        let within = toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("task"));
+        let spec = if within {
+            toml::from_str::<File>(text).map(|file| file.task).map_err(broken)?
+        } else {
+            toml::from_str(text).map_err(broken)?
+        };
+        Self::check(&spec).map_err(wrong)?;
         Ok(spec)
     }
 
@@ -109,7 +124,7 @@ impl TaskSpec {
         match self.kind {
             TaskKind::Pair => needs(self.second.is_some(), "a pair needs `second`")?,
             TaskKind::Classify | TaskKind::Tag => {
-                needs(self.second.is_none(), "`second` belongs to `kind = \"pair\"` or \"regress\"")?;
+                needs(self.second.is_none(), "`second` belongs to `type = \"pair\"` or \"regress\"")?;
             }
             TaskKind::Regress => {}
         }
@@ -118,7 +133,7 @@ impl TaskSpec {
             let [low, high] = self.range.unwrap_or([0.0, 1.0]);
             needs(low < high && low.is_finite() && high.is_finite(), "`range` is not [low, high]")?;
         } else {
-            needs(self.range.is_none(), "`range` belongs to `kind = \"regress\"`")?;
+            needs(self.range.is_none(), "`range` belongs to `type = \"regress\"`")?;
             needs(self.labels.len() >= 2, "`labels` has fewer than two names")?;
             needs(self.labels.len() <= MAX_LABELS, "`labels` has more than 65536 names")?;
             let mut seen = std::collections::HashSet::new();

@@ -12,6 +12,7 @@
 //!     checkpoints/           of a seed that was stopped
 //! ```
 
+mod card;
 mod entities;
 mod error;
 mod model;

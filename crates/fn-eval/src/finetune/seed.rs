@@ -13,6 +13,7 @@ use fn_train::finetune::{Ended, Job, Recipe, Step};
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 
+use super::card::{self, CARD};
 use super::results::{self, RESULT};
 use super::{Encoded, FinetuneError, SeedResult, Task, TaskModel};
 use crate::predictions;
@@ -196,12 +197,6 @@ pub fn run_seed(
             }
         }
     }
-    if setup.keep_model {
-        let folder = dir.join(MODEL);
-        model.save(setup.task, &folder, &config)?;
-        setup.tokenizer.save(&folder)?;
-        save_card(&folder, setup.task, setup.recipe.length)?;
-    }
     let main = main.iter().sum::<f64>() / main.len() as f64;
     let result = SeedResult {
         task: setup.task.name().to_owned(),
@@ -215,6 +210,13 @@ pub fn run_seed(
         examples_per_second: speed,
         seconds: clock.elapsed().as_secs_f64(),
     };
+    if setup.keep_model {
+        let folder = dir.join(MODEL);
+        model.save(setup.task, &folder, &config)?;
+        setup.tokenizer.save(&folder)?;
+        save_card(&folder, setup.task, setup.recipe.length)?;
+        card::write(&folder, setup.model, Some(setup.task.kind()), setup.recipe, &result)?;
+    }
     results::write(&dir.join(RESULT), &result)?;
     // Nothing goes on from here any more.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
@@ -245,9 +247,6 @@ pub(super) fn check_fit(
     }
     Ok(())
 }
-
-/// Name of the file that says what a fine-tuned model is for.
-pub const CARD: &str = "fnlm-task.json";
 
 /// What a fine-tuned model is for: `fnlm predict` reads it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

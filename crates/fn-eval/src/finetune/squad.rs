@@ -15,8 +15,9 @@ use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 use serde::{Deserialize, Serialize};
 
+use super::card::{self, CARD};
 use super::results::{self, RESULT};
-use super::seed::{CARD, MODEL, check_fit};
+use super::seed::{MODEL, check_fit};
 use super::{Event, FinetuneError, SeedResult};
 use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
 
@@ -272,14 +273,6 @@ pub fn run_squad_seed(
         return Ok(None);
     };
     write_answers(dir, &decoded)?;
-    if setup.keep_model {
-        let folder = dir.join(MODEL);
-        hf::save_spans(&folder, &model, &config)?;
-        setup.tokenizer.save(&folder)?;
-        let card =
-            SquadCard { task: "SQuAD".to_owned(), options: setup.options, null_threshold: scored.threshold };
-        results::write(&folder.join(CARD), &card)?;
-    }
     let f1 = scored.f1();
     let result = SeedResult {
         task: "SQuAD".to_owned(),
@@ -293,6 +286,15 @@ pub fn run_squad_seed(
         examples_per_second: speed,
         seconds: clock.elapsed().as_secs_f64(),
     };
+    if setup.keep_model {
+        let folder = dir.join(MODEL);
+        hf::save_spans(&folder, &model, &config)?;
+        setup.tokenizer.save(&folder)?;
+        let card =
+            SquadCard { task: "SQuAD".to_owned(), options: setup.options, null_threshold: scored.threshold };
+        results::write(&folder.join(CARD), &card)?;
+        card::write(&folder, setup.model, None, setup.recipe, &result)?;
+    }
     results::write(&dir.join(RESULT), &result)?;
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
     Ok(Some(result))

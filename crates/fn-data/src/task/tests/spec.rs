@@ -13,13 +13,16 @@ fn read(text: &str, name: &str, table: &str) -> Result<TaskData, TaskError> {
 
 #[test]
 fn a_pair_is_read_by_the_names_of_its_columns() {
-    let text = "kind = \"pair\"\nfirst = \"a\"\nsecond = \"b\"\nlabel = \"verdict\"\nid = \"n\"\nlabels = [\"no\", \"yes\"]";
+    let text = "type = \"pair\"\nfirst = \"a\"\nsecond = \"b\"\nlabel = \"verdict\"\nid = \"n\"\nlabels = [\"no\", \"yes\"]";
     let expected = [(Some("9"), "x", Some("y"), class(1)), (Some("8"), "u", Some("v"), class(0))];
     let table = "b\tverdict\ta\tn\ny\tyes\tx\t9\nv\t0\tu\t8\n";
     assert_eq!(rows(&read(text, "t.tsv", table).unwrap()), expected);
     assert_eq!(rows(&read(text, "t.csv.gz", table).unwrap()), expected);
     let json = "{\"a\":\"x\",\"b\":\"y\",\"verdict\":\"yes\",\"n\":9}\n{\"a\":\"u\",\"b\":\"v\",\"verdict\":0,\"n\":\"8\"}";
     assert_eq!(rows(&read(text, "t.jsonl", json).unwrap()), expected);
+    let under = format!("[task]\n{text}");
+    assert_eq!(rows(&read(&under, "t.tsv", table).unwrap()), expected);
+    assert!(spec(&format!("{under}\n[other]\n")).unwrap_err().to_string().contains("other"));
     let unlabelled = read(text, "t.tsv", "a\tb\tn\nx\ty\t1\n").unwrap();
     assert_eq!(unlabelled.report.labelled, 0);
     let error = read(text, "t.tsv", "a\tc\tn\nx\ty\t1\n").unwrap_err().to_string();
@@ -28,7 +31,7 @@ fn a_pair_is_read_by_the_names_of_its_columns() {
 
 #[test]
 fn tables_without_a_header_have_numbers_for_columns() {
-    let text = "kind = \"regress\"\nfirst = \"2\"\nlabel = \"0\"\nheader = false\ndelimiter = \";\"\nrange = [-1, 1]\nskip_broken = true";
+    let text = "type = \"regress\"\nfirst = \"2\"\nlabel = \"0\"\nheader = false\ndelimiter = \";\"\nrange = [-1, 1]\nskip_broken = true";
     let data = read(text, "t.txt", "-0.5;q;good\n1;q\n1;q;fine\n").unwrap();
     let scores: Vec<_> = data.examples.iter().map(|e| e.label.clone()).collect();
     assert_eq!(scores, [Some(Label::Score(-0.5)), Some(Label::Score(1.0))]);
@@ -39,14 +42,14 @@ fn tables_without_a_header_have_numbers_for_columns() {
 
 #[test]
 fn numbers_that_are_names_of_classes_are_names_in_every_file() {
-    let text = "kind = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"1\", \"2\"]";
+    let text = "type = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"1\", \"2\"]";
     assert_eq!(read(text, "t.tsv", "t\tl\nx\t2\n").unwrap().examples[0].label, class(1));
     assert_eq!(read(text, "t.jsonl", "{\"t\":\"x\",\"l\":2}").unwrap().examples[0].label, class(1));
 }
 
 #[test]
 fn each_word_has_a_tag() {
-    let text = "kind = \"tag\"\nfirst = \"words\"\nlabel = \"tags\"\nlabels = [\"O\", \"NAME\"]";
+    let text = "type = \"tag\"\nfirst = \"words\"\nlabel = \"tags\"\nlabels = [\"O\", \"NAME\"]";
     let expected = Some(Label::Tags(vec![1, 0]));
     let json =
         "{\"words\":[\"Anna\",\"ran\"],\"tags\":[1,0]}\n{\"words\":\"Anna  ran\",\"tags\":[\"NAME\",\"O\"]}";
@@ -66,18 +69,18 @@ fn each_word_has_a_tag() {
 fn a_description_that_contradicts_itself_is_refused_with_the_reason() {
     let base = "first = \"a\"\nlabel = \"l\"\n";
     for (text, part) in [
-        ("kind = \"pair\"\nlabels = [\"a\", \"b\"]", "needs `second`"),
-        ("kind = \"classify\"\nsecond = \"b\"\nlabels = [\"a\", \"b\"]", "`second` belongs"),
-        ("kind = \"classify\"", "fewer than two"),
-        ("kind = \"classify\"\nlabels = [\"a\", \"a\"]", "twice"),
-        ("kind = \"classify\"\nlabels = [\"a\", \" b\"]", "blanks"),
-        ("kind = \"tag\"\nlabels = [\"a\", \"b c\"]", "blank in it"),
-        ("kind = \"regress\"\nlabels = [\"a\", \"b\"]", "no `labels`"),
-        ("kind = \"regress\"\nrange = [2, 1]", "[low, high]"),
-        ("kind = \"classify\"\nrange = [1, 2]\nlabels = [\"a\", \"b\"]", "`range` belongs"),
-        ("kind = \"regress\"\nheader = false", "numbers"),
-        ("kind = \"rank\"", "rank"),
-        ("kind = \"regress\"\nseconds = \"b\"", "seconds"),
+        ("type = \"pair\"\nlabels = [\"a\", \"b\"]", "needs `second`"),
+        ("type = \"classify\"\nsecond = \"b\"\nlabels = [\"a\", \"b\"]", "`second` belongs"),
+        ("type = \"classify\"", "fewer than two"),
+        ("type = \"classify\"\nlabels = [\"a\", \"a\"]", "twice"),
+        ("type = \"classify\"\nlabels = [\"a\", \" b\"]", "blanks"),
+        ("type = \"tag\"\nlabels = [\"a\", \"b c\"]", "blank in it"),
+        ("type = \"regress\"\nlabels = [\"a\", \"b\"]", "no `labels`"),
+        ("type = \"regress\"\nrange = [2, 1]", "[low, high]"),
+        ("type = \"classify\"\nrange = [1, 2]\nlabels = [\"a\", \"b\"]", "`range` belongs"),
+        ("type = \"regress\"\nheader = false", "numbers"),
+        ("type = \"rank\"", "rank"),
+        ("type = \"regress\"\nseconds = \"b\"", "seconds"),
     ] {
         let error = spec(&format!("{base}{text}\n")).unwrap_err();
         assert!(
@@ -90,7 +93,7 @@ fn a_description_that_contradicts_itself_is_refused_with_the_reason() {
 #[test]
 fn a_description_is_read_from_a_file_and_written_back() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "kind = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"a\", \"b\"]\n";
+    let text = "type = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"a\", \"b\"]\n";
     let read = TaskSpec::load(&file(&dir, "task.toml", text)).unwrap();
     assert_eq!((read.kind, read.header, read.delimiter), (TaskKind::Classify, true, '\t'));
     assert_eq!(spec(&toml::to_string(&read).unwrap()).unwrap(), read);
