@@ -398,6 +398,26 @@ fn what_is_wrong_is_said() {
     let output = place.ok("score --task squad --input dev.json --predictions answers.json");
     let shown = text(&output);
     assert!(shown.contains("2 questions without prediction score 0") && shown.contains("`other`"), "{shown}");
+    // An answer that is not where it should be, a text without words: counted, and left out of training.
+    let train = squad("1.1", 40, 0).replacen("\"answer_start\":", "\"answer_start\":9", 1);
+    let blank = r#"{"context":" ","qas":[{"id":"blank","question":"wab","answers":[]}]}"#;
+    place.write("train.json", &train.replacen("\"paragraphs\":[", &format!("\"paragraphs\":[{blank},"), 1));
+    let learn = |train: &str, dev: &str| {
+        format!(
+            "squad --model model --train {train} --dev {dev} --out squad-{train} --epochs 1 {FAST} --question-length 4 --stride 4"
+        )
+    };
+    let shown = text(&place.ok(&learn("train.json", "dev.json")));
+    assert!(shown.contains("1 answers do not stand at their `answer_start`"), "{shown}");
+    assert!(shown.contains("1 paragraphs have no text") && shown.contains("left out of training"), "{shown}");
+    place.write("twice.json", &squad("1.1", 2, 0).replace("q1", "q0"));
+    place.fails(
+        &learn("train.json", "twice.json").replace("--out squad", "--out again"),
+        3,
+        &["twice.json", "`q0` twice"],
+    );
+    place.write("cut.json", &squad("1.1", 2, 0)[..60]);
+    place.fails(&learn("cut.json", "dev.json"), 3, &["cut.json"]);
     place.write("answers.json", "{\"q0\": 3}");
     place.fails(
         "score --task squad --input dev.json --predictions answers.json",
@@ -406,4 +426,28 @@ fn what_is_wrong_is_said() {
     );
     place.fails("predict --model model wab", 2, &["--task"]);
     place.fails("predict --model model --task rte wab wac", 3, &["fine-tuned for RTE"]);
+}
+
+#[test]
+fn a_foreign_encoder_is_imported_and_pre_training_goes_on_from_it() {
+    let place = Place::new();
+    // The discriminator alone, as it is published: a new generator is made and reported.
+    let shown = text(&place.ok("import model --out imported"));
+    assert!(shown.contains("ELECTRA: 2 layers of 24") && shown.contains("a discriminator alone"), "{shown}");
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt", "generator/config.json"] {
+        assert!(place.path(&format!("imported/{file}")).exists(), "{file}");
+    }
+    place.fails("import model --out imported", 2, &["not empty"]);
+    let corpus: Vec<String> = (0..200).map(|n| sentence(n, None)).collect();
+    place.write("corpus.txt", &corpus.join("\n\n"));
+    let output = place.ok(
+        "pretrain --init imported --train corpus.txt --tokenizer imported --run run --steps 3 --batch 4 --length 16 --set eval.every=0",
+    );
+    assert!(text(&output).contains("imported/model.safetensors"), "{}", text(&output));
+    assert_eq!(place.json("run/model/config.json")["hidden_size"], 24);
+    // The same from a PyTorch file with BERT's older names, whose vocabulary is another.
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bin_tiny/zip");
+    let shown = text(&place.ok(&format!("import {}", golden.display())));
+    assert!(shown.contains("BERT: ") && shown.contains("pytorch_model.bin"), "{shown}");
+    place.fails("import corpus.txt", 3, &["config.json"]);
 }

@@ -31,7 +31,8 @@ pub struct FitArgs {
     /// First seed, if not 1.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub first_seed: u64,
-    /// Folder for scores, predictions and models; the same command goes on after any stop.
+    /// Folder for scores, predictions and models; the same command goes on after any stop. [default: named after the command
+    /// and the task or the model]
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Use the first N training examples only.
