@@ -3,6 +3,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // these comments are help texts: [MASK] means what it says
 
+mod bench;
 mod config;
 mod lexicon;
 mod task;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use bench::BenchArgs;
 pub use config::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
@@ -98,6 +100,8 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Compare runs: a table of their last figures, and curves.
     Report(ReportArgs),
+    /// Measure how fast this machine pre-trains.
+    Bench(BenchArgs),
     /// Show, check and make configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -418,6 +422,7 @@ impl Command {
             Self::Score(args) => &args.common,
             Self::Submit(args) => &args.common,
             Self::Report(args) => &args.common,
+            Self::Bench(args) => &args.common,
             Self::Config(ConfigCommand::Show(args)) => &args.common,
             Self::Config(ConfigCommand::Check(args)) => &args.common,
             Self::Config(ConfigCommand::New(_) | ConfigCommand::List)
@@ -435,6 +440,7 @@ impl Command {
             Self::Glue(args) => Some(&args.fit.device),
             Self::Squad(args) => Some(&args.fit.device),
             Self::Predict(args) => Some(&args.device),
+            Self::Bench(args) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),
             Self::Pretrain(args) => args.config.device.as_deref(),
             _ => None,

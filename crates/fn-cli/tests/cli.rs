@@ -213,3 +213,23 @@ fn verbose_adds_the_machine_to_an_error() {
     let error = refused(dir.path(), 3, &["inspect", "--verbose", "--model", "none", "a [MASK]"]);
     assert!(error.contains("threads"), "{error}");
 }
+
+#[test]
+fn a_bench_reports_both_arms_and_refuses_what_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let small =
+        ["bench", "electra-tiny", "--steps", "1", "--batch", "2", "--length", "16", "--json", "--quiet"];
+    let ran = run(dir.path(), &small);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        let (speed, share) =
+            (run["tokens_per_second"].as_f64().unwrap(), run["share_of_peak"].as_f64().unwrap());
+        assert!(speed > 0.0 && share > 0.0 && share < 1.5, "{run}");
+    }
+    assert!(report["matmul_gflops"].as_f64().unwrap() > 0.0);
+    assert!(refused(dir.path(), 2, &["bench", "electra-smal"]).contains("electra-small"));
+    refused(dir.path(), 2, &["bench", "--batch", "0"]);
+    assert!(refused(dir.path(), 2, &["bench", "--length", "4096"]).contains("model.max_positions"));
+}

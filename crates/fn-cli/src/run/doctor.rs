@@ -265,7 +265,7 @@ fn examine_device(spec: DeviceSpec) -> DeviceReport {
 }
 
 /// 1024 x 1024 products for about a second.
-fn matmul_gflops(device: &Device) -> f64 {
+pub fn matmul_gflops(device: &Device) -> f64 {
     const N: usize = 1024;
     let a = Tensor::<2>::random([N, N], Distribution::Uniform(-1.0, 1.0), device);
     let b = Tensor::<2>::random([N, N], Distribution::Uniform(-1.0, 1.0), device);

@@ -1,5 +1,6 @@
 //! One module per command: nothing but wiring and printing.
 
+pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod data;
@@ -47,6 +48,7 @@ pub fn run(command: Command) -> Result<Outcome, CliError> {
         Command::Score(args) => score::run(&args),
         Command::Submit(args) => submit::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::completions(&args),
         Command::HelpAll => completions::help_all(),

@@ -153,7 +153,7 @@ fn folder_bytes(dir: &Path) -> u64 {
 }
 
 /// Largest resident set of this process, in bytes.
-fn peak_memory() -> u64 {
+pub fn peak_memory() -> u64 {
     // SAFETY: `getrusage` fills the struct that it is given; all zeros is a valid value of it.
     #[allow(unsafe_code)]
     let usage = unsafe {

@@ -1,0 +1,38 @@
+//! `fnlm bench` as it can be typed.
+
+use clap::Args;
+
+use super::Common;
+
+/// `fnlm bench`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm bench                                        ELECTRA-small, with and without hard correction
+  fnlm bench electra-base bert-base --batch 8       other presets
+  fnlm bench --device cuda:0 --batch 128 --json > machine.json")]
+pub struct BenchArgs {
+    /// Presets to measure.
+    #[arg(value_name = "PRESET", default_value = "electra-small")]
+    pub presets: Vec<String>,
+    /// Rows of a step.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub batch: usize,
+    /// Tokens of a row.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub length: usize,
+    /// Steps that are timed, after two that are not.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub steps: usize,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Processor threads of the flex device. [default: all]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
