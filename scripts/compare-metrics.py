@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares the losses of two runs, step by step: `compare-metrics.py a/metrics.jsonl b/metrics.jsonl --tolerance 1e-3`.
 
-The tolerance is relative. Exits with 1 when a loss differs by more, or when the runs do not have the same steps.
+The tolerance is relative. Exits with 1 when a loss differs by more, or when the runs do not have the same steps. With --json there
+is no tolerance: one line with the largest and the mean difference, and the mean loss of the last tenth of both runs.
 """
 import argparse
 import json
@@ -24,10 +25,18 @@ def main():
     parser.add_argument("left")
     parser.add_argument("right")
     parser.add_argument("--tolerance", type=float, default=1e-3)
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     left, right = losses(arguments.left), losses(arguments.right)
     if not left or left.keys() != right.keys():
         sys.exit(f"steps differ: {sorted(left)} and {sorted(right)}")
+    if arguments.json:
+        share = [abs(left[s]["loss"] - right[s]["loss"]) / max(abs(left[s]["loss"]), 1e-9) for s in left]
+        last = sorted(left)[-max(1, len(left) // 10):]
+        mean = lambda run: sum(run[s]["loss"] for s in last) / len(last)
+        print(json.dumps({"steps": len(left), "largest": max(share), "mean": sum(share) / len(share), "last_left": mean(left),
+                          "last_right": mean(right)}))
+        return
     worst = 0.0
     for step in sorted(left):
         for name in left[step]:

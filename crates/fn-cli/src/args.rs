@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use bench::BenchArgs;
+pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,

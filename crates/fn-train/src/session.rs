@@ -135,21 +135,11 @@ impl Session {
     /// Matrix products in `train.dtype`.
     fn set_precision(&self, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
         let train = &self.config.train;
-        let precision = match train.dtype {
-            Dtype::F32 => MatmulPrecision::F32,
-            Dtype::Bf16 if !self.device.supports_dtype(FloatDType::BF16) => {
-                return Err(TrainError::NoBf16 { device: train.device.clone() });
-            }
-            Dtype::Bf16 => {
-                if train.device == "flex" {
-                    reporter.notice(
-                        "flex multiplies bf16 in f32 after rounding: slower than f32, good for comparing",
-                    )?;
-                }
-                MatmulPrecision::Bf16
-            }
-        };
-        fn_ops::set_matmul_precision(precision);
+        use_dtype(train.dtype, &self.device, &train.device)?;
+        if train.dtype == Dtype::Bf16 && train.device == "flex" {
+            reporter
+                .notice("flex multiplies bf16 in f32 after rounding: slower than f32, good for comparing")?;
+        }
         Ok(())
     }
 
@@ -338,6 +328,22 @@ impl Session {
         let text = serde_json::to_string(&config).unwrap_or_default();
         Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
+}
+
+/// From now on this thread multiplies matrices in `dtype`; `name` is the device's in the configuration.
+///
+/// # Errors
+/// [`TrainError::NoBf16`] when the device cannot.
+pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainError> {
+    let precision = match dtype {
+        Dtype::F32 => MatmulPrecision::F32,
+        Dtype::Bf16 if !device.supports_dtype(FloatDType::BF16) => {
+            return Err(TrainError::NoBf16 { device: name.to_owned() });
+        }
+        Dtype::Bf16 => MatmulPrecision::Bf16,
+    };
+    fn_ops::set_matmul_precision(precision);
+    Ok(())
 }
 
 /// Puts a checkpoint into a freshly built model and optimiser.

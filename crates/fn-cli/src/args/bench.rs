@@ -1,8 +1,18 @@
 //! `fnlm bench` as it can be typed.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Common;
+
+/// Number format of matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DtypeArg {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with the range of 32; weights and optimiser stay f32.
+    Bf16,
+}
 
 /// `fnlm bench`.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -23,6 +33,9 @@ pub struct BenchArgs {
     /// Steps that are timed, after two that are not.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub steps: usize,
+    /// What the operands of matrix products are.
+    #[arg(long, value_enum, default_value_t)]
+    pub dtype: DtypeArg,
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,

@@ -16,14 +16,15 @@ use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
 use fn_train::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
+use fn_train::session::use_dtype;
 use serde::Serialize;
 
 use super::doctor;
 use super::pretrain::peak_memory;
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, DtypeArg};
 use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
@@ -44,6 +45,8 @@ struct Measured {
     correction: &'static str,
     /// Median.
     seconds_per_step: f64,
+    /// The very first one, which chooses and compiles kernels.
+    seconds_of_first_step: f64,
     tokens_per_second: f64,
     /// Floating-point operations of the matrix products of a step, a product and a sum counted as two.
     operations: f64,
@@ -70,32 +73,38 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     }
     let device = device::open(&args.device)?;
     let peak = doctor::matmul_gflops(&device);
+    let (dtype, dtype_name) = match args.dtype {
+        DtypeArg::F32 => (Dtype::F32, "f32"),
+        DtypeArg::Bf16 => (Dtype::Bf16, "bf16"),
+    };
+    use_dtype(dtype, &device, &args.device)?;
     let mut all = Vec::new();
     for (preset, config) in &configs {
         for (name, correction) in [("none", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
             term::note(args.common.quiet, &format!("{preset}, correction {name}: {} steps ...", args.steps));
-            let seconds = measure(config, correction, &device, args)?;
+            let (seconds, first) = measure(config, correction, &device, args)?;
             let operations = operations(config, args);
             all.push(Measured {
                 preset: (*preset).clone(),
                 correction: name,
                 seconds_per_step: seconds,
+                seconds_of_first_step: first,
                 tokens_per_second: (args.batch * args.length) as f64 / seconds,
                 operations,
                 share_of_peak: operations / seconds / 1e9 / peak,
             });
         }
     }
-    print(args, peak, &all)?;
+    print(args, dtype_name, peak, &all)?;
     Ok(Outcome::Done)
 }
 
-fn print(args: &BenchArgs, peak: f64, all: &[Measured]) -> Result<(), CliError> {
+fn print(args: &BenchArgs, dtype: &str, peak: f64, all: &[Measured]) -> Result<(), CliError> {
     let memory = peak_memory();
     if args.json {
         let report = serde_json::json!({
             "fnlm": env!("CARGO_PKG_VERSION"), "device": args.device, "processor": doctor::processor(),
-            "batch": args.batch, "length": args.length, "steps": args.steps,
+            "dtype": dtype, "batch": args.batch, "length": args.length, "steps": args.steps,
             "matmul_gflops": peak, "peak_memory_bytes": memory, "runs": all,
         });
         return term::out(&format!("{report:#}\n"));
@@ -103,7 +112,7 @@ fn print(args: &BenchArgs, peak: f64, all: &[Measured]) -> Result<(), CliError> 
     let fastest = all.iter().map(|m| m.tokens_per_second).fold(0.0, f64::max);
     let width = all.iter().map(|m| m.preset.len()).max().unwrap_or(0);
     let mut out = format!(
-        "{}\nlarge matrix products on {}: {peak:.0} GFLOP/s\npre-training, {} x {}, dropout as in the preset, {} steps\n",
+        "{}\nlarge matrix products on {}: {peak:.0} GFLOP/s\npre-training in {dtype}, {} x {}, dropout as in the preset, {} steps\n",
         doctor::one_line(),
         args.device,
         args.batch,
@@ -126,13 +135,13 @@ fn print(args: &BenchArgs, peak: f64, all: &[Measured]) -> Result<(), CliError> 
     term::out(&out)
 }
 
-/// Median seconds of a step.
+/// Median seconds of a step, and those of the first.
 fn measure(
     config: &RunConfig,
     preset: CorrectionPreset,
     device: &Device,
     args: &BenchArgs,
-) -> Result<f64, CliError> {
+) -> Result<(f64, f64), CliError> {
     let batch = batch(config, args)?;
     let lexicon = DeviceLexicon::new(&lexicon()?, None, device);
     let device = device.clone().autodiff();
@@ -184,9 +193,9 @@ fn median<O: Objective>(
     batch: &MaskedBatch,
     config: &RunConfig,
     steps: usize,
-) -> f64 {
+) -> (f64, f64) {
     let mut optimizer = AdamW::new(config.optimizer.clone(), Groups::default());
-    let mut seconds = Vec::with_capacity(steps);
+    let (mut seconds, mut first) = (Vec::with_capacity(steps), f64::NAN);
     for step in 0..WARM_UP + steps {
         let clock = Instant::now();
         let loss = objective.loss(&model, batch, Share::WHOLE, step as u64);
@@ -194,13 +203,17 @@ fn median<O: Objective>(
         let update;
         (model, update) = optimizer.step(model, gradients, 1e-4);
         // The norm was read from the device: everything before it is done.
+        let taken = clock.elapsed().as_secs_f64();
+        if step == 0 {
+            first = taken;
+        }
         if step >= WARM_UP && update.grad_norm.is_finite() {
-            seconds.push(clock.elapsed().as_secs_f64());
+            seconds.push(taken);
         }
     }
     seconds.sort_by(f64::total_cmp);
     drop(Module::into_record(model));
-    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+    (seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN), first)
 }
 
 /// One corrupted batch of full rows of random words.
@@ -271,6 +284,7 @@ mod tests {
             batch: 16,
             length: 128,
             steps: 1,
+            dtype: DtypeArg::F32,
             device: "flex".into(),
             threads: None,
             json: false,
