@@ -233,3 +233,23 @@ fn a_bench_reports_both_arms_and_refuses_what_cannot_be() {
     refused(dir.path(), 2, &["bench", "--batch", "0"]);
     assert!(refused(dir.path(), 2, &["bench", "--length", "4096"]).contains("model.max_positions"));
 }
+
+#[test]
+fn a_sweep_measures_each_value_and_draws_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let small =
+        ["bench", "electra-tiny", "--steps", "1", "--batch", "2", "--length", "16", "--vocabulary", "500"];
+    let with = |more: &[&'static str]| [&small[..], more].concat();
+    let ran = run(dir.path(), &with(&["--sweep", "length=8,16", "--plot", "growth", "--json"]));
+    let points: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(points.as_array().unwrap().len(), 2, "{}", ran.err);
+    assert_eq!(points[1]["length"], 16.0);
+    assert!(points[0]["memory_mib"].as_f64().unwrap() > 1.0);
+    let picture = std::fs::read_to_string(dir.path().join("growth/electra-tiny-length-time.svg")).unwrap();
+    assert!(picture.contains("hard correction") && picture.contains("length"));
+    assert!(dir.path().join("growth/electra-tiny-length-memory.svg").exists());
+    let ran = run(dir.path(), &with(&["--sweep", "model.num_layers=1,3"]));
+    assert!(ran.out.contains("| model.num_layers | ms/step |"), "{}{}", ran.out, ran.err);
+    assert!(refused(dir.path(), 2, &with(&["--sweep", "length"])).contains("KEY=A,B"));
+    assert!(refused(dir.path(), 2, &with(&["--sweep", "model.layers=1"])).contains("model.num_layers"));
+}

@@ -23,6 +23,21 @@ const COLOURS: [RGBColor; 7] = [
 /// # Errors
 /// [`EvalError::NoValues`] when no run has the metric; [`EvalError::Draw`] when the file cannot be written.
 pub fn draw(runs: &[RunRecord], metric: &str, title: &str, path: &Path) -> Result<(), EvalError> {
+    draw_over(runs, metric, title, "step", path)
+}
+
+/// [`draw`] over something else than steps: `x` names it.
+///
+/// # Errors
+/// As [`draw`].
+pub fn draw_over(
+    runs: &[RunRecord],
+    metric: &str,
+    title: &str,
+    x: &str,
+    path: &Path,
+) -> Result<(), EvalError> {
+    let name = x;
     let finite = |run: &RunRecord| -> Vec<(f64, f64)> {
         let series = run.series.get(metric).map(Vec::as_slice).unwrap_or_default();
         series.iter().filter(|(_, v)| v.is_finite()).map(|&(s, v)| (s as f64, v)).collect()
@@ -42,7 +57,7 @@ pub fn draw(runs: &[RunRecord], metric: &str, title: &str, path: &Path) -> Resul
         (low - room, high + room)
     };
     let (x, y) = (range(|p| p.0), range(|p| p.1));
-    plot(&lines, (x.0.max(0.0), x.1), y, title, path)
+    plot(&lines, (x.0.max(0.0), x.1), y, (title, name), path)
         .map_err(|message| EvalError::Draw { path: path.to_owned(), message })
 }
 
@@ -50,7 +65,7 @@ fn plot(
     lines: &[(&str, Vec<(f64, f64)>)],
     x: (f64, f64),
     y: (f64, f64),
-    title: &str,
+    (title, name): (&str, &str),
     path: &Path,
 ) -> Result<(), String> {
     let root = SVGBackend::new(path, (720, 400)).into_drawing_area();
@@ -64,7 +79,7 @@ fn plot(
             .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
         chart
             .configure_mesh()
-            .x_desc("step")
+            .x_desc(name)
             .x_label_formatter(&|step| format!("{step:.0}"))
             .max_light_lines(1)
             .light_line_style(RGBColor(245, 245, 245))

@@ -1,5 +1,7 @@
 //! `fnlm bench` as it can be typed.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::Common;
@@ -19,7 +21,8 @@ pub enum DtypeArg {
 #[command(after_help = "Examples:
   fnlm bench                                        ELECTRA-small, with and without hard correction
   fnlm bench electra-base bert-base --batch 8       other presets
-  fnlm bench --device cuda:0 --batch 128 --json > machine.json")]
+  fnlm bench --device cuda:0 --batch 128 --json > machine.json
+  fnlm bench --sweep length=32,64,128,256 --plot growth         what a step costs as rows get longer")]
 pub struct BenchArgs {
     /// Presets to measure.
     #[arg(value_name = "PRESET", default_value = "electra-small")]
@@ -30,6 +33,21 @@ pub struct BenchArgs {
     /// Tokens of a row.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub length: usize,
+    /// Pieces of the vocabulary.
+    #[arg(long, value_name = "N", default_value_t = 30_522)]
+    pub vocabulary: usize,
+    /// Words of each look-up set.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub lexicon_width: usize,
+    /// Set one value of the preset, e.g. --set model.num_layers=6 (repeatable).
+    #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Measure the first preset for several values of batch, length, vocabulary, lexicon-width or any key of the configuration.
+    #[arg(long, value_name = "KEY=A,B,...")]
+    pub sweep: Option<String>,
+    /// Draw time and memory of the sweep as SVG into this folder.
+    #[arg(long, value_name = "DIR", requires = "sweep")]
+    pub plot: Option<PathBuf>,
     /// Steps that are timed, after two that are not.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub steps: usize,

@@ -22,17 +22,13 @@ use fn_train::optim::{AdamW, Gradients, Groups};
 use fn_train::session::use_dtype;
 use serde::Serialize;
 
-use super::doctor;
 use super::pretrain::peak_memory;
+use super::{bench_sweep, doctor};
 use crate::args::{BenchArgs, DtypeArg};
 use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
-/// Pieces of the uncased BERT vocabulary.
-const VOCABULARY: usize = 30_522;
-/// Words that may stand for each word: about WordNet's mean over words that have any.
-const WIDTH: usize = 16;
 /// Steps before the clock starts: kernels are chosen, memory is taken.
 const WARM_UP: usize = 2;
 /// Blocks of the longest bar.
@@ -59,13 +55,20 @@ struct Measured {
 /// # Errors
 /// A preset or device that does not exist (2), a size out of range (2).
 pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
+    if args.vocabulary < 100 || args.lexicon_width == 0 {
+        return Err(CliError::usage("--vocabulary must be at least 100, --lexicon-width at least 1"));
+    }
     if args.batch == 0 || args.length < 8 || args.steps == 0 {
         return Err(CliError::usage("--batch and --steps must be at least 1, --length at least 8"));
+    }
+    if let Some(sweep) = &args.sweep {
+        return bench_sweep::run(args, sweep);
     }
     device::use_threads(args.threads);
     let mut configs = Vec::new();
     for preset in &args.presets {
-        let typed = ConfigArgs { preset: Some(preset.clone()), ..ConfigArgs::default() };
+        let typed =
+            ConfigArgs { preset: Some(preset.clone()), set: args.set.clone(), ..ConfigArgs::default() };
         let mut config = typed.resolve()?.run;
         config.data.length = args.length;
         config.validate()?;
@@ -143,9 +146,9 @@ fn measure(
     args: &BenchArgs,
 ) -> Result<(f64, f64), CliError> {
     let batch = batch(config, args)?;
-    let lexicon = DeviceLexicon::new(&lexicon()?, None, device);
+    let lexicon = DeviceLexicon::new(&lexicon(args)?, None, device);
     let device = device.clone().autodiff();
-    let encoder: EncoderConfig = config.model.encoder(VOCABULARY);
+    let encoder: EncoderConfig = config.model.encoder(args.vocabulary);
     let named = CorrectionConfig::preset(preset);
     let judge = Box::new(LexiconJudge::new(lexicon.clone()));
     let lexicon = (named.generator != Correction::None
@@ -221,32 +224,32 @@ fn batch(config: &RunConfig, args: &BenchArgs) -> Result<MaskedBatch, CliError> 
     let row = |row: u64| {
         let mut draw = Stream::new(7, 0, row, Use::Test);
         let mut ids: Vec<u32> =
-            (0..args.length).map(|_| 5 + draw.below(VOCABULARY as u64 - 5) as u32).collect();
+            (0..args.length).map(|_| 5 + draw.below(args.vocabulary as u64 - 5) as u32).collect();
         (ids[0], ids[args.length - 1]) = (2, 3);
         PackedRow { second: ids.len() as u16, ids }
     };
     let rows = (0..args.batch as u64).map(row).collect();
     let data = Arc::new(Dataset::from_rows(rows, args.length)?);
-    let facts = VocabFacts::plain(VOCABULARY, SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
+    let facts = VocabFacts::plain(args.vocabulary, SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
     let corruptor = Corruptor::new(config.corruption.clone(), facts).map_err(CliError::failed_from)?;
     let batch = fixed_batches(data, Arc::new(corruptor), args.batch, 7, 1).next();
     batch.ok_or_else(|| CliError::failed("no batch could be made"))
 }
 
 /// Random look-up sets.
-fn lexicon() -> Result<Lexicon, CliError> {
-    let rows = (5..VOCABULARY as u32).map(|word| {
+fn lexicon(args: &BenchArgs) -> Result<Lexicon, CliError> {
+    let rows = (5..args.vocabulary as u32).map(|word| {
         let mut draw = Stream::new(11, 0, u64::from(word), Use::Test);
-        (word, (0..WIDTH).map(|_| 5 + draw.below(VOCABULARY as u64 - 5) as u32).collect())
+        (word, (0..args.lexicon_width).map(|_| 5 + draw.below(args.vocabulary as u64 - 5) as u32).collect())
     });
     let info = LexiconInfo { kind: "random".into(), ..LexiconInfo::default() };
-    Ok(Lexicon::from_rows(VOCABULARY, rows, info)?)
+    Ok(Lexicon::from_rows(args.vocabulary, rows, info)?)
 }
 
 /// Operations of the matrix products of a step, forward and backward: what no implementation can leave out.
 fn operations(config: &RunConfig, args: &BenchArgs) -> f64 {
     let model = &config.model;
-    let encoder = model.encoder(VOCABULARY);
+    let encoder = model.encoder(args.vocabulary);
     let tokens = (args.batch * args.length) as f64;
     let masked = tokens * f64::from(config.corruption.rate as f32);
     let of_encoder = |e: &EncoderConfig| {
@@ -257,7 +260,7 @@ fn operations(config: &RunConfig, args: &BenchArgs) -> f64 {
     };
     let of_head = |e: &EncoderConfig| {
         let (h, width) = (e.hidden_size as f64, e.embedding_size as f64);
-        masked * (h * width + width * VOCABULARY as f64)
+        masked * (h * width + width * args.vocabulary as f64)
     };
     let products = match model.arch {
         Arch::Bert => of_encoder(&encoder) + of_head(&encoder),
@@ -283,6 +286,11 @@ mod tests {
             presets: vec![],
             batch: 16,
             length: 128,
+            vocabulary: 30_522,
+            lexicon_width: 16,
+            set: vec![],
+            sweep: None,
+            plot: None,
             steps: 1,
             dtype: DtypeArg::F32,
             device: "flex".into(),
