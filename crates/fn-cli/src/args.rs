@@ -6,6 +6,7 @@
 mod bench;
 mod config;
 mod lexicon;
+mod study;
 mod task;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
     PosArg,
 };
+pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
     SquadArgs, SubmitArgs,
@@ -100,6 +102,9 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Compare runs: a table of their last figures, and curves.
     Report(ReportArgs),
+    /// Run arms with several seeds, and say whether the difference is real.
+    #[command(subcommand)]
+    Study(StudyCommand),
     /// Measure how fast this machine pre-trains.
     Bench(BenchArgs),
     /// Show, check and make configurations.
@@ -423,6 +428,8 @@ impl Command {
             Self::Submit(args) => &args.common,
             Self::Report(args) => &args.common,
             Self::Bench(args) => &args.common,
+            Self::Study(StudyCommand::Run(args)) => &args.common,
+            Self::Study(StudyCommand::Report(args)) => &args.common,
             Self::Config(ConfigCommand::Show(args)) => &args.common,
             Self::Config(ConfigCommand::Check(args)) => &args.common,
             Self::Config(ConfigCommand::New(_) | ConfigCommand::List)

@@ -1,5 +1,6 @@
 //! Curves of several runs in one picture.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use plotters::prelude::*;
@@ -59,6 +60,81 @@ pub fn draw_over(
     let (x, y) = (range(|p| p.0), range(|p| p.1));
     plot(&lines, (x.0.max(0.0), x.1), y, (title, name), path)
         .map_err(|message| EvalError::Draw { path: path.to_owned(), message })
+}
+
+/// Several runs of several arms as SVG text: the mean of each arm over steps, with a band from its lowest to its highest run.
+///
+/// # Errors
+/// As [`draw`].
+pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Result<String, EvalError> {
+    /// Step, mean, lowest, highest.
+    type Point = (f64, f64, f64, f64);
+    let of_arm = |runs: &[&RunRecord]| -> Vec<Point> {
+        let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (step, value) in runs.iter().filter_map(|run| run.series.get(metric)).flatten() {
+            if value.is_finite() {
+                at.entry(*step).or_default().push(*value);
+            }
+        }
+        let point = |(step, values): (u64, Vec<f64>)| {
+            let (low, high) =
+                values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+            (step as f64, values.iter().sum::<f64>() / values.len() as f64, low, high)
+        };
+        at.into_iter().map(point).collect()
+    };
+    let lines: Vec<(&str, Vec<Point>)> = arms.iter().map(|(name, runs)| (*name, of_arm(runs))).collect();
+    let points = || lines.iter().flat_map(|(_, line)| line.iter());
+    if points().next().is_none() {
+        return Err(EvalError::NoValues { metric: metric.to_owned(), known: String::new() });
+    }
+    let ends = |low: f64, high: f64| {
+        let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.05 };
+        (low - room, high + room)
+    };
+    let fold =
+        |start: f64, pick: fn(f64, f64) -> f64, of: fn(&Point) -> f64| points().map(of).fold(start, pick);
+    let x = ends(fold(f64::INFINITY, f64::min, |p| p.0), fold(f64::NEG_INFINITY, f64::max, |p| p.0));
+    let y = ends(fold(f64::INFINITY, f64::min, |p| p.2), fold(f64::NEG_INFINITY, f64::max, |p| p.3));
+    let mut svg = String::new();
+    let mut run = || -> Result<(), Box<dyn std::error::Error + '_>> {
+        let root = SVGBackend::with_string(&mut svg, (720, 400)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .caption(title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(64)
+            .build_cartesian_2d(x.0.max(0.0)..x.1, y.0..y.1)?;
+        chart
+            .configure_mesh()
+            .x_desc("step")
+            .x_label_formatter(&|step| format!("{step:.0}"))
+            .max_light_lines(1)
+            .light_line_style(RGBColor(245, 245, 245))
+            .bold_line_style(RGBColor(220, 220, 220))
+            .draw()?;
+        for (index, (name, line)) in lines.iter().enumerate() {
+            let colour = COLOURS[index % COLOURS.len()];
+            let up = line.iter().map(|p| (p.0, p.3));
+            let band: Vec<(f64, f64)> = up.chain(line.iter().rev().map(|p| (p.0, p.2))).collect();
+            chart.draw_series(std::iter::once(Polygon::new(band, colour.mix(0.12))))?;
+            chart
+                .draw_series(LineSeries::new(line.iter().map(|p| (p.0, p.1)), colour.stroke_width(2)))?
+                .label(*name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .border_style(RGBColor(200, 200, 200))
+            .draw()?;
+        root.present()?;
+        Ok(())
+    };
+    let drawn = run().map_err(|e| e.to_string());
+    drawn.map_err(|message| EvalError::Draw { path: metric.into(), message })?;
+    // Fixed sizes would not shrink on a phone.
+    Ok(svg.replacen("width=\"720\" height=\"400\" ", "", 1))
 }
 
 fn plot(

@@ -17,6 +17,7 @@ pub mod predictions;
 pub mod runs;
 pub mod squad;
 pub mod stats;
+pub mod study;
 pub mod table;
 
 /// What goes wrong when results are read or drawn.

@@ -19,6 +19,7 @@ pub mod quickstart;
 pub mod report;
 pub mod score;
 pub mod squad;
+pub mod study;
 pub mod submit;
 pub mod support;
 pub mod tokenizer;
@@ -50,6 +51,7 @@ pub fn run(command: Command) -> Result<Outcome, CliError> {
         Command::Submit(args) => submit::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Study(command) => study::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::completions(&args),
         Command::HelpAll => completions::help_all(),

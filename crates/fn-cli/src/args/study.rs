@@ -1,0 +1,62 @@
+//! `fnlm study ...` as it can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Common;
+
+/// `fnlm study`.
+#[derive(Debug, Subcommand)]
+pub enum StudyCommand {
+    /// Run what is missing: pre-train every arm with every seed, fine-tune every model.
+    Run(StudyRunArgs),
+    /// Compare the arms: a page (HTML) and a table (Markdown).
+    Report(StudyReportArgs),
+}
+
+/// `fnlm study run`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm study run studies/quick.toml --dry-run      what would be run, and about how long it takes
+  fnlm study run studies/quick.toml                the same command goes on after any stop
+  fnlm study run studies/quick.toml --part 2/3     the second third, on another machine with the same folder")]
+pub struct StudyRunArgs {
+    /// The description.
+    #[arg(value_name = "FILE")]
+    pub study: PathBuf,
+    /// Folder of all runs. [default: study-NAME]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Check everything, print the plan and an estimate, run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only the i-th of n equal parts.
+    #[arg(long, value_name = "i/n")]
+    pub part: Option<String>,
+    /// Set one value for all arms (repeatable; wins over the description).
+    #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm study report`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm study report studies/quick.toml > table.md      the page is study-quick/report.html")]
+pub struct StudyReportArgs {
+    /// The description.
+    #[arg(value_name = "FILE")]
+    pub study: PathBuf,
+    /// Folder of all runs. [default: study-NAME]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The page. [default: report.html in the folder of all runs]
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}

@@ -1,0 +1,139 @@
+//! Studies through the real binary: planned, run, stopped, continued, reported.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
+
+mod common;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::{fnlm, inputs, text};
+
+/// A study of two tiny arms and two seeds on the quickstart's text, with a task of its own.
+fn write(dir: &Path, more: &str) {
+    let (config, held_out) = (inputs().join("config.toml"), inputs().join("held-out.txt"));
+    let mut data = [String::new(), String::new()];
+    for (n, lines) in data.iter_mut().enumerate() {
+        for row in 0..40 {
+            let good = (row + n) % 2;
+            writeln!(lines, "{{\"text\":\"{}\",\"label\":{good}}}", ["no", "yes"][good]).unwrap();
+        }
+    }
+    for (split, lines) in ["train", "dev"].iter().zip(&data) {
+        std::fs::create_dir_all(dir.join("mine")).unwrap();
+        std::fs::write(dir.join(format!("mine/{split}.jsonl")), lines).unwrap();
+    }
+    let task =
+        "[task]\ntype = \"classify\"\nfirst = \"text\"\nlabel = \"label\"\nlabels = [\"no\", \"yes\"]\n";
+    std::fs::write(dir.join("mine.toml"), task).unwrap();
+    let study = format!(
+        "name = \"tiny\"\nabout = \"Does it <run>?\"\nconfig = {config:?}\nseeds = [1, 2]\n\
+         set = [\"train.steps=20\", \"train.batch=4\", \"eval.every=10\", \"eval.batches=1\", \"checkpoint.every=5\", \
+         \"log.tensorboard=false\", 'data.held_out=[{held_out:?}]', \"model.hidden_size=32\", \"model.num_heads=2\", \"model.intermediate_size=64\", \
+         \"schedule.warmup=2\"]\n\
+         [[arm]]\nname = \"baseline\"\n[[arm]]\nname = \"hard\"\nset = [\"correction.preset=hard\"]\n\
+         [[evaluate]]\ntask = \"mine.toml\"\ndata = \"mine\"\nset = [\"epochs=1\", \"length=16\"]\n{more}"
+    );
+    std::fs::write(dir.join("study.toml"), study).unwrap();
+}
+
+fn study(dir: &Path, arguments: &str) -> Command {
+    let mut command = fnlm();
+    command.current_dir(dir).arg("study").args(arguments.split_whitespace());
+    command
+}
+
+fn run(dir: &Path, arguments: &str) -> Output {
+    study(dir, arguments).output().unwrap()
+}
+
+#[test]
+fn a_study_is_planned_run_in_parts_and_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let plan = run(dir.path(), "run study.toml --dry-run");
+    let shown = text(&plan);
+    assert!(plan.status.success() && shown.contains("4 of 4 runs and 4 fine-tunings are to do"), "{shown}");
+    assert!(shown.contains("a probe of one step"), "{shown}");
+    assert!(!dir.path().join("study-tiny").exists());
+    let early = run(dir.path(), "report study.toml");
+    assert_eq!(early.status.code(), Some(3), "{}", text(&early));
+
+    let first = run(dir.path(), "run study.toml --part 1/2 --quiet");
+    assert!(first.status.success(), "{}", text(&first));
+    let there =
+        |run: &str| dir.path().join("study-tiny").join(run).join("finetune-mine/results.json").exists();
+    assert!(there("baseline/seed-1") && there("baseline/seed-2") && !there("hard/seed-1"));
+    let rest = run(dir.path(), "run study.toml");
+    assert!(rest.status.success() && there("hard/seed-1") && there("hard/seed-2"), "{}", text(&rest));
+    let again = run(dir.path(), "run study.toml --dry-run");
+    assert!(text(&again).contains("0 of 4 runs and 0 fine-tunings"), "{}", text(&again));
+
+    let report = run(dir.path(), "report study.toml");
+    let table = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(report.status.success(), "{}", text(&report));
+    for part in ["| mine, % | baseline |", "| masked accuracy, % | hard |", "2 seeds cannot show more"] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+    let page = std::fs::read_to_string(dir.path().join("study-tiny/report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("Does it &lt;run&gt;?") && page.contains("within noise"));
+    assert!(
+        !page.contains("<script") && !page.contains("src=") && !page.contains("href="),
+        "no network, no scripts"
+    );
+}
+
+#[test]
+fn a_stopped_study_goes_on_and_what_another_process_holds_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let child = study(dir.path(), "run study.toml --set train.steps=4000 --quiet")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = dir.path().join("study-tiny/baseline/seed-1/metrics.jsonl");
+    let start = std::time::Instant::now();
+    while !std::fs::read_to_string(&metrics).is_ok_and(|t| !t.is_empty()) {
+        assert!(start.elapsed().as_secs() < 60, "no step");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let other = run(dir.path(), "run study.toml --set train.steps=4000 --part 1/4");
+    assert!(other.status.success() && text(&other).contains("another process is at it"), "{}", text(&other));
+    // SAFETY: `kill` only takes a process id and a number; the child is ours and has not been waited for.
+    #[allow(unsafe_code)]
+    let sent = unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert_eq!(sent, 0);
+    let stopped = child.wait_with_output().unwrap();
+    assert_eq!(stopped.status.code(), Some(75), "{}", text(&stopped));
+    let half = run(dir.path(), "run study.toml --dry-run --set train.steps=4000");
+    assert!(text(&half).contains("half-way"), "{}", text(&half));
+    // The run is that of other settings: refused for this one, the others go on.
+    let rest = run(dir.path(), "run study.toml");
+    assert_eq!(rest.status.code(), Some(1), "{}", text(&rest));
+    assert!(
+        text(&rest).contains("1 of 4 runs failed") && text(&rest).contains("train.steps"),
+        "{}",
+        text(&rest)
+    );
+    assert!(dir.path().join("study-tiny/hard/seed-2/finetune-mine/results.json").exists());
+}
+
+#[test]
+fn what_is_wrong_is_said_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let fails = |more: &str, code: i32, part: &str| {
+        write(dir.path(), more);
+        let output = run(dir.path(), "run study.toml");
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+        assert!(text(&output).contains(part), "{part} is not in {}", text(&output));
+        assert!(!dir.path().join("study-tiny").exists());
+    };
+    fails("[[arm]]\nname = \"x\"\nset = [\"train.step=3\"]\n", 2, "arm x: ");
+    fails("[[arm]]\nname = \"hard\"\n", 2, "two arms are named");
+    fails("[[evaluate]]\ntask = \"rte\"\ndata = \"nowhere\"\n", 3, "nowhere");
+    fails("[[evaluate]]\ntask = \"tre\"\ndata = \"mine\"\n", 2, "no task");
+    write(dir.path(), "");
+    let part = run(dir.path(), "run study.toml --part 3/2");
+    assert!(part.status.code() == Some(2) && text(&part).contains("i/n"), "{}", text(&part));
+}
