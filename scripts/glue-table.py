@@ -32,7 +32,7 @@ def cell(values):
 
 
 def main(out):
-    print("| task | metric | fnlm | transformers | difference | spread of the difference |\n|---|---|---:|---:|---:|---:|")
+    print("| task | metric | fnlm | transformers | difference | its standard error |\n|---|---|---:|---:|---:|---:|")
     for task, (name, metrics) in TASKS.items():
         if not (out / task / "results.json").exists() or not (out / f"peer-{task}.jsonl").exists():
             continue

@@ -18,8 +18,7 @@ const FIGURES: &[(&str, &str, f64, Option<bool>)] = &[
     ("eval.fitting_accuracy", "fitting predictions, %", 100.0, Some(true)),
     ("eval.masked_loss", "masked loss", 1.0, Some(false)),
     ("eval.detector_auc", "detector AUC", 1.0, Some(true)),
-    ("eval.wrong_share", "wrong predictions, %", 100.0, Some(false)),
-    ("eval.false_negative_share", "of them false negatives, %", 100.0, None),
+    ("eval.false_negative_share", "false negatives of the errors, %", 100.0, None),
 ];
 
 /// A finished run.
