@@ -137,3 +137,38 @@ fn what_is_wrong_is_said_before_anything_runs() {
     let part = run(dir.path(), "run study.toml --part 3/2");
     assert!(part.status.code() == Some(2) && text(&part).contains("i/n"), "{}", text(&part));
 }
+
+#[test]
+fn a_probe_counts_every_error_once_and_shows_what_is_excused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let held_out = format!("data.held_out=[{:?}]", inputs().join("held-out.txt"));
+    let done = common::pretrain(&run, 60, &[&held_out]).output().unwrap();
+    assert!(done.status.success(), "{}", text(&done));
+    let probe = |more: &[&str]| {
+        let mut command = fnlm();
+        command.args(["probe", "false-negatives"]).arg(&run).args(["--batches", "16"]).args(more);
+        command.output().unwrap()
+    };
+    let found: serde_json::Value = serde_json::from_slice(&probe(&["--json"]).stdout).unwrap();
+    let (masked, wrong) = (found["masked"].as_u64().unwrap(), found["wrong"].as_u64().unwrap());
+    assert!(masked > 100 && wrong > 0 && wrong <= masked, "{found}");
+    let excused = found["judges"][0]["false_negatives"].as_u64().unwrap();
+    let sum = |name: &str| -> u64 {
+        found["frequency"].as_array().unwrap().iter().map(|band| band[name].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum("errors"), sum("false_negatives")), (wrong, excused));
+    for example in found["examples"].as_array().unwrap() {
+        assert_ne!(example["gold"], example["predicted"]);
+        assert!(example["context"].as_str().unwrap().contains("[...]"), "{example}");
+    }
+    // The same judge twice agrees with itself.
+    let lexicon = inputs().join("lexicon.safetensors");
+    let lexicon = lexicon.to_str().unwrap();
+    let twice = probe(&["--lexicon", lexicon, "--lexicon", lexicon, "--markdown"]);
+    let shown = text(&twice);
+    assert!(shown.contains(&format!("both {excused}, lexicon alone 0, lexicon alone 0")), "{shown}");
+    assert!(shown.contains("| frequency of the word | errors |"), "{shown}");
+    let none = probe(&["--text", "nowhere.txt"]);
+    assert!(none.status.code() == Some(3) && text(&none).contains("nowhere.txt"), "{}", text(&none));
+}

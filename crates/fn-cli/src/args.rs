@@ -6,6 +6,7 @@
 mod bench;
 mod config;
 mod lexicon;
+mod probe;
 mod study;
 mod task;
 
@@ -20,6 +21,7 @@ pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
     PosArg,
 };
+pub use probe::{ProbeCommand, ProbeFalseNegativesArgs};
 pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
@@ -102,6 +104,9 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Compare runs: a table of their last figures, and curves.
     Report(ReportArgs),
+    /// Look into the errors of a model.
+    #[command(subcommand)]
+    Probe(ProbeCommand),
     /// Run arms with several seeds, and say whether the difference is real.
     #[command(subcommand)]
     Study(StudyCommand),
@@ -428,6 +433,7 @@ impl Command {
             Self::Submit(args) => &args.common,
             Self::Report(args) => &args.common,
             Self::Bench(args) => &args.common,
+            Self::Probe(ProbeCommand::FalseNegatives(args)) => &args.common,
             Self::Study(StudyCommand::Run(args)) => &args.common,
             Self::Study(StudyCommand::Report(args)) => &args.common,
             Self::Config(ConfigCommand::Show(args)) => &args.common,
@@ -448,6 +454,7 @@ impl Command {
             Self::Squad(args) => Some(&args.fit.device),
             Self::Predict(args) => Some(&args.device),
             Self::Bench(args) => Some(&args.device),
+            Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),
             Self::Pretrain(args) => args.config.device.as_deref(),
             _ => None,

@@ -15,6 +15,7 @@ pub mod lexicon;
 pub mod parity;
 pub mod predict;
 pub mod pretrain;
+pub mod probe;
 pub mod quickstart;
 pub mod report;
 pub mod score;
@@ -51,6 +52,7 @@ pub fn run(command: Command) -> Result<Outcome, CliError> {
         Command::Submit(args) => submit::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Probe(command) => probe::run(&command),
         Command::Study(command) => study::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Completions(args) => completions::completions(&args),
