@@ -174,9 +174,7 @@ pub fn run_seed(
     let Ended::Done { model, steps, .. } = ended else {
         return Ok(None);
     };
-    let last = &steps_seen[steps_seen.len() - (steps_seen.len() / 10).max(1).min(steps_seen.len())..];
-    let mean = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
-    let speed = steps_seen.last().map_or(0.0, |s| s.examples_per_second);
+    let (mean, speed) = course(&steps_seen);
 
     let mut scores = BTreeMap::new();
     let (mut main, mut metric) = (Vec::new(), String::new());
@@ -221,6 +219,13 @@ pub fn run_seed(
     // Nothing goes on from here any more.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
     Ok(Some(result))
+}
+
+/// Mean loss over the last tenth of the steps, and examples per second at the end.
+pub(super) fn course(steps: &[Step]) -> (f64, f64) {
+    let last = &steps[steps.len() - steps.len().div_ceil(10)..];
+    let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
+    (loss, steps.last().map_or(0.0, |s| s.examples_per_second))
 }
 
 /// Refuses a model whose tables are too small for the tokenizer or the sequences.

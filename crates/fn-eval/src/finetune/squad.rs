@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::card::{self, CARD};
 use super::results::{self, RESULT};
-use super::seed::{MODEL, check_fit};
+use super::seed::{MODEL, check_fit, course};
 use super::{Event, FinetuneError, SeedResult};
 use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
 
@@ -263,9 +263,7 @@ pub fn run_squad_seed(
     let Ended::Done { model, steps, .. } = ended else {
         return Ok(None);
     };
-    let last = &steps_seen[steps_seen.len() - (steps_seen.len() / 10).max(1).min(steps_seen.len())..];
-    let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
-    let speed = steps_seen.last().map_or(0.0, |s| s.examples_per_second);
+    let (loss, speed) = course(&steps_seen);
 
     tell(Event::Predicting("SQuAD"));
     let found = assess(&prepared.dev, &model, &setup.options, version, setup.device, setup.stop)?;
