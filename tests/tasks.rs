@@ -22,9 +22,12 @@ impl Place {
         let model = dir.path().join("model");
         std::fs::create_dir(&model).unwrap();
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/electra_tiny");
-        for file in ["config.json", "model.safetensors"] {
-            std::fs::copy(golden.join(file), model.join(file)).unwrap();
-        }
+        std::fs::copy(golden.join("model.safetensors"), model.join("model.safetensors")).unwrap();
+        // With dropout, so that what is repeated or continued has noise to repeat.
+        let config = std::fs::read_to_string(golden.join("config.json")).unwrap();
+        let with = config.replace("_dropout_prob\": 0.0", "_dropout_prob\": 0.1");
+        assert_ne!(config, with);
+        std::fs::write(model.join("config.json"), with).unwrap();
         let mut vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n".to_owned();
         for word in 0..51 {
             writeln!(vocabulary, "{}", name(word)).unwrap();
