@@ -1,6 +1,6 @@
 //! Curves of several runs in one picture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use plotters::prelude::*;
@@ -38,145 +38,121 @@ pub fn draw_over(
     x: &str,
     path: &Path,
 ) -> Result<(), EvalError> {
-    let name = x;
-    let finite = |run: &RunRecord| -> Vec<(f64, f64)> {
-        let series = run.series.get(metric).map(Vec::as_slice).unwrap_or_default();
-        series.iter().filter(|(_, v)| v.is_finite()).map(|&(s, v)| (s as f64, v)).collect()
-    };
-    let lines: Vec<(&str, Vec<(f64, f64)>)> = runs.iter().map(|r| (r.name.as_str(), finite(r))).collect();
-    let points = || lines.iter().flat_map(|(_, line)| line.iter());
-    if points().next().is_none() {
-        let mut known: Vec<&str> = runs.iter().flat_map(|r| r.series.keys()).map(String::as_str).collect();
-        known.sort_unstable();
-        known.dedup();
-        return Err(EvalError::NoValues { metric: metric.to_owned(), known: known.join(", ") });
-    }
-    let range = |pick: fn(&(f64, f64)) -> f64| {
-        let (low, high) =
-            points().map(pick).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.05 };
-        (low - room, high + room)
-    };
-    let (x, y) = (range(|p| p.0), range(|p| p.1));
-    plot(&lines, (x.0.max(0.0), x.1), y, (title, name), path)
-        .map_err(|message| EvalError::Draw { path: path.to_owned(), message })
+    let lines: Vec<(&str, Vec<&RunRecord>)> = runs.iter().map(|run| (run.name.as_str(), vec![run])).collect();
+    let svg = picture(&lines, metric, title, x)?;
+    std::fs::write(path, svg)
+        .map_err(|error| EvalError::Draw { path: path.to_owned(), message: error.to_string() })
 }
 
 /// Several runs of several arms as SVG text: the mean of each arm over steps, with a band from its lowest to its highest run.
+/// It takes the width that it is given.
 ///
 /// # Errors
 /// As [`draw`].
 pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Result<String, EvalError> {
-    /// Step, mean, lowest, highest.
-    type Point = (f64, f64, f64, f64);
-    let of_arm = |runs: &[&RunRecord]| -> Vec<Point> {
-        let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for (step, value) in runs.iter().filter_map(|run| run.series.get(metric)).flatten() {
-            if value.is_finite() {
-                at.entry(*step).or_default().push(*value);
-            }
-        }
-        let point = |(step, values): (u64, Vec<f64>)| {
-            let (low, high) =
-                values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-            (step as f64, values.iter().sum::<f64>() / values.len() as f64, low, high)
-        };
-        at.into_iter().map(point).collect()
-    };
-    let lines: Vec<(&str, Vec<Point>)> = arms.iter().map(|(name, runs)| (*name, of_arm(runs))).collect();
-    let points = || lines.iter().flat_map(|(_, line)| line.iter());
-    if points().next().is_none() {
-        return Err(EvalError::NoValues { metric: metric.to_owned(), known: String::new() });
-    }
-    let ends = |low: f64, high: f64| {
-        let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.05 };
-        (low - room, high + room)
-    };
-    let fold =
-        |start: f64, pick: fn(f64, f64) -> f64, of: fn(&Point) -> f64| points().map(of).fold(start, pick);
-    let x = ends(fold(f64::INFINITY, f64::min, |p| p.0), fold(f64::NEG_INFINITY, f64::max, |p| p.0));
-    let y = ends(fold(f64::INFINITY, f64::min, |p| p.2), fold(f64::NEG_INFINITY, f64::max, |p| p.3));
-    let mut svg = String::new();
-    let mut run = || -> Result<(), Box<dyn std::error::Error + '_>> {
-        let root = SVGBackend::with_string(&mut svg, (720, 400)).into_drawing_area();
-        let mut chart = ChartBuilder::on(&root)
-            .caption(title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(x.0.max(0.0)..x.1, y.0..y.1)?;
-        chart
-            .configure_mesh()
-            .x_desc("step")
-            .x_label_formatter(&|step| format!("{step:.0}"))
-            .max_light_lines(1)
-            .light_line_style(RGBColor(245, 245, 245))
-            .bold_line_style(RGBColor(220, 220, 220))
-            .draw()?;
-        for (index, (name, line)) in lines.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
-            let up = line.iter().map(|p| (p.0, p.3));
-            let band: Vec<(f64, f64)> = up.chain(line.iter().rev().map(|p| (p.0, p.2))).collect();
-            chart.draw_series(std::iter::once(Polygon::new(band, colour.mix(0.12))))?;
-            chart
-                .draw_series(LineSeries::new(line.iter().map(|p| (p.0, p.1)), colour.stroke_width(2)))?
-                .label(*name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
-        }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(RGBColor(200, 200, 200))
-            .draw()?;
-        root.present()?;
-        Ok(())
-    };
-    let drawn = run().map_err(|e| e.to_string());
-    drawn.map_err(|message| EvalError::Draw { path: metric.into(), message })?;
+    let svg = picture(arms, metric, title, "step")?;
     // Fixed sizes would not shrink on a phone.
     Ok(svg.replacen("width=\"720\" height=\"400\" ", "", 1))
 }
 
-fn plot(
-    lines: &[(&str, Vec<(f64, f64)>)],
+/// Mean and ends of the runs of an arm at a step.
+#[derive(Clone, Copy)]
+struct Point {
+    step: f64,
+    mean: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Every arm's points, where a value is finite.
+fn points(runs: &[&RunRecord], metric: &str) -> Vec<Point> {
+    let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (step, value) in runs.iter().filter_map(|run| run.series.get(metric)).flatten() {
+        if value.is_finite() {
+            at.entry(*step).or_default().push(*value);
+        }
+    }
+    let point = |(step, values): (u64, Vec<f64>)| Point {
+        step: step as f64,
+        mean: values.iter().sum::<f64>() / values.len() as f64,
+        low: values.iter().copied().fold(f64::INFINITY, f64::min),
+        high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    };
+    at.into_iter().map(point).collect()
+}
+
+/// Lowest and highest value with a little room.
+fn range(low: impl Iterator<Item = f64>, high: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = (low.fold(f64::INFINITY, f64::min), high.fold(f64::NEG_INFINITY, f64::max));
+    let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.05 };
+    (low - room, high + room)
+}
+
+fn picture(
+    arms: &[(&str, Vec<&RunRecord>)],
+    metric: &str,
+    title: &str,
+    x_name: &str,
+) -> Result<String, EvalError> {
+    let lines: Vec<(&str, Vec<Point>)> =
+        arms.iter().map(|(name, runs)| (*name, points(runs, metric))).collect();
+    let all = || lines.iter().flat_map(|(_, line)| line.iter());
+    if all().next().is_none() {
+        let keys = arms.iter().flat_map(|(_, runs)| runs.iter().flat_map(|run| run.series.keys()));
+        let known: BTreeSet<&str> = keys.map(String::as_str).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(EvalError::NoValues { metric: metric.to_owned(), known });
+    }
+    let x = range(all().map(|p| p.step), all().map(|p| p.step));
+    let y = range(all().map(|p| p.low), all().map(|p| p.high));
+    let mut svg = String::new();
+    plot(&mut svg, &lines, (x.0.max(0.0), x.1), y, (title, x_name))
+        .map_err(|error| EvalError::Draw { path: metric.into(), message: error.to_string() })?;
+    Ok(svg)
+}
+
+fn plot<'a>(
+    svg: &'a mut String,
+    lines: &[(&str, Vec<Point>)],
     x: (f64, f64),
     y: (f64, f64),
-    (title, name): (&str, &str),
-    path: &Path,
-) -> Result<(), String> {
-    let root = SVGBackend::new(path, (720, 400)).into_drawing_area();
-    let run = || -> Result<(), Box<dyn std::error::Error + '_>> {
-        root.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&root)
-            .caption(title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        chart
-            .configure_mesh()
-            .x_desc(name)
-            .x_label_formatter(&|step| format!("{step:.0}"))
-            .max_light_lines(1)
-            .light_line_style(RGBColor(245, 245, 245))
-            .bold_line_style(RGBColor(220, 220, 220))
-            .draw()?;
-        for (index, (name, line)) in lines.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
-            chart
-                .draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?
-                .label(*name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
+    (title, x_name): (&str, &str),
+) -> Result<(), Box<dyn std::error::Error + 'a>> {
+    let root = SVGBackend::with_string(svg, (720, 400)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(64)
+        .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
+    chart
+        .configure_mesh()
+        .x_desc(x_name)
+        .x_label_formatter(&|step| format!("{step:.0}"))
+        .max_light_lines(1)
+        .light_line_style(RGBColor(245, 245, 245))
+        .bold_line_style(RGBColor(220, 220, 220))
+        .draw()?;
+    for (index, (name, line)) in lines.iter().enumerate() {
+        let colour = COLOURS[index % COLOURS.len()];
+        if line.iter().any(|p| p.low < p.high) {
+            let up = line.iter().map(|p| (p.step, p.high));
+            let band: Vec<(f64, f64)> = up.chain(line.iter().rev().map(|p| (p.step, p.low))).collect();
+            chart.draw_series(std::iter::once(Polygon::new(band, colour.mix(0.12))))?;
         }
         chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(RGBColor(200, 200, 200))
-            .draw()?;
-        root.present()?;
-        Ok(())
-    };
-    run().map_err(|e| e.to_string())
+            .draw_series(LineSeries::new(line.iter().map(|p| (p.step, p.mean)), colour.stroke_width(2)))?
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.8))
+        .border_style(RGBColor(200, 200, 200))
+        .draw()?;
+    root.present()?;
+    Ok(())
 }
 
 #[cfg(test)]
