@@ -223,12 +223,14 @@ pub fn open(spec: &str) -> Result<Device, CliError> {
     spec.parse::<DeviceSpec>()?.open()
 }
 
-/// Sets the number of threads of the flex device. Must come before any tensor; a second call changes nothing.
-pub fn use_threads(threads: Option<usize>) {
-    if let Some(threads) = threads {
-        // Only fails where the pool exists already, as in tests; then its size stands.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    }
+/// Runs `work` on one of the threads of the flex device, of which there are `threads`, or as many as cores. From any other
+/// thread each parallel operation would put the caller to sleep and wake it again: some thousand times in a training step.
+pub fn on_pool<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> R {
+    // As much as the main thread has: what runs here is the whole program.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).stack_size(8 << 20);
+    // Only fails where the pool exists already, as in tests; then its size stands.
+    let _ = pool.build_global();
+    rayon::scope(|_| work())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::args::Cli;
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -38,10 +38,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    name_backend(&cli.command);
+    // Wrong configurations are reported by the command itself.
+    let train = cli.command.config().and_then(|config| config.resolve().ok()).map(|found| found.run.train);
+    let device = cli.command.typed_device().or(train.as_ref().map(|train| train.device.as_str()));
+    name_backend(device);
+    let threads = cli.command.typed_threads().or(train.as_ref().and_then(|train| train.threads));
     let common = cli.command.common().cloned().unwrap_or_default();
     term::log(common.verbose);
-    match run::run(cli.command) {
+    match device::on_pool(threads, || run::run(cli.command)) {
         Ok(outcome) => outcome.code(),
         Err(error) => {
             term::print_error(&error, common.verbose);
@@ -52,15 +56,11 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// Burn asks `BURN_DEVICE` wherever nobody hands it a device, and takes the most powerful backend compiled in otherwise,
 /// which need not work on this machine. Set before there is any second thread.
-fn name_backend(command: &Command) {
+fn name_backend(spec: Option<&str>) {
     if std::env::var_os("BURN_DEVICE").is_some() {
         return;
     }
-    let from_file = || command.config()?.resolve().ok().map(|resolved| resolved.run.train.device);
-    let Some(spec) = command.typed_device().map(ToString::to_string).or_else(from_file) else {
-        return;
-    };
-    let Ok(spec) = spec.parse::<device::DeviceSpec>() else {
+    let Some(Ok(spec)) = spec.map(str::parse::<device::DeviceSpec>) else {
         return;
     };
     if spec.backend.compiled() {

@@ -92,7 +92,6 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
     let run = &resolved.run;
     needs_text_and_tokenizer(run)?;
-    crate::device::use_threads(run.train.threads);
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(&run.data.tokenizer)?;
     for (name, paths) in [("train", &run.data.train), ("held-out", &run.data.held_out)] {

@@ -72,7 +72,6 @@ impl<'a> Fitting<'a> {
             return Err(CliError::usage("--seeds is 0, expected at least 1"));
         }
         let stop = support::interruptible()?;
-        device::use_threads(args.threads);
         let (family, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
         let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
         let device = device::open(&args.device)?.autodiff();

@@ -22,7 +22,6 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let mut resolved = args.config.resolve()?;
     resolved.require_inputs()?;
     let stop = support::interruptible()?;
-    device::use_threads(resolved.run.train.threads);
     if args.dry_run {
         return dry_run(args, &mut resolved, &stop);
     }

@@ -305,7 +305,7 @@ impl<'a> Head<'a> {
             let target = Target { data: scores.as_mut_ptr(), stride: keys, add: false };
             let (a, b) = (q.head(self.batch, self.head, from), k.head(self.batch, self.head, 0).turned());
             // SAFETY: `scores` is this task's own, queries x keys numbers.
-            unsafe { product([queries, size, keys], target, a, b, self.sizes.scale(), false) };
+            unsafe { product([queries, size, keys], target, a, b, self.sizes.scale()) };
             let softmax = &mut softmax[from..from + queries];
             for (i, (row, softmax)) in scores.chunks_exact_mut(keys).zip(&mut *softmax).enumerate() {
                 *softmax = softmax_row(row, self.offsets, self.key(from + i));
@@ -313,9 +313,7 @@ impl<'a> Head<'a> {
             let target = out.head(self.sizes, self.batch, self.head, from, false);
             let weights = View::rows(scores, keys);
             // SAFETY: no other task has this (batch, head), whose rows lie in the output.
-            unsafe {
-                product([queries, keys, size], target, weights, v.head(self.batch, self.head, 0), 1.0, false)
-            };
+            unsafe { product([queries, keys, size], target, weights, v.head(self.batch, self.head, 0), 1.0) };
             for (i, &(_, inverse)) in softmax.iter().enumerate() {
                 // SAFETY: row `from + i` of this head, just written by the product.
                 let row = unsafe { std::slice::from_raw_parts_mut(target.data.add(i * target.stride), size) };
@@ -343,8 +341,8 @@ impl<'a> Head<'a> {
             // SAFETY: both buffers are this task's own, queries x keys numbers each.
             unsafe {
                 let shape = [queries, size, keys];
-                product(shape, target(scores), q.head(b, h, from), k.head(b, h, 0).turned(), scale, false);
-                product(shape, target(slopes), g.head(b, h, from), v.head(b, h, 0).turned(), 1.0, false);
+                product(shape, target(scores), q.head(b, h, from), k.head(b, h, 0).turned(), scale);
+                product(shape, target(slopes), g.head(b, h, from), v.head(b, h, 0).turned(), 1.0);
             }
             let rows = scores.chunks_exact_mut(keys).zip(slopes.chunks_exact_mut(keys));
             for (i, (scores, slopes)) in rows.enumerate() {
@@ -357,15 +355,15 @@ impl<'a> Head<'a> {
             unsafe {
                 if let Some(dv) = dv {
                     let target = dv.head(self.sizes, b, h, 0, add);
-                    product([keys, queries, size], target, weights.turned(), g.head(b, h, from), 1.0, false);
+                    product([keys, queries, size], target, weights.turned(), g.head(b, h, from), 1.0);
                 }
                 if let Some(dq) = dq {
                     let target = dq.head(self.sizes, b, h, from, false);
-                    product([queries, keys, size], target, slopes, k.head(b, h, 0), scale, false);
+                    product([queries, keys, size], target, slopes, k.head(b, h, 0), scale);
                 }
                 if let Some(dk) = dk {
                     let target = dk.head(self.sizes, b, h, 0, add);
-                    product([keys, queries, size], target, slopes.turned(), q.head(b, h, from), scale, false);
+                    product([keys, queries, size], target, slopes.turned(), q.head(b, h, from), scale);
                 }
             }
         }
