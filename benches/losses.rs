@@ -58,7 +58,8 @@ fn masked_lm(criterion: &mut Criterion) {
                         predicted: argmax_ids(logits.clone()),
                         weight: Tensor::ones([ROWS], &plain),
                     };
-                    let loss = MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon) };
+                    let loss =
+                        MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon), hard_negatives: 0.0 };
                     let total = loss.loss(logits.clone(), rows, embedding.clone(), None).parts.total();
                     let gradients = total.backward();
                     read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
@@ -96,8 +97,10 @@ fn replaced_token(criterion: &mut Criterion) {
                         corrupted: corrupted.clone(),
                         attention: Tensor::ones(shape, &plain),
                         false_negative: masked.clone(),
+                        right: None,
                     };
-                    let out = ReplacedToken { correction, weight: 50.0 }.loss(input, embedding.clone());
+                    let out = ReplacedToken { correction, weight: 50.0, hard_negatives: 0.0 }
+                        .loss(input, embedding.clone());
                     let gradients = out.parts.total().backward();
                     read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
                 });

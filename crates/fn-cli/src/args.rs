@@ -22,7 +22,7 @@ pub use lexicon::{
     PosArg,
 };
 pub use probe::{ProbeCommand, ProbeFalseNegativesArgs};
-pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs};
+pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
     SquadArgs, SubmitArgs,
@@ -153,6 +153,18 @@ pub struct QuickstartArgs {
     /// Keep runs, text and table in this folder.
     #[arg(long, short, value_name = "DIR", default_value = "fnlm-quickstart")]
     pub out: PathBuf,
+    /// Only this arm: baseline, hard or soft (repeatable). [default: all three]
+    #[arg(long = "arm", value_name = "NAME")]
+    pub arms: Vec<String>,
+    /// Change the generated language, e.g. --language polysemy=0.3 or --language set_sizes=[0,1] (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub language: Vec<String>,
+    /// Share of the planted synonyms that the lexicon knows: most, not all, as real ones do.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    pub coverage: f64,
+    /// Wrong pairs in the lexicon, as a share of the right ones.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    pub wrong: f64,
     /// Only write text, tokenizer, lexicon and config.toml into the folder; train nothing.
     #[arg(long)]
     pub prepare_only: bool,
@@ -317,11 +329,27 @@ pub struct PretrainArgs {
 #[command(after_help = "Examples:
   fnlm inspect --model runs/a/model --lexicon wordnet.safetensors \"She felt [MASK] today.\"
   fnlm inspect --model runs/a/model --gold happy \"She felt [MASK] today.\"
-  fnlm inspect --model runs/a/model \"She felt banana today.\"     an ELECTRA: which tokens look replaced?")]
+  fnlm inspect --model runs/a/model \"She felt banana today.\"     an ELECTRA: which tokens look replaced?
+  fnlm inspect --model runs/a/model -l wordnet.safetensors --file news.txt --html page.html")]
 pub struct InspectArgs {
     /// Texts; [MASK] is what is to be predicted.
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required_unless_present = "file", value_name = "TEXT")]
     pub text: Vec<String>,
+    /// More texts, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Lines of the file that are looked at.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub lines: usize,
+    /// Hide pieces of the texts as training does, and write a page with each token coloured by what became of it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gold", "json"])]
+    pub html: Option<PathBuf>,
+    /// Share of the pieces that are hidden for the page.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
+    pub rate: f64,
+    /// Of the places that are hidden and of the generator's replacements.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
     /// Hugging Face folder, as in a run's model/.
     #[arg(long, short, value_name = "DIR")]
     pub model: PathBuf,
@@ -436,6 +464,7 @@ impl Command {
             Self::Probe(ProbeCommand::FalseNegatives(args)) => &args.common,
             Self::Study(StudyCommand::Run(args)) => &args.common,
             Self::Study(StudyCommand::Report(args)) => &args.common,
+            Self::Study(StudyCommand::Truth(args)) => &args.common,
             Self::Config(ConfigCommand::Show(args)) => &args.common,
             Self::Config(ConfigCommand::Check(args)) => &args.common,
             Self::Config(ConfigCommand::New(_) | ConfigCommand::List)
@@ -461,10 +490,23 @@ impl Command {
         }
     }
 
+    /// The number of processor threads that was typed, of commands that take one outside of a configuration.
+    pub fn typed_threads(&self) -> Option<usize> {
+        match self {
+            Self::Quickstart(args) => args.threads,
+            Self::Finetune(args) => args.fit.threads,
+            Self::Glue(args) => args.fit.threads,
+            Self::Squad(args) => args.fit.threads,
+            Self::Bench(args) => args.threads,
+            _ => None,
+        }
+    }
+
     /// The configuration flags of the command, where it has any.
     pub fn config(&self) -> Option<&ConfigArgs> {
         match self {
             Self::Pretrain(args) => Some(&args.config),
+            Self::Data(DataCommand::Prepare(args)) => Some(&args.config),
             _ => None,
         }
     }

@@ -41,7 +41,8 @@
 //!     weight: Tensor::ones([3], &device),
 //! };
 //! let correction = Correction::Hard { normalise: Normalise::All };
-//! let out = MaskedLm { correction: &correction, judge: &judge, lexicon: None }.loss(logits, rows, embedding, None);
+//! let masked = MaskedLm { correction: &correction, judge: &judge, lexicon: None, hard_negatives: 0.0 };
+//! let out = masked.loss(logits, rows, embedding, None);
 //! let gradients = out.parts.total().backward();
 //! println!("{} false negatives", out.counts.read().false_negative);
 //! # let _ = gradients;

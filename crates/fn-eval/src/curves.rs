@@ -55,6 +55,32 @@ pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Res
     Ok(svg.replacen("width=\"720\" height=\"400\" ", "", 1))
 }
 
+/// A panel of a figure of several.
+#[derive(Debug)]
+pub struct Panel<'a> {
+    /// Above it.
+    pub title: &'a str,
+    /// Below it.
+    pub x: &'a str,
+    /// Its series of `metric`, as in [`bands`].
+    pub arms: Vec<(&'a str, Vec<&'a RunRecord>)>,
+}
+
+/// Panels two by two in one SVG, each with bands from its lowest to its highest run.
+///
+/// # Errors
+/// As [`draw`].
+pub fn panels(panels: &[Panel<'_>], metric: &str) -> Result<String, EvalError> {
+    let height = 400 * panels.len().div_ceil(2);
+    let mut svg = format!("<svg viewBox=\"0 0 1440 {height}\" xmlns=\"http://www.w3.org/2000/svg\">\n");
+    for (at, panel) in panels.iter().enumerate() {
+        let place = format!("<svg x=\"{}\" y=\"{}\" ", 720 * (at % 2), 400 * (at / 2));
+        svg.push_str(&picture(&panel.arms, metric, panel.title, panel.x)?.replacen("<svg ", &place, 1));
+    }
+    svg.push_str("</svg>\n");
+    Ok(svg)
+}
+
 /// Mean and ends of the runs of an arm at a step.
 #[derive(Clone, Copy)]
 struct Point {

@@ -13,6 +13,7 @@ pub mod curves;
 pub mod finetune;
 pub mod glue;
 pub mod metrics;
+pub mod page;
 pub mod predictions;
 pub mod runs;
 pub mod squad;

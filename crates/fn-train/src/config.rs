@@ -16,7 +16,7 @@ mod correction;
 
 use std::path::PathBuf;
 
-pub use correction::{CorrectionConfig, CorrectionPreset};
+pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
 use fn_core::corrupt::CorruptionConfig;
 use fn_data::pack::Packing;
 use fn_models::config::EncoderConfig;
@@ -353,11 +353,14 @@ pub struct EvalConfig {
     pub batches: usize,
     /// The number that says which checkpoint is best, e.g. `masked_accuracy`, `masked_loss` or `discriminator_auc`.
     pub metric: String,
+    /// The lexicon by which held-out metrics judge, so that arms with different ones are measured by the same. None: that of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lexicon: Option<PathBuf>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: 1_000, batches: 50, metric: "masked_loss".to_string() }
+        Self { every: 1_000, batches: 50, metric: "masked_loss".to_string(), lexicon: None }
     }
 }
 

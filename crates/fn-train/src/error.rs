@@ -64,6 +64,18 @@ pub enum TrainError {
         /// Ids per row.
         length: usize,
     },
+    /// A verifier for another vocabulary.
+    #[error(
+        "{path}: this verifier has a token table of {model} rows, but the tokenizer has {tokenizer} pieces;          give `correction.verifier.model` a model with the run's own vocabulary"
+    )]
+    VerifierVocabulary {
+        /// The model's folder.
+        path: PathBuf,
+        /// Rows of its token table.
+        model: usize,
+        /// Pieces of the tokenizer.
+        tokenizer: usize,
+    },
     /// bf16 was asked for on a device that cannot compute in it.
     #[error(
         "`train.dtype` is bf16, but the device `{device}` cannot compute in bf16; set train.dtype = \"f32\""

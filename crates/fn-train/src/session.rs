@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge};
+use fn_core::judge::DeviceLexicon;
 use fn_core::lexicon::Lexicon;
 use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
@@ -26,7 +26,7 @@ use crate::config::{Arch, Dtype, RunConfig};
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
-use crate::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection};
+use crate::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Verifier};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
 use crate::sabotage;
@@ -43,6 +43,8 @@ pub struct Session {
     held_out: Option<Arc<Dataset>>,
     corruptor: Arc<Corruptor>,
     lexicon: Option<Lexicon>,
+    /// The lexicon of held-out metrics, where it is another one.
+    measured_by: Option<Lexicon>,
     stop: Stop,
     /// Nobody else trains in `dir` as long as this lives.
     _held: RunLock,
@@ -101,6 +103,10 @@ impl Session {
             paths => Some(open(paths)?),
         };
         let lexicon = open_lexicon(&config, &tokenizer)?;
+        let measured_by = match &config.eval.lexicon {
+            Some(path) => Some(checked(Lexicon::load(path)?, &tokenizer)?),
+            None => None,
+        };
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
         Ok(Self {
             dir: dir.to_owned(),
@@ -110,6 +116,7 @@ impl Session {
             held_out,
             corruptor,
             lexicon,
+            measured_by,
             stop: stop.clone(),
             _held: held,
             config,
@@ -175,8 +182,7 @@ impl Session {
                     disallow_correct: train.disallow_correct,
                 },
             },
-            judge: self.judge(),
-            lexicon: self.device_lexicon(),
+            judges: self.judges()?,
             device,
         };
         self.finish(reporter, planted, &objective, model, |dir, model| {
@@ -207,8 +213,7 @@ impl Session {
             correction: self.config.correction.generator.clone(),
             prediction: self.config.correction.prediction,
             weight: self.config.train.generator_weight,
-            judge: self.judge(),
-            lexicon: self.device_lexicon(),
+            judges: self.judges()?,
             device,
         };
         self.finish(reporter, planted, &objective, model, |dir, model| {
@@ -282,17 +287,25 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// The judge that drives the corrections.
-    fn judge(&self) -> Box<dyn Judge> {
-        let Some(lexicon) = self.device_lexicon() else {
-            return Box::new(NoJudge);
-        };
-        Box::new(LexiconJudge::new(lexicon))
-    }
-
-    fn device_lexicon(&self) -> Option<DeviceLexicon> {
-        let lexicon = self.lexicon.as_ref()?;
-        Some(DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device))
+    /// Who drives the corrections.
+    fn judges(&self) -> Result<Judges, TrainError> {
+        let correction = &self.config.correction;
+        let on_device = |lexicon| DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device);
+        let mut judges = Judges::by(self.lexicon.as_ref().map(on_device));
+        if let Some(lexicon) = &self.measured_by {
+            judges.measured_by = Some(on_device(lexicon));
+        }
+        judges.hard_negatives = correction.hard_negatives;
+        if let Some(folder) = &correction.verifier.model {
+            let mask = self.tokenizer.special().mask;
+            let verifier = Verifier::load(folder, correction.verifier.bands(), mask, &self.device)?;
+            let (model, tokenizer) = (verifier.vocab_size(), self.tokenizer.size());
+            if model != tokenizer {
+                return Err(TrainError::VerifierVocabulary { path: folder.clone(), model, tokenizer });
+            }
+            judges.verifier = Some(verifier);
+        }
+        Ok(judges)
     }
 
     fn electra_config(&self) -> ElectraConfig {
@@ -389,6 +402,11 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
         )?,
         (None, None) => return Ok(None),
     };
+    checked(lexicon, tokenizer).map(Some)
+}
+
+/// The lexicon, if it was made for this vocabulary.
+fn checked(lexicon: Lexicon, tokenizer: &TextTokenizer) -> Result<Lexicon, TrainError> {
     lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256())?;
-    Ok(Some(lexicon))
+    Ok(lexicon)
 }

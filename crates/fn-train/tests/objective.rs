@@ -4,11 +4,13 @@
 use burn::tensor::{Bool, Device, Tensor};
 use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
 use fn_core::ids::Rows;
-use fn_core::judge::{Judge, NoJudge};
+use fn_core::judge::{Bands, Judge, NoJudge};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, params};
-use fn_train::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_train::objective::{
+    Detection, DeviceBatch, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share, Verifier,
+};
 use fn_train::optim::Gradients;
 
 const LENGTH: usize = 8;
@@ -81,7 +83,7 @@ fn bert(correction: Correction, judge: Box<dyn Judge>) -> (MaskedLanguageModel, 
     let device = Device::flex().autodiff();
     let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device);
     let prediction = Prediction::Argmax;
-    (MaskedLanguageModel { device, correction, prediction, weight: 1.0, judge, lexicon: None }, model)
+    (MaskedLanguageModel { device, correction, prediction, weight: 1.0, judges: Judges::only(judge) }, model)
 }
 
 fn electra(correction: DiscriminatorCorrection, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Electra) {
@@ -98,8 +100,7 @@ fn electra(correction: DiscriminatorCorrection, judge: Box<dyn Judge>) -> (Repla
             weight: 50.0,
             sample: SampleConfig { temperature: 1e-3, disallow_correct: false },
         },
-        judge,
-        lexicon: None,
+        judges: Judges::only(judge),
     };
     (objective, model)
 }
@@ -251,4 +252,53 @@ fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
         checked += 1;
     }
     assert!(checked >= 3, "{names:?}");
+}
+
+#[test]
+fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
+    let bands = Bands { low: 0.9, high: 1.1 };
+    let verifier = Verifier::load(&folder, bands, MASK, &Device::flex()).unwrap();
+    assert!(verifier.vocab_size() >= VOCABULARY);
+    let device = Device::flex().autodiff();
+    let verdicts = |batch: &MaskedBatch| -> Vec<bool> {
+        let batch = DeviceBatch::new(batch, &device);
+        let judge = verifier.judge(&batch);
+        let of = |word: i32| {
+            let predicted = Tensor::full(batch.gold.dims(), word, &batch.gold.device());
+            judge.judge(&Rows { gold: batch.gold.clone(), predicted, weight: batch.weight.clone() })
+        };
+        (5..VOCABULARY as i32)
+            .flat_map(|word| of(word).into_data().iter::<bool>().collect::<Vec<_>>())
+            .collect()
+    };
+    let plain = batch(&[(8, &[1, 4]), (6, &[3])], 0);
+    let expected = verdicts(&plain);
+    assert!(expected.contains(&true) && expected.contains(&false), "{expected:?}");
+    // A place that was left as it is, or got a random word, looks the same to the verifier.
+    let mut left = plain.clone();
+    left.input[1] = left.original[1];
+    left.input[LENGTH + 3] = 7;
+    assert_eq!(verdicts(&left), expected);
+    let mut other = plain.clone();
+    other.input[2] = 9;
+    other.input[5] = 17;
+    assert_ne!(verdicts(&other), expected);
+}
+
+#[test]
+fn a_judge_of_contexts_drives_both_corrections_of_an_electra() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
+    let (mut objective, model) = electra(DiscriminatorCorrection::Banded, Box::new(NoJudge));
+    let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
+    let shielded = |objective: &ReplacedTokenDetection| {
+        objective.loss(&model, &micro, Share::WHOLE, 1).counts.read().shielded
+    };
+    assert_eq!(shielded(&objective), 0.0);
+    let verifier = |low| Verifier::load(&folder, Bands { low, high: 1e6 }, MASK, &Device::flex()).unwrap();
+    objective.judges.verifier = Some(verifier(1e-6));
+    let all = shielded(&objective);
+    assert!(all > 0.0, "a ratio of a millionth shields every error");
+    objective.judges.verifier = Some(verifier(1e6));
+    assert_eq!(shielded(&objective), 0.0);
 }

@@ -75,6 +75,7 @@ fn train(correction: &Correction, lexicon: &Lexicon, device: &Device) -> Outcome
             correction,
             judge: &judge,
             lexicon: None,
+            hard_negatives: 0.0,
         };
         let out = masked.loss(logits, rows, e.clone(), None);
         let total = out.parts.total();

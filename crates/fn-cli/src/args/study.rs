@@ -13,6 +13,8 @@ pub enum StudyCommand {
     Run(StudyRunArgs),
     /// Compare the arms: a page (HTML) and a table (Markdown).
     Report(StudyReportArgs),
+    /// When does hard correction help, when does it hurt? On generated languages, where the truth is known.
+    Truth(StudyTruthArgs),
 }
 
 /// `fnlm study run`.
@@ -20,6 +22,7 @@ pub enum StudyCommand {
 #[command(after_help = "Examples:
   fnlm study run studies/quick.toml --dry-run      what would be run, and about how long it takes
   fnlm study run studies/quick.toml                the same command goes on after any stop
+  fnlm study run studies/quick.toml --arm baseline --arm hard
   fnlm study run studies/quick.toml --part 2/3     the second third, on another machine with the same folder")]
 pub struct StudyRunArgs {
     /// The description.
@@ -34,6 +37,9 @@ pub struct StudyRunArgs {
     /// Only the i-th of n equal parts.
     #[arg(long, value_name = "i/n")]
     pub part: Option<String>,
+    /// Only this arm (repeatable). [default: all]
+    #[arg(long = "arm", value_name = "NAME")]
+    pub arms: Vec<String>,
     /// Set one value for all arms (repeatable; wins over the description).
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -56,6 +62,31 @@ pub struct StudyReportArgs {
     /// The page. [default: report.html in the folder of all runs]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm study truth`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm study truth --out truth > truth.md      truth/truth.svg is the figure; goes on after any stop")]
+pub struct StudyTruthArgs {
+    /// Folder of all runs.
+    #[arg(long, short, value_name = "DIR", default_value = "study-truth")]
+    pub out: PathBuf,
+    /// Only this dial: set-size, polysemy, coverage or wrong (repeatable). [default: all four]
+    #[arg(long = "dial", value_name = "NAME")]
+    pub dials: Vec<String>,
+    /// Optimiser steps of each run.
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub steps: u64,
+    /// Seeds of each place of each dial.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub seeds: u64,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

@@ -54,6 +54,9 @@ fn samples() -> Vec<RunConfig> {
     full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
     full.train.threads = Some(1);
     full.optimizer.clip_norm = Some(0.5);
+    full.eval.lexicon = Some("lexicon.safetensors".into());
+    full.correction.hard_negatives = 1.0;
+    full.correction.verifier.model = Some("bert".into());
     let mut samples = vec![full];
     for generator in [
         Correction::Hard { normalise: Normalise::All },
@@ -154,6 +157,10 @@ mod tests {
             "correction.generator.lambda",
             "correction.generator.epsilon",
             "correction.discriminator.lambda",
+            "correction.hard_negatives",
+            "correction.verifier.model",
+            "correction.verifier.low",
+            "eval.lexicon",
             "train.threads",
             "log.tensorboard",
         ] {

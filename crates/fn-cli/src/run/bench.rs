@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::{DeviceLexicon, LexiconJudge};
+use fn_core::judge::DeviceLexicon;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::noise::{Stream, Use};
 use fn_core::sample::{Prediction, SampleConfig};
@@ -17,7 +16,7 @@ use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
-use fn_train::objective::{Detection, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 use fn_train::session::use_dtype;
 use serde::Serialize;
@@ -64,7 +63,6 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     if let Some(sweep) = &args.sweep {
         return bench_sweep::run(args, sweep);
     }
-    device::use_threads(args.threads);
     let mut configs = Vec::new();
     for preset in &args.presets {
         let typed =
@@ -150,10 +148,6 @@ fn measure(
     let device = device.clone().autodiff();
     let encoder: EncoderConfig = config.model.encoder(args.vocabulary);
     let named = CorrectionConfig::preset(preset);
-    let judge = Box::new(LexiconJudge::new(lexicon.clone()));
-    let lexicon = (named.generator != Correction::None
-        || named.discriminator != DiscriminatorCorrection::None)
-        .then_some(lexicon);
     match config.model.arch {
         Arch::Bert => {
             let shape = BertConfig::new(encoder);
@@ -162,8 +156,7 @@ fn measure(
                 correction: named.generator,
                 prediction: Prediction::Argmax,
                 weight: 1.0,
-                judge,
-                lexicon,
+                judges: Judges::by(Some(lexicon)),
                 device: device.clone(),
             };
             Ok(median(&objective, BertForPreTraining::init(&shape, 1, &device), &batch, config, args.steps))
@@ -181,8 +174,7 @@ fn measure(
                     weight: config.train.discriminator_weight,
                     sample: SampleConfig::default(),
                 },
-                judge,
-                lexicon,
+                judges: Judges::by(Some(lexicon)),
                 device: device.clone(),
             };
             Ok(median(&objective, Electra::init(&shape, 1, &device), &batch, config, args.steps))

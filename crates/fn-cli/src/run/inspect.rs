@@ -1,5 +1,8 @@
 //! `fnlm inspect`: what a model predicts, and which predictions a lexicon calls false negatives.
 
+mod page;
+
+use std::io::Read;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -8,6 +11,7 @@ use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, LoadReport};
 use fn_models::{BertForPreTraining, Electra, Inputs};
 use fn_ops::Noise;
+use fn_train::fsutil::write_atomic;
 use serde::Serialize;
 
 use super::support;
@@ -15,6 +19,8 @@ use crate::args::{Common, InspectArgs};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
+/// Bytes of a file that are looked at; whoever wants to see more lines makes a page of each part.
+const MAX_FILE: u64 = 1 << 20;
 /// How a gap is written in the text.
 const GAP: &str = "[MASK]";
 
@@ -90,6 +96,9 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     if args.top == 0 {
         return Err(CliError::usage("--top is 0; allowed: 1 or more"));
     }
+    if !(args.rate > 0.0 && args.rate < 1.0) {
+        return Err(CliError::usage(format!("--rate is {}; allowed: above 0, below 1", args.rate)));
+    }
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
@@ -103,6 +112,16 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
             args.gold.len()
         )));
     }
+    let texts = texts(args)?;
+    let inspector =
+        Inspector { tokenizer: &tokenizer, lexicon: lexicon.as_ref(), device: &device, top: args.top };
+    if let Some(path) = &args.html {
+        let corruption = page::Corruption { rate: args.rate, seed: args.seed };
+        let page = page::page(&inspector, &model, &texts, &corruption)?;
+        write_atomic(path, page.as_bytes()).map_err(|error| CliError::io("write", path, error))?;
+        term::note(args.common.quiet, &format!("{} texts in {}", texts.len(), path.display()));
+        return Ok(Outcome::Done);
+    }
     let mut gold = args
         .gold
         .iter()
@@ -110,9 +129,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
         .collect::<Result<Vec<_>, _>>()?
         .into_iter();
     let mut all = Vec::new();
-    for text in &args.text {
-        let inspector =
-            Inspector { tokenizer: &tokenizer, lexicon: lexicon.as_ref(), device: &device, top: args.top };
+    for text in &texts {
         let found = inspector.inspect(&model, text, &mut gold)?;
         if !args.json {
             term::out(&show(&found, lexicon.is_some()))?;
@@ -124,6 +141,25 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
         term::out(&format!("{text}\n"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What was typed, and the lines of the file.
+fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
+    let mut texts = args.text.clone();
+    if let Some(path) = &args.file {
+        let error = |error| CliError::io("read", path, error);
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(error)?;
+        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(error)?;
+        let text = String::from_utf8_lossy(&bytes);
+        texts.extend(
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).take(args.lines).map(Into::into),
+        );
+        if texts.is_empty() {
+            return Err(CliError::input(format!("{}: there is no text in it", path.display())));
+        }
+    }
+    Ok(texts)
 }
 
 /// A model of either kind.

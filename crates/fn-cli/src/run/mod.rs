@@ -24,6 +24,7 @@ pub mod study;
 pub mod submit;
 pub mod support;
 pub mod tokenizer;
+mod truth;
 
 use crate::args::{Command, TokenizerCommand};
 use crate::error::CliError;

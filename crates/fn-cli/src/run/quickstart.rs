@@ -3,6 +3,7 @@
 //! It writes what a user would bring (a corpus, a vocabulary, a lexicon, a configuration) into a folder and then runs what a
 //! user would run, so the folder is also a worked example.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use fn_data::shard::Dataset;
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::{Table, number, percent};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::fsutil::write_atomic;
 use fn_train::heldout::{Evaluation, Truth};
 use fn_train::lock::RunLock;
 use fn_train::session::{Planted, Session, Summary};
@@ -32,8 +34,10 @@ const HELD_OUT_DOCUMENTS: usize = 400;
 const HELD_OUT_ROWS: usize = 512;
 /// Steps of one arm that fit three arms into about three minutes on two cores.
 const STEPS: u64 = 5_000;
-/// The lexicon knows most, not all, of the planted synonyms, and some of what it says is wrong; as real ones are.
-const NOISE: LexiconNoise = LexiconNoise { coverage: 0.9, wrong: 0.05 };
+/// Name of the file with the figures of all arms.
+pub(super) const SUMMARY: &str = "summary.json";
+/// What the folder's language and lexicon were made with.
+const LANGUAGE: &str = "language.toml";
 
 /// Sets the seed of the held-out text apart from that of the training text.
 const HELD_OUT: u64 = 0x0e1d;
@@ -60,8 +64,17 @@ impl Truth for PlantedTruth {
 
 /// Runs the command.
 pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
-    let language = Language::new(LanguageConfig::default(), args.seed)
+    let described = super::support::set_values(&LanguageConfig::default(), &args.language)?;
+    let language = Language::new(described, args.seed)
         .map_err(|e| CliError::Usage(format!("the generated language: {e}")))?;
+    for (name, value, most) in [("coverage", args.coverage, 1.0), ("wrong", args.wrong, 100.0)] {
+        if !(0.0..=most).contains(&value) {
+            return Err(CliError::usage(format!("--{name} is {value}; allowed: 0 to {most}")));
+        }
+    }
+    if let Some(name) = args.arms.iter().find(|name| ARMS.iter().all(|(arm, _)| arm != name)) {
+        return Err(CliError::usage(format!("--arm {name}: no such arm; known: baseline, hard, soft")));
+    }
     let config = write_inputs(args, &language)?;
     if args.prepare_only {
         println!("Wrote corpus, vocabulary, lexicon and config.toml to {}", args.out.display());
@@ -77,6 +90,9 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
 
     let mut arms = Vec::new();
     for (name, preset) in ARMS {
+        if !args.arms.is_empty() && !args.arms.iter().any(|arm| arm == name) {
+            continue;
+        }
         let summary = run_arm(args, &config, name, preset, &device, &held_out, &truth, &stop)?;
         if !summary.complete {
             println!(
@@ -88,6 +104,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         arms.push((name, summary));
     }
     conclude(args, &truth.language, &arms);
+    summarise(args, &arms)?;
     Ok(Outcome::Done)
 }
 
@@ -117,9 +134,12 @@ fn write_inputs(args: &QuickstartArgs, language: &Language) -> Result<RunConfig,
     let out = &args.out;
     let mut config = configuration(args)?;
     let path = out.join("config.toml");
+    let made_of = toml::to_string(&Made { seed: args.seed, noise: noise(args), language: language.config() })
+        .map_err(CliError::failed_from)?;
     if path.exists() {
         let earlier = crate::config::read(&path)?;
-        if earlier != config {
+        let same = std::fs::read_to_string(out.join(LANGUAGE)).is_ok_and(|text| text == made_of);
+        if earlier != config || !same {
             return Err(CliError::Usage(format!(
                 "{} holds a quickstart with other arguments; remove it or give another --out",
                 out.display()
@@ -148,10 +168,24 @@ fn write_inputs(args: &QuickstartArgs, language: &Language) -> Result<RunConfig,
     let corpus: Vec<String> = language.documents(HELD_OUT_DOCUMENTS, args.seed ^ HELD_OUT).collect();
     let text = out.join("held-out.txt");
     std::fs::write(&text, corpus.join("\n\n")).map_err(io(&text))?;
-    language.lexicon(tokenizer.sha256(), NOISE)?.save(&out.join("lexicon.safetensors"))?;
+    language.lexicon(tokenizer.sha256(), noise(args))?.save(&out.join("lexicon.safetensors"))?;
+    let described = out.join(LANGUAGE);
+    std::fs::write(&described, made_of).map_err(io(&described))?;
     config.data.held_out = Vec::new();
     crate::config::write(&path, &config)?;
     Ok(config)
+}
+
+/// Everything that decides what is generated.
+#[derive(serde::Serialize)]
+struct Made<'a> {
+    seed: u64,
+    noise: LexiconNoise,
+    language: &'a LanguageConfig,
+}
+
+fn noise(args: &QuickstartArgs) -> LexiconNoise {
+    LexiconNoise { coverage: args.coverage, wrong: args.wrong }
 }
 
 /// The preset `quickstart` with the paths of this folder.
@@ -241,6 +275,18 @@ fn conclude(args: &QuickstartArgs, language: &Language, arms: &[(&str, Summary)]
         lexicon.display(),
         question(language, args.seed)
     );
+}
+
+/// Everything that was measured at the end, for programs.
+fn summarise(args: &QuickstartArgs, arms: &[(&str, Summary)]) -> Result<(), CliError> {
+    let of = |summary: &Summary| -> BTreeMap<String, f64> {
+        let all = summary.evaluation.iter().flat_map(|found| &found.metrics);
+        all.filter(|(_, value)| value.is_finite()).cloned().collect()
+    };
+    let figures: BTreeMap<&str, _> = arms.iter().map(|(name, summary)| (*name, of(summary))).collect();
+    let path = args.out.join(SUMMARY);
+    let text = serde_json::to_string_pretty(&figures).map_err(CliError::failed_from)?;
+    write_atomic(&path, text.as_bytes()).map_err(|error| CliError::io("write", &path, error))
 }
 
 /// A sentence of the language with a content word left out, as `fnlm inspect` takes it.

@@ -26,6 +26,7 @@ pub fn run(command: &StudyCommand) -> Result<Outcome, CliError> {
     match command {
         StudyCommand::Run(args) => run_missing(args),
         StudyCommand::Report(args) => report(args),
+        StudyCommand::Truth(args) => super::truth::run(args),
     }
 }
 
@@ -78,7 +79,12 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
     let stop = support::interruptible()?;
     let plan = Plan { args, study: &study, out: folder(&study, args.out.as_ref()), stop };
     plan.check()?;
-    let runs = study.runs();
+    let mut runs = study.runs();
+    if let Some(name) = args.arms.iter().find(|name| study.arms.iter().all(|arm| arm.name != **name)) {
+        let known: Vec<&str> = study.arms.iter().map(|arm| arm.name.as_str()).collect();
+        return Err(CliError::usage(format!("--arm {name}: no such arm; known: {}", known.join(", "))));
+    }
+    runs.retain(|(arm, _)| args.arms.is_empty() || args.arms.contains(&arm.name));
     let mine: Vec<(&Arm, u64)> = match part(args.part.as_deref())? {
         Some((i, n)) => {
             runs.into_iter().enumerate().filter(|(at, _)| at % n == i).map(|(_, run)| run).collect()
@@ -235,15 +241,9 @@ impl Plan<'_> {
         Ok(Ran::Done)
     }
 
-    fn program(&self) -> Command {
-        // The path is that of the running program; where the system does not know it, the one that was typed.
-        let program = std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(PathBuf::from));
-        Command::new(program.unwrap_or_else(|| "fnlm".into()))
-    }
-
     fn pretrain(&self, arm: &Arm, seed: u64, run: &Path) -> Command {
         let config = self.config(arm, seed);
-        let mut command = self.program();
+        let mut command = program();
         command.arg("pretrain").arg("--run").arg(run).args(["--seed", &seed.to_string()]);
         if let Some(path) = &config.config {
             command.arg("--config").arg(path);
@@ -259,7 +259,7 @@ impl Plan<'_> {
 
     fn finetune(&self, evaluation: &Evaluation, run: &Path) -> Result<Command, CliError> {
         let device = crate::config::read(&run.join(rundir::CONFIG))?.train.device;
-        let mut command = self.program();
+        let mut command = program();
         command.args(["finetune", "--no-models", "--task", &evaluation.task, "--device", &device]);
         command.arg("--data").arg(&evaluation.data).arg("--model").arg(run.join(rundir::MODEL));
         command
@@ -303,6 +303,13 @@ impl Plan<'_> {
             None => Ran::Failed(format!("{what}: ended by a signal")),
         })
     }
+}
+
+/// This program again.
+pub(super) fn program() -> Command {
+    // The path is that of the running program; where the system does not know it, the one that was typed.
+    let program = std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(PathBuf::from));
+    Command::new(program.unwrap_or_else(|| "fnlm".into()))
 }
 
 /// Asks a process to stop.

@@ -1,11 +1,13 @@
 //! What to do about false negatives: one variant per correction, one file per formula.
 
 mod hard;
+mod hard_negatives;
 mod label_smoothing;
 mod soft;
 mod synonym_target;
 
 pub(crate) use hard::{denominator, kept_weight};
+pub(crate) use hard_negatives::importance;
 pub(crate) use label_smoothing::smoothing_excess;
 pub(crate) use soft::word_distance;
 pub(crate) use synonym_target::spread_excess;
@@ -118,6 +120,9 @@ pub enum DiscriminatorCorrection {
     Drop,
     /// They are called original.
     Relabel,
+    /// Those that the judge finds as right as the original are called original, the others are left out. With a judge that
+    /// does not tell (a lexicon) it is `drop`.
+    Banded,
     /// Soft Regularisation: adds `lambda * mean(1 - cos)` between the embeddings of replacement and original.
     Soft {
         /// Weight of the distance, beside (not within) the discriminator's weight. Default 1.
@@ -133,6 +138,7 @@ impl DiscriminatorCorrection {
             DiscriminatorCorrection::Soft { lambda } => check_range("lambda", *lambda, 0.0, 1e3),
             DiscriminatorCorrection::None
             | DiscriminatorCorrection::Drop
+            | DiscriminatorCorrection::Banded
             | DiscriminatorCorrection::Relabel => Ok(()),
         }
     }

@@ -3,11 +3,13 @@
 mod lexicon;
 mod none;
 mod random;
+mod verifier;
 
 pub use lexicon::{DeviceLexicon, LexiconJudge};
 pub use none::NoJudge;
 pub use random::RandomShield;
 pub(crate) use random::random_like;
+pub use verifier::{Bands, VerifierJudge};
 
 use burn::tensor::{Bool, Tensor};
 
@@ -36,6 +38,11 @@ use crate::ids::Rows;
 pub trait Judge {
     /// Which rows are false negatives, `[P]`. Never true where `predicted == gold` or `weight == 0`.
     fn judge(&self, rows: &Rows) -> Tensor<1, Bool>;
+
+    /// Which of them are as right as the gold word, `[P]`; None where the judge does not tell.
+    fn right(&self, _rows: &Rows) -> Option<Tensor<1, Bool>> {
+        None
+    }
 
     /// Its name in reports.
     fn name(&self) -> &'static str;

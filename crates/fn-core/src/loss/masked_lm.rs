@@ -4,7 +4,8 @@ use burn::tensor::{Bool, Tensor};
 
 use super::{LossParts, SentenceDistance};
 use crate::correct::{
-    Correction, Level, Normalise, denominator, kept_weight, smoothing_excess, spread_excess, word_distance,
+    Correction, Level, Normalise, denominator, importance, kept_weight, smoothing_excess, spread_excess,
+    word_distance,
 };
 use crate::ids::Rows;
 use crate::judge::{DeviceLexicon, Judge, random_like};
@@ -30,7 +31,7 @@ use fn_ops as ops;
 ///     weight: Tensor::from_floats([1.0, 1.0], &device),
 /// };
 /// let embedding = Tensor::<2>::zeros([4, 2], &device);
-/// let hard = MaskedLm { correction: &Correction::Hard { normalise: Normalise::All }, judge: &judge, lexicon: None };
+/// let hard = MaskedLm { correction: &Correction::Hard { normalise: Normalise::All }, judge: &judge, lexicon: None, hard_negatives: 0.0 };
 /// let out = hard.loss(logits.clone(), rows, embedding, None);
 /// let gradient = logits.grad(&out.parts.total().backward()).unwrap();
 /// assert_eq!(gradient.slice([0..1]).abs().sum().into_scalar::<f32>(), 0.0); // the synonym is not pushed down
@@ -43,6 +44,8 @@ pub struct MaskedLm<'a> {
     pub judge: &'a dyn Judge,
     /// The look-up sets; only [`Correction::SynonymTarget`] reads them.
     pub lexicon: Option<&'a DeviceLexicon>,
+    /// beta of the importance weights of true negatives: errors of which the model is sure weigh more. 0: all weigh the same.
+    pub hard_negatives: f64,
 }
 
 /// A loss and what was found on the way.
@@ -87,6 +90,7 @@ impl MaskedLm<'_> {
             None => weight.clone(),
         };
         let count = denominator(normalise, weight.clone(), kept.clone());
+        let kept = self.weigh(kept, &logits, &rows);
         let mean = |per_row: Tensor<1>, weight: Tensor<1>| (per_row * weight).sum() / count.clone();
 
         let cross_entropy = ops::cross_entropy_rows(logits.clone(), rows.gold.clone());
@@ -115,5 +119,16 @@ impl MaskedLm<'_> {
             }
         }
         MaskedLmOutput { parts: LossParts { terms }, verdict, counts }
+    }
+
+    /// Importance weights of the true negatives among the rows that are kept.
+    fn weigh(&self, kept: Tensor<1>, logits: &Tensor<2>, rows: &Rows) -> Tensor<1> {
+        if self.hard_negatives == 0.0 {
+            return kept;
+        }
+        let loss = ops::cross_entropy_rows(logits.clone().inner(), rows.predicted.clone().inner());
+        let negatives = rows.wrong().bool_and(kept.clone().inner().greater_scalar(0.0));
+        let weights = importance(self.hard_negatives, loss.neg().exp(), negatives);
+        kept.inner() * weights
     }
 }

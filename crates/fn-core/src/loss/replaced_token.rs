@@ -10,7 +10,7 @@
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::{LossParts, cosine_distance};
-use crate::correct::DiscriminatorCorrection;
+use crate::correct::{DiscriminatorCorrection, importance};
 use crate::ids::guarded;
 use crate::stats::FalseNegativeCounts;
 use fn_ops as ops;
@@ -28,6 +28,8 @@ pub struct ReplacedTokenInput {
     pub attention: Tensor<2>,
     /// Where a replacement is a false negative, `[B, L]`; ignored where nothing was replaced.
     pub false_negative: Tensor<2, Bool>,
+    /// Where a replacement is as right as the original, `[B, L]`, if the judge tells; read by `banded` only.
+    pub right: Option<Tensor<2, Bool>>,
 }
 
 /// The loss of replaced-token detection.
@@ -37,13 +39,14 @@ pub struct ReplacedTokenInput {
 /// use fn_core::correct::DiscriminatorCorrection;
 /// use fn_core::loss::{ReplacedToken, ReplacedTokenInput};
 /// let device = Device::flex();
-/// let out = ReplacedToken { correction: &DiscriminatorCorrection::Drop, weight: 50.0 }.loss(
+/// let out = ReplacedToken { correction: &DiscriminatorCorrection::Drop, weight: 50.0, hard_negatives: 0.0 }.loss(
 ///     ReplacedTokenInput {
 ///         logits: Tensor::zeros([1, 3], &device),
 ///         original: Tensor::from_ints([[5, 6, 7]], &device),
 ///         corrupted: Tensor::from_ints([[5, 8, 9]], &device),
 ///         attention: Tensor::ones([1, 3], &device),
 ///         false_negative: Tensor::from_bool([[false, true, false]], &device),
+///         right: None,
 ///     },
 ///     Tensor::zeros([10, 2], &device),
 /// );
@@ -55,6 +58,8 @@ pub struct ReplacedToken<'a> {
     pub correction: &'a DiscriminatorCorrection,
     /// Weight of the loss beside the generator's (ELECTRA: 50).
     pub weight: f64,
+    /// beta of the importance weights of true negatives: replacements that look original weigh more. 0: all weigh the same.
+    pub hard_negatives: f64,
 }
 
 /// A loss and what it was made of.
@@ -74,7 +79,7 @@ impl ReplacedToken<'_> {
     /// # Shapes
     /// - input: `[B, L]`; embedding: `[V, H]`, read by soft regularisation only.
     pub fn loss(&self, input: ReplacedTokenInput, embedding: Tensor<2>) -> ReplacedTokenOutput {
-        let ReplacedTokenInput { logits, original, corrupted, attention, false_negative } = input;
+        let ReplacedTokenInput { logits, original, corrupted, attention, false_negative, right } = input;
         let attention = attention.inner();
         let replaced = corrupted.clone().inner().not_equal(original.clone().inner());
         let replaced = replaced.bool_and(attention.clone().greater_scalar(0.0));
@@ -88,10 +93,24 @@ impl ReplacedToken<'_> {
                 weights = weights.mask_fill(false_negative.clone(), 0.0);
                 corrected = true;
             }
+            DiscriminatorCorrection::Banded => {
+                let right = match right {
+                    Some(right) => right.inner().bool_and(false_negative.clone()),
+                    None => false_negative.clone().bool_and(false_negative.clone().bool_not()),
+                };
+                labels = labels.mask_fill(right.clone(), 0.0);
+                weights = weights.mask_fill(false_negative.clone().bool_and(right.bool_not()), 0.0);
+                corrected = true;
+            }
             DiscriminatorCorrection::Relabel => {
                 labels = labels.mask_fill(false_negative.clone(), 0.0);
                 corrected = true;
             }
+        }
+        if self.hard_negatives != 0.0 {
+            let negatives = labels.clone().greater_scalar(0.5).bool_and(weights.clone().greater_scalar(0.0));
+            let original = burn::tensor::activation::sigmoid(logits.clone().inner().neg());
+            weights = weights * importance(self.hard_negatives, original, negatives);
         }
         let counts = FalseNegativeCounts::of_tokens(&attention, &replaced, &false_negative, corrected);
 

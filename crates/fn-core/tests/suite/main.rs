@@ -7,6 +7,8 @@ mod lexicon;
 mod noise;
 
 #[cfg(feature = "tensor")]
+mod bands_and_weights;
+#[cfg(feature = "tensor")]
 mod configuration;
 #[cfg(feature = "tensor")]
 mod gradients;

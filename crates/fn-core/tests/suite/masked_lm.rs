@@ -259,7 +259,8 @@ fn a_word_without_synonyms_keeps_its_hard_target() {
 fn synonym_targets_without_a_lexicon_are_a_programming_error() {
     let rows = Rows { gold: ids(&[0]), predicted: ids(&[0]), weight: floats(&[1.0]) };
     let correction = Correction::SynonymTarget { epsilon: 0.1 };
-    let masked = MaskedLm { correction: &correction, judge: &Fixed(vec![false]), lexicon: None };
+    let masked =
+        MaskedLm { correction: &correction, judge: &Fixed(vec![false]), lexicon: None, hard_negatives: 0.0 };
     masked.loss(matrix(&[0.0, 1.0], 2), rows, matrix(&[0.0, 1.0], 1), None);
 }
 
@@ -284,7 +285,7 @@ fn hard_correction_cases() {
     for &(name, gold, predicted, weight, teaches) in CASES {
         let rows = Rows { gold: ids(&[gold]), predicted: ids(&[predicted]), weight: floats(&[weight]) };
         let logits = matrix(&[0.0; 13], 13).require_grad();
-        let masked = MaskedLm { correction: &correction, judge: &judge, lexicon: None };
+        let masked = MaskedLm { correction: &correction, judge: &judge, lexicon: None, hard_negatives: 0.0 };
         let out = masked.loss(logits.clone(), rows, matrix(&[0.0; 13], 1), None);
         let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
         assert_eq!(gradient.iter().any(|&g| g != 0.0), teaches, "{name}");

@@ -175,7 +175,7 @@ impl Problem {
         let weight: Vec<f32> = self.weight.iter().map(|&w| w as f32).collect();
         let rows = Rows { gold: ids(&self.gold), predicted: ids(&self.predicted), weight: floats(&weight) };
         let judge = Fixed(self.verdict.clone());
-        let masked = MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon) };
+        let masked = MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon), hard_negatives: 0.0 };
         let sentence =
             SentenceDistance { predicted: predicted.clone(), original: matrix(&self.sentences[1], self.h) };
         let out = masked.loss(logits.clone(), rows, embedding.clone(), Some(sentence));

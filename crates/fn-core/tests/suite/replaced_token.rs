@@ -87,8 +87,9 @@ impl Detection {
                 TensorData::new(self.false_negative.clone(), [2, L]),
                 &device().inner(),
             ),
+            right: None,
         };
-        let out = ReplacedToken { correction, weight }.loss(input, embedding.clone());
+        let out = ReplacedToken { correction, weight, hard_negatives: 0.0 }.loss(input, embedding.clone());
         (out, [logits, embedding])
     }
 }

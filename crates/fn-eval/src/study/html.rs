@@ -4,18 +4,12 @@ use std::fmt::Write as _;
 
 use super::{Run, Study, Table};
 use crate::curves;
+use crate::page::{CLOSE, escape, open};
 use crate::runs::RunRecord;
 use crate::table::number;
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #666; --line: #ddd; --page: #fff; --good: #00704f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --soft: #9a9a9a; --line: #383838; --page: #161616; --good: #45d0a0; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-p, li { max-width: 45rem; } .soft { color: var(--soft); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2), td:last-child, th:last-child { text-align: left; }
+th:nth-child(2), td:nth-child(2), td:last-child, th:last-child { text-align: left; }
 tr.real td { color: var(--good); font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
 .plots svg { width: 100%; height: auto; background: #fff; border-radius: 6px; }
@@ -31,11 +25,7 @@ const CURVES: &[(&str, &str)] = &[
 
 /// The page.
 pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, \
-         initial-scale=1\"><title>{0}</title><style>{STYLE}</style></head><body>\n<h1>{0}</h1>\n",
-        escape(&study.name)
-    );
+    let mut out = open(&study.name, STYLE);
     if !study.about.is_empty() {
         let _ = writeln!(out, "<p>{}</p>", escape(&study.about));
     }
@@ -87,7 +77,8 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
             out.push_str(&svg);
         }
     }
-    out.push_str("</div>\n</body></html>\n");
+    out.push_str("</div>\n");
+    out.push_str(CLOSE);
     out
 }
 
@@ -164,8 +155,4 @@ fn rows(out: &mut String, study: &Study, table: &Table) {
             out.push_str("</tr>\n");
         }
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -82,6 +82,18 @@ impl RunConfig {
             .discriminator
             .validate()
             .map_err(|e| section("correction.discriminator", e.to_string()))?;
+        at_least_zero(self.correction.hard_negatives, "correction.hard_negatives")?;
+        check(
+            self.correction.hard_negatives <= 50.0,
+            "correction.hard_negatives",
+            self.correction.hard_negatives.to_string(),
+            "0 to 50",
+        )?;
+        self.correction
+            .verifier
+            .bands()
+            .validate()
+            .map_err(|e| section("correction.verifier", e.to_string()))?;
         self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
         self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
 

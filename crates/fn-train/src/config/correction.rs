@@ -1,6 +1,9 @@
 //! What is done about false negatives, by preset or piece by piece.
 
+use std::path::PathBuf;
+
 use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+use fn_core::judge::Bands;
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,38 @@ impl CorrectionPreset {
     }
 }
 
+/// Another masked language model that judges by context, in place of the lexicon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifierConfig {
+    /// Hugging Face folder of a BERT with its masked-LM head, or of an ELECTRA (its generator judges), with the same vocabulary; it is
+    /// not trained. None: the lexicon judges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// From this ratio p(r) / p(w) on a wrong prediction is a false negative. 0.5.
+    pub low: f64,
+    /// From this ratio on it is as right as the gold word (`banded` calls it original). 1.
+    pub high: f64,
+}
+
+impl Default for VerifierConfig {
+    fn default() -> Self {
+        let Bands { low, high } = Bands::default();
+        Self { model: None, low, high }
+    }
+}
+
+impl VerifierConfig {
+    /// Both thresholds.
+    pub fn bands(&self) -> Bands {
+        Bands { low: self.low, high: self.high }
+    }
+
+    fn is_none(&self) -> bool {
+        self.model.is_none()
+    }
+}
+
 /// What is done about false negatives. Reading it resolves the preset: `generator` and `discriminator` are always filled,
 /// what is written beside a preset wins over it, and `preset` then reads `custom`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +88,16 @@ pub struct CorrectionConfig {
     pub discriminator: DiscriminatorCorrection,
     /// Which prediction `r` of the masked LM is judged: `argmax` (default) or `sample`.
     pub prediction: Prediction,
+    /// beta of the importance weights of true negatives: errors that look right weigh more. 0 (default): all weigh the same.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hard_negatives: f64,
+    /// A masked LM that judges in place of the lexicon.
+    #[serde(skip_serializing_if = "VerifierConfig::is_none")]
+    pub verifier: VerifierConfig,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Default for CorrectionConfig {
@@ -69,13 +114,21 @@ impl CorrectionConfig {
             generator: preset.generator(),
             discriminator: preset.discriminator(),
             prediction: Prediction::Argmax,
+            hard_negatives: 0.0,
+            verifier: VerifierConfig::default(),
         }
     }
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
-        !matches!(self.generator, Correction::None | Correction::LabelSmoothing { .. })
-            || !matches!(self.discriminator, DiscriminatorCorrection::None)
+        match self.generator {
+            Correction::SynonymTarget { .. } => true,
+            _ if self.verifier.model.is_some() => false,
+            Correction::None | Correction::LabelSmoothing { .. } => {
+                self.discriminator != DiscriminatorCorrection::None
+            }
+            _ => true,
+        }
     }
 }
 
@@ -89,6 +142,10 @@ struct TypedCorrection {
     discriminator: Option<DiscriminatorCorrection>,
     #[serde(default = "most_probable")]
     prediction: Prediction,
+    #[serde(default)]
+    hard_negatives: f64,
+    #[serde(default)]
+    verifier: VerifierConfig,
 }
 
 fn most_probable() -> Prediction {
@@ -103,6 +160,8 @@ impl From<TypedCorrection> for CorrectionConfig {
             generator: typed.generator.unwrap_or_else(|| named.generator.clone()),
             discriminator: typed.discriminator.unwrap_or_else(|| named.discriminator.clone()),
             prediction: typed.prediction,
+            hard_negatives: typed.hard_negatives,
+            verifier: typed.verifier,
         };
         if out.generator != named.generator || out.discriminator != named.discriminator {
             out.preset = CorrectionPreset::Custom;

@@ -3,7 +3,6 @@
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::correct::Correction;
 use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, Judge};
 use fn_core::loss::MaskedLm;
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
@@ -11,6 +10,7 @@ use fn_data::loader::MaskedBatch;
 use fn_models::BertForPreTraining;
 use fn_ops::Noise;
 
+use super::judges::Judges;
 use super::sentence::{sentence_distance, sentence_noise};
 use super::{DeviceBatch, Objective, Share, StepLoss};
 use crate::heldout::{Evaluation, MaskedMeter, Truth};
@@ -26,9 +26,7 @@ pub struct MaskedLanguageModel {
     /// Weight of the loss (BERT: 1).
     pub weight: f64,
     /// Says which wrong predictions are false negatives; drives the correction.
-    pub judge: Box<dyn Judge>,
-    /// The look-up sets, for corrections that need them and for statistics of arms that do not correct.
-    pub lexicon: Option<DeviceLexicon>,
+    pub judges: Judges,
 }
 
 impl MaskedLanguageModel {
@@ -63,8 +61,13 @@ impl Objective for MaskedLanguageModel {
             |ids| model.embeddings.word.forward(ids),
             |words, inputs| model.hidden_of_words(words, inputs, &sentence_noise(seed)),
         );
-        let masked =
-            MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
+        let judges = self.judges.of(&batch);
+        let masked = MaskedLm {
+            correction: &self.correction,
+            judge: judges.get(),
+            lexicon: self.judges.lexicon.as_ref(),
+            hard_negatives: self.judges.hard_negatives,
+        };
         let out = masked.loss(logits, rows, model.word_embedding(), sentence);
         let weight = (share.rows * self.weight) as f32;
         let terms: Vec<_> = out.parts.terms.into_iter().map(|(name, t)| (name, t * weight)).collect();
@@ -79,7 +82,7 @@ impl Objective for MaskedLanguageModel {
     ) -> Evaluation {
         let model = burn::module::Module::valid(model);
         let device = self.device.clone().inner();
-        let mut meter = MaskedMeter::new(self.lexicon.clone(), truth);
+        let mut meter = MaskedMeter::new(self.judges.measured_by.clone(), truth);
         for host in batches {
             let batch = DeviceBatch::new(&host, &device);
             let logits = model.masked_logits(&batch.inputs, batch.rows.clone(), &Noise::none());

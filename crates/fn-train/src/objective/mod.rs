@@ -4,11 +4,13 @@
 //! order of the paper: forward at the masked rows, predict, judge, correct, loss.
 
 mod batch;
+mod judges;
 mod mlm;
 mod rtd;
 mod sentence;
 
 pub use batch::DeviceBatch;
+pub use judges::{Judges, Verifier};
 pub use mlm::MaskedLanguageModel;
 pub use rtd::{Detection, ReplacedTokenDetection};
 

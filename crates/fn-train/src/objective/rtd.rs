@@ -5,7 +5,6 @@
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, Judge};
 use fn_core::loss::{MaskedLm, ReplacedToken, ReplacedTokenInput, scatter_bool, scatter_rows};
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
@@ -13,6 +12,7 @@ use fn_data::loader::MaskedBatch;
 use fn_models::{Electra, Inputs};
 use fn_ops::Noise;
 
+use super::judges::Judges;
 use super::mlm::sum;
 use super::sentence::{sentence_distance, sentence_noise};
 use super::{DeviceBatch, Objective, Share, StepLoss};
@@ -45,9 +45,7 @@ pub struct ReplacedTokenDetection {
     /// The discriminator's side.
     pub detection: Detection,
     /// Says which wrong predictions are false negatives; drives both corrections.
-    pub judge: Box<dyn Judge>,
-    /// The look-up sets, for corrections that need them and for statistics of arms that do not correct.
-    pub lexicon: Option<DeviceLexicon>,
+    pub judges: Judges,
 }
 
 /// The discriminator's view of a batch.
@@ -91,31 +89,39 @@ impl Objective for ReplacedTokenDetection {
             |ids| model.embeddings.word.forward(ids),
             |words, inputs| model.generator_hidden_of_words(words, inputs, &sentence_noise(seed)),
         );
-        let masked =
-            MaskedLm { correction: &self.correction, judge: &*self.judge, lexicon: self.lexicon.as_ref() };
+        let judges = self.judges.of(&batch);
+        let masked = MaskedLm {
+            correction: &self.correction,
+            judge: judges.get(),
+            lexicon: self.judges.lexicon.as_ref(),
+            hard_negatives: self.judges.hard_negatives,
+        };
         let generator = masked.loss(logits, rows, model.word_embedding(), sentence);
 
         // Discriminator: which replacements are false negatives is judged on the sampled ids.
-        let verdict = self.judge.judge(&Rows {
-            gold: batch.gold.clone(),
-            predicted: replaced.sampled,
-            weight: batch.weight.clone(),
-        });
+        let sampled =
+            Rows { gold: batch.gold.clone(), predicted: replaced.sampled, weight: batch.weight.clone() };
+        let (verdict, right) = (judges.get().judge(&sampled), judges.get().right(&sampled));
         let inputs = Inputs {
             ids: replaced.ids.clone(),
             token_type: batch.inputs.token_type.clone(),
             mask: batch.inputs.mask.clone(),
         };
         let found = model.discriminator_logits(&inputs, &noise);
-        let detector =
-            ReplacedToken { correction: &self.detection.correction, weight: self.detection.weight };
+        let detector = ReplacedToken {
+            correction: &self.detection.correction,
+            weight: self.detection.weight,
+            hard_negatives: self.judges.hard_negatives,
+        };
+        let places = |rows| scatter_bool(batch.shape, batch.rows.clone(), rows);
         let discriminator = detector.loss(
             ReplacedTokenInput {
                 logits: found,
                 original: batch.original,
                 corrupted: replaced.ids,
                 attention: batch.attention,
-                false_negative: scatter_bool(batch.shape, batch.rows, verdict),
+                false_negative: places(verdict),
+                right: right.map(places),
             },
             model.word_embedding(),
         );
@@ -135,8 +141,8 @@ impl Objective for ReplacedTokenDetection {
     ) -> Evaluation {
         let model = burn::module::Module::valid(model);
         let device = self.device.clone().inner();
-        let mut masked = MaskedMeter::new(self.lexicon.clone(), truth);
-        let mut detected = DetectionMeter::new(self.lexicon.clone(), truth);
+        let mut masked = MaskedMeter::new(self.judges.measured_by.clone(), truth);
+        let mut detected = DetectionMeter::new(self.judges.measured_by.clone(), truth);
         for (index, host) in batches.enumerate() {
             let batch = DeviceBatch::new(&host, &device);
             let logits = model.generator_logits(&batch.inputs, batch.rows.clone(), &Noise::none());

@@ -1,0 +1,277 @@
+//! `fnlm study truth`: when correction helps and when it hurts, on languages whose false negatives are known.
+//!
+//! Four dials are turned one at a time; each place is a quickstart of its own (a process, a folder), baseline and hard
+//! correction, several seeds. What is drawn is the difference, seed by seed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fn_eval::curves::{Panel, panels};
+use fn_eval::runs::RunRecord;
+use fn_eval::stats::Summary;
+use fn_eval::table::{Table, number, percent};
+use fn_train::fsutil::write_atomic;
+
+use super::{Outcome, quickstart, study, support};
+use crate::args::StudyTruthArgs;
+use crate::error::CliError;
+use crate::term;
+
+/// Name of the series that is drawn.
+const SERIES: &str = "difference";
+
+/// Something about the language or its lexicon.
+struct Dial {
+    name: &'static str,
+    /// What is turned, for the figure.
+    title: &'static str,
+    /// Below the figure.
+    axis: &'static str,
+    /// Place on the axis, and the arguments of `fnlm quickstart` that say it.
+    places: &'static [(u64, &'static [&'static str])],
+}
+
+const DIALS: [Dial; 4] = [
+    Dial {
+        name: "set-size",
+        title: "how many words are interchangeable",
+        axis: "words of a set",
+        places: &[
+            (1, &["--language", "set_sizes=[1]"]),
+            (2, &["--language", "set_sizes=[0,1]"]),
+            (3, &["--language", "set_sizes=[0,0,1]"]),
+            (5, &["--language", "set_sizes=[0,0,0,0,1]"]),
+        ],
+    },
+    Dial {
+        name: "polysemy",
+        title: "words with two meanings, which a look-up table cannot tell apart",
+        axis: "% of the content words",
+        places: &[
+            (0, &["--language", "polysemy=0"]),
+            (10, &["--language", "polysemy=0.1"]),
+            (25, &["--language", "polysemy=0.25"]),
+            (50, &["--language", "polysemy=0.5"]),
+        ],
+    },
+    Dial {
+        name: "coverage",
+        title: "what the lexicon knows",
+        axis: "% of the planted pairs",
+        places: &[
+            (25, &["--coverage", "0.25", "--wrong", "0"]),
+            (50, &["--coverage", "0.5", "--wrong", "0"]),
+            (75, &["--coverage", "0.75", "--wrong", "0"]),
+            (100, &["--coverage", "1", "--wrong", "0"]),
+        ],
+    },
+    Dial {
+        name: "wrong",
+        title: "wrong pairs in the lexicon",
+        axis: "% of the right ones",
+        places: &[
+            (0, &["--coverage", "1", "--wrong", "0"]),
+            (100, &["--coverage", "1", "--wrong", "1"]),
+            (300, &["--coverage", "1", "--wrong", "3"]),
+            (1000, &["--coverage", "1", "--wrong", "10"]),
+        ],
+    },
+];
+
+/// Figures of the arms of a quickstart.
+type Arms = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// Runs what is missing, then draws.
+///
+/// # Errors
+/// A dial that does not exist (2), a quickstart that fails (1).
+pub fn run(args: &StudyTruthArgs) -> Result<Outcome, CliError> {
+    if args.seeds == 0 || args.steps == 0 {
+        return Err(CliError::usage("--seeds and --steps must be at least 1"));
+    }
+    let known = DIALS.map(|dial| dial.name);
+    if let Some(name) = args.dials.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(CliError::usage(format!("--dial {name}: no such dial; known: {}", known.join(", "))));
+    }
+    let stop = support::interruptible()?;
+    let chosen = |dial: &&Dial| args.dials.is_empty() || args.dials.iter().any(|name| name == dial.name);
+    let dials: Vec<&Dial> = DIALS.iter().filter(chosen).collect();
+    let all: usize = dials.iter().map(|dial| dial.places.len()).sum::<usize>() * args.seeds as usize;
+    let mut found: Vec<(&Dial, u64, Vec<Arms>)> = Vec::new();
+    let mut count = 0;
+    for dial in dials {
+        for (place, arguments) in dial.places {
+            let mut seeds = Vec::new();
+            for seed in 1..=args.seeds {
+                count += 1;
+                let out = args.out.join(format!("{}-{place}", dial.name)).join(format!("seed-{seed}"));
+                term::note(args.common.quiet, &format!("[{count}/{all}] {}", out.display()));
+                if stop.requested() || !quickstart_in(args, &out, arguments, seed)? {
+                    term::note(args.common.quiet, "stopped; the same command goes on from there");
+                    return Ok(Outcome::Stopped { saved: true });
+                }
+                seeds.push(read(&out)?);
+            }
+            found.push((dial, *place, seeds));
+        }
+    }
+    let figure = draw(&found)?;
+    let path = args.out.join("truth.svg");
+    write_atomic(&path, figure.as_bytes()).map_err(|error| CliError::io("write", &path, error))?;
+    term::out(&table(&found).to_markdown())?;
+    term::note(args.common.quiet, &format!("figure: {}", path.display()));
+    Ok(Outcome::Done)
+}
+
+/// Whether it ran to its end; a signal reaches the child as well, which then saves and stops.
+fn quickstart_in(args: &StudyTruthArgs, out: &Path, arguments: &[&str], seed: u64) -> Result<bool, CliError> {
+    if out.join(quickstart::SUMMARY).exists() {
+        return Ok(true);
+    }
+    let mut command: Command = study::program();
+    command.args(["quickstart", "--arm", "baseline", "--arm", "hard", "--quiet"]);
+    command.args(["--steps", &args.steps.to_string(), "--seed", &seed.to_string()]).args(arguments);
+    command.args(["--device", &args.device]).arg("--out").arg(out).stdout(Stdio::null());
+    let status = command.status().map_err(CliError::failed_from)?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(75) | None => Ok(false),
+        Some(code) => Err(CliError::failed(format!(
+            "{}: the quickstart ended with exit code {code}; its messages stand above",
+            out.display()
+        ))),
+    }
+}
+
+fn read(out: &Path) -> Result<Arms, CliError> {
+    let path: PathBuf = out.join(quickstart::SUMMARY);
+    let text = std::fs::read_to_string(&path).map_err(|error| CliError::io("read", &path, error))?;
+    serde_json::from_str(&text).map_err(|error| {
+        CliError::input(format!("{}: {error}; remove the folder to run it again", path.display()))
+    })
+}
+
+/// What hard correction changes in a figure, in percentage points.
+fn difference(arms: &Arms, figure: &str) -> Option<f64> {
+    let of = |arm: &str| arms.get(arm)?.get(figure).copied();
+    Some(100.0 * (of("hard")? - of("baseline")?))
+}
+
+/// The lines of a panel and the records of their seeds.
+type Lines = Vec<(&'static str, Vec<RunRecord>)>;
+
+/// Each figure that is compared, and its name.
+const FIGURES: [(&str, &str); 2] =
+    [("fitting_accuracy", "fitting predictions"), ("detector_true_auc", "true AUC x 100")];
+
+fn draw(found: &[(&Dial, u64, Vec<Arms>)]) -> Result<String, CliError> {
+    let mut dials: Vec<&Dial> = Vec::new();
+    for (dial, ..) in found {
+        if dials.iter().all(|known| known.name != dial.name) {
+            dials.push(dial);
+        }
+    }
+    // A record for each seed: the difference over the places of the dial.
+    let records = |dial: &Dial, figure: Option<&str>| -> Vec<RunRecord> {
+        let places = || found.iter().filter(|(of, ..)| of.name == dial.name);
+        let seeds = places().map(|(_, _, seeds)| seeds.len()).max().unwrap_or(0);
+        let of = |seed: usize| -> Vec<(u64, f64)> {
+            let value = |arms: &Arms| figure.map_or(Some(0.0), |figure| difference(arms, figure));
+            places().filter_map(|(_, at, seeds)| Some((*at, value(seeds.get(seed)?)?))).collect()
+        };
+        (0..seeds)
+            .map(|seed| RunRecord { name: String::new(), series: [(SERIES.to_owned(), of(seed))].into() })
+            .collect()
+    };
+    let lines: Vec<(&Dial, Lines)> = dials
+        .iter()
+        .map(|dial| {
+            let zero = ("no effect", records(dial, None));
+            let effects = FIGURES.iter().map(|(key, name)| (*name, records(dial, Some(key))));
+            (*dial, std::iter::once(zero).chain(effects).collect())
+        })
+        .collect();
+    let drawn: Vec<Panel> = lines
+        .iter()
+        .map(|(dial, arms)| Panel {
+            title: dial.title,
+            x: dial.axis,
+            arms: arms.iter().map(|(name, runs)| (*name, runs.iter().collect())).collect(),
+        })
+        .collect();
+    panels(&drawn, SERIES).map_err(CliError::failed_from)
+}
+
+fn table(found: &[(&Dial, u64, Vec<Arms>)]) -> Table {
+    let mut table = Table::new([
+        "dial",
+        "at",
+        "errors that are planted synonyms",
+        "precision",
+        "recall",
+        "fitting, baseline",
+        "hard less baseline",
+        "sd",
+        "true AUC x 100, hard less baseline",
+        "sd",
+    ]);
+    for (dial, place, seeds) in found {
+        let mean = |arm: &str, figure: &str| {
+            let values: Vec<f64> =
+                seeds.iter().filter_map(|arms| arms.get(arm)?.get(figure).copied()).collect();
+            Summary::of(&values).map(|summary| summary.mean)
+        };
+        let effect = |figure: &str| {
+            let values: Vec<f64> = seeds.iter().filter_map(|arms| difference(arms, figure)).collect();
+            let summary = Summary::of(&values);
+            [summary.map(|s| s.mean), summary.map(|s| s.standard_deviation)].map(|value| number(value, 2))
+        };
+        let [fitting, fitting_sd] = effect(FIGURES[0].0);
+        let [area, area_sd] = effect(FIGURES[1].0);
+        table.row([
+            dial.name.to_owned(),
+            format!("{place} {}", dial.axis),
+            percent(mean("baseline", "predicted_true_false_negative_share")),
+            percent(mean("hard", "predicted_detection_precision")),
+            percent(mean("hard", "predicted_detection_recall")),
+            percent(mean("baseline", "fitting_accuracy")),
+            fitting,
+            fitting_sd,
+            area,
+            area_sd,
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arms(baseline: f64, hard: f64) -> Arms {
+        let of = |value| {
+            BTreeMap::from([("fitting_accuracy".to_owned(), value), ("detector_true_auc".to_owned(), 0.5)])
+        };
+        BTreeMap::from([("baseline".to_owned(), of(baseline)), ("hard".to_owned(), of(hard))])
+    }
+
+    #[test]
+    fn differences_are_taken_seed_by_seed_and_drawn_in_panels() {
+        let found = vec![
+            (&DIALS[0], 1, vec![arms(0.5, 0.5), arms(0.6, 0.6)]),
+            (&DIALS[0], 2, vec![arms(0.5, 0.52), arms(0.6, 0.64)]),
+            (&DIALS[3], 0, vec![arms(0.5, 0.4)]),
+        ];
+        let text = table(&found).to_markdown();
+        assert!(
+            text.contains("| set-size | 2 words of a set |") && text.contains("| 3.00 | 1.41 |"),
+            "{text}"
+        );
+        assert!(text.contains("-10.00"), "{text}");
+        let svg = draw(&found).unwrap();
+        assert_eq!(svg.matches("<svg").count(), 3);
+        assert!(svg.contains("viewBox=\"0 0 1440 400\"") && svg.contains("wrong pairs in the lexicon"));
+        assert!(svg.contains("no effect"));
+    }
+}

@@ -1,0 +1,29 @@
+//! Pages that stand alone: no network, no scripts, readable on a phone and in the dark.
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #666; --line: #ddd; --page: #fff; --good: #00704f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --soft: #9a9a9a; --line: #383838; --page: #161616; --good: #45d0a0; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+p, li { max-width: 45rem; } .soft { color: var(--soft); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+";
+
+/// Everything up to the heading, which is the title; `style` is added to the common one.
+pub fn open(title: &str, style: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\"><title>{0}</title><style>{STYLE}{style}</style></head><body>\n<h1>{0}</h1>\n",
+        escape(title)
+    )
+}
+
+/// The end of what [`open`] began.
+pub const CLOSE: &str = "</body></html>\n";
+
+/// Text as it may stand in a page or in an attribute.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
