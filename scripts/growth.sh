@@ -14,7 +14,7 @@ trap 'rm -rf "$scratch"' EXIT
 {
   echo "# Cost of growth"
   echo
-  echo "Made by \`scripts/growth.sh\` on: $("$fnlm" doctor | sed -n 's/^processor *//p'). ELECTRA-small, 16 x 128, flex, median of 5 steps; one"
+  echo "Made by \`scripts/growth.sh\` on: $("$fnlm" doctor | sed -n 's/^processor *//p' | sed 's/, [0-9.]* GiB of.*//'). ELECTRA-small, 16 x 128, flex, median of 5 steps; one"
   echo "number grows, the others stay. Memory is the process's at its highest."
   while read -r key values; do
     echo
