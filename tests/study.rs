@@ -139,6 +139,46 @@ fn what_is_wrong_is_said_before_anything_runs() {
 }
 
 #[test]
+fn dials_of_the_generated_language_are_turned_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let turn = || run(dir.path(), "truth --dial coverage --steps 4 --seeds 1 --out truth");
+    let first = turn();
+    let table = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(first.status.success(), "{}", text(&first));
+    for place in [25, 50, 75, 100] {
+        assert!(table.contains(&format!("| coverage | {place} % of the planted pairs |")), "{table}");
+    }
+    // What the lexicon knows is what it finds: recall rises with the dial, and without wrong pairs nothing is found in vain.
+    let summary = |place: u32| -> serde_json::Value {
+        let path = dir.path().join(format!("truth/coverage-{place}/seed-1/summary.json"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let recall = |place: u32| summary(place)["hard"]["replaced_detection_recall"].as_f64().unwrap();
+    assert!(recall(25) < recall(100), "{} {}", recall(25), recall(100));
+    let figure = std::fs::read_to_string(dir.path().join("truth/truth.svg")).unwrap();
+    assert!(figure.contains("what the lexicon knows"));
+    let again = turn();
+    assert_eq!(again.stdout, first.stdout);
+    let unknown = run(dir.path(), "truth --dial covrage");
+    assert!(
+        unknown.status.code() == Some(2) && text(&unknown).contains("known: set-size"),
+        "{}",
+        text(&unknown)
+    );
+}
+
+#[test]
+fn one_arm_alone_can_be_run() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let plan = run(dir.path(), "run study.toml --dry-run --arm hard");
+    assert!(text(&plan).contains("2 of 2 runs") && !text(&plan).contains("baseline"), "{}", text(&plan));
+    let unknown = run(dir.path(), "run study.toml --arm herd");
+    let shown = text(&unknown);
+    assert!(unknown.status.code() == Some(2) && shown.contains("known: baseline, hard"), "{shown}");
+}
+
+#[test]
 fn a_probe_counts_every_error_once_and_shows_what_is_excused() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

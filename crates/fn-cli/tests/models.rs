@@ -126,6 +126,49 @@ fn an_electra_says_which_tokens_look_replaced_without_a_gap() {
 }
 
 #[test]
+fn a_page_colours_every_token_once() {
+    let dir = workshop();
+    std::fs::write(dir.path().join("texts.txt"), "she felt happy today .\n\nthe dog ran .\nleft out\n")
+        .unwrap();
+    for (model, words) in
+        [("electra", ["replaced and", "original"]), ("bert", ["predicted wrong", "original"])]
+    {
+        let arguments = [
+            "inspect",
+            "--model",
+            model,
+            "-l",
+            "w.safetensors",
+            "--file",
+            "texts.txt",
+            "--lines",
+            "2",
+            "--html",
+            "page.html",
+        ];
+        let page = |more: &[&str]| {
+            let (code, out, err) = fnlm(dir.path(), &[&arguments[..], more].concat());
+            assert!(code == 0 && out.is_empty(), "{out}{err}");
+            std::fs::read_to_string(dir.path().join("page.html")).unwrap()
+        };
+        let first = page(&["--rate", "0.5"]);
+        assert_eq!(first.matches("<p class=\"text\">").count(), 2);
+        assert_eq!(first.matches("title=\"").count(), 9, "{first}");
+        assert!(words.iter().all(|word| first.contains(word)), "{first}");
+        // Half of 5 pieces is 3 (2.5, rounded), half of 4 is 2.
+        assert_eq!(first.matches("; predicted with").count(), 5, "{first}");
+        assert!(!first.contains("<script") && !first.contains("src="));
+        assert_eq!(page(&["--rate", "0.5"]), first);
+        assert_ne!(page(&["--rate", "0.5", "--seed", "2"]), first);
+    }
+    let (code, _, err) =
+        fnlm(dir.path(), &["inspect", "--model", "bert", "--html", "p.html", "--rate", "1", "a"]);
+    assert!(code == 2 && err.contains("--rate is 1"), "{err}");
+    let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", "--file", "nowhere.txt"]);
+    assert!(code == 3 && err.contains("nowhere.txt"), "{err}");
+}
+
+#[test]
 fn what_does_not_fit_the_model_is_refused() {
     let dir = workshop();
     let long = "dog ".repeat(40);
