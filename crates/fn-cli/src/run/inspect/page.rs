@@ -10,7 +10,8 @@ use crate::error::CliError;
 
 const STYLE: &str = "
 .text { line-height: 2.1; max-width: none; border-bottom: 1px solid var(--line); padding-bottom: .6rem; }
-.t { padding: .1rem .25rem; border-radius: 4px; }
+.t { border-radius: 4px; }
+.right, .caught, .missed, .excused { padding: .1rem .25rem; }
 .right { background: #cfe3f7; color: #0b2b4a; } .caught { background: #cdebcf; color: #0f3d14; }
 .missed { background: #f6cdc9; color: #561209; } .excused { background: #f8e3a3; color: #4a3600; }
 .alarm { text-decoration: underline wavy #c33; text-underline-offset: .25em; }
