@@ -101,3 +101,19 @@ fn a_restore_that_forgets_something_is_noticed() {
     assert!(second.status.success(), "{}", text(&second));
     assert_eq!(differences(&expected, &outcome(&run)), Vec::<String>::new());
 }
+
+#[test]
+fn a_moving_average_that_judges_is_resumed_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let sets = ["correction.verifier.decay=0.9", "correction.verifier.low=0.01"];
+    let expected = reference(dir.path(), &sets);
+    std::fs::rename(dir.path().join("reference"), dir.path().join("averaged")).unwrap();
+    let without = reference(dir.path(), &[]);
+    assert!(!differences(&expected, &without).is_empty(), "the average judges nothing");
+    let run = dir.path().join("halves");
+    let first = pretrain(&run, STEPS / 2, &sets).output().unwrap();
+    assert!(first.status.success(), "{}", text(&first));
+    let second = pretrain(&run, STEPS, &sets).args(["--allow-change", "train.steps"]).output().unwrap();
+    assert!(second.status.success(), "{}", text(&second));
+    assert_eq!(differences(&expected, &outcome(&run)), Vec::<String>::new());
+}

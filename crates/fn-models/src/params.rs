@@ -55,6 +55,42 @@ pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     data.try_into_vec::<f32>().expect("f32 data")
 }
 
+/// `decay * average + (1 - decay) * model`, parameter by parameter; both on the same plain device.
+pub fn moving_average<M: Module>(average: M, model: &M, decay: f64) -> M {
+    let mut values = Values { found: Vec::new() };
+    model.visit(&mut values);
+    values.found.reverse();
+    average.map(&mut Averaging { next: values.found, decay: decay as f32 })
+}
+
+/// Every float parameter, flat, in the order of its fields.
+struct Values {
+    found: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push(param.val().inner().reshape([-1]));
+    }
+}
+
+struct Averaging {
+    /// The last one belongs to the next parameter.
+    next: Vec<Tensor<1>>,
+    decay: f32,
+}
+
+impl ModuleMapper for Averaging {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, value, mapper) = param.consume();
+        let value = match self.next.pop() {
+            Some(other) => value.clone() * self.decay + other.reshape(value.dims()) * (1.0 - self.decay),
+            None => value,
+        };
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
+
 struct Collector {
     path: Vec<String>,
     found: Vec<NamedTensor>,

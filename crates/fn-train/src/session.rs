@@ -239,11 +239,15 @@ impl Session {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
                 }
-                let loaded = checkpoints.load(&found.path)?;
+                let mut loaded = checkpoints.load(&found.path)?;
+                objective.restore(&model, &mut loaded.optim);
                 reporter.resumed(loaded.state.step, &found.path)?;
                 restore(model, &mut optimizer, loaded)?
             }
-            None => (model, TrainState::new(self.config.seed, self.fingerprint()), self.config.seed),
+            None => {
+                objective.follow(&model);
+                (model, TrainState::new(self.config.seed, self.fingerprint()), self.config.seed)
+            }
         };
         let held_out = match &planted {
             Some(p) => Some(HeldOut { data: p.data.clone(), truth: Some(p.truth) }),
@@ -299,11 +303,15 @@ impl Session {
         if let Some(folder) = &correction.verifier.model {
             let mask = self.tokenizer.special().mask;
             let verifier = Verifier::load(folder, correction.verifier.bands(), mask, &self.device)?;
-            let (model, tokenizer) = (verifier.vocab_size(), self.tokenizer.size());
-            if model != tokenizer {
+            let tokenizer = self.tokenizer.size();
+            if let Some(model) = verifier.vocab_size().filter(|&model| model != tokenizer) {
                 return Err(TrainError::VerifierVocabulary { path: folder.clone(), model, tokenizer });
             }
             judges.verifier = Some(verifier);
+        } else if correction.verifier.decay > 0.0 {
+            let verifier = &correction.verifier;
+            judges.verifier =
+                Some(Verifier::average(verifier.decay, verifier.bands(), self.tokenizer.special().mask));
         }
         Ok(judges)
     }

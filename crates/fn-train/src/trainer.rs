@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Tensor;
 use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
@@ -115,7 +114,7 @@ impl<O: Objective> Run<'_, O> {
         let poison = Poison::from_environment();
         let start = state.step;
         if state.step == 0 {
-            saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
+            saved = save(checkpoints, &state, objective, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
         }
         let due = |step: u64| {
             step == config.train.steps || (config.eval.every > 0 && step.is_multiple_of(config.eval.every))
@@ -145,6 +144,7 @@ impl<O: Objective> Run<'_, O> {
                 let rate = schedule.at(state.step);
                 let update;
                 (model, update) = optimizer.step(model, gradients, rate);
+                objective.follow(&model);
                 let decision = guard.observe(state.step + 1, &update, saved.as_deref())?;
                 let tokens = micro.iter().map(real_tokens).sum::<f64>() as u64;
                 state.step += 1;
@@ -180,7 +180,7 @@ impl<O: Objective> Run<'_, O> {
             // What the steps before could not learn from may be what the weights have become: such weights are not kept as good.
             let good = state.guard.consecutive == 0;
             if last || stopping || (good && state.step.is_multiple_of(config.checkpoint.every)) {
-                saved = save(checkpoints, &state, &model, &optimizer, extra, reporter)?;
+                saved = save(checkpoints, &state, objective, &model, &optimizer, extra, reporter)?;
             }
         }
         Ok(Finished {
@@ -265,10 +265,11 @@ fn note_best(state: &mut TrainState, evaluation: &Evaluation, metric: &str) {
     }
 }
 
-fn save<M: Module>(
+fn save<O: Objective>(
     checkpoints: Option<&Checkpoints>,
     state: &TrainState,
-    model: &M,
+    objective: &O,
+    model: &O::Model,
     optimizer: &AdamW,
     extra: &[(String, Vec<u8>)],
     reporter: &mut dyn Reporter,
@@ -276,7 +277,9 @@ fn save<M: Module>(
     let Some(checkpoints) = checkpoints else {
         return Ok(None);
     };
-    let saved = checkpoints.save(state, &params::collect(model), &optimizer.state(), extra)?;
+    let mut beside = optimizer.state();
+    beside.extend(objective.carried());
+    let saved = checkpoints.save(state, &params::collect(model), &beside, extra)?;
     reporter.saved(state.step, &saved)?;
     Ok(Some(saved))
 }

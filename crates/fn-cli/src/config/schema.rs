@@ -57,6 +57,7 @@ fn samples() -> Vec<RunConfig> {
     full.eval.lexicon = Some("lexicon.safetensors".into());
     full.correction.hard_negatives = 1.0;
     full.correction.verifier.model = Some("bert".into());
+    full.correction.verifier.decay = 0.999;
     let mut samples = vec![full];
     for generator in [
         Correction::Hard { normalise: Normalise::All },
@@ -160,6 +161,7 @@ mod tests {
             "correction.hard_negatives",
             "correction.verifier.model",
             "correction.verifier.low",
+            "correction.verifier.decay",
             "eval.lexicon",
             "train.threads",
             "log.tensorboard",

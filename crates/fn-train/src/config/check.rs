@@ -89,6 +89,13 @@ impl RunConfig {
             self.correction.hard_negatives.to_string(),
             "0 to 50",
         )?;
+        share(self.correction.verifier.decay, "correction.verifier.decay")?;
+        check(
+            self.correction.verifier.decay == 0.0 || self.correction.verifier.model.is_none(),
+            "correction.verifier.decay",
+            self.correction.verifier.decay.to_string(),
+            "0 beside a `correction.verifier.model`: either that model judges, or an average of the trained one",
+        )?;
         self.correction
             .verifier
             .bands()

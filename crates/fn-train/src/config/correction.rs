@@ -51,6 +51,9 @@ pub struct VerifierConfig {
     /// not trained. None: the lexicon judges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
+    /// Above 0: a moving average of the model that is trained judges, this share of which is kept at each step, e.g. 0.999. 0: none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub decay: f64,
     /// From this ratio p(r) / p(w) on a wrong prediction is a false negative. 0.5.
     pub low: f64,
     /// From this ratio on it is as right as the gold word (`banded` calls it original). 1.
@@ -60,7 +63,7 @@ pub struct VerifierConfig {
 impl Default for VerifierConfig {
     fn default() -> Self {
         let Bands { low, high } = Bands::default();
-        Self { model: None, low, high }
+        Self { model: None, decay: 0.0, low, high }
     }
 }
 
@@ -71,7 +74,7 @@ impl VerifierConfig {
     }
 
     fn is_none(&self) -> bool {
-        self.model.is_none()
+        self.model.is_none() && self.decay == 0.0
     }
 }
 
@@ -123,7 +126,7 @@ impl CorrectionConfig {
     pub fn needs_lexicon(&self) -> bool {
         match self.generator {
             Correction::SynonymTarget { .. } => true,
-            _ if self.verifier.model.is_some() => false,
+            _ if !self.verifier.is_none() => false,
             Correction::None | Correction::LabelSmoothing { .. } => {
                 self.discriminator != DiscriminatorCorrection::None
             }

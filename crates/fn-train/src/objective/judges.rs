@@ -1,11 +1,15 @@
 //! Who says which errors are none.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::judge::{Bands, DeviceLexicon, Judge, LexiconJudge, NoJudge, VerifierJudge};
 use fn_core::loss::scatter_rows;
 use fn_models::hf::{self, HfError};
+use fn_models::params::{self, NamedTensor};
 use fn_models::{BertForPreTraining, Electra, Family, Inputs};
 use fn_ops::Noise;
 
@@ -42,9 +46,28 @@ impl Judges {
 
     /// The judge of the rows of this batch.
     pub(super) fn of(&self, batch: &DeviceBatch) -> OfBatch<'_> {
-        match &self.verifier {
-            Some(verifier) => OfBatch::Verifier(Box::new(verifier.judge(batch))),
+        match self.verifier.as_ref().and_then(|verifier| verifier.judge(batch)) {
+            Some(judge) => OfBatch::Verifier(Box::new(judge)),
             None => OfBatch::Shared(&*self.judge),
+        }
+    }
+
+    /// The verifier follows the model, if it is an average of it. `model` gives it on the plain device.
+    pub(super) fn follow(&self, model: impl FnOnce() -> Model) {
+        if let Some(verifier) = self.verifier.as_ref().filter(|verifier| verifier.vocab_size().is_none()) {
+            verifier.follow(model());
+        }
+    }
+
+    /// See [`Objective::carried`](super::Objective::carried).
+    pub(super) fn carried(&self) -> Vec<NamedTensor> {
+        self.verifier.as_ref().map(Verifier::carried).unwrap_or_default()
+    }
+
+    /// See [`Objective::restore`](super::Objective::restore).
+    pub(super) fn restore(&self, like: impl FnOnce() -> Model, tensors: &mut Vec<NamedTensor>) {
+        if let Some(verifier) = &self.verifier {
+            verifier.restore(like(), tensors);
         }
     }
 }
@@ -64,17 +87,67 @@ impl OfBatch<'_> {
     }
 }
 
-/// A masked language model that is not trained: it reads each row with all masked places hidden and says how well any word fits.
+/// A masked language model that reads each row with all masked places hidden and says how well any word fits: another one that is
+/// not trained, or a moving average of the one that is.
 pub struct Verifier {
-    model: Model,
+    source: Source,
     bands: Bands,
     mask: u32,
 }
 
-enum Model {
+enum Source {
+    Frozen(Model),
+    Average {
+        decay: f64,
+        /// None until the first model is seen.
+        model: Mutex<Option<Model>>,
+    },
+}
+
+/// A model that fills gaps.
+#[derive(Clone)]
+pub(super) enum Model {
     Bert(Box<BertForPreTraining>),
     /// Its generator.
     Electra(Box<Electra>),
+}
+
+/// Tensors of a moving average in a checkpoint are named so.
+const PREFIX: &str = "verifier.";
+
+impl Model {
+    fn averaged(self, other: &Self, decay: f64) -> Self {
+        match (self, other) {
+            (Self::Bert(a), Self::Bert(b)) => Self::Bert(Box::new(params::moving_average(*a, b, decay))),
+            (Self::Electra(a), Self::Electra(b)) => {
+                Self::Electra(Box::new(params::moving_average(*a, b, decay)))
+            }
+            (own, _) => own,
+        }
+    }
+
+    fn tensors(&self) -> Vec<NamedTensor> {
+        match self {
+            Self::Bert(model) => params::collect(&**model),
+            Self::Electra(model) => params::collect(&**model),
+        }
+    }
+
+    fn filled(self, lookup: &mut params::Lookup<'_, Infallible>) -> Self {
+        let Ok(filled) = match self {
+            Self::Bert(model) => params::load(*model, lookup).map(|model| Self::Bert(Box::new(model))),
+            Self::Electra(model) => params::load(*model, lookup).map(|model| Self::Electra(Box::new(model))),
+        };
+        filled
+    }
+
+    /// `[P, V]`
+    fn logits(&self, inputs: &Inputs, rows: Tensor<1, Int>) -> Tensor<2> {
+        match self {
+            Self::Bert(model) => model.masked_logits(inputs, rows, &Noise::none()),
+            Self::Electra(model) => model.generator_logits(inputs, rows, &Noise::none()),
+        }
+    }
 }
 
 impl Verifier {
@@ -88,20 +161,26 @@ impl Verifier {
             Family::Bert => Model::Bert(Box::new(hf::load_bert(dir, device)?.0)),
             Family::Electra => Model::Electra(Box::new(hf::load_electra(dir, device)?.0)),
         };
-        Ok(Self { model, bands, mask })
+        Ok(Self { source: Source::Frozen(model), bands, mask })
     }
 
-    /// Rows of the token table.
-    pub fn vocab_size(&self) -> usize {
-        let table = match &self.model {
-            Model::Bert(model) => model.word_embedding(),
-            Model::Electra(model) => model.word_embedding(),
+    /// A moving average of the model that is trained: after each step `decay * average + (1 - decay) * model`.
+    pub fn average(decay: f64, bands: Bands, mask: u32) -> Self {
+        Self { source: Source::Average { decay, model: Mutex::new(None) }, bands, mask }
+    }
+
+    /// Rows of the token table of a loaded model; None for an average, which has that of the trained one.
+    pub fn vocab_size(&self) -> Option<usize> {
+        let table = match &self.source {
+            Source::Frozen(Model::Bert(model)) => model.word_embedding(),
+            Source::Frozen(Model::Electra(model)) => model.word_embedding(),
+            Source::Average { .. } => return None,
         };
-        table.dims()[0]
+        Some(table.dims()[0])
     }
 
-    /// Reads the batch.
-    pub fn judge(&self, batch: &DeviceBatch) -> VerifierJudge {
+    /// Reads the batch; None for an average before its first step.
+    pub fn judge(&self, batch: &DeviceBatch) -> Option<VerifierJudge> {
         let rows = batch.rows.clone().inner();
         // Rows that were left as they are or got a random word: the verifier must not see those either.
         let hidden = Tensor::<1, Int>::full(rows.dims(), self.mask, &rows.device());
@@ -110,10 +189,47 @@ impl Verifier {
             token_type: batch.inputs.token_type.clone().inner(),
             mask: batch.inputs.mask.clone().map(Tensor::inner),
         };
-        let logits = match &self.model {
-            Model::Bert(model) => model.masked_logits(&inputs, rows, &Noise::none()),
-            Model::Electra(model) => model.generator_logits(&inputs, rows, &Noise::none()),
+        let logits = match &self.source {
+            Source::Frozen(model) => model.logits(&inputs, rows),
+            Source::Average { model, .. } => locked(model).as_ref()?.logits(&inputs, rows),
         };
-        VerifierJudge::new(logits, self.bands)
+        Some(VerifierJudge::new(logits, self.bands))
     }
+
+    /// Follows `model`, which lives on the plain device. The first one is taken as it is.
+    pub(super) fn follow(&self, model: Model) {
+        if let Source::Average { decay, model: average } = &self.source {
+            let mut average = locked(average);
+            *average = Some(match average.take() {
+                Some(old) => old.averaged(&model, *decay),
+                None => model,
+            });
+        }
+    }
+
+    /// What a checkpoint must hold to go on with the same average.
+    pub(super) fn carried(&self) -> Vec<NamedTensor> {
+        let Source::Average { model, .. } = &self.source else { return Vec::new() };
+        let tensors = locked(model).as_ref().map(Model::tensors).unwrap_or_default();
+        tensors.into_iter().map(|t| NamedTensor { name: format!("{PREFIX}{}", t.name), ..t }).collect()
+    }
+
+    /// Takes what [`carried`](Self::carried) gave out of `tensors`; `like` is a model of the same shape. Tensors that are not there
+    /// stay those of `like`.
+    pub(super) fn restore(&self, like: Model, tensors: &mut Vec<NamedTensor>) {
+        let Source::Average { model, .. } = &self.source else { return };
+        let (mine, others) = std::mem::take(tensors).into_iter().partition(|t| t.name.starts_with(PREFIX));
+        *tensors = others;
+        let mut mine: BTreeMap<String, NamedTensor> =
+            Vec::into_iter(mine).map(|t: NamedTensor| (t.name[PREFIX.len()..].to_owned(), t)).collect();
+        let lookup = &mut |name: &str, shape: &[usize]| {
+            Ok(mine.remove(name).filter(|tensor| tensor.shape == shape).map(|tensor| tensor.data))
+        };
+        *locked(model) = Some(like.filled(lookup));
+    }
+}
+
+/// A panic elsewhere does not make the average wrong.
+fn locked(model: &Mutex<Option<Model>>) -> MutexGuard<'_, Option<Model>> {
+    model.lock().unwrap_or_else(PoisonError::into_inner)
 }

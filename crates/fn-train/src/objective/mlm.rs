@@ -1,5 +1,6 @@
 //! BERT's objective: predict the original ids at the masked rows, with false negatives corrected.
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::correct::Correction;
 use fn_core::ids::Rows;
@@ -8,9 +9,10 @@ use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
 use fn_data::loader::MaskedBatch;
 use fn_models::BertForPreTraining;
+use fn_models::params::NamedTensor;
 use fn_ops::Noise;
 
-use super::judges::Judges;
+use super::judges::{Judges, Model};
 use super::sentence::{sentence_distance, sentence_noise};
 use super::{DeviceBatch, Objective, Share, StepLoss};
 use crate::heldout::{Evaluation, MaskedMeter, Truth};
@@ -74,13 +76,25 @@ impl Objective for MaskedLanguageModel {
         StepLoss { total: sum(&terms), terms, counts: out.counts }
     }
 
+    fn follow(&self, model: &Self::Model) {
+        self.judges.follow(|| Model::Bert(Box::new(model.valid())));
+    }
+
+    fn carried(&self) -> Vec<NamedTensor> {
+        self.judges.carried()
+    }
+
+    fn restore(&self, model: &Self::Model, tensors: &mut Vec<NamedTensor>) {
+        self.judges.restore(|| Model::Bert(Box::new(model.valid())), tensors);
+    }
+
     fn evaluate(
         &self,
         model: &BertForPreTraining,
         batches: &mut dyn Iterator<Item = MaskedBatch>,
         truth: Option<&dyn Truth>,
     ) -> Evaluation {
-        let model = burn::module::Module::valid(model);
+        let model = model.valid();
         let device = self.device.clone().inner();
         let mut meter = MaskedMeter::new(self.judges.measured_by.clone(), truth);
         for host in batches {

@@ -18,6 +18,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::loader::MaskedBatch;
+use fn_models::params::NamedTensor;
 
 use crate::heldout::{Evaluation, Truth};
 
@@ -75,6 +76,17 @@ pub trait Objective {
 
     /// The loss of one micro-batch. `seed` decides dropout and sampling, and nothing else does.
     fn loss(&self, model: &Self::Model, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
+
+    /// Called with the model before the first step and after each one, for what follows the model.
+    fn follow(&self, _model: &Self::Model) {}
+
+    /// Tensors that a checkpoint must carry beside weights and moments.
+    fn carried(&self) -> Vec<NamedTensor> {
+        Vec::new()
+    }
+
+    /// Takes its own [`carried`](Self::carried) tensors out of those of a checkpoint and goes on from them.
+    fn restore(&self, _model: &Self::Model, _tensors: &mut Vec<NamedTensor>) {}
 
     /// Held-out metrics over `batches`, without dropout. The same batches give the same numbers.
     fn evaluate(

@@ -2,6 +2,7 @@
 //!
 //! `L = L_G + weight * BCE`; false negatives can be corrected on either side.
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::ids::Rows;
@@ -9,10 +10,11 @@ use fn_core::loss::{MaskedLm, ReplacedToken, ReplacedTokenInput, scatter_bool, s
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
 use fn_data::loader::MaskedBatch;
+use fn_models::params::NamedTensor;
 use fn_models::{Electra, Inputs};
 use fn_ops::Noise;
 
-use super::judges::Judges;
+use super::judges::{Judges, Model};
 use super::mlm::sum;
 use super::sentence::{sentence_distance, sentence_noise};
 use super::{DeviceBatch, Objective, Share, StepLoss};
@@ -133,13 +135,25 @@ impl Objective for ReplacedTokenDetection {
         StepLoss { total: sum(&terms), terms, counts: generator.counts }
     }
 
+    fn follow(&self, model: &Self::Model) {
+        self.judges.follow(|| Model::Electra(Box::new(model.valid())));
+    }
+
+    fn carried(&self) -> Vec<NamedTensor> {
+        self.judges.carried()
+    }
+
+    fn restore(&self, model: &Self::Model, tensors: &mut Vec<NamedTensor>) {
+        self.judges.restore(|| Model::Electra(Box::new(model.valid())), tensors);
+    }
+
     fn evaluate(
         &self,
         model: &Electra,
         batches: &mut dyn Iterator<Item = MaskedBatch>,
         truth: Option<&dyn Truth>,
     ) -> Evaluation {
-        let model = burn::module::Module::valid(model);
+        let model = model.valid();
         let device = self.device.clone().inner();
         let mut masked = MaskedMeter::new(self.judges.measured_by.clone(), truth);
         let mut detected = DetectionMeter::new(self.judges.measured_by.clone(), truth);
