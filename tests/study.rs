@@ -54,7 +54,7 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     let plan = run(dir.path(), "run study.toml --dry-run");
     let shown = text(&plan);
     assert!(plan.status.success() && shown.contains("4 of 4 runs and 4 fine-tunings are to do"), "{shown}");
-    assert!(shown.contains("a probe of one step"), "{shown}");
+    assert!(shown.contains("(a probe: "), "{shown}");
     assert!(!dir.path().join("study-tiny").exists());
     let early = run(dir.path(), "report study.toml");
     assert_eq!(early.status.code(), Some(3), "{}", text(&early));

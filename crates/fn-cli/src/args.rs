@@ -299,7 +299,7 @@ pub struct DataInspectArgs {
   fnlm pretrain -p electra-small --train corpus/ --held-out news.txt --tokenizer vocab.txt \\
        --wordnet dict --correction hard --run runs/hard
   fnlm pretrain -c my.toml --run runs/b --resume runs/a --allow-change train.steps --steps 20000
-  fnlm pretrain -c my.toml --run runs/a --dry-run            check everything, take one step, save nothing")]
+  fnlm pretrain -c my.toml --run runs/a --dry-run            check everything, take a few steps, save nothing")]
 pub struct PretrainArgs {
     /// Configuration.
     #[command(flatten)]
@@ -316,7 +316,7 @@ pub struct PretrainArgs {
     /// When going on: accept that this key differs from the first run's (repeatable).
     #[arg(long, value_name = "KEY")]
     pub allow_change: Vec<String>,
-    /// Resolve, open the data, build the model, take one step, print memory and disk needs; then stop.
+    /// Resolve, open the data, build the model, take a few steps, print memory and disk needs; then stop.
     #[arg(long)]
     pub dry_run: bool,
     /// Output flags.

@@ -71,7 +71,7 @@ pub struct Summary {
     pub saved: Option<PathBuf>,
     /// The model in the Hugging Face format, written when the run is complete.
     pub model: Option<PathBuf>,
-    /// Mean seconds of a step (measuring and saving left out); NaN when no step was taken.
+    /// Mean seconds of a step (measuring and saving left out, and the first where there are others); NaN when no step was taken.
     pub seconds_per_step: f64,
 }
 
@@ -283,7 +283,10 @@ impl Session {
             evaluation: finished.evaluation,
             saved: finished.saved,
             model: folder,
-            seconds_per_step: finished.step_seconds / finished.steps_taken as f64,
+            seconds_per_step: match finished.steps_taken {
+                0 | 1 => finished.step_seconds / finished.steps_taken as f64,
+                n => (finished.step_seconds - finished.first_step_seconds) / (n - 1) as f64,
+            },
         })
     }
 

@@ -84,6 +84,8 @@ pub struct Finished<M> {
     pub saved: Option<PathBuf>,
     /// Seconds of wall time in steps (without measuring and saving).
     pub step_seconds: f64,
+    /// Of them, those of the first step, which takes memory and chooses kernels.
+    pub first_step_seconds: f64,
     /// Steps taken by this process.
     pub steps_taken: u64,
 }
@@ -110,7 +112,7 @@ impl<O: Objective> Run<'_, O> {
         let schedule = config.schedule.clone().resolved(config.train.steps);
         let mut evaluation = None;
         let mut saved = self.resumed_from.map(Path::to_path_buf);
-        let mut step_seconds = 0.0;
+        let (mut step_seconds, mut first_step_seconds) = (0.0, 0.0);
         let poison = Poison::from_environment();
         let start = state.step;
         if state.step == 0 {
@@ -158,6 +160,9 @@ impl<O: Objective> Run<'_, O> {
                 let report = log.then(|| read(&state, loss, rate, &update, tokens)); // waits for the device
                 let seconds = clock.elapsed().as_secs_f64();
                 step_seconds += seconds;
+                if state.step == start + 1 {
+                    first_step_seconds = seconds;
+                }
                 match report {
                     Some(report) => reporter.step(&StepReport { seconds, waited, ..report })?,
                     None => reporter.tick(state.step, tokens, seconds)?,
@@ -192,6 +197,7 @@ impl<O: Objective> Run<'_, O> {
             evaluation,
             saved,
             step_seconds,
+            first_step_seconds,
         })
     }
 }

@@ -117,17 +117,20 @@ fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// One real step in a folder that is removed again; says what the run will need.
+/// Steps of a dry run: the first one is slower than all others.
+const DRY_STEPS: u64 = 4;
+
+/// A few real steps in a folder that is removed again; says what the run will need.
 fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<Outcome, CliError> {
     let steps = resolved.run.train.steps;
-    resolved.run.train.steps = 1;
+    resolved.run.train.steps = steps.min(DRY_STEPS);
     resolved.run.eval.batches = 1;
     resolved.run.log.tensorboard = false;
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
         .and_then(|held| train(args, resolved, &scratch, stop, held));
-    let bytes = folder_bytes(&scratch.join(rundir::CHECKPOINTS).join("step-00000001"));
+    let bytes = folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
     let _ = std::fs::remove_dir_all(&scratch);
     let summary = summary?;
     if !summary.complete {
@@ -135,7 +138,7 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
     }
     let keep = resolved.run.checkpoint.keep_last as u64 + u64::from(resolved.run.checkpoint.keep_best) + 1;
     term::out(&format!(
-        "one step: {:.2} s (the first one is slower); {steps} steps: about {}\n\
+        "one step: {:.3} s; {steps} steps: about {}\n\
          memory so far: {}; a checkpoint: {}; disk for the run: about {}\n",
         summary.seconds_per_step,
         term::clock(summary.seconds_per_step * steps as f64),

@@ -175,7 +175,7 @@ impl Plan<'_> {
         found.is_some_and(|found| found.seeds.len() as u64 >= evaluation.seeds)
     }
 
-    /// Prints what is done and what is not, and how long the rest takes by a probe of one step.
+    /// Prints what is done and what is not, and how long the rest takes by a probe of a few steps.
     fn print(&self, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
         let mut table = fn_eval::table::Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
         let (mut missing, mut scores) = (0_u64, 0);
@@ -206,7 +206,7 @@ impl Plan<'_> {
             if let Some(step) = step {
                 let seconds = step * steps as f64 * missing as f64;
                 line.push_str(&format!(
-                    "; pre-training takes about {} (a probe of one step: {step:.2} s, {steps} steps a run)",
+                    "; pre-training takes about {} (a probe: {step:.3} s a step, {steps} steps a run)",
                     term::clock(seconds)
                 ));
             }

@@ -119,17 +119,20 @@ fn multiply(sizes: [usize; 3], a: View, b: View, bias: Option<&[f32]>) -> Vec<f3
 #[allow(unsafe_code)]
 unsafe fn split_product([m, k, n]: [usize; 3], target: Target, a: View, b: View) {
     let threads = if m * n * k < PARALLEL { 1 } else { rayon::current_num_threads() };
-    let longer = m.max(n);
+    // Rows of b^T are packed by whoever needs them; rows of a are read as they lie where k is contiguous. So columns are split
+    // first, as long as each thread has enough of them.
+    let columns = n >= threads * 2 * TILE && (n > m || a.column_stride == 1);
+    let longer = if columns { n } else { m };
     let part = longer.div_ceil(threads).next_multiple_of(TILE).max(TILE);
     let target = Shared(target);
     (0..longer.div_ceil(part)).into_par_iter().for_each(|i| {
         let (from, size) = (i * part, part.min(longer - i * part));
         // SAFETY: parts are disjoint rows or columns of what the caller promised.
         unsafe {
-            if m >= n {
-                product([size, k, n], target.at(from, 0), a.from(from, 0), b, 1.0);
-            } else {
+            if columns {
                 product([m, k, size], target.at(0, from), a, b.from(0, from), 1.0);
+            } else {
+                product([size, k, n], target.at(from, 0), a.from(from, 0), b, 1.0);
             }
         }
     });
