@@ -183,7 +183,7 @@ fn a_probe_counts_every_error_once_and_shows_what_is_excused() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let held_out = format!("data.held_out=[{:?}]", inputs().join("held-out.txt"));
-    let done = common::pretrain(&run, 60, &[&held_out]).output().unwrap();
+    let done = common::pretrain(&run, 60, &[&held_out, "eval.every=20"]).output().unwrap();
     assert!(done.status.success(), "{}", text(&done));
     let probe = |more: &[&str]| {
         let mut command = fnlm();
@@ -198,6 +198,11 @@ fn a_probe_counts_every_error_once_and_shows_what_is_excused() {
         found["frequency"].as_array().unwrap().iter().map(|band| band[name].as_u64().unwrap()).sum()
     };
     assert_eq!((sum("errors"), sum("false_negatives")), (wrong, excused));
+    let steps = found["by_step"].as_array().unwrap();
+    assert!(
+        steps.len() > 1 && steps.windows(2).all(|w| w[0]["step"].as_u64() < w[1]["step"].as_u64()),
+        "{steps:?}"
+    );
     for example in found["examples"].as_array().unwrap() {
         assert_ne!(example["gold"], example["predicted"]);
         assert!(example["context"].as_str().unwrap().contains("[...]"), "{example}");

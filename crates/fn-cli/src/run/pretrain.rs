@@ -130,7 +130,8 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
         .and_then(|held| train(args, resolved, &scratch, stop, held));
-    let bytes = folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
+    let bytes =
+        folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
     let _ = std::fs::remove_dir_all(&scratch);
     let summary = summary?;
     if !summary.complete {

@@ -13,6 +13,7 @@ use fn_data::lexicon::{Pos, WordNet};
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::runs::RunRecord;
 use fn_eval::table::{Table, number, percent};
 use fn_models::{BertForPreTraining, Electra, hf};
 use fn_ops::Noise;
@@ -89,6 +90,8 @@ pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
         return Err(CliError::input("the text has no word that can be masked; give more of it"));
     }
     let report = Report {
+        // What the run itself measured on the way; a copied model may come without it.
+        by_step: RunRecord::open(&args.run).map(|record| by_step(&record)).unwrap_or_default(),
         args,
         judges: &judges,
         net: net.as_ref(),
@@ -210,7 +213,16 @@ fn ranks(seen: &HashMap<u32, u64>) -> HashMap<u32, usize> {
     words.into_iter().enumerate().map(|(rank, (word, _))| (*word, rank)).collect()
 }
 
+/// Step, share of wrong predictions, and share of these that are false negatives, of every measurement of the run.
+fn by_step(record: &RunRecord) -> Vec<(u64, f64, f64)> {
+    let series = |name: &str| record.series.get(name).cloned().unwrap_or_default();
+    let shares: HashMap<u64, f64> = series("eval.false_negative_share").into_iter().collect();
+    let row = |(step, wrong)| shares.get(&step).map(|&share| (step, wrong, share));
+    series("eval.wrong_share").into_iter().filter_map(row).collect()
+}
+
 struct Report<'a> {
+    by_step: Vec<(u64, f64, f64)>,
     args: &'a ProbeFalseNegativesArgs,
     judges: &'a Judges,
     net: Option<&'a WordNet>,
@@ -314,6 +326,16 @@ impl Report<'_> {
             }
             out.push_str(&format!("\n{}", print(&table)));
         }
+        if !self.by_step.is_empty() {
+            let mut table = Table::new(["step", "wrong predictions", "of them false negatives"]);
+            for &(step, wrong, share) in &self.by_step {
+                table.row([term::thousands(step), percent(Some(wrong)), percent(Some(share))]);
+            }
+            out.push_str(&format!(
+                "\nWhat the run measured on its held-out text, by its own lexicon:\n{}",
+                print(&table)
+            ));
+        }
         for mistake in self.examples() {
             let piece = |id| support::piece(self.tokenizer, id);
             out.push_str(&format!(
@@ -377,6 +399,9 @@ impl Report<'_> {
             "masked": self.found.masked, "wrong": self.wrong(), "judges": judges,
             "frequency": self.bands().iter().map(group).collect::<Vec<_>>(),
             "part_of_speech": self.net.map(|_| self.parts().iter().map(group).collect::<Vec<_>>()),
+            "by_step": self.by_step.iter().map(|(step, wrong, share)| {
+                json!({"step": step, "wrong_share": wrong, "false_negative_share": share})
+            }).collect::<Vec<_>>(),
             "examples": examples,
         })
     }
