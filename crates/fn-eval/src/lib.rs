@@ -14,6 +14,7 @@ pub mod finetune;
 pub mod glue;
 pub mod metrics;
 pub mod predictions;
+pub mod robust;
 pub mod runs;
 pub mod squad;
 pub mod stats;
