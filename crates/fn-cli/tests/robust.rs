@@ -161,6 +161,7 @@ fn questions_are_changed_answered_and_compared() {
     assert!(shown.contains("| original | 30 |") && shown.contains("| distractor | 30 | 0.00 |"), "{shown}");
     // "wab" asks nothing and names nothing, so no distractor could be made.
     assert!(shown.contains("The interval holds 0 for case, distractor"), "{shown}");
+    assert!(shown.contains("warning: `distractor` changed none"), "{shown}");
     let results: Value = serde_json::from_str(&place.read("out/robust.json")).unwrap();
     assert!(results["rows"][0]["original"].as_f64().unwrap() > 0.5, "{results:#}");
     assert!(place.read("out/case/dev.json").contains("WAB"));

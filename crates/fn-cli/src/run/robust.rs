@@ -145,6 +145,13 @@ fn write_all(files: &[(PathBuf, String)], quiet: bool) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Says so if there is nothing to change: a set without capitals has no names.
+fn unchanged(kind: Perturbation, set: &str, changed: usize) {
+    if changed == 0 {
+        term::note(false, &format!("warning: `{kind}` changed none of the examples of {set}"));
+    }
+}
+
 /// A set as it was and its file name.
 struct Set {
     task: Task,
@@ -197,6 +204,7 @@ fn sentences(args: &RobustArgs, task: &Task, perturbers: &[Perturber<'_>]) -> Re
             let examples = perturber.examples(&set.data.examples);
             let pairs = examples.iter().zip(&set.data.examples);
             let count = pairs.filter(|(a, b)| a.first != b.first || a.second != b.second).count();
+            unchanged(perturber.kind(), set.task.set_name(), count);
             changed.push(count as f64 / examples.len() as f64);
             let text = match &set.task {
                 Task::Glue(task) => write::glue(*task, &examples),
@@ -280,6 +288,7 @@ fn questions(args: &RobustArgs, perturbers: &[Perturber<'_>]) -> Result<Vec<Row>
     for perturber in perturbers {
         let copy = perturber.squad(&original);
         let (ids, all) = squad::changed(&original, &copy);
+        unchanged(perturber.kind(), "SQuAD", ids.len());
         changed.push(ids.len() as f64 / all.max(1) as f64);
         files.push((path(perturber.kind().name()), json(&copy)?));
     }
