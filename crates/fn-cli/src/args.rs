@@ -7,6 +7,7 @@ mod bench;
 mod config;
 mod lexicon;
 mod probe;
+mod robust;
 mod study;
 mod task;
 
@@ -22,6 +23,7 @@ pub use lexicon::{
     PosArg,
 };
 pub use probe::{ProbeCommand, ProbeFalseNegativesArgs};
+pub use robust::RobustArgs;
 pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
@@ -100,6 +102,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Score a file of predictions alone, or compare two.
     Score(ScoreArgs),
+    /// Measure how much a fine-tuned model loses on perturbed copies of a development set.
+    Robust(RobustArgs),
     /// Write the zip that the GLUE server takes.
     Submit(SubmitArgs),
     /// Compare runs: a table of their last figures, and curves.
@@ -458,6 +462,7 @@ impl Command {
             Self::Squad(args) => &args.fit.common,
             Self::Predict(args) => &args.common,
             Self::Score(args) => &args.common,
+            Self::Robust(args) => &args.common,
             Self::Submit(args) => &args.common,
             Self::Report(args) => &args.common,
             Self::Bench(args) => &args.common,
@@ -482,6 +487,7 @@ impl Command {
             Self::Glue(args) => Some(&args.fit.device),
             Self::Squad(args) => Some(&args.fit.device),
             Self::Predict(args) => Some(&args.device),
+            Self::Robust(args) => Some(&args.device),
             Self::Bench(args) => Some(&args.device),
             Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),

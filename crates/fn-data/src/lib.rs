@@ -10,6 +10,7 @@ pub mod lexicon;
 pub mod loader; // 5  (seed, step) -> corrupted batches
 pub mod order; // 4  (seed, epoch, rank, world) -> which row comes when
 pub mod pack; // 3  ids -> rows of a fixed length
+pub mod perturb; // labelled data with typos, synonyms, other names, ...
 pub mod shard; // 3b rows on disk: memory-mapped, checksummed
 pub mod source; // 1  bytes -> documents
 pub mod task; // labelled data of GLUE, SQuAD and users' own tasks

@@ -15,6 +15,7 @@ pub mod glue;
 pub mod metrics;
 pub mod page;
 pub mod predictions;
+pub mod robust;
 pub mod runs;
 pub mod squad;
 pub mod stats;

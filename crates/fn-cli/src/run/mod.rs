@@ -18,6 +18,8 @@ pub mod pretrain;
 pub mod probe;
 pub mod quickstart;
 pub mod report;
+pub mod robust;
+mod robust_table;
 pub mod score;
 pub mod squad;
 pub mod study;
@@ -50,6 +52,7 @@ pub fn run(command: Command) -> Result<Outcome, CliError> {
         Command::Squad(args) => squad::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Robust(args) => robust::run(&args),
         Command::Submit(args) => submit::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Bench(args) => bench::run(&args),

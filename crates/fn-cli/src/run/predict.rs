@@ -16,7 +16,7 @@ use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
 /// Longest sequence where the model does not say.
-const LENGTH: usize = 128;
+pub(super) const LENGTH: usize = 128;
 
 /// Runs it.
 ///
@@ -67,7 +67,14 @@ pub fn is_squad(name: &str) -> bool {
 }
 
 /// The model with its head, which must be in the folder and have the task's labels in the task's order.
-fn load(task: &Task, dir: &Path, device: &Device) -> Result<(TaskModel, hf::LoadReport), CliError> {
+///
+/// # Errors
+/// A model without a head for the task, or with other labels (3).
+pub(super) fn load(
+    task: &Task,
+    dir: &Path,
+    device: &Device,
+) -> Result<(TaskModel, hf::LoadReport), CliError> {
     let wrong = |found: String, expected: String, remedy| FinetuneError::WrongModel {
         path: dir.to_owned(),
         found,

@@ -127,7 +127,7 @@ impl GlueTask {
     }
 
     /// Names of classes are numbers in the official tables of these tasks.
-    fn numbers_in_tables(self) -> bool {
+    pub(crate) fn numbers_in_tables(self) -> bool {
         matches!(self, Self::Cola | Self::Sst2 | Self::Mrpc | Self::Qqp | Self::Wnli)
     }
 

@@ -1,0 +1,247 @@
+//! Perturbed copies of labelled text: the labels stay, the words change.
+//!
+//! [`Perturber`] changes examples of a task or the questions of a SQuAD file by one [`Perturbation`], [`write`] puts them into
+//! files of the task's own format. What is drawn depends on the seed, the kind and the number of the example alone.
+
+mod contractions;
+mod distractor;
+mod entities;
+mod letters;
+mod punctuation;
+pub mod squad;
+mod synonyms;
+mod text;
+pub mod write;
+
+use std::fmt;
+use std::str::FromStr;
+
+use fn_core::noise::{Stream, Use};
+
+use crate::lexicon::wordnet::WordNet;
+use crate::task::{Example, GlueTask, TaskKind};
+use entities::Names;
+
+/// Why data cannot be perturbed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PerturbError {
+    /// A name that is no perturbation.
+    #[error(
+        "there is no perturbation {found:?}, expected one of {}; check the spelling",
+        Perturbation::names()
+    )]
+    Unknown {
+        /// What was asked for.
+        found: String,
+    },
+    /// A share of words that is none.
+    #[error("the share of words to change is {found}, expected more than 0 and at most 1; choose e.g. 0.1")]
+    Rate {
+        /// What was asked for.
+        found: f64,
+    },
+    /// Synonyms without WordNet.
+    #[error("`synonyms` needs WordNet and found none; add --wordnet with its dict folder")]
+    NoWordNet,
+}
+
+/// A way to change text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum Perturbation {
+    /// A letter becomes its neighbour on a QWERTY keyboard.
+    Typos = 1,
+    /// Two adjacent letters of a word change places.
+    Swaps = 2,
+    /// A usual confusion of text recognition: `l` and `1`, `rn` and `m`.
+    Ocr = 3,
+    /// A word in capitals.
+    Case = 4,
+    /// A mark of a sentence is dropped or added.
+    Punctuation = 5,
+    /// *do not* becomes *don't*, and the other way round.
+    Contractions = 6,
+    /// A word becomes one of the same meaning in WordNet.
+    Synonyms = 7,
+    /// A name becomes another name of the same file, in both sentences of an example.
+    Entities = 8,
+    /// SQuAD only: a sentence that looks like an answer is put behind the text.
+    Distractor = 9,
+}
+
+impl Perturbation {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Typos,
+        Self::Swaps,
+        Self::Ocr,
+        Self::Case,
+        Self::Punctuation,
+        Self::Contractions,
+        Self::Synonyms,
+        Self::Entities,
+        Self::Distractor,
+    ];
+
+    /// Its name on the command line and of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Typos => "typos",
+            Self::Swaps => "swaps",
+            Self::Ocr => "ocr",
+            Self::Case => "case",
+            Self::Punctuation => "punctuation",
+            Self::Contractions => "contractions",
+            Self::Synonyms => "synonyms",
+            Self::Entities => "entities",
+            Self::Distractor => "distractor",
+        }
+    }
+
+    fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Whether it can be applied to the questions of SQuAD. Names of a question also stand in its text, which is not changed.
+    pub fn suits_squad(self) -> bool {
+        self != Self::Entities
+    }
+
+    /// Whether it can be applied to a task of one or two sentences.
+    pub fn suits_sentences(self) -> bool {
+        self != Self::Distractor
+    }
+
+    /// Whether it can be applied to words with a tag each: it leaves their number as it is.
+    pub fn suits_tags(self) -> bool {
+        !matches!(self, Self::Punctuation | Self::Contractions | Self::Distractor)
+    }
+}
+
+impl fmt::Display for Perturbation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Perturbation {
+    type Err = PerturbError;
+
+    fn from_str(name: &str) -> Result<Self, PerturbError> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name.trim().to_lowercase());
+        found.ok_or_else(|| PerturbError::Unknown { found: name.chars().take(60).collect() })
+    }
+}
+
+/// Whether the labels of a task still hold after the change. Misspelt English is not acceptable English (CoLA), and a word of
+/// nearly the same meaning changes how similar two sentences are (STS-B).
+pub fn keeps_label(task: GlueTask, kind: Perturbation) -> bool {
+    match task {
+        _ if !kind.suits_sentences() => false,
+        GlueTask::Cola => {
+            matches!(kind, Perturbation::Case | Perturbation::Contractions | Perturbation::Entities)
+        }
+        GlueTask::Stsb => kind != Perturbation::Synonyms,
+        _ => true,
+    }
+}
+
+/// As [`keeps_label`] for a user's own task, of which only its kind is known.
+pub fn keeps_label_of_kind(task: TaskKind, kind: Perturbation) -> bool {
+    match task {
+        TaskKind::Tag => kind.suits_tags(),
+        TaskKind::Regress => kind.suits_sentences() && kind != Perturbation::Synonyms,
+        TaskKind::Classify | TaskKind::Pair => kind.suits_sentences(),
+    }
+}
+
+/// What every kind needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Share of the words of a sentence that are changed; at least one where possible.
+    pub rate: f64,
+    /// The same seed gives the same text on every machine.
+    pub seed: u64,
+    /// For synonyms.
+    pub wordnet: Option<&'a WordNet>,
+}
+
+/// One way to change text, ready to be applied.
+#[derive(Debug)]
+pub struct Perturber<'a> {
+    kind: Perturbation,
+    options: Options<'a>,
+}
+
+impl<'a> Perturber<'a> {
+    /// Checks what the kind needs.
+    ///
+    /// # Errors
+    /// A rate that is no share; synonyms without WordNet.
+    pub fn new(kind: Perturbation, options: Options<'a>) -> Result<Self, PerturbError> {
+        if !(options.rate > 0.0 && options.rate <= 1.0) {
+            return Err(PerturbError::Rate { found: options.rate });
+        }
+        if kind == Perturbation::Synonyms && options.wordnet.is_none() {
+            return Err(PerturbError::NoWordNet);
+        }
+        Ok(Self { kind, options })
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Perturbation {
+        self.kind
+    }
+
+    fn stream(&self, row: usize) -> Stream {
+        Stream::new(self.options.seed, self.kind as u64, row as u64, Use::Perturb)
+    }
+
+    /// Changed copies, in the same order with the same ids and labels. What cannot be changed stays as it is.
+    pub fn examples(&self, examples: &[Example]) -> Vec<Example> {
+        let texts = examples.iter().flat_map(|e| std::iter::once(&e.first).chain(&e.second));
+        let names = match self.kind {
+            Perturbation::Entities => Names::collect(texts.map(String::as_str)),
+            _ => Names::default(),
+        };
+        let change = |example: &Example| {
+            let mut stream = self.stream(example.index);
+            let mut example = example.clone();
+            if self.kind == Perturbation::Entities {
+                let mut both = vec![example.first.as_str()];
+                both.extend(example.second.as_deref());
+                let mut both = names.replace(&both, self.options.rate, &mut stream).into_iter();
+                example.first = both.next().unwrap_or_default();
+                example.second = both.next();
+            } else {
+                example.first = self.sentence(&example.first, &mut stream);
+                example.second = example.second.map(|text| self.sentence(&text, &mut stream));
+            }
+            example
+        };
+        examples.iter().map(change).collect()
+    }
+
+    /// A changed sentence, for all kinds that look at nothing else.
+    fn sentence(&self, text: &str, stream: &mut Stream) -> String {
+        let rate = self.options.rate;
+        match (self.kind, self.options.wordnet) {
+            (Perturbation::Typos, _) => text::change_words(text, rate, stream, letters::typo),
+            (Perturbation::Swaps, _) => text::change_words(text, rate, stream, letters::swap),
+            (Perturbation::Ocr, _) => text::change_words(text, rate, stream, letters::ocr),
+            (Perturbation::Case, _) => text::change_words(text, rate, stream, letters::upper),
+            (Perturbation::Punctuation, _) => punctuation::change(text, rate, stream),
+            (Perturbation::Contractions, _) => contractions::change(text, rate, stream),
+            (Perturbation::Synonyms, Some(net)) => {
+                text::change_words(text, rate, stream, |word, stream| synonyms::synonym(net, word, stream))
+            }
+            (Perturbation::Synonyms | Perturbation::Entities | Perturbation::Distractor, _) => {
+                text.to_owned()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
