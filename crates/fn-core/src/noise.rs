@@ -35,6 +35,8 @@ pub enum Use {
     Bootstrap = 13,
     /// Signs of a permutation test.
     Permutation = 14,
+    /// Artificial sequences.
+    Synthetic = 17,
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -12,6 +12,7 @@ pub mod order; // 4  (seed, epoch, rank, world) -> which row comes when
 pub mod pack; // 3  ids -> rows of a fixed length
 pub mod shard; // 3b rows on disk: memory-mapped, checksummed
 pub mod source; // 1  bytes -> documents
+pub mod synthetic; // 3c artificial rows, before text
 pub mod task; // labelled data of GLUE, SQuAD and users' own tasks
 pub mod tokenise; // 2  document -> ids
 pub mod train; // 2b documents -> a vocabulary
