@@ -218,6 +218,26 @@ mod tests {
     }
 
     #[test]
+    fn a_synthetic_stage_is_part_of_what_a_run_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunConfig::default();
+        start(dir.path(), &run);
+        // A run of a version that did not know the section.
+        let path = dir.path().join(CONFIG);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let from = text.find("[data.synthetic]").unwrap();
+        let to = from + text[from..].find("\n\n").unwrap();
+        std::fs::write(&path, format!("{}{}", &text[..from], &text[to..])).unwrap();
+        check_same(dir.path(), &run, &[]).unwrap();
+        let mut other = run;
+        other.data.synthetic.kind = fn_train::config::SyntheticKind::ShuffleDyck;
+        other.data.synthetic.steps = 5;
+        let error = check_same(dir.path(), &other, &[]).unwrap_err().to_string();
+        assert!(error.contains("data.synthetic.steps: 0 in config.toml, 5 now"), "{error}");
+        assert!(error.contains("--allow-change data.synthetic.kind"), "{error}");
+    }
+
+    #[test]
     fn the_last_metrics_before_a_checkpoint_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let lines = concat!(

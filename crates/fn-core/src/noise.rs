@@ -37,6 +37,8 @@ pub enum Use {
     Permutation = 14,
     /// Perturbed copies of labelled text.
     Perturb = 15,
+    /// Artificial sequences.
+    Synthetic = 17,
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

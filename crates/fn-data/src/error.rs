@@ -132,6 +132,9 @@ pub enum DataError {
         "there is not one row to train on; is the text long enough for the vocabulary and the row length?"
     )]
     NoRows,
+    /// Artificial rows that cannot be made.
+    #[error(transparent)]
+    Synthetic(#[from] crate::synthetic::SyntheticError),
     /// A thread that reads or makes batches died.
     #[error(
         "a data thread ended unexpectedly; run the same command again, and report this if it happens twice"

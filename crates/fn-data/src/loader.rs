@@ -2,16 +2,22 @@
 //!
 //! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
 //! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
+//!
+//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, hidden in
+//! the same way, as in a run without it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use fn_core::corrupt::{Corruptor, Key};
+use fn_core::noise::{Use, mix};
 
 use crate::error::DataError;
 use crate::order::{Order, sample_number};
+use crate::pack::PackedRow;
 use crate::shard::Dataset;
+use crate::synthetic::Synthetic;
 
 /// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
 const AHEAD: usize = 2;
@@ -29,6 +35,15 @@ pub struct LoaderConfig {
     pub world: u64,
     /// Threads; 0 makes each batch when it is asked for.
     pub workers: usize,
+}
+
+/// Batches of artificial rows at the start of a run.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Makes the rows.
+    pub rows: Arc<Synthetic>,
+    /// How many batches of each rank are artificial; text begins at this number.
+    pub batches: u64,
 }
 
 /// One batch in host memory.
@@ -61,9 +76,15 @@ pub struct MaskedBatch {
 }
 
 impl MaskedBatch {
-    /// Corrupts `rows` (row of the data set, number of the row in the global batch) into one batch.
-    fn make(data: &Dataset, corruptor: &Corruptor, seed: u64, step: u64, rows: &[(usize, u64)]) -> Self {
-        let (batch, length) = (rows.len(), data.length());
+    /// Corrupts `rows` (each with its number in the global batch) into batch `step`.
+    fn make(
+        corruptor: &Corruptor,
+        seed: u64,
+        step: u64,
+        length: usize,
+        rows: impl ExactSizeIterator<Item = (PackedRow, u64)>,
+    ) -> Self {
+        let batch = rows.len();
         let special = corruptor.vocab().special;
         let most = corruptor.max_predictions(length);
         let mut out = Self {
@@ -79,8 +100,7 @@ impl MaskedBatch {
             gold: vec![special.pad; batch * most],
             weight: vec![0.0; batch * most],
         };
-        for (b, &(index, number)) in rows.iter().enumerate() {
-            let row = data.row(index);
+        for (b, (row, number)) in rows.enumerate() {
             let used = row.ids.len();
             let corrupted = corruptor.corrupt(&row.ids, Key { seed, step, row: number });
             let start = b * length;
@@ -107,18 +127,32 @@ struct Maker {
     corruptor: Arc<Corruptor>,
     config: LoaderConfig,
     order: Order,
+    stage: Option<Stage>,
 }
 
 impl Maker {
-    fn make(&self, step: u64) -> MaskedBatch {
+    fn make(&self, number: u64) -> MaskedBatch {
         let LoaderConfig { batch, seed, rank, world, .. } = self.config;
-        let rows: Vec<(usize, u64)> = (0..batch as u64)
-            .map(|row| {
-                let sample = sample_number(step, batch as u64, rank, world, row);
-                (self.order.index(sample), rank * batch as u64 + row)
+        let length = self.data.length();
+        let rows = |step: u64| {
+            (0..batch).map(move |row| {
+                let row = row as u64;
+                (sample_number(step, batch as u64, rank, world, row), rank * batch as u64 + row)
             })
-            .collect();
-        MaskedBatch::make(&self.data, &self.corruptor, seed, step, &rows)
+        };
+        match &self.stage {
+            Some(stage) if number < stage.batches => {
+                // Another seed: the first artificial batch and the first of text do not hide the same places.
+                let seed = mix(&[seed, Use::Synthetic as u64]);
+                let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
+                MaskedBatch::make(&self.corruptor, seed, number, length, rows)
+            }
+            stage => {
+                let step = number - stage.as_ref().map_or(0, |stage| stage.batches);
+                let rows = rows(step).map(|(sample, row)| (self.data.row(self.order.index(sample)), row));
+                MaskedBatch { step: number, ..MaskedBatch::make(&self.corruptor, seed, step, length, rows) }
+            }
+        }
     }
 }
 
@@ -140,11 +174,25 @@ impl Loader {
         config: LoaderConfig,
         start: u64,
     ) -> Result<Self, DataError> {
+        Self::staged(data, corruptor, config, start, None)
+    }
+
+    /// Batches from number `start` on, the first ones artificial where there is a `stage`.
+    ///
+    /// # Errors
+    /// A data set without rows.
+    pub fn staged(
+        data: Arc<Dataset>,
+        corruptor: Arc<Corruptor>,
+        config: LoaderConfig,
+        start: u64,
+        stage: Option<Stage>,
+    ) -> Result<Self, DataError> {
         if data.is_empty() {
             return Err(DataError::NoRows);
         }
         let order = Order::new(config.seed, data.len());
-        let maker = Maker { data, corruptor, config, order };
+        let maker = Maker { data, corruptor, config, order, stage };
         let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
         Ok(Self { maker, position: start, workers })
     }
@@ -228,11 +276,14 @@ pub fn fixed_batches(
     let count = data.len().div_ceil(batch).min(limit);
     (0..count).map(move |step| {
         let first = step * batch;
-        let rows: Vec<(usize, u64)> =
-            (first..(first + batch).min(data.len())).enumerate().map(|(n, row)| (row, n as u64)).collect();
-        MaskedBatch::make(&data, &corruptor, seed, step as u64, &rows)
+        let rows = (first..(first + batch).min(data.len())).enumerate();
+        let rows = rows.map(|(n, row)| (data.row(row), n as u64));
+        MaskedBatch::make(&corruptor, seed, step as u64, data.length(), rows)
     })
 }
+
+#[cfg(test)]
+mod stage_tests;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
 use fn_core::corrupt::CorruptionConfig;
 use fn_data::pack::Packing;
+pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 use fn_models::config::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +228,8 @@ pub struct DataConfig {
     pub parquet_column: String,
     /// Loader threads. 0: make each batch when it is asked for. Batches are the same with any number.
     pub workers: usize,
+    /// Artificial rows before text: structure without meaning. None by default.
+    pub synthetic: SyntheticConfig,
 }
 
 impl Default for DataConfig {
@@ -241,11 +244,17 @@ impl Default for DataConfig {
             json_field: "text".to_string(),
             parquet_column: "text".to_string(),
             workers: 1,
+            synthetic: SyntheticConfig::default(),
         }
     }
 }
 
 impl DataConfig {
+    /// Micro-batches of artificial rows at the start of a run with this accumulation.
+    pub fn synthetic_batches(&self, accumulation: usize) -> u64 {
+        self.synthetic.steps.saturating_mul(accumulation as u64)
+    }
+
     /// The folder of prepared rows.
     pub fn cache_dir(&self) -> PathBuf {
         self.cache.clone().unwrap_or_else(|| PathBuf::from("fnlm-cache"))
@@ -437,6 +446,35 @@ mod tests {
         let mut run = RunConfig::default();
         run.data.length = 513;
         assert!(run.validate().unwrap_err().to_string().contains("data.length"));
+    }
+
+    #[test]
+    fn a_synthetic_stage_must_end_before_the_run_does() {
+        let mut run = RunConfig::default();
+        run.train.steps = 100;
+        run.data.synthetic.kind = SyntheticKind::ShuffleDyck;
+        for (steps, good) in [(0, false), (1, true), (99, true), (100, false)] {
+            run.data.synthetic.steps = steps;
+            let found = run.validate();
+            assert_eq!(found.is_ok(), good, "{steps}: {found:?}");
+        }
+        let error = run.validate().unwrap_err().to_string();
+        assert!(error.contains("`data.synthetic.steps` is 100; allowed: 1 or more, and below"), "{error}");
+        // Steps without a kind are a forgotten kind.
+        run.data.synthetic.steps = 1;
+        run.data.synthetic.kind = SyntheticKind::None;
+        assert!(run.validate().unwrap_err().to_string().contains("0 with data.synthetic.kind = none"));
+        run.data.synthetic.steps = 0;
+        run.data.synthetic.p = 2.0;
+        assert!(run.validate().unwrap_err().to_string().contains("`data.synthetic.p` is 2; allowed: 0 to 1"));
+    }
+
+    #[test]
+    fn a_configuration_without_the_section_has_no_synthetic_stage() {
+        let mut old = serde_json::to_value(RunConfig::default()).unwrap();
+        assert!(old["data"].as_object_mut().unwrap().remove("synthetic").is_some());
+        assert_eq!(serde_json::from_value::<RunConfig>(old).unwrap(), RunConfig::default());
+        assert!(serde_json::from_str::<RunConfig>(r#"{"data": {"synthetic": {"kinds": "none"}}}"#).is_err());
     }
 
     #[test]

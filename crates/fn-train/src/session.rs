@@ -31,7 +31,7 @@ use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
 use crate::sabotage;
 use crate::stop::Stop;
-use crate::trainer::{HeldOut, Run};
+use crate::trainer::{HeldOut, Run, stage};
 
 /// Everything that a configuration names, opened and checked.
 pub struct Session {
@@ -108,6 +108,7 @@ impl Session {
             None => None,
         };
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
+        stage(&config, &corruptor)?; // a vocabulary that is too small shows now
         Ok(Self {
             dir: dir.to_owned(),
             device: device.clone(),

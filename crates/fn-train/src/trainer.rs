@@ -10,8 +10,10 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
-use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, fixed_batches};
+use fn_data::DataError;
+use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
 use fn_data::shard::Dataset;
+use fn_data::synthetic::Synthetic;
 use fn_models::params;
 
 use crate::checkpoint::{Best, Checkpoints, TrainState};
@@ -107,7 +109,8 @@ impl<O: Objective> Run<'_, O> {
         };
         let measured =
             held_out.map(|h| Measured { data: h.data, truth: h.truth, corruptor: corruptor.clone() });
-        let mut loader = Loader::new(data, corruptor, loading, state.micro_step)?;
+        let stage = stage(config, &corruptor)?;
+        let mut loader = Loader::staged(data, corruptor, loading, state.micro_step, stage)?;
         let mut guard = Guard::new(config.train.max_skipped, state.guard);
         let schedule = config.schedule.clone().resolved(config.train.steps);
         let mut evaluation = None;
@@ -200,6 +203,16 @@ impl<O: Objective> Run<'_, O> {
             first_step_seconds,
         })
     }
+}
+
+/// The stage of artificial rows before text, if the configuration has one.
+///
+/// # Errors
+/// A vocabulary that has too few pieces for it.
+pub(crate) fn stage(config: &RunConfig, corruptor: &Corruptor) -> Result<Option<Stage>, TrainError> {
+    let made = Synthetic::new(&config.data.synthetic, corruptor.vocab(), config.seed);
+    let batches = config.data.synthetic_batches(config.train.accumulation);
+    Ok(made.map_err(DataError::from)?.map(|rows| Stage { rows: Arc::new(rows), batches }))
 }
 
 /// Gradients and terms of one step, added up over its micro-batches.

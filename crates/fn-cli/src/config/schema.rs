@@ -149,6 +149,8 @@ mod tests {
             "seed",
             "model.init",
             "data.held_out",
+            "data.synthetic.kind",
+            "data.synthetic.depth",
             "corruption.rate",
             "corruption.shares.mask",
             "lexicon.path",

@@ -110,6 +110,24 @@ fn text_needs_no_quotes_and_one_path_no_brackets() {
 }
 
 #[test]
+fn a_synthetic_stage_is_set_by_key_and_shown() {
+    let resolved =
+        args(None, None, &["data.synthetic.kind=linear-rnn", "data.synthetic.steps=10"]).resolve().unwrap();
+    assert_eq!(resolved.run.data.synthetic.kind, fn_train::config::SyntheticKind::LinearRnn);
+    assert_eq!(resolved.run.data.synthetic.steps, 10);
+    let text = resolved.to_toml();
+    assert!(text.contains("[data.synthetic]\nkind = \"linear-rnn\""), "{text}");
+    assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), resolved.run);
+    assert!(refused(&["data.synthetic.knid=none"]).contains("did you mean `data.synthetic.kind`?"));
+    assert!(refused(&["data.synthetic.kind=dyck"]).contains("shuffle-dyck"));
+    assert!(refused(&["data.synthetic.kind=shuffle-dyck"]).starts_with("`data.synthetic.steps` is 0;"));
+    assert!(
+        refused(&["data.synthetic.p=1.5"])
+            .starts_with("--set data.synthetic.p=1.5: `data.synthetic.p` is 1.5")
+    );
+}
+
+#[test]
 fn a_correction_named_later_replaces_all_of_the_one_before() {
     let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap().run;
     assert!(matches!(run.correction.generator, Correction::Hard { .. }));

@@ -38,7 +38,7 @@ pub struct PackedRow {
 }
 
 impl PackedRow {
-    fn one(special: SpecialIds, tokens: &[u32]) -> Self {
+    pub(crate) fn one(special: SpecialIds, tokens: &[u32]) -> Self {
         let mut ids = Vec::with_capacity(tokens.len() + 2);
         ids.push(special.cls);
         ids.extend_from_slice(tokens);

@@ -2,6 +2,7 @@
 
 use fn_core::correct::Correction;
 use fn_core::sample::Prediction;
+use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
 use super::{ConfigError, RunConfig};
 use crate::schedule::ScheduleKind;
@@ -76,6 +77,23 @@ impl RunConfig {
         check(d.workers <= 256, "data.workers", d.workers.to_string(), "0 to 256")?;
 
         let section = |section: &'static str, message: String| ConfigError::Section { section, message };
+        let s = &d.synthetic;
+        s.validate().map_err(|e| match e {
+            SyntheticError::OutOfRange { field, found, expected } => ConfigError::OutOfRange {
+                key: format!("data.synthetic.{field}"),
+                found,
+                allowed: expected.to_string(),
+            },
+            e => section("data.synthetic", e.to_string()),
+        })?;
+        let (good, allowed) = match s.kind {
+            SyntheticKind::None => (s.steps == 0, "0 with data.synthetic.kind = none".to_string()),
+            _ => (
+                (1..self.train.steps).contains(&s.steps),
+                format!("1 or more, and below train.steps = {}", self.train.steps),
+            ),
+        };
+        check(good, "data.synthetic.steps", s.steps.to_string(), &allowed)?;
         self.corruption.validate().map_err(|e| section("corruption", e.to_string()))?;
         self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
         self.correction

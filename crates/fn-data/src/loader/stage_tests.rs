@@ -1,0 +1,112 @@
+//! Artificial batches, then text as if nothing had been before it.
+
+use fn_core::corrupt::CorruptionConfig;
+use fn_core::vocab::{SpecialIds, VocabFacts};
+
+use super::*;
+use crate::synthetic::{SyntheticConfig, SyntheticKind};
+
+const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+const BORDER: u64 = 7;
+
+fn data() -> Arc<Dataset> {
+    let row = |r: u32| {
+        let mut ids: Vec<u32> = (0..8 + r % 9).map(|i| 5 + (r * 31 + i * 7) % 90).collect();
+        ids[0] = SPECIAL.cls;
+        PackedRow { second: 4, ids }
+    };
+    Arc::new(Dataset::from_rows((0..37).map(row).collect(), 16).unwrap())
+}
+
+fn corruptor() -> Arc<Corruptor> {
+    Arc::new(Corruptor::new(CorruptionConfig::default(), VocabFacts::plain(100, SPECIAL)).unwrap())
+}
+
+fn stage(kind: SyntheticKind) -> Stage {
+    let config = SyntheticConfig { kind, k: 10, ..SyntheticConfig::default() };
+    let rows = Synthetic::new(&config, corruptor().vocab(), 5).unwrap().unwrap();
+    Stage { rows: Arc::new(rows), batches: BORDER }
+}
+
+fn config(batch: usize, workers: usize) -> LoaderConfig {
+    LoaderConfig { batch, seed: 5, rank: 0, world: 1, workers }
+}
+
+/// Batches `start..end`.
+fn take(config: LoaderConfig, stage: Option<Stage>, start: u64, end: u64) -> Vec<MaskedBatch> {
+    let mut loader = Loader::staged(data(), corruptor(), config, start, stage).unwrap();
+    let out = (start..end).map(|_| loader.next().unwrap()).collect();
+    assert_eq!(loader.position(), end);
+    out
+}
+
+#[test]
+fn text_begins_as_it_would_without_the_stage() {
+    for kind in [SyntheticKind::ShuffleDyck, SyntheticKind::LinearRnn] {
+        for workers in [0, 1, 4] {
+            let staged = take(config(4, workers), Some(stage(kind)), 0, BORDER + 30);
+            let plain = take(config(4, workers), None, 0, 30);
+            for (mut text, expected) in staged[BORDER as usize..].iter().cloned().zip(plain) {
+                // Only the number differs: dropout does not repeat itself.
+                assert_eq!(text.step, expected.step + BORDER);
+                text.step = expected.step;
+                assert_eq!(text, expected, "{kind:?}, {workers} workers");
+            }
+        }
+    }
+}
+
+#[test]
+fn artificial_batches_are_the_rows_of_the_maker_corrupted_like_text() {
+    let stage = stage(SyntheticKind::ShuffleDyck);
+    let plain = take(config(4, 0), None, 0, BORDER);
+    for (step, batch) in take(config(4, 0), Some(stage.clone()), 0, BORDER).into_iter().enumerate() {
+        assert_eq!((batch.step, batch.padded), (step as u64, false));
+        assert!(batch.token_type.iter().all(|t| *t == 0) && batch.attention.iter().all(|a| *a == 1.0));
+        for (b, row) in batch.original.chunks(16).enumerate() {
+            assert_eq!(row, stage.rows.row((step * 4 + b) as u64, 16).ids);
+        }
+        // 15 % of 14 places.
+        assert_eq!(batch.weight.iter().filter(|w| **w == 1.0).count(), 4 * 2);
+        let hidden = batch.rows.iter().zip(&batch.gold).zip(&batch.weight).filter(|(_, w)| **w == 1.0);
+        for ((&flat, &gold), _) in hidden {
+            assert_eq!(batch.original[flat as usize], gold);
+            assert!(!corruptor().vocab().is_special[gold as usize]);
+        }
+        assert_ne!(batch.rows, plain[step].rows, "the places hidden are those of text");
+    }
+}
+
+#[test]
+fn every_start_and_number_of_threads_makes_the_same_batches() {
+    let stage = stage(SyntheticKind::LinearRnn);
+    let end = BORDER + 9;
+    let all = take(config(4, 0), Some(stage.clone()), 0, end);
+    for start in 0..end {
+        for workers in [0, 1, 4] {
+            let resumed = take(config(4, workers), Some(stage.clone()), start, end);
+            assert_eq!(resumed, all[start as usize..], "from {start}, {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn ranks_together_make_the_batches_of_one_process() {
+    let stage = stage(SyntheticKind::ShuffleDyck);
+    let whole = take(config(8, 0), Some(stage.clone()), 0, BORDER + 5);
+    for rank in 0..2 {
+        let mine = LoaderConfig { rank, world: 2, ..config(4, 1) };
+        let half = take(mine, Some(stage.clone()), 0, BORDER + 5);
+        let part = rank as usize * 64..(rank as usize + 1) * 64;
+        for (half, whole) in half.iter().zip(&whole) {
+            assert_eq!(half.original, whole.original[part.clone()], "step {}", whole.step);
+            assert_eq!(half.input, whole.input[part.clone()], "step {}", whole.step);
+        }
+    }
+}
+
+#[test]
+fn a_stage_of_no_batches_is_no_stage() {
+    let empty = Stage { batches: 0, ..stage(SyntheticKind::ShuffleDyck) };
+    assert_eq!(take(config(4, 0), Some(empty), 0, 10), take(config(4, 0), None, 0, 10));
+}

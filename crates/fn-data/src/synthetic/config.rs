@@ -1,0 +1,87 @@
+//! Which artificial sequences, for how long, and the ranges of their numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// What artificial rows are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyntheticKind {
+    /// No artificial rows: text from the first step on.
+    #[default]
+    None,
+    /// Brackets of `k` types, each type balanced, freely interleaved (k-Shuffle-Dyck).
+    ShuffleDyck,
+    /// What a random linear recurrent network says.
+    LinearRnn,
+}
+
+/// A stage of artificial rows before text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyntheticConfig {
+    /// `none`, `shuffle-dyck` or `linear-rnn`.
+    pub kind: SyntheticKind,
+    /// Optimiser steps at the start of the run that take artificial rows. Below `train.steps`; 0 with kind `none`.
+    pub steps: u64,
+    /// Bracket types; the rows have `2 k` symbols. 1 to 16,384. Default 64.
+    pub k: usize,
+    /// Probability of an opening bracket where both are possible, 0 to 1 (shuffle-dyck). Default 0.51.
+    pub p: f64,
+    /// Most brackets open at once, of all types together, 1 to 65,535 (shuffle-dyck). Default 8.
+    pub depth: usize,
+    /// Width of the hidden state, 1 to 256 (linear-rnn). Default 16.
+    pub dim: usize,
+}
+
+impl Default for SyntheticConfig {
+    fn default() -> Self {
+        Self { kind: SyntheticKind::None, steps: 0, k: 64, p: 0.51, depth: 8, dim: 16 }
+    }
+}
+
+/// Why there can be no artificial rows.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyntheticError {
+    /// A number is outside of its range.
+    #[error("data.synthetic.{field} is {found}; it must be {expected}")]
+    OutOfRange {
+        /// The field of [`SyntheticConfig`].
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// The allowed range.
+        expected: &'static str,
+    },
+    /// The vocabulary has too few ordinary pieces.
+    #[error(
+        "data.synthetic.k = {k} needs {needed} pieces that are not special, the vocabulary has {found}; set data.synthetic.k to \
+         {most} or less"
+    )]
+    VocabularyTooSmall {
+        /// The configured number of bracket types.
+        k: usize,
+        /// Symbols needed.
+        needed: usize,
+        /// Ordinary pieces there are.
+        found: usize,
+        /// The largest `k` that would do.
+        most: usize,
+    },
+}
+
+impl SyntheticConfig {
+    /// Checks every range but that of `steps`, which depends on the length of the run.
+    ///
+    /// # Errors
+    /// [`SyntheticError::OutOfRange`] names the field.
+    pub fn validate(&self) -> Result<(), SyntheticError> {
+        let check = |good: bool, field, found: String, expected| {
+            if good { Ok(()) } else { Err(SyntheticError::OutOfRange { field, found, expected }) }
+        };
+        check((1..=16_384).contains(&self.k), "k", self.k.to_string(), "1 to 16384")?;
+        check((0.0..=1.0).contains(&self.p), "p", self.p.to_string(), "0 to 1")?;
+        check((1..=65_535).contains(&self.depth), "depth", self.depth.to_string(), "1 to 65535")?;
+        check((1..=256).contains(&self.dim), "dim", self.dim.to_string(), "1 to 256")
+    }
+}
