@@ -105,7 +105,15 @@ pub fn check_key(setting: &Setting) -> Result<(), CliError> {
         .and_then(|name| beside.iter().find(|known| tail(known) == name))
         .map(ToString::to_string);
     let suggestion = nearest_beside
-        .or_else(|| known.iter().find(|known| tail(known) == last).cloned())
+        .or_else(|| {
+            // Several sections may have a key of this name: the one that reads most like what was typed.
+            let same: Vec<&str> =
+                known.iter().map(String::as_str).filter(|known| tail(known) == last).collect();
+            same.into_iter()
+                .map(|known| (strsim::normalized_damerau_levenshtein(key, known), known))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, known)| known.to_string())
+        })
         .or_else(|| nearest(key, known.iter().map(String::as_str)).map(ToString::to_string));
     let hint = match suggestion {
         Some(name) => format!("did you mean `{name}`?"),
@@ -188,6 +196,7 @@ mod tests {
     fn a_key_in_the_wrong_section_is_answered_with_the_right_section() {
         assert!(message("train.hidden_size").contains("`model.hidden_size`"));
         assert!(message("steps").contains("`train.steps`"));
+        assert!(message("synthetic.steps").contains("`data.synthetic.steps`"));
     }
 
     #[test]
