@@ -22,7 +22,7 @@ pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
     PosArg,
 };
-pub use probe::{ProbeCommand, ProbeFalseNegativesArgs};
+pub use probe::{ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeOlmpicsArgs};
 pub use robust::RobustArgs;
 pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
@@ -467,6 +467,8 @@ impl Command {
             Self::Report(args) => &args.common,
             Self::Bench(args) => &args.common,
             Self::Probe(ProbeCommand::FalseNegatives(args)) => &args.common,
+            Self::Probe(ProbeCommand::Olmpics(args)) => &args.common,
+            Self::Probe(ProbeCommand::Embeddings(args)) => &args.common,
             Self::Study(StudyCommand::Run(args)) => &args.common,
             Self::Study(StudyCommand::Report(args)) => &args.common,
             Self::Study(StudyCommand::Truth(args)) => &args.common,
@@ -490,6 +492,7 @@ impl Command {
             Self::Robust(args) => Some(&args.device),
             Self::Bench(args) => Some(&args.device),
             Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
+            Self::Probe(ProbeCommand::Olmpics(args)) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),
             Self::Pretrain(args) => args.config.device.as_deref(),
             _ => None,

@@ -169,6 +169,66 @@ fn a_page_colours_every_token_once() {
 }
 
 #[test]
+fn multiple_choice_agrees_with_what_inspect_says() {
+    let dir = workshop();
+    let inspect = |model: &str, text: &str| -> Value {
+        let (code, out, err) = fnlm(dir.path(), &["inspect", "--model", model, "-k", "20", "--json", text]);
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str(&out).unwrap()
+    };
+    // What each scorer should choose between the two words, the first one 1.
+    let probability = |model: &str, word: &str| {
+        let found = inspect(model, "she felt [MASK] today .");
+        let all = found[0]["gaps"][0]["predictions"].as_array().unwrap().clone();
+        all.iter().find(|p| p["piece"] == word).unwrap()["probability"].as_f64().unwrap()
+    };
+    let replaced = |word: &str| {
+        inspect("electra", &format!("she felt {word} today ."))[0]["replaced"][3]["probability"]
+            .as_f64()
+            .unwrap()
+    };
+    let first = |yes: bool| if yes { 1.0 } else { 0.0 };
+    let expected = [
+        ("bert", "masked LM", first(probability("bert", "happy") >= probability("bert", "dog"))),
+        ("electra", "generator", first(probability("electra", "happy") >= probability("electra", "dog"))),
+        ("electra", "discriminator", first(replaced("happy") <= replaced("dog"))),
+    ];
+    std::fs::create_dir(dir.path().join("questions")).unwrap();
+    let question = r#"{"answerKey":"A","id":"1","question":{"choices":[{"label":"A","text":"happy"},{"label":"B","text":"dog"}],"stem":"she felt [MASK] today ."}}"#;
+    std::fs::write(dir.path().join("questions/feel.jsonl"), question).unwrap();
+    for (model, scorer, accuracy) in expected {
+        let (code, out, err) =
+            fnlm(dir.path(), &["probe", "olmpics", "--model", model, "--json", "questions"]);
+        assert_eq!(code, 0, "{err}");
+        let rows: Value = serde_json::from_str(&out).unwrap();
+        let row = rows.as_array().unwrap().iter().find(|row| row["scorer"] == scorer).unwrap().clone();
+        assert_eq!((row["accuracy"].as_f64(), row["chance"].as_f64()), (Some(accuracy), Some(0.5)), "{row}");
+    }
+    std::fs::write(dir.path().join("bad.jsonl"), question.replace("[MASK]", "so")).unwrap();
+    let (code, _, err) = fnlm(dir.path(), &["probe", "olmpics", "--model", "bert", "bad.jsonl"]);
+    assert!(code == 3 && err.contains("bad.jsonl: line 1") && err.contains("0 [MASK]"), "{err}");
+    let (code, _, err) = fnlm(dir.path(), &["probe", "olmpics", "--model", "bert", "electra"]);
+    assert!(code == 3 && err.contains("no .jsonl file"), "{err}");
+}
+
+#[test]
+fn synonyms_of_the_token_table_are_compared() {
+    let dir = workshop();
+    let net = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fn-data/tests/wordnet_tiny");
+    let net = net.to_str().unwrap();
+    let (code, out, err) =
+        fnlm(dir.path(), &["probe", "embeddings", "--model", "bert", "--wordnet", net, "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    // happy, glad
+    assert_eq!(found["cosines"][0]["count"], 1);
+    let cosine = found["cosines"][0]["mean"].as_f64().unwrap();
+    assert!((-1.0..=1.0).contains(&cosine) && found["norm"].as_f64().unwrap() > 0.0, "{found}");
+    let (code, out, _) = fnlm(dir.path(), &["probe", "embeddings", "--model", "electra", "--wordnet", net]);
+    assert!(code == 0 && out.contains("synonyms over antonyms"), "{out}");
+}
+
+#[test]
 fn what_does_not_fit_the_model_is_refused() {
     let dir = workshop();
     let long = "dog ".repeat(40);

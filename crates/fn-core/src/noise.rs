@@ -37,6 +37,8 @@ pub enum Use {
     Permutation = 14,
     /// Perturbed copies of labelled text.
     Perturb = 15,
+    /// Random pairs of a probe.
+    Probe = 16,
     /// Artificial sequences.
     Synthetic = 17,
 }

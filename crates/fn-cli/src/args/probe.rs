@@ -11,6 +11,10 @@ use super::{Common, FormatArgs};
 pub enum ProbeCommand {
     /// Which wrong predictions on held-out text are false negatives: by judge, part of speech and frequency, with examples.
     FalseNegatives(ProbeFalseNegativesArgs),
+    /// Multiple choice without training, in the format of oLMpics.
+    Olmpics(ProbeOlmpicsArgs),
+    /// Are synonyms nearer in the token table than antonyms and random pairs?
+    Embeddings(ProbeEmbeddingsArgs),
 }
 
 /// `fnlm probe false-negatives`.
@@ -41,6 +45,60 @@ pub struct ProbeFalseNegativesArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm probe olmpics`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm probe olmpics --model runs/a/model oLMpics_antonym_negation_dev.jsonl oLMpics_size_comparison_dev.jsonl
+
+One object a line: {\"answerKey\": \"A\", \"question\": {\"stem\": \"It was [MASK] hot, it was really cold.\", \"choices\":
+[{\"label\": \"A\", \"text\": \"not\"}, {\"label\": \"B\", \"text\": \"really\"}]}}. A masked LM scores a choice by the mean log-probability of its
+pieces, a discriminator by how original they look in the gap.")]
+pub struct ProbeOlmpicsArgs {
+    /// Files of questions (.jsonl), or folders of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub data: Vec<PathBuf>,
+    /// Hugging Face folder, as in a run's model/. An ELECTRA answers twice: its generator, its discriminator.
+    #[arg(long, short, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// How it is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm probe embeddings`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm probe embeddings --model runs/soft/model --wordnet dict      does soft regularisation blur antonyms?")]
+pub struct ProbeEmbeddingsArgs {
+    /// Hugging Face folder, as in a run's model/.
+    #[arg(long, short, value_name = "DIR")]
+    pub model: PathBuf,
+    /// WordNet 3.x dict folder: synonyms and antonyms.
+    #[arg(long, value_name = "DIR")]
+    pub wordnet: PathBuf,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Seed of the random pairs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
     /// How it is printed.
     #[command(flatten)]
     pub format: FormatArgs,

@@ -60,7 +60,14 @@ struct Found {
 /// # Errors
 /// A run without model, text or lexicon (3, 2); files that cannot be read (3).
 pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
-    let ProbeCommand::FalseNegatives(args) = command;
+    match command {
+        ProbeCommand::FalseNegatives(args) => false_negatives(args),
+        ProbeCommand::Olmpics(args) => super::olmpics::run(args),
+        ProbeCommand::Embeddings(args) => super::embeddings::run(args),
+    }
+}
+
+fn false_negatives(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
     let stop = support::interruptible()?;
     let config = crate::config::read(&args.run.join(rundir::CONFIG))?;
     let tokenizer = support::tokenizer(&config.data.tokenizer)?;

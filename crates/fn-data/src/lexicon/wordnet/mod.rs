@@ -83,6 +83,8 @@ pub struct Synset {
     pub words: Vec<Box<str>>,
     /// Similar synsets and direct hypernyms.
     pub pointers: Vec<(Relation, SynsetId)>,
+    /// Antonyms: place of a word here, synset, place of its opposite there.
+    pub antonyms: Vec<(usize, SynsetId, usize)>,
     /// Definition and examples.
     pub gloss: Box<str>,
 }
@@ -113,6 +115,24 @@ impl WordNet {
     /// As [`open`](Self::open).
     pub fn parse(dir: &Path, files: &WordNetFiles) -> Result<Self, WordNetError> {
         parse::parse(dir, files)
+    }
+
+    /// Every pair of words that are written down as opposites, each in both directions where the files say so.
+    pub fn antonyms(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.synsets.iter().flat_map(|synset| {
+            synset.antonyms.iter().filter_map(|&(here, other, there)| {
+                let word = synset.words.get(here)?;
+                Some((&**word, &**self.synset(other)?.words.get(there)?))
+            })
+        })
+    }
+
+    /// Every pair of different words of one synset.
+    pub fn synonyms(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.synsets.iter().flat_map(|synset| {
+            let words = &synset.words;
+            (0..words.len()).flat_map(move |a| (a + 1..words.len()).map(move |b| (&*words[a], &*words[b])))
+        })
     }
 
     /// The folder it was read from.

@@ -104,10 +104,16 @@ fn lines(
     Ok(())
 }
 
+enum Kind {
+    Relation(Relation),
+    /// Between words of the two synsets, counted from 0.
+    Antonym(usize, usize),
+}
+
 /// A pointer before its target is known.
 struct Pending {
     from: SynsetId,
-    relation: Relation,
+    kind: Kind,
     pos: Pos,
     offset: u32,
     line: usize,
@@ -146,7 +152,10 @@ pub(super) fn parse(dir: &Path, files: &WordNetFiles) -> Result<WordNet, WordNet
     for p in pending {
         let from = p.from.0 as usize;
         let target = find(p.pos, p.offset, path("data", net.synsets[from].pos), p.line)?;
-        net.synsets[from].pointers.push((p.relation, target));
+        match p.kind {
+            Kind::Relation(relation) => net.synsets[from].pointers.push((relation, target)),
+            Kind::Antonym(here, there) => net.synsets[from].antonyms.push((here, target, there)),
+        }
     }
     for (i, pos) in POS.into_iter().enumerate() {
         lines(&path("index", pos), &files.index[i], |line| {
@@ -209,16 +218,24 @@ fn data_line(
         let letter = line.text(fields.next(), "the part of speech of a pointer")?;
         let target_pos = Pos::from_letter(letter)
             .ok_or_else(|| line.wrong(letter, "a part of speech: n, v, a, s or r"))?;
-        line.number::<u32>(fields.next(), 16, "source and target of a pointer")?;
-        let relation = match symbol {
-            "&" => Relation::Similar,
-            "@" | "@i" => Relation::Hypernyms,
+        let between: u32 = line.number(fields.next(), 16, "source and target of a pointer")?;
+        let kind = match symbol {
+            "&" => Kind::Relation(Relation::Similar),
+            "@" | "@i" => Kind::Relation(Relation::Hypernyms),
+            // Numbers of words, from 1; opposites always are single words.
+            "!" => match ((between >> 8) as usize, (between & 0xff) as usize) {
+                (0, _) | (_, 0) => continue,
+                (here, there) => Kind::Antonym(here - 1, there - 1),
+            },
             _ => continue,
         };
-        pending.push(Pending { from: id, relation, pos: target_pos, offset: target, line: line.number });
+        pending.push(Pending { from: id, kind, pos: target_pos, offset: target, line: line.number });
     }
     // Verb frames follow; they are of no use here.
-    Ok((offset, Synset { pos, words, pointers: Vec::new(), gloss: gloss.trim().into() }))
+    Ok((
+        offset,
+        Synset { pos, words, pointers: Vec::new(), antonyms: Vec::new(), gloss: gloss.trim().into() },
+    ))
 }
 
 /// `lemma pos synset_cnt p_cnt [symbol...] sense_cnt tagsense_cnt offset [offset...]`

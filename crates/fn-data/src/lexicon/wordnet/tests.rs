@@ -320,3 +320,17 @@ fn slot(files: &mut WordNetFiles, file: usize) -> &mut Vec<u8> {
         _ => &mut files.exceptions[file % 4],
     }
 }
+
+#[test]
+fn opposites_are_words_not_synsets() {
+    let dir = tiny_dir();
+    let mut files = WordNetFiles::read(&dir).unwrap();
+    files.data[2].extend_from_slice(
+        b"00090000 03 a 02 torrid 0 hot 0 002 ! 00090100 a 0201 & 00090100 a 0000 | warm\n\
+          00090100 03 a 01 cold 0 002 ! 00090000 a 0102 ! 00090000 a 0000 | not warm\n",
+    );
+    let net = WordNet::parse(&dir, &files).unwrap();
+    assert_eq!(net.antonyms().collect::<Vec<_>>(), [("hot", "cold"), ("cold", "hot")]);
+    assert!(net.synonyms().any(|pair| pair == ("torrid", "hot")));
+    assert!(net.synonyms().all(|(a, b)| a != b));
+}

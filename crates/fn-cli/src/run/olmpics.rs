@@ -1,0 +1,132 @@
+//! `fnlm probe olmpics`: multiple choice without training.
+
+use std::path::PathBuf;
+
+use fn_eval::olmpics::{Accuracy, Scorer, best, read};
+use fn_eval::table::{Table, percent};
+use fn_models::{BertForPreTraining, Electra, Family, hf};
+use serde_json::{Value, json};
+
+use super::support;
+use crate::args::ProbeOlmpicsArgs;
+use crate::error::{CliError, Outcome};
+use crate::{device, term};
+
+enum Model {
+    Bert(Box<BertForPreTraining>),
+    Electra(Box<Electra>),
+}
+
+impl Model {
+    fn scorers(&self) -> Vec<Scorer<'_>> {
+        match self {
+            Self::Bert(model) => vec![Scorer::MaskedLm(model)],
+            Self::Electra(model) => vec![Scorer::Generator(model), Scorer::Discriminator(model)],
+        }
+    }
+}
+
+/// Answers of one scorer to one file.
+struct Row {
+    file: String,
+    choices: f64,
+    chance: f64,
+    scorer: &'static str,
+    accuracy: Accuracy,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// A model or questions that cannot be read (3), a signal (128 + n).
+pub fn run(args: &ProbeOlmpicsArgs) -> Result<Outcome, CliError> {
+    let stop = support::interruptible()?;
+    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+    let device = device::open(&args.device)?;
+    let (family, shape) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
+    let (model, report) = match family {
+        Family::Bert => {
+            let (model, _, report) = hf::load_bert(&args.model, &device).map_err(CliError::input_from)?;
+            (Model::Bert(Box::new(model)), report)
+        }
+        Family::Electra => {
+            let (model, _, report) = hf::load_electra(&args.model, &device).map_err(CliError::input_from)?;
+            (Model::Electra(Box::new(model)), report)
+        }
+    };
+    term::note(args.common.quiet || report.missing.is_empty(), &report.to_string());
+    let mut rows = Vec::new();
+    for path in files(&args.data)? {
+        let questions = read(&path).map_err(CliError::input_from)?;
+        let mean = |of: &dyn Fn(usize) -> f64| {
+            questions.iter().map(|q| of(q.choices.len())).sum::<f64>() / questions.len() as f64
+        };
+        for scorer in model.scorers() {
+            let mut right = 0;
+            for question in &questions {
+                if stop.requested() {
+                    return Err(support::interrupted(&stop));
+                }
+                let scores = scorer
+                    .scores(question, &tokenizer, shape.max_positions, &device, &path)
+                    .map_err(CliError::input_from)?;
+                right += usize::from(best(&scores) == question.answer);
+            }
+            rows.push(Row {
+                file: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                choices: mean(&|n| n as f64),
+                chance: mean(&|n| 1.0 / n as f64),
+                scorer: scorer.name(),
+                accuracy: Accuracy { right, questions: questions.len() },
+            });
+        }
+    }
+    term::out(&print(args, &rows))?;
+    Ok(Outcome::Done)
+}
+
+/// The files named, and those of folders by name.
+fn files(data: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut out = Vec::new();
+    for path in data {
+        if !path.is_dir() {
+            out.push(path.clone());
+            continue;
+        }
+        let entries = path.read_dir().map_err(|error| CliError::io("read", path, error))?;
+        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        found.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
+        if found.is_empty() {
+            return Err(CliError::input(format!("{}: found no .jsonl file in this folder", path.display())));
+        }
+        found.sort();
+        out.extend(found);
+    }
+    Ok(out)
+}
+
+fn print(args: &ProbeOlmpicsArgs, rows: &[Row]) -> String {
+    if args.format.json {
+        let row = |row: &Row| {
+            let (low, high) = row.accuracy.interval();
+            json!({"task": row.file, "questions": row.accuracy.questions, "choices": row.choices, "chance": row.chance,
+                   "scorer": row.scorer, "accuracy": row.accuracy.share(), "low": low, "high": high})
+        };
+        return format!("{:#}\n", Value::Array(rows.iter().map(row).collect()));
+    }
+    let mut table =
+        Table::new(["task", "questions", "choices", "chance", "scorer", "accuracy", "95 % interval"]);
+    for row in rows {
+        let (low, high) = row.accuracy.interval();
+        table.row([
+            row.file.clone(),
+            row.accuracy.questions.to_string(),
+            format!("{:.1}", row.choices),
+            percent(Some(row.chance)),
+            row.scorer.to_owned(),
+            percent(Some(row.accuracy.share())),
+            format!("{} to {}", percent(Some(low)), percent(Some(high))),
+        ]);
+    }
+    if args.format.markdown { table.to_markdown() } else { table.to_text() }
+}

@@ -1,0 +1,112 @@
+//! Pairs of words in an embedding table: are synonyms nearer to each other than antonyms and random pairs?
+
+use std::collections::BTreeSet;
+
+use fn_core::noise::{Stream, Use};
+
+/// Cosines of one kind of pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cosines {
+    /// One for each pair.
+    pub values: Vec<f64>,
+}
+
+impl Cosines {
+    /// Of these rows of `table`, `width` numbers each.
+    pub fn of(pairs: &BTreeSet<(u32, u32)>, table: &[f32], width: usize) -> Self {
+        Self {
+            values: pairs.iter().map(|&(a, b)| cosine(row(table, width, a), row(table, width, b))).collect(),
+        }
+    }
+
+    /// Their mean; NaN without pairs.
+    pub fn mean(&self) -> f64 {
+        self.values.iter().sum::<f64>() / self.values.len() as f64
+    }
+
+    /// Standard error of the mean; NaN for fewer than two.
+    pub fn standard_error(&self) -> f64 {
+        let (n, mean) = (self.values.len() as f64, self.mean());
+        let sum: f64 = self.values.iter().map(|v| (v - mean).powi(2)).sum();
+        (sum / (n - 1.0) / n).sqrt()
+    }
+
+    /// Probability that one of these is above one of the `others`, ties one half; NaN where either is empty.
+    pub fn area_over(&self, others: &Self) -> f64 {
+        let scores: Vec<f32> = self.values.iter().chain(&others.values).map(|&v| v as f32).collect();
+        let labels: Vec<bool> = (0..scores.len()).map(|at| at < self.values.len()).collect();
+        fn_train::heldout::auc(&scores, &labels)
+    }
+}
+
+fn row(table: &[f32], width: usize, id: u32) -> &[f32] {
+    &table[id as usize * width..(id as usize + 1) * width]
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let norm = (dot(a, a) * dot(b, b)).sqrt();
+    if norm > 0.0 { dot(a, b) / norm } else { 0.0 }
+}
+
+/// Pairs of words as pairs of ids, smaller id first, each once; words that `id` does not know are left out.
+pub fn known<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    id: &dyn Fn(&str) -> Option<u32>,
+) -> BTreeSet<(u32, u32)> {
+    let ids = pairs.filter_map(|(a, b)| Some((id(a)?, id(b)?)));
+    ids.filter(|(a, b)| a != b).map(|(a, b)| (a.min(b), a.max(b))).collect()
+}
+
+/// As many random pairs of the words of `like` as there are, none of them in `like` or `without`. Fewer where there are not so many.
+pub fn random(
+    like: &BTreeSet<(u32, u32)>,
+    without: &BTreeSet<(u32, u32)>,
+    seed: u64,
+) -> BTreeSet<(u32, u32)> {
+    let words: Vec<u32> =
+        like.iter().flat_map(|&(a, b)| [a, b]).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut stream = Stream::new(seed, 0, 0, Use::Probe);
+    let mut out = BTreeSet::new();
+    for _ in 0..20 * like.len() {
+        if out.len() == like.len() {
+            break;
+        }
+        let mut draw = || words[stream.below(words.len() as u64) as usize];
+        let (a, b) = (draw(), draw());
+        let pair = (a.min(b), a.max(b));
+        if a != b && !like.contains(&pair) && !without.contains(&pair) {
+            out.insert(pair);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_pairs_are_told_from_far_ones() {
+        // Words 0 and 1 point the same way, 2 and 3 the opposite way, 4 is at a right angle.
+        let table = [1.0, 0.0, 2.0, 0.0, -1.0, 0.1, -3.0, 0.2, 0.0, 1.0];
+        let of = |pairs: &[(u32, u32)]| Cosines::of(&pairs.iter().copied().collect(), &table, 2);
+        let (near, far) = (of(&[(0, 1), (2, 3)]), of(&[(0, 2), (1, 3), (0, 4)]));
+        assert!((near.values[0] - 1.0).abs() < 1e-6 && near.mean() > 0.99 && far.mean() < -0.6);
+        assert_eq!((near.area_over(&far), far.area_over(&near)), (1.0, 0.0));
+        assert!((of(&[(0, 1), (0, 4)]).standard_error() - 0.5).abs() < 1e-12);
+        assert_eq!(Cosines::of(&[(0, 4)].into(), &[0.0; 10], 2).mean(), 0.0);
+    }
+
+    #[test]
+    fn pairs_are_sorted_known_and_random_ones_are_others() {
+        let id = |word: &str| word.parse().ok();
+        let found = known([("3", "1"), ("1", "3"), ("2", "2"), ("x", "1"), ("4", "5")].into_iter(), &id);
+        assert_eq!(found, [(1, 3), (4, 5)].into());
+        let drawn = random(&found, &[(1, 4)].into(), 1);
+        assert_eq!(drawn.len(), 2);
+        assert!(drawn.iter().all(|pair| !found.contains(pair) && *pair != (1, 4)));
+        assert_eq!(random(&found, &[(1, 4)].into(), 1), drawn);
+        assert!(random(&BTreeSet::new(), &BTreeSet::new(), 1).is_empty());
+    }
+}
