@@ -1,6 +1,6 @@
 //! Perturbed copies of labelled text: the labels stay, the words change.
 //!
-//! [`Perturber`] changes examples of a task or the questions of a SQuAD file by one [`Perturbation`], [`write`] puts them into
+//! [`Perturber`] changes examples of a task or the questions of a SQuAD file by one [`Perturbation`], [`mod@write`] puts them into
 //! files of the task's own format. What is drawn depends on the seed, the kind and the number of the example alone.
 
 mod contractions;
