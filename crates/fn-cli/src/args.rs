@@ -22,7 +22,9 @@ pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
     PosArg,
 };
-pub use probe::{ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeOlmpicsArgs};
+pub use probe::{
+    ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeOlmpicsArgs, ProbeSubstitutionArgs,
+};
 pub use robust::RobustArgs;
 pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
@@ -469,6 +471,7 @@ impl Command {
             Self::Probe(ProbeCommand::FalseNegatives(args)) => &args.common,
             Self::Probe(ProbeCommand::Olmpics(args)) => &args.common,
             Self::Probe(ProbeCommand::Embeddings(args)) => &args.common,
+            Self::Probe(ProbeCommand::Substitution(args)) => &args.common,
             Self::Study(StudyCommand::Run(args)) => &args.common,
             Self::Study(StudyCommand::Report(args)) => &args.common,
             Self::Study(StudyCommand::Truth(args)) => &args.common,
@@ -493,6 +496,7 @@ impl Command {
             Self::Bench(args) => Some(&args.device),
             Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
             Self::Probe(ProbeCommand::Olmpics(args)) => Some(&args.device),
+            Self::Probe(ProbeCommand::Substitution(args)) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),
             Self::Pretrain(args) => args.config.device.as_deref(),
             _ => None,

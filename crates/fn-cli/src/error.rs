@@ -254,6 +254,15 @@ impl From<fn_eval::EvalError> for CliError {
     }
 }
 
+impl From<fn_eval::probe::ProbeError> for CliError {
+    fn from(error: fn_eval::probe::ProbeError) -> Self {
+        match error {
+            fn_eval::probe::ProbeError::Stopped => Self::Interrupted(support::signal()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
 /// An error and those below it.
 fn chain<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = first;

@@ -17,6 +17,7 @@ pub mod olmpics;
 pub mod page;
 pub mod pairs;
 pub mod predictions;
+pub mod probe;
 pub mod robust;
 pub mod runs;
 pub mod squad;

@@ -15,6 +15,8 @@ pub enum ProbeCommand {
     Olmpics(ProbeOlmpicsArgs),
     /// Are synonyms nearer in the token table than antonyms and random pairs?
     Embeddings(ProbeEmbeddingsArgs),
+    /// Lexical substitution without training: which words could stand here instead?
+    Substitution(ProbeSubstitutionArgs),
 }
 
 /// `fnlm probe false-negatives`.
@@ -99,6 +101,36 @@ pub struct ProbeEmbeddingsArgs {
     /// Seed of the random pairs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// How it is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm probe substitution`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm probe substitution --model runs/a/model --data substitutes.jsonl
+
+One item a line: {\"text\": \"She is a bright child .\", \"word\": \"bright\", \"at\": 9, \"substitutes\": {\"clever\": 4, \"smart\": 3}}
+\"at\" is the word's first character (default: its first occurrence); \"candidates\" lists what is to be ordered (default: all
+substitutes that the file has for the word). GAP is generalised average precision, P@1 how often the best candidate is a
+substitute. Items with a candidate of several pieces are left out and counted.")]
+pub struct ProbeSubstitutionArgs {
+    /// Hugging Face folder of a pre-trained model, as in a run's model/. An ELECTRA answers twice: its generator, its discriminator.
+    #[arg(long, short, value_name = "DIR")]
+    pub model: PathBuf,
+    /// File of items.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
     /// How it is printed.
     #[command(flatten)]
     pub format: FormatArgs,

@@ -26,6 +26,7 @@ pub mod score;
 pub mod squad;
 pub mod study;
 pub mod submit;
+pub mod substitution;
 pub mod support;
 pub mod tokenizer;
 mod truth;

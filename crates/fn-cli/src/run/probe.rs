@@ -64,6 +64,7 @@ pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
         ProbeCommand::FalseNegatives(args) => false_negatives(args),
         ProbeCommand::Olmpics(args) => super::olmpics::run(args),
         ProbeCommand::Embeddings(args) => super::embeddings::run(args),
+        ProbeCommand::Substitution(args) => super::substitution::run(args),
     }
 }
 
