@@ -212,6 +212,21 @@ fn multiple_choice_agrees_with_what_inspect_says() {
 }
 
 #[test]
+fn a_fine_tuned_model_is_not_asked_for_predictions() {
+    let dir = workshop();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/task_tiny");
+    std::fs::write(dir.path().join("q.jsonl"), "").unwrap();
+    for model in ["bert_classifier", "electra_classifier"] {
+        let model = golden.join(model).to_string_lossy().into_owned();
+        let model = ["--model", &model, "--tokenizer", "vocab.txt"];
+        for what in [&["inspect", "she felt [MASK] ."][..], &["probe", "olmpics", "q.jsonl"]] {
+            let (code, _, err) = fnlm(dir.path(), &[what, &model[..]].concat());
+            assert!(code == 3 && err.contains("no weights of a masked-LM head"), "{what:?}: {err}");
+        }
+    }
+}
+
+#[test]
 fn synonyms_of_the_token_table_are_compared() {
     let dir = workshop();
     let net = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fn-data/tests/wordnet_tiny");

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::olmpics::{Question, Scorer as Whole};
-use fn_eval::pairs::Cosines;
+use fn_eval::probe::pairs::Cosines;
 use fn_eval::probe::substitution::gap;
 use fn_eval::probe::{Cloze, GAP, Prober, Scorer};
 use fn_models::{hf, params};
@@ -104,36 +103,6 @@ fn what_the_model_has_no_room_or_piece_for_is_an_error_with_file_and_line() {
         let tokenizer = TextTokenizer::from_vocab(tokenizer.pieces()[..24].to_vec(), true).unwrap();
         let error = Prober::load(&golden(model), tokenizer, &Device::flex()).unwrap_err().to_string();
         assert!(error.contains("no weights of a masked-LM head"), "{error}");
-    }
-}
-
-#[test]
-fn questions_score_as_transformers_scores_them() {
-    let (fixture, device) = (fixture(), Device::flex());
-    let tokenizer = tokenizer(&fixture);
-    let (bert, ..) = hf::load_bert(&golden("bert_tiny"), &device).unwrap();
-    let (electra, ..) = hf::load_electra(&golden("electra_tiny"), &device).unwrap();
-    for (scorer, name) in [
-        (Whole::MaskedLm(&bert), "masked_lm"),
-        (Whole::Generator(&electra), "generator"),
-        (Whole::Discriminator(&electra), "discriminator"),
-    ] {
-        for case in fixture["cases"].as_array().unwrap() {
-            let stem = case["stem"].as_str().unwrap().split_once(GAP).unwrap();
-            let choices = case["choices"].as_array().unwrap().iter();
-            let question = Question {
-                line: 1,
-                stem: (stem.0.to_owned(), stem.1.to_owned()),
-                choices: choices.map(|choice| choice.as_str().unwrap().to_owned()).collect(),
-                answer: 0,
-            };
-            let found = scorer.scores(&question, &tokenizer, 16, &device, Path::new("stems")).unwrap();
-            let expected = floats(&case[name]);
-            assert_eq!(found.len(), expected.len());
-            for (score, expected) in found.into_iter().zip(expected) {
-                close(&format!("{name} {}", case["stem"]), score, expected);
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, LoadReport};
+use fn_models::hf::{self, Head, LoadReport};
 use fn_models::{BertForPreTraining, Electra, Inputs};
 use fn_ops::Noise;
 use fn_train::fsutil::write_atomic;
@@ -192,21 +192,22 @@ impl Model {
                 let facts = Facts {
                     vocab_size: shape.encoder.vocab_size,
                     max_positions: shape.encoder.max_positions,
-                    fills: true,
+                    fills: report.has(Head::MaskedLm),
                     detects: false,
                 };
+                some_head(&facts, dir)?;
                 Ok(Self::Bert(Box::new(model), facts))
             }
             Some("electra") => {
                 let (model, shape, report) = hf::load_electra(dir, device).map_err(CliError::input_from)?;
                 tell(&report, common);
-                let missing = |part: &str| report.missing.iter().any(|name| name.starts_with(part));
                 let facts = Facts {
                     vocab_size: shape.discriminator.vocab_size,
                     max_positions: shape.discriminator.max_positions,
-                    fills: !missing("generator_head."),
-                    detects: !missing("discriminator_head."),
+                    fills: report.has(Head::Generator),
+                    detects: report.has(Head::Discriminator),
                 };
+                some_head(&facts, dir)?;
                 Ok(Self::Electra(Box::new(model), facts))
             }
             kind => Err(CliError::input(format!(
@@ -234,6 +235,14 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// A head with fresh initial values would show noise.
+fn some_head(facts: &Facts, dir: &Path) -> Result<(), CliError> {
+    if facts.fills || facts.detects {
+        return Ok(());
+    }
+    Err(fn_eval::probe::ProbeError::NoHead { path: dir.to_owned() }.into())
 }
 
 /// Weights that were not in the files are random: whoever looks at predictions must know.

@@ -1,7 +1,7 @@
 //! `fnlm study truth`: when correction helps and when it hurts, on languages whose false negatives are known.
 //!
-//! Four dials are turned one at a time; each place is a quickstart of its own (a process, a folder), baseline and hard
-//! correction, several seeds. What is drawn is the difference, seed by seed.
+//! Four dials are turned one at a time; each place is a quickstart of its own (a process, a folder): baseline, hard and soft
+//! correction, several seeds. What is drawn is what each correction changes, seed by seed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,11 +127,21 @@ pub fn run(args: &StudyTruthArgs) -> Result<Outcome, CliError> {
 /// Whether it ran to its end; a signal reaches the child as well, which then saves and stops.
 fn quickstart_in(args: &StudyTruthArgs, out: &Path, arguments: &[&str], seed: u64) -> Result<bool, CliError> {
     if out.join(quickstart::SUMMARY).exists() {
-        return Ok(true);
+        let path = out.join("baseline").join(crate::rundir::CONFIG);
+        let steps = crate::config::read(&path)?.train.steps;
+        if steps == args.steps {
+            return Ok(true);
+        }
+        return Err(CliError::usage(format!(
+            "{}: these runs have {steps} steps, --steps says {}; name another --out, or remove the folder",
+            out.display(),
+            args.steps
+        )));
     }
     let mut command: Command = study::program();
-    command.args(["quickstart", "--arm", "baseline", "--arm", "hard", "--quiet"]);
-    command.args(["--steps", &args.steps.to_string(), "--seed", &seed.to_string()]).args(arguments);
+    command
+        .args(["quickstart", "--quiet", "--steps", &args.steps.to_string(), "--seed", &seed.to_string()])
+        .args(arguments);
     command.args(["--device", &args.device]).arg("--out").arg(out).stdout(Stdio::null());
     let status = command.status().map_err(CliError::failed_from)?;
     match status.code() {
@@ -152,19 +162,20 @@ fn read(out: &Path) -> Result<Arms, CliError> {
     })
 }
 
-/// What hard correction changes in a figure, in percentage points.
-fn difference(arms: &Arms, figure: &str) -> Option<f64> {
+/// Corrections that are compared with the baseline.
+const ARMS: [&str; 2] = ["hard", "soft"];
+
+/// Figures that are compared, and their names.
+const FIGURES: [(&str, &str); 2] =
+    [("fitting_accuracy", "fitting predictions, points"), ("detector_true_auc", "true AUC x 100")];
+
+/// What an arm changes in a figure, times 100.
+fn difference(arms: &Arms, arm: &str, figure: &str) -> Option<f64> {
     let of = |arm: &str| arms.get(arm)?.get(figure).copied();
-    Some(100.0 * (of("hard")? - of("baseline")?))
+    Some(100.0 * (of(arm)? - of("baseline")?))
 }
 
-/// The lines of a panel and the records of their seeds.
-type Lines = Vec<(&'static str, Vec<RunRecord>)>;
-
-/// Each figure that is compared, and its name.
-const FIGURES: [(&str, &str); 2] =
-    [("fitting_accuracy", "fitting predictions"), ("detector_true_auc", "true AUC x 100")];
-
+/// A panel for each dial and figure.
 fn draw(found: &[(&Dial, u64, Vec<Arms>)]) -> Result<String, CliError> {
     let mut dials: Vec<&Dial> = Vec::new();
     for (dial, ..) in found {
@@ -172,30 +183,30 @@ fn draw(found: &[(&Dial, u64, Vec<Arms>)]) -> Result<String, CliError> {
             dials.push(dial);
         }
     }
-    // A record for each seed: the difference over the places of the dial.
-    let records = |dial: &Dial, figure: Option<&str>| -> Vec<RunRecord> {
+    // A record for each seed: the difference over the places of the dial, 0 where no arm is named.
+    let records = |dial: &Dial, arm: Option<&str>, figure: &str| -> Vec<RunRecord> {
         let places = || found.iter().filter(|(of, ..)| of.name == dial.name);
         let seeds = places().map(|(_, _, seeds)| seeds.len()).max().unwrap_or(0);
         let of = |seed: usize| -> Vec<(u64, f64)> {
-            let value = |arms: &Arms| figure.map_or(Some(0.0), |figure| difference(arms, figure));
+            let value = |arms: &Arms| arm.map_or(Some(0.0), |arm| difference(arms, arm, figure));
             places().filter_map(|(_, at, seeds)| Some((*at, value(seeds.get(seed)?)?))).collect()
         };
         (0..seeds)
             .map(|seed| RunRecord { name: String::new(), series: [(SERIES.to_owned(), of(seed))].into() })
             .collect()
     };
-    let lines: Vec<(&Dial, Lines)> = dials
+    let mut all: Vec<(String, &Dial, Lines)> = Vec::new();
+    for dial in dials {
+        for (figure, name) in FIGURES {
+            let arms = ARMS.map(|arm| (arm, records(dial, Some(arm), figure)));
+            let lines = std::iter::once(("baseline", records(dial, None, figure))).chain(arms).collect();
+            all.push((format!("{}: {name}", dial.title), dial, lines));
+        }
+    }
+    let drawn: Vec<Panel> = all
         .iter()
-        .map(|dial| {
-            let zero = ("no effect", records(dial, None));
-            let effects = FIGURES.iter().map(|(key, name)| (*name, records(dial, Some(key))));
-            (*dial, std::iter::once(zero).chain(effects).collect())
-        })
-        .collect();
-    let drawn: Vec<Panel> = lines
-        .iter()
-        .map(|(dial, arms)| Panel {
-            title: dial.title,
+        .map(|(title, dial, arms)| Panel {
+            title,
             x: dial.axis,
             arms: arms.iter().map(|(name, runs)| (*name, runs.iter().collect())).collect(),
         })
@@ -203,44 +214,37 @@ fn draw(found: &[(&Dial, u64, Vec<Arms>)]) -> Result<String, CliError> {
     panels(&drawn, SERIES).map_err(CliError::failed_from)
 }
 
+/// The lines of a panel and the records of their seeds.
+type Lines = Vec<(&'static str, Vec<RunRecord>)>;
+
+/// Means over seeds; of differences the standard deviation as well.
 fn table(found: &[(&Dial, u64, Vec<Arms>)]) -> Table {
-    let mut table = Table::new([
-        "dial",
-        "at",
-        "errors that are planted synonyms",
-        "precision",
-        "recall",
-        "fitting, baseline",
-        "hard less baseline",
-        "sd",
-        "true AUC x 100, hard less baseline",
-        "sd",
-    ]);
+    let pairs = || ARMS.iter().flat_map(|arm| FIGURES.iter().map(move |figure| (*arm, *figure)));
+    let fixed =
+        ["dial", "at", "errors that are planted synonyms", "precision", "recall", "fitting, baseline"];
+    let named = pairs().map(|(arm, (_, name))| format!("{arm} less baseline: {name}"));
+    let mut table = Table::new(fixed.map(str::to_owned).into_iter().chain(named));
     for (dial, place, seeds) in found {
         let mean = |arm: &str, figure: &str| {
             let values: Vec<f64> =
                 seeds.iter().filter_map(|arms| arms.get(arm)?.get(figure).copied()).collect();
             Summary::of(&values).map(|summary| summary.mean)
         };
-        let effect = |figure: &str| {
-            let values: Vec<f64> = seeds.iter().filter_map(|arms| difference(arms, figure)).collect();
+        let effect = |arm: &str, figure: &str| {
+            let values: Vec<f64> = seeds.iter().filter_map(|arms| difference(arms, arm, figure)).collect();
             let summary = Summary::of(&values);
-            [summary.map(|s| s.mean), summary.map(|s| s.standard_deviation)].map(|value| number(value, 2))
+            let [mean, sd] = [summary.map(|s| s.mean), summary.map(|s| s.standard_deviation)];
+            format!("{} ± {}", number(mean, 2), number(sd, 2))
         };
-        let [fitting, fitting_sd] = effect(FIGURES[0].0);
-        let [area, area_sd] = effect(FIGURES[1].0);
-        table.row([
+        let fixed = [
             dial.name.to_owned(),
             format!("{place} {}", dial.axis),
             percent(mean("baseline", "predicted_true_false_negative_share")),
             percent(mean("hard", "predicted_detection_precision")),
             percent(mean("hard", "predicted_detection_recall")),
             percent(mean("baseline", "fitting_accuracy")),
-            fitting,
-            fitting_sd,
-            area,
-            area_sd,
-        ]);
+        ];
+        table.row(fixed.into_iter().chain(pairs().map(|(arm, (figure, _))| effect(arm, figure))));
     }
     table
 }
@@ -253,7 +257,10 @@ mod tests {
         let of = |value| {
             BTreeMap::from([("fitting_accuracy".to_owned(), value), ("detector_true_auc".to_owned(), 0.5)])
         };
-        BTreeMap::from([("baseline".to_owned(), of(baseline)), ("hard".to_owned(), of(hard))])
+        BTreeMap::from(
+            [("baseline", baseline), ("hard", hard), ("soft", baseline)]
+                .map(|(arm, v)| (arm.to_owned(), of(v))),
+        )
     }
 
     #[test]
@@ -265,13 +272,13 @@ mod tests {
         ];
         let text = table(&found).to_markdown();
         assert!(
-            text.contains("| set-size | 2 words of a set |") && text.contains("| 3.00 | 1.41 |"),
+            text.contains("| set-size | 2 words of a set |") && text.contains("| 3.00 ± 1.41 |"),
             "{text}"
         );
         assert!(text.contains("-10.00"), "{text}");
         let svg = draw(&found).unwrap();
-        assert_eq!(svg.matches("<svg").count(), 3);
-        assert!(svg.contains("viewBox=\"0 0 1440 400\"") && svg.contains("wrong pairs in the lexicon"));
-        assert!(svg.contains("no effect"));
+        assert_eq!(svg.matches("<svg").count(), 5);
+        assert!(svg.contains("viewBox=\"0 0 1440 800\"") && svg.contains("wrong pairs in the lexicon"));
+        assert!(svg.contains("true AUC x 100") && svg.contains("soft"));
     }
 }

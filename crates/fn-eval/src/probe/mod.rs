@@ -1,9 +1,12 @@
 //! What a model knows before it is fine-tuned.
 //!
-//! The centre is [`Prober`], which scores what could stand in a gap; [`substitution`] asks it for an order of substitutes.
+//! The centre is [`Prober`], which scores what could stand in a gap: [`olmpics`] asks it which choice fits best,
+//! [`substitution`] for an order of substitutes. [`pairs`] looks at the token table instead.
 
 mod error;
 mod lines;
+pub mod olmpics;
+pub mod pairs;
 mod score;
 pub mod substitution;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, LoadReport};
+use fn_models::hf::{self, Head, LoadReport};
 use fn_models::{BertForPreTraining, Electra, Family, Inputs, params};
 use fn_ops::Noise;
 use fn_train::stop::Stop;
@@ -98,19 +98,14 @@ impl Prober {
                 (Model::Electra(Box::new(model)), report)
             }
         };
-        // A head that is missing has the name of the file, or ours where the whole half of an ELECTRA is missing.
-        let all: &[(Scorer, [&str; 2])] = match family {
-            Family::Bert => &[(Scorer::MaskedLm, ["cls.predictions.transform.", "head."])],
-            Family::Electra => &[
-                (Scorer::Generator, ["generator_predictions.", "generator_head."]),
-                (Scorer::Discriminator, ["discriminator_predictions.", "discriminator_head."]),
-            ],
+        let all: &[(Scorer, Head)] = match family {
+            Family::Bert => &[(Scorer::MaskedLm, Head::MaskedLm)],
+            Family::Electra => {
+                &[(Scorer::Generator, Head::Generator), (Scorer::Discriminator, Head::Discriminator)]
+            }
         };
-        let there = |heads: &[&str; 2]| {
-            !report.missing.iter().any(|name| heads.iter().any(|head| name.starts_with(head)))
-        };
-        let scorers: Vec<Scorer> =
-            all.iter().filter(|(_, heads)| there(heads)).map(|(scorer, _)| *scorer).collect();
+        let there = all.iter().filter(|(_, head)| report.has(*head));
+        let scorers: Vec<Scorer> = there.map(|(scorer, _)| *scorer).collect();
         if scorers.is_empty() {
             return Err(ProbeError::NoHead { path: dir.to_owned() });
         }

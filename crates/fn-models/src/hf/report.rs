@@ -33,6 +33,30 @@ pub struct LoadReport {
     pub options: SaveOptions,
 }
 
+/// A head of pre-training; fine-tuned folders come without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Head {
+    /// BERT's masked LM.
+    MaskedLm,
+    /// The masked LM of ELECTRA's generator.
+    Generator,
+    /// ELECTRA's replaced-token detection.
+    Discriminator,
+}
+
+impl LoadReport {
+    /// Whether the files held this head; what has fresh initial values predicts noise.
+    pub fn has(&self, head: Head) -> bool {
+        // Their names, and ours where the whole half of an ELECTRA is missing.
+        let names = match head {
+            Head::MaskedLm => ["cls.predictions.transform.", "head."],
+            Head::Generator => ["generator_predictions.", "generator_head."],
+            Head::Discriminator => ["discriminator_predictions.", "discriminator_head."],
+        };
+        !self.missing.iter().any(|missing| names.iter().any(|name| missing.starts_with(name)))
+    }
+}
+
 /// Names printed of a long list.
 const SHOWN: usize = 4;
 

@@ -154,7 +154,18 @@ pub(super) fn parse(dir: &Path, files: &WordNetFiles) -> Result<WordNet, WordNet
         let target = find(p.pos, p.offset, path("data", net.synsets[from].pos), p.line)?;
         match p.kind {
             Kind::Relation(relation) => net.synsets[from].pointers.push((relation, target)),
-            Kind::Antonym(here, there) => net.synsets[from].antonyms.push((here, target, there)),
+            Kind::Antonym(here, there) => {
+                let has = |id: usize, word: usize| word < net.synsets[id].words.len();
+                if !(has(from, here) && has(target.0 as usize, there)) {
+                    return Err(WordNetError::Line {
+                        path: path("data", net.synsets[from].pos),
+                        line: p.line,
+                        found: format!("! {:08} between words {} and {}", p.offset, here + 1, there + 1),
+                        expected: "a pointer between words that the synsets have",
+                    });
+                }
+                net.synsets[from].antonyms.push((here, target, there));
+            }
         }
     }
     for (i, pos) in POS.into_iter().enumerate() {

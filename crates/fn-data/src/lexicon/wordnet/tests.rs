@@ -333,4 +333,11 @@ fn opposites_are_words_not_synsets() {
     assert_eq!(net.antonyms().collect::<Vec<_>>(), [("hot", "cold"), ("cold", "hot")]);
     assert!(net.synonyms().any(|pair| pair == ("torrid", "hot")));
     assert!(net.synonyms().all(|(a, b)| a != b));
+
+    let text = String::from_utf8(files.data[2].clone()).unwrap();
+    for between in ["0301", "0202"] {
+        files.data[2] = text.replace("a 0201", &format!("a {between}")).into_bytes();
+        let error = WordNet::parse(&dir, &files).unwrap_err().to_string();
+        assert!(error.contains("data.adj:") && error.contains("words that the synsets have"), "{error}");
+    }
 }

@@ -3,14 +3,14 @@
 use burn::tensor::Device;
 use fn_core::stats::anisotropy;
 use fn_data::lexicon::WordNet;
-use fn_eval::pairs::{Cosines, known, random};
+use fn_eval::probe::pairs::{Cosines, known, random};
 use fn_eval::table::{Table, number};
 use fn_models::{Family, hf, params};
 use serde_json::json;
 
-use super::support;
 use crate::args::ProbeEmbeddingsArgs;
 use crate::error::{CliError, Outcome};
+use crate::run::support;
 use crate::term;
 
 /// Letters of a word at least.

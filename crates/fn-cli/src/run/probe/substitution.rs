@@ -1,14 +1,14 @@
 //! `fnlm probe substitution`: which words could stand here instead?
 
+use fn_eval::probe::Scorer;
 use fn_eval::probe::substitution::{self, Figures};
-use fn_eval::probe::{Prober, Scorer};
 use fn_eval::table::{Table, number, percent};
 use serde_json::{Map, json};
 
-use super::support;
 use crate::args::ProbeSubstitutionArgs;
 use crate::error::{CliError, Outcome};
-use crate::{device, term};
+use crate::run::support;
+use crate::term;
 
 /// Runs it.
 ///
@@ -17,10 +17,7 @@ use crate::{device, term};
 pub fn run(args: &ProbeSubstitutionArgs) -> Result<Outcome, CliError> {
     let stop = support::interruptible()?;
     let items = substitution::read(&args.data)?;
-    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
-    let device = device::open(&args.device)?;
-    let (prober, report) = Prober::load(&args.model, tokenizer, &device)?;
-    term::note(args.common.quiet || report.missing.is_empty(), &report.to_string());
+    let prober = super::prober(&args.model, args.tokenizer.as_ref(), &args.device, args.common.quiet)?;
     let found = substitution::order(&prober, &items, &args.data, &stop)?;
     if found.items == 0 {
         return Err(CliError::input(format!(

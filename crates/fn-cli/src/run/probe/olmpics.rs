@@ -2,29 +2,14 @@
 
 use std::path::PathBuf;
 
-use fn_eval::olmpics::{Accuracy, Scorer, best, read};
+use fn_eval::probe::olmpics::{Accuracy, answer, read};
 use fn_eval::table::{Table, percent};
-use fn_models::{BertForPreTraining, Electra, Family, hf};
 use serde_json::{Value, json};
 
-use super::support;
 use crate::args::ProbeOlmpicsArgs;
 use crate::error::{CliError, Outcome};
-use crate::{device, term};
-
-enum Model {
-    Bert(Box<BertForPreTraining>),
-    Electra(Box<Electra>),
-}
-
-impl Model {
-    fn scorers(&self) -> Vec<Scorer<'_>> {
-        match self {
-            Self::Bert(model) => vec![Scorer::MaskedLm(model)],
-            Self::Electra(model) => vec![Scorer::Generator(model), Scorer::Discriminator(model)],
-        }
-    }
-}
+use crate::run::support;
+use crate::term;
 
 /// Answers of one scorer to one file.
 struct Row {
@@ -41,43 +26,20 @@ struct Row {
 /// A model or questions that cannot be read (3), a signal (128 + n).
 pub fn run(args: &ProbeOlmpicsArgs) -> Result<Outcome, CliError> {
     let stop = support::interruptible()?;
-    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
-    let device = device::open(&args.device)?;
-    let (family, shape) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
-    let (model, report) = match family {
-        Family::Bert => {
-            let (model, _, report) = hf::load_bert(&args.model, &device).map_err(CliError::input_from)?;
-            (Model::Bert(Box::new(model)), report)
-        }
-        Family::Electra => {
-            let (model, _, report) = hf::load_electra(&args.model, &device).map_err(CliError::input_from)?;
-            (Model::Electra(Box::new(model)), report)
-        }
-    };
-    term::note(args.common.quiet || report.missing.is_empty(), &report.to_string());
+    let prober = super::prober(&args.model, args.tokenizer.as_ref(), &args.device, args.common.quiet)?;
     let mut rows = Vec::new();
     for path in files(&args.data)? {
-        let questions = read(&path).map_err(CliError::input_from)?;
+        let questions = read(&path)?;
         let mean = |of: &dyn Fn(usize) -> f64| {
             questions.iter().map(|q| of(q.choices.len())).sum::<f64>() / questions.len() as f64
         };
-        for scorer in model.scorers() {
-            let mut right = 0;
-            for question in &questions {
-                if stop.requested() {
-                    return Err(support::interrupted(&stop));
-                }
-                let scores = scorer
-                    .scores(question, &tokenizer, shape.max_positions, &device, &path)
-                    .map_err(CliError::input_from)?;
-                right += usize::from(best(&scores) == question.answer);
-            }
+        for (scorer, accuracy) in answer(&prober, &questions, &path, &stop)? {
             rows.push(Row {
                 file: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
                 choices: mean(&|n| n as f64),
                 chance: mean(&|n| 1.0 / n as f64),
                 scorer: scorer.name(),
-                accuracy: Accuracy { right, questions: questions.len() },
+                accuracy,
             });
         }
     }

@@ -22,9 +22,9 @@ use fn_train::objective::DeviceBatch;
 use fn_train::session::prepare_config;
 use serde_json::{Value, json};
 
-use super::support;
-use crate::args::{ProbeCommand, ProbeFalseNegativesArgs};
+use crate::args::ProbeFalseNegativesArgs;
 use crate::error::{CliError, Outcome};
+use crate::run::support;
 use crate::{device, rundir, term};
 
 /// Pieces shown on either side of a gap.
@@ -59,16 +59,7 @@ struct Found {
 ///
 /// # Errors
 /// A run without model, text or lexicon (3, 2); files that cannot be read (3).
-pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
-    match command {
-        ProbeCommand::FalseNegatives(args) => false_negatives(args),
-        ProbeCommand::Olmpics(args) => super::olmpics::run(args),
-        ProbeCommand::Embeddings(args) => super::embeddings::run(args),
-        ProbeCommand::Substitution(args) => super::substitution::run(args),
-    }
-}
-
-fn false_negatives(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
+pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
     let stop = support::interruptible()?;
     let config = crate::config::read(&args.run.join(rundir::CONFIG))?;
     let tokenizer = support::tokenizer(&config.data.tokenizer)?;
