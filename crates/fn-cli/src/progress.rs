@@ -24,19 +24,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Metrics go on where they are if the directory has some; a run that starts at step 0 empties them itself.
+    /// Metrics go on where they are if the directory has some; a run that starts at step 0 empties them itself. With `quiet`
+    /// there is nothing on the terminal.
     ///
     /// # Errors
     /// The files cannot be made (1, 5).
-    pub fn new(dir: &Path, label: &str, config: &RunConfig) -> Result<Self, CliError> {
-        Self::with(dir, label, config, false)
-    }
-
-    /// [`new`](Self::new), with nothing on the terminal if `quiet`.
-    ///
-    /// # Errors
-    /// The files cannot be made (1, 5).
-    pub fn with(dir: &Path, label: &str, config: &RunConfig, quiet: bool) -> Result<Self, CliError> {
+    pub fn new(dir: &Path, label: &str, config: &RunConfig, quiet: bool) -> Result<Self, CliError> {
         std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
         let metrics = dir.join(rundir::METRICS);
         let goes_on = dir.join(rundir::CHECKPOINTS).exists();

@@ -55,7 +55,7 @@ fn train(
     held: RunLock,
 ) -> Result<Summary, CliError> {
     let device = device::open(&resolved.run.train.device)?;
-    let mut progress = Progress::with(dir, "pretrain", &resolved.run, args.common.quiet)?;
+    let mut progress = Progress::new(dir, "pretrain", &resolved.run, args.common.quiet)?;
     let session =
         Session::open(resolved.run.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
             .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;

@@ -25,6 +25,7 @@ use crate::config::preset;
 use crate::error::CliError;
 use crate::progress::Progress;
 use crate::run::Outcome;
+use crate::term;
 
 /// Documents of the training text for each step, so that nothing is seen twice: 16 rows of 64 ids are about 13 of them.
 const DOCUMENTS_PER_STEP: u64 = 14;
@@ -77,12 +78,13 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
     }
     let config = write_inputs(args, &language)?;
     if args.prepare_only {
-        println!("Wrote corpus, vocabulary, lexicon and config.toml to {}", args.out.display());
+        let text = format!("corpus, vocabulary, lexicon and config.toml are in {}", args.out.display());
+        term::note(args.common.quiet, &text);
         return Ok(Outcome::Done);
     }
     let stop = super::support::interruptible()?;
     let device = crate::device::open(&args.device)?;
-    introduce(args, &language, &config);
+    term::note(args.common.quiet, &introduction(args, &language, &config));
     let rows = language.rows(HELD_OUT_ROWS, config.data.length, args.seed ^ HELD_OUT);
     let packed = rows.iter().map(|r| PackedRow { ids: r.ids.clone(), second: r.ids.len() as u16 }).collect();
     let held_out = Arc::new(Dataset::from_rows(packed, config.data.length)?);
@@ -95,15 +97,14 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         }
         let summary = run_arm(args, &config, name, preset, &device, &held_out, &truth, &stop)?;
         if !summary.complete {
-            println!(
-                "Stopped in arm `{name}` at step {}; the same command goes on from there.",
-                summary.step
-            );
+            let step = summary.step;
+            let text = format!("stopped in arm `{name}` at step {step}; the same command goes on from there");
+            term::note(args.common.quiet, &text);
             return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
         }
         arms.push((name, summary));
     }
-    conclude(args, &truth.language, &arms);
+    term::out(&conclusion(args, &truth.language, &arms))?;
     summarise(args, &arms)?;
     Ok(Outcome::Done)
 }
@@ -123,7 +124,7 @@ fn run_arm(
     let dir = args.out.join(name);
     let held = RunLock::take(&dir)?;
     crate::rundir::write(&dir, &config)?;
-    let mut progress = Progress::new(&dir, name, &config)?;
+    let mut progress = Progress::new(&dir, name, &config, args.common.quiet)?;
     let session = Session::open(config, &dir, device, stop, held, &mut |p| progress.preparing(p))?;
     let planted = Planted { data: held_out.clone(), truth };
     Ok(session.run(&mut progress, Some(planted))?)
@@ -208,23 +209,25 @@ fn configuration(args: &QuickstartArgs) -> Result<RunConfig, CliError> {
     Ok(config)
 }
 
-fn introduce(args: &QuickstartArgs, language: &Language, config: &RunConfig) {
+fn introduction(args: &QuickstartArgs, language: &Language, config: &RunConfig) -> String {
     let arch = if args.bert { "BERT" } else { "ELECTRA" };
-    println!(
-        "A generated language of {} words, some of them interchangeable by construction.",
-        language.size()
-    );
-    println!(
-        "Pre-training a {}-layer {arch} of width {} three times for {} steps (5,000 take about {} minutes on two cores).\n",
+    let times = match args.arms.len() {
+        0 => "three times".to_owned(),
+        _ => format!("({})", args.arms.join(", ")),
+    };
+    format!(
+        "A generated language of {} words, some of them interchangeable by construction.\n\
+         Pre-training a {}-layer {arch} of width {} {times} for {} steps (5,000 of all three take about {} minutes on two cores).\n",
+        language.size(),
         config.model.num_layers,
         config.model.hidden_size,
         config.train.steps,
         if args.bert { "one and a half" } else { "three" }
-    );
+    )
 }
 
-/// The comparison, and what it says.
-fn conclude(args: &QuickstartArgs, language: &Language, arms: &[(&str, Summary)]) {
+/// The comparison, and what it says; the table alone with `--quiet`.
+fn conclusion(args: &QuickstartArgs, language: &Language, arms: &[(&str, Summary)]) -> String {
     let get = |summary: &Summary, metric: &str| {
         summary.evaluation.as_ref().and_then(|e: &Evaluation| e.get(metric))
     };
@@ -249,32 +252,36 @@ fn conclude(args: &QuickstartArgs, language: &Language, arms: &[(&str, Summary)]
         cells.push(number(Some(summary.seconds_per_step * 1e3), 0));
         table.row(cells);
     }
-    println!("\n{}", table.to_text());
-    println!(
-        "exact: the hidden word itself was predicted; fitting: it or a word planted as interchangeable with it."
+    if args.common.quiet {
+        return table.to_text();
+    }
+    let mut text = format!(
+        "\n{}\nexact: the hidden word itself was predicted; fitting: it or a word planted as interchangeable with it.\n",
+        table.to_text()
     );
     if !args.bert {
-        println!("true AUC: replacements that fit count as original.");
+        text.push_str("true AUC: replacements that fit count as original.\n");
     }
     if let Some((_, hard)) = arms.iter().find(|(name, _)| *name == "hard") {
-        println!(
-            "The lexicon's verdicts on wrong predictions, against the planted truth: precision {}, recall {}.",
+        text.push_str(&format!(
+            "The lexicon's verdicts on wrong predictions, against the planted truth: precision {}, recall {}.\n",
             percent(get(hard, "predicted_detection_precision")),
             percent(get(hard, "predicted_detection_recall")),
-        );
+        ));
     }
-    println!(
-        "One seed shows how it works, not which arm is better. Runs, curves and models: {}",
+    text.push_str(&format!(
+        "One seed shows how it works, not which arm is better. Runs, curves and models: {}\n",
         args.out.display()
-    );
-    let model = args.out.join("hard").join("model");
-    let lexicon = args.out.join("lexicon.safetensors");
-    println!(
-        "Next: fnlm inspect --model {} --lexicon {} \"{}\"",
-        model.display(),
-        lexicon.display(),
-        question(language, args.seed)
-    );
+    ));
+    if let Some((name, _)) = arms.iter().find(|(name, _)| *name == "hard").or(arms.first()) {
+        text.push_str(&format!(
+            "Next: fnlm inspect --model {} --lexicon {} \"{}\"\n",
+            args.out.join(name).join("model").display(),
+            args.out.join("lexicon.safetensors").display(),
+            question(language, args.seed)
+        ));
+    }
+    text
 }
 
 /// Everything that was measured at the end, for programs.

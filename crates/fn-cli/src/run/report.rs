@@ -53,12 +53,12 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
             term::note(args.common.quiet, &format!("drew {}", path.display()));
         }
     }
-    if args.json {
-        println!("{}", json(&runs, &columns));
-    } else {
-        let table = table(&runs, &columns);
-        print!("{}", if args.markdown { table.to_markdown() } else { table.to_text() });
-    }
+    let table = || table(&runs, &columns);
+    term::out(&match (args.json, args.markdown) {
+        (true, _) => format!("{}\n", json(&runs, &columns)),
+        (_, true) => table().to_markdown(),
+        _ => table().to_text(),
+    })?;
     Ok(Outcome::Done)
 }
 
