@@ -30,8 +30,7 @@ pub use precision::{MatmulPrecision, matmul_precision, set_matmul_precision};
 
 use burn::tensor::{Int, Tensor};
 
-/// Takes the kernel where it accepts the inputs, else the composed operation. Kernels that multiply do it in f32, so they are
-/// passed over while [`set_matmul_precision`] says otherwise.
+/// Takes the kernel where it accepts the inputs, else the composed operation.
 macro_rules! fused {
     ($($name:ident)::+ ( $($arg:expr),* ), $back:pat => $composed:expr) => {{
         #[cfg(feature = "flex")]
@@ -89,9 +88,6 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 /// - x: `[.., in]`, weight: `[in, out]`, bias: `[out]` - output: `[.., out]`
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    if !precision::exact() {
-        return composed::linear(x, weight, bias);
-    }
     fused!(linear(x, weight, bias), (x, weight, bias) => composed::linear(x, weight, bias))
 }
 
@@ -109,9 +105,6 @@ pub fn attention(
     rate: f64,
     noise: &Noise,
 ) -> Tensor<3> {
-    if !precision::exact() {
-        return composed::attention(q, k, v, heads, mask, rate, noise);
-    }
     fused!(attention(q, k, v, heads, mask, rate, noise),
         (q, k, v, mask) => composed::attention(q, k, v, heads, mask, rate, noise))
 }

@@ -13,7 +13,8 @@ pub enum MatmulPrecision {
     /// Nothing is rounded.
     #[default]
     F32,
-    /// 8 bits of mantissa, the range of f32. Worth it where the device multiplies bf16 in hardware.
+    /// 8 bits of mantissa, the range of f32. Worth it where the device multiplies bf16 in hardware: GPUs, and on Flex
+    /// processors with AMX under Linux. Other processors give the same, no faster than f32.
     Bf16,
 }
 
@@ -31,7 +32,7 @@ pub fn matmul_precision() -> MatmulPrecision {
     CURRENT.get()
 }
 
-/// Whether products keep f32, as the kernels of this crate do.
+/// Whether products keep f32.
 pub(crate) fn exact() -> bool {
     matmul_precision() == MatmulPrecision::F32
 }

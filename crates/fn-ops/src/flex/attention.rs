@@ -19,6 +19,7 @@ use super::mask::{Dropout, Key};
 use super::memory::{tensor, unwritten, values, whole};
 use super::product::{Target, View, product};
 use super::simd::{LANES, exp, max_of, simd, sum_lanes};
+use crate::MatmulPrecision;
 
 /// Queries worked on at a time: a block of scores against 512 keys stays in the second-level cache.
 const QUERIES: usize = 128;
@@ -27,7 +28,7 @@ const QUERIES: usize = 128;
 /// equal weights and no NaN.
 const MASKED: f32 = 1e9;
 
-/// Sizes of the problem.
+/// Sizes of the problem, and how precisely it is multiplied.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     batch: usize,
@@ -35,6 +36,7 @@ struct Sizes {
     heads: usize,
     /// Elements of one head.
     size: usize,
+    precision: MatmulPrecision,
 }
 
 impl Sizes {
@@ -232,6 +234,7 @@ pub(crate) fn forward(
     heads: usize,
     mask: Option<FlexTensor>,
     dropout: Option<Dropout>,
+    precision: MatmulPrecision,
     keep: bool,
 ) -> (FlexTensor, Option<Kept>) {
     let [q, k, v] = qkv.map(readable);
@@ -241,7 +244,7 @@ pub(crate) fn forward(
     }
     let (batch, length, width) = (shape[0], shape[1], shape[2]);
     assert!(heads > 0 && width % heads == 0, "attention: {width} elements cannot be shared by {heads} heads");
-    let sizes = Sizes { batch, length, heads, size: width / heads };
+    let sizes = Sizes { batch, length, heads, size: width / heads, precision };
     let mask = mask.map(|mask| Arc::new(Mask::new(mask, sizes)));
     let mut softmax = vec![(0.0, 0.0); batch * heads * length];
     let mut output = Output::new(sizes);
@@ -298,22 +301,23 @@ impl<'a> Head<'a> {
         scores: &mut Vec<f32>,
         softmax: &mut [(f32, f32)],
     ) {
-        let (Sizes { size, .. }, keys) = (self.sizes, self.keys);
+        let (Sizes { size, precision, .. }, keys) = (self.sizes, self.keys);
         scores.resize(QUERIES * keys, 0.0);
         for (from, queries) in self.blocks() {
             let scores = &mut scores[..queries * keys];
             let target = Target { data: scores.as_mut_ptr(), stride: keys, add: false };
             let (a, b) = (q.head(self.batch, self.head, from), k.head(self.batch, self.head, 0).turned());
             // SAFETY: `scores` is this task's own, queries x keys numbers.
-            unsafe { product([queries, size, keys], target, a, b, self.sizes.scale()) };
+            unsafe { product(precision, [queries, size, keys], target, a, b, self.sizes.scale()) };
             let softmax = &mut softmax[from..from + queries];
             for (i, (row, softmax)) in scores.chunks_exact_mut(keys).zip(&mut *softmax).enumerate() {
                 *softmax = softmax_row(row, self.offsets, self.key(from + i));
             }
             let target = out.head(self.sizes, self.batch, self.head, from, false);
             let weights = View::rows(scores, keys);
+            let v = v.head(self.batch, self.head, 0);
             // SAFETY: no other task has this (batch, head), whose rows lie in the output.
-            unsafe { product([queries, keys, size], target, weights, v.head(self.batch, self.head, 0), 1.0) };
+            unsafe { product(precision, [queries, keys, size], target, weights, v, 1.0) };
             for (i, &(_, inverse)) in softmax.iter().enumerate() {
                 // SAFETY: row `from + i` of this head, just written by the product.
                 let row = unsafe { std::slice::from_raw_parts_mut(target.data.add(i * target.stride), size) };
@@ -331,7 +335,7 @@ impl<'a> Head<'a> {
         (scores, slopes): &mut (Vec<f32>, Vec<f32>),
         softmax: &[(f32, f32)],
     ) {
-        let (size, keys, scale) = (self.sizes.size, self.keys, self.sizes.scale());
+        let (Sizes { size, precision, .. }, keys, scale) = (self.sizes, self.keys, self.sizes.scale());
         let (b, h) = (self.batch, self.head);
         scores.resize(QUERIES * keys, 0.0);
         slopes.resize(QUERIES * keys, 0.0);
@@ -341,8 +345,15 @@ impl<'a> Head<'a> {
             // SAFETY: both buffers are this task's own, queries x keys numbers each.
             unsafe {
                 let shape = [queries, size, keys];
-                product(shape, target(scores), q.head(b, h, from), k.head(b, h, 0).turned(), scale);
-                product(shape, target(slopes), g.head(b, h, from), v.head(b, h, 0).turned(), 1.0);
+                product(
+                    precision,
+                    shape,
+                    target(scores),
+                    q.head(b, h, from),
+                    k.head(b, h, 0).turned(),
+                    scale,
+                );
+                product(precision, shape, target(slopes), g.head(b, h, from), v.head(b, h, 0).turned(), 1.0);
             }
             let rows = scores.chunks_exact_mut(keys).zip(slopes.chunks_exact_mut(keys));
             for (i, (scores, slopes)) in rows.enumerate() {
@@ -355,15 +366,29 @@ impl<'a> Head<'a> {
             unsafe {
                 if let Some(dv) = dv {
                     let target = dv.head(self.sizes, b, h, 0, add);
-                    product([keys, queries, size], target, weights.turned(), g.head(b, h, from), 1.0);
+                    product(
+                        precision,
+                        [keys, queries, size],
+                        target,
+                        weights.turned(),
+                        g.head(b, h, from),
+                        1.0,
+                    );
                 }
                 if let Some(dq) = dq {
                     let target = dq.head(self.sizes, b, h, from, false);
-                    product([queries, keys, size], target, slopes, k.head(b, h, 0), scale);
+                    product(precision, [queries, keys, size], target, slopes, k.head(b, h, 0), scale);
                 }
                 if let Some(dk) = dk {
                     let target = dk.head(self.sizes, b, h, 0, add);
-                    product([keys, queries, size], target, slopes.turned(), q.head(b, h, from), scale);
+                    product(
+                        precision,
+                        [keys, queries, size],
+                        target,
+                        slopes.turned(),
+                        q.head(b, h, from),
+                        scale,
+                    );
                 }
             }
         }

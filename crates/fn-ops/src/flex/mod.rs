@@ -2,18 +2,23 @@
 #![allow(clippy::result_large_err)] // an `Err` hands the operands back to the composed operation; it is no failure
 
 mod activation;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 mod attention;
+mod bf16;
 mod bridge;
 mod mask;
 mod memory;
 mod norm;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod pack;
 mod product;
 mod rows;
 mod simd;
 
 use burn::tensor::{Int, Tensor};
 
-use crate::Noise;
+use crate::{Noise, matmul_precision};
 use bridge::{Input, run, takes, takes_ids};
 use mask::Dropout;
 
@@ -94,13 +99,13 @@ pub(crate) fn linear<const D: usize>(
 ) -> Result<Tensor<D>, Linear<D>> {
     let ok = takes(&x) && takes(&weight) && bias.as_ref().is_none_or(takes);
     or_back!((x, weight, bias), ok);
-    let (x, weight) = (Input::new(x), Input::new(weight));
+    let (x, weight, precision) = (Input::new(x), Input::new(weight), matmul_precision());
     Ok(match bias {
         Some(bias) => run([x, weight, Input::new(bias)], |[x, weight, bias], tracked| {
-            product::linear(x, weight, Some(bias), tracked)
+            product::linear(x, weight, Some(bias), precision, tracked)
         }),
         None => run([x, weight], |[x, weight], [first, second]| {
-            product::linear(x, weight, None, [first, second, false])
+            product::linear(x, weight, None, precision, [first, second, false])
         }),
     })
 }
@@ -123,8 +128,9 @@ pub(crate) fn attention(
     or_back!((q, k, v, mask), ok);
     let dropout = Dropout::new(rate, noise);
     let mask = mask.map(|mask| Input::new(mask).detached());
+    let precision = matmul_precision();
     Ok(run([Input::new(q), Input::new(k), Input::new(v)], |qkv, tracked| {
-        attention::forward(qkv, heads, mask, dropout, tracked.contains(&true))
+        attention::forward(qkv, heads, mask, dropout, precision, tracked.contains(&true))
     }))
 }
 

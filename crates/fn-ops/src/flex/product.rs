@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::bridge::Derivative;
 use super::memory::{rows_and_width, tensor, unwritten, values, whole};
 use super::rows::column_sums;
+use crate::MatmulPrecision;
 
 /// Multiplications from which on a product is worth more than one thread.
 const PARALLEL: usize = 1 << 20;
@@ -29,7 +30,8 @@ impl<'a> View<'a> {
     }
 
     /// From this row and column on.
-    fn from(self, row: usize, column: usize) -> Self {
+    #[inline(always)]
+    pub fn from(self, row: usize, column: usize) -> Self {
         let offset = row as isize * self.row_stride + column as isize * self.column_stride;
         Self { start: (self.start as isize + offset) as usize, ..self }
     }
@@ -38,8 +40,13 @@ impl<'a> View<'a> {
         Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
+    /// Row 0, column 0.
+    pub fn first(self) -> f32 {
+        self.data[self.start]
+    }
+
     /// Whether all of `[rows, columns]` lies in the slice.
-    fn holds(&self, rows: usize, columns: usize) -> bool {
+    pub fn holds(&self, rows: usize, columns: usize) -> bool {
         if rows == 0 || columns == 0 {
             return true;
         }
@@ -60,13 +67,42 @@ pub(crate) struct Target {
     pub add: bool,
 }
 
+impl Target {
+    /// From this row and column on.
+    pub fn at(self, row: usize, column: usize) -> Self {
+        Self { data: self.data.wrapping_add(row * self.stride + column), ..self }
+    }
+}
+
 /// `target (+)= factor a b` for `a` `[m, k]` and `b` `[k, n]`, on this thread. The order of each sum depends on k alone.
+///
+/// # Safety
+/// As for [`exact_product`].
+#[allow(unsafe_code)]
+pub(crate) unsafe fn product(
+    precision: MatmulPrecision,
+    sizes: [usize; 3],
+    target: Target,
+    a: View,
+    b: View,
+    factor: f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match precision {
+            MatmulPrecision::F32 => exact_product(sizes, target, a, b, factor),
+            MatmulPrecision::Bf16 => super::bf16::product(sizes, target, a, b, factor),
+        }
+    }
+}
+
+/// [`product`] of unrounded operands.
 ///
 /// # Safety
 /// `target` must be valid for writes of m rows of n elements that nobody else touches during the call, and hold
 /// initialised numbers where `add` is set.
 #[allow(unsafe_code)]
-pub(crate) unsafe fn product([m, k, n]: [usize; 3], target: Target, a: View, b: View, factor: f32) {
+pub(crate) unsafe fn exact_product([m, k, n]: [usize; 3], target: Target, a: View, b: View, factor: f32) {
     assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
     // SAFETY: both views lie in their slices (checked above), the target is the caller's promise.
     unsafe {
@@ -96,7 +132,13 @@ pub(crate) unsafe fn product([m, k, n]: [usize; 3], target: Target, a: View, b: 
 
 /// `a b` in a new buffer; on top of the `bias` in every row where there is one.
 #[allow(unsafe_code)]
-fn multiply(sizes: [usize; 3], a: View, b: View, bias: Option<&[f32]>) -> Vec<f32> {
+fn multiply(
+    precision: MatmulPrecision,
+    sizes: [usize; 3],
+    a: View,
+    b: View,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let [m, _, n] = sizes;
     let mut out = unwritten(m * n);
     if let Some(bias) = bias {
@@ -107,7 +149,7 @@ fn multiply(sizes: [usize; 3], a: View, b: View, bias: Option<&[f32]>) -> Vec<f3
     }
     let target = Target { data: out.as_mut_ptr(), stride: n, add: bias.is_some() };
     // SAFETY: `out` is ours, holds m x n numbers, and was filled with the bias where the product is added.
-    unsafe { split_product(sizes, target, a, b) };
+    unsafe { split_product(precision, sizes, target, a, b) };
     out
 }
 
@@ -117,11 +159,14 @@ fn multiply(sizes: [usize; 3], a: View, b: View, bias: Option<&[f32]>) -> Vec<f3
 /// # Safety
 /// As for [`product`].
 #[allow(unsafe_code)]
-unsafe fn split_product([m, k, n]: [usize; 3], target: Target, a: View, b: View) {
+unsafe fn split_product(precision: MatmulPrecision, [m, k, n]: [usize; 3], target: Target, a: View, b: View) {
     let threads = if m * n * k < PARALLEL { 1 } else { rayon::current_num_threads() };
-    // Rows of b^T are packed by whoever needs them; rows of a are read as they lie where k is contiguous. So columns are split
-    // first, as long as each thread has enough of them.
-    let columns = n >= threads * 2 * TILE && (n > m || a.column_stride == 1);
+    // Each thread packs its part of one operand and all of the other. In f32, rows of b^T are packed by whoever needs them, and
+    // rows of a are read as they lie where k is contiguous: columns are split first, as long as each thread has enough of them.
+    let columns = match precision {
+        MatmulPrecision::F32 => n >= threads * 2 * TILE && (n > m || a.column_stride == 1),
+        MatmulPrecision::Bf16 => n > m,
+    };
     let longer = if columns { n } else { m };
     let part = longer.div_ceil(threads).next_multiple_of(TILE).max(TILE);
     let target = Shared(target);
@@ -130,9 +175,9 @@ unsafe fn split_product([m, k, n]: [usize; 3], target: Target, a: View, b: View)
         // SAFETY: parts are disjoint rows or columns of what the caller promised.
         unsafe {
             if columns {
-                product([m, k, size], target.at(0, from), a, b.from(0, from), 1.0);
+                product(precision, [m, k, size], target.at(0, from), a, b.from(0, from), 1.0);
             } else {
-                product([size, k, n], target.at(from, 0), a.from(from, 0), b, 1.0);
+                product(precision, [size, k, n], target.at(from, 0), a.from(from, 0), b, 1.0);
             }
         }
     });
@@ -147,7 +192,7 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     fn at(&self, row: usize, column: usize) -> Target {
-        Target { data: self.0.data.wrapping_add(row * self.0.stride + column), ..self.0 }
+        self.0.at(row, column)
     }
 }
 
@@ -159,6 +204,7 @@ pub(crate) struct LinearKept {
     x_shape: Shape,
     /// W was given column after column; its gradient is made that way, too.
     turned: bool,
+    precision: MatmulPrecision,
 }
 
 fn matrix(tensor: &FlexTensor) -> View<'_> {
@@ -176,6 +222,7 @@ pub(crate) fn linear(
     x: FlexTensor,
     weight: FlexTensor,
     bias: Option<FlexTensor>,
+    precision: MatmulPrecision,
     tracked: [bool; 3],
 ) -> (FlexTensor, Option<LinearKept>) {
     let (rows, width) = rows_and_width(&x);
@@ -184,7 +231,13 @@ pub(crate) fn linear(
     assert_eq!(width, input, "linear: an input of width {width} for a weight of {input} x {output}");
     let bias_values = bias.as_ref().map(values);
     assert!(bias_values.is_none_or(|b| b.len() == output), "linear: the bias must have {output} elements");
-    let out = multiply([rows, input, output], View::rows(values(&x), input), matrix(&weight), bias_values);
+    let out = multiply(
+        precision,
+        [rows, input, output],
+        View::rows(values(&x), input),
+        matrix(&weight),
+        bias_values,
+    );
     let mut shape = x.layout().shape().clone();
     let x_shape = shape.clone();
     let last = shape.num_dims() - 1;
@@ -195,6 +248,7 @@ pub(crate) fn linear(
         weight: tracked[0].then_some(weight),
         x_shape,
         turned,
+        precision,
     });
     (tensor(out, shape), kept)
 }
@@ -206,19 +260,19 @@ impl LinearKept {
         let gradient = whole(gradient);
         let g = values(&gradient);
         let of_g = View::rows(g, output);
-        let input = self.x_shape[self.x_shape.num_dims() - 1];
+        let (input, precision) = (self.x_shape[self.x_shape.num_dims() - 1], self.precision);
         let dx = self.weight.map(|weight| {
-            let dx = multiply([rows, output, input], of_g, matrix(&weight).turned(), None);
+            let dx = multiply(precision, [rows, output, input], of_g, matrix(&weight).turned(), None);
             tensor(dx, self.x_shape.clone())
         });
         let dw = self.x.map(|x| {
             let of_x = View::rows(values(&x), input);
             if self.turned {
-                let dw = multiply([output, rows, input], of_g.turned(), of_x, None);
+                let dw = multiply(precision, [output, rows, input], of_g.turned(), of_x, None);
                 let layout = Layout::new([input, output].into(), vec![1, input as isize], 0);
                 tensor(dw, [output, input]).with_layout(layout)
             } else {
-                tensor(multiply([input, rows, output], of_x.turned(), of_g, None), [input, output])
+                tensor(multiply(precision, [input, rows, output], of_x.turned(), of_g, None), [input, output])
             }
         });
         let db = bias.then(|| tensor(column_sums(g, output), [output]));

@@ -1,0 +1,153 @@
+//! Matrix products whose operands are rounded to bf16 and whose sums are f32.
+//!
+//! Processors with AMX multiply bf16 in tiles, four to eight times as fast as f32 (module `amx`). Elsewhere the operands are
+//! rounded and multiplied as f32: the same numbers up to the order of the sums, at no gain.
+
+use std::cell::RefCell;
+
+use half::bf16;
+
+use super::product::{Target, View, exact_product};
+
+/// As [`exact_product`], of rounded operands. The order of each sum depends on k alone.
+///
+/// # Safety
+/// As for [`exact_product`].
+#[allow(unsafe_code)]
+pub(crate) unsafe fn product(sizes: [usize; 3], target: Target, a: View, b: View, factor: f32) {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if super::amx::available() {
+        let [m, k, n] = sizes;
+        assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
+        // SAFETY: the processor and the system have what it takes, both views lie in their slices (checked above), the target
+        // is the caller's promise.
+        return unsafe { super::amx::product(sizes, target, a, b, factor) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { emulated(sizes, target, a, b, factor) }
+}
+
+thread_local! {
+    /// Rounded operands.
+    static ROUNDED: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+/// Without bf16 hardware.
+///
+/// # Safety
+/// As for [`exact_product`].
+#[allow(unsafe_code)]
+unsafe fn emulated([m, k, n]: [usize; 3], target: Target, a: View, b: View, factor: f32) {
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
+    ROUNDED.with_borrow_mut(|[first, second]| {
+        round(a, m, k, first);
+        round(b, k, n, second);
+        // SAFETY: the caller's promise.
+        unsafe { exact_product([m, k, n], target, View::rows(first, k), View::rows(second, n), factor) }
+    });
+}
+
+fn round(view: View, rows: usize, columns: usize, out: &mut Vec<f32>) {
+    out.clear();
+    for row in 0..rows {
+        out.extend((0..columns).map(|column| bf16::from_f32(view.from(row, column).first()).to_f32()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Numbers that are no bf16.
+    fn numbers(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as f32 / u32::MAX as f32 * 2.0 - 1.0
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    /// A matrix in rows, in columns, or with gaps in both directions.
+    fn view(data: &[f32], rows: usize, columns: usize, kind: u8) -> View<'_> {
+        let (row_stride, column_stride) = match kind {
+            0 => (columns, 1),
+            1 => (1, rows),
+            _ => (2 * columns, 2),
+        };
+        View { data, start: 0, row_stride: row_stride as isize, column_stride: column_stride as isize }
+    }
+
+    /// In f64.
+    fn expected([m, k, n]: [usize; 3], c: &[f32], add: bool, a: View, b: View, factor: f32) -> Vec<f64> {
+        let of =
+            |view: View, row: usize, column: usize| bf16::from_f32(view.from(row, column).first()).to_f64();
+        let mut out = Vec::new();
+        for i in 0..m {
+            for j in 0..n {
+                let sum: f64 = (0..k).map(|l| of(a, i, l) * of(b, l, j)).sum();
+                out.push(sum * f64::from(factor) + if add { f64::from(c[i * n + j]) } else { 0.0 });
+            }
+        }
+        out
+    }
+
+    type Product = unsafe fn([usize; 3], Target, View, View, f32);
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        #[allow(unsafe_code)]
+        fn operands_are_rounded_and_sums_are_not(
+            m in 1usize..70, k in 1usize..130, n in 1usize..70, deep in 0usize..8,
+            kinds in (0u8..3, 0u8..3), add: bool, scaled: bool, seed: u32,
+        ) {
+            // Some sums are longer than a block of k.
+            let k = if deep == 0 { k + 1000 } else { k };
+            let factor = if scaled { 0.3 } else { 1.0 };
+            let (first, second) = (numbers(2 * m * k, seed), numbers(2 * k * n, seed ^ 0x9e37_79b9));
+            let (a, b) = (view(&first, m, k, kinds.0), view(&second, k, n, kinds.1));
+            let before = numbers(m * n, seed ^ 77);
+            let expected = expected([m, k, n], &before, add, a, b, factor);
+            for multiply in [product as Product, emulated] {
+                let mut out = before.clone();
+                let target = Target { data: out.as_mut_ptr(), stride: n, add };
+                // SAFETY: `out` holds m x n numbers.
+                unsafe { multiply([m, k, n], target, a, b, factor) };
+                for (found, expected) in out.iter().zip(&expected) {
+                    prop_assert!((f64::from(*found) - expected).abs() < 2e-6 * (k as f64).max(16.0), "{found}, not {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[allow(unsafe_code)]
+    fn nothing_is_written_beside_the_target() {
+        let (a, b) = (numbers(33 * 40, 1), numbers(40 * 33, 2));
+        let mut out = vec![7.0; 40 * 50];
+        let target = Target { data: out.as_mut_ptr().wrapping_add(50 * 2 + 5), stride: 50, add: false };
+        // SAFETY: 33 rows of 33 numbers from row 2 and column 5 on lie in 40 rows of 50.
+        unsafe { product([33, 40, 33], target, View::rows(&a, 40), View::rows(&b, 33), 1.0) };
+        for (at, &x) in out.iter().enumerate() {
+            let inside = (2..35).contains(&(at / 50)) && (5..38).contains(&(at % 50));
+            assert_eq!(x != 7.0, inside, "{at}");
+        }
+    }
+
+    #[test]
+    #[allow(unsafe_code)]
+    fn what_is_no_number_stays_none() {
+        let mut a = numbers(20 * 40, 3);
+        (a[45], a[90]) = (f32::NAN, f32::INFINITY);
+        let b = vec![1.0; 40 * 20];
+        let mut out = vec![0.0; 400];
+        let target = Target { data: out.as_mut_ptr(), stride: 20, add: false };
+        // SAFETY: `out` holds 20 x 20 numbers.
+        unsafe { product([20, 40, 20], target, View::rows(&a, 40), View::rows(&b, 20), 1.0) };
+        assert!(out[20].is_nan() && out[40] == f32::INFINITY && out[0].is_finite() && out[60].is_finite());
+    }
+}
