@@ -82,7 +82,9 @@ pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
         if stop.requested() {
             return Err(support::interrupted(&stop));
         }
-        batch.original.iter().for_each(|&id| *seen.entry(id).or_default() += 1);
+        let special = tokenizer.special();
+        let words = batch.original.iter().filter(|id| ![special.pad, special.cls, special.sep].contains(id));
+        words.for_each(|&id| *seen.entry(id).or_default() += 1);
         found.add(&model, &batch, &judges, &tokenizer, &device);
     }
     if found.masked == 0 {
@@ -394,8 +396,12 @@ impl Report<'_> {
                        "probability_of_gold": m.of_gold, "gloss": self.gloss(m.gold, m.predicted)})
             })
             .collect();
+        let agreement = (self.judges.len() > 1).then(|| {
+            let (both, first, second, kappa) = self.agreement();
+            json!({"both": both, "first_alone": first, "second_alone": second, "kappa": kappa})
+        });
         json!({
-            "masked": self.found.masked, "wrong": self.wrong(), "judges": judges,
+            "masked": self.found.masked, "wrong": self.wrong(), "judges": judges, "agreement": agreement,
             "frequency": self.bands().iter().map(group).collect::<Vec<_>>(),
             "part_of_speech": self.net.map(|_| self.parts().iter().map(group).collect::<Vec<_>>()),
             "by_step": self.by_step.iter().map(|(step, wrong, share)| {
