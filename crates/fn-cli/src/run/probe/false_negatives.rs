@@ -75,7 +75,8 @@ pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
     let corruptor = Arc::new(
         Corruptor::new(config.corruption.clone(), tokenizer.facts()).map_err(CliError::failed_from)?,
     );
-    let model = Model::load(&args.run.join(rundir::MODEL), config.model.arch, &device)?;
+    let folder = args.model.clone().unwrap_or_else(|| args.run.join(rundir::MODEL));
+    let model = Model::load(&folder, config.model.arch, &device)?;
     let mut found = Found::default();
     let mut seen: HashMap<u32, u64> = HashMap::new();
     for batch in fixed_batches(data, corruptor, config.train.batch.min(64), config.seed, args.batches) {
