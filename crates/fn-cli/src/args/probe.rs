@@ -29,7 +29,7 @@ pub struct ProbeFalseNegativesArgs {
     /// Run directory with its model/.
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Another model of the run: a checkpoint that `fnlm export` wrote. [default: the run's model/]
+    /// Model to look into, e.g. an exported checkpoint. [default: the run's model/]
     #[arg(long, short, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// Lexicons that judge (repeatable). [default: the run's own]
