@@ -123,7 +123,7 @@ fn run_arm(
     let dir = args.out.join(name);
     let held = RunLock::take(&dir)?;
     crate::rundir::write(&dir, &config)?;
-    let mut progress = Progress::new(&dir, name, &config)?;
+    let mut progress = Progress::with(&dir, name, &config, args.common.quiet)?;
     let session = Session::open(config, &dir, device, stop, held, &mut |p| progress.preparing(p))?;
     let planted = Planted { data: held_out.clone(), truth };
     Ok(session.run(&mut progress, Some(planted))?)
