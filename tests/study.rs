@@ -69,6 +69,11 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     let again = run(dir.path(), "run study.toml --dry-run");
     assert!(text(&again).contains("0 of 4 runs and 0 fine-tunings"), "{}", text(&again));
 
+    let other = run(dir.path(), "run study.toml --set train.batch=5");
+    let shown = text(&other);
+    assert!(other.status.code() == Some(1) && shown.contains("4 of 4 runs failed"), "{shown}");
+    assert!(shown.contains("train.batch: 4 there, 5 now"), "{shown}");
+
     let report = run(dir.path(), "report study.toml");
     let table = String::from_utf8_lossy(&report.stdout).into_owned();
     assert!(report.status.success(), "{}", text(&report));
@@ -133,6 +138,9 @@ fn what_is_wrong_is_said_before_anything_runs() {
     fails("[[arm]]\nname = \"hard\"\n", 2, "two arms are named");
     fails("[[evaluate]]\ntask = \"rte\"\ndata = \"nowhere\"\n", 3, "nowhere");
     fails("[[evaluate]]\ntask = \"tre\"\ndata = \"mine\"\n", 2, "no task");
+    fails("[[evaluate]]\ntask = \"mine.toml\"\ndata = \"mine\"\n", 2, "two [[evaluate]]");
+    fails("[[arm]]\nname = \"x\"\nset = [\"seed=3\"]\n", 2, "the same seed");
+    fails("[[arm]]\nname = \"x\"\nset = [\"lexicon.path=nowhere.safetensors\"]\n", 3, "nowhere.safetensors");
     write(dir.path(), "");
     let part = run(dir.path(), "run study.toml --part 3/2");
     assert!(part.status.code() == Some(2) && text(&part).contains("i/n"), "{}", text(&part));

@@ -119,6 +119,15 @@ fn describe_run(dir: &Path, run: &RunConfig, text: &str) -> Result<(), CliError>
     write(ENVIRONMENT, format!("{:#}\n", environment(run)).as_bytes())
 }
 
+/// Keys with both values that differ, are not free to change and not in `allowed`.
+pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(String, String, String)> {
+    let matters = |key: &str| {
+        !FREE_TO_CHANGE.contains(&key)
+            && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
+    };
+    differences(before, now).into_iter().filter(|(key, _, _)| matters(key)).collect()
+}
+
 /// Compares the configuration of a run directory with the one asked for now.
 ///
 /// # Errors
@@ -129,13 +138,7 @@ pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(),
         return Ok(());
     }
     let before = config::read(&path)?;
-    let wrong: Vec<_> = differences(&before, now)
-        .into_iter()
-        .filter(|(key, _, _)| {
-            !FREE_TO_CHANGE.contains(&key.as_str())
-                && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
-        })
-        .collect();
+    let wrong = unlike(&before, now, allowed);
     if wrong.is_empty() {
         return Ok(());
     }

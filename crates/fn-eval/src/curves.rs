@@ -8,8 +8,8 @@ use plotters::prelude::*;
 use crate::EvalError;
 use crate::runs::RunRecord;
 
-/// Colours that stay apart for most readers (after Okabe and Ito).
-const COLOURS: [RGBColor; 7] = [
+/// Colours that stay apart for most readers (after Okabe and Ito), and more for large studies.
+const COLOURS: [RGBColor; 18] = [
     RGBColor(0, 0, 0),
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
@@ -17,6 +17,17 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(204, 121, 167),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
+    RGBColor(128, 128, 128),
+    RGBColor(148, 103, 189),
+    RGBColor(140, 86, 75),
+    RGBColor(188, 189, 34),
+    RGBColor(214, 39, 40),
+    RGBColor(23, 190, 207),
+    RGBColor(0, 0, 139),
+    RGBColor(0, 100, 0),
+    RGBColor(255, 105, 180),
+    RGBColor(210, 180, 140),
+    RGBColor(75, 0, 130),
 ];
 
 /// Draws `metric` of every run over training steps as an SVG file of 720 x 400 pixels.

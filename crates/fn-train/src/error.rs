@@ -66,7 +66,7 @@ pub enum TrainError {
     },
     /// A verifier for another vocabulary.
     #[error(
-        "{path}: this verifier has a token table of {model} rows, but the tokenizer has {tokenizer} pieces;          give `correction.verifier.model` a model with the run's own vocabulary"
+        "{path}: this verifier has a token table of {model} rows, but the tokenizer has {tokenizer} pieces; give `correction.verifier.model` a model with the run's own vocabulary"
     )]
     VerifierVocabulary {
         /// The model's folder.

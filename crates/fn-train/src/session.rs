@@ -273,9 +273,17 @@ impl Session {
         let finished = run.train()?;
         let mut folder = None;
         if finished.complete {
-            let dir = self.dir.join("model");
-            export(&dir, &finished.model)?;
-            self.tokenizer.save(&dir)?;
+            // Written beside and renamed: a folder of that name says that the run is complete.
+            let (dir, temporary) = (self.dir.join("model"), self.dir.join(".model.tmp"));
+            if temporary.exists() {
+                std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
+            }
+            export(&temporary, &finished.model)?;
+            self.tokenizer.save(&temporary)?;
+            if dir.exists() {
+                std::fs::remove_dir_all(&dir).map_err(io("remove", &dir))?;
+            }
+            std::fs::rename(&temporary, &dir).map_err(io("write", &dir))?;
             folder = Some(dir);
         }
         Ok(Summary {
@@ -421,4 +429,10 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
 fn checked(lexicon: Lexicon, tokenizer: &TextTokenizer) -> Result<Lexicon, TrainError> {
     lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256())?;
     Ok(lexicon)
+}
+
+/// What failed on which folder.
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+    let path = path.to_owned();
+    move |source| TrainError::Io { path, action, source }
 }

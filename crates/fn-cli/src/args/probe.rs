@@ -29,6 +29,9 @@ pub struct ProbeFalseNegativesArgs {
     /// Run directory with its model/.
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Model to look into, e.g. an exported checkpoint. [default: the run's model/]
+    #[arg(long, short, value_name = "DIR")]
+    pub model: Option<PathBuf>,
     /// Lexicons that judge (repeatable). [default: the run's own]
     #[arg(long, short, value_name = "FILE")]
     pub lexicon: Vec<PathBuf>,

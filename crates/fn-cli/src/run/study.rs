@@ -5,9 +5,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fn_data::task::Split;
-use fn_eval::finetune::{Task, results};
+use fn_eval::finetune::settings::SETTINGS;
+use fn_eval::finetune::{Results, Settings, Task, results};
 use fn_eval::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
 use fn_train::TrainError;
+use fn_train::config::RunConfig;
+use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
@@ -16,7 +19,7 @@ use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
 use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::{config, rundir, term};
 
 /// Runs it.
 ///
@@ -38,6 +41,7 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     let study = Study::open(&args.study).map_err(wrong)?;
     let out = folder(&study, args.out.as_ref());
     let runs = study::collect(&study, &out).map_err(CliError::input_from)?;
+    warn_of_others(&study, &out, &runs);
     let table = study::table(&study, &runs);
     let page = args.html.clone().unwrap_or_else(|| out.join("report.html"));
     write_atomic(&page, study::page(&study, &runs, &table).as_bytes())
@@ -48,6 +52,67 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
         &format!("{} of {} runs; page: {}", runs.len(), study.runs().len(), page.display()),
     );
     Ok(Outcome::Done)
+}
+
+/// Says how many runs were made with other settings than those that the description has now.
+fn warn_of_others(study: &Study, out: &Path, runs: &[study::Run]) {
+    let mut others = Vec::new();
+    for run in runs {
+        let (arm, folder) = (&study.arms[run.arm], run_folder(out, &study.arms[run.arm], run.seed));
+        let now = settings(study, arm, run.seed, &[]).resolve();
+        if let (Ok(before), Ok(now)) = (config::read(&folder.join(rundir::CONFIG)), now) {
+            let keys = rundir::unlike(&before, &now.run, &[DEVICE.to_owned()]);
+            if let Some((key, old, new)) = keys.first() {
+                others.push(format!("{} seed {} has {key} = {old}, not {new}", arm.name, run.seed));
+                continue;
+            }
+        }
+        let other = |e: &&Evaluation| results_of(e, &folder).is_some() && !is_same(e, &folder);
+        if let Some(evaluation) = study.evaluations.iter().find(other) {
+            others.push(format!("{} seed {} on {}", arm.name, run.seed, evaluation.task));
+        }
+    }
+    if let Some(example) = others.first() {
+        term::note(
+            false,
+            &format!(
+                "warning: {} of {} runs were made with other settings than the description has now, e.g. {example}",
+                others.len(),
+                runs.len()
+            ),
+        );
+    }
+}
+
+/// A machine's own affair: parts of a study may run on different ones.
+const DEVICE: &str = "train.device";
+
+/// The configuration of a run; `set` are values of the command line.
+fn settings(study: &Study, arm: &Arm, seed: u64, set: &[String]) -> ConfigArgs {
+    ConfigArgs {
+        config: study.config.clone(),
+        preset: study.preset.clone(),
+        set: [&study.set[..], &arm.set[..], set].concat(),
+        seed: Some(seed),
+        ..ConfigArgs::default()
+    }
+}
+
+/// The scores of a run on a task, if all seeds are there.
+fn results_of(evaluation: &Evaluation, run: &Path) -> Option<Results> {
+    let path = evaluation_folder(run, evaluation).join(results::RESULTS);
+    let found = results::read::<Results>(&path).ok().flatten()?;
+    (found.seeds.len() as u64 >= evaluation.seeds).then_some(found)
+}
+
+/// Whether the folder of scores was made with what the evaluation says now.
+fn is_same(evaluation: &Evaluation, run: &Path) -> bool {
+    let path = evaluation_folder(run, evaluation).join(SETTINGS);
+    let Ok(text) = std::fs::read_to_string(path) else { return false };
+    let Ok(made) = toml::from_str::<Settings>(&text) else { return false };
+    // What is set now must change nothing.
+    made.limit == evaluation.limit
+        && support::set_values(&made.recipe, &evaluation.set).is_ok_and(|recipe| recipe == made.recipe)
 }
 
 /// A description that is wrong is a wrong configuration.
@@ -95,11 +160,15 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
         return plan.print(&mine);
     }
     let mut failed = Vec::new();
+    let mut busy = 0;
     for (at, (arm, seed)) in mine.iter().enumerate() {
         term::note(args.common.quiet, &format!("[{}/{}] {} seed {seed}", at + 1, mine.len(), arm.name));
         match plan.one(arm, *seed)? {
             Ran::Done => {}
-            Ran::Busy => term::note(args.common.quiet, "another process is at it; left to that one"),
+            Ran::Busy => {
+                busy += 1;
+                term::note(args.common.quiet, "another process is at it; left to that one");
+            }
             Ran::Failed(message) => {
                 term::note(false, &format!("warning: {message}"));
                 failed.push(message);
@@ -111,14 +180,20 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
         }
     }
     if !failed.is_empty() {
+        let left = if busy > 0 { format!(", {busy} are left to another process") } else { String::new() };
         return Err(CliError::failed(format!(
-            "{} of {} runs failed, the others are done:\n  {}\nThe same command tries them again",
+            "{} of {} runs failed{left}, the others are done:\n  {}\nThe same command tries them again",
             failed.len(),
             mine.len(),
             failed.join("\n  ")
         )));
     }
-    term::note(args.common.quiet, &format!("all runs are done; fnlm study report {}", args.study.display()));
+    let done = match (busy, mine.len() == study.runs().len()) {
+        (0, true) => "all runs are done".to_owned(),
+        (0, false) => format!("these {} of {} runs are done", mine.len(), study.runs().len()),
+        _ => format!("{busy} of {} runs are left to another process, the others are done", mine.len()),
+    };
+    term::note(args.common.quiet, &format!("{done}; fnlm study report {}", args.study.display()));
     Ok(Outcome::Done)
 }
 
@@ -134,27 +209,33 @@ fn part(text: Option<&str>) -> Result<Option<(usize, usize)>, CliError> {
 
 impl Plan<'_> {
     fn config(&self, arm: &Arm, seed: u64) -> ConfigArgs {
-        let set = [&self.study.set[..], &arm.set[..], &self.args.set[..]].concat();
-        ConfigArgs {
-            config: self.study.config.clone(),
-            preset: self.study.preset.clone(),
-            set,
-            seed: Some(seed),
-            ..ConfigArgs::default()
-        }
+        settings(self.study, arm, seed, &self.args.set)
     }
 
     /// Every configuration and every data set, before anything runs.
     fn check(&self) -> Result<(), CliError> {
+        if let Some(seed) = self.args.set.iter().find(|setting| study::sets_seed(setting)) {
+            return Err(CliError::usage(format!(
+                "--set {seed} would give every run the same seed; change `seeds` in {}",
+                self.args.study.display()
+            )));
+        }
         for arm in &self.study.arms {
-            let resolved = self.config(arm, 1).resolve().and_then(|r| r.require_inputs());
-            resolved.map_err(|error| match error {
+            let resolved = self.config(arm, 1).resolve().and_then(|r| r.require_inputs().map(|()| r));
+            let resolved = resolved.map_err(|error| match error {
                 CliError::Usage(message) => CliError::usage(format!("arm {}: {message}", arm.name)),
                 other => other,
             })?;
+            if self.args.arms.is_empty() || self.args.arms.contains(&arm.name) {
+                self.check_files(arm, &resolved.run)?;
+            }
         }
         for evaluation in &self.study.evaluations {
             let task = Task::open(&evaluation.task)?;
+            support::set_values(&Recipe::default(), &evaluation.set).map_err(|error| match error {
+                CliError::Usage(message) => CliError::usage(format!("{}: {message}", evaluation.task)),
+                other => other,
+            })?;
             for split in [Split::Train, Split::Dev] {
                 if task.find(&evaluation.data, split).map_err(CliError::input_from)?.is_none() {
                     return Err(CliError::input(format!(
@@ -169,21 +250,48 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// Whatever the arm reads must be there, but for what another run of the study writes first.
+    fn check_files(&self, arm: &Arm, run: &RunConfig) -> Result<(), CliError> {
+        let named: [(&str, Vec<&PathBuf>); 7] = [
+            ("data.train", run.data.train.iter().collect()),
+            ("data.held_out", run.data.held_out.iter().collect()),
+            ("data.tokenizer", vec![&run.data.tokenizer]),
+            ("model.init", run.model.init.iter().collect()),
+            ("lexicon", run.lexicon.path.iter().chain(&run.lexicon.wordnet).collect()),
+            ("eval.lexicon", run.eval.lexicon.iter().collect()),
+            ("correction.verifier.model", run.correction.verifier.model.iter().collect()),
+        ];
+        for (key, paths) in named {
+            let is_missing =
+                |path: &&&PathBuf| !path.exists() && **path != Path::new("-") && !path.starts_with(&self.out);
+            if let Some(path) = paths.iter().find(is_missing) {
+                return Err(CliError::input(format!(
+                    "arm {}: {key}: {} is not there; make it, or choose other arms with --arm",
+                    arm.name,
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn is_done(&self, evaluation: &Evaluation, run: &Path) -> bool {
-        let path = evaluation_folder(run, evaluation).join(results::RESULTS);
-        let found = results::read::<fn_eval::finetune::Results>(&path).ok().flatten();
-        found.is_some_and(|found| found.seeds.len() as u64 >= evaluation.seeds)
+        results_of(evaluation, run).is_some() && is_same(evaluation, run)
     }
 
     /// Prints what is done and what is not, and how long the rest takes by a probe of a few steps.
     fn print(&self, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
         let mut table = fn_eval::table::Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
         let (mut missing, mut scores) = (0_u64, 0);
+        let mut first = None;
         for (arm, seed) in mine {
             let run = run_folder(&self.out, arm, *seed);
             let done = run.join(rundir::MODEL).exists();
             let finished = self.study.evaluations.iter().filter(|e| self.is_done(e, &run)).count();
             missing += u64::from(!done);
+            if !done {
+                first = first.or(Some((*arm, *seed)));
+            }
             scores += self.study.evaluations.len() - finished;
             let state = match (done, run.join(rundir::CHECKPOINTS).exists()) {
                 (true, _) => "done",
@@ -195,12 +303,19 @@ impl Plan<'_> {
         }
         term::out(&table.to_text())?;
         let mut line = format!("{missing} of {} runs and {scores} fine-tunings are to do", mine.len());
-        if let (true, Some((arm, seed))) = (missing > 0, mine.first()) {
-            let config = self.config(arm, *seed);
+        if let Some((arm, seed)) = first {
+            let config = self.config(arm, seed);
             let steps = config.resolve()?.run.train.steps;
-            let mut command = self.pretrain(arm, *seed, &std::env::temp_dir());
-            command.arg("--dry-run").arg("--quiet").stderr(Stdio::null());
+            let mut command = self.pretrain(arm, seed, &std::env::temp_dir());
+            command.arg("--dry-run").arg("--quiet");
             let printed = command.output().map_err(CliError::failed_from)?;
+            if !printed.status.success() {
+                return Err(CliError::failed(format!(
+                    "{} seed {seed}: a probe of a few steps failed:\n{}",
+                    arm.name,
+                    String::from_utf8_lossy(&printed.stderr).trim()
+                )));
+            }
             let text = String::from_utf8_lossy(&printed.stdout).into_owned();
             let step = text.strip_prefix("one step: ").and_then(|t| t.split(' ').next()?.parse::<f64>().ok());
             if let Some(step) = step {
@@ -218,12 +333,30 @@ impl Plan<'_> {
     /// What is missing of one run.
     fn one(&self, arm: &Arm, seed: u64) -> Result<Ran, CliError> {
         let run = run_folder(&self.out, arm, seed);
-        match RunLock::take(&run) {
-            Ok(lock) => drop(lock),
-            Err(TrainError::InUse { .. }) => return Ok(Ran::Busy),
-            Err(error) => return Err(error.into()),
+        // This one is held to the end of the run, between its processes as well.
+        let Some(_held) = free(&run_folder(&self.out.join(LOCKS), arm, seed))? else { return Ok(Ran::Busy) };
+        // And these by a process that outlived the study that started it.
+        let seeds = |e: &Evaluation| -> Vec<PathBuf> {
+            (1..=e.seeds).map(|seed| evaluation_folder(&run, e).join(format!("seed-{seed}"))).collect()
+        };
+        let inner = std::iter::once(run.clone()).chain(self.study.evaluations.iter().flat_map(seeds));
+        for folder in inner.filter(|folder| folder.exists()) {
+            if free(&folder)?.is_none() {
+                return Ok(Ran::Busy);
+            }
         }
-        if !run.join(rundir::MODEL).exists() {
+        if run.join(rundir::MODEL).exists() {
+            let now = self.config(arm, seed).resolve()?;
+            let before = config::read(&run.join(rundir::CONFIG))?;
+            if let Some((key, old, new)) = rundir::unlike(&before, &now.run, &[DEVICE.to_owned()]).first() {
+                return Ok(Ran::Failed(format!(
+                    "{} seed {seed} is done with other settings ({key}: {old} there, {new} now); remove {} to run it again, or \
+                     choose another --out",
+                    arm.name,
+                    run.display()
+                )));
+            }
+        } else {
             let mut command = self.pretrain(arm, seed, &run);
             command.stdout(Stdio::null());
             match self.child(command, &format!("{} seed {seed}, pre-training", arm.name))? {
@@ -302,6 +435,18 @@ impl Plan<'_> {
             }
             None => Ran::Failed(format!("{what}: ended by a signal")),
         })
+    }
+}
+
+/// Folder of the locks, beside the arms.
+const LOCKS: &str = ".locks";
+
+/// The lock of a folder; None where another process holds it.
+fn free(folder: &Path) -> Result<Option<RunLock>, CliError> {
+    match RunLock::take(folder) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(TrainError::InUse { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -13,6 +13,10 @@ th:nth-child(2), td:nth-child(2), td:last-child, th:last-child { text-align: lef
 tr.real td { color: var(--good); font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
 .plots svg { width: 100%; height: auto; background: #fff; border-radius: 6px; }
+@media (max-width: 40rem) {
+  .plots { overflow-x: auto; } .plots svg { min-width: 36rem; }
+  .wide td:first-child, .wide th:first-child { white-space: normal; min-width: 6rem; }
+}
 ";
 
 /// Curves of the page: series and title.
@@ -114,8 +118,17 @@ fn words(study: &Study, table: &Table) -> Vec<String> {
         out.push("Nothing can be compared yet: no seed has been run in two arms.".to_owned());
     } else {
         out.push(format!("{} of {compared} comparisons are within noise.", compared - real));
-        if 2.0 / 2.0_f64.powi(pairs as i32) >= 0.05 {
-            out.push(format!("With {pairs} seeds the smallest possible p-value is {:.2}: more seeds are needed to show any difference.", 2.0 / 2.0_f64.powi(pairs as i32)));
+        let least = 2.0 / 2.0_f64.powi(pairs as i32);
+        if least >= 0.05 {
+            out.push(format!(
+                "With {pairs} seeds the smallest possible p-value is {least:.2}: more seeds are needed to show any difference."
+            ));
+        } else if real == 0 && least * compared as f64 >= 0.05 {
+            out.push(format!(
+                "With {pairs} seeds and {compared} comparisons no single difference can be shown: the smallest possible p-value is \
+                 {least:.3}, corrected {:.2}. More seeds or fewer arms would show more.",
+                (least * compared as f64).min(1.0)
+            ));
         }
     }
     out

@@ -137,7 +137,7 @@ impl Study {
     /// Reads a description.
     ///
     /// # Errors
-    /// A file that cannot be read; unknown keys, no arms or seeds, a name or a seed that comes twice.
+    /// A file that cannot be read; unknown keys, no arms or seeds, a name, a seed or a task that comes twice.
     pub fn open(path: &Path) -> Result<Self, StudyError> {
         let io = |source| StudyError::Io { path: path.to_owned(), source };
         let size = std::fs::metadata(path).map_err(io)?.len();
@@ -202,6 +202,18 @@ impl Study {
         if let Some(none) = self.evaluations.iter().find(|e| e.seeds == 0) {
             return Err(format!("`seeds` of {} is 0, expected at least 1", none.task));
         }
+        let mut seen = BTreeSet::new();
+        let twice = self.evaluations.iter().find(|e| !seen.insert(evaluation_folder(Path::new(""), e)));
+        if let Some(twice) = twice {
+            return Err(format!("two [[evaluate]] are of the task {:?}; it would count double", twice.task));
+        }
+        let mut sets = self.arms.iter().flat_map(|arm| &arm.set).chain(&self.set);
+        if let Some(seed) = sets.find(|setting| sets_seed(setting)) {
+            return Err(format!("{seed:?} in `set` would give every run the same seed; use `seeds`"));
+        }
+        if self.name.is_empty() || self.name.contains(['/', '\\']) {
+            return Err(format!("the name {:?} cannot be part of a folder's name", self.name));
+        }
         Ok(())
     }
 
@@ -209,6 +221,11 @@ impl Study {
     pub fn runs(&self) -> Vec<(&Arm, u64)> {
         self.seeds.iter().flat_map(|&seed| self.arms.iter().map(move |arm| (arm, seed))).collect()
     }
+}
+
+/// Whether a `key=value` sets the seed, which the study does itself.
+pub fn sets_seed(setting: &str) -> bool {
+    setting.split_once('=').is_some_and(|(key, _)| key.trim() == "seed")
 }
 
 /// Folder of a run.
@@ -256,6 +273,15 @@ mod tests {
             (format!("name = \"x\"\nseeds = [1]\n{arm}sett = []\n"), "sett"),
             ("name = \"x\"\nseeds = [1]\n[[arm]]\nname = \"../a\"\n".to_owned(), "letters, digits"),
             ("name = \"x\"\nseeds = [1]\narm = []\n".to_owned(), "no [[arm]]"),
+            (format!("name = \"x\"\nseeds = [1]\nset = [\"seed = 3\"]\n{arm}"), "the same seed"),
+            (format!("name = \"x/y\"\nseeds = [1]\n{arm}"), "folder's name"),
+            (
+                format!(
+                    "name = \"x\"\nseeds = [1]\n{arm}{0}{0}",
+                    "[[evaluate]]\ntask = \"rte\"\ndata = \"d\"\n"
+                ),
+                "two [[evaluate]]",
+            ),
         ] {
             let error = parse(&text).unwrap_err().to_string();
             assert!(error.contains("studies/x.toml") && error.contains(part), "{error}");

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::judge::{Bands, DeviceLexicon, Judge, LexiconJudge, NoJudge, VerifierJudge};
 use fn_core::loss::scatter_rows;
-use fn_models::hf::{self, HfError};
+use fn_models::hf::{self, Head, HfError};
 use fn_models::params::{self, NamedTensor};
 use fn_models::{BertForPreTraining, Electra, Family, Inputs};
 use fn_ops::Noise;
@@ -157,10 +157,20 @@ impl Verifier {
     /// # Errors
     /// A folder that cannot be read; a model without a masked-LM head.
     pub fn load(dir: &Path, bands: Bands, mask: u32, device: &Device) -> Result<Self, HfError> {
-        let model = match hf::read_encoder(dir)?.0 {
-            Family::Bert => Model::Bert(Box::new(hf::load_bert(dir, device)?.0)),
-            Family::Electra => Model::Electra(Box::new(hf::load_electra(dir, device)?.0)),
+        let (model, head, report) = match hf::read_encoder(dir)?.0 {
+            Family::Bert => {
+                let (model, _, report) = hf::load_bert(dir, device)?;
+                (Model::Bert(Box::new(model)), Head::MaskedLm, report)
+            }
+            Family::Electra => {
+                let (model, _, report) = hf::load_electra(dir, device)?;
+                (Model::Electra(Box::new(model)), Head::Generator, report)
+            }
         };
+        // A head with fresh initial values would judge at random.
+        if !report.has(head) {
+            return Err(HfError::Absent { folder: dir.to_owned(), wanted: "masked-LM head" });
+        }
         Ok(Self { source: Source::Frozen(model), bands, mask })
     }
 

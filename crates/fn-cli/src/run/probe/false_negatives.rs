@@ -75,14 +75,17 @@ pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
     let corruptor = Arc::new(
         Corruptor::new(config.corruption.clone(), tokenizer.facts()).map_err(CliError::failed_from)?,
     );
-    let model = Model::load(&args.run.join(rundir::MODEL), config.model.arch, &device)?;
+    let folder = args.model.clone().unwrap_or_else(|| args.run.join(rundir::MODEL));
+    let model = Model::load(&folder, config.model.arch, &device)?;
     let mut found = Found::default();
     let mut seen: HashMap<u32, u64> = HashMap::new();
     for batch in fixed_batches(data, corruptor, config.train.batch.min(64), config.seed, args.batches) {
         if stop.requested() {
             return Err(support::interrupted(&stop));
         }
-        batch.original.iter().for_each(|&id| *seen.entry(id).or_default() += 1);
+        let special = tokenizer.special();
+        let words = batch.original.iter().filter(|id| ![special.pad, special.cls, special.sep].contains(id));
+        words.for_each(|&id| *seen.entry(id).or_default() += 1);
         found.add(&model, &batch, &judges, &tokenizer, &device);
     }
     if found.masked == 0 {
@@ -394,8 +397,12 @@ impl Report<'_> {
                        "probability_of_gold": m.of_gold, "gloss": self.gloss(m.gold, m.predicted)})
             })
             .collect();
+        let agreement = (self.judges.len() > 1).then(|| {
+            let (both, first, second, kappa) = self.agreement();
+            json!({"both": both, "first_alone": first, "second_alone": second, "kappa": kappa})
+        });
         json!({
-            "masked": self.found.masked, "wrong": self.wrong(), "judges": judges,
+            "masked": self.found.masked, "wrong": self.wrong(), "judges": judges, "agreement": agreement,
             "frequency": self.bands().iter().map(group).collect::<Vec<_>>(),
             "part_of_speech": self.net.map(|_| self.parts().iter().map(group).collect::<Vec<_>>()),
             "by_step": self.by_step.iter().map(|(step, wrong, share)| {
