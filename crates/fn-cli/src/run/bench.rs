@@ -73,12 +73,12 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
         configs.push((preset, config));
     }
     let device = device::open(&args.device)?;
-    let peak = doctor::matmul_gflops(&device);
     let (dtype, dtype_name) = match args.dtype {
         DtypeArg::F32 => (Dtype::F32, "f32"),
         DtypeArg::Bf16 => (Dtype::Bf16, "bf16"),
     };
     use_dtype(dtype, &device, &args.device)?;
+    let peak = doctor::matmul_gflops(&device);
     let mut all = Vec::new();
     for (preset, config) in &configs {
         for (name, correction) in [("none", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {

@@ -115,7 +115,8 @@ fn words(study: &Study, table: &Table) -> Vec<String> {
     }
     let real = out.len();
     if compared == 0 {
-        out.push("Nothing can be compared yet: no seed has been run in two arms.".to_owned());
+        let baseline = study.arms.first().map_or("baseline", |arm| arm.name.as_str());
+        out.push(format!("Nothing can be compared yet: no seed has been run in {baseline} and another arm."));
     } else {
         out.push(format!("{} of {compared} comparisons are within noise.", compared - real));
         let least = 2.0 / 2.0_f64.powi(pairs as i32);
