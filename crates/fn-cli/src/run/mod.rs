@@ -11,6 +11,7 @@ pub mod finetune;
 pub mod glue;
 pub mod import;
 pub mod inspect;
+mod lease;
 pub mod lexicon;
 pub mod parity;
 pub mod predict;

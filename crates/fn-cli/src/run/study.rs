@@ -8,13 +8,12 @@ use fn_data::task::Split;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{Results, Settings, Task, results};
 use fn_eval::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
-use fn_train::TrainError;
 use fn_train::config::RunConfig;
 use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
-use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 
+use super::lease::{Lease, free};
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
 use crate::config::ConfigArgs;
@@ -334,7 +333,8 @@ impl Plan<'_> {
     fn one(&self, arm: &Arm, seed: u64) -> Result<Ran, CliError> {
         let run = run_folder(&self.out, arm, seed);
         // This one is held to the end of the run, between its processes as well.
-        let Some(_held) = free(&run_folder(&self.out.join(LOCKS), arm, seed))? else { return Ok(Ran::Busy) };
+        let folder = run_folder(&self.out.join(LOCKS), arm, seed);
+        let Some(_held) = Lease::take(&folder)? else { return Ok(Ran::Busy) };
         // And these by a process that outlived the study that started it.
         let seeds = |e: &Evaluation| -> Vec<PathBuf> {
             (1..=e.seeds).map(|seed| evaluation_folder(&run, e).join(format!("seed-{seed}"))).collect()
@@ -440,15 +440,6 @@ impl Plan<'_> {
 
 /// Folder of the locks, beside the arms.
 const LOCKS: &str = ".locks";
-
-/// The lock of a folder; None where another process holds it.
-fn free(folder: &Path) -> Result<Option<RunLock>, CliError> {
-    match RunLock::take(folder) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(TrainError::InUse { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// This program again.
 pub(super) fn program() -> Command {
