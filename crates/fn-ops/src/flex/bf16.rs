@@ -1,6 +1,6 @@
 //! Matrix products whose operands are rounded to bf16 and whose sums are f32.
 //!
-//! Processors with AMX multiply bf16 in tiles, four to eight times as fast as f32 (module `amx`). Elsewhere the operands are
+//! Processors with AMX multiply bf16 in tiles, much faster than f32 (module `amx`). Elsewhere the operands are
 //! rounded and multiplied as f32: the same numbers up to the order of the sums, at no gain.
 
 use std::cell::RefCell;
