@@ -79,6 +79,7 @@ def main():
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--limit", type=int, help="first training examples only")
     parser.add_argument("--steps", type=int, default=-1, help="stop after so many steps; for timing")
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--out", default="-")
     args = parser.parse_args()
 
@@ -101,7 +102,7 @@ def main():
             per_device_train_batch_size=args.batch, per_device_eval_batch_size=args.batch, warmup_steps=0.1,
             lr_scheduler_type="linear", weight_decay=0.0, max_grad_norm=1.0, adam_epsilon=1e-8, seed=seed,
             train_sampling_strategy="group_by_length", length_column_name="length", save_strategy="no", report_to="none",
-            logging_strategy="no", disable_tqdm=True, use_cpu=True)
+            logging_strategy="no", disable_tqdm=True, use_cpu=True, bf16=args.dtype == "bf16")
         trainer = Trainer(model=model, args=settings, train_dataset=train, eval_dataset=dev, processing_class=tokenizer,
                           data_collator=DataCollatorWithPadding(tokenizer))
         clock = time.perf_counter()

@@ -9,7 +9,7 @@
 //! elsewhere [`composed`] says the same with tensor operations. Every element is computed on its own, so the number of
 //! threads cannot change a bit.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 
 /// The scalars of one update, see the formula above.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,31 +52,88 @@ pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
     composed::update(slot, gradient, k)
 }
 
-/// The sum of the squares of all elements, read back to the host: one synchronisation however many tensors there are.
+/// A sum of squares, where it was computed.
+#[derive(Debug, Clone)]
+pub enum SquareSum {
+    /// On the host, in f64.
+    Host(f64),
+    /// `[1]` on a device that nobody has waited for.
+    Device(Tensor<1>),
+}
+
+impl SquareSum {
+    /// The number; waits for the device.
+    pub fn read(self) -> f64 {
+        match self {
+            Self::Host(sum) => sum,
+            Self::Device(sum) => f64::from(sum.into_scalar::<f32>()),
+        }
+    }
+}
+
+/// The sum of the squares of all elements. On Flex it is taken in f64 and known at once; elsewhere it is enqueued.
 ///
-/// The order of the sum depends on the tensors' sizes alone. On Flex it is taken in f64.
-pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> f64 {
+/// The order of the sum depends on the tensors' sizes alone.
+pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> SquareSum {
     #[cfg_attr(not(feature = "flex"), allow(unused_mut))]
     let mut on_host = 0.0;
-    let mut on_device: Option<Tensor<1>> = None;
+    let mut on_device: Vec<&Tensor<1>> = Vec::new();
     for tensor in tensors {
         #[cfg(feature = "flex")]
         if let Some(sum) = flex::square_sum(tensor) {
             on_host += sum;
             continue;
         }
-        let sum = tensor.clone().square().sum();
-        on_device = Some(match on_device {
-            Some(so_far) => so_far + sum,
-            None => sum,
-        });
+        on_device.push(tensor);
     }
-    on_host + on_device.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
+    match composed::square_sum(on_device) {
+        Some(sum) => SquareSum::Device(sum.add_scalar(on_host)),
+        None => SquareSum::Host(on_host),
+    }
+}
+
+/// What clipping does to a step whose norm the host does not know yet.
+#[derive(Debug, Clone)]
+pub struct Deferred {
+    /// The norm of all gradients, `[1]`.
+    pub norm: Tensor<1>,
+    /// c of the formula, `[1]`.
+    factor: Tensor<1>,
+    /// Whether the norm is finite, `[1]`: if not, nothing may change.
+    keep: Tensor<1, Bool>,
+}
+
+impl Deferred {
+    /// Of a sum of squares `[1]`; gradients above `limit` are scaled down to it.
+    pub fn new(square_sum: Tensor<1>, limit: Option<f64>) -> Self {
+        let norm = square_sum.sqrt();
+        let factor = match limit {
+            Some(limit) => norm.clone().recip().mul_scalar(limit).clamp_max(1.0),
+            None => norm.ones_like(),
+        };
+        // A comparison, which NaN fails as well.
+        let keep = norm.clone().lower_equal_elem(f32::MAX);
+        Self { norm, factor, keep }
+    }
+
+    /// [`update`] by this much of the gradient, or not at all; `k.gradient` counts as well.
+    pub fn update(&self, slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+        let old = slot.clone();
+        let new = composed::update(slot, gradient * self.factor.clone(), k);
+        let keep = self.keep.clone().expand(old.param.shape());
+        let choose = |old: Tensor<1>, new: Tensor<1>| old.mask_where(keep.clone(), new);
+        Slot { param: choose(old.param, new.param), m: choose(old.m, new.m), v: choose(old.v, new.v) }
+    }
 }
 
 /// The same in tensor operations, for every backend.
 pub mod composed {
     use super::{Coefficients, Slot, Tensor};
+
+    /// The sum of the squares of all elements, `[1]`; None without tensors.
+    pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> Option<Tensor<1>> {
+        tensors.into_iter().map(|tensor| tensor.clone().square().sum()).reduce(|so_far, sum| so_far + sum)
+    }
 
     /// See [`super::update`].
     pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
@@ -254,11 +311,35 @@ mod tests {
         let tensors = [tensor(noise(40_000, 1)), tensor(noise(3, 2)), tensor(vec![])];
         let expected: f64 =
             tensors.iter().flat_map(|t| t.to_data().iter::<f64>().collect::<Vec<_>>()).map(|x| x * x).sum();
-        let got = square_sum(&tensors);
+        let got = square_sum(&tensors).read();
         assert!((got - expected).abs() <= 1e-12 * expected, "{got} instead of {expected}");
-        assert!((square_sum([&tensor(vec![1e30; 10])]) / 1e61 - 1.0).abs() < 1e-6);
-        assert!(square_sum([&tensor(vec![1.0, f32::NAN])]).is_nan());
-        assert_eq!(square_sum([&tensor(vec![1.0, f32::INFINITY])]), f64::INFINITY);
-        assert_eq!(square_sum([]), 0.0);
+        assert!((square_sum([&tensor(vec![1e30; 10])]).read() / 1e61 - 1.0).abs() < 1e-6);
+        assert!(square_sum([&tensor(vec![1.0, f32::NAN])]).read().is_nan());
+        assert_eq!(square_sum([&tensor(vec![1.0, f32::INFINITY])]).read(), f64::INFINITY);
+        assert_eq!(square_sum([]).read(), 0.0);
+    }
+
+    #[test]
+    fn a_deferred_update_is_the_clipped_one_or_none() {
+        let g = tensor(noise(1000, 4));
+        let sum = composed::square_sum([&g]).unwrap();
+        let norm = square_sum([&g]).read().sqrt();
+        for limit in [None, Some(norm / 4.0), Some(norm * 4.0)] {
+            let deferred = Deferred::new(sum.clone(), limit);
+            assert!((f64::from(deferred.norm.clone().into_scalar::<f32>()) / norm - 1.0).abs() < 1e-6);
+            let got = deferred.update(slot(1000), g.clone(), &Coefficients { gradient: 1.0, ..K });
+            let clip = limit.map_or(1.0, |limit| (limit / norm).min(1.0)) as f32;
+            let expected = composed::update(slot(1000), g.clone(), &Coefficients { gradient: clip, ..K });
+            for (got, expected) in [(got.param, expected.param), (got.m, expected.m), (got.v, expected.v)] {
+                assert!((got - expected).abs().max().into_scalar::<f32>() < 1e-6, "{limit:?}");
+            }
+        }
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = noise(1000, 4);
+            values[7] = bad;
+            let g = tensor(values);
+            let deferred = Deferred::new(composed::square_sum([&g]).unwrap(), Some(1.0));
+            assert_eq!(bits(&deferred.update(slot(1000), g, &K)), bits(&slot(1000)), "{bad}");
+        }
     }
 }

@@ -30,6 +30,15 @@ pub use precision::{MatmulPrecision, matmul_precision, set_matmul_precision};
 
 use burn::tensor::{Int, Tensor};
 
+/// Whether the processor multiplies bf16 on tiles of its own (AMX under Linux); elsewhere Flex gives the same numbers, slower
+/// than f32.
+pub fn has_bf16_tiles() -> bool {
+    #[cfg(feature = "flex")]
+    return flex::has_tiles();
+    #[cfg(not(feature = "flex"))]
+    false
+}
+
 /// Takes the kernel where it accepts the inputs, else the composed operation.
 macro_rules! fused {
     ($($name:ident)::+ ( $($arg:expr),* ), $back:pat => $composed:expr) => {{

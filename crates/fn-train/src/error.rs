@@ -78,7 +78,7 @@ pub enum TrainError {
     },
     /// bf16 was asked for on a device that cannot compute in it.
     #[error(
-        "`train.dtype` is bf16, but the device `{device}` cannot compute in bf16; set train.dtype = \"f32\""
+        "dtype is bf16, but the device `{device}` cannot compute in bf16; expected f32 there (train.dtype in pre-training)"
     )]
     NoBf16 {
         /// Its name in the configuration.

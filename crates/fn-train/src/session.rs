@@ -144,9 +144,10 @@ impl Session {
     fn set_precision(&self, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
         let train = &self.config.train;
         use_dtype(train.dtype, &self.device, &train.device)?;
-        if train.dtype == Dtype::Bf16 && train.device == "flex" {
-            reporter
-                .notice("flex multiplies bf16 in f32 after rounding: slower than f32, good for comparing")?;
+        if train.dtype == Dtype::Bf16 && train.device == "flex" && !fn_ops::has_bf16_tiles() {
+            reporter.notice(
+                "this processor has no tiles for bf16 (AMX): products are rounded and computed in f32, slower than f32",
+            )?;
         }
         Ok(())
     }

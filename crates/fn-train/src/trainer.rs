@@ -30,6 +30,9 @@ use crate::stop::Stop;
 /// The seed of the held-out corruption: the same hidden tokens for every run, arm and step.
 const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 
+/// Steps after which a device is asked what they were like, if no line of the log asks before.
+const MOST_UNSETTLED: usize = 64;
+
 /// Everything that a run needs.
 pub struct Run<'a, O: Objective> {
     /// What was asked for.
@@ -147,20 +150,21 @@ impl<O: Objective> Run<'_, O> {
                     poison.gradient(&mut gradients, state.step + 1);
                 }
                 let rate = schedule.at(state.step);
-                let update;
-                (model, update) = optimizer.step(model, gradients, rate);
+                model = optimizer.enqueue(model, gradients, rate);
                 objective.follow(&model);
-                let decision = guard.observe(state.step + 1, &update, saved.as_deref())?;
                 let tokens = micro.iter().map(real_tokens).sum::<f64>() as u64;
                 state.step += 1;
                 state.micro_step = loader.position();
                 state.tokens_seen += tokens;
-                state.optimizer_updates = optimizer.updates();
-                state.guard = *guard.state();
-                let log = state.step == config.train.steps
-                    || decision == Decision::Skip
-                    || state.step.is_multiple_of(config.log.every);
-                let report = log.then(|| read(&state, loss, rate, &update, tokens)); // waits for the device
+                let mut log = state.step == config.train.steps || state.step.is_multiple_of(config.log.every);
+                let (unsettled, waits) = optimizer.unsettled();
+                let mut update = None;
+                // Only here, and before a checkpoint, is a device waited for.
+                if log || !waits || unsettled >= MOST_UNSETTLED {
+                    update = settle(&mut optimizer, &mut guard, &mut state, saved.as_deref(), reporter)?;
+                    log |= update.is_some_and(|update| !update.finite);
+                }
+                let report = update.filter(|_| log).map(|update| read(&state, loss, rate, &update, tokens));
                 let seconds = clock.elapsed().as_secs_f64();
                 step_seconds += seconds;
                 if state.step == start + 1 {
@@ -186,6 +190,10 @@ impl<O: Objective> Run<'_, O> {
             stopping = stop.requested(); // read once: what is not saved now must not end the loop
             let last = state.step == config.train.steps;
             // What the steps before could not learn from may be what the weights have become: such weights are not kept as good.
+            let due = last || stopping || state.step.is_multiple_of(config.checkpoint.every);
+            if due {
+                settle(&mut optimizer, &mut guard, &mut state, saved.as_deref(), reporter)?;
+            }
             let good = state.guard.consecutive == 0;
             if last || stopping || (good && state.step.is_multiple_of(config.checkpoint.every)) {
                 saved = save(checkpoints, &state, objective, &model, &optimizer, extra, reporter)?;
@@ -213,6 +221,28 @@ pub(crate) fn stage(config: &RunConfig, corruptor: &Corruptor) -> Result<Option<
     let made = Synthetic::new(&config.data.synthetic, corruptor.vocab(), config.seed);
     let batches = config.data.synthetic_batches(config.train.accumulation);
     Ok(made.map_err(DataError::from)?.map(|rows| Stage { rows: Arc::new(rows), batches }))
+}
+
+/// Takes note of the steps that the optimiser has not told of yet, and gives the last of them. Steps before it that were left out
+/// are notices: their own lines were not due.
+fn settle(
+    optimizer: &mut AdamW,
+    guard: &mut Guard,
+    state: &mut TrainState,
+    last_good: Option<&Path>,
+    reporter: &mut dyn Reporter,
+) -> Result<Option<Update>, TrainError> {
+    let updates = optimizer.settle();
+    let first = state.step + 1 - updates.len() as u64;
+    for (step, update) in (first..).zip(&updates) {
+        let decision = guard.observe(step, update, last_good)?;
+        if decision == Decision::Skip && step < state.step {
+            reporter.notice(&format!("step {step}: skipped, the gradient norm is {}", update.grad_norm))?;
+        }
+    }
+    state.optimizer_updates = optimizer.updates();
+    state.guard = *guard.state();
+    Ok(updates.last().copied())
 }
 
 /// Gradients and terms of one step, added up over its micro-batches.

@@ -75,7 +75,7 @@ pub struct StudyTruthArgs {
     /// Folder of all runs.
     #[arg(long, short, value_name = "DIR", default_value = "study-truth")]
     pub out: PathBuf,
-    /// Only this dial: set-size, polysemy, coverage or wrong (repeatable). [default: all four]
+    /// Only this dial: set-size, share, polysemy, coverage or wrong (repeatable). [default: all]
     #[arg(long = "dial", value_name = "NAME")]
     pub dials: Vec<String>,
     /// Optimiser steps of each run.

@@ -59,7 +59,7 @@ pub struct FitArgs {
     /// Stop when N epochs brought nothing on the development set; keep the best epoch. [default: never]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub patience: Option<u32>,
-    /// Set any value of the recipe: warmup, layer_decay, double_pairs, optimizer.weight_decay, ... (repeatable).
+    /// Set any value of the recipe: warmup, layer_decay, double_pairs, dtype (f32, bf16), optimizer.weight_decay, ... (repeatable).
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE", help_heading = "Recipe")]
     pub set: Vec<String>,
     /// flex, vulkan, vulkan:0, cuda:1, ...

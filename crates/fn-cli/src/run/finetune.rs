@@ -8,8 +8,10 @@ use fn_eval::finetune::{Event, Results, SeedResult, Settings, Setup, Task, prepa
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
 use fn_models::{Family, hf};
+use fn_train::config::Dtype;
 use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
+use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
 
@@ -161,12 +163,12 @@ impl<'a> Fitting<'a> {
                 if prepared.test.is_empty() { "none".to_owned() } else { sets(&prepared.test) },
             ),
         );
-        self.each_seed(task.name(), out, &mut |seed, dir, tell| {
+        self.each_seed(task.name(), out, recipe.dtype, &mut |seed, dir, tell| {
             Ok(run_seed(&setup, &prepared, seed, dir, tell)?)
         })
     }
 
-    /// Runs `one` for each seed, shows how it goes and keeps `results.json` up to date.
+    /// Runs `one` for each seed with matrix products in `dtype`, shows how it goes and keeps `results.json` up to date.
     ///
     /// # Errors
     /// Those of `one`.
@@ -174,8 +176,10 @@ impl<'a> Fitting<'a> {
         &self,
         task: &str,
         out: &Path,
+        dtype: Dtype,
         one: &mut OneSeed<'_>,
     ) -> Result<Option<Results>, CliError> {
+        use_dtype(dtype, &self.device, &self.args.device)?;
         let quiet = self.args.common.quiet;
         let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
         for seed in self.seeds() {

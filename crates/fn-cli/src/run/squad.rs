@@ -57,7 +57,7 @@ pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
             term::thousands(dev as u64)
         ),
     );
-    let results = fitting.each_seed("SQuAD", &out, &mut |seed, dir, tell| {
+    let results = fitting.each_seed("SQuAD", &out, recipe.dtype, &mut |seed, dir, tell| {
         Ok(run_squad_seed(&setup, &prepared, seed, dir, tell)?)
     })?;
     let Some(results) = results else {

@@ -1,6 +1,6 @@
 //! `fnlm study truth`: when correction helps and when it hurts, on languages whose false negatives are known.
 //!
-//! Four dials are turned one at a time; each place is a quickstart of its own (a process, a folder): baseline, hard and soft
+//! Five dials are turned one at a time; each place is a quickstart of its own (a process, a folder): baseline, hard and soft
 //! correction, several seeds. What is drawn is what each correction changes, seed by seed.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ struct Dial {
     places: &'static [(u64, &'static [&'static str])],
 }
 
-const DIALS: [Dial; 4] = [
+const DIALS: [Dial; 5] = [
     Dial {
         name: "set-size",
         title: "how many words are interchangeable",
@@ -42,6 +42,19 @@ const DIALS: [Dial; 4] = [
             (2, &["--language", "set_sizes=[0,1]"]),
             (3, &["--language", "set_sizes=[0,0,1]"]),
             (5, &["--language", "set_sizes=[0,0,0,0,1]"]),
+        ],
+    },
+    // Of words, not of sets: a set of two counts twice.
+    Dial {
+        name: "share",
+        title: "how many words have one that is as good",
+        axis: "% of the content words",
+        places: &[
+            (0, &["--language", "set_sizes=[1]"]),
+            (25, &["--language", "set_sizes=[6,1]"]),
+            (50, &["--language", "set_sizes=[2,1]"]),
+            (75, &["--language", "set_sizes=[2,3]"]),
+            (100, &["--language", "set_sizes=[0,1]"]),
         ],
     },
     Dial {
@@ -268,7 +281,7 @@ mod tests {
         let found = vec![
             (&DIALS[0], 1, vec![arms(0.5, 0.5), arms(0.6, 0.6)]),
             (&DIALS[0], 2, vec![arms(0.5, 0.52), arms(0.6, 0.64)]),
-            (&DIALS[3], 0, vec![arms(0.5, 0.4)]),
+            (&DIALS[4], 0, vec![arms(0.5, 0.4)]),
         ];
         let text = table(&found).to_markdown();
         assert!(

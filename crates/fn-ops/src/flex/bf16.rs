@@ -9,6 +9,14 @@ use half::bf16;
 
 use super::product::{Target, View, exact_product};
 
+/// Whether this processor and system have tiles for bf16.
+pub fn has_tiles() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return super::amx::available();
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    false
+}
+
 /// As [`exact_product`], of rounded operands. The order of each sum depends on k alone.
 ///
 /// # Safety
@@ -16,7 +24,7 @@ use super::product::{Target, View, exact_product};
 #[allow(unsafe_code)]
 pub(crate) unsafe fn product(sizes: [usize; 3], target: Target, a: View, b: View, factor: f32) {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if super::amx::available() {
+    if has_tiles() {
         let [m, k, n] = sizes;
         assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
         // SAFETY: the processor and the system have what it takes, both views lie in their slices (checked above), the target

@@ -19,6 +19,7 @@ mod simd;
 use burn::tensor::{Int, Tensor};
 
 use crate::{Noise, matmul_precision};
+pub use bf16::has_tiles;
 use bridge::{Input, run, takes, takes_ids};
 use mask::Dropout;
 

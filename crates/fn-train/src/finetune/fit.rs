@@ -21,6 +21,8 @@ use crate::stop::Stop;
 
 /// Non-finite steps in a row after which a run gives up.
 const PATIENCE: u32 = 10;
+/// Steps after which a device is asked what they were like.
+const MOST_UNSETTLED: usize = 20;
 /// A checkpoint at least this often: what a power failure costs.
 const SAVE_EVERY: Duration = Duration::from_secs(300);
 
@@ -127,7 +129,7 @@ pub fn fit<M: Module>(
     let mut progress = Progress { state, saved: Instant::now() };
     let mut guard = Guard::new(PATIENCE, progress.state.guard);
     let buckets = Buckets::new(job.seed, recipe.batch)?;
-    let (clock, mut examples) = (Instant::now(), 0usize);
+    let mut course = Course { clock: Instant::now(), examples: 0, steps, losses: Vec::new() };
     let each = recipe.steps_of_epoch(lengths.len());
     loop {
         if recipe.patience > 0
@@ -156,25 +158,24 @@ pub fn fit<M: Module>(
                 break;
             }
             if job.stop.requested() {
+                course.tell(&mut optimizer, &mut guard, &mut progress.state, job.on_step)?;
                 return progress.stopped(job.checkpoints, &model, &optimizer, &guard);
             }
             let seeds = mix(&[job.seed, step, Use::Dropout as u64]);
             job.device.seed(seeds);
             let value = loss(&model, chosen, &Noise::new(seeds));
             let gradients = Gradients::from_backward(&model, value.backward());
-            let update;
-            (model, update) = optimizer.step(model, gradients, schedule.at(step));
-            guard.observe(step + 1, &update, None)?;
+            model = optimizer.enqueue(model, gradients, schedule.at(step));
             progress.state.step += 1;
-            progress.state.optimizer_updates = optimizer.updates();
-            examples += chosen.len();
-            (job.on_step)(Step {
-                step: step + 1,
-                steps,
-                loss: f64::from(value.into_scalar::<f32>()),
-                examples_per_second: examples as f64 / clock.elapsed().as_secs_f64().max(1e-9),
-            });
-            if progress.saved.elapsed() > SAVE_EVERY {
+            course.examples += chosen.len();
+            course.losses.push(value.inner());
+            let save = progress.saved.elapsed() > SAVE_EVERY;
+            let (unsettled, waits) = optimizer.unsettled();
+            let ends = step + 1 == steps || (step + 1).is_multiple_of(each);
+            if !waits || unsettled >= MOST_UNSETTLED || save || ends {
+                course.tell(&mut optimizer, &mut guard, &mut progress.state, job.on_step)?;
+            }
+            if save {
                 progress.save(job.checkpoints, &model, &optimizer, &guard)?;
             }
         }
@@ -188,6 +189,39 @@ pub fn fit<M: Module>(
         model = params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))?;
     }
     Ok(Ended::Done { model, steps: progress.state.step, best: best.map(|b| b.value) })
+}
+
+/// How the steps go, told when a device need not be waited for or was long not asked.
+struct Course {
+    clock: Instant,
+    examples: usize,
+    steps: u64,
+    /// Of the steps that nobody was told of.
+    losses: Vec<Tensor<1>>,
+}
+
+impl Course {
+    fn tell(
+        &mut self,
+        optimizer: &mut AdamW,
+        guard: &mut Guard,
+        state: &mut TrainState,
+        on_step: &mut dyn FnMut(Step),
+    ) -> Result<(), TrainError> {
+        if self.losses.is_empty() {
+            return Ok(());
+        }
+        let losses = Tensor::cat(std::mem::take(&mut self.losses), 0).into_data();
+        let updates = optimizer.settle();
+        let examples_per_second = self.examples as f64 / self.clock.elapsed().as_secs_f64().max(1e-9);
+        let first = state.step + 1 - updates.len() as u64;
+        for ((step, update), loss) in (first..).zip(&updates).zip(losses.iter::<f64>()) {
+            guard.observe(step, update, None)?;
+            on_step(Step { step, steps: self.steps, loss, examples_per_second });
+        }
+        state.optimizer_updates = optimizer.updates();
+        Ok(())
+    }
 }
 
 /// Where the fit stands. `state.micro_step` holds the step after which was measured last.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Dtype;
 use crate::error::RangeError;
 use crate::optim::AdamWConfig;
 
@@ -26,6 +27,8 @@ pub struct Recipe {
     /// Measure on the development set after each epoch, end when so many epochs brought nothing, and keep the best epoch's
     /// weights. 0: train to the end and keep the last ones.
     pub patience: u32,
+    /// Number format of matrix products; weights, sums and optimiser stay in f32.
+    pub dtype: Dtype,
     /// AdamW.
     pub optimizer: AdamWConfig,
 }
@@ -41,6 +44,7 @@ impl Default for Recipe {
             length: 128,
             double_pairs: false,
             patience: 0,
+            dtype: Dtype::F32,
             optimizer: AdamWConfig { weight_decay: 0.0, ..AdamWConfig::default() },
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use fn_ops::adamw::{Coefficients, Slot, update};
+use fn_ops::adamw::{Coefficients, Deferred, Slot, SquareSum, update};
 use serde::{Deserialize, Serialize};
 
 use super::gradients::{Path, flat};
@@ -99,6 +99,28 @@ pub struct Update {
     pub clipped: bool,
 }
 
+impl Update {
+    fn of(grad_norm: f64, limit: Option<f64>) -> Self {
+        let finite = grad_norm.is_finite();
+        Self { grad_norm, finite, clipped: finite && limit.is_some_and(|limit| grad_norm > limit) }
+    }
+}
+
+impl Unread {
+    fn norm(&self) -> Option<Tensor<1>> {
+        match self {
+            Self::Known(_) => None,
+            Self::Enqueued(norm) => Some(norm.clone()),
+        }
+    }
+}
+
+/// How gradients are scaled down.
+enum Clip {
+    Factor(f64),
+    Deferred(Deferred),
+}
+
 /// AdamW with its moments.
 ///
 /// ```text
@@ -114,6 +136,15 @@ pub struct AdamW {
     groups: Groups,
     moments: BTreeMap<String, Moments>,
     updates: u64,
+    unread: Vec<Unread>,
+}
+
+/// A step that the caller has not been told of.
+#[derive(Debug)]
+enum Unread {
+    Known(Update),
+    /// Its norm, `[1]`, on a device that may not have come so far.
+    Enqueued(Tensor<1>),
 }
 
 /// Flat moments of one parameter.
@@ -127,41 +158,91 @@ struct Moments {
 impl AdamW {
     /// An optimiser without moments; `config` should be valid.
     pub fn new(config: AdamWConfig, groups: Groups) -> Self {
-        Self { config, groups, moments: BTreeMap::new(), updates: 0 }
+        Self { config, groups, moments: BTreeMap::new(), updates: 0, unread: Vec::new() }
     }
 
-    /// One update. `gradients` is the sum over all micro-batches; it is clipped here.
+    /// One update; waits for the device to say what it was like. `gradients` is the sum over all micro-batches; it is clipped
+    /// here.
     ///
     /// Hand the model over rather than a clone of it: parameters that nobody else holds are updated in place.
     pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> (M, Update) {
-        let grad_norm = gradients.norm();
-        if !grad_norm.is_finite() {
-            return (model, Update { grad_norm, finite: false, clipped: false });
+        let model = self.enqueue(model, gradients, lr);
+        #[allow(clippy::expect_used)] // one step was enqueued above
+        let update = *self.settle().last().expect("a step");
+        (model, update)
+    }
+
+    /// One update, as [`step`](Self::step), without waiting: [`settle`](Self::settle) tells later what it was like. Where the
+    /// norm of the gradients is not finite the device changes nothing.
+    pub fn enqueue<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> M {
+        self.enqueue_by(gradients.square_sum(), model, gradients, lr)
+    }
+
+    /// [`enqueue`](Self::enqueue) with the sum of the squares of `gradients`.
+    pub(super) fn enqueue_by<M: Module>(
+        &mut self,
+        square_sum: SquareSum,
+        model: M,
+        gradients: Gradients,
+        lr: f64,
+    ) -> M {
+        let limit = self.config.clip_norm;
+        let (clip, unread) = match square_sum {
+            SquareSum::Host(sum) => {
+                let update = Update::of(sum.sqrt(), limit);
+                let factor = if update.clipped { limit.map(|limit| limit / update.grad_norm) } else { None };
+                (Clip::Factor(factor.unwrap_or(1.0)), Unread::Known(update))
+            }
+            SquareSum::Device(sum) => {
+                let deferred = Deferred::new(sum, limit);
+                let norm = deferred.norm.clone();
+                (Clip::Deferred(deferred), Unread::Enqueued(norm))
+            }
+        };
+        let skip = matches!(unread, Unread::Known(Update { finite: false, .. }));
+        self.unread.push(unread);
+        if skip {
+            return model;
         }
         self.updates += 1;
-        let clip = match self.config.clip_norm {
-            Some(limit) if grad_norm > limit => Some(limit / grad_norm),
-            _ => None,
-        };
         let corrections = if self.config.bias_correction {
             let t = self.updates as f64;
             (1.0 - self.config.beta1.powf(t), 1.0 - self.config.beta2.powf(t))
         } else {
             (1.0, 1.0)
         };
-        let mut mapper = Apply {
-            path: Path::default(),
-            optimizer: self,
-            gradients,
-            lr,
-            clip: clip.unwrap_or(1.0),
-            corrections,
-        };
-        let model = model.map(&mut mapper);
-        (model, Update { grad_norm, finite: true, clipped: clip.is_some() })
+        model.map(&mut Apply { path: Path::default(), optimizer: self, gradients, lr, clip, corrections })
     }
 
-    /// Updates made so far. Skipped steps do not count.
+    /// Steps that the caller has not been told of, and whether telling means waiting for the device.
+    pub fn unsettled(&self) -> (usize, bool) {
+        let waits = self.unread.iter().any(|step| matches!(step, Unread::Enqueued(_)));
+        (self.unread.len(), waits)
+    }
+
+    /// What the steps since the last call were like, in their order; one transfer from the device for all of them.
+    pub fn settle(&mut self) -> Vec<Update> {
+        let norms: Vec<Tensor<1>> = self.unread.iter().filter_map(Unread::norm).collect();
+        let mut read = match norms.is_empty() {
+            true => Vec::new(),
+            false => Tensor::cat(norms, 0).into_data().iter::<f64>().collect(),
+        }
+        .into_iter();
+        let mut told = Vec::with_capacity(self.unread.len());
+        for step in std::mem::take(&mut self.unread) {
+            told.push(match step {
+                Unread::Known(update) => update,
+                Unread::Enqueued(_) => {
+                    let update = Update::of(read.next().unwrap_or(f64::NAN), self.config.clip_norm);
+                    self.updates -= u64::from(!update.finite);
+                    update
+                }
+            });
+        }
+        told
+    }
+
+    /// Updates made so far. Skipped steps do not count, once they are [settled](Self::settle).
     pub fn updates(&self) -> u64 {
         self.updates
     }
@@ -244,7 +325,7 @@ struct Apply<'a> {
     optimizer: &'a mut AdamW,
     gradients: Gradients,
     lr: f64,
-    clip: f64,
+    clip: Clip,
     corrections: (f64, f64),
 }
 
@@ -278,13 +359,17 @@ impl ModuleMapper for Apply<'_> {
             rate: (lr / first) as f32,
             root: (1.0 / second.sqrt()) as f32,
             decay: (lr * decay) as f32,
-            gradient: self.clip as f32,
+            gradient: if let Clip::Factor(factor) = self.clip { factor as f32 } else { 1.0 },
         };
         let (m, v) = match self.optimizer.moments.remove(&path) {
             Some(moments) => (moments.m, moments.v),
             None => (gradient.zeros_like(), gradient.zeros_like()),
         };
-        let slot = update(Slot { param: flat(tensor.inner()), m, v }, gradient, &coefficients);
+        let slot = Slot { param: flat(tensor.inner()), m, v };
+        let slot = match &self.clip {
+            Clip::Factor(_) => update(slot, gradient, &coefficients),
+            Clip::Deferred(clip) => clip.update(slot, gradient, &coefficients),
+        };
         let moments = Moments { shape: shape.to_vec(), m: slot.m, v: slot.v };
         self.optimizer.moments.insert(path, moments);
 

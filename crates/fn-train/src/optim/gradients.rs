@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients as Tape, Tensor};
-use fn_ops::adamw::square_sum;
+use fn_ops::adamw::{SquareSum, square_sum};
 
 /// The gradient of every parameter that has one, flat, by path. Paths are in sorted order, so sums have a fixed order too.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,12 @@ impl Gradients {
 
     /// The Euclidean norm of all gradients together. Waits for the device once.
     pub fn norm(&self) -> f64 {
-        square_sum(self.by_path.values()).sqrt()
+        self.square_sum().read().sqrt()
+    }
+
+    /// The sum of the squares of all of them, without waiting for the device.
+    pub(super) fn square_sum(&self) -> SquareSum {
+        square_sum(self.by_path.values())
     }
 
     /// Calls `with` for each gradient, `[n]` elements in row-major order, in the order of their paths.

@@ -1,4 +1,4 @@
-//! The update itself; `state` is about what is kept between updates.
+//! The update itself; `state` is about what is kept between updates, `deferred` about devices that nobody waits for.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use fn_models::params::{NamedTensor, collect};
 
 use super::*;
 
+mod deferred;
 mod state;
 
 #[derive(Module, Debug)]

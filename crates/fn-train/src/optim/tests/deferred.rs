@@ -1,0 +1,56 @@
+//! Steps on a device that is not waited for: here Flex, with the norm kept in a tensor as other devices keep it.
+
+use fn_ops::adamw::{SquareSum, composed};
+
+use super::*;
+
+/// One step as on another device, from `scale` times the gradients.
+fn enqueue(toy: Toy, adam: &mut AdamW, scale: f64) -> Toy {
+    let g = gradients(&toy).scale(scale);
+    let mut all = Vec::new();
+    g.visit(|_, g| all.push(g.clone()));
+    let sum = composed::square_sum(&all).unwrap();
+    adam.enqueue_by(SquareSum::Device(sum), toy, g, 1e-2)
+}
+
+#[test]
+fn steps_that_are_told_late_are_the_same_steps() {
+    let config = AdamWConfig { bias_correction: true, clip_norm: Some(0.05), ..AdamWConfig::default() };
+    let (mut late, mut at_once) = (optimizer(config.clone()), optimizer(config));
+    let (mut a, mut b) = (toy(20), toy(20));
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        a = enqueue(a, &mut late, 1.0);
+        let g = gradients(&b);
+        let update;
+        (b, update) = at_once.step(b, g, 1e-2);
+        told.push(update);
+    }
+    assert_eq!((late.unsettled(), at_once.unsettled()), ((4, true), (0, false)));
+    for (late, at_once) in late.settle().iter().zip(&told) {
+        assert!((late.grad_norm / at_once.grad_norm - 1.0).abs() < 1e-5);
+        assert!(late.finite && late.clipped && at_once.clipped);
+    }
+    assert_eq!((late.unsettled(), late.updates()), ((0, false), 4));
+    for (a, b) in collect(&a).iter().zip(collect(&b)) {
+        for (x, y) in a.data.iter().zip(b.data) {
+            assert!((x - y).abs() < 1e-5, "{}: {x} instead of {y}", a.name);
+        }
+    }
+}
+
+#[test]
+fn a_step_that_is_not_finite_changes_nothing_and_is_told_in_its_place() {
+    let mut adam = optimizer(AdamWConfig::default());
+    let mut model = enqueue(toy(20), &mut adam, 1.0);
+    let before = (bits(&collect(&model)), bits(&adam.state()));
+    for bad in [f64::NAN, f64::INFINITY] {
+        model = enqueue(model, &mut adam, bad);
+    }
+    assert_eq!((bits(&collect(&model)), bits(&adam.state())), before);
+    let model = enqueue(model, &mut adam, 1.0);
+    let finite: Vec<bool> = adam.settle().iter().map(|update| update.finite).collect();
+    assert_eq!(finite, [true, false, false, true]);
+    assert_eq!(adam.updates(), 2);
+    assert_ne!(bits(&collect(&model)), before.0);
+}
