@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Compares the losses of two runs, step by step: `compare-metrics.py a/metrics.jsonl b/metrics.jsonl --tolerance 1e-3`.
 
-The tolerance is relative. Exits with 1 when a loss differs by more, or when the runs do not have the same steps. With --json there
-is no tolerance: one line with the largest and the mean difference, and the mean loss of the last tenth of both runs.
+The tolerance is relative; with --last only the last step of both is compared. Exits with 1 when a loss differs by more, or when the
+runs do not have the same steps. With --json there is no tolerance: one line with the largest and the mean difference, and the mean loss
+of the last tenth of both runs.
 """
 import argparse
 import json
@@ -25,9 +26,12 @@ def main():
     parser.add_argument("left")
     parser.add_argument("right")
     parser.add_argument("--tolerance", type=float, default=1e-3)
+    parser.add_argument("--last", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     left, right = losses(arguments.left), losses(arguments.right)
+    if arguments.last:
+        left, right = ({step: run[step] for step in list(run)[-1:]} for run in (left, right))
     if not left or left.keys() != right.keys():
         sys.exit(f"steps differ: {sorted(left)} and {sorted(right)}")
     if arguments.json:

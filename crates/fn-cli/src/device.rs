@@ -145,6 +145,8 @@ impl DeviceSpec {
     /// The Burn device, without autodiff. Nothing has run on it yet.
     fn device(&self) -> Result<Device, CliError> {
         self.check_compiled()?;
+        #[cfg(feature = "kernel-cache")]
+        keep_kernels();
         #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
         let kind = {
             use burn::tensor::DeviceKind;
@@ -201,6 +203,22 @@ impl DeviceSpec {
             }
         })
     }
+}
+
+/// Keeps kernels that were compiled, and which of them were fastest, in the user's cache directory: the next run starts with
+/// them. A cubecl.toml above the working directory that names another place is obeyed.
+#[cfg(feature = "kernel-cache")]
+fn keep_kernels() {
+    use cubecl_runtime::config::cache::CacheConfig;
+    use cubecl_runtime::config::{CubeClRuntimeConfig, RuntimeConfig};
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.compilation.cache = true;
+    // The default is a folder beside the nearest Cargo.toml, which has nothing to do with a run.
+    if matches!(config.environment.path, CacheConfig::Target) {
+        config.environment.path = CacheConfig::Global;
+    }
+    // False where a device was opened before: then its settings stand.
+    let _ = CubeClRuntimeConfig::try_set(config);
 }
 
 /// Runs `work`; a panic in it becomes the text that it would have printed.
