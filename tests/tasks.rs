@@ -156,6 +156,12 @@ fn a_task_is_learnt_kept_scored_and_predicted_alike() {
     );
     assert!(String::from_utf8_lossy(&compared.stdout).contains("95 % interval"), "{}", text(&compared));
 
+    // In bf16 it learns as well, by other numbers.
+    place.ok(&command.replace("--out out --seeds 2", "--out half --set dtype=bf16"));
+    let half = place.json("half/results.json");
+    assert!(half["seeds"][0]["scores"]["RTE"]["accuracy"].as_f64().unwrap() > 0.9, "{half}");
+    assert_ne!(half["seeds"][0]["train_loss"], results["seeds"][0]["train_loss"]);
+
     // The same command computes nothing again, another one is refused by key.
     let again = place.ok(&command);
     assert!(text(&again).contains("already done"), "{}", text(&again));
@@ -365,6 +371,7 @@ fn what_is_wrong_is_said() {
     place.fails(&run("cola", "data"), 3, &["train.tsv"]);
     place.fails(&run("rte", "data").replace("--length 16", "--length 99"), 2, &["16 positions", "--length"]);
     place.fails(&format!("{} --set layr=1", run("rte", "data")), 2, &["layr", "did you mean"]);
+    place.fails(&format!("{} --set dtype=f8", run("rte", "data")), 2, &["dtype", "bf16"]);
     place.fails(&format!("{} --lr 0", run("rte", "data").replace("--lr 5e-3", "")), 2, &["lr", "above 0"]);
     for (name, dev, parts) in [
         (
