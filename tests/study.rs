@@ -54,7 +54,17 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     let plan = run(dir.path(), "run study.toml --dry-run");
     let shown = text(&plan);
     assert!(plan.status.success() && shown.contains("4 of 4 runs and 4 fine-tunings are to do"), "{shown}");
-    assert!(shown.contains("(a probe: "), "{shown}");
+    // Two kinds of arms, each probed once for both of its seeds.
+    assert!(shown.contains("(2 probes: "), "{shown}");
+    assert!(
+        shown.matches(": a probe of a few steps").count() == 2 && shown.contains("hard: a probe"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("fine-tuning: about 0:0") && shown.contains("derived from the ids a second"),
+        "{shown}"
+    );
+    assert!(shown.contains("together: about "), "{shown}");
     assert!(!dir.path().join("study-tiny").exists());
     let early = run(dir.path(), "report study.toml");
     assert_eq!(early.status.code(), Some(3), "{}", text(&early));
@@ -85,6 +95,29 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     assert!(
         !page.contains("<script") && !page.contains("src=") && !page.contains("href="),
         "no network, no scripts"
+    );
+
+    // A damaged run is left out, and the report says so; only without any other there is none.
+    let base = dir.path().join("study-tiny");
+    std::fs::write(base.join("hard/seed-2/finetune-mine/results.json"), "{\"task\": ").unwrap();
+    std::fs::write(base.join("hard/seed-1/metrics.jsonl"), "{\"step\": 1}\n{\"st").unwrap();
+    let report = run(dir.path(), "report study.toml");
+    let (table, shown) = (String::from_utf8_lossy(&report.stdout).into_owned(), text(&report));
+    assert!(report.status.success() && table.ends_with("\n2 runs left out: damaged\n"), "{shown}");
+    for part in ["seed-2/finetune-mine/results.json: found EOF", "seed-1/metrics.jsonl: line 2 "] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    assert!(table.contains("| mine, % | baseline |") && !table.contains("| hard |"), "{table}");
+    let page = std::fs::read_to_string(base.join("report.html")).unwrap();
+    assert!(page.contains("4 of 4 runs are finished. <b>2 runs left out: damaged.</b>"), "{page}");
+    for seed in [1, 2] {
+        std::fs::write(base.join(format!("baseline/seed-{seed}/metrics.jsonl")), "[").unwrap();
+    }
+    let report = run(dir.path(), "report study.toml");
+    assert!(
+        report.status.code() == Some(3) && text(&report).contains("metrics.jsonl: line "),
+        "{}",
+        text(&report)
     );
 }
 
@@ -140,6 +173,9 @@ fn what_is_wrong_is_said_before_anything_runs() {
     fails("[[evaluate]]\ntask = \"tre\"\ndata = \"mine\"\n", 2, "no task");
     fails("[[evaluate]]\ntask = \"mine.toml\"\ndata = \"mine\"\n", 2, "two [[evaluate]]");
     fails("[[arm]]\nname = \"x\"\nset = [\"seed=3\"]\n", 2, "the same seed");
+    let idle =
+        "arm x: --set correction.verifier.decay=0.9: `correction.verifier.decay` is 0.9; allowed: not set";
+    fails("[[arm]]\nname = \"x\"\nset = [\"correction.verifier.decay=0.9\"]\n", 2, idle);
     fails("[[arm]]\nname = \"x\"\nset = [\"lexicon.path=nowhere.safetensors\"]\n", 3, "nowhere.safetensors");
     write(dir.path(), "");
     let part = run(dir.path(), "run study.toml --part 3/2");
@@ -180,7 +216,9 @@ fn one_arm_alone_can_be_run() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "");
     let plan = run(dir.path(), "run study.toml --dry-run --arm hard");
-    assert!(text(&plan).contains("2 of 2 runs") && !text(&plan).contains("baseline"), "{}", text(&plan));
+    let shown = text(&plan);
+    assert!(shown.contains("2 of 2 runs") && !shown.contains("baseline"), "{shown}");
+    assert!(shown.contains("(a probe: "), "{shown}");
     let unknown = run(dir.path(), "run study.toml --arm herd");
     let shown = text(&unknown);
     assert!(unknown.status.code() == Some(2) && shown.contains("known: baseline, hard"), "{shown}");

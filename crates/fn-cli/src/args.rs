@@ -5,6 +5,7 @@
 
 mod bench;
 mod config;
+mod data;
 mod lexicon;
 mod probe;
 mod robust;
@@ -18,6 +19,9 @@ use clap_complete::Shell;
 
 pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
+pub use data::{
+    DataCommand, DataInspectArgs, DataPrepareArgs, TextArgs, TokenizerCommand, TokenizerTrainArgs,
+};
 pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
     PosArg,
@@ -206,98 +210,6 @@ pub struct DoctorArgs {
     pub common: Common,
 }
 
-/// How text is read.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(next_help_heading = "Reading")]
-pub struct TextArgs {
-    /// Field of a .jsonl line that holds the text.
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    pub json_field: String,
-    /// Column of a .parquet file that holds the text.
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    pub parquet_column: String,
-}
-
-/// `fnlm tokenizer`.
-#[derive(Debug, Subcommand)]
-pub enum TokenizerCommand {
-    /// Train a WordPiece vocabulary.
-    Train(TokenizerTrainArgs),
-}
-
-/// `fnlm tokenizer train`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
-  fnlm tokenizer train corpus.txt --out tokenizer
-  fnlm tokenizer train books/ news.jsonl.zst --json-field body --size 8000 --cased --out tokenizer")]
-pub struct TokenizerTrainArgs {
-    /// Files, folders, or - for standard input.
-    #[arg(required = true, value_name = "TEXT")]
-    pub text: Vec<PathBuf>,
-    /// Folder for tokenizer.json, vocab.txt and their companions.
-    #[arg(long, short, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Pieces, special tokens included. 30,522 in BERT and ELECTRA.
-    #[arg(long, value_name = "N", default_value_t = 30_522)]
-    pub size: usize,
-    /// Keep upper case and accents.
-    #[arg(long)]
-    pub cased: bool,
-    /// Reading flags.
-    #[command(flatten)]
-    pub reading: TextArgs,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm data`.
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// Turn text into checked, memory-mapped rows of ids (pretrain does it by itself where they are missing).
-    Prepare(DataPrepareArgs),
-    /// Print packed and corrupted rows, decoded, with marks.
-    Inspect(DataInspectArgs),
-}
-
-/// `fnlm data prepare`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Examples:
-  fnlm data prepare -c my.toml
-  fnlm data prepare --train corpus.txt --tokenizer vocab.txt --length 128 --set data.packing=dense")]
-pub struct DataPrepareArgs {
-    /// Configuration.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// `fnlm data inspect`.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Marks:
-  {gold}          hidden behind [MASK]
-  {gold=>other}   replaced by another token
-  {gold=}         chosen, but left as it is
-Examples:
-  fnlm data inspect -c my.toml --count 3
-  fnlm data inspect --train corpus.txt --tokenizer vocab.txt --set corruption.unit=span")]
-pub struct DataInspectArgs {
-    /// Configuration.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Rows to print.
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 3)]
-    pub count: usize,
-    /// Step whose corruption is shown.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub step: u64,
-    /// Output flags.
-    #[command(flatten)]
-    pub common: Common,
-}
-
 /// `fnlm pretrain`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
@@ -350,6 +262,9 @@ pub struct InspectArgs {
     /// Hide pieces of the texts as training does, and write a page with each token coloured by what became of it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["gold", "json"])]
     pub html: Option<PathBuf>,
+    /// Replace a page that is there.
+    #[arg(long, requires = "html")]
+    pub overwrite: bool,
     /// Share of the pieces that are hidden for the page.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     pub rate: f64,

@@ -74,3 +74,23 @@ fn what_is_not_there_is_named() {
     let (code, _, error) = report(dir.path(), &["baseline"]);
     assert!(code == 3 && error.contains("line 2"), "{code} {error}");
 }
+
+#[test]
+fn a_damaged_run_is_left_out_and_counted() {
+    let dir = runs();
+    std::fs::write(dir.path().join("baseline/metrics.jsonl"), "{\"step\":1}\n{\"st").unwrap();
+    let (code, out, error) = report(dir.path(), &["baseline", "hard", "--markdown"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(
+        error.contains("warning: baseline/metrics.jsonl: line 2 ") && error.contains("left out"),
+        "{error}"
+    );
+    assert!(out.contains("| hard | 1,500 |") && !out.contains("baseline"), "{out}");
+    assert!(out.ends_with("\n1 run left out: damaged\n"), "{out}");
+    let (code, out, error) = report(dir.path(), &["baseline", "hard", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 0 && json.as_array().unwrap().len() == 1 && error.contains("line 2"), "{error}");
+    // A folder that is not there was mistyped.
+    let (code, _, error) = report(dir.path(), &["hard", "nowhere"]);
+    assert!(code == 3 && error.contains("nowhere"), "{code} {error}");
+}

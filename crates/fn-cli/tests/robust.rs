@@ -199,11 +199,55 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     assert_eq!(kinds, ["case", "contractions", "entities"]);
     assert_eq!(
         place.read("out/contractions/dev.tsv"),
-        "-\t1\t-\tThey don't go to Rome.\n-\t0\t-\tIn was Paris he not.\n"
+        "x\t1\t\tThey don't go to Rome.\nx\t0\t*\tIn was Paris he not.\n"
     );
-    assert_eq!(place.read("out/entities/dev.tsv").lines().next(), Some("-\t1\t-\tThey do not go to Paris."));
+    assert_eq!(place.read("out/entities/dev.tsv").lines().next(), Some("x\t1\t\tThey do not go to Paris."));
     place.ok(&cola("--kinds typos --force"));
     let wordnet = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fn-data/tests/wordnet_tiny");
     place.ok(&format!("robust --task rte --data data --out rte --wordnet {}", wordnet.display()));
     assert!(place.path("rte/synonyms/dev.tsv").exists());
+}
+
+/// STS-B as it is handed round, with columns and spellings that no reader needs.
+const STSB: &str = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\r\n\
+    0\tmain-news\theadlines\t2016\t0007\tnone\t\tdo not go\tthe red dog\t4\r\n\
+    \r\n\
+    1\tmain-captions\tMSRvid\t2012\t  8\tn/a\tx y\the is here\tdo not stop\t3.50\r\n\
+    2\tmain-captions\tMSRvid\t2012\t9\t-\t-\tnothing\tnothing at all\t0.000";
+
+#[test]
+fn a_copy_differs_in_its_sentences_alone() {
+    let place = Place::new();
+    place.write("data/STS-B/dev.tsv", STSB);
+    let contractions = "--kinds contractions --rate 1";
+    place.ok(&format!("robust --task sts-b --data data --out out {contractions}"));
+    let wanted = STSB.replace("do not", "don't");
+    assert_eq!(wanted.matches("don't").count(), 2);
+    assert_eq!(place.read("out/contractions/dev.tsv"), wanted);
+    // The first examples are the first lines, whatever stands between them.
+    place.ok(&format!("robust --task sts-b --data data --out two {contractions} --limit 2"));
+    let two: String = wanted.split_inclusive('\n').take(4).collect();
+    assert_eq!(place.read("two/contractions/dev.tsv"), two);
+
+    // MNLI: rows without an agreed label are skipped by readers, not taken out of the file.
+    let mnli = "sentence1\tnote\tsentence2\tgold_label\ndo not\tdo not\tb\tneutral\ndo not\t-\tb\t-\nc\t\tdo not\tneutral\n";
+    place.write("m.tsv", mnli);
+    place.ok(&format!("robust --task mnli --input m.tsv --out m {contractions}"));
+    let wanted = "sentence1\tnote\tsentence2\tgold_label\ndon't\tdo not\tb\tneutral\ndo not\t-\tb\t-\nc\t\tdon't\tneutral\n";
+    assert_eq!(place.read("m/contractions/dev_matched.tsv"), wanted);
+
+    // JSON lines keep their name, their fields, spaces and numbers; QNLI's two sentences are `question` and `sentence`.
+    let hub = r#"{"idx": 1.0,  "sentence":"do not \u00e9", "more": {"question": "do not"}, "question" : "é", "label": 0}"#;
+    place.write("h/validation.jsonl", &format!("{hub}\n"));
+    place.ok(&format!("robust --task qnli --data h --out h-out {contractions}"));
+    let wanted = hub.replace(r#""do not \u00e9""#, r#""don't é""#);
+    assert_eq!(place.read("h-out/contractions/validation.jsonl"), format!("{wanted}\n"));
+    place
+        .write("tags.toml", "type = \"tag\"\nfirst = \"words\"\nlabel = \"tags\"\nlabels = [\"O\", \"B\"]\n");
+    place.write("tags/dev.jsonl", "{\"tags\": [0, 1], \"words\": [\"they\", \"go\"], \"n\": 1e3}\n");
+    place.ok("robust --task tags.toml --data tags --out t --kinds case --rate 1");
+    assert_eq!(
+        place.read("t/case/dev.jsonl"),
+        "{\"tags\": [0, 1], \"words\": [\"THEY\",\"GO\"], \"n\": 1e3}\n"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -30,12 +30,12 @@ impl RunRecord {
         let io = |source| EvalError::Io { path: path.clone(), source };
         let mut record = Self { name: name_of(run), ..Self::default() };
         for (index, text) in BufReader::new(File::open(&path).map_err(io)?).lines().enumerate() {
-            let text = text.map_err(io)?;
-            record.add(&text).map_err(|message| EvalError::Record {
-                path: path.clone(),
-                line: index + 1,
-                message,
+            let broken = |message: String| EvalError::Record { path: path.clone(), line: index + 1, message };
+            let text = text.map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => broken(error.to_string()),
+                _ => io(error),
             })?;
+            record.add(&text).map_err(broken)?;
         }
         Ok(record)
     }
@@ -95,6 +95,15 @@ impl RunRecord {
     }
 }
 
+/// What a report says of runs that it could not read; None without any.
+pub fn left_out(runs: usize) -> Option<String> {
+    match runs {
+        0 => None,
+        1 => Some("1 run left out: damaged".to_owned()),
+        n => Some(format!("{n} runs left out: damaged")),
+    }
+}
+
 fn name_of(run: &Path) -> String {
     let folder: PathBuf = if run.is_dir() {
         run.to_path_buf()
@@ -136,6 +145,10 @@ mod tests {
     #[test]
     fn a_broken_line_is_named() {
         let error = read("{\"step\":1}\n{\"step\":").unwrap_err();
+        assert!(error.to_string().contains("line 2"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("metrics.jsonl"), b"{\"step\":1}\n\xff\n").unwrap();
+        let error = RunRecord::open(dir.path()).unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
         assert!(read("{\"loss\":1}").unwrap_err().to_string().contains("step"));
     }

@@ -15,9 +15,11 @@ use super::{Common, FormatArgs};
   case          words in capitals
   punctuation   marks are dropped or added
   contractions  do not, don't
-  synonyms      another word of the same meaning (--wordnet)
-  entities      other names of the same file
-  distractor    SQuAD: a sentence behind the text that looks like an answer
+  synonyms      another word of the same meaning (--wordnet); names and words in capitals stay
+  entities      other names of the same file; not for SQuAD, whose questions ask for names of their text
+  distractor    SQuAD alone: a sentence behind the text that looks like an answer
+Of a task all its sentences are changed, of SQuAD the questions alone (distractor: the text alone); everything else
+in the file stays as it is. Parquet becomes a table of the columns that are read.
 Examples:
   fnlm robust --task mrpc --data glue_data --model mrpc/seed-1/model --wordnet dict --out mrpc-robust
   fnlm robust --task squad --input dev-v1.1.json --model squad/seed-1/model --kinds typos,distractor --out squad-robust

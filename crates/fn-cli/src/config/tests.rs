@@ -80,6 +80,38 @@ fn templates_of_all_presets_can_be_used_as_they_are() {
 }
 
 #[test]
+fn every_arm_of_the_studies_is_accepted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let mut arms = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let study = fn_eval::study::Study::open(&entry.unwrap().path()).unwrap();
+        // The configuration that `fnlm quickstart` writes is its preset.
+        let preset = study.preset.as_deref().unwrap_or("quickstart");
+        for arm in &study.arms {
+            let set: Vec<&str> = study.set.iter().chain(&arm.set).map(String::as_str).collect();
+            args(None, Some(preset), &set)
+                .resolve()
+                .unwrap_or_else(|e| panic!("{} {}: {e}", study.name, arm.name));
+            arms += 1;
+        }
+    }
+    assert!(arms > 40, "{arms}");
+}
+
+#[test]
+fn what_belongs_to_another_kind_or_to_no_verifier_is_refused() {
+    let error = refused(&["correction.generator.kind=none", "correction.generator.lambda=1"]);
+    assert!(error.contains("`lambda`, this kind has no settings"), "{error}");
+    assert!(refused(&["correction.discriminator.kind=banded"]).starts_with(
+        "--set correction.discriminator.kind=banded: `correction.discriminator.kind` is banded"
+    ));
+    assert!(
+        refused(&["correction.preset=hard", "correction.verifier.low=0.1"])
+            .starts_with("--set correction.verifier.low=0.1: `correction.verifier.low` is 0.1; allowed: 0.5")
+    );
+}
+
+#[test]
 fn wrong_types_and_ranges_are_blamed_on_the_setting() {
     assert!(
         refused(&["train.steps=many"])

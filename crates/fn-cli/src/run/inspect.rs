@@ -91,13 +91,19 @@ pub struct Replaced {
 /// Runs it.
 ///
 /// # Errors
-/// A model, tokenizer or lexicon that is missing, damaged or does not fit (3); words that are no pieces (2).
+/// A model, tokenizer or lexicon that is missing, damaged or does not fit (3); words that are no pieces, a page that is there (2).
 pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     if args.top == 0 {
         return Err(CliError::usage("--top is 0; allowed: 1 or more"));
     }
     if !(args.rate > 0.0 && args.rate < 1.0) {
         return Err(CliError::usage(format!("--rate is {}; allowed: above 0, below 1", args.rate)));
+    }
+    if let Some(path) = args.html.as_deref().filter(|path| path.exists() && !args.overwrite) {
+        return Err(CliError::usage(format!(
+            "{} exists; choose another --html, or add --overwrite",
+            path.display()
+        )));
     }
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;

@@ -119,7 +119,7 @@ fn data(args: &PredictArgs, task: &Task) -> Result<TaskData, CliError> {
     }
     let example =
         Example { index: 0, id: None, first: first.clone(), second: args.text.get(1).cloned(), label: None };
-    Ok(TaskData { examples: vec![example], report: ReadReport::default() })
+    Ok(TaskData { examples: vec![example], report: ReadReport::default(), places: None })
 }
 
 /// The part of the data that is meant.

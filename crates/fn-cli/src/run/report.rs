@@ -1,8 +1,10 @@
 //! `fnlm report`: runs side by side.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
-use fn_eval::runs::RunRecord;
+use fn_eval::runs::{RunRecord, left_out};
 use fn_eval::table::{Table, number, percent};
 use fn_eval::{EvalError, curves};
 
@@ -36,13 +38,31 @@ const COLUMNS: &[(&str, &str, Unit)] = &[
 /// Runs it.
 ///
 /// # Errors
-/// A run without readable metrics, or a metric that no run has (3); a picture that cannot be written (1, 5).
+/// A run that is not there, none with readable metrics, or a metric that no run has (3); a picture that cannot be written (1, 5).
 pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
-    let mut runs = Vec::new();
+    let (mut runs, mut paths, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.runs {
-        runs.push(RunRecord::open(path).map_err(CliError::input_from)?);
+        match RunRecord::open(path) {
+            Ok(run) => {
+                runs.push(run);
+                paths.push(path);
+            }
+            // What is not there was mistyped.
+            Err(EvalError::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
+                return Err(CliError::input_from(EvalError::Io { source, path }));
+            }
+            Err(error) => damaged.push(error),
+        }
     }
-    name_apart(&mut runs, args);
+    if runs.is_empty()
+        && let Some(error) = damaged.pop()
+    {
+        return Err(CliError::input_from(error));
+    }
+    for error in &damaged {
+        term::note(false, &format!("warning: {error}; the run is left out"));
+    }
+    name_apart(&mut runs, &paths);
     let columns = columns(&runs, &args.metric).map_err(CliError::input_from)?;
     if let Some(folder) = &args.curves {
         std::fs::create_dir_all(folder).map_err(|error| CliError::io("create", folder, error))?;
@@ -54,10 +74,11 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
         }
     }
     let table = || table(&runs, &columns);
+    let omission = left_out(damaged.len()).map(|text| format!("\n{text}\n")).unwrap_or_default();
     term::out(&match (args.json, args.markdown) {
         (true, _) => format!("{}\n", json(&runs, &columns)),
-        (_, true) => table().to_markdown(),
-        _ => table().to_text(),
+        (_, true) => table().to_markdown() + &omission,
+        _ => table().to_text() + &omission,
     })?;
     Ok(Outcome::Done)
 }
@@ -72,9 +93,9 @@ fn title<'a>(series: &'a str, heading: &'a str) -> &'a str {
 }
 
 /// Runs of the same folder name get the path that was typed.
-fn name_apart(runs: &mut [RunRecord], args: &ReportArgs) {
+fn name_apart(runs: &mut [RunRecord], paths: &[&PathBuf]) {
     let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
-    for (run, path) in runs.iter_mut().zip(&args.runs) {
+    for (run, path) in runs.iter_mut().zip(paths) {
         if names.iter().filter(|&name| *name == run.name).count() > 1 {
             run.name = path.display().to_string();
         }

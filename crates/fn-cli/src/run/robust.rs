@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use fn_data::lexicon::wordnet::WordNet;
 use fn_data::perturb::{Options, Perturbation, Perturber, keeps_label, keeps_label_of_kind, squad, write};
-use fn_data::task::{Split, TaskData, TaskKind};
+use fn_data::task::{Example, Places, Split, TaskData, TaskKind};
 use fn_eval::finetune::{Encoded, SquadCard, Task, TaskCard, predict_squad};
 use fn_eval::predictions::Record;
 use fn_eval::robust::{compare_records, compare_values, question_f1};
@@ -159,6 +159,26 @@ struct Set {
     file: String,
 }
 
+impl Set {
+    /// `table` is the official name of a table of the task.
+    fn new(task: Task, data: TaskData, table: String) -> Self {
+        let json = data.places.as_ref().is_some_and(Places::is_json);
+        let file = if json { plain_name(&data.report.path) } else { table };
+        Self { task, data, file }
+    }
+
+    /// The file with other examples: all else as it was, unless that has no lines of text.
+    fn text(&self, examples: &[Example]) -> Result<String, CliError> {
+        if let Some(text) = self.data.copy_with(examples).map_err(CliError::input_from)? {
+            return Ok(text);
+        }
+        Ok(match &self.task {
+            Task::Glue(task) => write::glue(*task, examples),
+            Task::Own { spec, .. } => write::own(spec, examples),
+        })
+    }
+}
+
 fn sets(args: &RobustArgs, task: &Task) -> Result<Vec<Set>, CliError> {
     let mut sets = Vec::new();
     let named = |task: &Task| match task {
@@ -170,12 +190,12 @@ fn sets(args: &RobustArgs, task: &Task) -> Result<Vec<Set>, CliError> {
     };
     if let Some(input) = &args.input {
         let data = task.read(input).map_err(CliError::input_from)?;
-        sets.push(Set { task: task.clone(), data, file: named(task).ok_or_else(none)? });
+        sets.push(Set::new(task.clone(), data, named(task).ok_or_else(none)?));
     } else if let Some(folder) = &args.data {
         for task in task.dev_sets() {
             let file = named(&task).ok_or_else(none)?;
             if let Some(data) = task.find(folder, Split::Dev).map_err(CliError::input_from)? {
-                sets.push(Set { task, data, file });
+                sets.push(Set::new(task, data, file));
             }
         }
         if sets.is_empty() {
@@ -206,11 +226,7 @@ fn sentences(args: &RobustArgs, task: &Task, perturbers: &[Perturber<'_>]) -> Re
             let count = pairs.filter(|(a, b)| a.first != b.first || a.second != b.second).count();
             unchanged(perturber.kind(), set.task.set_name(), count);
             changed.push(count as f64 / examples.len() as f64);
-            let text = match &set.task {
-                Task::Glue(task) => write::glue(*task, &examples),
-                Task::Own { spec, .. } => write::own(spec, &examples),
-            };
-            files.push((path(set, perturber.kind().name()), text));
+            files.push((path(set, perturber.kind().name()), set.text(&examples)?));
         }
     }
     let Some(model) = &args.model else {

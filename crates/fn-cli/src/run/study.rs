@@ -1,5 +1,7 @@
 //! `fnlm study`: many runs, each a process of its own, and what they say together.
 
+mod estimate;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -39,9 +41,12 @@ fn folder(study: &Study, out: Option<&PathBuf>) -> PathBuf {
 fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     let study = Study::open(&args.study).map_err(wrong)?;
     let out = folder(&study, args.out.as_ref());
-    let runs = study::collect(&study, &out).map_err(CliError::input_from)?;
+    let study::Collected { runs, damaged } = study::collect(&study, &out).map_err(CliError::input_from)?;
+    for error in &damaged {
+        term::note(false, &format!("warning: {error}; the run is left out"));
+    }
     warn_of_others(&study, &out, &runs);
-    let table = study::table(&study, &runs);
+    let table = study::table(&study, &runs, damaged.len());
     let page = args.html.clone().unwrap_or_else(|| out.join("report.html"));
     write_atomic(&page, study::page(&study, &runs, &table).as_bytes())
         .map_err(|error| CliError::io("write", &page, error))?;
@@ -276,57 +281,6 @@ impl Plan<'_> {
 
     fn is_done(&self, evaluation: &Evaluation, run: &Path) -> bool {
         results_of(evaluation, run).is_some() && is_same(evaluation, run)
-    }
-
-    /// Prints what is done and what is not, and how long the rest takes by a probe of a few steps.
-    fn print(&self, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
-        let mut table = fn_eval::table::Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
-        let (mut missing, mut scores) = (0_u64, 0);
-        let mut first = None;
-        for (arm, seed) in mine {
-            let run = run_folder(&self.out, arm, *seed);
-            let done = run.join(rundir::MODEL).exists();
-            let finished = self.study.evaluations.iter().filter(|e| self.is_done(e, &run)).count();
-            missing += u64::from(!done);
-            if !done {
-                first = first.or(Some((*arm, *seed)));
-            }
-            scores += self.study.evaluations.len() - finished;
-            let state = match (done, run.join(rundir::CHECKPOINTS).exists()) {
-                (true, _) => "done",
-                (false, true) => "half-way",
-                (false, false) => "to do",
-            };
-            let tasks = format!("{finished} of {} done", self.study.evaluations.len());
-            table.row([arm.name.clone(), seed.to_string(), state.to_owned(), tasks]);
-        }
-        term::out(&table.to_text())?;
-        let mut line = format!("{missing} of {} runs and {scores} fine-tunings are to do", mine.len());
-        if let Some((arm, seed)) = first {
-            let config = self.config(arm, seed);
-            let steps = config.resolve()?.run.train.steps;
-            let mut command = self.pretrain(arm, seed, &std::env::temp_dir());
-            command.arg("--dry-run").arg("--quiet");
-            let printed = command.output().map_err(CliError::failed_from)?;
-            if !printed.status.success() {
-                return Err(CliError::failed(format!(
-                    "{} seed {seed}: a probe of a few steps failed:\n{}",
-                    arm.name,
-                    String::from_utf8_lossy(&printed.stderr).trim()
-                )));
-            }
-            let text = String::from_utf8_lossy(&printed.stdout).into_owned();
-            let step = text.strip_prefix("one step: ").and_then(|t| t.split(' ').next()?.parse::<f64>().ok());
-            if let Some(step) = step {
-                let seconds = step * steps as f64 * missing as f64;
-                line.push_str(&format!(
-                    "; pre-training takes about {} (a probe: {step:.3} s a step, {steps} steps a run)",
-                    term::clock(seconds)
-                ));
-            }
-        }
-        term::out(&format!("{line}\n"))?;
-        Ok(Outcome::Done)
     }
 
     /// What is missing of one run.

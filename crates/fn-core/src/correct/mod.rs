@@ -12,7 +12,10 @@ pub(crate) use label_smoothing::smoothing_excess;
 pub(crate) use soft::word_distance;
 pub(crate) use synonym_target::spread_excess;
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::de::{Error, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{CoreError, check_range};
 use crate::sample::Prediction;
@@ -45,6 +48,7 @@ pub enum Level {
 pub enum Correction {
     /// Nothing: the baseline.
     #[default]
+    #[serde(deserialize_with = "no_settings")]
     None,
     /// Hard Correction: false negatives give no gradient.
     Hard {
@@ -82,6 +86,14 @@ pub enum Correction {
     RandomShield {},
 }
 
+/// Refuses what stands beside such a `kind`; serde would pass over it.
+fn no_settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    match BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?.into_keys().next() {
+        Some(key) => Err(D::Error::custom(format!("unknown field `{key}`, this kind has no settings"))),
+        None => Ok(()),
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -115,13 +127,17 @@ impl Correction {
 pub enum DiscriminatorCorrection {
     /// Nothing: they are called replaced.
     #[default]
+    #[serde(deserialize_with = "no_settings")]
     None,
     /// They are left out of the loss.
+    #[serde(deserialize_with = "no_settings")]
     Drop,
     /// They are called original.
+    #[serde(deserialize_with = "no_settings")]
     Relabel,
     /// Those that the judge finds as right as the original are called original, the others are left out. With a judge that
     /// does not tell (a lexicon) it is `drop`.
+    #[serde(deserialize_with = "no_settings")]
     Banded,
     /// Soft Regularisation: adds `lambda * mean(1 - cos)` between the embeddings of replacement and original.
     Soft {

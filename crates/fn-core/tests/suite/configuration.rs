@@ -36,6 +36,7 @@ fn corrections_are_written_as_in_the_paper() {
         (r#"{"kind": "none"}"#, DiscriminatorCorrection::None),
         (r#"{"kind": "drop"}"#, DiscriminatorCorrection::Drop),
         (r#"{"kind": "relabel"}"#, DiscriminatorCorrection::Relabel),
+        (r#"{"kind": "banded"}"#, DiscriminatorCorrection::Banded),
         (r#"{"kind": "soft", "lambda": 2.0}"#, DiscriminatorCorrection::Soft { lambda: 2.0 }),
     ] {
         assert_eq!(read::<DiscriminatorCorrection>(json).unwrap(), expected);
@@ -50,6 +51,12 @@ fn unknown_words_and_keys_are_refused() {
     assert!(
         read::<Correction>(r#"{"kind": "random-shield", "rate": 1}"#).unwrap_err().contains("unknown field")
     );
+    for kind in ["none", "drop", "relabel", "banded"] {
+        let json = format!(r#"{{"lambda": 1, "kind": "{kind}"}}"#);
+        let error = read::<DiscriminatorCorrection>(&json).unwrap_err();
+        assert!(error.contains("unknown field `lambda`, this kind has no settings"), "{error}");
+    }
+    assert!(read::<Correction>(r#"{"kind": "none", "lambda": 1}"#).unwrap_err().contains("no settings"));
     assert!(read::<CorruptionConfig>(r#"{"ratte": 0.2}"#).unwrap_err().contains("unknown field"));
     assert!(read::<Shares>(r#"{"mask": 1, "random": 0, "keep": 0, "swap": 0}"#).is_err());
 }

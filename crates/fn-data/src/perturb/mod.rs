@@ -234,7 +234,7 @@ impl<'a> Perturber<'a> {
             (Perturbation::Punctuation, _) => punctuation::change(text, rate, stream),
             (Perturbation::Contractions, _) => contractions::change(text, rate, stream),
             (Perturbation::Synonyms, Some(net)) => {
-                text::change_words(text, rate, stream, |word, stream| synonyms::synonym(net, word, stream))
+                text::change_places(text, rate, stream, |at, stream| synonyms::synonym(net, text, at, stream))
             }
             (Perturbation::Synonyms | Perturbation::Entities | Perturbation::Distractor, _) => {
                 text.to_owned()

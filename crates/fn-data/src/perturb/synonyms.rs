@@ -1,8 +1,10 @@
 //! Words of the same meaning.
 
+use std::ops::Range;
+
 use fn_core::noise::Stream;
 
-use super::text::pick;
+use super::text::{begins_sentence, pick};
 use crate::lexicon::wordnet::{POS, WordNet};
 
 /// Words of sentences rather than of meanings: WordNet's other spelling of *not* is *non*.
@@ -12,8 +14,10 @@ const KEPT: [&str; 18] = [
 ];
 
 /// A single word of the first sense. Only a word that is known as the base form of one part of speech and as no form of
-/// another is changed: without a parser nothing says which one is meant.
-pub(super) fn synonym(net: &WordNet, word: &str, stream: &mut Stream) -> Option<String> {
+/// another is changed: without a parser nothing says which one is meant. A capital within a sentence makes it a name, or a word
+/// of a headline: both stay.
+pub(super) fn synonym(net: &WordNet, text: &str, at: Range<usize>, stream: &mut Stream) -> Option<String> {
+    let word = &text[at.clone()];
     let lower = word.to_lowercase();
     let mut rest = word.chars();
     let first = rest.next()?;
@@ -21,6 +25,7 @@ pub(super) fn synonym(net: &WordNet, word: &str, stream: &mut Stream) -> Option<
         || KEPT.contains(&lower.as_str())
         || !lower.chars().all(|c| c.is_ascii_lowercase())
         || rest.any(char::is_uppercase)
+        || (first.is_uppercase() && !begins_sentence(text, at.start))
     {
         return None;
     }

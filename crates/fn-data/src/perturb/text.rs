@@ -52,6 +52,16 @@ pub(super) fn change_words(
     stream: &mut Stream,
     mut change: impl FnMut(&str, &mut Stream) -> Option<String>,
 ) -> String {
+    change_places(text, rate, stream, |range, stream| change(&text[range], stream))
+}
+
+/// As [`change_words`], for a change that depends on where the word stands.
+pub(super) fn change_places(
+    text: &str,
+    rate: f64,
+    stream: &mut Stream,
+    mut change: impl FnMut(Range<usize>, &mut Stream) -> Option<String>,
+) -> String {
     let mut words = words(text);
     let wanted = wanted(words.len(), rate);
     stream.shuffle(&mut words);
@@ -61,7 +71,7 @@ pub(super) fn change_words(
             break;
         }
         let word = &text[range.clone()];
-        if let Some(new) = change(word, stream).filter(|new| new != word) {
+        if let Some(new) = change(range.clone(), stream).filter(|new| new != word) {
             pieces.push((range, new));
         }
     }
@@ -79,6 +89,12 @@ pub(super) fn begins_sentence(text: &str, at: usize) -> bool {
     // A quotation or bracket that opens here begins a sentence of its own, as far as capitals say.
     match before.chars().next_back() {
         None => true,
-        Some(c) => matches!(c, '.' | '!' | '?' | ':' | '"' | '“' | '(' | '[' | '`' | '*' | '\'' | '‘'),
+        // A title ends no sentence.
+        Some('.') => !["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St."].contains(&last_word(before)),
+        Some(c) => matches!(c, '!' | '?' | ':' | '"' | '“' | '(' | '[' | '`' | '*' | '\'' | '‘'),
     }
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(char::is_whitespace).next().unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! Examples as tables in the official layout of their task, for every tool that reads it.
+//! Examples as tables in the official layout of their task, for every tool that reads it: where their file has no lines of text
+//! (Parquet) or is not one of the benchmark's. Of others [`TaskData::copy_with`](crate::task::TaskData::copy_with) keeps all.
 //!
 //! A tab or a line break within a text becomes a blank. Official columns that no reader here keeps (parses, sources, the votes of
 //! single annotators) hold `-`.

@@ -91,6 +91,15 @@ impl Input {
         matches!(self.rows, Rows::Table { .. })
     }
 
+    /// What is between the columns of a file of lines: None within for JSON lines, None for Parquet.
+    pub(super) fn text_delimiter(&self) -> Option<Option<char>> {
+        match &self.rows {
+            Rows::Table { delimiter, .. } => Some(Some(*delimiter)),
+            Rows::Json { .. } => Some(None),
+            Rows::Parquet { .. } => None,
+        }
+    }
+
     /// Passes over the line with the names of the columns of a table.
     pub(super) fn skip_header(&mut self) {
         if let Rows::Table { first, .. } = &mut self.rows {

@@ -3,6 +3,7 @@
 //! [`glue`] knows the tasks of GLUE and their files, [`spec`] a user's own ones; both give [`TaskData`]. [`features`] makes
 //! sequences and batches of them. [`squad`] reads questions and answers, cuts windows, and turns logits into text.
 
+mod copy;
 pub mod error;
 pub mod features;
 pub mod glue;
@@ -14,6 +15,7 @@ pub mod squad;
 
 use std::path::{Path, PathBuf};
 
+pub use copy::Places;
 pub use error::TaskError;
 pub use glue::{GlueTask, Split};
 pub use spec::{TaskKind, TaskSpec};
@@ -110,6 +112,8 @@ pub struct TaskData {
     pub examples: Vec<Example>,
     /// What was met.
     pub report: ReadReport,
+    /// Where they stand in it; None for a file without lines of text, and for a part of the examples of a file.
+    pub places: Option<Places>,
 }
 
 impl TaskData {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::copy::Places;
 use super::error::quoted;
 use super::input::{Input, Picks, Row, Width};
 use super::record::Cell;
@@ -55,6 +56,11 @@ pub(super) fn read(mut input: Input, layout: &Layout, rule: &LabelRule) -> Resul
 
     let mut report = ReadReport::new(&input.path);
     let mut examples = Vec::new();
+    let mut places = input.text_delimiter().map(|delimiter| {
+        let place = |column: usize| (column, input.names.get(column).cloned().unwrap_or_default());
+        let (first, second) = (place(layout.first), layout.second.map(place));
+        Places { delimiter, first, second, lines: Vec::new() }
+    });
     let mut bytes = 0;
     while let Some(row) = input.next(&picks) {
         let (line, cells) = match row? {
@@ -99,12 +105,15 @@ pub(super) fn read(mut input: Input, layout: &Layout, rule: &LabelRule) -> Resul
         let empty = sentence.trim().is_empty() || second.as_ref().is_some_and(|s| s.trim().is_empty());
         report.empty_sentences += u64::from(empty);
         let id = (!id.is_empty()).then(|| id.join("-"));
+        if let Some(places) = &mut places {
+            places.lines.push(line);
+        }
         examples.push(Example { index: examples.len(), id, first: sentence, second, label });
     }
     if examples.is_empty() {
         return Err(TaskError::NoRows { path: input.path });
     }
-    Ok(TaskData { examples, report })
+    Ok(TaskData { examples, report, places })
 }
 
 fn too_many(path: &Path, what: &'static str, found: u64, limit: u64) -> Result<(), TaskError> {

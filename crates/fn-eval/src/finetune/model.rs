@@ -58,6 +58,11 @@ impl Encoded {
         Ok(encoded)
     }
 
+    /// Ids of all sequences, without padding.
+    pub fn ids(&self) -> usize {
+        self.sequences.iter().map(Sequence::len).sum()
+    }
+
     fn targets(&self) -> Targets {
         if self.labels.iter().any(|l| matches!(l, Some(Label::Score(_)))) {
             let score = |label: &Option<Label>| match label {

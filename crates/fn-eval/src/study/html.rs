@@ -36,11 +36,12 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
     let planned = study.runs().len();
     let _ = writeln!(
         out,
-        "<p class=\"soft\">{} arms, {} seeds; {} of {planned} runs are finished. Every arm is compared with <b>{}</b>, seed by seed: \
+        "<p class=\"soft\">{} arms, {} seeds; {} of {planned} runs are finished.{} Every arm is compared with <b>{}</b>, seed by seed: \
          mean difference, 95 % bootstrap interval over seeds, permutation test, corrected for all comparisons (Holm).</p>",
         study.arms.len(),
         study.seeds.len(),
-        runs.len(),
+        runs.len() + table.left_out,
+        table.omission().map(|text| format!(" <b>{text}.</b>")).unwrap_or_default(),
         escape(&study.arms[0].name)
     );
     out.push_str("<h2>In words</h2>\n<ul>\n");

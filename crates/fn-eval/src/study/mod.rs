@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use html::page;
-pub use report::{Effect, Row, Run, Table, collect, table};
+pub use report::{Collected, Effect, Row, Run, Table, collect, table};
 
 /// Longest description.
 const MAX_BYTES: u64 = 1 << 20;

@@ -34,12 +34,21 @@ pub struct Run {
     pub scores: Vec<Option<f64>>,
 }
 
-/// Reads all finished runs.
+/// All finished runs.
+#[derive(Debug)]
+pub struct Collected {
+    /// Those that can be read, at least one.
+    pub runs: Vec<Run>,
+    /// Why the others cannot: file, place and what is wrong.
+    pub damaged: Vec<StudyError>,
+}
+
+/// Reads all finished runs; those with a damaged file are left out.
 ///
 /// # Errors
-/// Files that cannot be read; no finished run.
-pub fn collect(study: &Study, out: &Path) -> Result<Vec<Run>, StudyError> {
-    let mut runs = Vec::new();
+/// No finished run; none that can be read.
+pub fn collect(study: &Study, out: &Path) -> Result<Collected, StudyError> {
+    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
     for (number, arm) in study.arms.iter().enumerate() {
         for &seed in &study.seeds {
             let folder = run_folder(out, arm, seed);
@@ -47,22 +56,32 @@ pub fn collect(study: &Study, out: &Path) -> Result<Vec<Run>, StudyError> {
             if !folder.join("model").exists() {
                 continue;
             }
-            let mut record = RunRecord::open(&folder)?;
-            record.name = format!("{} seed {seed}", arm.name);
-            let mut scores = Vec::new();
-            for evaluation in &study.evaluations {
-                let found: Option<Results> =
-                    results::read(&evaluation_folder(&folder, evaluation).join(RESULTS))?;
-                let complete = found.filter(|found| found.seeds.len() as u64 >= evaluation.seeds);
-                scores.push(complete.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
+            match read(study, number, seed, &folder) {
+                Ok(run) => runs.push(run),
+                Err(error) => damaged.push(error),
             }
-            runs.push(Run { arm: number, seed, record, scores });
         }
     }
-    if runs.is_empty() {
-        return Err(StudyError::NoRuns { path: out.to_owned() });
+    match (runs.is_empty(), damaged.pop()) {
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(StudyError::NoRuns { path: out.to_owned() }),
+        (false, last) => {
+            damaged.extend(last);
+            Ok(Collected { runs, damaged })
+        }
     }
-    Ok(runs)
+}
+
+fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, StudyError> {
+    let mut record = RunRecord::open(folder)?;
+    record.name = format!("{} seed {seed}", study.arms[arm].name);
+    let mut scores = Vec::new();
+    for evaluation in &study.evaluations {
+        let found: Option<Results> = results::read(&evaluation_folder(folder, evaluation).join(RESULTS))?;
+        let complete = found.filter(|found| found.seeds.len() as u64 >= evaluation.seeds);
+        scores.push(complete.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
+    }
+    Ok(Run { arm, seed, record, scores })
 }
 
 /// An arm against the first one.
@@ -123,10 +142,12 @@ pub struct Figure {
 pub struct Table {
     /// In the order of the report.
     pub figures: Vec<Figure>,
+    /// Finished runs that are not in it, as a file of theirs is damaged.
+    pub left_out: usize,
 }
 
-/// Compares all arms in all figures that any run has.
-pub fn table(study: &Study, runs: &[Run]) -> Table {
+/// Compares all arms in all figures that any run has; `left_out` are runs that could not be read.
+pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
     let mut figures = Vec::new();
     for (number, evaluation) in study.evaluations.iter().enumerate() {
         let name = Path::new(&evaluation.task).file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -140,7 +161,7 @@ pub fn table(study: &Study, runs: &[Run]) -> Table {
     let seconds = |run: &Run| run.record.median("time.seconds_per_step").map(|v| 1e3 * v);
     figures.push(figure(study, runs, "ms of a step".to_owned(), Some(false), &seconds));
     figures.retain(|figure| figure.rows.iter().any(|row| row.summary.is_some()));
-    let mut table = Table { figures };
+    let mut table = Table { figures, left_out };
     correct(&mut table);
     table
 }
@@ -201,7 +222,12 @@ fn correct(table: &mut Table) {
 }
 
 impl Table {
-    /// As a Markdown table: a row for each figure and arm.
+    /// What a reader must know of runs that are left out.
+    pub fn omission(&self) -> Option<String> {
+        crate::runs::left_out(self.left_out)
+    }
+
+    /// As a Markdown table: a row for each figure and arm; below it, what was left out.
     pub fn to_markdown(&self, study: &Study) -> String {
         let mut table = crate::table::Table::new([
             "figure",
@@ -239,7 +265,8 @@ impl Table {
                 table.row(cells);
             }
         }
-        table.to_markdown()
+        let omission = self.omission().map(|text| format!("\n{text}\n")).unwrap_or_default();
+        table.to_markdown() + &omission
     }
 }
 
@@ -293,7 +320,7 @@ mod tests {
     #[test]
     fn a_real_difference_is_found_and_noise_is_called_noise() {
         let (study, runs) = (study(10), runs(10));
-        let table = table(&study, &runs);
+        let table = table(&study, &runs, 0);
         let names: Vec<&str> = table.figures.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["rte, %", "masked accuracy, %", "ms of a step"]);
         let rows = &table.figures[0].rows;
@@ -309,7 +336,7 @@ mod tests {
 
     #[test]
     fn three_seeds_cannot_show_much_and_the_report_says_so() {
-        let table = table(&study(3), &runs(3));
+        let table = table(&study(3), &runs(3), 0);
         let better = table.figures[0].rows[1].effect.unwrap();
         assert_eq!(better.p, 0.25);
         assert!(better.verdict().contains("3 seeds cannot show more"), "{}", better.verdict());
@@ -319,9 +346,9 @@ mod tests {
     fn seeds_that_only_one_arm_has_are_not_compared() {
         let mut some = runs(4);
         some.retain(|run| run.arm != 1 || run.seed > 2);
-        let table = table(&study(4), &some);
+        let table = table(&study(4), &some, 0);
         assert_eq!(table.figures[0].rows[1].effect.unwrap().pairs, 2);
         some.retain(|run| run.arm != 1);
-        assert!(super::table(&study(4), &some).figures[0].rows[1].effect.is_none());
+        assert!(super::table(&study(4), &some, 0).figures[0].rows[1].effect.is_none());
     }
 }

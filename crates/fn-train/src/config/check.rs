@@ -1,33 +1,39 @@
 //! Which configurations can be run.
 
-use fn_core::correct::Correction;
+use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{ConfigError, RunConfig};
+use super::{Arch, ConfigError, RunConfig, VerifierConfig};
 use crate::schedule::ScheduleKind;
+
+fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
+    match ok {
+        true => Ok(()),
+        false => Err(ConfigError::OutOfRange { key: key.to_string(), found, allowed: allowed.to_string() }),
+    }
+}
+
+fn share(value: f64, key: &str) -> Result<(), ConfigError> {
+    check((0.0..1.0).contains(&value), key, value.to_string(), "0 or more, below 1")
+}
+
+fn at_least_zero(value: f64, key: &str) -> Result<(), ConfigError> {
+    check(value >= 0.0 && value.is_finite(), key, value.to_string(), "a finite number, 0 or more")
+}
+
+fn section(section: &'static str, message: String) -> ConfigError {
+    ConfigError::Section { section, message }
+}
 
 impl RunConfig {
     /// Checks every range; does not look at the disk.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let check = |ok: bool, key: &str, found: String, allowed: &str| {
-            if ok {
-                Ok(())
-            } else {
-                Err(ConfigError::OutOfRange { key: key.to_string(), found, allowed: allowed.to_string() })
-            }
-        };
         let least = |value: u64, least: u64, key: &str| {
             check(value >= least, key, value.to_string(), &format!("{least} or more"))
         };
-        let share = |value: f64, key: &str| {
-            check((0.0..1.0).contains(&value), key, value.to_string(), "0 or more, below 1")
-        };
         let positive = |value: f64, key: &str| {
             check(value > 0.0 && value.is_finite(), key, value.to_string(), "a finite number above 0")
-        };
-        let at_least_zero = |value: f64, key: &str| {
-            check(value >= 0.0 && value.is_finite(), key, value.to_string(), "a finite number, 0 or more")
         };
 
         check(self.seed < 1 << 63, "seed", self.seed.to_string(), "0 to 9223372036854775807")?;
@@ -76,7 +82,6 @@ impl RunConfig {
         check(!d.parquet_column.is_empty(), "data.parquet_column", "empty".into(), "the name of a column")?;
         check(d.workers <= 256, "data.workers", d.workers.to_string(), "0 to 256")?;
 
-        let section = |section: &'static str, message: String| ConfigError::Section { section, message };
         let s = &d.synthetic;
         s.validate().map_err(|e| match e {
             SyntheticError::OutOfRange { field, found, expected } => ConfigError::OutOfRange {
@@ -95,47 +100,10 @@ impl RunConfig {
         };
         check(good, "data.synthetic.steps", s.steps.to_string(), &allowed)?;
         self.corruption.validate().map_err(|e| section("corruption", e.to_string()))?;
-        self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
-        self.correction
-            .discriminator
-            .validate()
-            .map_err(|e| section("correction.discriminator", e.to_string()))?;
-        at_least_zero(self.correction.hard_negatives, "correction.hard_negatives")?;
-        check(
-            self.correction.hard_negatives <= 50.0,
-            "correction.hard_negatives",
-            self.correction.hard_negatives.to_string(),
-            "0 to 50",
-        )?;
-        share(self.correction.verifier.decay, "correction.verifier.decay")?;
-        check(
-            self.correction.verifier.decay == 0.0 || self.correction.verifier.model.is_none(),
-            "correction.verifier.decay",
-            self.correction.verifier.decay.to_string(),
-            "0 beside a `correction.verifier.model`: either that model judges, or an average of the trained one",
-        )?;
-        self.correction
-            .verifier
-            .bands()
-            .validate()
-            .map_err(|e| section("correction.verifier", e.to_string()))?;
+        self.validate_correction()?;
         self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
         self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
 
-        check(
-            self.correction.prediction != Prediction::Expected,
-            "correction.prediction",
-            "expected".into(),
-            "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
-        )?;
-        if let Correction::Soft { prediction, .. } = self.correction.generator {
-            check(
-                prediction == Prediction::Expected || prediction == self.correction.prediction,
-                "correction.generator.prediction",
-                format!("{prediction:?}").to_lowercase(),
-                "expected, or the same as correction.prediction",
-            )?;
-        }
         if let Some(width) = self.lexicon.max_width {
             least(width as u64, 1, "lexicon.max_width")?;
         }
@@ -168,6 +136,93 @@ impl RunConfig {
         check(!self.eval.metric.is_empty(), "eval.metric", "empty".into(), "the name of a held-out metric")?;
         least(self.log.every, 1, "log.every")?;
         Ok(())
+    }
+
+    fn validate_correction(&self) -> Result<(), ConfigError> {
+        self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
+        self.correction
+            .discriminator
+            .validate()
+            .map_err(|e| section("correction.discriminator", e.to_string()))?;
+        at_least_zero(self.correction.hard_negatives, "correction.hard_negatives")?;
+        check(
+            self.correction.hard_negatives <= 50.0,
+            "correction.hard_negatives",
+            self.correction.hard_negatives.to_string(),
+            "0 to 50",
+        )?;
+        share(self.correction.verifier.decay, "correction.verifier.decay")?;
+        check(
+            self.correction.verifier.decay == 0.0 || self.correction.verifier.model.is_none(),
+            "correction.verifier.decay",
+            self.correction.verifier.decay.to_string(),
+            "0 beside a `correction.verifier.model`: either that model judges, or an average of the trained one",
+        )?;
+        self.correction
+            .verifier
+            .bands()
+            .validate()
+            .map_err(|e| section("correction.verifier", e.to_string()))?;
+        check(
+            self.correction.prediction != Prediction::Expected,
+            "correction.prediction",
+            "expected".into(),
+            "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
+        )?;
+        if let Correction::Soft { prediction, .. } = self.correction.generator {
+            check(
+                prediction == Prediction::Expected || prediction == self.correction.prediction,
+                "correction.generator.prediction",
+                format!("{prediction:?}").to_lowercase(),
+                "expected, or the same as correction.prediction",
+            )?;
+        }
+        self.refuse_idle()
+    }
+
+    /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
+    fn refuse_idle(&self) -> Result<(), ConfigError> {
+        let c = &self.correction;
+        let electra = self.model.arch == Arch::Electra;
+        let unset = c.verifier.is_none();
+        check(
+            c.discriminator != DiscriminatorCorrection::Banded || !unset,
+            "correction.discriminator.kind",
+            "banded".into(),
+            "drop or relabel; banded beside a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not tell how \
+             right a word is",
+        )?;
+        check(
+            electra || c.discriminator == DiscriminatorCorrection::None || c.generator != Correction::None,
+            "correction.discriminator.kind",
+            format!("{:?}", c.discriminator).to_lowercase(),
+            "none with model.arch = bert, as a BERT has no discriminator: set `correction.generator.kind`",
+        )?;
+        let default = VerifierConfig::default();
+        for (value, usual, key) in [
+            (c.verifier.low, default.low, "correction.verifier.low"),
+            (c.verifier.high, default.high, "correction.verifier.high"),
+        ] {
+            check(
+                !unset || value == usual,
+                key,
+                value.to_string(),
+                &format!(
+                    "{usual} (not set) without a verifier; set `correction.verifier.model` or `correction.verifier.decay`"
+                ),
+            )?;
+        }
+        let (key, found) = match &c.verifier.model {
+            Some(model) => ("correction.verifier.model", model.display().to_string()),
+            None => ("correction.verifier.decay", c.verifier.decay.to_string()),
+        };
+        check(
+            unset || c.asks_judge(electra),
+            key,
+            found,
+            "not set where no correction asks a judge: it needs `correction.preset=hard`, a generator that is hard or random-shield, or \
+             (ELECTRA) a discriminator that is drop, relabel or banded",
+        )
     }
 
     /// Checks what only a training run needs: text, a tokenizer, and a lexicon where the correction uses one.

@@ -73,7 +73,8 @@ impl VerifierConfig {
         Bands { low: self.low, high: self.high }
     }
 
-    fn is_none(&self) -> bool {
+    /// Whether nothing but the lexicon judges.
+    pub fn is_none(&self) -> bool {
         self.model.is_none() && self.decay == 0.0
     }
 }
@@ -120,6 +121,13 @@ impl CorrectionConfig {
             hard_negatives: 0.0,
             verifier: VerifierConfig::default(),
         }
+    }
+
+    /// Whether the judge, lexicon or verifier, decides anything in the training of a model that has a discriminator or none.
+    pub fn asks_judge(&self, discriminator: bool) -> bool {
+        use DiscriminatorCorrection::{Banded, Drop, Relabel};
+        matches!(self.generator, Correction::Hard { .. } | Correction::RandomShield {})
+            || (discriminator && matches!(self.discriminator, Drop | Relabel | Banded))
     }
 
     /// Whether a lexicon is needed to train with it.

@@ -133,7 +133,7 @@ fn contractions_go_both_ways_where_they_are_english() {
 #[test]
 fn synonyms_have_one_part_of_speech_and_are_base_forms() {
     let net = tiny_wordnet();
-    let of = |word: &str| synonyms::synonym(&net, word, &mut stream(3));
+    let of = |word: &str| synonyms::synonym(&net, word, 0..word.len(), &mut stream(3));
     // `glad`: one adjective; `boats` is no base form; `go` has no noun in the tiny files but a form may differ.
     assert_eq!(of("glad").as_deref(), Some("happy"));
     assert_eq!(of("Glad").as_deref(), Some("Happy"));
@@ -143,6 +143,16 @@ fn synonyms_have_one_part_of_speech_and_are_base_forms() {
     assert_eq!(of("zzz"), None);
     let perturber = perturber(Perturbation::Synonyms, Some(&net));
     assert_eq!(perturber.examples(&[example(0, "A glad dog", None)])[0].first, "A happy dog");
+    // Names and what is in capitals stay, also behind a word that begins a sentence.
+    let all = Options { rate: 1.0, seed: 1, wordnet: Some(&net) };
+    let all = Perturber::new(Perturbation::Synonyms, all).unwrap();
+    let new = |text: &str| all.examples(&[example(0, text, None)])[0].first.clone();
+    for (text, wanted) in [
+        ("We met Glad there. Glad dogs, a glad GLAD man", "We met Glad there. Happy dogs, a happy GLAD man"),
+        ("\"Glad to see Mr. Glad.\"", "\"Happy to see Mr. Glad.\""),
+    ] {
+        assert_eq!(new(text), wanted);
+    }
 }
 
 #[test]

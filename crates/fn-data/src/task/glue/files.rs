@@ -138,7 +138,7 @@ pub fn split_by_ids(data: TaskData, dev_ids: &Path) -> Result<(TaskData, TaskDat
         let empty = |text: &str| text.trim().is_empty();
         let blank = examples.iter().filter(|e| empty(&e.first) || e.second.as_deref().is_some_and(empty));
         report.empty_sentences = blank.count() as u64;
-        TaskData { examples, report }
+        TaskData { examples, report, places: None }
     };
     Ok((part(train), part(dev)))
 }
