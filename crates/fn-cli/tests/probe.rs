@@ -1,7 +1,10 @@
-//! `fnlm probe substitution` on tiny models made here.
+//! `fnlm probe` on tiny models and runs made here.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![cfg(feature = "flex")]
+
+#[path = "../../../tests/common/mod.rs"]
+mod common;
 
 use std::path::Path;
 
@@ -92,4 +95,84 @@ fn substitutes_are_ordered_and_what_cannot_be_is_counted() {
     std::fs::write(dir.path().join("t.jsonl"), items.replace("\"at\":12", "\"at\":11")).unwrap();
     let (code, _, err) = fnlm(dir.path(), "probe substitution --model bert --data t.jsonl");
     assert!(code == 3 && err.contains("t.jsonl: line 1: found \" big .\" at character 11"), "{err}");
+}
+
+/// A run of 30 steps that keeps two of its three checkpoints.
+fn run_with_checkpoints(dir: &Path) {
+    let held_out = format!("data.held_out=[{:?}]", common::inputs().join("held-out.txt"));
+    let more = [held_out.as_str(), "checkpoint.keep_last=2"];
+    let made = common::pretrain(&dir.join("run"), 30, &more).output().unwrap();
+    assert!(made.status.success(), "{}", common::text(&made));
+    for folder in ["a", "b"] {
+        std::fs::create_dir(dir.join(folder)).unwrap();
+        let lexicon = common::inputs().join("lexicon.safetensors");
+        std::fs::copy(lexicon, dir.join(folder).join("w.safetensors")).unwrap();
+    }
+}
+
+#[test]
+fn errors_are_judged_by_every_judge_and_at_every_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    run_with_checkpoints(dir.path());
+    let judges = "-l a/w.safetensors -l b/w.safetensors --verifier run/model --batches 4";
+    let found = json(dir.path(), &format!("probe false-negatives run {judges} --json"));
+    let wrong = found["wrong"].as_u64().unwrap();
+    let said: Vec<(&str, u64)> = found["judges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|j| (j["judge"].as_str().unwrap(), j["false_negatives"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(said.iter().map(|j| j.0).collect::<Vec<_>>(), ["a/w.safetensors", "b/w.safetensors", "model"]);
+    let [first, second, verifier] = [0, 1, 2].map(|at| said[at].1);
+    // A model that judges itself finds what it prefers as good, but where it saw the word; a lexicon does not.
+    assert!(
+        first == second && verifier > first && verifier > wrong / 2 && verifier <= wrong,
+        "{said:?} of {wrong}"
+    );
+    let agreement = found["agreement"].as_array().unwrap();
+    let pairs: Vec<&Value> = agreement.iter().map(|a| &a["judges"][1]).collect();
+    assert_eq!(pairs, ["b/w.safetensors", "model", "model"]);
+    assert!(agreement.iter().all(|a| a["both"].as_u64().unwrap() <= first), "{found}");
+    for (name, count) in &said {
+        let of = |group: &Value| group["false_negatives"][*name].as_u64().unwrap();
+        assert_eq!(found["frequency"].as_array().unwrap().iter().map(of).sum::<u64>(), *count, "{name}");
+    }
+    let steps = found["checkpoints"].as_array().unwrap();
+    assert_eq!(steps.iter().map(|s| s["step"].as_u64().unwrap()).collect::<Vec<_>>(), [20, 30]);
+    assert_eq!(
+        (&steps[1]["wrong"], &steps[1]["false_negatives"]["model"]),
+        (&wrong.into(), &verifier.into())
+    );
+
+    let one =
+        json(dir.path(), &format!("probe false-negatives run/checkpoints/step-00000020 {judges} --json"));
+    assert_eq!(
+        (one["wrong"].clone(), one["checkpoints"].as_array().unwrap().len()),
+        (steps[0]["wrong"].clone(), 1)
+    );
+
+    // What is damaged is left out and named.
+    std::fs::write(dir.path().join("run/checkpoints/step-00000020/model.safetensors"), "x").unwrap();
+    let (code, out, err) = fnlm(dir.path(), &format!("probe false-negatives run {judges}"));
+    assert!(code == 0 && err.contains("skipped") && err.contains("step-00000020"), "{err}");
+    assert!(out.contains("1 checkpoint found; the run keeps the last 2"), "{out}");
+    assert!(out.contains("by a/w.safetensors") && out.contains("a/w.safetensors and model"), "{out}");
+}
+
+#[test]
+fn a_verifier_that_does_not_fit_and_two_models_are_refused() {
+    let dir = workshop();
+    run_with_checkpoints(dir.path());
+    let (code, _, err) = fnlm(dir.path(), "probe false-negatives run --verifier bert");
+    assert!(code == 3 && err.contains("bert: this model has 21 pieces, the run needs"), "{err}");
+    let (code, _, err) =
+        fnlm(dir.path(), "probe false-negatives run/checkpoints/step-00000030 --model run/model");
+    assert!(code == 2 && err.contains("two models"), "{err}");
+    std::fs::remove_dir_all(dir.path().join("run/model")).unwrap();
+    let newest = json(dir.path(), "probe false-negatives run --batches 1 --json -l a/w.safetensors");
+    assert_eq!(newest["checkpoints"][1]["wrong"], newest["wrong"], "without model/ the newest checkpoint");
+    std::fs::remove_dir_all(dir.path().join("run/checkpoints")).unwrap();
+    let (code, _, err) = fnlm(dir.path(), "probe false-negatives run -l a/w.safetensors");
+    assert!(code == 3 && err.contains("neither a model/ nor an intact checkpoint"), "{err}");
 }

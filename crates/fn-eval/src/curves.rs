@@ -1,9 +1,10 @@
-//! Curves of several runs in one picture.
+//! Curves of several runs in one picture, which is light or dark as its reader's page is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::EvalError;
 use crate::runs::RunRecord;
@@ -30,7 +31,31 @@ const COLOURS: [RGBColor; 18] = [
     RGBColor(75, 0, 130),
 ];
 
-/// Draws `metric` of every run over training steps as an SVG file of 720 x 400 pixels.
+/// Colours of [`plot`] that cannot be read on a dark page, and what stands for them there; the background is that of
+/// [`crate::page`].
+const DARK: [(&str, &str); 8] = [
+    ("#FFFFFF", "#161616"),
+    ("#000000", "#E8E8E8"),
+    ("#F5F5F5", "#202020"),
+    ("#DCDCDC", "#383838"),
+    ("#00008B", "#8C9EFF"),
+    ("#006400", "#5FB35F"),
+    ("#4B0082", "#B68CFF"),
+    ("#8C564B", "#B98074"),
+];
+
+/// Width of a picture.
+const WIDTH: u32 = 720;
+/// Height of a picture without its legend.
+const HEIGHT: u32 = 400;
+/// Left end of the plot and of the legend.
+const LEFT: u32 = 76;
+/// Height of a row of the legend.
+const ROW: u32 = 20;
+/// Longest name in a legend, in characters.
+const NAME: usize = 80;
+
+/// Draws `metric` of every run over training steps as an SVG file, 720 pixels wide.
 ///
 /// # Errors
 /// [`EvalError::NoValues`] when no run has the metric; [`EvalError::Draw`] when the file cannot be written.
@@ -50,8 +75,8 @@ pub fn draw_over(
     path: &Path,
 ) -> Result<(), EvalError> {
     let lines: Vec<(&str, Vec<&RunRecord>)> = runs.iter().map(|run| (run.name.as_str(), vec![run])).collect();
-    let svg = picture(&lines, metric, title, x)?;
-    std::fs::write(path, svg)
+    let (svg, _) = picture(&lines, metric, title, x)?;
+    std::fs::write(path, with_dark(&svg))
         .map_err(|error| EvalError::Draw { path: path.to_owned(), message: error.to_string() })
 }
 
@@ -61,9 +86,9 @@ pub fn draw_over(
 /// # Errors
 /// As [`draw`].
 pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Result<String, EvalError> {
-    let svg = picture(arms, metric, title, "step")?;
+    let (svg, height) = picture(arms, metric, title, "step")?;
     // Fixed sizes would not shrink on a phone.
-    Ok(svg.replacen("width=\"720\" height=\"400\" ", "", 1))
+    Ok(with_dark(&svg.replacen(&format!("width=\"{WIDTH}\" height=\"{height}\" "), "", 1)))
 }
 
 /// A panel of a figure of several.
@@ -82,14 +107,29 @@ pub struct Panel<'a> {
 /// # Errors
 /// As [`draw`].
 pub fn panels(panels: &[Panel<'_>], metric: &str) -> Result<String, EvalError> {
-    let height = 400 * panels.len().div_ceil(2);
-    let mut svg = format!("<svg viewBox=\"0 0 1440 {height}\" xmlns=\"http://www.w3.org/2000/svg\">\n");
-    for (at, panel) in panels.iter().enumerate() {
-        let place = format!("<svg x=\"{}\" y=\"{}\" ", 720 * (at % 2), 400 * (at / 2));
-        svg.push_str(&picture(&panel.arms, metric, panel.title, panel.x)?.replacen("<svg ", &place, 1));
+    let draw = |panel: &Panel<'_>| picture(&panel.arms, metric, panel.title, panel.x);
+    let drawn = panels.iter().map(draw).collect::<Result<Vec<_>, _>>()?;
+    let row = drawn.iter().map(|(_, height)| *height).max().unwrap_or(HEIGHT);
+    let (width, height) = (2 * WIDTH, row * drawn.len().div_ceil(2) as u32);
+    let mut svg =
+        with_dark(&format!("<svg viewBox=\"0 0 {width} {height}\" xmlns=\"http://www.w3.org/2000/svg\">\n"));
+    for (at, (panel, _)) in drawn.iter().enumerate() {
+        let (x, y) = (WIDTH * (at as u32 % 2), row * (at as u32 / 2));
+        svg.push_str(&panel.replacen("<svg ", &format!("<svg x=\"{x}\" y=\"{y}\" "), 1));
     }
     svg.push_str("</svg>\n");
     Ok(svg)
+}
+
+/// The picture that begins so, with other colours where its reader's page is dark. A file by itself keeps a background of its own,
+/// so that it can be read on any page.
+fn with_dark(svg: &str) -> String {
+    let rule = |(light, dark): &(&str, &str)| {
+        format!("svg [fill=\"{light}\"]{{fill:{dark}}}svg [stroke=\"{light}\"]{{stroke:{dark}}}")
+    };
+    let rules: String = DARK.iter().map(rule).collect();
+    let style = format!(">\n<style>@media (prefers-color-scheme: dark){{{rules}}}</style>\n");
+    svg.replacen(">\n", &style, 1)
 }
 
 /// Mean and ends of the runs of an arm at a step.
@@ -125,12 +165,13 @@ fn range(low: impl Iterator<Item = f64>, high: impl Iterator<Item = f64>) -> (f6
     (low - room, high + room)
 }
 
+/// SVG text of a picture, and its height.
 fn picture(
     arms: &[(&str, Vec<&RunRecord>)],
     metric: &str,
     title: &str,
     x_name: &str,
-) -> Result<String, EvalError> {
+) -> Result<(String, u32), EvalError> {
     let lines: Vec<(&str, Vec<Point>)> =
         arms.iter().map(|(name, runs)| (*name, points(runs, metric))).collect();
     let all = || lines.iter().flat_map(|(_, line)| line.iter());
@@ -143,9 +184,35 @@ fn picture(
     let x = range(all().map(|p| p.step), all().map(|p| p.step));
     let y = range(all().map(|p| p.low), all().map(|p| p.high));
     let mut svg = String::new();
-    plot(&mut svg, &lines, (x.0.max(0.0), x.1), y, (title, x_name))
+    let (entries, height) = legend(lines.iter().map(|(name, _)| *name));
+    plot(&mut svg, &lines, (x.0.max(0.0), x.1), y, (title, x_name), (&entries, height))
         .map_err(|error| EvalError::Draw { path: metric.into(), message: error.to_string() })?;
-    Ok(svg)
+    Ok((svg, height))
+}
+
+/// A name of the legend and where it begins.
+type Entry = (String, (i32, i32));
+
+/// The legend in rows below the plot, where it covers no curve, and the height of the whole picture. There is no font to measure
+/// names with, so their widths are guessed.
+fn legend<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<Entry>, u32) {
+    let (mut x, mut y) = (LEFT, HEIGHT + ROW / 2);
+    let mut entries = Vec::new();
+    for name in names {
+        let letters = name.chars().count();
+        // The end of a path tells more than its beginning.
+        let name = match letters.checked_sub(NAME) {
+            Some(over) if over > 0 => format!("...{}", name.chars().skip(over + 3).collect::<String>()),
+            _ => name.to_owned(),
+        };
+        let width = 44 + 7 * letters.min(NAME) as u32;
+        if x > LEFT && x + width > WIDTH {
+            (x, y) = (LEFT, y + ROW);
+        }
+        entries.push((name, (x as i32, y as i32)));
+        x += width;
+    }
+    (entries, y + ROW)
 }
 
 fn plot<'a>(
@@ -154,10 +221,12 @@ fn plot<'a>(
     x: (f64, f64),
     y: (f64, f64),
     (title, x_name): (&str, &str),
+    (legend, height): (&[Entry], u32),
 ) -> Result<(), Box<dyn std::error::Error + 'a>> {
-    let root = SVGBackend::with_string(svg, (720, 400)).into_drawing_area();
+    let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+    let (upper, _) = root.split_vertically(HEIGHT);
+    let mut chart = ChartBuilder::on(&upper)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(36)
@@ -166,28 +235,26 @@ fn plot<'a>(
     chart
         .configure_mesh()
         .x_desc(x_name)
+        .axis_desc_style(("sans-serif", 15))
+        .label_style(("sans-serif", 14))
         .x_label_formatter(&|step| format!("{step:.0}"))
         .max_light_lines(1)
         .light_line_style(RGBColor(245, 245, 245))
         .bold_line_style(RGBColor(220, 220, 220))
         .draw()?;
-    for (index, (name, line)) in lines.iter().enumerate() {
+    let label = ("sans-serif", 15).into_text_style(&root).pos(Pos::new(HPos::Left, VPos::Center));
+    for (index, ((_, line), (name, (x, y)))) in lines.iter().zip(legend).enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
         if line.iter().any(|p| p.low < p.high) {
             let up = line.iter().map(|p| (p.step, p.high));
             let band: Vec<(f64, f64)> = up.chain(line.iter().rev().map(|p| (p.step, p.low))).collect();
             chart.draw_series(std::iter::once(Polygon::new(band, colour.mix(0.12))))?;
         }
-        chart
-            .draw_series(LineSeries::new(line.iter().map(|p| (p.step, p.mean)), colour.stroke_width(2)))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
+        let line = line.iter().map(|p| (p.step, p.mean));
+        chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
+        root.draw(&PathElement::new(vec![(*x, *y), (x + 18, *y)], colour.stroke_width(2)))?;
+        root.draw_text(name, &label, (x + 24, *y))?;
     }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .border_style(RGBColor(200, 200, 200))
-        .draw()?;
     root.present()?;
     Ok(())
 }
@@ -207,6 +274,67 @@ mod tests {
         draw(&[run(&[(0, 3.0), (10, f64::NAN), (20, 1.0)])], "loss", "Loss", &path).unwrap();
         let svg = std::fs::read_to_string(path).unwrap();
         assert!(svg.contains("hard") && svg.contains("Loss") && svg.contains("</svg>"));
+    }
+
+    /// The y coordinate of the text that holds `name`.
+    fn height_of(svg: &str, name: &str) -> u32 {
+        let before = &svg[..svg.find(&format!("\n{name}\n")).unwrap()];
+        let y = before.rsplit(" y=\"").next().unwrap();
+        y.split('"').next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_legend_stands_below_the_plot_in_as_many_rows_as_it_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("loss.svg");
+        let long = format!("runs/{}/last", "x".repeat(200));
+        let names = ["one", "two", &"a-name-of-an-arm".repeat(4), &long];
+        let runs: Vec<RunRecord> = names
+            .iter()
+            .map(|name| RunRecord { name: (*name).into(), ..run(&[(0, 3.0), (9, 1.0)]) })
+            .collect();
+        draw(&runs, "loss", "Loss", &path).unwrap();
+        let svg = std::fs::read_to_string(path).unwrap();
+        assert_eq!(["one", "two", names[2]].map(|name| height_of(&svg, name)), [410, 410, 410]);
+        assert!(
+            svg.contains("height=\"450\"") && svg.contains("x/last\n") && !svg.contains("runs/xx"),
+            "{svg}"
+        );
+        assert!(height_of(&svg, "step") < HEIGHT, "the plot ends above it");
+    }
+
+    /// WCAG 2 contrast of two colours `#RRGGBB`.
+    fn contrast(a: &str, b: &str) -> f64 {
+        let luminance = |colour: &str| -> f64 {
+            let part = |at: usize| {
+                let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn every_curve_can_be_seen_on_a_dark_page() {
+        let on_dark = |colour: &str| {
+            let other = DARK.iter().find(|(light, _)| *light == colour).map(|(_, dark)| *dark);
+            other.unwrap_or(colour).to_owned()
+        };
+        for RGBColor(r, g, b) in COLOURS {
+            let colour = format!("#{r:02X}{g:02X}{b:02X}");
+            let contrast = contrast(&on_dark(&colour), &on_dark("#FFFFFF"));
+            assert!(contrast >= 3.0, "{colour}: {contrast}");
+        }
+        let arms = [("a", vec![])];
+        let run = run(&[(0, 1.0), (1, 2.0)]);
+        let svg = bands(&[("a", vec![&run])], "loss", "Loss").unwrap();
+        assert!(svg.starts_with("<svg viewBox") && svg.contains("prefers-color-scheme: dark"), "{svg}");
+        for (light, _) in &DARK[..4] {
+            assert!(svg.contains(&format!("=\"{light}\"")), "{light} is drawn no more");
+        }
+        assert!(bands(&arms, "loss", "").is_err());
     }
 
     #[test]

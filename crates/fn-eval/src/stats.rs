@@ -166,6 +166,11 @@ pub fn permutation_test(differences: &[f64], resamples: usize, seed: u64) -> f64
     (far.count() + 1) as f64 / (resamples + 1) as f64
 }
 
+/// The smallest p-value that [`permutation_test`] can give for so many pairs: all differences have one sign.
+pub fn least_p(pairs: usize, resamples: usize) -> f64 {
+    if pairs <= EXACT { (2.0 / f64::from(1_u32 << pairs)).min(1.0) } else { 1.0 / (resamples + 1) as f64 }
+}
+
 /// Holm's correction for several tests: adjusted p-values in the order given, each to be compared with the level itself.
 ///
 /// (S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.) NaN stays NaN and is not counted as a test.
@@ -228,6 +233,10 @@ mod tests {
         assert!(permutation_test(&[1.0, f64::NAN], 10, 1).is_nan());
         assert!(permutation_test(&[1.0, f64::INFINITY], 10, 1).is_nan());
         assert_eq!(permutation_test(&[0.0; 4], 0, 1), 1.0);
+        for pairs in [1, 4, 16, 40] {
+            let differences = vec![1.0; pairs];
+            assert_eq!(least_p(pairs, 50), permutation_test(&differences, 50, 1), "{pairs}");
+        }
     }
 
     #[test]

@@ -22,19 +22,24 @@ pub enum ProbeCommand {
 /// `fnlm probe false-negatives`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  fnlm probe false-negatives runs/a
+  fnlm probe false-negatives runs/a                                     its model, and each checkpoint that it keeps
+  fnlm probe false-negatives runs/a/checkpoints/step-00001000
+  fnlm probe false-negatives runs/a --verifier bert                     another masked LM judges by context
   fnlm probe false-negatives runs/a --lexicon wordnet.safetensors --lexicon glove.safetensors --wordnet dict
   fnlm probe false-negatives runs/a --text news.txt --examples 20 --markdown > probe.md")]
 pub struct ProbeFalseNegativesArgs {
-    /// Run directory with its model/.
-    #[arg(value_name = "RUN")]
+    /// Run directory, or one of its checkpoints.
+    #[arg(value_name = "RUN|CHECKPOINT")]
     pub run: PathBuf,
-    /// Model to look into, e.g. an exported checkpoint. [default: the run's model/]
+    /// Model to look into, e.g. an exported checkpoint. [default: the run's model/, or else its newest checkpoint]
     #[arg(long, short, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// Lexicons that judge (repeatable). [default: the run's own]
     #[arg(long, short, value_name = "FILE")]
     pub lexicon: Vec<PathBuf>,
+    /// Masked LMs that judge by context, with the thresholds of the run's correction.verifier (repeatable). [default: the run's own]
+    #[arg(long, value_name = "DIR")]
+    pub verifier: Vec<PathBuf>,
     /// WordNet dict folder: parts of speech, and the meaning that both words of an example share.
     #[arg(long, value_name = "DIR")]
     pub wordnet: Option<PathBuf>,

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::tensor::Device;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, hf, params};
-use fn_train::checkpoint::{self, Checkpoints, LoadedCheckpoint};
-use fn_train::config::{Arch, RunConfig};
+use fn_models::hf;
+use fn_train::checkpoint::{self, Checkpoints};
 
 use super::support;
+use super::trained::{Trained, vocabulary};
 use crate::args::ExportArgs;
 use crate::error::{CliError, Outcome};
 use crate::{card, device, rundir, term};
@@ -31,7 +29,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
         ),
         error => error,
     })?;
-    let vocab_size = vocabulary(&loaded, &folder)?;
+    let vocab_size = vocabulary(&loaded)?;
     if tokenizer.size() > vocab_size {
         return Err(CliError::input(format!(
             "{}: the checkpoint knows {vocab_size} pieces, the tokenizer {} has {}; give the run's own with --tokenizer",
@@ -45,7 +43,8 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     let options = hf::SaveOptions::with_pad(tokenizer.special().pad);
     // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
     let temporary = temporary(&args.out);
-    let written = write(&config, vocab_size, &mut loaded, &device, &options, &temporary)
+    let written = Trained::of_checkpoint(&config, &mut loaded, &device)
+        .and_then(|model| model.save(&temporary, &options))
         .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
         .and_then(|()| card::write(&temporary, &run_dir, &config, step))
         .and_then(|()| {
@@ -120,51 +119,4 @@ fn find(args: &ExportArgs) -> Result<(PathBuf, PathBuf), CliError> {
     let state = checkpoint::load(&newest.path).map_err(CliError::input_from)?.state;
     let best = state.best.as_ref().and_then(|best| checkpoints.best(best));
     Ok((from.clone(), best.unwrap_or(newest.path)))
-}
-
-/// The vocabulary that a checkpoint was trained on.
-fn vocabulary(loaded: &LoadedCheckpoint, folder: &Path) -> Result<usize, CliError> {
-    loaded.model.get("embeddings.word.weight").and_then(|(shape, _)| shape.first().copied()).ok_or_else(
-        || CliError::input(format!("{}: there is no token table in this checkpoint", folder.display())),
-    )
-}
-
-fn write(
-    config: &RunConfig,
-    vocab_size: usize,
-    loaded: &mut LoadedCheckpoint,
-    device: &Device,
-    options: &hf::SaveOptions,
-    out: &Path,
-) -> Result<(), CliError> {
-    let model = &config.model;
-    match model.arch {
-        Arch::Electra => {
-            let shape = match &model.init {
-                Some(folder) => hf::load_electra(folder, device).map_err(CliError::input_from)?.1,
-                None => ElectraConfig::new(
-                    model.encoder(vocab_size),
-                    model.generator_width,
-                    model.generator_depth,
-                ),
-            };
-            shape.validate().map_err(CliError::input_from)?;
-            let model = fill(Electra::init(&shape, 0, device), loaded)?;
-            hf::save_electra_with(out, &model, &shape, options).map_err(CliError::failed_from)
-        }
-        Arch::Bert => {
-            let shape = match &model.init {
-                Some(folder) => hf::load_bert(folder, device).map_err(CliError::input_from)?.1,
-                None => BertConfig::new(model.encoder(vocab_size)),
-            };
-            shape.validate().map_err(CliError::input_from)?;
-            let model = fill(BertForPreTraining::init(&shape, 0, device), loaded)?;
-            hf::save_bert_with(out, &model, &shape, options).map_err(CliError::failed_from)
-        }
-    }
-}
-
-fn fill<M: Module>(model: M, loaded: &mut LoadedCheckpoint) -> Result<M, CliError> {
-    params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))
-        .map_err(CliError::input_from)
 }

@@ -291,7 +291,7 @@ mod tests {
         assert!(text.contains("-10.00"), "{text}");
         let svg = draw(&found).unwrap();
         assert_eq!(svg.matches("<svg").count(), 5);
-        assert!(svg.contains("viewBox=\"0 0 1440 800\"") && svg.contains("wrong pairs in the lexicon"));
+        assert!(svg.contains("viewBox=\"0 0 1440 860\"") && svg.contains("wrong pairs in the lexicon"));
         assert!(svg.contains("true AUC x 100: wrong") && svg.contains("soft"));
     }
 }

@@ -2,17 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::{Run, Study, Table};
+use super::{HEADINGS, Run, Study, Table, words};
 use crate::curves;
 use crate::page::{CLOSE, escape, open};
 use crate::runs::RunRecord;
-use crate::table::number;
 
 const STYLE: &str = "
 th:nth-child(2), td:nth-child(2), td:last-child, th:last-child { text-align: left; }
 tr.real td { color: var(--good); font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
-.plots svg { width: 100%; height: auto; background: #fff; border-radius: 6px; }
+.plots svg { width: 100%; height: auto; }
 @media (max-width: 40rem) {
   .plots { overflow-x: auto; } .plots svg { min-width: 36rem; }
   .wide td:first-child, .wide th:first-child { white-space: normal; min-width: 6rem; }
@@ -60,13 +59,15 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
         );
     }
     out.push_str("</ul>\n<h2>Figures</h2>\n<div class=\"wide\"><table>\n<tr>");
-    for heading in
-        ["figure", "arm", "mean", "sd", "seeds", "difference", "95 % interval", "p", "p (Holm)", "verdict"]
-    {
+    for heading in HEADINGS {
         let _ = write!(out, "<th>{heading}</th>");
     }
     out.push_str("</tr>\n");
-    rows(&mut out, study, table);
+    for (real, cells) in table.cells(study) {
+        out.push_str(if real { "<tr class=\"real\">" } else { "<tr>" });
+        cells.iter().for_each(|cell| out.push_str(&format!("<td>{}</td>", escape(cell))));
+        out.push_str("</tr>\n");
+    }
     out.push_str("</table></div>\n<h2>Curves</h2>\n<p class=\"soft\">Mean over seeds; the band is from the lowest to the highest seed.</p>\n<div class=\"plots\">\n");
     for (series, title) in CURVES {
         let arms: Vec<(&str, Vec<&RunRecord>)> = study
@@ -85,89 +86,4 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
     out.push_str("</div>\n");
     out.push_str(CLOSE);
     out
-}
-
-/// What the table says, one sentence each; only real differences and the summary of all others.
-fn words(study: &Study, table: &Table) -> Vec<String> {
-    let mut out = Vec::new();
-    let (mut compared, mut pairs) = (0, usize::MAX);
-    for figure in table.figures.iter().filter(|f| f.name != "ms of a step") {
-        for row in &figure.rows {
-            let Some(effect) = row.effect else { continue };
-            compared += 1;
-            pairs = pairs.min(effect.pairs);
-            if effect.verdict() == "a difference" {
-                let side = match (figure.more_is_better, effect.difference > 0.0) {
-                    (Some(better), more) if better == more => "better",
-                    (Some(_), _) => "worse",
-                    (None, _) => "other",
-                };
-                out.push(format!(
-                    "{}: {} is {side} than {} by {:.2} ({:.2} to {:.2}).",
-                    figure.name,
-                    study.arms[row.arm].name,
-                    study.arms[0].name,
-                    effect.difference.abs(),
-                    effect.low,
-                    effect.high
-                ));
-            }
-        }
-    }
-    let real = out.len();
-    if compared == 0 {
-        let baseline = study.arms.first().map_or("baseline", |arm| arm.name.as_str());
-        out.push(format!("Nothing can be compared yet: no seed has been run in {baseline} and another arm."));
-    } else {
-        out.push(format!("{} of {compared} comparisons are within noise.", compared - real));
-        let least = 2.0 / 2.0_f64.powi(pairs as i32);
-        if least >= 0.05 {
-            out.push(format!(
-                "With {pairs} seeds the smallest possible p-value is {least:.2}: more seeds are needed to show any difference."
-            ));
-        } else if real == 0 && least * compared as f64 >= 0.05 {
-            out.push(format!(
-                "With {pairs} seeds and {compared} comparisons no single difference can be shown: the smallest possible p-value is \
-                 {least:.3}, corrected {:.2}. More seeds or fewer arms would show more.",
-                (least * compared as f64).min(1.0)
-            ));
-        }
-    }
-    out
-}
-
-fn rows(out: &mut String, study: &Study, table: &Table) {
-    for figure in &table.figures {
-        let digits = if figure.name.ends_with('%') || figure.name.starts_with("ms") { 2 } else { 4 };
-        for row in &figure.rows {
-            let Some(summary) = row.summary else { continue };
-            let real = row.effect.is_some_and(|e| e.verdict() == "a difference");
-            let _ = write!(
-                out,
-                "<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
-                if real { " class=\"real\"" } else { "" },
-                escape(&figure.name),
-                escape(&study.arms[row.arm].name),
-                number(Some(summary.mean), digits),
-                number(Some(summary.standard_deviation), digits),
-                summary.count
-            );
-            match row.effect {
-                Some(e) => {
-                    let _ = write!(
-                        out,
-                        "<td>{:+.digits$}</td><td>{:+.digits$} to {:+.digits$}</td><td>{:.3}</td><td>{:.3}</td><td>{}</td>",
-                        e.difference,
-                        e.low,
-                        e.high,
-                        e.p,
-                        e.p_holm,
-                        e.verdict()
-                    );
-                }
-                None => out.push_str("<td></td><td></td><td></td><td></td><td></td>"),
-            }
-            out.push_str("</tr>\n");
-        }
-    }
 }

@@ -22,6 +22,7 @@
 
 mod html;
 mod report;
+mod verdict;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use html::page;
-pub use report::{Collected, Effect, Row, Run, Table, collect, table};
+use report::HEADINGS;
+pub use report::{Collected, Figure, Row, Run, Table, collect, table};
+pub use verdict::Effect;
+use verdict::words;
 
 /// Longest description.
 const MAX_BYTES: u64 = 1 << 20;

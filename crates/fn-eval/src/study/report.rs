@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Study, StudyError, evaluation_folder, run_folder};
+use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
 use crate::finetune::results::{self, RESULTS, Results};
 use crate::runs::RunRecord;
-use crate::stats::{Summary, holm, paired_bootstrap, permutation_test};
+use crate::stats::{Summary, holm, least_p, paired_bootstrap, permutation_test};
 
 /// Resamples of intervals and, for many seeds, of permutation tests.
 const RESAMPLES: usize = 10_000;
@@ -20,6 +20,13 @@ const FIGURES: &[(&str, &str, f64, Option<bool>)] = &[
     ("eval.detector_auc", "detector AUC", 1.0, Some(true)),
     ("eval.false_negative_share", "false negatives of the errors, %", 100.0, None),
 ];
+
+/// Name of the one figure that is a cost, not an outcome.
+const TIME: &str = "ms of a step";
+
+/// Headings of the table.
+pub(super) const HEADINGS: [&str; 10] =
+    ["figure", "arm", "mean", "sd", "seeds", "difference", "95 % interval", "p", "p (Holm)", "verdict"];
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -84,37 +91,6 @@ fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, Stud
     Ok(Run { arm, seed, record, scores })
 }
 
-/// An arm against the first one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Effect {
-    /// Seeds that both have.
-    pub pairs: usize,
-    /// Mean of the differences, arm less baseline.
-    pub difference: f64,
-    /// 95 % bootstrap interval over the pairs.
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
-    /// Of a permutation test over the pairs.
-    pub p: f64,
-    /// Corrected for all comparisons of the table (Holm).
-    pub p_holm: f64,
-}
-
-impl Effect {
-    /// In words. With few seeds even the smallest possible p-value is large: n pairs give no less than 2 / 2^n.
-    pub fn verdict(&self) -> String {
-        let least = 2.0 / 2.0_f64.powi(self.pairs as i32);
-        if self.p_holm < 0.05 {
-            "a difference".to_owned()
-        } else if least >= 0.05 {
-            format!("within noise; {} seeds cannot show more", self.pairs)
-        } else {
-            "within noise".to_owned()
-        }
-    }
-}
-
 /// One figure of one arm.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -159,7 +135,7 @@ pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
         figures.push(figure(study, runs, name.to_owned(), more_is_better, &value));
     }
     let seconds = |run: &Run| run.record.median("time.seconds_per_step").map(|v| 1e3 * v);
-    figures.push(figure(study, runs, "ms of a step".to_owned(), Some(false), &seconds));
+    figures.push(figure(study, runs, TIME.to_owned(), Some(false), &seconds));
     figures.retain(|figure| figure.rows.iter().any(|row| row.summary.is_some()));
     let mut table = Table { figures, left_out };
     correct(&mut table);
@@ -200,24 +176,40 @@ fn effect(pairs: &[f64]) -> Option<Effect> {
         low: found.low,
         high: found.high,
         p,
-        p_holm: p,
+        // Known when all comparisons are.
+        p_holm: f64::NAN,
+        p_least: f64::NAN,
+        compared: 0,
     })
 }
 
-/// Holm over all comparisons but those of time, which is cost, not an outcome.
+/// Holm over all comparisons of outcomes; those of cost are a question of their own.
 fn correct(table: &mut Table) {
-    let tested = |figure: &Figure| figure.name != "ms of a step";
-    let all: Vec<f64> = table
-        .figures
-        .iter()
-        .filter(|f| tested(f))
-        .flat_map(|f| f.rows.iter().filter_map(|r| r.effect.map(|e| e.p)))
-        .collect();
-    let mut adjusted = holm(&all).into_iter();
-    for figure in table.figures.iter_mut().filter(|f| tested(f)) {
-        for effect in figure.rows.iter_mut().filter_map(|r| r.effect.as_mut()) {
-            effect.p_holm = adjusted.next().unwrap_or(f64::NAN);
+    for cost in [false, true] {
+        let figures = table.figures.iter_mut().filter(|figure| figure.is_cost() == cost);
+        let effects = figures.flat_map(|figure| figure.rows.iter_mut().filter_map(|row| row.effect.as_mut()));
+        let effects: Vec<&mut Effect> = effects.collect();
+        let found: Vec<f64> = effects.iter().map(|effect| effect.p).collect();
+        let corrected = holm(&found);
+        for (at, effect) in effects.into_iter().enumerate() {
+            let mut clearest = found.clone();
+            clearest[at] = least_p(effect.pairs, RESAMPLES);
+            effect.p_least = holm(&clearest)[at];
+            effect.p_holm = corrected[at];
+            effect.compared = found.len();
         }
+    }
+}
+
+impl Figure {
+    /// Whether it is a cost, not an outcome.
+    pub(super) fn is_cost(&self) -> bool {
+        self.name == TIME
+    }
+
+    /// Decimals that are shown.
+    pub(super) fn digits(&self) -> usize {
+        if self.name.ends_with('%') || self.is_cost() { 2 } else { 4 }
     }
 }
 
@@ -227,25 +219,14 @@ impl Table {
         crate::runs::left_out(self.left_out)
     }
 
-    /// As a Markdown table: a row for each figure and arm; below it, what was left out.
-    pub fn to_markdown(&self, study: &Study) -> String {
-        let mut table = crate::table::Table::new([
-            "figure",
-            "arm",
-            "mean",
-            "sd",
-            "seeds",
-            "difference",
-            "95 % interval",
-            "p",
-            "p (Holm)",
-            "verdict",
-        ]);
+    /// A row for each figure and arm that has a value, under [`HEADINGS`]; and whether it is a real difference.
+    pub(super) fn cells(&self, study: &Study) -> Vec<(bool, Vec<String>)> {
         let number = |v: f64, digits: usize| crate::table::number(Some(v), digits);
+        let mut out = Vec::new();
         for figure in &self.figures {
+            let digits = figure.digits();
             for row in &figure.rows {
                 let Some(summary) = row.summary else { continue };
-                let digits = if figure.name.ends_with('%') || figure.name.starts_with("ms") { 2 } else { 4 };
                 let mut cells = vec![
                     figure.name.clone(),
                     study.arms[row.arm].name.clone(),
@@ -262,11 +243,20 @@ impl Table {
                         e.verdict(),
                     ]);
                 }
-                table.row(cells);
+                cells.resize(HEADINGS.len(), String::new());
+                out.push((row.effect.is_some_and(|e| e.is_real()), cells));
             }
         }
+        out
+    }
+
+    /// As a Markdown table, what it says in words, and what was left out.
+    pub fn to_markdown(&self, study: &Study) -> String {
+        let mut table = crate::table::Table::new(HEADINGS);
+        self.cells(study).into_iter().for_each(|(_, cells)| table.row(cells));
+        let lines = words(study, self).into_iter().map(|line| format!("- {line}\n"));
         let omission = self.omission().map(|text| format!("\n{text}\n")).unwrap_or_default();
-        table.to_markdown() + &omission
+        format!("{}\n{}{omission}", table.to_markdown(), lines.collect::<String>())
     }
 }
 
@@ -340,6 +330,35 @@ mod tests {
         let better = table.figures[0].rows[1].effect.unwrap();
         assert_eq!(better.p, 0.25);
         assert!(better.verdict().contains("3 seeds cannot show more"), "{}", better.verdict());
+    }
+
+    #[test]
+    fn table_and_page_give_one_verdict_by_the_corrected_level() {
+        // 6 pairs: 2 / 64 = 0.031 is below the level, times four comparisons it is not.
+        let (study, runs) = (study(6), runs(6));
+        let table = table(&study, &runs, 0);
+        let better = table.figures[0].rows[1].effect.unwrap();
+        assert!(better.p < 0.05 && (better.p_least - 0.125).abs() < 1e-12, "{better:?}");
+        let verdict = "within noise; 6 seeds cannot show more in 4 comparisons";
+        assert_eq!(better.verdict(), verdict);
+        let summary = "4 of 4 comparisons are within noise.";
+        let hopeless = "6 seeds give a corrected p-value of 0.125 at the least";
+        for text in [table.to_markdown(&study), crate::study::page(&study, &runs, &table)] {
+            assert!(text.contains(verdict) && text.contains(summary) && text.contains(hopeless), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_several_arms_are_corrected_as_well() {
+        let (study, mut runs) = (study(6), runs(6));
+        for run in runs.iter_mut().filter(|run| run.arm > 0) {
+            let slower = 1.0 + run.seed as f64 / 10.0;
+            run.record.series.insert("time.seconds_per_step".to_owned(), vec![(5, slower)]);
+        }
+        let table = table(&study, &runs, 0);
+        let time = table.figures.last().unwrap().rows[1].effect.unwrap();
+        assert!((time.p - 0.03125).abs() < 1e-12 && (time.p_holm - 0.0625).abs() < 1e-12, "{time:?}");
+        assert!(time.verdict().starts_with("within noise") && time.compared == 2);
     }
 
     #[test]

@@ -9,13 +9,14 @@ use super::{Inspector, Model};
 use crate::error::CliError;
 
 const STYLE: &str = "
-.text { line-height: 2.1; max-width: none; border-bottom: 1px solid var(--line); padding-bottom: .6rem; }
+.text { line-height: 2.4; max-width: none; margin-bottom: .2rem; }
+details { border-bottom: 1px solid var(--line); padding-bottom: .6rem; } summary { color: var(--soft); cursor: pointer; }
 .t { border-radius: 4px; }
 .right, .caught, .missed, .excused { padding: .1rem .25rem; }
 .right { background: #cfe3f7; color: #0b2b4a; } .caught { background: #cdebcf; color: #0f3d14; }
 .missed { background: #f6cdc9; color: #561209; } .excused { background: #f8e3a3; color: #4a3600; }
 .alarm { text-decoration: underline wavy #c33; text-underline-offset: .25em; }
-.t b { font-weight: 600; } .t s { opacity: .65; font-size: .85em; }
+.t s { font-size: .85em; } .t sub { font-size: .65em; line-height: 1; margin-left: .2em; font-variant-numeric: tabular-nums; }
 ";
 
 /// What became of a token.
@@ -160,17 +161,22 @@ fn draw(probabilities: &[f64], unit: f64) -> Option<u32> {
 
 fn render(rows: &[Vec<Token>], detects: bool, judged: bool, corruption: &Corruption) -> String {
     let mut out = open("What training sees", STYLE);
-    let who = if detects { "the generator sampled a replacement" } else { "the model predicted the word" };
+    let (who, what) = if detects {
+        ("the generator sampled a replacement", "was replaced, says the discriminator")
+    } else {
+        ("the model predicted the word", "belongs there, says the model")
+    };
     let _ = writeln!(
         out,
-        "<p class=\"soft\">{:.0} % of the pieces were hidden (seed {}) and {who}. Point at a token for its probabilities.</p>",
+        "<p class=\"soft\">{:.0} % of the pieces were hidden (seed {}) and {who}. The small number is the probability that the \
+         token {what}; the tables have all probabilities.</p>",
         100.0 * corruption.rate,
         corruption.seed
     );
     if !judged {
         out.push_str("<p class=\"soft\">Without a lexicon no false negatives are known.</p>\n");
     }
-    out.push_str("<table>\n<tr><th>token</th><th>number</th></tr>\n");
+    out.push_str("<div class=\"wide\"><table>\n<tr><th>token</th><th>number</th></tr>\n");
     for fate in Fate::ALL {
         let count = rows.iter().flatten().filter(|token| token.fate == fate).count();
         if count > 0 {
@@ -179,7 +185,7 @@ fn render(rows: &[Vec<Token>], detects: bool, judged: bool, corruption: &Corrupt
                 writeln!(out, "<tr><td><span class=\"t {class}\">{name}</span></td><td>{count}</td></tr>");
         }
     }
-    out.push_str("</table>\n");
+    out.push_str("</table></div>\n");
     for row in rows {
         out.push_str("<p class=\"text\">");
         for token in row {
@@ -187,32 +193,42 @@ fn render(rows: &[Vec<Token>], detects: bool, judged: bool, corruption: &Corrupt
             if joined.is_none() {
                 out.push(' ');
             }
-            out.push_str(&span(token, joined.unwrap_or(&token.piece), detects));
+            out.push_str(&span(token, joined.unwrap_or(&token.piece)));
         }
         out.push_str("</p>\n");
+        out.push_str(&details(row, detects));
     }
     out.push_str(CLOSE);
     out
 }
 
-fn span(token: &Token, piece: &str, detects: bool) -> String {
-    let mut title = token.fate.name(detects).to_owned();
-    if let Some(gold) = &token.gold {
-        let _ = write!(title, "; was \"{gold}\"");
-    }
-    if let Some(p) = token.predicted {
-        let _ = write!(title, "; predicted with {p:.3}");
-    }
-    if let Some(p) = token.replaced {
-        let _ = write!(title, "; replaced with probability {p:.3}");
-    }
+/// A token in its colour; of those that are not simply kept, the number that decided.
+fn span(token: &Token, piece: &str) -> String {
     let gold = token.gold.as_ref().map_or(String::new(), |gold| format!(" <s>{}</s>", escape(gold)));
-    format!(
-        "<span class=\"t {}\" title=\"{}\">{}{gold}</span>",
-        token.fate.class(),
-        escape(&title),
-        escape(piece)
-    )
+    let number = token.replaced.or(token.predicted).filter(|_| token.fate != Fate::Kept);
+    let number = number.map_or(String::new(), |p| format!("<sub>{p:.2}</sub>"));
+    format!("<span class=\"t {}\">{}{gold}{number}</span>", token.fate.class(), escape(piece))
+}
+
+/// All that is known about the tokens of a text, folded away.
+fn details(row: &[Token], detects: bool) -> String {
+    let probability = |p: Option<f64>| p.map_or(String::new(), |p| format!("{p:.3}"));
+    let mut out =
+        "<details><summary>every token</summary><div class=\"wide\"><table>\n<tr><th>token</th><th>was</th>\
+                   <th>predicted with</th><th>replaced with probability</th><th>so it is</th></tr>\n"
+            .to_owned();
+    for token in row {
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(&token.piece),
+            escape(token.gold.as_deref().unwrap_or("")),
+            probability(token.predicted),
+            probability(token.replaced),
+            token.fate.name(detects)
+        );
+    }
+    out + "</table></div></details>\n"
 }
 
 #[cfg(test)]
@@ -243,7 +259,16 @@ mod tests {
         ]];
         let page = render(&rows, true, true, &Corruption { rate: 0.15, seed: 1 });
         assert!(page.contains("&lt;b&gt;</span>") && !page.contains("<b>"), "{page}");
-        assert!(page.contains("<span class=\"t excused\" title=\"false negative: another word that fits; was &quot;happy&quot;; predicted with 0.500; replaced with probability 0.250\">glad <s>happy</s></span><span class=\"t right\""), "{page}");
+        // No pointer, no titles: what there is to know is shown, or a tap away.
+        assert!(
+            page.contains(
+                "<span class=\"t excused\">glad <s>happy</s><sub>0.25</sub></span><span class=\"t right\""
+            ),
+            "{page}"
+        );
+        assert!(page.contains("<span class=\"t \">&lt;b&gt;</span>") && !page.contains("title="), "{page}");
+        let row = "<tr><td>glad</td><td>happy</td><td>0.500</td><td>0.250</td><td>false negative: another word that fits</td></tr>";
+        assert!(page.contains(row), "{page}");
         assert!(page.contains("replaced and missed</span></td><td>1</td>"), "{page}");
         assert!(!page.contains("replaced and caught</span></td>") && page.contains("15 %"), "{page}");
     }

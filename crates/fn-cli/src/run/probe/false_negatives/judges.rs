@@ -1,0 +1,102 @@
+//! Who says which errors are none: lexicons, and masked LMs that judge by context.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use fn_core::ids::Rows;
+use fn_core::judge::Judge as _;
+use fn_core::lexicon::Lexicon;
+use fn_data::tokenise::TextTokenizer;
+use fn_train::config::RunConfig;
+use fn_train::objective::{DeviceBatch, Verifier};
+
+use crate::args::ProbeFalseNegativesArgs;
+use crate::error::CliError;
+use crate::run::{support, trained};
+
+/// The judges, by names that are all different.
+pub(super) struct Judges {
+    /// Their names, lexicons first.
+    pub names: Vec<String>,
+    lexicons: Vec<Lexicon>,
+    verifiers: Vec<Verifier>,
+}
+
+impl Judges {
+    /// Those of the command line, or else of the run.
+    pub fn open(
+        args: &ProbeFalseNegativesArgs,
+        config: &RunConfig,
+        tokenizer: &TextTokenizer,
+        device: &Device,
+    ) -> Result<Self, CliError> {
+        let typed_or = |typed: &Vec<PathBuf>, own: &Option<PathBuf>| -> Vec<PathBuf> {
+            if typed.is_empty() { own.iter().cloned().collect() } else { typed.clone() }
+        };
+        let verifier = &config.correction.verifier;
+        let lexicons = typed_or(&args.lexicon, &config.lexicon.path);
+        let verifiers = typed_or(&args.verifier, &verifier.model);
+        if lexicons.is_empty() && verifiers.is_empty() {
+            return Err(CliError::usage(
+                "the run has no lexicon; name one with --lexicon (`fnlm lexicon build`), or a masked LM with --verifier",
+            ));
+        }
+        let paths: Vec<&PathBuf> = lexicons.iter().chain(&verifiers).collect();
+        let load = |dir: &PathBuf| {
+            trained::check_fits(dir, tokenizer, config.data.length)?;
+            Verifier::load(dir, verifier.bands(), tokenizer.special().mask, device)
+                .map_err(CliError::input_from)
+        };
+        Ok(Self {
+            names: names(&paths),
+            lexicons: lexicons
+                .iter()
+                .map(|path| support::lexicon(path, tokenizer))
+                .collect::<Result<_, _>>()?,
+            verifiers: verifiers.iter().map(load).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What each says of every row of a batch, `[judges][P]`; never true where the prediction is right.
+    pub fn judge(&self, batch: &DeviceBatch, rows: &Rows, ids: &[(u32, u32)]) -> Vec<Vec<bool>> {
+        let look_up = |lexicon: &Lexicon| -> Vec<bool> {
+            ids.iter().map(|&(gold, word)| gold != word && lexicon.contains(gold, word)).collect()
+        };
+        let by_context = |verifier: &Verifier| -> Vec<bool> {
+            // A loaded verifier always answers.
+            let answers =
+                verifier.judge(batch).map(|judge| judge.judge(rows).into_data().iter::<bool>().collect());
+            answers.unwrap_or_else(|| vec![false; ids.len()])
+        };
+        self.lexicons.iter().map(look_up).chain(self.verifiers.iter().map(by_context)).collect()
+    }
+}
+
+/// Short names: the stem; the path as it was typed where two share the stem; with a number where that is the same as well.
+fn names(paths: &[&PathBuf]) -> Vec<String> {
+    let stem =
+        |path: &PathBuf| path.file_stem().map_or("judge".into(), |name| name.to_string_lossy().into_owned());
+    let stems: Vec<String> = paths.iter().map(|path| stem(path)).collect();
+    let mut out: Vec<String> = Vec::new();
+    for (path, stem) in paths.iter().zip(&stems) {
+        let alone = stems.iter().filter(|other| *other == stem).count() == 1;
+        let base = if alone { stem.clone() } else { path.display().to_string() };
+        let numbered = (2..).map(|n| format!("{base} ({n})"));
+        let free = std::iter::once(base.clone()).chain(numbered).find(|name| !out.contains(name));
+        out.extend(free);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_judges_have_one_name() {
+        let paths =
+            ["a/w.safetensors", "b/w.safetensors", "g.safetensors", "b/w.safetensors"].map(PathBuf::from);
+        let found = names(&paths.iter().collect::<Vec<_>>());
+        assert_eq!(found, ["a/w.safetensors", "b/w.safetensors", "g", "b/w.safetensors (2)"]);
+    }
+}

@@ -1,0 +1,96 @@
+//! What differences say in words: one judgement for the table and the page.
+
+use super::{Study, Table};
+
+/// Level of the tests, after correction.
+const LEVEL: f64 = 0.05;
+
+/// An arm against the first one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effect {
+    /// Seeds that both have.
+    pub pairs: usize,
+    /// Mean of the differences, arm less baseline.
+    pub difference: f64,
+    /// 95 % bootstrap interval over the pairs.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+    /// Of a permutation test over the pairs.
+    pub p: f64,
+    /// Corrected for all comparisons that are made together (Holm).
+    pub p_holm: f64,
+    /// The smallest `p_holm` that so many pairs could have given here, the other comparisons as they are.
+    pub p_least: f64,
+    /// Number of comparisons that are made together.
+    pub compared: usize,
+}
+
+impl Effect {
+    /// Whether it is more than noise, after correction.
+    pub fn is_real(&self) -> bool {
+        self.p_holm < LEVEL
+    }
+
+    /// Whether nothing could have been shown.
+    fn is_hopeless(&self) -> bool {
+        !self.is_real() && self.p_least >= LEVEL
+    }
+
+    /// In words, by the corrected p-value. With few seeds even the smallest possible one is large.
+    pub fn verdict(&self) -> String {
+        if self.is_real() {
+            "a difference".to_owned()
+        } else if self.is_hopeless() {
+            format!("within noise; {} seeds cannot show more in {} comparisons", self.pairs, self.compared)
+        } else {
+            "within noise".to_owned()
+        }
+    }
+}
+
+/// What the table says: a sentence for each real difference of an outcome, and a summary of all others.
+pub(super) fn words(study: &Study, table: &Table) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut effects: Vec<Effect> = Vec::new();
+    for figure in table.figures.iter().filter(|figure| !figure.is_cost()) {
+        for row in &figure.rows {
+            let Some(effect) = row.effect else { continue };
+            effects.push(effect);
+            if effect.is_real() {
+                let side = match (figure.more_is_better, effect.difference > 0.0) {
+                    (Some(better), more) if better == more => "better",
+                    (Some(_), _) => "worse",
+                    (None, _) => "other",
+                };
+                let digits = figure.digits();
+                out.push(format!(
+                    "{}: {} is {side} than {} by {:.digits$} ({:+.digits$} to {:+.digits$}).",
+                    figure.name,
+                    study.arms[row.arm].name,
+                    study.arms[0].name,
+                    effect.difference.abs(),
+                    effect.low,
+                    effect.high
+                ));
+            }
+        }
+    }
+    if effects.is_empty() {
+        let baseline = study.arms.first().map_or("baseline", |arm| arm.name.as_str());
+        out.push(format!("Nothing can be compared yet: no seed has been run in {baseline} and another arm."));
+        return out;
+    }
+    out.push(format!("{} of {} comparisons are within noise.", effects.len() - out.len(), effects.len()));
+    let hopeless = || effects.iter().filter(|effect| effect.is_hopeless());
+    if let Some(effect) = hopeless().min_by(|a, b| a.p_least.total_cmp(&b.p_least)) {
+        out.push(format!(
+            "{} of them could not have shown anything: {} seeds give a corrected p-value of {:.3} at the least. More seeds, or fewer \
+             arms, would show more.",
+            hopeless().count(),
+            effect.pairs,
+            effect.p_least
+        ));
+    }
+    out
+}
