@@ -26,7 +26,7 @@ mod noise;
 mod precision;
 
 pub use noise::Noise;
-pub use precision::{MatmulPrecision, matmul_precision, set_matmul_precision};
+pub use precision::{MatmulPrecision, flex_multiplies_bf16, matmul_precision, set_matmul_precision};
 
 use burn::tensor::{Int, Tensor};
 

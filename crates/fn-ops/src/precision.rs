@@ -32,6 +32,14 @@ pub fn matmul_precision() -> MatmulPrecision {
     CURRENT.get()
 }
 
+/// Whether Flex multiplies bf16 in hardware here, and so faster than f32.
+pub fn flex_multiplies_bf16() -> bool {
+    #[cfg(all(feature = "flex", target_arch = "x86_64", target_os = "linux"))]
+    return crate::flex::multiplies_bf16();
+    #[cfg(not(all(feature = "flex", target_arch = "x86_64", target_os = "linux")))]
+    return false;
+}
+
 /// Whether products keep f32.
 pub(crate) fn exact() -> bool {
     matmul_precision() == MatmulPrecision::F32

@@ -144,9 +144,10 @@ impl Session {
     fn set_precision(&self, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
         let train = &self.config.train;
         use_dtype(train.dtype, &self.device, &train.device)?;
-        if train.dtype == Dtype::Bf16 && train.device == "flex" {
-            reporter
-                .notice("flex multiplies bf16 in f32 after rounding: slower than f32, good for comparing")?;
+        if train.dtype == Dtype::Bf16 && train.device == "flex" && !fn_ops::flex_multiplies_bf16() {
+            reporter.notice(
+                "this processor has no AMX: flex rounds to bf16 and multiplies in f32, slower than f32 alone; good for comparing",
+            )?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! Nothing is guessed silently: an unknown key is refused with the nearest known one, a value of the wrong type or out of
 //! range with its file, line and column.
 
+mod about;
 pub mod layers;
 pub mod presets;
 pub mod schema;
@@ -206,6 +207,8 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, CliError> {
             format!("; to use the preset, write `--preset {name}`")
         } else if error.kind() == std::io::ErrorKind::NotFound {
             "; make one with `fnlm config new electra-small > my.toml`".to_string()
+        } else if path.is_dir() || error.kind() == std::io::ErrorKind::InvalidData {
+            "; is it the right file?".to_string()
         } else {
             String::new()
         };
@@ -327,10 +330,22 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> CliError {
             let value = &setting.value;
             let message = error.message().trim().replace('\n', " ");
             let at = setting.origin.prefix();
-            return CliError::usage(format!("{at}`{}` cannot be {value}: {message}", setting.key));
+            return CliError::usage(format!("{at}`{}` cannot be {value}: {}", setting.key, plain(&message)));
         }
     }
     CliError::usage(format!("the configuration cannot be read: {}", error.message()))
+}
+
+/// Types in the words of people who do not write Rust.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected path string", "expected a path"),
+    ];
+    words.iter().fold(message.to_string(), |message, (from, to)| message.replace(from, to))
 }
 
 /// Writes settings as TOML.
@@ -338,13 +353,17 @@ fn render(settings: &[Setting], provenance: bool) -> String {
     let mut out = String::new();
     let width = settings.iter().map(|s| tail(&s.key).len() + shown(&s.value).len() + 3).filter(|w| *w < 60);
     let width = width.max().unwrap_or(0);
-    let mut sections: Vec<&str> = Vec::new();
+    let mut sections: Vec<&str> = sections();
     for name in settings.iter().map(|setting| head(&setting.key)) {
         if !sections.contains(&name) {
             sections.push(name);
         }
     }
     for name in sections {
+        let empty = settings.iter().all(|setting| head(&setting.key) != name);
+        if empty && !schema::known_keys().iter().any(|key| head(key) == name && is_plain_option(key)) {
+            continue;
+        }
         if !name.is_empty() {
             out.push_str(&format!("\n[{name}]\n"));
         }
@@ -373,6 +392,17 @@ fn shown(value: &toml::Value) -> String {
         toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
         value => value.to_string(),
     }
+}
+
+/// All sections, in the order of the configuration.
+fn sections() -> Vec<&'static str> {
+    let mut out = Vec::new();
+    for name in schema::known_keys().iter().map(|key| head(key)) {
+        if !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
 }
 
 /// Keys of plain sections are optional values; keys of a table with a `kind` belong to another kind.
@@ -454,25 +484,33 @@ pub fn read(path: &Path) -> Result<RunConfig, CliError> {
     })
 }
 
-/// A commented file to start from: the preset as it is, and every other key as a comment with its default.
+/// A commented file to start from: the preset as it is, and every other key as a comment with its default and its meaning.
 pub fn template(preset: &presets::Preset) -> Result<String, CliError> {
     let named = preset_layer(preset.name)?;
-    let rest: Vec<Setting> = defaults()
-        .into_iter()
-        .filter(|setting| named.iter().all(|named| named.key != setting.key))
-        .filter(|setting| !setting.key.starts_with("correction."))
-        .collect();
+    let defaults = defaults();
     let mut out = preset.text.trim_end().to_string();
     out.push_str("\n\n# ---- Everything else, with its default. Take the # away to change it. ----\n");
     out.push_str(
         "# (A section may stand only once in a file: move the line up to its section where there is one.)\n",
     );
-    for line in render(&rest, false).lines() {
-        out.push_str(&if line.is_empty() || line.starts_with('#') {
-            format!("{line}\n")
-        } else {
-            format!("# {line}\n")
-        });
+    for section in sections() {
+        let keys: Vec<&String> = schema::known_keys()
+            .iter()
+            .filter(|key| head(key) == section && is_plain_option(key))
+            .filter(|key| named.iter().all(|named| named.key != **key))
+            .collect();
+        if !keys.is_empty() && !section.is_empty() {
+            out.push_str(&format!("\n# [{section}]\n"));
+        }
+        for key in keys {
+            let line = match defaults.iter().find(|setting| setting.key == *key) {
+                Some(setting) => format!("# {} = {}", tail(key), shown(&setting.value)),
+                None => format!("# {} is not set", tail(key)),
+            };
+            let about = about::about(key).map(|about| format!("  # {about}")).unwrap_or_default();
+            out.push_str(format!("{line:<30}{about}").trim_end());
+            out.push('\n');
+        }
     }
     Ok(out)
 }

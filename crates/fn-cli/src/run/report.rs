@@ -8,7 +8,7 @@ use fn_eval::{EvalError, curves};
 
 use crate::args::ReportArgs;
 use crate::error::{CliError, Outcome};
-use crate::term;
+use crate::{rundir, term};
 
 /// How a figure is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +40,13 @@ const COLUMNS: &[(&str, &str, Unit)] = &[
 pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
     let mut runs = Vec::new();
     for path in &args.runs {
+        if path.is_dir() && !path.join(rundir::METRICS).exists() {
+            return Err(CliError::input(format!(
+                "{} holds no {}; name the folder that `fnlm pretrain --run` was given",
+                path.display(),
+                rundir::METRICS
+            )));
+        }
         runs.push(RunRecord::open(path).map_err(CliError::input_from)?);
     }
     name_apart(&mut runs, args);

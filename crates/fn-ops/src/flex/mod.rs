@@ -22,6 +22,9 @@ use crate::{Noise, matmul_precision};
 use bridge::{Input, run, takes, takes_ids};
 use mask::Dropout;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use amx::available as multiplies_bf16;
+
 /// `Ok` with the result, or the inputs back where they are not for Flex.
 macro_rules! or_back {
     ($inputs:expr, $ok:expr) => {
