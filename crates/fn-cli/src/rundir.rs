@@ -155,6 +155,12 @@ pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(),
     )))
 }
 
+/// Whether anything was saved or measured: a checkpoint is written before the first step.
+pub fn has_started(dir: &Path) -> bool {
+    let saved = dir.join(CHECKPOINTS).read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    saved || dir.join(METRICS).metadata().is_ok_and(|metrics| metrics.len() > 0)
+}
+
 /// The run directory of a checkpoint folder `run/checkpoints/step-...`.
 pub fn of_checkpoint(checkpoint: &Path) -> Option<PathBuf> {
     let checkpoints = checkpoint.parent()?;
@@ -218,6 +224,17 @@ mod tests {
         assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
         check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
         check_same(dir.path(), &other, &["train".to_string()]).unwrap();
+    }
+
+    #[test]
+    fn a_run_has_started_when_something_was_saved_or_measured() {
+        let dir = tempfile::tempdir().unwrap();
+        start(dir.path(), &RunConfig::default());
+        std::fs::write(dir.path().join(METRICS), "").unwrap();
+        std::fs::create_dir(dir.path().join(CHECKPOINTS)).unwrap();
+        assert!(!has_started(dir.path()));
+        std::fs::create_dir(dir.path().join(CHECKPOINTS).join("step-00000000")).unwrap();
+        assert!(has_started(dir.path()));
     }
 
     #[test]

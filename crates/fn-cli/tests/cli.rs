@@ -100,7 +100,7 @@ fn values_out_of_range_or_of_the_wrong_type_are_placed() {
     let error = refused(dir.path(), 2, &["config", "show", "-c", "my.toml"]);
     insta::assert_snapshot!(error, @"error: my.toml:3:1: `model.num_heads` is 3; allowed: a divisor of model.hidden_size = 256. Change it in the configuration file or with `--set model.num_heads=...`");
     let error = refused(dir.path(), 2, &["config", "show", "--set", "train.steps=many"]);
-    insta::assert_snapshot!(error, @r#"error: --set train.steps=many: `train.steps` cannot be "many": invalid type: string "many", expected u64"#);
+    insta::assert_snapshot!(error, @r#"error: --set train.steps=many: `train.steps` cannot be "many": invalid type: string "many", expected a whole number, 0 or more"#);
     let error = refused(dir.path(), 2, &["config", "show", "--batch", "0"]);
     assert!(error.contains("--batch: `train.batch` is 0; allowed: 1 or more"), "{error}");
     std::fs::write(dir.path().join("broken.toml"), "[train\n").unwrap();
@@ -160,6 +160,9 @@ fn a_new_configuration_can_be_used_as_it_is() {
     for preset in ["electra-small", "bert-base"] {
         let made = run(dir.path(), &["config", "new", preset]);
         assert_eq!(made.code, 0);
+        let missing = ["# [lexicon]", "# path is not set", "# [correction]", "preset = \"none\""];
+        assert!(missing.iter().all(|line| made.out.contains(line)), "{}", made.out);
+        assert!(!made.out.contains("steps is not set"), "what the preset sets is set: {}", made.out);
         std::fs::write(dir.path().join("new.toml"), made.out).unwrap();
         let shown = run(dir.path(), &["config", "show", "-c", "new.toml"]);
         assert_eq!(shown.code, 0, "{preset}: {}", shown.err);

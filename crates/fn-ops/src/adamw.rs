@@ -54,6 +54,7 @@ pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
 
 /// A sum of squares, where it was computed.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one for a parameter and step, gone at once")]
 pub enum SquareSum {
     /// On the host, in f64.
     Host(f64),

@@ -6,9 +6,11 @@
 //! Nothing is guessed silently: an unknown key is refused with the nearest known one, a value of the wrong type or out of
 //! range with its file, line and column.
 
+mod about;
 pub mod layers;
 pub mod presets;
 pub mod schema;
+mod text;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ use fn_train::config::{ConfigError, RunConfig};
 pub use self::layers::Origin;
 use self::layers::{Merged, Setting, flatten, unflatten};
 pub use self::schema::nearest;
+pub use self::text::template;
+use self::text::{head, render};
 use crate::error::CliError;
 
 /// The flags with which a run is described.
@@ -206,6 +210,8 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, CliError> {
             format!("; to use the preset, write `--preset {name}`")
         } else if error.kind() == std::io::ErrorKind::NotFound {
             "; make one with `fnlm config new electra-small > my.toml`".to_string()
+        } else if path.is_dir() || error.kind() == std::io::ErrorKind::InvalidData {
+            "; is it the right file?".to_string()
         } else {
             String::new()
         };
@@ -327,65 +333,22 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> CliError {
             let value = &setting.value;
             let message = error.message().trim().replace('\n', " ");
             let at = setting.origin.prefix();
-            return CliError::usage(format!("{at}`{}` cannot be {value}: {message}", setting.key));
+            return CliError::usage(format!("{at}`{}` cannot be {value}: {}", setting.key, plain(&message)));
         }
     }
     CliError::usage(format!("the configuration cannot be read: {}", error.message()))
 }
 
-/// Writes settings as TOML.
-fn render(settings: &[Setting], provenance: bool) -> String {
-    let mut out = String::new();
-    let width = settings.iter().map(|s| tail(&s.key).len() + shown(&s.value).len() + 3).filter(|w| *w < 60);
-    let width = width.max().unwrap_or(0);
-    let mut sections: Vec<&str> = Vec::new();
-    for name in settings.iter().map(|setting| head(&setting.key)) {
-        if !sections.contains(&name) {
-            sections.push(name);
-        }
-    }
-    for name in sections {
-        if !name.is_empty() {
-            out.push_str(&format!("\n[{name}]\n"));
-        }
-        for setting in settings.iter().filter(|setting| head(&setting.key) == name) {
-            let line = format!("{} = {}", tail(&setting.key), shown(&setting.value));
-            if provenance {
-                out.push_str(&format!("{line:<width$}  # {}\n", setting.origin));
-            } else {
-                out.push_str(&format!("{line}\n"));
-            }
-        }
-        let unset = schema::known_keys()
-            .iter()
-            .filter(|key| head(key) == name && is_plain_option(key))
-            .filter(|key| settings.iter().all(|setting| setting.key != **key));
-        for key in unset {
-            out.push_str(&format!("# {} is not set\n", tail(key)));
-        }
-    }
-    out.trim_start().to_string()
-}
-
-/// A value as TOML; small numbers as people write them (`1e-6`).
-fn shown(value: &toml::Value) -> String {
-    match value {
-        toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
-        value => value.to_string(),
-    }
-}
-
-/// Keys of plain sections are optional values; keys of a table with a `kind` belong to another kind.
-fn is_plain_option(key: &str) -> bool {
-    !layers::tagged(head(key)) && head(key) != "corruption.shares"
-}
-
-fn head(key: &str) -> &str {
-    key.rsplit_once('.').map_or("", |(head, _)| head)
-}
-
-fn tail(key: &str) -> &str {
-    key.rsplit_once('.').map_or(key, |(_, tail)| tail)
+/// Types in the words of people who do not write Rust.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected path string", "expected a path"),
+    ];
+    words.iter().fold(message.to_string(), |message, (from, to)| message.replace(from, to))
 }
 
 /// The keys in which two configurations differ, with both values (`-` where one has none).
@@ -452,29 +415,6 @@ pub fn read(path: &Path) -> Result<RunConfig, CliError> {
             error.message()
         ))
     })
-}
-
-/// A commented file to start from: the preset as it is, and every other key as a comment with its default.
-pub fn template(preset: &presets::Preset) -> Result<String, CliError> {
-    let named = preset_layer(preset.name)?;
-    let rest: Vec<Setting> = defaults()
-        .into_iter()
-        .filter(|setting| named.iter().all(|named| named.key != setting.key))
-        .filter(|setting| !setting.key.starts_with("correction."))
-        .collect();
-    let mut out = preset.text.trim_end().to_string();
-    out.push_str("\n\n# ---- Everything else, with its default. Take the # away to change it. ----\n");
-    out.push_str(
-        "# (A section may stand only once in a file: move the line up to its section where there is one.)\n",
-    );
-    for line in render(&rest, false).lines() {
-        out.push_str(&if line.is_empty() || line.starts_with('#') {
-            format!("{line}\n")
-        } else {
-            format!("# {line}\n")
-        });
-    }
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -170,7 +170,11 @@ pub fn processor() -> Processor {
 
 #[cfg(target_arch = "x86_64")]
 fn vectors() -> &'static str {
-    if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
+    if fn_ops::has_bf16_tiles() {
+        "avx512 and amx"
+    } else if std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+    {
         "avx512"
     } else if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         "avx2"

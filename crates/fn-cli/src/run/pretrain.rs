@@ -27,7 +27,10 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     }
     let dir = run_directory(args)?;
     let held = RunLock::take(&dir)?;
-    rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
+    // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
+    if rundir::has_started(&dir) {
+        rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
+    }
     rundir::describe(&dir, &resolved)?;
     if let Some(from) = &args.resume {
         bring_checkpoint(from, &dir)?;
@@ -68,6 +71,9 @@ fn train(
 /// The directory of this run: the one named, or with `--new` the first free one beside it. A directory that holds anything
 /// but a run is left alone.
 fn run_directory(args: &PretrainArgs) -> Result<PathBuf, CliError> {
+    if args.run.exists() && !args.run.is_dir() {
+        return Err(CliError::usage(format!("--run {} is a file; name a folder", args.run.display())));
+    }
     // A lock alone is what a start that failed at once leaves behind.
     let used = |dir: &Path| {
         dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != lock::FILE))

@@ -10,7 +10,7 @@ use fn_eval::{EvalError, curves};
 
 use crate::args::ReportArgs;
 use crate::error::{CliError, Outcome};
-use crate::term;
+use crate::{rundir, term};
 
 /// How a figure is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +42,13 @@ const COLUMNS: &[(&str, &str, Unit)] = &[
 pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
     let (mut runs, mut paths, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.runs {
+        if path.is_dir() && !path.join(rundir::METRICS).exists() {
+            return Err(CliError::input(format!(
+                "{} holds no {}; name the folder that `fnlm pretrain --run` was given",
+                path.display(),
+                rundir::METRICS
+            )));
+        }
         match RunRecord::open(path) {
             Ok(run) => {
                 runs.push(run);

@@ -160,7 +160,10 @@ mod tests {
     fn values_are_found_among_others_of_the_same_name() {
         let object = r#" {"a" : [1, {"b": "x"}], "b":1.50, "c\n": null , "b": "y\"}"}"#;
         let at = |key| value_of(object, key).map(|range| &object[range]);
-        assert_eq!((at("a"), at("b"), at("c\n")), (Some(r#"[1, {"b": "x"}]"#), Some(r#""y\"}""#), Some("null")));
+        assert_eq!(
+            (at("a"), at("b"), at("c\n")),
+            (Some(r#"[1, {"b": "x"}]"#), Some(r#""y\"}""#), Some("null"))
+        );
         assert_eq!(at("x"), None);
         let mut new = object.to_owned();
         replace_value(&mut new, "b", "é\n");

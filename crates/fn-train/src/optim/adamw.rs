@@ -116,6 +116,7 @@ impl Unread {
 }
 
 /// How gradients are scaled down.
+#[expect(clippy::large_enum_variant, reason = "one for a step")]
 enum Clip {
     Factor(f64),
     Deferred(Deferred),
@@ -141,6 +142,7 @@ pub struct AdamW {
 
 /// A step that the caller has not been told of.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for a step")]
 enum Unread {
     Known(Update),
     /// Its norm, `[1]`, on a device that may not have come so far.
