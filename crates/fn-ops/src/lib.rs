@@ -26,17 +26,16 @@ mod noise;
 mod precision;
 
 pub use noise::Noise;
-pub use precision::{MatmulPrecision, matmul_precision, set_matmul_precision};
+pub use precision::{Bf16Unit, MatmulPrecision, matmul_precision, set_matmul_precision};
 
 use burn::tensor::{Int, Tensor};
 
-/// Whether the processor multiplies bf16 on tiles of its own (AMX under Linux); elsewhere Flex gives the same numbers, slower
-/// than f32.
-pub fn has_bf16_tiles() -> bool {
+/// What Flex multiplies bf16 with on this processor.
+pub fn bf16_unit() -> Bf16Unit {
     #[cfg(feature = "flex")]
-    return flex::has_tiles();
+    return flex::bf16_unit();
     #[cfg(not(feature = "flex"))]
-    false
+    Bf16Unit::None
 }
 
 /// Takes the kernel where it accepts the inputs, else the composed operation.

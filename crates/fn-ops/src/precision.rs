@@ -14,8 +14,19 @@ pub enum MatmulPrecision {
     #[default]
     F32,
     /// 8 bits of mantissa, the range of f32. Worth it where the device multiplies bf16 in hardware: GPUs, and on Flex
-    /// processors with AMX under Linux. Other processors give the same, no faster than f32.
+    /// processors with a [`Bf16Unit`]. Other processors give the same, no faster than f32.
     Bf16,
+}
+
+/// What a processor multiplies bf16 with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bf16Unit {
+    /// Tiles: AMX, under Linux.
+    Tiles,
+    /// Vectors: AVX-512 BF16.
+    Vectors,
+    /// Nothing: numbers are rounded, then multiplied as f32.
+    None,
 }
 
 thread_local! {

@@ -144,9 +144,12 @@ impl Session {
     fn set_precision(&self, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
         let train = &self.config.train;
         use_dtype(train.dtype, &self.device, &train.device)?;
-        if train.dtype == Dtype::Bf16 && train.device == "flex" && !fn_ops::has_bf16_tiles() {
+        if train.dtype == Dtype::Bf16
+            && train.device == "flex"
+            && fn_ops::bf16_unit() == fn_ops::Bf16Unit::None
+        {
             reporter.notice(
-                "this processor has no tiles for bf16 (AMX): products are rounded and computed in f32, slower than f32",
+                "this processor does not multiply bf16 (AMX or AVX-512 BF16): products are rounded and computed in f32, slower than f32",
             )?;
         }
         Ok(())

@@ -170,11 +170,12 @@ pub fn processor() -> Processor {
 
 #[cfg(target_arch = "x86_64")]
 fn vectors() -> &'static str {
-    if fn_ops::has_bf16_tiles() {
-        "avx512 and amx"
-    } else if std::arch::is_x86_feature_detected!("avx512f")
-        && std::arch::is_x86_feature_detected!("avx512vl")
-    {
+    match fn_ops::bf16_unit() {
+        fn_ops::Bf16Unit::Tiles => return "avx512 and amx",
+        fn_ops::Bf16Unit::Vectors => return "avx512 with bf16",
+        fn_ops::Bf16Unit::None => {}
+    }
+    if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vl") {
         "avx512"
     } else if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         "avx2"

@@ -1,20 +1,32 @@
 //! Matrix products whose operands are rounded to bf16 and whose sums are f32.
 //!
-//! Processors with AMX multiply bf16 in tiles, much faster than f32 (module `amx`). Elsewhere the operands are
-//! rounded and multiplied as f32: the same numbers up to the order of the sums, at no gain.
+//! Processors with AMX multiply bf16 in tiles, much faster than f32 (module `amx`); those with AVX-512 BF16 multiply pairs,
+//! twice as fast as f32 at best (module `dot`). Elsewhere the operands are rounded and multiplied as f32: the same numbers up
+//! to the order of the sums, at no gain.
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use half::bf16;
 
+use crate::Bf16Unit;
+
 use super::product::{Target, View, exact_product};
 
-/// Whether this processor and system have tiles for bf16.
-pub fn has_tiles() -> bool {
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    return super::amx::available();
-    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-    false
+/// What this processor multiplies bf16 with.
+pub fn unit() -> Bf16Unit {
+    static UNIT: LazyLock<Bf16Unit> = LazyLock::new(|| {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if super::amx::available() {
+            return Bf16Unit::Tiles;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if super::dot::available() {
+            return Bf16Unit::Vectors;
+        }
+        Bf16Unit::None
+    });
+    *UNIT
 }
 
 /// As [`exact_product`], of rounded operands. The order of each sum depends on k alone.
@@ -23,16 +35,26 @@ pub fn has_tiles() -> bool {
 /// As for [`exact_product`].
 #[allow(unsafe_code)]
 pub(crate) unsafe fn product(sizes: [usize; 3], target: Target, a: View, b: View, factor: f32) {
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if has_tiles() {
-        let [m, k, n] = sizes;
-        assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
-        // SAFETY: the processor and the system have what it takes, both views lie in their slices (checked above), the target
-        // is the caller's promise.
-        return unsafe { super::amx::product(sizes, target, a, b, factor) };
+    // SAFETY: the processor has its own unit, the rest is the caller's promise.
+    unsafe { product_on(unit(), sizes, target, a, b, factor) }
+}
+
+/// # Safety
+/// The processor must have the unit; the target as for [`exact_product`].
+#[allow(unsafe_code)]
+unsafe fn product_on(unit: Bf16Unit, sizes: [usize; 3], target: Target, a: View, b: View, factor: f32) {
+    let [m, k, n] = sizes;
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
+    // SAFETY: both views lie in their slices (checked above), the rest is the caller's promise.
+    unsafe {
+        match unit {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Bf16Unit::Tiles => super::blocks::product::<super::amx::Amx>(sizes, target, a, b, factor),
+            #[cfg(target_arch = "x86_64")]
+            Bf16Unit::Vectors => super::blocks::product::<super::dot::Dot>(sizes, target, a, b, factor),
+            _ => emulated(sizes, target, a, b, factor),
+        }
     }
-    // SAFETY: the caller's promise.
-    unsafe { emulated(sizes, target, a, b, factor) }
 }
 
 thread_local! {
@@ -46,7 +68,6 @@ thread_local! {
 /// As for [`exact_product`].
 #[allow(unsafe_code)]
 unsafe fn emulated([m, k, n]: [usize; 3], target: Target, a: View, b: View, factor: f32) {
-    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
     ROUNDED.with_borrow_mut(|[first, second]| {
         round(a, m, k, first);
         round(b, k, n, second);
@@ -103,7 +124,11 @@ mod tests {
         out
     }
 
-    type Product = unsafe fn([usize; 3], Target, View, View, f32);
+    /// All that this processor can do.
+    fn units() -> &'static [Bf16Unit] {
+        let all = &[Bf16Unit::Tiles, Bf16Unit::Vectors, Bf16Unit::None];
+        &all[all.iter().position(|&found| found == unit()).unwrap()..]
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
@@ -120,13 +145,14 @@ mod tests {
             let (a, b) = (view(&first, m, k, kinds.0), view(&second, k, n, kinds.1));
             let before = numbers(m * n, seed ^ 77);
             let expected = expected([m, k, n], &before, add, a, b, factor);
-            for multiply in [product as Product, emulated] {
+            for &unit in units() {
                 let mut out = before.clone();
                 let target = Target { data: out.as_mut_ptr(), stride: n, add };
                 // SAFETY: `out` holds m x n numbers.
-                unsafe { multiply([m, k, n], target, a, b, factor) };
+                unsafe { product_on(unit, [m, k, n], target, a, b, factor) };
                 for (found, expected) in out.iter().zip(&expected) {
-                    prop_assert!((f64::from(*found) - expected).abs() < 2e-6 * (k as f64).max(16.0), "{found}, not {expected}");
+                    let off = (f64::from(*found) - expected).abs();
+                    prop_assert!(off < 2e-6 * (k as f64).max(16.0), "{unit:?}: {found}, not {expected}");
                 }
             }
         }
@@ -136,13 +162,15 @@ mod tests {
     #[allow(unsafe_code)]
     fn nothing_is_written_beside_the_target() {
         let (a, b) = (numbers(33 * 40, 1), numbers(40 * 33, 2));
-        let mut out = vec![7.0; 40 * 50];
-        let target = Target { data: out.as_mut_ptr().wrapping_add(50 * 2 + 5), stride: 50, add: false };
-        // SAFETY: 33 rows of 33 numbers from row 2 and column 5 on lie in 40 rows of 50.
-        unsafe { product([33, 40, 33], target, View::rows(&a, 40), View::rows(&b, 33), 1.0) };
-        for (at, &x) in out.iter().enumerate() {
-            let inside = (2..35).contains(&(at / 50)) && (5..38).contains(&(at % 50));
-            assert_eq!(x != 7.0, inside, "{at}");
+        for &unit in units() {
+            let mut out = vec![7.0; 40 * 50];
+            let target = Target { data: out.as_mut_ptr().wrapping_add(50 * 2 + 5), stride: 50, add: false };
+            // SAFETY: 33 rows of 33 numbers from row 2 and column 5 on lie in 40 rows of 50.
+            unsafe { product_on(unit, [33, 40, 33], target, View::rows(&a, 40), View::rows(&b, 33), 1.0) };
+            for (at, &x) in out.iter().enumerate() {
+                let inside = (2..35).contains(&(at / 50)) && (5..38).contains(&(at % 50));
+                assert_eq!(x != 7.0, inside, "{unit:?}: {at}");
+            }
         }
     }
 
@@ -152,10 +180,13 @@ mod tests {
         let mut a = numbers(20 * 40, 3);
         (a[45], a[90]) = (f32::NAN, f32::INFINITY);
         let b = vec![1.0; 40 * 20];
-        let mut out = vec![0.0; 400];
-        let target = Target { data: out.as_mut_ptr(), stride: 20, add: false };
-        // SAFETY: `out` holds 20 x 20 numbers.
-        unsafe { product([20, 40, 20], target, View::rows(&a, 40), View::rows(&b, 20), 1.0) };
-        assert!(out[20].is_nan() && out[40] == f32::INFINITY && out[0].is_finite() && out[60].is_finite());
+        for &unit in units() {
+            let mut out = vec![0.0; 400];
+            let target = Target { data: out.as_mut_ptr(), stride: 20, add: false };
+            // SAFETY: `out` holds 20 x 20 numbers.
+            unsafe { product_on(unit, [20, 40, 20], target, View::rows(&a, 40), View::rows(&b, 20), 1.0) };
+            let finite = out[0].is_finite() && out[60].is_finite();
+            assert!(out[20].is_nan() && out[40] == f32::INFINITY && finite, "{unit:?}");
+        }
     }
 }

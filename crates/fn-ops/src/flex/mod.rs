@@ -6,11 +6,15 @@ mod activation;
 mod amx;
 mod attention;
 mod bf16;
+#[cfg(target_arch = "x86_64")]
+mod blocks;
 mod bridge;
+#[cfg(target_arch = "x86_64")]
+mod dot;
 mod mask;
 mod memory;
 mod norm;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(target_arch = "x86_64")]
 mod pack;
 mod product;
 mod rows;
@@ -19,7 +23,7 @@ mod simd;
 use burn::tensor::{Int, Tensor};
 
 use crate::{Noise, matmul_precision};
-pub use bf16::has_tiles;
+pub use bf16::unit as bf16_unit;
 use bridge::{Input, run, takes, takes_ids};
 use mask::Dropout;
 

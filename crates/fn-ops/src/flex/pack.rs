@@ -9,12 +9,15 @@ pub(super) const TILE: usize = 32;
 /// Outer rows (of `a`) or columns (of `b`) that lie together: two tiles.
 pub(super) const WIDTH: usize = 32;
 /// Outer rows or columns of one tile.
-const OUTER: usize = 16;
+pub(super) const OUTER: usize = 16;
 
-/// 1 KiB: 16 rows of 32 numbers.
+/// Two numbers each in a row of a tile.
+pub(super) const PAIRS: usize = TILE / 2;
+
+/// 1 KiB: 16 rows of 16 pairs of numbers.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-pub(super) struct Tile([u16; OUTER * TILE]);
+pub(super) struct Tile(pub(super) [i32; OUTER * PAIRS]);
 
 /// How a tile lies in memory.
 #[derive(Clone, Copy, PartialEq)]
@@ -35,7 +38,7 @@ pub(super) unsafe fn pack(out: &mut Vec<Tile>, view: View, outer: usize, inner: 
     let blocks = inner.div_ceil(TILE);
     let count = outer.div_ceil(WIDTH) * blocks * 2;
     if out.len() < count {
-        out.resize(count, Tile([0; OUTER * TILE]));
+        out.resize(count, Tile([0; OUTER * PAIRS]));
     }
     for (at, tile) in out[..count].iter_mut().enumerate() {
         let (from, half) = (at / 2 / blocks * WIDTH, at % 2 * OUTER);
@@ -71,8 +74,8 @@ unsafe fn pack_tile(tile: &mut Tile, view: View, [outer, inner]: [usize; 2], ord
     };
     // Either order is the other one turned, pair by pair.
     let rows = if made == order { rows } else { transpose(rows) };
-    for (to, row) in tile.0.chunks_exact_mut(TILE).zip(rows) {
-        // SAFETY: 32 numbers of 16 bits are 64 bytes.
+    for (to, row) in tile.0.chunks_exact_mut(PAIRS).zip(rows) {
+        // SAFETY: 16 pairs of numbers of 16 bits are 64 bytes.
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), row) };
     }
 }

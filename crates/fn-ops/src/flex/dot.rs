@@ -1,0 +1,80 @@
+//! Tiles multiplied by the dot products of AVX-512 BF16 (Zen 4 and later, Cooper Lake, and whatever has AMX).
+//!
+//! One instruction multiplies 16 pairs of numbers of `b` (a row of a tile: two inner indices of 16 columns) by one pair of `a`
+//! and adds both products to 16 sums in f32. Sums of 8 rows and 32 columns are kept at a time: each pair of `a` that is loaded is
+//! used twice, each row of `b` eight times. (16 rows and 16 columns wait for their loads.)
+
+use std::arch::x86_64::*;
+
+use super::blocks::Kernel;
+use super::pack::{OUTER, PAIRS, Tile};
+use super::product::Target;
+
+/// Whether the processor has the instructions.
+pub(super) fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16")
+}
+
+/// Rows of sums that are kept in registers.
+const ROWS: usize = 8;
+
+/// See the module.
+pub(super) struct Dot;
+
+#[allow(unsafe_code)]
+impl Kernel for Dot {
+    const DEEP: usize = 512;
+
+    unsafe fn sums(a: &[Tile], b: &[Tile], target: Target) {
+        debug_assert_eq!(a.len(), b.len());
+        for row in (0..2 * OUTER).step_by(ROWS) {
+            // SAFETY: some rows of what the caller vouches for.
+            unsafe { rows(a, row, b, target.at(row, 0)) };
+        }
+    }
+}
+
+/// 8 x 32 sums, from row `first` of the two tiles of `a` that lie together on.
+///
+/// # Safety
+/// The processor must have the instructions, the target 8 rows of 32 numbers.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[allow(unsafe_code)]
+unsafe fn rows(a: &[Tile], first: usize, b: &[Tile], target: Target) {
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    if target.add {
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: a row of the target.
+            *sums = [0, OUTER].map(|column| unsafe { _mm512_loadu_ps(target.at(i, column).data) });
+        }
+    }
+    for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(2)) {
+        let a = &a[first / OUTER].0[first % OUTER * PAIRS..][..ROWS * PAIRS];
+        for pair in 0..PAIRS {
+            // SAFETY: row `pair` of a tile, 64 bytes, aligned to them.
+            let load = |tile: &Tile| unsafe { _mm512_load_si512(tile.0.as_ptr().add(pair * OUTER).cast()) };
+            let columns = [numbers(load(&b[0])), numbers(load(&b[1]))];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let one = numbers(_mm512_set1_epi32(a[i * PAIRS + pair]));
+                sums[0] = _mm512_dpbf16_ps(sums[0], one, columns[0]);
+                sums[1] = _mm512_dpbf16_ps(sums[1], one, columns[1]);
+            }
+        }
+    }
+    for (i, sums) in sums.iter().enumerate() {
+        for (column, sum) in [0, OUTER].into_iter().zip(sums) {
+            // SAFETY: a row of the target.
+            unsafe { _mm512_storeu_ps(target.at(i, column).data, *sum) };
+        }
+    }
+}
+
+/// The same bits.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[allow(unsafe_code)]
+fn numbers(x: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes of which every pattern is a value.
+    unsafe { std::mem::transmute(x) }
+}
