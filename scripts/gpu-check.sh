@@ -2,12 +2,13 @@
 # What a GPU does with fnlm, in one JSON file: does it compute what the CPU computes, how fast, and how fast is PyTorch there?
 # Needs no network and no Rust: fnlm (see .ci/cuda-build), python3, and for the peer PyTorch with transformers.
 #
-#     scripts/gpu-check.sh FNLM DEVICE OUT.json [PEER.py]      e.g. scripts/gpu-check.sh ./fnlm-cuda cuda:0 gpu.json
+#     scripts/gpu-check.sh FNLM DEVICE OUT.json      e.g. scripts/gpu-check.sh ./fnlm-cuda cuda:0 gpu.json
 #
 # QUICK=1 makes everything small, to see on a software device that the script works. PYTHON names the interpreter.
+# The peer takes its own device: the GPU where PyTorch finds one.
 set -uo pipefail
 [ $# -ge 3 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-fnlm=$(realpath "$1") device=$2 out=$(realpath -m "$3") peer=${4:-}
+fnlm=$(realpath "$1") device=$2 out=$(realpath -m "$3")
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 scratch=$(mktemp -d)
@@ -26,10 +27,9 @@ keep() { # name, command...: its standard output is one JSON value
 }
 
 if [ -n "${QUICK:-}" ]; then
-  steps=4 tiny="electra-tiny" runs=("electra-tiny 2 16") peers=()
+  steps=4 bench_steps=2 runs=("electra-tiny 2 16")
 else
-  steps=300 runs=("electra-small 128 128" "bert-base 16 512")
-  peers=("electra-small 128 128" "bert-base 16 512")
+  steps=300 bench_steps=20 runs=("electra-small 128 128" "bert-base 16 512")
 fi
 
 # Losses and gradients of a small model, then a few hundred steps of the quickstart in each precision.
@@ -52,19 +52,22 @@ for run in "${runs[@]}"; do
   # shellcheck disable=SC2086
   set -- $run
   for dtype in f32 bf16; do
-    keep "fnlm-$1-$dtype" "$fnlm" bench "$1" --batch "$2" --length "$3" --dtype "$dtype" --device "$device" --steps "${BENCH_STEPS:-20}" --json --quiet
+    keep "fnlm-$1-$dtype" "$fnlm" bench "$1" --batch "$2" --length "$3" --dtype "$dtype" --device "$device" --steps $bench_steps --json --quiet
   done
 done
 
-if [ -n "$peer" ] && "$python" -c "import torch, transformers" 2>/dev/null; then
-  for run in "${peers[@]}"; do
+if "$python" -c "import torch, transformers" 2>/dev/null; then
+  for run in "${runs[@]}"; do
     # shellcheck disable=SC2086
     set -- $run
-    for mode in "f32" "f32 --compile" "bf16" "bf16 --compile"; do
+    for mode in "f32 --attention eager" "f32" "f32 --compile" "bf16" "bf16 --compile"; do
       # shellcheck disable=SC2086
-      keep "peer-$1-${mode// --/-}" "$python" "$OLDPWD/$peer" --model "$1" --batch "$2" --seq "$3" --head masked --steps 20 --dtype $mode
+      keep "peer-$1-$(tr -s ' -' - <<< "$mode")" "$python" "$here/peer-pretrain.py" --model "$1" --batch "$2" --length "$3" --head masked \
+        --steps $bench_steps --dtype $mode
     done
   done
+else
+  note "no PyTorch with transformers for $python: no peer"
 fi
 
 "$python" - "$out" <<'PYTHON'

@@ -27,6 +27,7 @@ const COLUMNS: &[(&str, &str, Unit)] = &[
     ("eval.masked_accuracy", "masked accuracy", Unit::Percent),
     ("eval.wrong_share", "wrong", Unit::Percent),
     ("eval.false_negative_share", "of them false neg.", Unit::Percent),
+    ("eval.accepted_accuracy", "right or excused", Unit::Percent),
     ("eval.detector_auc", "detector AUC", Unit::Plain),
     ("eval.replaced_share", "replaced", Unit::Percent),
     ("eval.replaced_false_negative_share", "of them false neg.", Unit::Percent),

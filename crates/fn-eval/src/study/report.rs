@@ -15,6 +15,7 @@ const SEED: u64 = 1;
 /// Held-out figures in the table: series, name, factor, whether more is better.
 const FIGURES: &[(&str, &str, f64, Option<bool>)] = &[
     ("eval.masked_accuracy", "masked accuracy, %", 100.0, Some(true)),
+    ("eval.accepted_accuracy", "right or excused, %", 100.0, Some(true)),
     ("eval.fitting_accuracy", "fitting predictions, %", 100.0, Some(true)),
     ("eval.masked_loss", "masked loss", 1.0, Some(false)),
     ("eval.detector_auc", "detector AUC", 1.0, Some(true)),

@@ -75,6 +75,8 @@ impl<'a> MaskedMeter<'a> {
         out.push("wrong_share", ratio(wrong, self.rows));
         if self.judge.is_some() {
             out.push("false_negative_share", ratio(self.false_negatives, wrong));
+            // Right, or excused.
+            out.push("accepted_accuracy", ratio(self.right + self.false_negatives, self.rows));
         }
         if self.truth.is_some() {
             out.push("fitting_accuracy", ratio(self.fitting, self.rows));
@@ -116,4 +118,44 @@ pub(super) fn to_u32(ids: Tensor<1, Int>) -> Vec<u32> {
 
 pub(super) fn to_f32<const D: usize>(values: Tensor<D>) -> Vec<f32> {
     values.into_data().iter::<f32>().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use fn_core::lexicon::{Lexicon, LexiconInfo};
+
+    use super::*;
+
+    #[test]
+    fn a_word_is_right_or_excused_or_wrong_and_filling_rows_count_nothing() {
+        let device = Device::flex();
+        // Gold 1, 1, 1, 2 and a row without weight; 1 and 3 may stand for one another.
+        let lexicon = Lexicon::from_rows(5, [(1, vec![3]), (3, vec![1])], LexiconInfo::default()).unwrap();
+        let batch = MaskedBatch {
+            step: 0,
+            batch: 1,
+            length: 5,
+            input: vec![4; 5],
+            original: vec![1, 1, 1, 2, 0],
+            token_type: vec![0; 5],
+            attention: vec![1.0; 5],
+            padded: false,
+            rows: vec![0, 1, 2, 3, 0],
+            gold: vec![1, 1, 1, 2, 0],
+            weight: vec![1.0, 1.0, 1.0, 1.0, 0.0],
+        };
+        // Predicted 1 (right), 3 (excused), 2 (wrong), 3 (wrong), 0 (no row).
+        let logits = [1, 3, 2, 3, 0].map(|word| std::array::from_fn(|v| if v == word { 9.0 } else { 0.0 }));
+        let found = |lexicon: Option<DeviceLexicon>| {
+            let mut meter = MaskedMeter::new(lexicon, None);
+            meter.add(&batch, Tensor::<2>::from_floats(logits as [[f32; 5]; 5], &device));
+            let found = meter.finish();
+            ["masked_accuracy", "wrong_share", "false_negative_share", "accepted_accuracy"]
+                .map(|name| found.get(name))
+        };
+        let with = found(Some(DeviceLexicon::new(&lexicon, None, &device)));
+        assert_eq!(with, [Some(0.25), Some(0.75), Some(1.0 / 3.0), Some(0.5)]);
+        assert_eq!(found(None), [Some(0.25), Some(0.75), None, None]);
+    }
 }

@@ -59,6 +59,7 @@ const HEADLINES: &[&str] = &[
     "fitting_accuracy",
     "wrong_share",
     "false_negative_share",
+    "accepted_accuracy",
     "detector_auc",
     "detector_true_auc",
 ];
