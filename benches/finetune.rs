@@ -8,7 +8,7 @@ mod common;
 use std::fmt::Write as _;
 
 use burn::tensor::{Int, Tensor};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use fn_data::language::{Language, LanguageConfig};
 use fn_data::task::squad::{Problems, WindowOptions, read, windows};
 use fn_data::tokenise::TextTokenizer;
@@ -110,5 +110,6 @@ fn squad(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step, squad);
-criterion_main!(benches);
+fn main() {
+    common::on_pool(&[step, squad]);
+}

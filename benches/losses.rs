@@ -6,7 +6,7 @@
 mod common;
 
 use burn::tensor::{Bool, Device, Distribution, Int, Tensor};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
 use fn_core::ids::Rows;
 use fn_core::judge::{DeviceLexicon, LexiconJudge};
@@ -33,21 +33,25 @@ fn masked_lm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("loss/masked-lm");
     group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
     let soft = |prediction| Correction::Soft { level: Level::Word, prediction, lambda: 1.0 };
+    let hard = |normalise| Correction::Hard { normalise };
+    // Name, correction, weight of hard negatives.
     let arms = [
-        ("none", Correction::None),
-        ("hard", Correction::Hard { normalise: Normalise::All }),
-        ("soft-argmax", soft(Prediction::Argmax)),
-        ("soft-expected", soft(Prediction::Expected)),
-        ("label-smoothing", Correction::LabelSmoothing { epsilon: 0.1 }),
-        ("synonym-target", Correction::SynonymTarget { epsilon: 0.1 }),
-        ("random-shield", Correction::RandomShield {}),
+        ("none", Correction::None, 0.0),
+        ("hard", hard(Normalise::All), 0.0),
+        ("hard-kept", hard(Normalise::Kept), 0.0),
+        ("hard-negatives", hard(Normalise::All), 1.0),
+        ("soft-argmax", soft(Prediction::Argmax), 0.0),
+        ("soft-expected", soft(Prediction::Expected), 0.0),
+        ("label-smoothing", Correction::LabelSmoothing { epsilon: 0.1 }, 0.0),
+        ("synonym-target", Correction::SynonymTarget { epsilon: 0.1 }, 0.0),
+        ("random-shield", Correction::RandomShield {}, 0.0),
     ];
     for (name, device) in common::devices() {
         let device = device.autodiff();
         let plain = device.clone().inner();
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, &plain);
         let judge = LexiconJudge::new(lexicon.clone());
-        for (arm, correction) in &arms {
+        for (arm, correction, hard_negatives) in &arms {
             let logits = random([ROWS, common::VOCABULARY], &device).require_grad();
             let embedding = random([common::VOCABULARY, WIDTH], &device).require_grad();
             let gold = ids([ROWS], &plain);
@@ -58,8 +62,12 @@ fn masked_lm(criterion: &mut Criterion) {
                         predicted: argmax_ids(logits.clone()),
                         weight: Tensor::ones([ROWS], &plain),
                     };
-                    let loss =
-                        MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon), hard_negatives: 0.0 };
+                    let loss = MaskedLm {
+                        correction,
+                        judge: &judge,
+                        lexicon: Some(&lexicon),
+                        hard_negatives: *hard_negatives,
+                    };
                     let total = loss.loss(logits.clone(), rows, embedding.clone(), None).parts.total();
                     let gradients = total.backward();
                     read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
@@ -78,6 +86,7 @@ fn replaced_token(criterion: &mut Criterion) {
         ("none", DiscriminatorCorrection::None),
         ("drop", DiscriminatorCorrection::Drop),
         ("relabel", DiscriminatorCorrection::Relabel),
+        ("banded", DiscriminatorCorrection::Banded),
         ("soft", DiscriminatorCorrection::Soft { lambda: 1.0 }),
     ];
     for (name, device) in common::devices() {
@@ -88,6 +97,7 @@ fn replaced_token(criterion: &mut Criterion) {
         let original = ids(shape, &plain);
         let masked: Tensor<2, Bool> = random(shape, &plain).greater_scalar(1.0);
         let corrupted = original.clone().mask_where(masked.clone(), ids(shape, &plain));
+        let right: Tensor<2, Bool> = random(shape, &plain).greater_scalar(0.0);
         for (arm, correction) in &arms {
             group.bench_function(BenchmarkId::new(name, arm), |bencher| {
                 bencher.iter(|| {
@@ -97,7 +107,7 @@ fn replaced_token(criterion: &mut Criterion) {
                         corrupted: corrupted.clone(),
                         attention: Tensor::ones(shape, &plain),
                         false_negative: masked.clone(),
-                        right: None,
+                        right: Some(right.clone()),
                     };
                     let out = ReplacedToken { correction, weight: 50.0, hard_negatives: 0.0 }
                         .loss(input, embedding.clone());
@@ -144,5 +154,6 @@ fn sampling(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, masked_lm, replaced_token, membership, sampling);
-criterion_main!(benches);
+fn main() {
+    common::on_pool(&[masked_lm, replaced_token, membership, sampling]);
+}

@@ -18,12 +18,14 @@ use fn_train::optim::{AdamW, Gradients, Groups};
 
 const LENGTH: usize = 128;
 /// Preset and rows of a step.
-const PRESETS: [(&str, usize); 8] = [
+const PRESETS: [(&str, usize); 10] = [
     ("electra-tiny", 16),
+    ("electra-mini", 16),
     ("electra-small", 16),
     ("electra-base", 4),
     ("electra-large", 1),
     ("bert-tiny", 16),
+    ("bert-tiny-continued", 16),
     ("bert-small", 16),
     ("bert-base", 4),
     ("bert-large", 1),
@@ -107,11 +109,6 @@ fn step(criterion: &mut Criterion) {
     }
 }
 
-/// On the pool, as the program runs; Criterion itself must be made there.
 fn main() {
-    fn_cli::device::on_pool(None, || {
-        let mut criterion = Criterion::default().configure_from_args();
-        step(&mut criterion);
-        criterion.final_summary();
-    });
+    common::on_pool(&[step]);
 }

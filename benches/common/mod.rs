@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::expect_used)] // each bench uses its own part
 
 use burn::tensor::Device;
+use criterion::Criterion;
 use fn_core::corrupt::{CorruptionConfig, Corruptor, Scheme};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::noise::{Stream, Use};
@@ -20,6 +21,15 @@ pub fn devices() -> Vec<(&'static str, Device)> {
         .into_iter()
         .filter_map(|name| fn_cli::device::open(name).ok().map(|device| (name, device)))
         .collect()
+}
+
+/// Runs the groups on the pool, as the program runs; Criterion itself must be made there.
+pub fn on_pool(groups: &[fn(&mut Criterion)]) {
+    fn_cli::device::on_pool(None, || {
+        let mut criterion = Criterion::default().configure_from_args();
+        groups.iter().for_each(|group| group(&mut criterion));
+        criterion.final_summary();
+    });
 }
 
 /// Facts about a vocabulary of `size` whole words.

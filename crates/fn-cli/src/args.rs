@@ -20,7 +20,8 @@ use clap_complete::Shell;
 pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use data::{
-    DataCommand, DataInspectArgs, DataPrepareArgs, TextArgs, TokenizerCommand, TokenizerTrainArgs,
+    DataCommand, DataInspectArgs, DataPrepareArgs, DataSpeedArgs, TextArgs, TokenizerCommand,
+    TokenizerTrainArgs,
 };
 pub use lexicon::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
@@ -366,6 +367,7 @@ impl Command {
             Self::Tokenizer(TokenizerCommand::Train(args)) => &args.common,
             Self::Data(DataCommand::Prepare(args)) => &args.common,
             Self::Data(DataCommand::Inspect(args)) => &args.common,
+            Self::Data(DataCommand::Speed(args)) => &args.common,
             Self::Lexicon(LexiconCommand::Build(args)) => &args.common,
             Self::Lexicon(LexiconCommand::Show(args)) => &args.common,
             Self::Lexicon(LexiconCommand::Stats(args)) => &args.common,
@@ -435,6 +437,7 @@ impl Command {
         match self {
             Self::Pretrain(args) => Some(&args.config),
             Self::Data(DataCommand::Prepare(args)) => Some(&args.config),
+            Self::Data(DataCommand::Speed(args)) => Some(&args.config),
             _ => None,
         }
     }

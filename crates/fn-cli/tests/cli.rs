@@ -256,3 +256,37 @@ fn a_sweep_measures_each_value_and_draws_it() {
     assert!(refused(dir.path(), 2, &with(&["--sweep", "length"])).contains("KEY=A,B"));
     assert!(refused(dir.path(), 2, &with(&["--sweep", "model.layers=1"])).contains("model.num_layers"));
 }
+
+#[test]
+fn preparing_and_reading_are_measured_and_drawn_by_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = ["bench", "--batch", "4", "--length", "32"];
+    let with = |more: &[&'static str]| [&small[..], more].concat();
+    let ran = run(dir.path(), &with(&["--corpus", "1,2", "--plot", "growth", "--json"]));
+    let points: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(points[1]["corpus_mb"], 2, "{}", ran.err);
+    for figure in ["prepare_mb_per_second", "memory_mib", "loader_tokens_per_second"] {
+        assert!(points[0][figure].as_f64().unwrap() > 0.1, "{points}");
+    }
+    for file in ["prepare", "memory", "loader"] {
+        let picture = std::fs::read_to_string(dir.path().join(format!("growth/corpus-{file}.svg"))).unwrap();
+        assert!(picture.contains("MB of text"));
+    }
+    assert!(refused(dir.path(), 2, &with(&["--corpus", "1,x"])).contains("megabytes"));
+    assert!(refused(dir.path(), 2, &with(&["--plot", "growth"])).contains("--corpus"));
+}
+
+#[test]
+fn reading_speed_is_told_for_a_text_of_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["quickstart", "--prepare-only", "--steps", "100", "--out", "q"]);
+    let speed = ["data", "speed", "--config", "q/config.toml", "--batches", "20"];
+    let ran = run(dir.path(), &speed);
+    assert!(ran.out.contains("prepared at") && ran.out.contains("tokens/s"), "{}{}", ran.out, ran.err);
+    let ran = run(dir.path(), &speed);
+    assert!(ran.out.contains("prepared before"), "{}{}", ran.out, ran.err);
+    assert!(
+        refused(dir.path(), 2, &["data", "speed", "--config", "q/config.toml", "--batches", "0"])
+            .contains("--batches")
+    );
+}

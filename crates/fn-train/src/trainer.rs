@@ -28,7 +28,7 @@ use crate::sabotage::Poison;
 use crate::stop::Stop;
 
 /// The seed of the held-out corruption: the same hidden tokens for every run, arm and step.
-const HELD_OUT_SEED: u64 = 0x0e1d_0007;
+pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 
 /// Steps after which a device is asked what they were like, if no line of the log asks before.
 const MOST_UNSETTLED: usize = 64;

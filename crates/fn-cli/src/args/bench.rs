@@ -16,13 +16,24 @@ pub enum DtypeArg {
     Bf16,
 }
 
+impl DtypeArg {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// `fnlm bench`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm bench                                        ELECTRA-small, with and without hard correction
   fnlm bench electra-base bert-base --batch 8       other presets
   fnlm bench --device cuda:0 --batch 128 --json > machine.json
-  fnlm bench --sweep length=32,64,128,256 --plot growth         what a step costs as rows get longer")]
+  fnlm bench --sweep length=32,64,128,256 --plot growth         what a step costs as rows get longer
+  fnlm bench --corpus 10,100,1000                   preparing and reading text")]
 pub struct BenchArgs {
     /// Presets to measure.
     #[arg(value_name = "PRESET", default_value = "electra-small")]
@@ -45,8 +56,12 @@ pub struct BenchArgs {
     /// Measure the first preset for several values of batch, length, vocabulary, lexicon-width or any key of the configuration.
     #[arg(long, value_name = "KEY=A,B,...")]
     pub sweep: Option<String>,
-    /// Draw time and memory of the sweep as SVG into this folder.
-    #[arg(long, value_name = "DIR", requires = "sweep")]
+    /// Measure, in place of a step, preparing and reading generated text of these sizes in megabytes; needs room for the largest
+    /// twice in the folder for temporary files.
+    #[arg(long, value_name = "A,B,...", conflicts_with = "sweep")]
+    pub corpus: Option<String>,
+    /// Draw the sweep, or the sizes of the corpus, as SVG into this folder.
+    #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,
     /// Steps that are timed, after two that are not.
     #[arg(long, value_name = "N", default_value_t = 8)]

@@ -59,6 +59,8 @@ pub enum DataCommand {
     Prepare(DataPrepareArgs),
     /// Print packed and corrupted rows, decoded, with marks.
     Inspect(DataInspectArgs),
+    /// Take batches of the training text as training would, and say how fast they come.
+    Speed(DataSpeedArgs),
 }
 
 /// `fnlm data prepare`.
@@ -94,6 +96,26 @@ pub struct DataInspectArgs {
     /// Step whose corruption is shown.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub step: u64,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `fnlm data speed`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm data speed -c my.toml
+  fnlm data speed -c my.toml --set data.workers=4")]
+pub struct DataSpeedArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Batches to take, after one that is not timed.
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub batches: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

@@ -22,7 +22,7 @@ use fn_train::session::use_dtype;
 use serde::Serialize;
 
 use super::pretrain::peak_memory;
-use super::{bench_sweep, doctor};
+use super::{bench_corpus, bench_sweep, doctor};
 use crate::args::{BenchArgs, DtypeArg};
 use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
@@ -60,6 +60,12 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     if args.batch == 0 || args.length < 8 || args.steps == 0 {
         return Err(CliError::usage("--batch and --steps must be at least 1, --length at least 8"));
     }
+    if args.plot.is_some() && args.sweep.is_none() && args.corpus.is_none() {
+        return Err(CliError::usage("--plot draws a --sweep or a --corpus; name one of them"));
+    }
+    if let Some(sizes) = &args.corpus {
+        return bench_corpus::run(args, sizes);
+    }
     if let Some(sweep) = &args.sweep {
         return bench_sweep::run(args, sweep);
     }
@@ -73,9 +79,9 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
         configs.push((preset, config));
     }
     let device = device::open(&args.device)?;
-    let (dtype, dtype_name) = match args.dtype {
-        DtypeArg::F32 => (Dtype::F32, "f32"),
-        DtypeArg::Bf16 => (Dtype::Bf16, "bf16"),
+    let dtype = match args.dtype {
+        DtypeArg::F32 => Dtype::F32,
+        DtypeArg::Bf16 => Dtype::Bf16,
     };
     use_dtype(dtype, &device, &args.device)?;
     let peak = doctor::matmul_gflops(&device);
@@ -96,11 +102,12 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
             });
         }
     }
-    print(args, dtype_name, peak, &all)?;
+    print(args, peak, &all)?;
     Ok(Outcome::Done)
 }
 
-fn print(args: &BenchArgs, dtype: &str, peak: f64, all: &[Measured]) -> Result<(), CliError> {
+fn print(args: &BenchArgs, peak: f64, all: &[Measured]) -> Result<(), CliError> {
+    let dtype = args.dtype.name();
     let memory = peak_memory();
     if args.json {
         let report = serde_json::json!({
@@ -282,6 +289,7 @@ mod tests {
             lexicon_width: 16,
             set: vec![],
             sweep: None,
+            corpus: None,
             plot: None,
             steps: 1,
             dtype: DtypeArg::F32,

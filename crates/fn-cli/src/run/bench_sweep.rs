@@ -104,7 +104,7 @@ fn measure(args: &BenchArgs, preset: &str, key: &str, text: &str, value: f64) ->
     }
     let mut command = Command::new(program);
     command.args(["bench", preset, "--json", "--quiet", "--device", &args.device]);
-    command.args(["--steps", &args.steps.to_string()]);
+    command.args(["--steps", &args.steps.to_string(), "--dtype", args.dtype.name()]);
     for (flag, value) in flags {
         command.arg(format!("--{flag}")).arg(value);
     }

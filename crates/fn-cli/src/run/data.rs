@@ -1,4 +1,6 @@
-//! `fnlm data prepare | inspect`.
+//! `fnlm data prepare | inspect | speed`.
+
+mod speed;
 
 use fn_core::corrupt::{CorruptedRow, Corruptor, Key};
 use fn_data::pack::{PackedRow, Packer};
@@ -23,6 +25,7 @@ pub fn run(command: &DataCommand) -> Result<Outcome, CliError> {
     match command {
         DataCommand::Prepare(args) => run_prepare(args),
         DataCommand::Inspect(args) => inspect(args),
+        DataCommand::Speed(args) => speed::run(args),
     }
 }
 

@@ -40,6 +40,21 @@ pub fn plain(name: &str) -> String {
     name.to_lowercase().replace(char::is_whitespace, "-")
 }
 
+/// What a folder of results of a task is made with.
+pub fn settings(task: &Task, model: &Path, data: &Path, limit: Option<usize>, recipe: Recipe) -> Settings {
+    Settings {
+        task: task.name().to_owned(),
+        model: model.to_owned(),
+        data: vec![data.to_owned()],
+        limit,
+        task_settings: match task {
+            Task::Own { spec, .. } => toml::Table::try_from(spec).unwrap_or_default(),
+            Task::Glue(_) => toml::Table::new(),
+        },
+        recipe,
+    }
+}
+
 /// What a stopped command says.
 pub fn stopped(args: &FitArgs) -> Outcome {
     term::note(args.common.quiet, "stopped; the same command goes on from there");
@@ -119,18 +134,7 @@ impl<'a> Fitting<'a> {
     pub fn task(&self, task: &Task, data: &Path, out: &Path) -> Result<Option<Results>, CliError> {
         let args = self.args;
         let recipe = self.recipe(Some(task), None)?;
-        let settings = Settings {
-            task: task.name().to_owned(),
-            model: args.model.clone(),
-            data: vec![data.to_owned()],
-            limit: args.limit,
-            task_settings: match task {
-                Task::Own { spec, .. } => toml::Table::try_from(spec).unwrap_or_default(),
-                Task::Glue(_) => toml::Table::new(),
-            },
-            recipe: recipe.clone(),
-        };
-        claim(&settings, out)?;
+        claim(&settings(task, &args.model, data, args.limit, recipe.clone()), out)?;
         let setup = Setup {
             task,
             model: &args.model,

@@ -6,6 +6,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +19,7 @@ use crate::error::CliError;
 /// Name of the claim.
 const CLAIM: &str = "claim";
 /// How often it is renewed, and when it has expired.
-const RENEW: Duration = Duration::from_secs(60);
+const RENEW: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 const EXPIRE: Duration = Duration::from_secs(600);
 
 /// Holds a folder until it is dropped.
@@ -27,6 +29,7 @@ pub(super) struct Lease {
     mark: String,
     /// Dropped first: ends the thread that renews.
     renewing: Option<(Sender<()>, std::thread::JoinHandle<()>)>,
+    lost: Arc<AtomicBool>,
     _lock: RunLock,
 }
 
@@ -47,8 +50,9 @@ impl Lease {
             match OpenOptions::new().write(true).create_new(true).open(&claim) {
                 Ok(mut file) => {
                     file.write_all(mark.as_bytes()).map_err(io("write"))?;
-                    let renewing = Some(renew(claim.clone(), mark.clone()));
-                    return Ok(Some(Self { claim, mark, renewing, _lock: lock }));
+                    let lost = Arc::new(AtomicBool::new(false));
+                    let renewing = Some(renew(claim.clone(), mark.clone(), lost.clone()));
+                    return Ok(Some(Self { claim, mark, renewing, lost, _lock: lock }));
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(io("create")(error)),
@@ -76,6 +80,13 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Whether another machine has taken the claim, which had expired: this one slept, or the folder was out of reach.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some((end, thread)) = self.renewing.take() {
@@ -99,12 +110,18 @@ pub(super) fn free(folder: &Path) -> Result<Option<RunLock>, CliError> {
 }
 
 /// Writes the claim again now and then, as long as it is ours.
-fn renew(claim: PathBuf, mark: String) -> (Sender<()>, std::thread::JoinHandle<()>) {
+fn renew(claim: PathBuf, mark: String, lost: Arc<AtomicBool>) -> (Sender<()>, std::thread::JoinHandle<()>) {
     let (end, ended) = channel::<()>();
     let thread = std::thread::spawn(move || {
         while ended.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
-            if !matches!(read(&claim), Ok(Some(found)) if found == mark) {
-                return;
+            match read(&claim) {
+                Ok(Some(found)) if found == mark => {}
+                // Out of reach for now.
+                Err(_) => continue,
+                Ok(_) => {
+                    lost.store(true, Ordering::Relaxed);
+                    return;
+                }
             }
             // A renewal that fails is tried again; ten in a row, and the claim expires.
             let _ = std::fs::write(&claim, &mark);
@@ -184,6 +201,17 @@ mod tests {
             let dir = claimed(&boot, Duration::ZERO);
             assert!(Lease::take(dir.path()).unwrap().is_some());
         }
+    }
+
+    #[test]
+    fn whoever_lost_its_claim_knows_when_it_would_have_renewed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let lease = Lease::take(dir.path()).unwrap().unwrap();
+        std::thread::sleep(5 * RENEW);
+        assert!(!lease.is_lost());
+        std::fs::write(dir.path().join(CLAIM), "elsewhere\n1\n").unwrap();
+        std::thread::sleep(5 * RENEW);
+        assert!(lease.is_lost());
     }
 
     #[test]

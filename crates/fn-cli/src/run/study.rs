@@ -10,13 +10,14 @@ use fn_data::task::Split;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{Results, Settings, Task, results};
 use fn_eval::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
+use fn_models::hf;
 use fn_train::config::RunConfig;
 use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 
 use super::lease::{Lease, free};
-use super::support;
+use super::{finetune, support};
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
 use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
@@ -45,8 +46,11 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     for error in &damaged {
         term::note(false, &format!("warning: {error}; the run is left out"));
     }
-    warn_of_others(&study, &out, &runs);
-    let table = study::table(&study, &runs, damaged.len());
+    let mut table = study::table(&study, &runs, damaged.len());
+    table.warning = made_otherwise(&study, &out, &runs);
+    if let Some(warning) = &table.warning {
+        term::note(false, &format!("warning: {warning}"));
+    }
     let page = args.html.clone().unwrap_or_else(|| out.join("report.html"));
     write_atomic(&page, study::page(&study, &runs, &table).as_bytes())
         .map_err(|error| CliError::io("write", &page, error))?;
@@ -58,8 +62,8 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Says how many runs were made with other settings than those that the description has now.
-fn warn_of_others(study: &Study, out: &Path, runs: &[study::Run]) {
+/// How many runs were made with other settings than those that the description has now.
+fn made_otherwise(study: &Study, out: &Path, runs: &[study::Run]) -> Option<String> {
     let mut others = Vec::new();
     for run in runs {
         let (arm, folder) = (&study.arms[run.arm], run_folder(out, &study.arms[run.arm], run.seed));
@@ -76,16 +80,13 @@ fn warn_of_others(study: &Study, out: &Path, runs: &[study::Run]) {
             others.push(format!("{} seed {} on {}", arm.name, run.seed, evaluation.task));
         }
     }
-    if let Some(example) = others.first() {
-        term::note(
-            false,
-            &format!(
-                "warning: {} of {} runs were made with other settings than the description has now, e.g. {example}",
-                others.len(),
-                runs.len()
-            ),
-        );
-    }
+    others.first().map(|example| {
+        format!(
+            "{} of {} runs were made with other settings than the description has now, e.g. {example}",
+            others.len(),
+            runs.len()
+        )
+    })
 }
 
 /// A machine's own affair: parts of a study may run on different ones.
@@ -114,9 +115,14 @@ fn is_same(evaluation: &Evaluation, run: &Path) -> bool {
     let path = evaluation_folder(run, evaluation).join(SETTINGS);
     let Ok(text) = std::fs::read_to_string(path) else { return false };
     let Ok(made) = toml::from_str::<Settings>(&text) else { return false };
-    // What is set now must change nothing.
-    made.limit == evaluation.limit
-        && support::set_values(&made.recipe, &evaluation.set).is_ok_and(|recipe| recipe == made.recipe)
+    let now = || -> Result<Settings, CliError> {
+        let task = Task::open(&evaluation.task)?;
+        let (family, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
+        let recipe = support::set_values(&task.recipe(family, model.hidden_size), &evaluation.set)?;
+        // The model is the run's own, by whatever path it was reached.
+        Ok(finetune::settings(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
+    };
+    now().is_ok_and(|now| now == made)
 }
 
 /// A description that is wrong is a wrong configuration.
@@ -283,12 +289,23 @@ impl Plan<'_> {
         results_of(evaluation, run).is_some() && is_same(evaluation, run)
     }
 
+    /// What a run that is done has otherwise than it would have now.
+    fn unlike(&self, arm: &Arm, seed: u64, run: &Path) -> Result<Option<String>, CliError> {
+        let now = self.config(arm, seed).resolve()?;
+        let before = match config::read(&run.join(rundir::CONFIG)) {
+            Ok(before) => before,
+            Err(error) => return Ok(Some(format!("its own cannot be read: {error}"))),
+        };
+        let keys = rundir::unlike(&before, &now.run, &[DEVICE.to_owned()]);
+        Ok(keys.first().map(|(key, old, new)| format!("{key}: {old} there, {new} now")))
+    }
+
     /// What is missing of one run.
     fn one(&self, arm: &Arm, seed: u64) -> Result<Ran, CliError> {
         let run = run_folder(&self.out, arm, seed);
         // This one is held to the end of the run, between its processes as well.
         let folder = run_folder(&self.out.join(LOCKS), arm, seed);
-        let Some(_held) = Lease::take(&folder)? else { return Ok(Ran::Busy) };
+        let Some(held) = Lease::take(&folder)? else { return Ok(Ran::Busy) };
         // And these by a process that outlived the study that started it.
         let seeds = |e: &Evaluation| -> Vec<PathBuf> {
             (1..=e.seeds).map(|seed| evaluation_folder(&run, e).join(format!("seed-{seed}"))).collect()
@@ -300,12 +317,9 @@ impl Plan<'_> {
             }
         }
         if run.join(rundir::MODEL).exists() {
-            let now = self.config(arm, seed).resolve()?;
-            let before = config::read(&run.join(rundir::CONFIG))?;
-            if let Some((key, old, new)) = rundir::unlike(&before, &now.run, &[DEVICE.to_owned()]).first() {
+            if let Some(difference) = self.unlike(arm, seed, &run)? {
                 return Ok(Ran::Failed(format!(
-                    "{} seed {seed} is done with other settings ({key}: {old} there, {new} now); remove {} to run it again, or \
-                     choose another --out",
+                    "{} seed {seed} is done with other settings ({difference}); remove {} to run it again, or choose another --out",
                     arm.name,
                     run.display()
                 )));
@@ -313,14 +327,14 @@ impl Plan<'_> {
         } else {
             let mut command = self.pretrain(arm, seed, &run);
             command.stdout(Stdio::null());
-            match self.child(command, &format!("{} seed {seed}, pre-training", arm.name))? {
+            match self.child(command, &held, &format!("{} seed {seed}, pre-training", arm.name))? {
                 Ran::Done => {}
                 other => return Ok(other),
             }
         }
         for evaluation in self.study.evaluations.iter().filter(|e| !self.is_done(e, &run)) {
             let command = self.finetune(evaluation, &run)?;
-            match self.child(command, &format!("{} seed {seed}, {}", arm.name, evaluation.task))? {
+            match self.child(command, &held, &format!("{} seed {seed}, {}", arm.name, evaluation.task))? {
                 Ran::Done => {}
                 other => return Ok(other),
             }
@@ -363,25 +377,18 @@ impl Plan<'_> {
         Ok(command)
     }
 
-    /// Runs a process to its end; a stop that is asked for is passed on.
-    fn child(&self, mut command: Command, what: &str) -> Result<Ran, CliError> {
+    /// Runs a process to its end, unless the run is lost to another machine meanwhile.
+    fn child(&self, mut command: Command, held: &Lease, what: &str) -> Result<Ran, CliError> {
+        if held.is_lost() {
+            return Ok(Ran::Busy);
+        }
         if self.args.common.quiet {
             command.arg("--quiet");
         }
-        let mut child = command.spawn().map_err(CliError::failed_from)?;
-        let mut told = false;
-        let status: ExitStatus = loop {
-            if let Some(status) = child.try_wait().map_err(CliError::failed_from)? {
-                break status;
-            }
-            if self.stop.requested() && !told {
-                told = true;
-                pass_on(&child);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
+        let (status, told) = run_to_end(command, &|| self.stop.requested() || held.is_lost())?;
         Ok(match status.code() {
             Some(0) => Ran::Done,
+            _ if told && !self.stop.requested() => Ran::Busy,
             _ if told => Ran::Stopped,
             Some(75) => Ran::Stopped,
             Some(code) => {
@@ -389,6 +396,25 @@ impl Plan<'_> {
             }
             None => Ran::Failed(format!("{what}: ended by a signal")),
         })
+    }
+}
+
+/// Runs a process to its end, which is asked of it when `stop` says so; and whether it was asked.
+pub(super) fn run_to_end(
+    mut command: Command,
+    stop: &dyn Fn() -> bool,
+) -> Result<(ExitStatus, bool), CliError> {
+    let mut child = command.spawn().map_err(CliError::failed_from)?;
+    let mut told = false;
+    loop {
+        if let Some(status) = child.try_wait().map_err(CliError::failed_from)? {
+            return Ok((status, told));
+        }
+        if !told && stop() {
+            told = true;
+            pass_on(&child);
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

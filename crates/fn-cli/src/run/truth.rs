@@ -12,6 +12,7 @@ use fn_eval::runs::RunRecord;
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number, percent};
 use fn_train::fsutil::write_atomic;
+use fn_train::stop::Stop;
 
 use super::{Outcome, quickstart, study, support};
 use crate::args::StudyTruthArgs;
@@ -44,17 +45,17 @@ const DIALS: [Dial; 5] = [
             (5, &["--language", "set_sizes=[0,0,0,0,1]"]),
         ],
     },
-    // Of words, not of sets: a set of two counts twice.
+    // Of words, not of sets: a set of two counts twice. Words of two meanings would take some of them away.
     Dial {
         name: "share",
         title: "how many words have one that is as good",
         axis: "% of the content words",
         places: &[
-            (0, &["--language", "set_sizes=[1]"]),
-            (25, &["--language", "set_sizes=[6,1]"]),
-            (50, &["--language", "set_sizes=[2,1]"]),
-            (75, &["--language", "set_sizes=[2,3]"]),
-            (100, &["--language", "set_sizes=[0,1]"]),
+            (0, &["--language", "polysemy=0", "--language", "set_sizes=[1]"]),
+            (25, &["--language", "polysemy=0", "--language", "set_sizes=[6,1]"]),
+            (50, &["--language", "polysemy=0", "--language", "set_sizes=[2,1]"]),
+            (75, &["--language", "polysemy=0", "--language", "set_sizes=[2,3]"]),
+            (100, &["--language", "polysemy=0", "--language", "set_sizes=[0,1]"]),
         ],
     },
     Dial {
@@ -120,7 +121,7 @@ pub fn run(args: &StudyTruthArgs) -> Result<Outcome, CliError> {
                 count += 1;
                 let out = args.out.join(format!("{}-{place}", dial.name)).join(format!("seed-{seed}"));
                 term::note(args.common.quiet, &format!("[{count}/{all}] {}", out.display()));
-                if stop.requested() || !quickstart_in(args, &out, arguments, seed)? {
+                if stop.requested() || !quickstart_in(args, &out, arguments, seed, &stop)? {
                     term::note(args.common.quiet, "stopped; the same command goes on from there");
                     return Ok(Outcome::Stopped { saved: true });
                 }
@@ -137,8 +138,14 @@ pub fn run(args: &StudyTruthArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Whether it ran to its end; a signal reaches the child as well, which then saves and stops.
-fn quickstart_in(args: &StudyTruthArgs, out: &Path, arguments: &[&str], seed: u64) -> Result<bool, CliError> {
+/// Whether it ran to its end; a signal is passed on to the child, which then saves and stops.
+fn quickstart_in(
+    args: &StudyTruthArgs,
+    out: &Path,
+    arguments: &[&str],
+    seed: u64,
+    stop: &Stop,
+) -> Result<bool, CliError> {
     if out.join(quickstart::SUMMARY).exists() {
         let path = out.join("baseline").join(crate::rundir::CONFIG);
         let steps = crate::config::read(&path)?.train.steps;
@@ -156,10 +163,11 @@ fn quickstart_in(args: &StudyTruthArgs, out: &Path, arguments: &[&str], seed: u6
         .args(["quickstart", "--quiet", "--steps", &args.steps.to_string(), "--seed", &seed.to_string()])
         .args(arguments);
     command.args(["--device", &args.device]).arg("--out").arg(out).stdout(Stdio::null());
-    let status = command.status().map_err(CliError::failed_from)?;
+    let (status, told) = study::run_to_end(command, &|| stop.requested())?;
     match status.code() {
         Some(0) => Ok(true),
         Some(75) | None => Ok(false),
+        Some(_) if told => Ok(false),
         Some(code) => Err(CliError::failed(format!(
             "{}: the quickstart ended with exit code {code}; its messages stand above",
             out.display()

@@ -36,7 +36,7 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
     let _ = writeln!(
         out,
         "<p class=\"soft\">{} arms, {} seeds; {} of {planned} runs are finished.{} Every arm is compared with <b>{}</b>, seed by seed: \
-         mean difference, 95 % bootstrap interval over seeds, permutation test, corrected for all comparisons (Holm).</p>",
+         mean difference, 95 % bootstrap interval over seeds (of fewer than four: their range), permutation test, corrected for all comparisons (Holm).</p>",
         study.arms.len(),
         study.seeds.len(),
         runs.len() + table.left_out,

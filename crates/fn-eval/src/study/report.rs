@@ -15,12 +15,17 @@ const SEED: u64 = 1;
 /// Held-out figures in the table: series, name, factor, whether more is better.
 const FIGURES: &[(&str, &str, f64, Option<bool>)] = &[
     ("eval.masked_accuracy", "masked accuracy, %", 100.0, Some(true)),
-    ("eval.accepted_accuracy", "right or excused, %", 100.0, Some(true)),
+    // By the lexicon of the measurement. An arm that learns with the same one is favoured, so this is no better or worse.
+    ("eval.accepted_accuracy", "right or excused, %", 100.0, None),
     ("eval.fitting_accuracy", "fitting predictions, %", 100.0, Some(true)),
     ("eval.masked_loss", "masked loss", 1.0, Some(false)),
     ("eval.detector_auc", "detector AUC", 1.0, Some(true)),
     ("eval.false_negative_share", "false negatives of the errors, %", 100.0, None),
 ];
+
+/// Below so many pairs a bootstrap interval is nothing but the range of the differences, and is called that: of three, the smallest mean
+/// (three times the same pair) has a share of 1/27, more than the 2.5 % that would be cut off.
+const FEW: usize = 4;
 
 /// Name of the one figure that is a cost, not an outcome.
 const TIME: &str = "ms of a step";
@@ -70,14 +75,10 @@ pub fn collect(study: &Study, out: &Path) -> Result<Collected, StudyError> {
             }
         }
     }
-    match (runs.is_empty(), damaged.pop()) {
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(StudyError::NoRuns { path: out.to_owned() }),
-        (false, last) => {
-            damaged.extend(last);
-            Ok(Collected { runs, damaged })
-        }
+    if !runs.is_empty() {
+        return Ok(Collected { runs, damaged });
     }
+    Err(damaged.into_iter().next().unwrap_or_else(|| StudyError::NoRuns { path: out.to_owned() }))
 }
 
 fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, StudyError> {
@@ -87,7 +88,9 @@ fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, Stud
     for evaluation in &study.evaluations {
         let found: Option<Results> = results::read(&evaluation_folder(folder, evaluation).join(RESULTS))?;
         let complete = found.filter(|found| found.seeds.len() as u64 >= evaluation.seeds);
-        scores.push(complete.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
+        // A seed without a score (all predictions alike, say) is no reason to take the mean of the others.
+        let whole = complete.filter(|found| found.seeds.iter().all(|seed| seed.main.is_some()));
+        scores.push(whole.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
     }
     Ok(Run { arm, seed, record, scores })
 }
@@ -121,6 +124,8 @@ pub struct Table {
     pub figures: Vec<Figure>,
     /// Finished runs that are not in it, as a file of theirs is damaged.
     pub left_out: usize,
+    /// What else a reader must know, e.g. that runs have other settings than the description.
+    pub warning: Option<String>,
 }
 
 /// Compares all arms in all figures that any run has; `left_out` are runs that could not be read.
@@ -138,7 +143,7 @@ pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
     let seconds = |run: &Run| run.record.median("time.seconds_per_step").map(|v| 1e3 * v);
     figures.push(figure(study, runs, TIME.to_owned(), Some(false), &seconds));
     figures.retain(|figure| figure.rows.iter().any(|row| row.summary.is_some()));
-    let mut table = Table { figures, left_out };
+    let mut table = Table { figures, left_out, warning: None };
     correct(&mut table);
     table
 }
@@ -215,9 +220,11 @@ impl Figure {
 }
 
 impl Table {
-    /// What a reader must know of runs that are left out.
+    /// What a reader must know of runs that are left out, and the warning.
     pub fn omission(&self) -> Option<String> {
-        crate::runs::left_out(self.left_out)
+        let all: Vec<String> =
+            crate::runs::left_out(self.left_out).into_iter().chain(self.warning.clone()).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// A row for each figure and arm that has a value, under [`HEADINGS`]; and whether it is a real difference.
@@ -238,7 +245,11 @@ impl Table {
                 if let Some(e) = row.effect {
                     cells.extend([
                         format!("{:+.digits$}", e.difference),
-                        format!("{:+.digits$} to {:+.digits$}", e.low, e.high),
+                        match e.pairs {
+                            1 => String::new(),
+                            2..FEW => format!("{:+.digits$} to {:+.digits$} (range)", e.low, e.high),
+                            _ => format!("{:+.digits$} to {:+.digits$}", e.low, e.high),
+                        },
                         number(e.p, 3),
                         number(e.p_holm, 3),
                         e.verdict(),

@@ -11,6 +11,7 @@ const ROWS: usize = 256;
 const COLUMNS: usize = 1024;
 
 /// Multiplies packed tiles.
+#[allow(unsafe_code)]
 pub(super) trait Kernel {
     /// Inner numbers in a block.
     const DEEP: usize;

@@ -11,8 +11,11 @@ use crate::MatmulPrecision;
 
 /// Multiplications from which on a product is worth more than one thread.
 const PARALLEL: usize = 1 << 20;
-/// A thread's share of rows or columns is a multiple of this: the tiles of a kernel stay whole.
+/// A thread's share of rows or columns begins at a multiple of this and is not less: the tiles of a kernel stay whole, and small
+/// products, which `gemm` adds up in another order, do not come from cutting.
 const TILE: usize = 64;
+/// Inner numbers that are added up in one go. `gemm` takes at least as many at once, how many more depends on m, n and caches.
+const DEEP: usize = 512;
 
 /// A matrix somewhere in a slice.
 #[derive(Clone, Copy)]
@@ -74,7 +77,8 @@ impl Target {
     }
 }
 
-/// `target (+)= factor a b` for `a` `[m, k]` and `b` `[k, n]`, on this thread. The order of each sum depends on k alone.
+/// `target (+)= factor a b` for `a` `[m, k]` and `b` `[k, n]`, on this thread. The order of each sum depends on k and on where it
+/// stands in the target, not on how [`split_product`] cuts that.
 ///
 /// # Safety
 /// As for [`exact_product`].
@@ -104,29 +108,32 @@ pub(crate) unsafe fn product(
 #[allow(unsafe_code)]
 pub(crate) unsafe fn exact_product([m, k, n]: [usize; 3], target: Target, a: View, b: View, factor: f32) {
     assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
-    // SAFETY: both views lie in their slices (checked above), the target is the caller's promise.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            target.data,
-            1,
-            target.stride as isize,
-            target.add,
-            a.data.as_ptr().wrapping_add(a.start),
-            a.column_stride,
-            a.row_stride,
-            b.data.as_ptr().wrapping_add(b.start),
-            b.column_stride,
-            b.row_stride,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    for from in (0..k.max(1)).step_by(DEEP) {
+        let (a, b) = if from < k { (a.from(0, from), b.from(from, 0)) } else { (a, b) };
+        // SAFETY: both views lie in their slices (checked above), the target is the caller's promise.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                DEEP.min(k - from),
+                target.data,
+                1,
+                target.stride as isize,
+                target.add || from > 0,
+                a.data.as_ptr().wrapping_add(a.start),
+                a.column_stride,
+                a.row_stride,
+                b.data.as_ptr().wrapping_add(b.start),
+                b.column_stride,
+                b.row_stride,
+                1.0,
+                factor,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
     }
 }
 
@@ -168,10 +175,12 @@ unsafe fn split_product(precision: MatmulPrecision, [m, k, n]: [usize; 3], targe
         MatmulPrecision::Bf16 => n > m,
     };
     let longer = if columns { n } else { m };
-    let part = longer.div_ceil(threads).next_multiple_of(TILE).max(TILE);
+    // The last part has what is left.
+    let parts = (longer / TILE).clamp(1, threads);
+    let start = |i: usize| if i == parts { longer } else { longer / TILE * i / parts * TILE };
     let target = Shared(target);
-    (0..longer.div_ceil(part)).into_par_iter().for_each(|i| {
-        let (from, size) = (i * part, part.min(longer - i * part));
+    (0..parts).into_par_iter().for_each(|i| {
+        let (from, size) = (start(i), start(i + 1) - start(i));
         // SAFETY: parts are disjoint rows or columns of what the caller promised.
         unsafe {
             if columns {

@@ -146,10 +146,11 @@ mod tests {
             weight: vec![1.0, 1.0, 1.0, 1.0, 0.0],
         };
         // Predicted 1 (right), 3 (excused), 2 (wrong), 3 (wrong), 0 (no row).
-        let logits = [1, 3, 2, 3, 0].map(|word| std::array::from_fn(|v| if v == word { 9.0 } else { 0.0 }));
+        let logits: [[f32; 5]; 5] =
+            [1, 3, 2, 3, 0].map(|word| std::array::from_fn(|v| if v == word { 9.0 } else { 0.0 }));
         let found = |lexicon: Option<DeviceLexicon>| {
             let mut meter = MaskedMeter::new(lexicon, None);
-            meter.add(&batch, Tensor::<2>::from_floats(logits as [[f32; 5]; 5], &device));
+            meter.add(&batch, Tensor::<2>::from_floats(logits, &device));
             let found = meter.finish();
             ["masked_accuracy", "wrong_share", "false_negative_share", "accepted_accuracy"]
                 .map(|name| found.get(name))

@@ -46,16 +46,19 @@ impl Plan<'_> {
     /// Prints what is done and what is not, and about how long the rest takes.
     pub(super) fn print(&self, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
         let mut table = Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
-        let (mut missing, mut jobs) = (0, Vec::new());
+        let (mut missing, mut jobs, mut refused) = (0, Vec::new(), Vec::new());
         for (arm, seed) in mine {
             let folder = run_folder(&self.out, arm, *seed);
             let done = folder.join(rundir::MODEL).exists();
             missing += usize::from(!done);
+            let unlike = if done { self.unlike(arm, *seed, &folder)? } else { None };
             let state = match (done, folder.join(rundir::CHECKPOINTS).exists()) {
+                (true, _) if unlike.is_some() => "done with other settings",
                 (true, _) => "done",
                 (false, true) => "half-way",
                 (false, false) => "to do",
             };
+            refused.extend(unlike.map(|difference| format!("{} seed {seed}: {difference}", arm.name)));
             let all = &self.study.evaluations;
             let evaluations: Vec<&Evaluation> = all.iter().filter(|e| !self.is_done(e, &folder)).collect();
             let tasks = format!("{} of {} done", all.len() - evaluations.len(), all.len());
@@ -67,6 +70,13 @@ impl Plan<'_> {
             }
         }
         term::out(&table.to_text())?;
+        if let Some(example) = refused.first() {
+            let text = format!(
+                "{} runs are done with other settings and would be refused, e.g. {example}; remove them or choose another --out\n",
+                refused.len()
+            );
+            term::out(&text)?;
+        }
         let scores: usize = jobs.iter().map(|job| job.evaluations.len()).sum();
         term::out(&format!("{missing} of {} runs and {scores} fine-tunings are to do\n", mine.len()))?;
         if !jobs.is_empty() {

@@ -21,6 +21,7 @@ use fn_train::config::RunConfig;
 use fn_train::objective::DeviceBatch;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
+use fn_train::trainer::HELD_OUT_SEED;
 
 use self::judges::Judges;
 use self::report::Report;
@@ -82,6 +83,9 @@ pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
     let config = crate::config::read(&subject.run.join(rundir::CONFIG))?;
     let tokenizer = support::tokenizer(&config.data.tokenizer)?;
     let device = device::open(&args.device)?;
+    if args.batches == 0 {
+        return Err(CliError::usage("--batches must be at least 1"));
+    }
     let judges = Judges::open(args, &config, &tokenizer, &device)?;
     let net = args.wordnet.as_deref().map(WordNet::open).transpose().map_err(CliError::input_from)?;
     let paths = if args.text.is_empty() { &config.data.held_out } else { &args.text };
@@ -207,7 +211,7 @@ impl Probe<'_> {
         let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
         let size = self.config.train.batch.min(64);
         let mut found = Found::default();
-        for batch in fixed_batches(data, corruptor, size, self.config.seed, self.batches) {
+        for batch in fixed_batches(data, corruptor, size, HELD_OUT_SEED, self.batches) {
             if self.stop.requested() {
                 return Err(support::interrupted(&self.stop));
             }

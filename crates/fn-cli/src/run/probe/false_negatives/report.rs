@@ -223,7 +223,7 @@ impl Report<'_> {
                 table.row([term::thousands(step), percent(Some(wrong)), percent(Some(share))]);
             }
             out.push_str(&format!(
-                "\nWhat the run measured on its held-out text, by its own lexicon:\n{}",
+                "\nWhat the run measured on its held-out text, by the lexicon that it measures with:\n{}",
                 print(&table)
             ));
         }
