@@ -29,7 +29,10 @@ def main():
     parser.add_argument("--last", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    left, right = losses(arguments.left), losses(arguments.right)
+    try:
+        left, right = losses(arguments.left), losses(arguments.right)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}; the run that writes it failed")
     if arguments.last:
         left, right = ({step: run[step] for step in list(run)[-1:]} for run in (left, right))
     if not left or left.keys() != right.keys():
