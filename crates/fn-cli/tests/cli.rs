@@ -290,3 +290,20 @@ fn reading_speed_is_told_for_a_text_of_ones_own() {
             .contains("--batches")
     );
 }
+
+#[test]
+fn a_quickstart_that_goes_on_tells_the_figures_of_arms_that_were_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let quickstart = ["quickstart", "--steps", "20", "--arm", "baseline", "--out", "q", "--quiet"];
+    let figures = || {
+        run(dir.path(), &quickstart);
+        let text = std::fs::read_to_string(dir.path().join("q/summary.json")).unwrap();
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let of = |name: &str| found["baseline"][name].as_f64();
+        (of("fitting_accuracy"), of("detector_true_auc"))
+    };
+    let first = figures();
+    assert!(first.0.is_some() && first.1.is_some());
+    std::fs::remove_file(dir.path().join("q/summary.json")).unwrap();
+    assert_eq!(figures(), first);
+}

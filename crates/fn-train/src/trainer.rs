@@ -199,6 +199,10 @@ impl<O: Objective> Run<'_, O> {
                 saved = save(checkpoints, &state, objective, &model, &optimizer, extra, reporter)?;
             }
         }
+        // A run that was complete before tells its caller the figures again; they have been reported.
+        if start == config.train.steps && evaluation.is_none() && !stop.requested() {
+            evaluation = measured.as_ref().and_then(|m| m.evaluate(objective, &model, config, stop));
+        }
         Ok(Finished {
             complete: state.step >= config.train.steps
                 && !(due(state.step) && state.evaluated_step != state.step),
