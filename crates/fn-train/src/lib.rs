@@ -9,7 +9,6 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod failpoint;
-pub mod finetune;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Event, Results, SeedResult, Settings, Setup, Task, prepare, results, run_seed};
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
 use fn_models::{Family, hf};
 use fn_train::config::Dtype;
-use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;

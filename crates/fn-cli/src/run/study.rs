@@ -7,12 +7,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fn_data::task::Split;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{Results, Settings, Task, results};
 use fn_eval::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
 use fn_models::hf;
 use fn_train::config::RunConfig;
-use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 

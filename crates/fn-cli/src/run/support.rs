@@ -181,7 +181,7 @@ fn unknown(setting: &str, key: &str, known: &[String]) -> CliError {
 
 #[cfg(test)]
 mod tests {
-    use fn_train::finetune::Recipe;
+    use fn_eval::finetune::fit::Recipe;
 
     use super::*;
 

@@ -15,6 +15,7 @@
 mod card;
 mod entities;
 mod error;
+pub mod fit;
 mod model;
 pub mod results;
 mod seed;

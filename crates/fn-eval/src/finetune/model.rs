@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::finetune::fit::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use burn::module::Module;
 use burn::tensor::Device;
 use fn_data::task::Label;
@@ -10,7 +11,6 @@ use fn_data::task::{Example, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, LoadReport};
 use fn_models::{Classifier, TaskConfig, TokenModel};
-use fn_train::finetune::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use fn_train::stop::Stop;
 use rayon::prelude::*;
 

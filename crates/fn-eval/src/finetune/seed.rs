@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::finetune::fit::{Ended, Job, Recipe, Step};
 use burn::tensor::Device;
 use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
 use fn_train::checkpoint::Checkpoints;
-use fn_train::finetune::{Ended, Job, Recipe, Step};
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fn_train::finetune::Recipe;
+use crate::finetune::fit::Recipe;
 use fn_train::fsutil::write_atomic;
 use serde::{Deserialize, Serialize};
 

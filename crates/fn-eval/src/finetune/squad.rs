@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::finetune::fit::{Ended, Job, Recipe, Sequence, Step, find_spans, fit_spans};
 use burn::tensor::Device;
 use fn_data::task::squad::decode::{DecodeOptions, Decoded, SpanLogits, decode};
 use fn_data::task::squad::{Problems, SquadData, Window, WindowOptions, read, text, windows};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::{TokenModel, hf};
 use fn_train::checkpoint::Checkpoints;
-use fn_train::finetune::{Ended, Job, Recipe, Sequence, Step, find_spans, fit_spans};
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 use serde::{Deserialize, Serialize};

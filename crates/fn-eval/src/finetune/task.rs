@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::finetune::fit::Recipe;
 use fn_data::DataError;
 use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
 use fn_models::Family;
-use fn_train::finetune::Recipe;
 
 use super::FinetuneError;
 use crate::glue as scores;

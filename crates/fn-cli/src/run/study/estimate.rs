@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use fn_data::task::{Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, Task};
 use fn_eval::study::{Arm, Evaluation, run_folder};
 use fn_eval::table::Table;
 use fn_models::Family;
 use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig};
-use fn_train::finetune::Recipe;
 use fn_train::schedule::ScheduleConfig;
 
 use super::{Plan, support};

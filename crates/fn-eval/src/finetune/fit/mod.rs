@@ -4,20 +4,20 @@
 //! never been stopped.
 
 mod batch;
-mod fit;
 mod recipe;
+mod train;
 
 pub use batch::{Sequence, TaskBatch};
-pub use fit::{Ended, Job, Measure, Step, fit};
 pub use recipe::Recipe;
+pub use train::{Ended, Job, Measure, Step, fit};
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_models::{Classifier, TokenModel};
 use fn_ops::Noise;
 
-use crate::TrainError;
-use crate::stop::Stop;
+use fn_train::TrainError;
+use fn_train::stop::Stop;
 
 /// Far below any score, yet finite.
 const NEVER: f32 = -1e9;

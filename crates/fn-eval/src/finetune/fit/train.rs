@@ -11,13 +11,13 @@ use fn_models::task::depth;
 use fn_ops::Noise;
 
 use super::Recipe;
-use crate::checkpoint::{Best, Checkpoints, TrainState};
-use crate::error::{RangeError, TrainError};
-use crate::guard::Guard;
-use crate::optim::{AdamW, Gradients, Groups};
-use crate::schedule::{ScheduleConfig, ScheduleKind};
-use crate::session::restore;
-use crate::stop::Stop;
+use fn_train::checkpoint::{Best, Checkpoints, TrainState};
+use fn_train::error::{RangeError, TrainError};
+use fn_train::guard::Guard;
+use fn_train::optim::{AdamW, Gradients, Groups};
+use fn_train::schedule::{ScheduleConfig, ScheduleKind};
+use fn_train::session::restore;
+use fn_train::stop::Stop;
 
 /// Non-finite steps in a row after which a run gives up.
 const PATIENCE: u32 = 10;
@@ -120,7 +120,7 @@ pub fn fit<M: Module>(
     let mut optimizer = AdamW::new(recipe.optimizer.clone(), groups);
     let (mut model, state) = match job.checkpoints.map(Checkpoints::latest).transpose()?.flatten() {
         Some(found) => {
-            let loaded = crate::checkpoint::load(&found.path)?;
+            let loaded = fn_train::checkpoint::load(&found.path)?;
             let (model, state, _) = restore(model, &mut optimizer, loaded)?;
             (model, state)
         }
@@ -185,7 +185,7 @@ pub fn fit<M: Module>(
         && best.step != progress.state.step
         && let Some(path) = checkpoints.best(best)
     {
-        let mut loaded = crate::checkpoint::load(&path)?;
+        let mut loaded = fn_train::checkpoint::load(&path)?;
         model = params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))?;
     }
     Ok(Ended::Done { model, steps: progress.state.step, best: best.map(|b| b.value) })

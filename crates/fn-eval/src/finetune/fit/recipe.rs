@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Dtype;
-use crate::error::RangeError;
-use crate::optim::AdamWConfig;
+use fn_train::config::Dtype;
+use fn_train::error::RangeError;
+use fn_train::optim::AdamWConfig;
 
 /// How an encoder is fine-tuned. The defaults are those of google-research/electra for a small model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fn_models::{hf, params};
-use fn_train::checkpoint::Checkpoints;
-use fn_train::finetune::{
+use fn_eval::finetune::fit::{
     Ended, Job, Recipe, Sequence, Step, Targets, classify, find_spans, fit_classifier, fit_spans, fit_tags,
     tag,
 };
+use fn_models::{hf, params};
+use fn_train::checkpoint::Checkpoints;
 use fn_train::optim::AdamWConfig;
 use fn_train::stop::Stop;
 
