@@ -204,7 +204,7 @@ impl From<fn_train::report::ReportError> for CliError {
 
 impl From<fn_train::config::ConfigError> for CliError {
     fn from(error: fn_train::config::ConfigError) -> Self {
-        Self::Usage(error.to_string())
+        if error.is_input() { Self::input_from(error) } else { Self::Usage(error.to_string()) }
     }
 }
 
@@ -220,8 +220,8 @@ impl From<fn_train::TrainError> for CliError {
             TrainError::Report(inner) if inner.is_out_of_space() => Self::resources_from(inner),
             TrainError::Checkpoint(inner @ CheckpointError::Io { .. }) => Self::failed_from(inner),
             TrainError::Report(inner @ ReportError::Io { .. }) => Self::failed_from(inner),
-            TrainError::Config(_)
-            | TrainError::Core(_)
+            TrainError::Config(inner) => inner.into(),
+            TrainError::Core(_)
             | TrainError::Shape(_)
             | TrainError::Range(_)
             | TrainError::NoBf16 { .. }

@@ -23,8 +23,8 @@ use serde::Serialize;
 
 use super::pretrain::peak_memory;
 use super::{bench_corpus, bench_sweep, doctor};
+use crate::args::ConfigArgs;
 use crate::args::{BenchArgs, DtypeArg};
-use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 

@@ -18,8 +18,8 @@ use fn_train::stop::Stop;
 
 use super::lease::{Lease, free};
 use super::{finetune, support};
+use crate::args::ConfigArgs;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
-use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
 use crate::{config, rundir, term};
 
@@ -232,10 +232,7 @@ impl Plan<'_> {
         }
         for arm in &self.study.arms {
             let resolved = self.config(arm, 1).resolve().and_then(|r| r.require_inputs().map(|()| r));
-            let resolved = resolved.map_err(|error| match error {
-                CliError::Usage(message) => CliError::usage(format!("arm {}: {message}", arm.name)),
-                other => other,
-            })?;
+            let resolved = resolved.map_err(|error| CliError::usage(format!("arm {}: {error}", arm.name)))?;
             if self.args.arms.is_empty() || self.args.arms.contains(&arm.name) {
                 self.check_files(arm, &resolved.run)?;
             }

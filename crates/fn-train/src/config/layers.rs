@@ -5,7 +5,7 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::error::CliError;
+use super::ConfigError;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +67,20 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+impl Setting {
+    /// A value that an option of the command line sets.
+    pub fn option(option: &str, key: &str, value: impl Into<toml::Value>) -> Self {
+        let origin = Origin::Flag { flag: option.to_string() };
+        Self { key: key.to_string(), value: value.into(), origin }
+    }
+}
+
 /// Takes a TOML document apart. `origin` is given line and column of each key.
 pub fn parse(
     text: &str,
     name: &str,
     origin: impl Fn(usize, usize) -> Origin,
-) -> Result<Vec<Setting>, CliError> {
+) -> Result<Vec<Setting>, ConfigError> {
     let place = |offset: usize| {
         let before = text.get(..offset.min(text.len())).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
@@ -81,7 +89,7 @@ pub fn parse(
     };
     let broken = |error: toml::de::Error| {
         let (line, column) = error.span().map_or((1, 1), |span| place(span.start));
-        CliError::usage(format!("{name}:{line}:{column}: this is not TOML: {}", error.message()))
+        ConfigError::NotToml { path: name.to_string(), line, column, message: error.message().to_string() }
     };
     let spans = DeTable::parse(text).map_err(broken)?;
     let values: toml::Table = toml::from_str(text).map_err(broken)?;
@@ -247,7 +255,6 @@ mod tests {
     #[test]
     fn what_is_not_toml_is_refused_with_its_place() {
         let error = parse("seed = 1\nsteps = = 3\n", "x.toml", |_, _| Origin::Default).unwrap_err();
-        assert_eq!(error.code(), 2);
         assert!(error.to_string().starts_with("x.toml:2:"), "{error}");
     }
 

@@ -1,8 +1,8 @@
-//! Which configurations are accepted, and how they are read.
+//! Which values are accepted, and how they are read.
 
 use fn_core::correct::{Correction, DiscriminatorCorrection};
 
-use super::*;
+use crate::config::*;
 
 #[test]
 fn the_defaults_are_valid() {
