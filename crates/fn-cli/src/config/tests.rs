@@ -84,7 +84,7 @@ fn every_arm_of_the_studies_is_accepted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
     let mut arms = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
-        let study = fn_eval::study::Study::open(&entry.unwrap().path()).unwrap();
+        let study = fn_study::study::Study::open(&entry.unwrap().path()).unwrap();
         // The configuration that `fnlm quickstart` writes is its preset.
         let preset = study.preset.as_deref().unwrap_or("quickstart");
         for arm in &study.arms {
