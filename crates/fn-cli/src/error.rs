@@ -254,10 +254,16 @@ impl From<fn_eval::EvalError> for CliError {
     }
 }
 
-impl From<fn_eval::probe::ProbeError> for CliError {
-    fn from(error: fn_eval::probe::ProbeError) -> Self {
+impl From<fn_study::RecordError> for CliError {
+    fn from(error: fn_study::RecordError) -> Self {
+        Self::input_from(error)
+    }
+}
+
+impl From<fn_study::probe::ProbeError> for CliError {
+    fn from(error: fn_study::probe::ProbeError) -> Self {
         match error {
-            fn_eval::probe::ProbeError::Stopped => Self::Interrupted(support::signal()),
+            fn_study::probe::ProbeError::Stopped => Self::Interrupted(support::signal()),
             error => Self::input_from(error),
         }
     }

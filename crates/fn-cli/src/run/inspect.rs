@@ -248,7 +248,7 @@ fn some_head(facts: &Facts, dir: &Path) -> Result<(), CliError> {
     if facts.fills || facts.detects {
         return Ok(());
     }
-    Err(fn_eval::probe::ProbeError::NoHead { path: dir.to_owned() }.into())
+    Err(fn_study::probe::ProbeError::NoHead { path: dir.to_owned() }.into())
 }
 
 /// Weights that were not in the files are random: whoever looks at predictions must know.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fn_eval::curves::{Panel, panels};
-use fn_eval::runs::RunRecord;
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number, percent};
+use fn_study::curves::{Panel, panels};
+use fn_study::runs::RunRecord;
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 

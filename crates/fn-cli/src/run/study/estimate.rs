@@ -12,9 +12,9 @@ use fn_data::task::{Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, Task};
-use fn_eval::study::{Arm, Evaluation, run_folder};
 use fn_eval::table::Table;
 use fn_models::Family;
+use fn_study::study::{Arm, Evaluation, run_folder};
 use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig};
 use fn_train::schedule::ScheduleConfig;
 

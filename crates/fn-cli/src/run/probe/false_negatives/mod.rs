@@ -15,7 +15,7 @@ use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::runs::RunRecord;
+use fn_study::runs::RunRecord;
 use fn_train::checkpoint::{self, Checkpoints};
 use fn_train::config::RunConfig;
 use fn_train::objective::DeviceBatch;

@@ -6,7 +6,7 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::EvalError;
+use crate::RecordError;
 use crate::runs::RunRecord;
 
 /// Colours that stay apart for most readers (after Okabe and Ito), and more for large studies.
@@ -32,7 +32,7 @@ const COLOURS: [RGBColor; 18] = [
 ];
 
 /// Colours of [`plot`] that cannot be read on a dark page, and what stands for them there; the background is that of
-/// [`crate::page`].
+/// [`fn_eval::page`].
 const DARK: [(&str, &str); 8] = [
     ("#FFFFFF", "#161616"),
     ("#000000", "#E8E8E8"),
@@ -58,8 +58,8 @@ const NAME: usize = 80;
 /// Draws `metric` of every run over training steps as an SVG file, 720 pixels wide.
 ///
 /// # Errors
-/// [`EvalError::NoValues`] when no run has the metric; [`EvalError::Draw`] when the file cannot be written.
-pub fn draw(runs: &[RunRecord], metric: &str, title: &str, path: &Path) -> Result<(), EvalError> {
+/// [`RecordError::NoValues`] when no run has the metric; [`RecordError::Draw`] when the file cannot be written.
+pub fn draw(runs: &[RunRecord], metric: &str, title: &str, path: &Path) -> Result<(), RecordError> {
     draw_over(runs, metric, title, "step", path)
 }
 
@@ -73,11 +73,11 @@ pub fn draw_over(
     title: &str,
     x: &str,
     path: &Path,
-) -> Result<(), EvalError> {
+) -> Result<(), RecordError> {
     let lines: Vec<(&str, Vec<&RunRecord>)> = runs.iter().map(|run| (run.name.as_str(), vec![run])).collect();
     let (svg, _) = picture(&lines, metric, title, x)?;
     std::fs::write(path, with_dark(&svg))
-        .map_err(|error| EvalError::Draw { path: path.to_owned(), message: error.to_string() })
+        .map_err(|error| RecordError::Draw { path: path.to_owned(), message: error.to_string() })
 }
 
 /// Several runs of several arms as SVG text: the mean of each arm over steps, with a band from its lowest to its highest run.
@@ -85,7 +85,7 @@ pub fn draw_over(
 ///
 /// # Errors
 /// As [`draw`].
-pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Result<String, EvalError> {
+pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Result<String, RecordError> {
     let (svg, height) = picture(arms, metric, title, "step")?;
     // Fixed sizes would not shrink on a phone.
     Ok(with_dark(&svg.replacen(&format!("width=\"{WIDTH}\" height=\"{height}\" "), "", 1)))
@@ -106,7 +106,7 @@ pub struct Panel<'a> {
 ///
 /// # Errors
 /// As [`draw`].
-pub fn panels(panels: &[Panel<'_>], metric: &str) -> Result<String, EvalError> {
+pub fn panels(panels: &[Panel<'_>], metric: &str) -> Result<String, RecordError> {
     let draw = |panel: &Panel<'_>| picture(&panel.arms, metric, panel.title, panel.x);
     let drawn = panels.iter().map(draw).collect::<Result<Vec<_>, _>>()?;
     let row = drawn.iter().map(|(_, height)| *height).max().unwrap_or(HEIGHT);
@@ -171,7 +171,7 @@ fn picture(
     metric: &str,
     title: &str,
     x_name: &str,
-) -> Result<(String, u32), EvalError> {
+) -> Result<(String, u32), RecordError> {
     let lines: Vec<(&str, Vec<Point>)> =
         arms.iter().map(|(name, runs)| (*name, points(runs, metric))).collect();
     let all = || lines.iter().flat_map(|(_, line)| line.iter());
@@ -179,14 +179,14 @@ fn picture(
         let keys = arms.iter().flat_map(|(_, runs)| runs.iter().flat_map(|run| run.series.keys()));
         let known: BTreeSet<&str> = keys.map(String::as_str).collect();
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(EvalError::NoValues { metric: metric.to_owned(), known });
+        return Err(RecordError::NoValues { metric: metric.to_owned(), known });
     }
     let x = range(all().map(|p| p.step), all().map(|p| p.step));
     let y = range(all().map(|p| p.low), all().map(|p| p.high));
     let mut svg = String::new();
     let (entries, height) = legend(lines.iter().map(|(name, _)| *name));
     plot(&mut svg, &lines, (x.0.max(0.0), x.1), y, (title, x_name), (&entries, height))
-        .map_err(|error| EvalError::Draw { path: metric.into(), message: error.to_string() })?;
+        .map_err(|error| RecordError::Draw { path: metric.into(), message: error.to_string() })?;
     Ok((svg, height))
 }
 

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use fn_eval::stats::{Summary, holm, paired_bootstrap, permutation_test};
+use fn_eval::stats::{Summary, paired_bootstrap};
+use fn_study::stats::{holm, permutation_test};
 use serde_json::Value;
 
 fn golden() -> Value {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
-use crate::finetune::results::{self, RESULTS, Results};
 use crate::runs::RunRecord;
-use crate::stats::{Summary, holm, least_p, paired_bootstrap, permutation_test};
+use crate::stats::{holm, least_p, permutation_test};
+use fn_eval::finetune::results::{self, RESULTS, Results};
+use fn_eval::stats::{Summary, paired_bootstrap};
 
 /// Resamples of intervals and, for many seeds, of permutation tests.
 const RESAMPLES: usize = 10_000;
@@ -229,7 +230,7 @@ impl Table {
 
     /// A row for each figure and arm that has a value, under [`HEADINGS`]; and whether it is a real difference.
     pub(super) fn cells(&self, study: &Study) -> Vec<(bool, Vec<String>)> {
-        let number = |v: f64, digits: usize| crate::table::number(Some(v), digits);
+        let number = |v: f64, digits: usize| fn_eval::table::number(Some(v), digits);
         let mut out = Vec::new();
         for figure in &self.figures {
             let digits = figure.digits();
@@ -264,7 +265,7 @@ impl Table {
 
     /// As a Markdown table, what it says in words, and what was left out.
     pub fn to_markdown(&self, study: &Study) -> String {
-        let mut table = crate::table::Table::new(HEADINGS);
+        let mut table = fn_eval::table::Table::new(HEADINGS);
         self.cells(study).into_iter().for_each(|(_, cells)| table.row(cells));
         let lines = words(study, self).into_iter().map(|line| format!("- {line}\n"));
         let omission = self.omission().map(|text| format!("\n{text}\n")).unwrap_or_default();

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::probe::pairs::Cosines;
-use fn_eval::probe::substitution::gap;
-use fn_eval::probe::{Cloze, GAP, Prober, Scorer};
 use fn_models::{hf, params};
+use fn_study::probe::pairs::Cosines;
+use fn_study::probe::substitution::gap;
+use fn_study::probe::{Cloze, GAP, Prober, Scorer};
 use fn_train::stop::Stop;
 use serde_json::Value;
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{HEADINGS, Run, Study, Table, words};
 use crate::curves;
-use crate::page::{CLOSE, escape, open};
 use crate::runs::RunRecord;
+use fn_eval::page::{CLOSE, escape, open};
 
 const STYLE: &str = "
 th:nth-child(2), td:nth-child(2), td:last-child, th:last-child { text-align: left; }

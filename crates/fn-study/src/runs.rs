@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::EvalError;
+use crate::RecordError;
 
 /// Every number that a run reported, by name and step.
 ///
@@ -25,12 +25,13 @@ impl RunRecord {
     ///
     /// # Errors
     /// A file that cannot be read, a line that is not a JSON object with a `step`.
-    pub fn open(run: &Path) -> Result<Self, EvalError> {
+    pub fn open(run: &Path) -> Result<Self, RecordError> {
         let path = if run.is_dir() { run.join("metrics.jsonl") } else { run.to_path_buf() };
-        let io = |source| EvalError::Io { path: path.clone(), source };
+        let io = |source| RecordError::Io { path: path.clone(), source };
         let mut record = Self { name: name_of(run), ..Self::default() };
         for (index, text) in BufReader::new(File::open(&path).map_err(io)?).lines().enumerate() {
-            let broken = |message: String| EvalError::Record { path: path.clone(), line: index + 1, message };
+            let broken =
+                |message: String| RecordError::Record { path: path.clone(), line: index + 1, message };
             let text = text.map_err(|error| match error.kind() {
                 ErrorKind::InvalidData => broken(error.to_string()),
                 _ => io(error),
@@ -117,7 +118,7 @@ fn name_of(run: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<RunRecord, EvalError> {
+    fn read(text: &str) -> Result<RunRecord, RecordError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         std::fs::write(&path, text).unwrap();

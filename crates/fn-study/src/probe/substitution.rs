@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::lines::{self, quoted, wrong};
 use super::{Cloze, ProbeError, Prober, Scorer};
-use crate::stats::Summary;
+use fn_eval::stats::Summary;
 
 /// A word in a text and its substitutes.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +119,7 @@ fn split(row: &Row) -> Result<(String, String), String> {
 /// that are no candidates count as not found. NaN if no weight of `gold` is positive.
 ///
 /// ```
-/// use fn_eval::probe::substitution::gap;
+/// use fn_study::probe::substitution::gap;
 /// // The first is wrong: (4/2 + 7/3) / (4/1 + 7/2).
 /// assert!((gap(&[0.0, 4.0, 3.0], &[3.0, 4.0]) - (13.0 / 3.0) / 7.5).abs() < 1e-12);
 /// assert_eq!(gap(&[4.0, 3.0, 0.0], &[3.0, 4.0]), 1.0);

@@ -131,10 +131,10 @@ pub enum StudyError {
     },
     /// A run's files cannot be read.
     #[error(transparent)]
-    Eval(#[from] crate::EvalError),
+    Record(#[from] crate::RecordError),
     /// A run's scores cannot be read.
     #[error(transparent)]
-    Finetune(#[from] crate::finetune::FinetuneError),
+    Finetune(#[from] fn_eval::finetune::FinetuneError),
 }
 
 impl Study {
