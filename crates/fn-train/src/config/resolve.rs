@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
-use super::schema::{self, nearest};
+use super::schema;
 use super::text::{head, render};
 use super::{ConfigError, RunConfig, presets};
 use crate::error::TrainError;

@@ -131,7 +131,7 @@ fn text_needs_no_quotes_and_one_path_no_brackets() {
 fn a_synthetic_stage_is_set_by_key_and_shown() {
     let resolved =
         args(None, None, &["data.synthetic.kind=linear-rnn", "data.synthetic.steps=10"]).resolve().unwrap();
-    assert_eq!(resolved.run.data.synthetic.kind, fn_train::config::SyntheticKind::LinearRnn);
+    assert_eq!(resolved.run.data.synthetic.kind, SyntheticKind::LinearRnn);
     assert_eq!(resolved.run.data.synthetic.steps, 10);
     let text = resolved.to_toml();
     assert!(text.contains("[data.synthetic]\nkind = \"linear-rnn\""), "{text}");
