@@ -241,6 +241,7 @@ impl From<fn_eval::finetune::FinetuneError> for CliError {
             FinetuneError::UnknownTask { .. }
             | FinetuneError::NoTraining { .. }
             | FinetuneError::OtherSettings { .. }
+            | FinetuneError::ForeignFolder { .. }
             | FinetuneError::TooSmall { .. } => Self::Usage(error.to_string()),
             FinetuneError::Io { .. } => Self::failed_from(error),
             other => Self::input_from(other),
@@ -251,6 +252,59 @@ impl From<fn_eval::finetune::FinetuneError> for CliError {
 impl From<fn_eval::EvalError> for CliError {
     fn from(error: fn_eval::EvalError) -> Self {
         Self::input_from(error)
+    }
+}
+
+impl From<fn_train::trained::TrainedError> for CliError {
+    fn from(error: fn_train::trained::TrainedError) -> Self {
+        Self::input_from(error)
+    }
+}
+
+impl From<fn_eval::glue::submission::SubmissionError> for CliError {
+    fn from(error: fn_eval::glue::submission::SubmissionError) -> Self {
+        use fn_eval::glue::submission::SubmissionError;
+        match error {
+            SubmissionError::Folder { path, source } => Self::io("read", &path, source),
+            SubmissionError::Results(inner) => inner.into(),
+            SubmissionError::InTwoFolders { .. } => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_eval::robust::RobustError> for CliError {
+    fn from(error: fn_eval::robust::RobustError) -> Self {
+        use fn_eval::robust::RobustError;
+        match error {
+            RobustError::Stopped => Self::Interrupted(support::signal()),
+            RobustError::Finetune(inner) => inner.into(),
+            RobustError::Io { action, path, source } => Self::io(action, &path, source),
+            error if error.is_usage() => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_eval::inspect::InspectError> for CliError {
+    fn from(error: fn_eval::inspect::InspectError) -> Self {
+        use fn_eval::inspect::InspectError;
+        match error {
+            InspectError::Io { path, source } => Self::io("read", &path, source),
+            InspectError::TooLong { .. } => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_study::lease::LeaseError> for CliError {
+    fn from(error: fn_study::lease::LeaseError) -> Self {
+        use fn_study::lease::LeaseError;
+        match error {
+            LeaseError::Io { action, path, source } => Self::io(action, &path, source),
+            LeaseError::Lock(inner) => inner.into(),
+            error => Self::failed_from(error),
+        }
     }
 }
 

@@ -13,13 +13,16 @@ pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
+pub mod machine;
 pub mod objective;
 pub mod optim;
+pub mod parity;
 pub mod report;
 mod sabotage;
 pub mod schedule;
 pub mod session;
 pub mod stop;
+pub mod trained;
 pub mod trainer;
 
 pub use error::TrainError;

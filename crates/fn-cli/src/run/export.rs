@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use fn_models::hf;
 use fn_train::checkpoint::{self, Checkpoints};
+use fn_train::trained::{Trained, vocabulary};
 
 use super::support;
-use super::trained::{Trained, vocabulary};
 use crate::args::ExportArgs;
 use crate::error::{CliError, Outcome};
 use crate::{card, device, rundir, term};
@@ -44,7 +44,8 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
     let temporary = temporary(&args.out);
     let written = Trained::of_checkpoint(&config, &mut loaded, &device)
-        .and_then(|model| model.save(&temporary, &options))
+        .map_err(CliError::from)
+        .and_then(|model| model.save(&temporary, &options).map_err(CliError::failed_from))
         .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
         .and_then(|()| card::write(&temporary, &run_dir, &config, step))
         .and_then(|()| {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fn_train::checkpoint::Checkpoints;
 use fn_train::lock::{self, RunLock};
+use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
@@ -159,16 +160,4 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
 fn folder_bytes(dir: &Path) -> u64 {
     let files = dir.read_dir().into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
-}
-
-/// Largest resident set of this process, in bytes.
-pub fn peak_memory() -> u64 {
-    // SAFETY: `getrusage` fills the struct that it is given; all zeros is a valid value of it.
-    #[allow(unsafe_code)]
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    usage.ru_maxrss.unsigned_abs() * 1024
 }

@@ -11,13 +11,13 @@ use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{Results, Settings, Task, results};
 use fn_models::hf;
+use fn_study::lease::{Lease, free};
 use fn_study::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
 use fn_train::config::RunConfig;
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 
-use super::lease::{Lease, free};
-use super::{finetune, support};
+use super::support;
 use crate::args::ConfigArgs;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
 use crate::error::{CliError, Outcome};
@@ -120,7 +120,7 @@ fn is_same(evaluation: &Evaluation, run: &Path) -> bool {
         let (family, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
         let recipe = support::set_values(&task.recipe(family, model.hidden_size), &evaluation.set)?;
         // The model is the run's own, by whatever path it was reached.
-        Ok(finetune::settings(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
+        Ok(Settings::of_task(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
     };
     now().is_ok_and(|now| now == made)
 }

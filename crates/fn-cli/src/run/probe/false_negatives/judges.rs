@@ -9,10 +9,11 @@ use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::config::RunConfig;
 use fn_train::objective::{DeviceBatch, Verifier};
+use fn_train::trained;
 
 use crate::args::ProbeFalseNegativesArgs;
 use crate::error::CliError;
-use crate::run::{support, trained};
+use crate::run::support;
 
 /// The judges, by names that are all different.
 pub(super) struct Judges {

@@ -21,6 +21,7 @@ use fn_train::config::RunConfig;
 use fn_train::objective::DeviceBatch;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
+use fn_train::trained::{self, Trained};
 use fn_train::trainer::HELD_OUT_SEED;
 
 use self::judges::Judges;
@@ -28,7 +29,6 @@ use self::report::Report;
 use crate::args::ProbeFalseNegativesArgs;
 use crate::error::{CliError, Outcome};
 use crate::run::support;
-use crate::run::trained::{self, Trained};
 use crate::{device, rundir, term};
 
 /// Pieces shown on either side of a gap.

@@ -10,7 +10,6 @@ use fn_train::config::CheckpointConfig;
 use serde_json::{Map, Value, json};
 
 use super::{Found, Mistake, Step};
-use crate::run::support;
 use crate::term;
 
 /// Ends of the frequency bands, by rank of the gold word in the text.
@@ -228,7 +227,7 @@ impl Report<'_> {
             ));
         }
         for mistake in self.examples() {
-            let piece = |id| support::piece(self.tokenizer, id);
+            let piece = |id| self.tokenizer.piece(id);
             out.push_str(&format!(
                 "\n{}\n    {} instead of {} (probability {:.2}, of the word {:.2}), by {}\n",
                 mistake.context,
@@ -262,8 +261,8 @@ impl Report<'_> {
         let checkpoint = |s: &Step| json!({"step": s.step, "masked": s.masked, "wrong": s.wrong, "false_negatives": by_judge(&s.excused)});
         let measured = |(step, wrong, share): &(u64, f64, f64)| json!({"step": step, "wrong_share": wrong, "false_negative_share": share});
         let example = |m: &Mistake| {
-            json!({"context": m.context, "gold": support::piece(self.tokenizer, m.gold),
-                   "predicted": support::piece(self.tokenizer, m.predicted), "probability": m.probability,
+            json!({"context": m.context, "gold": self.tokenizer.piece(m.gold),
+                   "predicted": self.tokenizer.piece(m.predicted), "probability": m.probability,
                    "probability_of_gold": m.of_gold, "judges": self.excused_by(m),
                    "gloss": self.gloss(m.gold, m.predicted)})
         };
