@@ -208,6 +208,17 @@ impl From<fn_train::config::ConfigError> for CliError {
     }
 }
 
+impl From<fn_train::rundir::RundirError> for CliError {
+    fn from(error: fn_train::rundir::RundirError) -> Self {
+        use fn_train::rundir::RundirError;
+        match error {
+            RundirError::Io { action, path, source } => Self::io(action, &path, source),
+            RundirError::Config(inner) => inner.into(),
+            error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
 impl From<fn_train::TrainError> for CliError {
     fn from(error: fn_train::TrainError) -> Self {
         use fn_train::TrainError;
@@ -316,8 +327,14 @@ impl From<fn_study::RecordError> for CliError {
 
 impl From<fn_study::probe::ProbeError> for CliError {
     fn from(error: fn_study::probe::ProbeError) -> Self {
+        use fn_study::probe::ProbeError;
         match error {
-            fn_study::probe::ProbeError::Stopped => Self::Interrupted(support::signal()),
+            ProbeError::Stopped => Self::Interrupted(support::signal()),
+            ProbeError::Data(inner) => inner.into(),
+            ProbeError::Core(inner) => Self::failed_from(inner),
+            ProbeError::NoJudge | ProbeError::NoText | ProbeError::TwoModels => {
+                Self::Usage(error.to_string())
+            }
             error => Self::input_from(error),
         }
     }

@@ -13,12 +13,10 @@
 
 pub mod allocator;
 pub mod args;
-pub mod card;
 pub mod device;
 pub mod error;
 pub mod progress;
 pub mod run;
-pub mod rundir;
 pub mod term;
 
 use std::ffi::OsString;

@@ -5,6 +5,7 @@
 //! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
 #![deny(missing_docs)]
 
+pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod objective;
 pub mod optim;
 pub mod parity;
 pub mod report;
+pub mod rundir;
 mod sabotage;
 pub mod schedule;
 pub mod session;

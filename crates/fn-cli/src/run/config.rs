@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
-use crate::config::presets::{self, PRESETS};
 use crate::config::{ConfigError, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
+use fn_train::config::presets::{self, PRESETS};
 
 /// Runs one of them.
 ///

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fn_train::machine::{self, Disk, matmul_gflops, train_step_seconds};
 use fn_train::parity::Agreement;
+use fn_train::rundir::Program;
 use serde::Serialize;
 
 use crate::args::DoctorArgs;
@@ -118,6 +119,11 @@ pub fn one_line() -> String {
         processor.found.threads,
         processor.found.vectors
     )
+}
+
+/// This program, as a run directory describes it.
+pub fn program() -> Program {
+    Program { backends: features(), processor: serde_json::to_value(processor()).unwrap_or_default() }
 }
 
 /// The processor, without measuring anything.

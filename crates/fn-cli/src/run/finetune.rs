@@ -12,7 +12,6 @@ use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
 use fn_models::{Family, hf};
 use fn_train::config::Dtype;
-use fn_train::fsutil::write_atomic;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
@@ -20,7 +19,8 @@ use indicatif::ProgressBar;
 use super::support;
 use crate::args::{FinetuneArgs, FitArgs, FormatArgs, RecipeName};
 use crate::error::{CliError, Outcome};
-use crate::{device, rundir, term};
+use crate::{device, term};
+use fn_train::rundir;
 
 /// Runs it.
 ///
@@ -196,15 +196,7 @@ fn figure(name: &str, value: Option<f64>) -> String {
 /// The folder holds results of other settings, or anything else.
 pub fn claim(settings: &Settings, out: &Path) -> Result<(), CliError> {
     settings.claim(out)?;
-    let path = out.join(rundir::COMMAND);
-    let mut commands = std::fs::read_to_string(&path).unwrap_or_default();
-    let command = rundir::command_line();
-    if commands.lines().next_back() != Some(command.as_str()) {
-        commands.push_str(&command);
-        commands.push('\n');
-        write_atomic(&path, commands.as_bytes()).map_err(|error| CliError::io("write", &path, error))?;
-    }
-    Ok(())
+    Ok(rundir::note_command(out)?)
 }
 
 /// Prints results: one row for each metric of each development set.

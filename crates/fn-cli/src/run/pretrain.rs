@@ -8,12 +8,13 @@ use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
-use super::support;
+use super::{doctor, support};
 use crate::args::PretrainArgs;
 use crate::config::Resolved;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::{card, device, rundir, term};
+use crate::{device, term};
+use fn_train::{card, rundir};
 
 /// Trains, or goes on training, in the run directory.
 ///
@@ -32,7 +33,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     if rundir::has_started(&dir) {
         rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
     }
-    rundir::describe(&dir, &resolved)?;
+    rundir::describe(&dir, &resolved, &doctor::program())?;
     if let Some(from) = &args.resume {
         bring_checkpoint(from, &dir)?;
     }

@@ -21,7 +21,8 @@ use super::support;
 use crate::args::ConfigArgs;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
 use crate::error::{CliError, Outcome};
-use crate::{config, rundir, term};
+use crate::term;
+use fn_train::{config, rundir};
 
 /// Runs it.
 ///
@@ -356,7 +357,7 @@ impl Plan<'_> {
     }
 
     fn finetune(&self, evaluation: &Evaluation, run: &Path) -> Result<Command, CliError> {
-        let device = crate::config::read(&run.join(rundir::CONFIG))?.train.device;
+        let device = fn_train::config::read(&run.join(rundir::CONFIG))?.train.device;
         let mut command = program();
         command.args(["finetune", "--no-models", "--task", &evaluation.task, "--device", &device]);
         command.arg("--data").arg(&evaluation.data).arg("--model").arg(run.join(rundir::MODEL));

@@ -20,7 +20,8 @@ use fn_train::schedule::ScheduleConfig;
 
 use super::{Plan, support};
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// Time for probes; the kinds that are left then are taken to be as slow as the slowest.
 const BUDGET: Duration = Duration::from_secs(300);
