@@ -218,6 +218,11 @@ impl Resolved {
         Ok(())
     }
 
+    /// The configuration alone.
+    pub fn into_config(self) -> RunConfig {
+        self.run
+    }
+
     /// The preset below it, if any.
     pub fn preset(&self) -> Option<&str> {
         self.preset.as_deref()
@@ -274,6 +279,14 @@ impl Runnable {
     /// The first value that cannot be used, or what is missing.
     pub fn of(run: RunConfig) -> Result<Self, ConfigError> {
         Resolved::of(run)?.runnable()
+    }
+
+    /// The configuration with changes, checked again.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, or what is missing.
+    pub fn change(self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
+        self.0.change(change)?.runnable()
     }
 }
 
@@ -343,7 +356,7 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
 /// # Errors
 /// There is no such preset.
 pub fn preset(name: &str) -> Result<RunConfig, ConfigError> {
-    Ok(Layers { preset: Some(name.to_string()), ..Layers::default() }.resolve()?.run)
+    Ok(Layers { preset: Some(name.to_string()), ..Layers::default() }.resolve()?.into_config())
 }
 
 /// A configuration as TOML that can be read again, without where its values came from.

@@ -65,7 +65,7 @@ impl Plan<'_> {
             let tasks = format!("{} of {} done", all.len() - evaluations.len(), all.len());
             table.row([arm.name.clone(), seed.to_string(), state.to_owned(), tasks]);
             if !done || !evaluations.is_empty() {
-                let run = self.config(arm, *seed).resolve()?.run;
+                let run = self.config(arm, *seed).resolve()?.into_config();
                 let steps = if done { 0 } else { run.train.steps.saturating_sub(reached(&folder)) };
                 jobs.push(Job { arm, run, steps, evaluations });
             }
