@@ -59,6 +59,7 @@
 #![deny(missing_docs)]
 
 pub mod corrupt;
+pub mod documented;
 pub mod error;
 pub mod lexicon;
 pub mod noise;

@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::config::{self, ConfigError, Resolved, RunConfig, differences};
+use crate::config::{self, ConfigError, Resolved, RunConfig, differences, keys};
 use crate::fsutil::write_atomic;
 
 /// Name of the resolved configuration.
@@ -31,19 +31,6 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Name of the folder of the finished model.
 pub const MODEL: &str = "model";
-
-/// Keys that say how fast or how far, never what is computed: they may differ when a run goes on.
-const FREE_TO_CHANGE: &[&str] = &[
-    "data.workers",
-    "data.cache",
-    "train.threads",
-    "log.every",
-    "log.tensorboard",
-    "checkpoint.every",
-    "checkpoint.keep_last",
-    "checkpoint.keep_best",
-    "eval.every",
-];
 
 /// The command line of this process, quoted so that a shell reads it back.
 pub fn command_line() -> String {
@@ -174,10 +161,10 @@ pub fn note_command(dir: &Path) -> Result<(), RundirError> {
     write_atomic(&path, commands.as_bytes()).map_err(RundirError::io("write", &path))
 }
 
-/// Keys with both values that differ, are not free to change and not in `allowed`.
+/// Keys with both values that differ, except those that change no numbers (see [`keys::effect`]) and those in `allowed`.
 pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(String, String, String)> {
     let matters = |key: &str| {
-        !FREE_TO_CHANGE.contains(&key)
+        keys::effect(key).changes_numbers()
             && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
     };
     differences(before, now).into_iter().filter(|(key, _, _)| matters(key)).collect()

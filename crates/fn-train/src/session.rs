@@ -19,7 +19,6 @@ use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, SaveOptions};
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, params};
 use fn_ops::MatmulPrecision;
-use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
 use crate::config::{Arch, Dtype, RunConfig, Runnable};
@@ -249,7 +248,7 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
-                (model, TrainState::new(self.config.seed, self.fingerprint()), self.config.seed)
+                (model, TrainState::new(self.config.seed, self.config.fingerprint()), self.config.seed)
             }
         };
         let held_out = match &planted {
@@ -351,17 +350,6 @@ impl Session {
             return Err(TrainError::PositionsTooFew { model: positions, length: self.config.data.length });
         }
         Ok(())
-    }
-
-    /// Hash of the part of the configuration that changes numbers.
-    fn fingerprint(&self) -> String {
-        let mut config: RunConfig = (**self.config).clone();
-        let plain = RunConfig::default();
-        (config.log, config.checkpoint) = (plain.log, plain.checkpoint);
-        (config.data.workers, config.data.cache) = (plain.data.workers, plain.data.cache);
-        (config.train.steps, config.train.threads) = (plain.train.steps, plain.train.threads);
-        let text = serde_json::to_string(&config).unwrap_or_default();
-        Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
 }
 

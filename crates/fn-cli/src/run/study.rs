@@ -100,6 +100,7 @@ fn settings(study: &Study, arm: &Arm, seed: u64, set: &[String]) -> Layers {
         file: study.config.clone(),
         options: vec![Setting::option("--seed", "seed", i64::try_from(seed).unwrap_or(i64::MAX))],
         set: [&study.set[..], &arm.set[..], set].concat(),
+        ..Layers::default()
     }
 }
 

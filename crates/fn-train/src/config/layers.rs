@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
@@ -18,6 +19,11 @@ pub enum Origin {
     Preset {
         /// Its name.
         name: String,
+    },
+    /// The configuration that a run directory keeps.
+    Run {
+        /// The run directory.
+        path: PathBuf,
     },
     /// A file, with the place in it.
     File {
@@ -41,6 +47,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::Program => f.write_str("fnlm"),
             Self::Preset { name } => write!(f, "preset {name}"),
+            Self::Run { path } => write!(f, "run {}", path.display()),
             Self::File { path, line, .. } => write!(f, "{path}:{line}"),
             Self::Flag { flag } => f.write_str(flag),
         }
@@ -52,7 +59,7 @@ impl Origin {
     pub fn prefix(&self) -> String {
         match self {
             Self::Default | Self::Program => String::new(),
-            Self::Preset { name } => format!("preset {name}: "),
+            Self::Preset { .. } | Self::Run { .. } => format!("{self}: "),
             Self::File { path, line, column } => format!("{path}:{line}:{column}: "),
             Self::Flag { flag } => format!("{flag}: "),
         }

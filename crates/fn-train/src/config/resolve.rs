@@ -1,7 +1,7 @@
 //! From defaults, preset, file and options to one checked configuration; each value knows where it came from.
 //!
 //! ```text
-//! defaults < --preset (or `preset = "..."` in the file) < --config FILE < options that set a key (--steps ...) < --set key=value
+//! defaults < --preset (or `preset = "..."` in the file, or a run directory) < --config FILE < options that set a key (--steps ...) < --set key=value
 //! ```
 //! An unknown key is refused with the nearest known one, a value of the wrong type or out of range with its file, line and
 //! column. [`Resolved`] and [`Runnable`] can only be made by these checks: whoever is handed one need not check again.
@@ -15,12 +15,15 @@ use super::text::{head, render};
 use super::{ConfigError, RunConfig, presets};
 use crate::error::TrainError;
 use crate::fsutil::write_atomic;
+use crate::rundir;
 
 /// What a configuration is put together from, each part over the one before: defaults, preset, file, options, `--set`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
-    /// Name of a preset; wins over the one that the file names.
+    /// Name of a preset; takes precedence over the one that the file names.
     pub preset: Option<String>,
+    /// A run directory, whose configuration stands in place of defaults and preset.
+    pub run: Option<PathBuf>,
     /// A TOML file.
     pub file: Option<PathBuf>,
     /// Options of the command line that set one key each.
@@ -51,8 +54,14 @@ impl Layers {
 
         let mut merged = Merged::default();
         merged.put(defaults());
-        if let Some(name) = &preset {
-            merged.put(preset_layer(name)?);
+        match (&self.run, &preset) {
+            (Some(run), None) => merged.put(run_layer(run)?),
+            (None, Some(name)) => merged.put(preset_layer(name)?),
+            (None, None) => {}
+            (Some(_), Some(name)) => {
+                let message = format!("cannot be {name} beside the configuration of a run directory");
+                return Err(ConfigError::Setting { key: "preset".to_string(), message });
+            }
         }
         for setting in &file {
             schema::check_key(setting)?;
@@ -71,6 +80,12 @@ pub(super) fn defaults() -> Vec<Setting> {
     toml::Table::try_from(RunConfig::default())
         .map(|table| flatten(&table, &Origin::Default))
         .unwrap_or_default()
+}
+
+fn run_layer(run: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let origin = Origin::Run { path: run.to_owned() };
+    let table = toml::Table::try_from(read(&run.join(rundir::CONFIG))?);
+    Ok(table.map(|table| flatten(&table, &origin)).unwrap_or_default())
 }
 
 pub(super) fn preset_layer(name: &str) -> Result<Vec<Setting>, ConfigError> {

@@ -1,75 +1,12 @@
 //! Which keys there are, and which one was probably meant.
 
-use std::sync::OnceLock;
-
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
-use fn_core::corrupt::Shares;
-use fn_core::sample::Prediction;
-
-use super::layers::{Origin, Setting, flatten};
-use super::{ConfigError, RunConfig};
-
-/// Every key that a configuration may hold, in the order of [`RunConfig`]. Made from samples of every variant, so it
-/// cannot fall behind the types.
-pub fn known_keys() -> &'static [String] {
-    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let mut keys: Vec<String> = Vec::new();
-        for sample in samples() {
-            let Ok(table) = toml::Table::try_from(&sample) else {
-                continue;
-            };
-            let mut after = 0;
-            for setting in flatten(&table, &Origin::Default) {
-                match keys.iter().position(|key| *key == setting.key) {
-                    Some(at) => after = at + 1,
-                    None => {
-                        keys.insert(after.min(keys.len()), setting.key);
-                        after += 1;
-                    }
-                }
-            }
-        }
-        keys
-    })
-}
+use super::ConfigError;
+use super::keys::keys;
+use super::layers::Setting;
 
 /// Whether the value of a key is a list.
 pub fn is_list(key: &str) -> bool {
     matches!(key, "data.train" | "data.held_out")
-}
-
-/// Configurations that together have every key.
-fn samples() -> Vec<RunConfig> {
-    let mut full = RunConfig::default();
-    full.model.init = Some("model".into());
-    full.model.vocab_size = Some(30_522);
-    full.data.cache = Some("cache".into());
-    full.data.train = vec!["a".into()];
-    full.lexicon.path = Some("lexicon.safetensors".into());
-    full.lexicon.wordnet = Some("dict".into());
-    full.lexicon.max_width = Some(1);
-    full.corruption.max_predictions = Some(1);
-    full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
-    full.train.threads = Some(1);
-    full.optimizer.clip_norm = Some(0.5);
-    full.eval.lexicon = Some("lexicon.safetensors".into());
-    full.correction.hard_negatives = 1.0;
-    full.correction.verifier.model = Some("bert".into());
-    full.correction.verifier.decay = 0.999;
-    let mut samples = vec![full];
-    for generator in [
-        Correction::Hard { normalise: Normalise::All },
-        Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 },
-        Correction::LabelSmoothing { epsilon: 0.1 },
-        Correction::SynonymTarget { epsilon: 0.1 },
-    ] {
-        let mut run = RunConfig::default();
-        run.correction.generator = generator;
-        run.correction.discriminator = DiscriminatorCorrection::Soft { lambda: 1.0 };
-        samples.push(run);
-    }
-    samples
 }
 
 /// Refuses a key that does not exist, with the one that was probably meant.
@@ -78,8 +15,8 @@ pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
 }
 
 fn find_key(key: &str) -> Result<(), ConfigError> {
-    let known = known_keys();
-    if known.iter().any(|known| known == key) {
+    let known: Vec<&str> = keys().iter().map(|key| key.path.as_str()).collect();
+    if known.contains(&key) {
         return Ok(());
     }
     let is_section = |name: &str| known.iter().any(|known| known.starts_with(&format!("{name}.")));
@@ -93,8 +30,8 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
     // The keys beside which this one stands.
     let beside: Vec<&str> = known
         .iter()
+        .copied()
         .filter(|known| known.rsplit_once('.').map_or("", |(section, _)| section) == section)
-        .map(String::as_str)
         .collect();
     let tail = |known: &str| known.rsplit('.').next().unwrap_or_default().to_string();
     let place = match section {
@@ -108,14 +45,13 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
     let suggestion = nearest_beside
         .or_else(|| {
             // Several sections may have a key of this name: the one that reads most like what was typed.
-            let same: Vec<&str> =
-                known.iter().map(String::as_str).filter(|known| tail(known) == last).collect();
+            let same: Vec<&str> = known.iter().copied().filter(|known| tail(known) == last).collect();
             same.into_iter()
                 .map(|known| (strsim::normalized_damerau_levenshtein(key, known), known))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .map(|(_, known)| known.to_string())
         })
-        .or_else(|| nearest(key, known.iter().map(String::as_str)).map(ToString::to_string));
+        .or_else(|| nearest(key, known.iter().copied()).map(ToString::to_string));
     let hint = match suggestion {
         Some(name) => format!("did you mean `{name}`?"),
         None if !beside.is_empty() => {
@@ -146,6 +82,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Origin;
 
     fn message(key: &str) -> String {
         let origin = Origin::File { path: "x.toml".into(), line: 3, column: 1 };
@@ -177,7 +114,7 @@ mod tests {
             "train.threads",
             "log.tensorboard",
         ] {
-            assert!(known_keys().iter().any(|known| known == key), "{key} of {:?}", known_keys());
+            assert!(keys().iter().any(|known| known.path == key), "{key}");
         }
     }
 

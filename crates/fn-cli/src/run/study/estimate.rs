@@ -15,8 +15,7 @@ use fn_eval::finetune::{Encoded, Task};
 use fn_eval::table::Table;
 use fn_models::Family;
 use fn_study::study::{Arm, Evaluation, run_folder};
-use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig};
-use fn_train::schedule::ScheduleConfig;
+use fn_train::config::RunConfig;
 
 use super::{Plan, support};
 use crate::error::{CliError, Outcome};
@@ -37,9 +36,9 @@ struct Job<'a> {
     evaluations: Vec<&'a Evaluation>,
 }
 
-/// A kind of arm and the seconds of a step, if they were measured.
+/// Arms whose steps take equally long: what the time of a step depends on, and the seconds of a step, if they were measured.
 struct Kind {
-    like: RunConfig,
+    like: Vec<(String, String)>,
     seconds: Option<f64>,
 }
 
@@ -96,7 +95,7 @@ impl Plan<'_> {
         let (mut pretraining, mut finetuning) = (0.0, 0.0);
         let mut sets = Sets::default();
         for job in jobs {
-            let like = kind(&job.run);
+            let like = job.run.step_time();
             let step =
                 kinds.iter().find(|kind| kind.like == like).and_then(|kind| kind.seconds).unwrap_or(most);
             pretraining += step * job.steps as f64;
@@ -136,7 +135,7 @@ impl Plan<'_> {
         let start = Instant::now();
         let mut kinds: Vec<Kind> = Vec::new();
         for job in jobs {
-            let like = kind(&job.run);
+            let like = job.run.step_time();
             if kinds.iter().any(|kind| kind.like == like) {
                 continue;
             }
@@ -170,22 +169,6 @@ impl Plan<'_> {
             ))
         })
     }
-}
-
-/// What the time of a step depends on: two runs that agree in it take equally long.
-fn kind(run: &RunConfig) -> RunConfig {
-    let mut kind = RunConfig {
-        seed: 0,
-        schedule: ScheduleConfig::default(),
-        checkpoint: CheckpointConfig::default(),
-        eval: EvalConfig::default(),
-        log: LogConfig::default(),
-        ..run.clone()
-    };
-    kind.train.steps = 0;
-    // Sets of another lexicon are a little wider or narrower, which hardly shows.
-    (kind.lexicon.path, kind.lexicon.wordnet) = (None, None);
-    kind
 }
 
 /// The step of the newest checkpoint, by its name.

@@ -84,6 +84,24 @@ fn templates_of_all_presets_can_be_used_as_they_are() {
     }
 }
 
+/// With the # removed, what the template offers is the default.
+#[test]
+fn the_comments_of_a_template_are_the_defaults() {
+    for preset in presets::PRESETS {
+        let text = template(preset).unwrap();
+        let (_, offered) = text.split_once("# ---- Every other key").unwrap();
+        let uncommented: String = offered
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
+            .filter(|line| !line.ends_with('='))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let read: RunConfig = toml::from_str(&uncommented).unwrap_or_else(|e| panic!("{e}\n{uncommented}"));
+        assert_eq!(read, RunConfig::default(), "{}", preset.name);
+        assert!(uncommented.lines().count() > 20, "{uncommented}");
+    }
+}
+
 #[test]
 fn what_belongs_to_another_kind_or_to_no_verifier_is_refused() {
     let error = refused(&["correction.generator.kind=none", "correction.generator.lambda=1"]);
