@@ -13,13 +13,10 @@
 
 pub mod allocator;
 pub mod args;
-pub mod card;
-pub mod config;
 pub mod device;
 pub mod error;
 pub mod progress;
 pub mod run;
-pub mod rundir;
 pub mod term;
 
 use std::ffi::OsString;
@@ -27,6 +24,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::args::Cli;
+pub use fn_train::config;
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {

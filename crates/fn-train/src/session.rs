@@ -383,8 +383,11 @@ pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainE
     Ok(())
 }
 
-/// Puts a checkpoint into a freshly built model and optimiser.
-pub(crate) fn restore<M: Module>(
+/// Puts a checkpoint into a freshly built model and optimiser; the third value is the seed of the noise.
+///
+/// # Errors
+/// Weights or moments that do not fit the model.
+pub fn restore<M: Module>(
     model: M,
     optimizer: &mut AdamW,
     mut loaded: LoadedCheckpoint,

@@ -16,15 +16,15 @@ use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
+use fn_train::machine::{matmul_gflops, peak_memory};
 use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 use fn_train::session::use_dtype;
 use serde::Serialize;
 
-use super::pretrain::peak_memory;
 use super::{bench_corpus, bench_sweep, doctor};
+use crate::args::ConfigArgs;
 use crate::args::{BenchArgs, DtypeArg};
-use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -84,7 +84,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
         DtypeArg::Bf16 => Dtype::Bf16,
     };
     use_dtype(dtype, &device, &args.device)?;
-    let peak = doctor::matmul_gflops(&device);
+    let peak = matmul_gflops(&device);
     let mut all = Vec::new();
     for (preset, config) in &configs {
         for (name, correction) in [("none", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
-use crate::config::presets::{self, PRESETS};
-use crate::config::{nearest, template};
+use crate::config::{ConfigError, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
+use fn_train::config::presets::{self, PRESETS};
 
 /// Runs one of them.
 ///
@@ -76,15 +76,7 @@ fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
 }
 
 fn new(args: &ConfigNewArgs) -> Result<Outcome, CliError> {
-    let Some(preset) = presets::find(&args.preset) else {
-        let hint = nearest(&args.preset, PRESETS.iter().map(|preset| preset.name))
-            .map(|name| format!("; did you mean `{name}`?"))
-            .unwrap_or_default();
-        return Err(CliError::usage(format!(
-            "there is no preset `{}`{hint} `fnlm config list` lists them",
-            args.preset
-        )));
-    };
+    let preset = presets::find(&args.preset).ok_or_else(|| ConfigError::no_preset(&args.preset))?;
     term::out(&template(preset)?)?;
     Ok(Outcome::Done)
 }

@@ -211,14 +211,14 @@ fn marked(tokenizer: &TextTokenizer, ids: &[u32], corrupted: &CorruptedRow) -> S
     let special = tokenizer.facts().special;
     let mut out = String::new();
     for (at, &id) in ids.iter().enumerate() {
-        let piece = support::piece(tokenizer, id);
+        let piece = tokenizer.piece(id);
         let seen = corrupted.input.get(at).copied().unwrap_or(id);
         let chosen = u32::try_from(at).is_ok_and(|at| corrupted.positions.binary_search(&at).is_ok());
         let text = match (chosen, seen) {
             (false, _) => piece.clone(),
             (true, seen) if seen == special.mask => format!("{{{piece}}}"),
             (true, seen) if seen == id => format!("{{{piece}=}}"),
-            (true, seen) => format!("{{{piece}=>{}}}", support::piece(tokenizer, seen)),
+            (true, seen) => format!("{{{piece}=>{}}}", tokenizer.piece(seen)),
         };
         match text.strip_prefix("##") {
             Some(rest) => out.push_str(rest),

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 
 use fn_train::checkpoint::Checkpoints;
 use fn_train::lock::{self, RunLock};
+use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
-use super::support;
+use super::{doctor, support};
 use crate::args::PretrainArgs;
 use crate::config::Resolved;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::{card, device, rundir, term};
+use crate::{device, term};
+use fn_train::{card, rundir};
 
 /// Trains, or goes on training, in the run directory.
 ///
@@ -31,7 +33,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     if rundir::has_started(&dir) {
         rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
     }
-    rundir::describe(&dir, &resolved)?;
+    rundir::describe(&dir, &resolved, &doctor::program())?;
     if let Some(from) = &args.resume {
         bring_checkpoint(from, &dir)?;
     }
@@ -159,16 +161,4 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
 fn folder_bytes(dir: &Path) -> u64 {
     let files = dir.read_dir().into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
-}
-
-/// Largest resident set of this process, in bytes.
-pub fn peak_memory() -> u64 {
-    // SAFETY: `getrusage` fills the struct that it is given; all zeros is a valid value of it.
-    #[allow(unsafe_code)]
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    usage.ru_maxrss.unsigned_abs() * 1024
 }

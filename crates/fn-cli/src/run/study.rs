@@ -7,21 +7,22 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fn_data::task::Split;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{Results, Settings, Task, results};
-use fn_eval::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
 use fn_models::hf;
+use fn_study::lease::{Lease, free};
+use fn_study::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
 use fn_train::config::RunConfig;
-use fn_train::finetune::Recipe;
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 
-use super::lease::{Lease, free};
-use super::{finetune, support};
+use super::support;
+use crate::args::ConfigArgs;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
-use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
-use crate::{config, rundir, term};
+use crate::term;
+use fn_train::{config, rundir};
 
 /// Runs it.
 ///
@@ -120,7 +121,7 @@ fn is_same(evaluation: &Evaluation, run: &Path) -> bool {
         let (family, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
         let recipe = support::set_values(&task.recipe(family, model.hidden_size), &evaluation.set)?;
         // The model is the run's own, by whatever path it was reached.
-        Ok(finetune::settings(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
+        Ok(Settings::of_task(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
     };
     now().is_ok_and(|now| now == made)
 }
@@ -232,10 +233,7 @@ impl Plan<'_> {
         }
         for arm in &self.study.arms {
             let resolved = self.config(arm, 1).resolve().and_then(|r| r.require_inputs().map(|()| r));
-            let resolved = resolved.map_err(|error| match error {
-                CliError::Usage(message) => CliError::usage(format!("arm {}: {message}", arm.name)),
-                other => other,
-            })?;
+            let resolved = resolved.map_err(|error| CliError::usage(format!("arm {}: {error}", arm.name)))?;
             if self.args.arms.is_empty() || self.args.arms.contains(&arm.name) {
                 self.check_files(arm, &resolved.run)?;
             }
@@ -359,7 +357,7 @@ impl Plan<'_> {
     }
 
     fn finetune(&self, evaluation: &Evaluation, run: &Path) -> Result<Command, CliError> {
-        let device = crate::config::read(&run.join(rundir::CONFIG))?.train.device;
+        let device = fn_train::config::read(&run.join(rundir::CONFIG))?.train.device;
         let mut command = program();
         command.args(["finetune", "--no-models", "--task", &evaluation.task, "--device", &device]);
         command.arg("--data").arg(&evaluation.data).arg("--model").arg(run.join(rundir::MODEL));

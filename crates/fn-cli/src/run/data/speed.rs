@@ -6,12 +6,12 @@ use std::time::Instant;
 use fn_core::corrupt::Corruptor;
 use fn_data::loader::{Loader, LoaderConfig};
 use fn_data::shard::{Dataset, Progress, prepare};
+use fn_train::machine::peak_memory;
 use fn_train::session::prepare_config;
 
 use super::{PrepareBar, needs_text_and_tokenizer};
 use crate::args::DataSpeedArgs;
 use crate::error::{CliError, Outcome};
-use crate::run::pretrain::peak_memory;
 use crate::run::support;
 use crate::term;
 

@@ -3,9 +3,9 @@
 use burn::tensor::Device;
 use fn_core::stats::anisotropy;
 use fn_data::lexicon::WordNet;
-use fn_eval::probe::pairs::{Cosines, known, random};
 use fn_eval::table::{Table, number};
 use fn_models::{Family, hf, params};
+use fn_study::probe::pairs::{Cosines, known, random};
 use serde_json::json;
 
 use crate::args::ProbeEmbeddingsArgs;

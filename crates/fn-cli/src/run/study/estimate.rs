@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use fn_data::task::{Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, Task};
-use fn_eval::study::{Arm, Evaluation, run_folder};
 use fn_eval::table::Table;
 use fn_models::Family;
+use fn_study::study::{Arm, Evaluation, run_folder};
 use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig};
-use fn_train::finetune::Recipe;
 use fn_train::schedule::ScheduleConfig;
 
 use super::{Plan, support};
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// Time for probes; the kinds that are left then are taken to be as slow as the slowest.
 const BUDGET: Duration = Duration::from_secs(300);
