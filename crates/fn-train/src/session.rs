@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
+use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::DeviceLexicon;
+use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
 use fn_core::lexicon::Lexicon;
+use fn_core::loss::{MaskedLm, MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
@@ -22,11 +24,13 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
-use crate::config::{Arch, Dtype, RunConfig};
+use crate::config::{Arch, Dtype, JudgeKind, RunConfig, VerifierConfig};
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
-use crate::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Verifier};
+use crate::objective::{
+    Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
+};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
 use crate::sabotage;
@@ -175,19 +179,19 @@ impl Session {
             }
         };
         self.check_shape(shape.discriminator.vocab_size, shape.discriminator.max_positions)?;
+        let resources = self.resources();
         let objective = ReplacedTokenDetection {
-            correction: self.config.correction.generator.clone(),
+            masked_lm: self.masked_lm(&resources)?,
             prediction: self.config.correction.prediction,
             generator_weight: train.generator_weight,
-            detection: Detection {
+            replaced_token: ReplacedTokenConfig {
                 correction: self.config.correction.discriminator.clone(),
                 weight: train.discriminator_weight,
-                sample: SampleConfig {
-                    temperature: train.temperature,
-                    disallow_correct: train.disallow_correct,
-                },
-            },
-            judges: self.judges()?,
+                hard_negatives: self.config.correction.hard_negatives,
+            }
+            .init(&resources)?,
+            sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
+            judging: self.judging(&resources)?,
             device,
         };
         self.finish(reporter, planted, &objective, model, |dir, model| {
@@ -214,11 +218,12 @@ impl Session {
             }
         };
         self.check_shape(shape.encoder.vocab_size, shape.encoder.max_positions)?;
+        let resources = self.resources();
         let objective = MaskedLanguageModel {
-            correction: self.config.correction.generator.clone(),
+            masked_lm: self.masked_lm(&resources)?,
             prediction: self.config.correction.prediction,
             weight: self.config.train.generator_weight,
-            judges: self.judges()?,
+            judging: self.judging(&resources)?,
             device,
         };
         self.finish(reporter, planted, &objective, model, |dir, model| {
@@ -307,29 +312,79 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// Who drives the corrections.
-    fn judges(&self) -> Result<Judges, TrainError> {
+    /// What judges and corrections are made with.
+    fn resources(&self) -> Resources {
+        Resources { lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)) }
+    }
+
+    fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
+        DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
+    }
+
+    /// The masked-LM loss of BERT or of the generator.
+    fn masked_lm(&self, resources: &Resources) -> Result<MaskedLm, TrainError> {
         let correction = &self.config.correction;
-        let on_device = |lexicon| DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device);
-        let mut judges = Judges::by(self.lexicon.as_ref().map(on_device));
-        if let Some(lexicon) = &self.measured_by {
-            judges.measured_by = Some(on_device(lexicon));
-        }
-        judges.hard_negatives = correction.hard_negatives;
-        if let Some(folder) = &correction.verifier.model {
-            let mask = self.tokenizer.special().mask;
-            let verifier = Verifier::load(folder, correction.verifier.bands(), mask, &self.device)?;
-            let tokenizer = self.tokenizer.size();
-            if let Some(model) = verifier.vocab_size().filter(|&model| model != tokenizer) {
-                return Err(TrainError::VerifierVocabulary { path: folder.clone(), model, tokenizer });
+        let config = MaskedLmConfig {
+            correction: correction.generator.clone(),
+            hard_negatives: correction.hard_negatives,
+        };
+        Ok(config.init(resources)?)
+    }
+
+    /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
+    fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
+        let correction = &self.config.correction;
+        let mut average = None;
+        let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
+        let measured_by = match &self.measured_by {
+            Some(lexicon) => Some(self.on_device(lexicon)),
+            None => resources.lexicon.clone(),
+        };
+        Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
+    }
+
+    fn judge(
+        &self,
+        kind: &JudgeKind,
+        resources: &Resources,
+        average: &mut Option<Arc<MovingAverage>>,
+    ) -> Result<Box<dyn Judge>, TrainError> {
+        let mut inner = |kind: &JudgeKind| self.judge(kind, resources, average);
+        Ok(match kind {
+            JudgeKind::None => Box::new(NoJudge),
+            JudgeKind::Lexicon => match &resources.lexicon {
+                Some(lexicon) => Box::new(LexiconJudge::new(lexicon.clone())),
+                // Corrections that need one were refused when the configuration was checked.
+                None => Box::new(NoJudge),
+            },
+            JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
+            JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
+            JudgeKind::Mean(judges) => {
+                let weighted = judges.iter().map(|(weight, judge)| Ok((*weight, inner(judge)?)));
+                Box::new(WeightedMean(weighted.collect::<Result<_, TrainError>>()?))
             }
-            judges.verifier = Some(verifier);
-        } else if correction.verifier.decay > 0.0 {
-            let verifier = &correction.verifier;
-            judges.verifier =
-                Some(Verifier::average(verifier.decay, verifier.bands(), self.tokenizer.special().mask));
+            JudgeKind::Registered(settings) => JUDGES.build(settings, resources)?,
+        })
+    }
+
+    fn verifier(
+        &self,
+        config: &VerifierConfig,
+        average: &mut Option<Arc<MovingAverage>>,
+    ) -> Result<Box<dyn Judge>, TrainError> {
+        let mask = self.tokenizer.special().mask;
+        let Some(folder) = &config.model else {
+            let model = Arc::new(MovingAverage::new(config.decay));
+            *average = Some(model.clone());
+            return Ok(Box::new(Verifier::new(model, mask, config.bands())));
+        };
+        let model = Reader::load(folder, &self.device)?;
+        let (found, tokenizer) = (model.vocab_size(), self.tokenizer.size());
+        if found != tokenizer {
+            return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
         }
-        Ok(judges)
+        Ok(Box::new(Verifier::new(model, mask, config.bands())))
     }
 
     fn electra_config(&self) -> ElectraConfig {

@@ -136,9 +136,11 @@ impl Trained {
     /// What it predicts at the masked rows, `[P, V]`.
     pub fn masked_logits(&self, batch: &DeviceBatch) -> Tensor<2> {
         match self {
-            Self::Bert(model, _) => model.masked_logits(&batch.inputs, batch.rows.clone(), &Noise::none()),
+            Self::Bert(model, _) => {
+                model.masked_logits(&batch.inputs, batch.batch.positions.clone(), &Noise::none())
+            }
             Self::Electra(model, _) => {
-                model.generator_logits(&batch.inputs, batch.rows.clone(), &Noise::none())
+                model.generator_logits(&batch.inputs, batch.batch.positions.clone(), &Noise::none())
             }
         }
     }

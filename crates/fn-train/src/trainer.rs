@@ -331,7 +331,7 @@ fn save<O: Objective>(
         return Ok(None);
     };
     let mut beside = optimizer.state();
-    beside.extend(objective.carried());
+    beside.extend(objective.extra_tensors());
     let saved = checkpoints.save(state, &params::collect(model), &beside, extra)?;
     reporter.saved(state.step, &saved)?;
     Ok(Some(saved))

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use fn_core::correct::Resources;
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::DeviceLexicon;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::noise::{Stream, Use};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_core::vocab::{SpecialIds, VocabFacts};
@@ -17,7 +19,7 @@ use fn_data::shard::Dataset;
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
 use fn_train::machine::{matmul_gflops, peak_memory};
-use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 use fn_train::session::use_dtype;
 use serde::Serialize;
@@ -155,15 +157,19 @@ fn measure(
     let device = device.clone().autodiff();
     let encoder: EncoderConfig = config.model.encoder(args.vocabulary);
     let named = CorrectionConfig::preset(preset);
+    let judging = Judging::by_lexicon(Some(lexicon.clone()));
+    let resources = Resources { lexicon: Some(lexicon) };
+    let masked_lm = MaskedLmConfig { correction: named.generator, hard_negatives: 0.0 }.init(&resources);
+    let masked_lm = masked_lm.map_err(CliError::failed_from)?;
     match config.model.arch {
         Arch::Bert => {
             let shape = BertConfig::new(encoder);
             shape.validate().map_err(CliError::failed_from)?;
             let objective = MaskedLanguageModel {
-                correction: named.generator,
+                masked_lm,
                 prediction: Prediction::Argmax,
                 weight: 1.0,
-                judges: Judges::by(Some(lexicon)),
+                judging,
                 device: device.clone(),
             };
             Ok(median(&objective, BertForPreTraining::init(&shape, 1, &device), &batch, config, args.steps))
@@ -173,15 +179,18 @@ fn measure(
                 ElectraConfig::new(encoder, config.model.generator_width, config.model.generator_depth);
             shape.validate().map_err(CliError::failed_from)?;
             let objective = ReplacedTokenDetection {
-                correction: named.generator,
+                masked_lm,
                 prediction: Prediction::Argmax,
                 generator_weight: 1.0,
-                detection: Detection {
+                replaced_token: ReplacedTokenConfig {
                     correction: named.discriminator,
                     weight: config.train.discriminator_weight,
-                    sample: SampleConfig::default(),
-                },
-                judges: Judges::by(Some(lexicon)),
+                    hard_negatives: 0.0,
+                }
+                .init(&resources)
+                .map_err(CliError::failed_from)?,
+                sample: SampleConfig::default(),
+                judging,
                 device: device.clone(),
             };
             Ok(median(&objective, Electra::init(&shape, 1, &device), &batch, config, args.steps))

@@ -14,7 +14,7 @@ mod random_shield;
 pub mod registry;
 mod soft;
 mod synonym_target;
-mod tagged;
+pub mod tagged;
 
 pub use hard::{Hard, HardConfig};
 pub(crate) use hard_negatives::importance;

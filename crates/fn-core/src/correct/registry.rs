@@ -156,6 +156,11 @@ impl<T: ?Sized + 'static> Registry<T> {
         self.find(kind).is_some()
     }
 
+    /// Whether nothing was registered.
+    pub fn is_empty(&self) -> bool {
+        self.others.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The error about a kind that nobody knows.
     pub fn unknown(&self, kind: &str) -> CoreError {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::registry::Settings;
 
 /// Takes the kind out of a table; the settings stay.
-pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::Error> {
+pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::Error> {
     let mut values = Map::<String, Value>::deserialize(deserializer)?;
     match values.remove("kind") {
         Some(Value::String(kind)) => Ok(Settings { kind, values }),
@@ -18,12 +18,12 @@ pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Setting
 }
 
 /// The settings of a built-in kind.
-pub(super) fn typed<T: DeserializeOwned, E: serde::de::Error>(settings: &Settings) -> Result<T, E> {
+pub fn typed<T: DeserializeOwned, E: serde::de::Error>(settings: &Settings) -> Result<T, E> {
     serde_json::from_value(Value::Object(settings.values.clone())).map_err(E::custom)
 }
 
 /// `value`, if nothing stands beside its kind.
-pub(super) fn without_settings<T, E: serde::de::Error>(settings: &Settings, value: T) -> Result<T, E> {
+pub fn without_settings<T, E: serde::de::Error>(settings: &Settings, value: T) -> Result<T, E> {
     match settings.values.keys().next() {
         Some(key) => Err(E::custom(format!("unknown field `{key}`, this kind has no settings"))),
         None => Ok(value),
@@ -31,7 +31,7 @@ pub(super) fn without_settings<T, E: serde::de::Error>(settings: &Settings, valu
 }
 
 /// The settings of a configuration, as a table.
-pub(super) fn settings<T: Serialize>(config: &T) -> serde_json::Result<Map<String, Value>> {
+pub fn settings<T: Serialize>(config: &T) -> serde_json::Result<Map<String, Value>> {
     match serde_json::to_value(config)? {
         Value::Object(values) => Ok(values),
         other => Err(serde::ser::Error::custom(format!("{other} is no table"))),
@@ -39,7 +39,7 @@ pub(super) fn settings<T: Serialize>(config: &T) -> serde_json::Result<Map<Strin
 }
 
 /// Writes the kind, then its settings.
-pub(super) fn serialize<S: Serializer>(
+pub fn serialize<S: Serializer>(
     kind: &str,
     settings: serde_json::Result<Map<String, Value>>,
     serializer: S,
