@@ -224,7 +224,8 @@ fn hard_ids_reach_the_embedding_only_and_expected_ones_the_logits_too() {
 #[test]
 fn no_gradient_passes_through_the_original_sentence() {
     // The mean of the word vectors stands for the sentence: row 5 is in the original sentence alone.
-    let correction = SoftConfig { level: Level::Sentence, ..SoftConfig::default() }.init().unwrap();
+    let config = SoftConfig { level: Level::Sentence, prediction: Prediction::Sample, lambda: 1.0 };
+    let correction = config.init().unwrap();
     let embedding =
         matrix(&(0..14).map(|i| f64::from(i * i % 5) - 1.5).collect::<Vec<_>>(), 2).require_grad();
     let batch = batch_of(&[5, 3], &[1.0, 0.0]);
