@@ -20,7 +20,8 @@ pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
 use fn_core::corrupt::CorruptionConfig;
 use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
-use fn_models::config::EncoderConfig;
+pub use fn_models::Arch;
+use fn_models::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::optim::AdamWConfig;
@@ -109,17 +110,6 @@ impl Default for RunConfig {
             log: LogConfig::default(),
         }
     }
-}
-
-/// Which of the two objectives, and so which model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arch {
-    /// Masked language modelling: one encoder with a head over the vocabulary.
-    Bert,
-    /// Replaced-token detection: a small generator fills the gaps, the discriminator says which tokens were replaced.
-    #[default]
-    Electra,
 }
 
 /// What is trained. The defaults are ELECTRA-small.

@@ -8,7 +8,7 @@ use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Event, Results, SeedResult, Settings, Setup, Task, prepare, results, run_seed};
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
-use fn_models::{Family, hf};
+use fn_models::{Arch, hf};
 use fn_train::config::Dtype;
 use fn_train::fsutil::write_atomic;
 use fn_train::session::use_dtype;
@@ -75,7 +75,7 @@ pub struct Fitting<'a> {
     pub device: Device,
     /// The process's.
     pub stop: Stop,
-    family: Family,
+    family: Arch,
     hidden_size: usize,
 }
 

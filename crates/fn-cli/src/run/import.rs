@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fn_models::Family;
+use fn_models::Arch;
 use fn_models::hf::{self, LoadReport};
 
 use super::export::{check_out, temporary};
@@ -24,13 +24,13 @@ pub fn run(args: &ImportArgs) -> Result<Outcome, CliError> {
     }
     let device = device::open("flex").or_else(|_| device::open("wgpu"))?;
     let (family, config) = hf::read_encoder(&args.from).map_err(CliError::input_from)?;
-    let name = if family == Family::Bert { "BERT" } else { "ELECTRA" };
+    let name = if family == Arch::Bert { "BERT" } else { "ELECTRA" };
     let (report, save): (LoadReport, Box<Save>) = match family {
-        Family::Bert => {
+        Arch::Bert => {
             let (model, shape, report) = hf::load_bert(&args.from, &device).map_err(CliError::input_from)?;
             (report, Box::new(move |dir, options| hf::save_bert_with(dir, &model, &shape, options)))
         }
-        Family::Electra => {
+        Arch::Electra => {
             let (model, shape, report) =
                 hf::load_electra(&args.from, &device).map_err(CliError::input_from)?;
             (report, Box::new(move |dir, options| hf::save_electra_with(dir, &model, &shape, options)))

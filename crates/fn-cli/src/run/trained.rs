@@ -6,11 +6,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, Head, SaveOptions};
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, Family, params};
+use fn_models::{Arch, BertConfig, BertForPreTraining, Electra, ElectraConfig, params};
 use fn_ops::Noise;
 use fn_study::probe::ProbeError;
 use fn_train::checkpoint::LoadedCheckpoint;
-use fn_train::config::{Arch, RunConfig};
+use fn_train::config::RunConfig;
 use fn_train::objective::DeviceBatch;
 
 use crate::error::CliError;
@@ -30,11 +30,11 @@ impl Trained {
     /// A folder that cannot be read, or that has no masked-LM head (3).
     pub fn open(dir: &Path, device: &Device) -> Result<Self, CliError> {
         let (model, report, head) = match hf::read_encoder(dir).map_err(CliError::input_from)?.0 {
-            Family::Bert => {
+            Arch::Bert => {
                 let (model, shape, report) = hf::load_bert(dir, device).map_err(CliError::input_from)?;
                 (Self::Bert(Box::new(model), shape), report, Head::MaskedLm)
             }
-            Family::Electra => {
+            Arch::Electra => {
                 let (model, shape, report) = hf::load_electra(dir, device).map_err(CliError::input_from)?;
                 (Self::Electra(Box::new(model), shape), report, Head::Generator)
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::finetune::fit::Recipe;
 use fn_data::DataError;
 use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
-use fn_models::Family;
+use fn_models::Arch;
 
 use super::FinetuneError;
 use crate::glue as scores;
@@ -188,10 +188,10 @@ impl Task {
 
     /// What google-research/electra does for this task: three epochs (ten of RTE and STS-B), both orders of the pairs of MRPC
     /// and STS-B, a rate by the size of the encoder. BERTs learn at 1e-4 (hidden size below 512) or 5e-5.
-    pub fn recipe(&self, family: Family, hidden_size: usize) -> Recipe {
+    pub fn recipe(&self, family: Arch, hidden_size: usize) -> Recipe {
         let lr = match (family, hidden_size) {
-            (Family::Electra, ..512) => 3e-4,
-            (Family::Electra, 512..1024) | (Family::Bert, ..512) => 1e-4,
+            (Arch::Electra, ..512) => 3e-4,
+            (Arch::Electra, 512..1024) | (Arch::Bert, ..512) => 1e-4,
             _ => 5e-5,
         };
         Recipe {

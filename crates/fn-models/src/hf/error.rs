@@ -27,6 +27,17 @@ pub enum HfError {
         /// The file, or the choice of files.
         wanted: &'static str,
     },
+    /// A folder whose model was saved without a head that is needed.
+    #[error(
+        "{folder}: found no weights of {expected} (with random weights it would predict noise); give the model as it was \
+         pre-trained, not a fine-tuned one"
+    )]
+    NoHead {
+        /// The folder.
+        folder: PathBuf,
+        /// The head, or the choice of heads.
+        expected: &'static str,
+    },
     /// A file that is much larger than any of its kind.
     #[error("{path}: {found} bytes are too many (limit {limit}); this is no file of its kind")]
     TooLarge {

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, Head, LoadReport};
-use fn_models::{BertForPreTraining, Electra, Family, Inputs, params};
+use fn_models::{Arch, BertForPreTraining, Electra, Inputs, params};
 use fn_ops::Noise;
 use fn_train::stop::Stop;
 
@@ -89,18 +89,18 @@ impl Prober {
     ) -> Result<(Self, LoadReport), ProbeError> {
         let (family, shape) = hf::read_encoder(dir)?;
         let (model, report) = match family {
-            Family::Bert => {
+            Arch::Bert => {
                 let (model, _, report) = hf::load_bert(dir, device)?;
                 (Model::Bert(Box::new(model)), report)
             }
-            Family::Electra => {
+            Arch::Electra => {
                 let (model, _, report) = hf::load_electra(dir, device)?;
                 (Model::Electra(Box::new(model)), report)
             }
         };
         let all: &[(Scorer, Head)] = match family {
-            Family::Bert => &[(Scorer::MaskedLm, Head::MaskedLm)],
-            Family::Electra => {
+            Arch::Bert => &[(Scorer::MaskedLm, Head::MaskedLm)],
+            Arch::Electra => {
                 &[(Scorer::Generator, Head::Generator), (Scorer::Discriminator, Head::Discriminator)]
             }
         };

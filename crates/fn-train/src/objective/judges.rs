@@ -10,7 +10,7 @@ use fn_core::judge::{Bands, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifie
 use fn_core::loss::scatter_rows;
 use fn_models::hf::{self, Head, HfError};
 use fn_models::params::{self, NamedTensor};
-use fn_models::{BertForPreTraining, Electra, Family, Inputs};
+use fn_models::{Arch, BertForPreTraining, Electra, Inputs};
 use fn_ops::Noise;
 
 use super::DeviceBatch;
@@ -158,11 +158,11 @@ impl Verifier {
     /// A folder that cannot be read; a model without a masked-LM head.
     pub fn load(dir: &Path, bands: Bands, mask: u32, device: &Device) -> Result<Self, HfError> {
         let (model, head, report) = match hf::read_encoder(dir)?.0 {
-            Family::Bert => {
+            Arch::Bert => {
                 let (model, _, report) = hf::load_bert(dir, device)?;
                 (Model::Bert(Box::new(model)), Head::MaskedLm, report)
             }
-            Family::Electra => {
+            Arch::Electra => {
                 let (model, _, report) = hf::load_electra(dir, device)?;
                 (Model::Electra(Box::new(model)), Head::Generator, report)
             }

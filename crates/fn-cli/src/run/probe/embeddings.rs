@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use fn_core::stats::anisotropy;
 use fn_data::lexicon::WordNet;
 use fn_eval::table::{Table, number};
-use fn_models::{Family, hf, params};
+use fn_models::{Arch, hf, params};
 use fn_study::probe::pairs::{Cosines, known, random};
 use serde_json::json;
 
@@ -28,8 +28,8 @@ pub fn run(args: &ProbeEmbeddingsArgs) -> Result<Outcome, CliError> {
     let device = Device::flex();
     let load = |error| CliError::input_from(error);
     let table = match hf::read_encoder(&args.model).map_err(load)?.0 {
-        Family::Bert => hf::load_bert(&args.model, &device).map_err(load)?.0.word_embedding(),
-        Family::Electra => hf::load_electra(&args.model, &device).map_err(load)?.0.word_embedding(),
+        Arch::Bert => hf::load_bert(&args.model, &device).map_err(load)?.0.word_embedding(),
+        Arch::Electra => hf::load_electra(&args.model, &device).map_err(load)?.0.word_embedding(),
     };
     let [rows, width] = table.dims();
     let (norm, cosine) = anisotropy(table.clone(), ROWS);
