@@ -241,7 +241,7 @@ impl From<fn_eval::finetune::FinetuneError> for CliError {
             FinetuneError::UnknownTask { .. }
             | FinetuneError::NoTraining { .. }
             | FinetuneError::OtherSettings { .. }
-            | FinetuneError::TooSmall { .. } => Self::Usage(error.to_string()),
+            | FinetuneError::Model(fn_models::hf::HfError::Fit { .. }) => Self::Usage(error.to_string()),
             FinetuneError::Io { .. } => Self::failed_from(error),
             other => Self::input_from(other),
         }

@@ -8,8 +8,8 @@ use crate::config::EncoderConfig;
 pub enum FitError {
     /// Some of the tokenizer's pieces have no row in the token table.
     #[error(
-        "the tokenizer has {tokenizer} pieces, but the model's token table has {model} rows; use the tokenizer that the model \
-         was trained with"
+        "the tokenizer has {tokenizer} pieces, but the model's token table has only {model} rows; use the tokenizer that the \
+         model was trained with"
     )]
     Vocabulary {
         /// Rows of the token table.
@@ -18,7 +18,9 @@ pub enum FitError {
         tokenizer: usize,
     },
     /// Sequences are longer than the position table.
-    #[error("sequences have {length} tokens, but the model has {model} positions; use shorter sequences")]
+    #[error(
+        "sequences have {length} tokens, but the model has only {model} positions; use shorter sequences"
+    )]
     Positions {
         /// Positions of the model.
         model: usize,
@@ -55,6 +57,6 @@ mod tests {
         assert_eq!(config.check_fit(101, 64), Err(FitError::Vocabulary { model: 100, tokenizer: 101 }));
         assert_eq!(config.check_fit(100, 65), Err(FitError::Positions { model: 64, length: 65 }));
         let message = config.check_fit(101, 1).unwrap_err().to_string();
-        assert!(message.contains("101 pieces") && message.contains("100 rows"), "{message}");
+        assert!(message.contains("101 pieces") && message.contains("only 100 rows"), "{message}");
     }
 }

@@ -125,10 +125,23 @@ impl Pretrained {
     /// Everything of [`HfError`] that concerns reading; [`HfError::NoHead`].
     pub fn open_masked_lm(dir: &Path, device: &Device) -> Result<(Self, LoadReport), HfError> {
         let (model, report) = Self::open(dir, device)?;
-        if !model.has_masked_lm() {
-            return Err(HfError::NoHead { folder: dir.to_owned(), expected: "a masked-LM head" });
+        match model.has_masked_lm() {
+            true => Ok((model, report)),
+            false => Err(HfError::NoHead { folder: dir.to_owned(), expected: "a masked-LM head" }),
         }
-        Ok((model, report))
+    }
+
+    /// [`open`](Self::open), refusing a folder that has neither a masked-LM head nor a discriminator's.
+    ///
+    /// # Errors
+    /// Everything of [`HfError`] that concerns reading; [`HfError::NoHead`].
+    pub fn open_with_head(dir: &Path, device: &Device) -> Result<(Self, LoadReport), HfError> {
+        let (model, report) = Self::open(dir, device)?;
+        let expected = "a masked-LM head or of a discriminator's head";
+        match model.has_masked_lm() || model.has_discriminator() {
+            true => Ok((model, report)),
+            false => Err(HfError::NoHead { folder: dir.to_owned(), expected }),
+        }
     }
 
     /// A new model: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.

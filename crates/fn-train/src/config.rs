@@ -21,7 +21,7 @@ use fn_core::corrupt::CorruptionConfig;
 use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 pub use fn_models::Arch;
-use fn_models::EncoderConfig;
+use fn_models::{EncoderConfig, GeneratorSize};
 use serde::{Deserialize, Serialize};
 
 use crate::optim::AdamWConfig;
@@ -192,6 +192,11 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
         }
+    }
+
+    /// How large the generator is beside the discriminator; read for ELECTRA only.
+    pub fn generator(&self) -> GeneratorSize {
+        GeneratorSize { width: self.generator_width, depth: self.generator_depth }
     }
 }
 

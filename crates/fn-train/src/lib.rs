@@ -13,6 +13,7 @@ pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
+pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod report;

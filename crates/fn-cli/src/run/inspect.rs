@@ -3,19 +3,17 @@
 mod page;
 
 use std::io::Read;
-use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, Head, LoadReport};
-use fn_models::{BertForPreTraining, Electra, Inputs};
+use fn_models::{Inputs, Pretrained, hf};
 use fn_ops::Noise;
 use fn_train::fsutil::write_atomic;
 use serde::Serialize;
 
 use super::support;
-use crate::args::{Common, InspectArgs};
+use crate::args::InspectArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -108,8 +106,10 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
-    let model = Model::load(&args.model, &device, &args.common)?;
-    model.check(&tokenizer, &args.model)?;
+    let (model, report) = Pretrained::open_with_head(&args.model, &device).map_err(CliError::input_from)?;
+    // Weights that were not in the files are random: whoever looks at predictions must know.
+    term::note(args.common.quiet || (report.missing.is_empty() && !args.common.verbose), &report.to_string());
+    hf::check_fit(&args.model, tokenizer.size(), 0).map_err(CliError::input_from)?;
 
     let gaps: usize = args.text.iter().map(|text| text.matches(GAP).count()).sum();
     if args.gold.len() > gaps {
@@ -168,94 +168,6 @@ fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
     Ok(texts)
 }
 
-/// A model of either kind.
-enum Model {
-    Bert(Box<BertForPreTraining>, Facts),
-    Electra(Box<Electra>, Facts),
-}
-
-/// What has to fit.
-struct Facts {
-    vocab_size: usize,
-    max_positions: usize,
-    /// Whether there are weights for predicting gaps.
-    fills: bool,
-    /// Whether there are weights for finding replaced tokens.
-    detects: bool,
-}
-
-impl Model {
-    /// Loads whatever kind `config.json` names.
-    fn load(dir: &Path, device: &Device, common: &Common) -> Result<Self, CliError> {
-        let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| CliError::io("read", &path, error))?;
-        let config: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| CliError::input(format!("{}: this is not JSON: {error}", path.display())))?;
-        match config.get("model_type").and_then(|kind| kind.as_str()) {
-            Some("bert") => {
-                let (model, shape, report) = hf::load_bert(dir, device).map_err(CliError::input_from)?;
-                tell(&report, common);
-                let facts = Facts {
-                    vocab_size: shape.encoder.vocab_size,
-                    max_positions: shape.encoder.max_positions,
-                    fills: report.has(Head::MaskedLm),
-                    detects: false,
-                };
-                some_head(&facts, dir)?;
-                Ok(Self::Bert(Box::new(model), facts))
-            }
-            Some("electra") => {
-                let (model, shape, report) = hf::load_electra(dir, device).map_err(CliError::input_from)?;
-                tell(&report, common);
-                let facts = Facts {
-                    vocab_size: shape.discriminator.vocab_size,
-                    max_positions: shape.discriminator.max_positions,
-                    fills: report.has(Head::Generator),
-                    detects: report.has(Head::Discriminator),
-                };
-                some_head(&facts, dir)?;
-                Ok(Self::Electra(Box::new(model), facts))
-            }
-            kind => Err(CliError::input(format!(
-                "{}: model_type is {}, expected \"bert\" or \"electra\"",
-                path.display(),
-                kind.map_or("missing".to_string(), |kind| format!("\"{kind}\""))
-            ))),
-        }
-    }
-
-    fn facts(&self) -> &Facts {
-        match self {
-            Self::Bert(_, facts) | Self::Electra(_, facts) => facts,
-        }
-    }
-
-    fn check(&self, tokenizer: &TextTokenizer, dir: &Path) -> Result<(), CliError> {
-        let size = self.facts().vocab_size;
-        if tokenizer.size() > size {
-            return Err(CliError::input(format!(
-                "the tokenizer has {} pieces, the model in {} only {size}; give the model's own with --tokenizer",
-                tokenizer.size(),
-                dir.display()
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// A head with fresh initial values would show noise.
-fn some_head(facts: &Facts, dir: &Path) -> Result<(), CliError> {
-    if facts.fills || facts.detects {
-        return Ok(());
-    }
-    Err(fn_study::probe::ProbeError::NoHead { path: dir.to_owned() }.into())
-}
-
-/// Weights that were not in the files are random: whoever looks at predictions must know.
-fn tell(report: &LoadReport, common: &Common) {
-    term::note(common.quiet || (report.missing.is_empty() && !common.verbose), &report.to_string());
-}
-
 struct Inspector<'a> {
     tokenizer: &'a TextTokenizer,
     lexicon: Option<&'a Lexicon>,
@@ -266,7 +178,7 @@ struct Inspector<'a> {
 impl Inspector<'_> {
     fn inspect(
         &self,
-        model: &Model,
+        model: &Pretrained,
         text: &str,
         gold: &mut impl Iterator<Item = u32>,
     ) -> Result<Inspected, CliError> {
@@ -281,7 +193,7 @@ impl Inspector<'_> {
             ids.extend(self.tokenizer.encode(part));
         }
         ids.push(special.sep);
-        let most = model.facts().max_positions;
+        let most = model.encoder().max_positions;
         if ids.len() > most {
             return Err(CliError::usage(format!(
                 "the text has {} tokens, the model takes at most {most}; shorten it",
@@ -313,21 +225,21 @@ impl Inspector<'_> {
     }
 
     /// Probabilities over the vocabulary at each position.
-    fn predict(&self, model: &Model, ids: &[u32], positions: &[usize]) -> Result<Vec<Vec<f64>>, CliError> {
+    fn predict(
+        &self,
+        model: &Pretrained,
+        ids: &[u32],
+        positions: &[usize],
+    ) -> Result<Vec<Vec<f64>>, CliError> {
         let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), self.device);
         let inputs = self.inputs(ids);
-        let logits = match model {
-            Model::Bert(model, _) => model.masked_logits(&inputs, rows, &Noise::none()),
-            Model::Electra(model, facts) if facts.fills => {
-                model.generator_logits(&inputs, rows, &Noise::none())
-            }
-            Model::Electra(..) => {
-                return Err(CliError::input(format!(
-                    "this folder holds a discriminator only, which cannot fill {GAP}; give a text without it, or a folder with generator/"
-                )));
-            }
-        };
+        if !model.has_masked_lm() {
+            return Err(CliError::input(format!(
+                "this folder holds a discriminator only, which cannot fill {GAP}; give a text without it, or a folder with generator/"
+            )));
+        }
+        let logits = model.masked_logits(&inputs, rows, &Noise::none());
         let [_, vocabulary] = logits.dims();
         let known = self.tokenizer.size();
         Ok(fn_models::params::host(logits)
@@ -369,11 +281,11 @@ impl Inspector<'_> {
         }
     }
 
-    fn detect(&self, model: &Model, ids: &[u32], filled: &[usize]) -> Option<Vec<Replaced>> {
-        let Model::Electra(model, Facts { detects: true, .. }) = model else {
+    fn detect(&self, model: &Pretrained, ids: &[u32], filled: &[usize]) -> Option<Vec<Replaced>> {
+        if !model.has_discriminator() {
             return None;
-        };
-        let logits = fn_models::params::host(model.discriminator_logits(&self.inputs(ids), &Noise::none()));
+        }
+        let logits = fn_models::params::host(model.replaced_logits(&self.inputs(ids), &Noise::none())?);
         let found = ids.iter().zip(logits).enumerate().map(|(at, (&id, logit))| Replaced {
             piece: support::piece(self.tokenizer, id),
             filled: filled.contains(&at),

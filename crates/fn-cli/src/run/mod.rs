@@ -28,7 +28,6 @@ pub mod study;
 pub mod submit;
 pub mod support;
 pub mod tokenizer;
-mod trained;
 mod truth;
 
 use crate::args::{Command, TokenizerCommand};

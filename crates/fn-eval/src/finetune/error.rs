@@ -67,20 +67,6 @@ pub enum FinetuneError {
         /// What is wrong.
         message: String,
     },
-    /// The model does not fit the tokenizer or the recipe.
-    #[error("{path}: the model knows {model} {what}, {found} are needed; {remedy}")]
-    TooSmall {
-        /// The model's folder.
-        path: PathBuf,
-        /// `pieces` or `positions`.
-        what: &'static str,
-        /// Rows of its table.
-        model: usize,
-        /// Rows needed.
-        found: usize,
-        /// What to do.
-        remedy: &'static str,
-    },
     /// A model that was trained for something else.
     #[error("{path}: {found}, expected {expected}; {remedy}")]
     WrongModel {

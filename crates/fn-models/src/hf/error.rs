@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
+use crate::fit::FitError;
 
 /// What is wrong, where, what was expected, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,14 @@ pub enum HfError {
         path: PathBuf,
         /// Which size.
         source: ConfigError,
+    },
+    /// A model whose tables are too small for a tokenizer or a length.
+    #[error("{folder}: {source}")]
+    Fit {
+        /// The model's folder.
+        folder: PathBuf,
+        /// The sizes of both sides.
+        source: FitError,
     },
     /// The file of weights was cut, changed or is something else.
     #[error("{path}: damaged or not a file of weights: {reason}; get a fresh copy")]

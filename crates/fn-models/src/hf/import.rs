@@ -17,6 +17,7 @@ use crate::arch::Arch;
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
 use crate::electra::Electra;
+use crate::params::TOKEN_TABLE;
 use crate::{init, params};
 
 /// Seed of parameters that a folder does not hold.
@@ -120,6 +121,16 @@ pub fn read_encoder(dir: &Path) -> Result<(Arch, EncoderConfig), HfError> {
     read_config(dir, &Arch::ALL).map(|file| (file.arch, file.config))
 }
 
+/// Refuses a folder whose model has no rows for some of a tokenizer's `pieces`, or too few positions for sequences of `length`
+/// tokens. Reads `config.json` alone.
+///
+/// # Errors
+/// [`HfError::Fit`] with the sizes of both sides; a `config.json` that cannot be read.
+pub fn check_fit(dir: &Path, pieces: usize, length: usize) -> Result<(), HfError> {
+    let (_, encoder) = read_encoder(dir)?;
+    encoder.check_fit(pieces, length).map_err(|source| HfError::Fit { folder: dir.to_owned(), source })
+}
+
 /// `config.json` of a model of one of these architectures.
 pub(super) fn read_config(dir: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
     let path = dir.join(CONFIG_FILE);
@@ -156,7 +167,7 @@ impl Part<'_> {
         }
         let (file, tensor) = (self.weights.path_of(entry).to_owned(), entry.name.clone());
         match (path, entry.shape.as_slice(), expected.as_slice()) {
-            ("embeddings.word.weight", &[found, width], &[rows, wanted]) if width == wanted => {
+            (TOKEN_TABLE, &[found, width], &[rows, wanted]) if width == wanted => {
                 Err(HfError::Vocabulary { path: file, tensor, found, expected: rows })
             }
             _ => Err(HfError::Shape { path: file, tensor, found: entry.shape.clone(), expected }),

@@ -7,12 +7,13 @@ use fn_core::ids::Rows;
 use fn_core::judge::Judge as _;
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
+use fn_models::hf;
 use fn_train::config::RunConfig;
 use fn_train::objective::{DeviceBatch, Verifier};
 
 use crate::args::ProbeFalseNegativesArgs;
 use crate::error::CliError;
-use crate::run::{support, trained};
+use crate::run::support;
 
 /// The judges, by names that are all different.
 pub(super) struct Judges {
@@ -43,7 +44,7 @@ impl Judges {
         }
         let paths: Vec<&PathBuf> = lexicons.iter().chain(&verifiers).collect();
         let load = |dir: &PathBuf| {
-            trained::check_fits(dir, tokenizer, config.data.length)?;
+            hf::check_fit(dir, tokenizer.size(), config.data.length).map_err(CliError::input_from)?;
             Verifier::load(dir, verifier.bands(), tokenizer.special().mask, device)
                 .map_err(CliError::input_from)
         };

@@ -15,9 +15,12 @@ use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
 use fn_data::tokenise::TextTokenizer;
+use fn_models::{Pretrained, hf};
+use fn_ops::Noise;
 use fn_study::runs::RunRecord;
 use fn_train::checkpoint::{self, Checkpoints};
 use fn_train::config::RunConfig;
+use fn_train::model;
 use fn_train::objective::DeviceBatch;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
@@ -28,7 +31,6 @@ use self::report::Report;
 use crate::args::ProbeFalseNegativesArgs;
 use crate::error::{CliError, Outcome};
 use crate::run::support;
-use crate::run::trained::{self, Trained};
 use crate::{device, rundir, term};
 
 /// Pieces shown on either side of a gap.
@@ -108,8 +110,10 @@ pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
     let (steps, last) = probe.checkpoints(&subject.checkpoints)?;
     let found = match &subject.folder {
         Some(folder) => {
-            trained::check_fits(folder, &tokenizer, config.data.length)?;
-            probe.look(&Trained::open(folder, &probe.device)?)?
+            hf::check_fit(folder, tokenizer.size(), config.data.length).map_err(CliError::input_from)?;
+            let (model, _) =
+                Pretrained::open_masked_lm(folder, &probe.device).map_err(CliError::input_from)?;
+            probe.look(&model)?
         }
         None => last.ok_or_else(|| {
             CliError::input(format!(
@@ -195,7 +199,8 @@ impl Probe<'_> {
                 }
             };
             let step = loaded.state.step;
-            let found = self.look(&Trained::of_checkpoint(self.config, &mut loaded, &self.device)?)?;
+            let model = model::of_checkpoint(&self.config.model, &mut loaded, &self.device);
+            let found = self.look(&model.map_err(CliError::input_from)?)?;
             steps.push(Step {
                 step,
                 masked: found.masked,
@@ -207,7 +212,7 @@ impl Probe<'_> {
         Ok((steps, last))
     }
 
-    fn look(&self, model: &Trained) -> Result<Found, CliError> {
+    fn look(&self, model: &Pretrained) -> Result<Found, CliError> {
         let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
         let size = self.config.train.batch.min(64);
         let mut found = Found::default();
@@ -220,12 +225,12 @@ impl Probe<'_> {
         Ok(found)
     }
 
-    fn add(&self, found: &mut Found, model: &Trained, batch: &MaskedBatch) {
+    fn add(&self, found: &mut Found, model: &Pretrained, batch: &MaskedBatch) {
         for &id in batch.original.iter().filter(|&&id| !is_frame(self.tokenizer, id)) {
             *found.seen.entry(id).or_default() += 1;
         }
         let on_device = DeviceBatch::new(batch, &self.device);
-        let logits = model.masked_logits(&on_device);
+        let logits = model.masked_logits(&on_device.inputs, on_device.rows.clone(), &Noise::none());
         // A token table may be larger than the vocabulary; nothing is known about the rest.
         let rows = logits.dims()[0];
         let logits = logits.slice([0..rows, 0..self.tokenizer.size()]);
