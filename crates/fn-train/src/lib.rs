@@ -5,6 +5,7 @@
 //! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
 #![deny(missing_docs)]
 
+pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
@@ -13,10 +14,13 @@ pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
+pub mod machine;
 pub mod model;
 pub mod objective;
 pub mod optim;
+pub mod parity;
 pub mod report;
+pub mod rundir;
 mod sabotage;
 pub mod schedule;
 pub mod session;
