@@ -8,7 +8,11 @@
 pub mod checkpoint;
 pub mod config;
 pub mod error;
-pub mod failpoint;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+#[path = "no_faults.rs"]
+mod faults;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;
@@ -16,7 +20,6 @@ pub mod lock;
 pub mod objective;
 pub mod optim;
 pub mod report;
-mod sabotage;
 pub mod schedule;
 pub mod session;
 pub mod stop;
