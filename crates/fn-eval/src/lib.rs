@@ -7,11 +7,12 @@
 //! [`finetune`] trains an encoder on a task and measures it ([`finetune::fit`] is its loop), [`predictions`] are its files.
 //! How good a fine-tuned model is say [`metrics`] (numbers of predictions and references), [`glue`] (which of them belong to
 //! which task of GLUE, and their average) and [`squad`] (answers to questions); [`robust`] compares a score with that on
-//! perturbed copies of the same examples.
+//! perturbed copies of the same examples. [`inspect`] shows what a pre-trained model predicts in a text.
 #![deny(missing_docs)]
 
 pub mod finetune;
 pub mod glue;
+pub mod inspect;
 pub mod metrics;
 pub mod page;
 pub mod predictions;

@@ -4,11 +4,12 @@
 //! [`study`] is a comparison of arms over seeds: its description, and the table and page made of finished runs. [`stats`] says
 //! whether a difference is more than noise. [`runs`] reads `metrics.jsonl` of a run back, [`curves`] draws it, so pictures can
 //! be made again from a run directory long after the weights are gone. [`probe`] asks a pre-trained model without
-//! fine-tuning it.
+//! fine-tuning it. [`lease`] keeps two processes from working on one run.
 #![deny(missing_docs)]
 
 pub mod curves;
 mod error;
+pub mod lease;
 pub mod probe;
 pub mod runs;
 pub mod stats;

@@ -5,6 +5,7 @@
 //! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
 #![deny(missing_docs)]
 
+pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
@@ -17,12 +18,16 @@ pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
+pub mod machine;
 pub mod objective;
 pub mod optim;
+pub mod parity;
 pub mod report;
+pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;
+pub mod trained;
 pub mod trainer;
 
 pub use error::TrainError;

@@ -22,7 +22,7 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
-use crate::config::{Arch, Dtype, RunConfig};
+use crate::config::{Arch, Dtype, RunConfig, Runnable};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
@@ -35,7 +35,7 @@ use crate::trainer::{HeldOut, Run, stage};
 
 /// Everything that a configuration names, opened and checked.
 pub struct Session {
-    config: RunConfig,
+    config: Runnable,
     dir: PathBuf,
     device: Device,
     tokenizer: TextTokenizer,
@@ -82,15 +82,13 @@ impl Session {
     /// # Errors
     /// Whatever is missing, damaged or does not fit, by name.
     pub fn open(
-        config: RunConfig,
+        config: Runnable,
         dir: &Path,
         device: &Device,
         stop: &Stop,
         held: RunLock,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Self, TrainError> {
-        config.validate()?;
-        config.require_inputs()?;
         faults::opening();
         let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
         let mut open = |paths: &[PathBuf]| -> Result<Arc<Dataset>, TrainError> {
@@ -356,7 +354,7 @@ impl Session {
 
     /// Hash of the part of the configuration that changes numbers.
     fn fingerprint(&self) -> String {
-        let mut config = self.config.clone();
+        let mut config: RunConfig = (**self.config).clone();
         let plain = RunConfig::default();
         (config.log, config.checkpoint) = (plain.log, plain.checkpoint);
         (config.data.workers, config.data.cache) = (plain.data.workers, plain.data.cache);

@@ -10,7 +10,8 @@ use fn_study::{RecordError, curves};
 
 use crate::args::ReportArgs;
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// How a figure is written.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -147,8 +147,8 @@ fn quickstart_in(
     stop: &Stop,
 ) -> Result<bool, CliError> {
     if out.join(quickstart::SUMMARY).exists() {
-        let path = out.join("baseline").join(crate::rundir::CONFIG);
-        let steps = crate::config::read(&path)?.train.steps;
+        let path = out.join("baseline").join(fn_train::rundir::CONFIG);
+        let steps = fn_train::config::read(&path)?.train.steps;
         if steps == args.steps {
             return Ok(true);
         }

@@ -14,8 +14,8 @@ use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 
 use super::card::{self, CARD};
-use super::results::{self, RESULT};
-use super::{Encoded, FinetuneError, SeedResult, Task, TaskModel};
+use super::results::{self, RESULT, RESULTS};
+use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel};
 use crate::predictions;
 
 /// Name of the fine-tuned model's folder.
@@ -52,6 +52,15 @@ pub enum Event<'a> {
     Step(Step),
     /// Predictions of a set are being made.
     Predicting(&'a str),
+    /// A seed begins.
+    Seed(u64),
+    /// A seed is done.
+    Done {
+        /// What came out.
+        result: &'a SeedResult,
+        /// Whether an earlier process had computed it.
+        known: bool,
+    },
 }
 
 /// Examples of all sets, tokenised.
@@ -219,6 +228,37 @@ pub fn run_seed(
     // Nothing goes on from here any more.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
     Ok(Some(result))
+}
+
+/// Runs one seed in a folder and reports what happens meanwhile; None when a stop was asked for.
+pub type OneSeed<'a> =
+    dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, FinetuneError> + 'a;
+
+/// Runs `one` for each seed, in `out/seed-N`, and keeps `out/results.json` up to date. None when a stop was asked for.
+///
+/// # Errors
+/// Those of `one`; a file that cannot be written.
+pub fn run_seeds(
+    task: &str,
+    seeds: std::ops::Range<u64>,
+    out: &Path,
+    one: &mut OneSeed<'_>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Option<Results>, FinetuneError> {
+    let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
+    for seed in seeds {
+        let dir = out.join(format!("seed-{seed}"));
+        let known = dir.join(RESULT).exists();
+        tell(Event::Seed(seed));
+        let Some(result) = one(seed, &dir, tell)? else {
+            return Ok(None);
+        };
+        tell(Event::Done { result: &result, known });
+        done.metric.clone_from(&result.metric);
+        done.seeds.push(result);
+        results::write(&out.join(RESULTS), &done)?;
+    }
+    Ok(Some(done))
 }
 
 /// Mean loss over the last tenth of the steps, and examples per second at the end.

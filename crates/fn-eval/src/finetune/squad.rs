@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use fn_data::task::squad::decode::{DecodeOptions, Decoded, SpanLogits, decode};
 use fn_data::task::squad::{Problems, SquadData, Window, WindowOptions, read, text, windows};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::{TokenModel, hf};
+use fn_models::{Family, TokenModel, hf};
 use fn_train::checkpoint::Checkpoints;
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::card::{self, CARD};
 use super::results::{self, RESULT};
 use super::seed::{MODEL, check_fit, course};
-use super::{Event, FinetuneError, SeedResult};
+use super::{Event, FinetuneError, SeedResult, Task};
 use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
 
 /// Windows of a measurement at once.
@@ -89,6 +89,20 @@ impl SquadCard {
             _ => Ok(None),
         }
     }
+
+    /// [`SquadCard::read`] of a model that must have one.
+    ///
+    /// # Errors
+    /// There is none; a card that cannot be read.
+    pub fn require(model: &Path) -> Result<Self, FinetuneError> {
+        Self::read(model)?.ok_or_else(|| FinetuneError::NotForSquad { path: model.to_owned() })
+    }
+}
+
+/// What google-research/electra does for SQuAD: as for a task of GLUE, but two epochs.
+pub fn squad_recipe(family: Family, hidden_size: usize) -> Recipe {
+    let of_pairs = Task::Glue(fn_data::task::GlueTask::Qnli).recipe(family, hidden_size);
+    Recipe { epochs: 2.0, double_pairs: false, ..of_pairs }
 }
 
 /// What all seeds share.

@@ -72,6 +72,57 @@ pub enum ProbeError {
         /// Pieces.
         tokenizer: usize,
     },
+    /// A pre-trained model that cannot be read.
+    #[error(transparent)]
+    Trained(#[from] fn_train::trained::TrainedError),
+    /// Text or shards that cannot be read.
+    #[error(transparent)]
+    Data(#[from] fn_data::DataError),
+    /// WordNet files that cannot be read.
+    #[error(transparent)]
+    WordNet(#[from] fn_data::lexicon::WordNetError),
+    /// A lexicon that cannot be read.
+    #[error(transparent)]
+    Open(#[from] fn_core::lexicon::LexiconError),
+    /// A lexicon for another vocabulary.
+    #[error("{path}: {source}")]
+    Lexicon {
+        /// The lexicon.
+        path: PathBuf,
+        /// What does not fit.
+        source: fn_core::lexicon::LexiconError,
+    },
+    /// A corruption that cannot be used.
+    #[error(transparent)]
+    Core(#[from] fn_core::CoreError),
+    /// A run without lexicon and verifier, and none was named.
+    #[error(
+        "the run has no lexicon; name one with --lexicon (`fnlm lexicon build`), or a masked LM with --verifier"
+    )]
+    NoJudge,
+    /// A run without held-out text, and none was named.
+    #[error("the run has no held-out text; name some with --text")]
+    NoText,
+    /// Text of special pieces only.
+    #[error("the text has no word that can be masked; give more of it")]
+    NothingMasked,
+    /// A checkpoint outside of a run directory.
+    #[error(
+        "{path} is a checkpoint outside of a run directory, whose config.toml is needed; leave it in run/checkpoints/"
+    )]
+    NoRun {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// A checkpoint, and a model beside it.
+    #[error("a checkpoint and --model are two models; give the run directory with --model")]
+    TwoModels,
+    /// A run without anything to look into.
+    #[error("{path}: there is neither a model/ nor an intact checkpoint; `fnlm pretrain` makes them")]
+    NoModel {
+        /// The run directory.
+        path: PathBuf,
+    },
     /// Somebody asked to stop.
     #[error("stopped before all was scored")]
     Stopped,

@@ -20,7 +20,8 @@ use fn_train::schedule::ScheduleConfig;
 
 use super::{Plan, support};
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// Time for probes; the kinds that are left then are taken to be as slow as the slowest.
 const BUDGET: Duration = Duration::from_secs(300);
@@ -64,7 +65,7 @@ impl Plan<'_> {
             let tasks = format!("{} of {} done", all.len() - evaluations.len(), all.len());
             table.row([arm.name.clone(), seed.to_string(), state.to_owned(), tasks]);
             if !done || !evaluations.is_empty() {
-                let run = self.config(arm, *seed).resolve()?.run;
+                let run = self.config(arm, *seed).resolve()?.into_config();
                 let steps = if done { 0 } else { run.train.steps.saturating_sub(reached(&folder)) };
                 jobs.push(Job { arm, run, steps, evaluations });
             }

@@ -1,4 +1,4 @@
-//! Who is at a run of a study, on a folder that several machines share.
+//! Claims a run of a study so that only one process works on it, on a folder that several machines share.
 //!
 //! On one machine the lock of the operating system decides: it goes with its process. Other machines may not see that lock, so
 //! there is a claim beside it: a file that its owner renews. A claim that was not renewed for a while has expired.
@@ -14,17 +14,34 @@ use std::time::{Duration, SystemTime};
 use fn_train::TrainError;
 use fn_train::lock::RunLock;
 
-use crate::error::CliError;
-
 /// Name of the claim.
 const CLAIM: &str = "claim";
 /// How often it is renewed, and when it has expired.
 const RENEW: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 const EXPIRE: Duration = Duration::from_secs(600);
 
+/// Why nothing can be claimed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// A file of the claim cannot be made, read or renamed.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The claim.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The lock cannot be made.
+    #[error(transparent)]
+    Lock(#[from] TrainError),
+}
+
 /// Holds a folder until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub struct Lease {
     claim: PathBuf,
     mark: String,
     /// Dropped first: ends the thread that renews.
@@ -37,14 +54,14 @@ impl Lease {
     /// Takes `folder`, which is made if it is not there; None where somebody else is at it.
     ///
     /// # Errors
-    /// The files cannot be made, read or renamed (5).
-    pub fn take(folder: &Path) -> Result<Option<Self>, CliError> {
+    /// The files cannot be made, read or renamed.
+    pub fn take(folder: &Path) -> Result<Option<Self>, LeaseError> {
         let Some(lock) = free(folder)? else { return Ok(None) };
         let claim = folder.join(CLAIM);
         let mark = format!("{}\n{}\n", machine(), std::process::id());
         let io = |action| {
             let claim = claim.clone();
-            move |error| CliError::io(action, &claim, error)
+            move |source| LeaseError::Io { action, path: claim, source }
         };
         loop {
             match OpenOptions::new().write(true).create_new(true).open(&claim) {
@@ -101,7 +118,10 @@ impl Drop for Lease {
 }
 
 /// The lock of a folder on this machine; None where another process holds it.
-pub(super) fn free(folder: &Path) -> Result<Option<RunLock>, CliError> {
+///
+/// # Errors
+/// The lock cannot be made.
+pub fn free(folder: &Path) -> Result<Option<RunLock>, LeaseError> {
     match RunLock::take(folder) {
         Ok(lock) => Ok(Some(lock)),
         Err(TrainError::InUse { .. }) => Ok(None),

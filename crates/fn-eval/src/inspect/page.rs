@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::page::{CLOSE, escape, open};
 use fn_core::noise::{Stream, Use};
-use fn_eval::page::{CLOSE, escape, open};
 
-use super::{Inspector, Model};
-use crate::error::CliError;
+use super::{InspectError, Inspector, Model};
 
 const STYLE: &str = "
 .text { line-height: 2.4; max-width: none; margin-bottom: .2rem; }
@@ -77,7 +76,8 @@ struct Token {
 }
 
 /// How texts are corrupted.
-pub(super) struct Corruption {
+#[derive(Debug, Clone, Copy)]
+pub struct Corruption {
     /// Share of the pieces that is hidden; at least one of a text.
     pub rate: f64,
     /// Of places and of sampled replacements.
@@ -85,12 +85,15 @@ pub(super) struct Corruption {
 }
 
 /// The page of these texts. An ELECTRA's generator samples replacements and its discriminator judges them; a BERT predicts.
-pub(super) fn page(
+///
+/// # Errors
+/// As [`Inspector::inspect`].
+pub fn page(
     inspector: &Inspector,
     model: &Model,
     texts: &[String],
     corruption: &Corruption,
-) -> Result<String, CliError> {
+) -> Result<String, InspectError> {
     let detects = matches!(model, Model::Electra(_, facts) if facts.detects);
     let mut rows = Vec::new();
     for (number, text) in texts.iter().enumerate() {
@@ -105,7 +108,7 @@ fn tokens(
     text: &str,
     number: usize,
     corruption: &Corruption,
-) -> Result<Vec<Token>, CliError> {
+) -> Result<Vec<Token>, InspectError> {
     let tokenizer = inspector.tokenizer;
     let facts = tokenizer.facts();
     let most = model.facts().max_positions.saturating_sub(2);
@@ -131,7 +134,7 @@ fn tokens(
         }
     }
     let detected = inspector.detect(model, &filled, &places);
-    let piece = |id| super::support::piece(tokenizer, id);
+    let piece = |id| tokenizer.piece(id);
     let token = |at: usize| {
         let (gold, id) = (ids[at], filled[at]);
         let replaced = detected.as_ref().map(|found| found[at].probability);

@@ -1,11 +1,11 @@
 //! A configuration as text.
 
+use super::ConfigError;
 use super::about::about;
 use super::layers::{Setting, tagged};
 use super::presets::Preset;
+use super::resolve::{defaults, preset_layer};
 use super::schema::known_keys;
-use super::{defaults, preset_layer};
-use crate::error::CliError;
 
 /// Writes settings as TOML.
 pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
@@ -78,7 +78,7 @@ fn tail(key: &str) -> &str {
 }
 
 /// A commented file to start from: the preset as it is, and every other key as a comment with its default and its meaning.
-pub fn template(preset: &Preset) -> Result<String, CliError> {
+pub fn template(preset: &Preset) -> Result<String, ConfigError> {
     let named = preset_layer(preset.name)?;
     let defaults = defaults();
     let mut out = preset.text.trim_end().to_string();

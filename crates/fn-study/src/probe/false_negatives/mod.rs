@@ -1,10 +1,12 @@
-//! `fnlm probe false-negatives`: the errors of a model on held-out text, and which of them are none.
+//! Wrong predictions of a model on held-out text, and which of them are false negatives by which judge.
+//!
+//! [`Subject::find`] says what is looked into: a run's model, its checkpoints, or another model. [`examine`] makes the [`Report`].
 
 mod judges;
 mod report;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
@@ -15,21 +17,19 @@ use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
 use fn_data::tokenise::TextTokenizer;
-use fn_study::runs::RunRecord;
 use fn_train::checkpoint::{self, Checkpoints};
 use fn_train::config::RunConfig;
 use fn_train::objective::DeviceBatch;
+use fn_train::rundir;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
+use fn_train::trained::{Trained, check_fits};
 use fn_train::trainer::HELD_OUT_SEED;
 
 use self::judges::Judges;
-use self::report::Report;
-use crate::args::ProbeFalseNegativesArgs;
-use crate::error::{CliError, Outcome};
-use crate::run::support;
-use crate::run::trained::{self, Trained};
-use crate::{device, rundir, term};
+pub use self::report::Report;
+use super::ProbeError;
+use crate::runs::RunRecord;
 
 /// Pieces shown on either side of a gap.
 const CONTEXT: usize = 12;
@@ -63,114 +63,124 @@ struct Step {
     excused: Vec<usize>,
 }
 
-/// What is looked into.
-struct Subject {
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Lexicons that judge; none: the run's own.
+    pub lexicons: &'a [PathBuf],
+    /// Masked LMs that judge by context, with the thresholds of the run; none: the run's own.
+    pub verifiers: &'a [PathBuf],
+    /// WordNet's dict folder, for parts of speech and shared meanings.
+    pub wordnet: Option<&'a Path>,
+    /// Text to predict; none: the run's held-out text.
+    pub text: &'a [PathBuf],
+    /// Batches of the text, at least 1.
+    pub batches: usize,
+    /// False negatives to show.
+    pub examples: usize,
+}
+
+/// What is looked into: one checkpoint, one model, or a whole run.
+#[derive(Debug)]
+pub struct Subject {
     /// The run directory.
-    run: PathBuf,
+    pub run: PathBuf,
     /// Checkpoints, the oldest first; the last one is looked into if there is no folder.
     checkpoints: Vec<PathBuf>,
     /// A model in the Hugging Face format.
     folder: Option<PathBuf>,
+    /// Whether the whole run is looked into.
+    whole: bool,
 }
 
-/// Runs it.
+impl Subject {
+    /// From a run directory or one of its checkpoints, and a model of the run's vocabulary that is looked into instead.
+    ///
+    /// # Errors
+    /// A checkpoint outside of a run; a checkpoint and a model.
+    pub fn find(path: &Path, model: Option<&Path>) -> Result<Self, ProbeError> {
+        if path.join(checkpoint::MANIFEST).exists() {
+            let Some(run) = rundir::of_checkpoint(path) else {
+                return Err(ProbeError::NoRun { path: path.to_owned() });
+            };
+            if model.is_some() {
+                return Err(ProbeError::TwoModels);
+            }
+            return Ok(Self { run, checkpoints: vec![path.to_owned()], folder: None, whole: true });
+        }
+        let run = path.to_owned();
+        if let Some(model) = model {
+            let folder = Some(model.to_owned());
+            return Ok(Self { run, checkpoints: Vec::new(), folder, whole: false });
+        }
+        let kept = Checkpoints::new(run.join(rundir::CHECKPOINTS), 1, false).list();
+        let model = run.join(rundir::MODEL);
+        Ok(Self {
+            run,
+            checkpoints: kept.into_iter().map(|(_, path)| path).collect(),
+            folder: model.exists().then_some(model),
+            whole: true,
+        })
+    }
+}
+
+/// Predicts masked words of the text, and lets the judges flag what is wrong. `warn` is told of checkpoints that are damaged
+/// and left out.
 ///
 /// # Errors
-/// A run without model, text or judge (3, 2); files that cannot be read (3).
-pub fn run(args: &ProbeFalseNegativesArgs) -> Result<Outcome, CliError> {
-    let stop = support::interruptible()?;
-    let subject = subject(args)?;
-    let config = crate::config::read(&subject.run.join(rundir::CONFIG))?;
-    let tokenizer = support::tokenizer(&config.data.tokenizer)?;
-    let device = device::open(&args.device)?;
-    if args.batches == 0 {
-        return Err(CliError::usage("--batches must be at least 1"));
-    }
-    let judges = Judges::open(args, &config, &tokenizer, &device)?;
-    let net = args.wordnet.as_deref().map(WordNet::open).transpose().map_err(CliError::input_from)?;
-    let paths = if args.text.is_empty() { &config.data.held_out } else { &args.text };
+/// A run without model, text or judge; files that cannot be read; a stop.
+pub fn examine<'a>(
+    subject: &Subject,
+    asked: &Asked<'_>,
+    config: &RunConfig,
+    tokenizer: &'a TextTokenizer,
+    device: &Device,
+    stop: &Stop,
+    warn: &mut dyn FnMut(String),
+) -> Result<Report<'a>, ProbeError> {
+    let judges = Judges::open(asked, config, tokenizer, device)?;
+    let net = asked.wordnet.map(WordNet::open).transpose()?;
+    let paths = if asked.text.is_empty() { &config.data.held_out[..] } else { asked.text };
     if paths.is_empty() {
-        return Err(CliError::usage("the run has no held-out text; name some with --text"));
+        return Err(ProbeError::NoText);
     }
-    let prepared = prepare(&prepare_config(&config, paths), &tokenizer, &mut |_| (), &stop.flag())?;
+    let prepared = prepare(&prepare_config(config, paths), tokenizer, &mut |_| (), &stop.flag())?;
     let probe = Probe {
         data: Arc::new(Dataset::open(&prepared.dir)?),
-        corruptor: Arc::new(
-            Corruptor::new(config.corruption.clone(), tokenizer.facts()).map_err(CliError::failed_from)?,
-        ),
-        batches: args.batches,
-        config: &config,
-        tokenizer: &tokenizer,
+        corruptor: Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?),
+        batches: asked.batches,
+        config,
+        tokenizer,
         judges: &judges,
         device,
         stop,
     };
-    let (steps, last) = probe.checkpoints(&subject.checkpoints)?;
+    let (steps, last) = probe.checkpoints(&subject.checkpoints, warn)?;
     let found = match &subject.folder {
         Some(folder) => {
-            trained::check_fits(folder, &tokenizer, config.data.length)?;
-            probe.look(&Trained::open(folder, &probe.device)?)?
+            check_fits(folder, tokenizer, config.data.length)?;
+            probe.look(&Trained::open(folder, device)?)?
         }
-        None => last.ok_or_else(|| {
-            CliError::input(format!(
-                "{}: there is neither a {}/ nor an intact checkpoint; `fnlm pretrain` makes them",
-                subject.run.display(),
-                rundir::MODEL
-            ))
-        })?,
+        None => last.ok_or_else(|| ProbeError::NoModel { path: subject.run.clone() })?,
     };
     if found.masked == 0 {
-        return Err(CliError::input("the text has no word that can be masked; give more of it"));
+        return Err(ProbeError::NothingMasked);
     }
-    let report = Report {
+    Ok(Report {
         // What the run itself measured on the way; a copied model may come without it.
         by_step: RunRecord::open(&subject.run).map(|record| by_step(&record)).unwrap_or_default(),
-        kept: args.model.is_none().then(|| report::kept(&config.checkpoint, steps.len())),
+        kept: subject.whole.then(|| report::kept(&config.checkpoint, steps.len())),
         ranks: ranks(&found.seen),
         steps,
-        examples: args.examples,
-        markdown: args.format.markdown,
-        judges: &judges.names,
-        net: net.as_ref(),
-        tokenizer: &tokenizer,
-        found: &found,
-    };
-    term::out(&if args.format.json { format!("{:#}\n", report.json()) } else { report.text() })?;
-    Ok(Outcome::Done)
-}
-
-/// One checkpoint, one model, or a whole run.
-fn subject(args: &ProbeFalseNegativesArgs) -> Result<Subject, CliError> {
-    if args.run.join(checkpoint::MANIFEST).exists() {
-        let Some(run) = rundir::of_checkpoint(&args.run) else {
-            return Err(CliError::input(format!(
-                "{} is a checkpoint outside of a run directory, whose {} is needed; leave it in run/{}/",
-                args.run.display(),
-                rundir::CONFIG,
-                rundir::CHECKPOINTS
-            )));
-        };
-        if args.model.is_some() {
-            return Err(CliError::usage(
-                "a checkpoint and --model are two models; give the run directory with --model",
-            ));
-        }
-        return Ok(Subject { run, checkpoints: vec![args.run.clone()], folder: None });
-    }
-    let run = args.run.clone();
-    if let Some(model) = &args.model {
-        return Ok(Subject { run, checkpoints: Vec::new(), folder: Some(model.clone()) });
-    }
-    let kept = Checkpoints::new(run.join(rundir::CHECKPOINTS), 1, false).list();
-    let model = run.join(rundir::MODEL);
-    Ok(Subject {
-        run,
-        checkpoints: kept.into_iter().map(|(_, path)| path).collect(),
-        folder: model.exists().then_some(model),
+        examples: asked.examples,
+        judges: judges.names,
+        net,
+        tokenizer,
+        found,
     })
 }
 
-/// The same text, hidden in the same places, for every model.
+/// The same text, masked in the same places, for every model.
 struct Probe<'a> {
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -178,24 +188,28 @@ struct Probe<'a> {
     config: &'a RunConfig,
     tokenizer: &'a TextTokenizer,
     judges: &'a Judges,
-    device: Device,
-    stop: Stop,
+    device: &'a Device,
+    stop: &'a Stop,
 }
 
 impl Probe<'_> {
-    /// Every checkpoint in short, and all about the last one. What is damaged is told and left out.
-    fn checkpoints(&self, folders: &[PathBuf]) -> Result<(Vec<Step>, Option<Found>), CliError> {
+    /// Every checkpoint in short, and all about the last one. A damaged one is left out with a warning.
+    fn checkpoints(
+        &self,
+        folders: &[PathBuf],
+        warn: &mut dyn FnMut(String),
+    ) -> Result<(Vec<Step>, Option<Found>), ProbeError> {
         let (mut steps, mut last) = (Vec::new(), None);
         for folder in folders {
             let mut loaded = match checkpoint::load(folder) {
                 Ok(loaded) => loaded,
                 Err(error) => {
-                    term::note(false, &format!("warning: skipped: {error}"));
+                    warn(format!("skipped: {error}"));
                     continue;
                 }
             };
             let step = loaded.state.step;
-            let found = self.look(&Trained::of_checkpoint(self.config, &mut loaded, &self.device)?)?;
+            let found = self.look(&Trained::of_checkpoint(self.config, &mut loaded, self.device)?)?;
             steps.push(Step {
                 step,
                 masked: found.masked,
@@ -207,13 +221,13 @@ impl Probe<'_> {
         Ok((steps, last))
     }
 
-    fn look(&self, model: &Trained) -> Result<Found, CliError> {
+    fn look(&self, model: &Trained) -> Result<Found, ProbeError> {
         let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
         let size = self.config.train.batch.min(64);
         let mut found = Found::default();
         for batch in fixed_batches(data, corruptor, size, HELD_OUT_SEED, self.batches) {
             if self.stop.requested() {
-                return Err(support::interrupted(&self.stop));
+                return Err(ProbeError::Stopped);
             }
             self.add(&mut found, model, &batch);
         }
@@ -224,7 +238,7 @@ impl Probe<'_> {
         for &id in batch.original.iter().filter(|&&id| !is_frame(self.tokenizer, id)) {
             *found.seen.entry(id).or_default() += 1;
         }
-        let on_device = DeviceBatch::new(batch, &self.device);
+        let on_device = DeviceBatch::new(batch, self.device);
         let logits = model.masked_logits(&on_device);
         // A token table may be larger than the vocabulary; nothing is known about the rest.
         let rows = logits.dims()[0];

@@ -5,13 +5,11 @@ use std::collections::{HashMap, HashSet};
 use fn_data::lexicon::wordnet::POS;
 use fn_data::lexicon::{Pos, WordNet};
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::table::{Table, number, percent};
+use fn_eval::table::{Table, number, percent, thousands};
 use fn_train::config::CheckpointConfig;
 use serde_json::{Map, Value, json};
 
 use super::{Found, Mistake, Step};
-use crate::run::support;
-use crate::term;
 
 /// Ends of the frequency bands, by rank of the gold word in the text.
 const BANDS: [(usize, &str); 4] = [
@@ -22,21 +20,20 @@ const BANDS: [(usize, &str); 4] = [
 ];
 
 /// Everything that is reported.
-pub(super) struct Report<'a> {
+pub struct Report<'a> {
     /// What the run measured itself.
-    pub by_step: Vec<(u64, f64, f64)>,
+    pub(super) by_step: Vec<(u64, f64, f64)>,
     /// Each checkpoint.
-    pub steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// How many checkpoints there are, in words; None where they were not asked for.
-    pub kept: Option<String>,
-    pub examples: usize,
-    pub markdown: bool,
+    pub(super) kept: Option<String>,
+    pub(super) examples: usize,
     /// Names of the judges.
-    pub judges: &'a [String],
-    pub net: Option<&'a WordNet>,
-    pub tokenizer: &'a TextTokenizer,
-    pub found: &'a Found,
-    pub ranks: HashMap<u32, usize>,
+    pub(super) judges: Vec<String>,
+    pub(super) net: Option<WordNet>,
+    pub(super) tokenizer: &'a TextTokenizer,
+    pub(super) found: Found,
+    pub(super) ranks: HashMap<u32, usize>,
 }
 
 /// Mistakes of a kind: how many, and how many of them each judge excuses.
@@ -72,7 +69,7 @@ fn share(count: usize, of: usize) -> Option<f64> {
 
 /// `12 (3.4 %)`
 fn cell(count: usize, of: usize) -> String {
-    format!("{} ({})", term::thousands(count as u64), percent(share(count, of)))
+    format!("{} ({})", thousands(count as u64), percent(share(count, of)))
 }
 
 impl Report<'_> {
@@ -100,7 +97,7 @@ impl Report<'_> {
 
     /// The part of speech in which WordNet has most senses of a word.
     fn pos(&self, word: u32) -> &'static str {
-        let (Some(net), Some(piece)) = (self.net, self.tokenizer.token(word)) else { return "none" };
+        let (Some(net), Some(piece)) = (&self.net, self.tokenizer.token(word)) else { return "none" };
         let senses = |pos: Pos| net.synsets(piece, pos).len();
         let best = POS.into_iter().max_by_key(|&pos| (senses(pos), std::cmp::Reverse(pos as u8)));
         best.filter(|&pos| senses(pos) > 0).map_or("not in WordNet", Pos::file)
@@ -114,7 +111,7 @@ impl Report<'_> {
 
     /// Definition of a meaning that both words have.
     fn gloss(&self, a: u32, b: u32) -> Option<String> {
-        let (net, a, b) = (self.net?, self.tokenizer.token(a)?, self.tokenizer.token(b)?);
+        let (net, a, b) = (self.net.as_ref()?, self.tokenizer.token(a)?, self.tokenizer.token(b)?);
         POS.into_iter().find_map(|pos| {
             let (of_a, of_b) = (net.synsets(a, pos), net.synsets(b, pos));
             let shared = of_a.iter().find(|id| of_b.contains(id))?;
@@ -164,19 +161,20 @@ impl Report<'_> {
         pairs.into_iter().map(agreement).collect()
     }
 
-    pub fn text(&self) -> String {
-        let print = |table: &Table| if self.markdown { table.to_markdown() } else { table.to_text() };
+    /// As tables, for a terminal or in Markdown.
+    pub fn text(&self, markdown: bool) -> String {
+        let print = |table: &Table| if markdown { table.to_markdown() } else { table.to_text() };
         let wrong = self.wrong();
         let mut out = format!(
             "{} masked words, {} predicted wrong ({})\n\n",
-            term::thousands(self.found.masked as u64),
-            term::thousands(wrong as u64),
+            thousands(self.found.masked as u64),
+            thousands(wrong as u64),
             percent(share(wrong, self.found.masked))
         );
         let mut table = Table::new(["judge", "false negatives", "of the errors"]);
         for (at, name) in self.judges.iter().enumerate() {
             let count = self.found.excused(at);
-            table.row([name.clone(), term::thousands(count as u64), percent(share(count, wrong))]);
+            table.row([name.clone(), thousands(count as u64), percent(share(count, wrong))]);
         }
         out.push_str(&print(&table));
         let agreements = self.agreements();
@@ -184,7 +182,7 @@ impl Report<'_> {
             let mut table =
                 Table::new(["two judges", "both", "the first alone", "the second alone", "Cohen's kappa"]);
             for a in agreements {
-                let counts = [a.both, a.first_alone, a.second_alone].map(|n| term::thousands(n as u64));
+                let counts = [a.both, a.first_alone, a.second_alone].map(|n| thousands(n as u64));
                 let row = std::iter::once(a.judges.join(" and ")).chain(counts);
                 table.row(row.chain([number(a.kappa, 2)]));
             }
@@ -199,9 +197,7 @@ impl Report<'_> {
             let mut table = Table::new([name.to_owned(), "errors".to_owned()].into_iter().chain(judges()));
             for group in groups {
                 let excused = group.excused.iter().map(|&count| cell(count, group.errors));
-                table.row(
-                    [group.name.to_owned(), term::thousands(group.errors as u64)].into_iter().chain(excused),
-                );
+                table.row([group.name.to_owned(), thousands(group.errors as u64)].into_iter().chain(excused));
             }
             out.push_str(&format!("\n{}", print(&table)));
         }
@@ -211,16 +207,14 @@ impl Report<'_> {
                 Table::new(["step", "wrong predictions"].map(str::to_owned).into_iter().chain(judges()));
             for step in &self.steps {
                 let excused = step.excused.iter().map(|&count| cell(count, step.wrong));
-                table.row(
-                    [term::thousands(step.step), cell(step.wrong, step.masked)].into_iter().chain(excused),
-                );
+                table.row([thousands(step.step), cell(step.wrong, step.masked)].into_iter().chain(excused));
             }
             out.push_str(&print(&table));
         }
         if !self.by_step.is_empty() {
             let mut table = Table::new(["step", "wrong predictions", "of them false negatives"]);
             for &(step, wrong, share) in &self.by_step {
-                table.row([term::thousands(step), percent(Some(wrong)), percent(Some(share))]);
+                table.row([thousands(step), percent(Some(wrong)), percent(Some(share))]);
             }
             out.push_str(&format!(
                 "\nWhat the run measured on its held-out text, by the lexicon that it measures with:\n{}",
@@ -228,7 +222,7 @@ impl Report<'_> {
             ));
         }
         for mistake in self.examples() {
-            let piece = |id| support::piece(self.tokenizer, id);
+            let piece = |id| self.tokenizer.piece(id);
             out.push_str(&format!(
                 "\n{}\n    {} instead of {} (probability {:.2}, of the word {:.2}), by {}\n",
                 mistake.context,
@@ -245,6 +239,7 @@ impl Report<'_> {
         out
     }
 
+    /// For programs.
     pub fn json(&self) -> Value {
         let by_judge = |counts: &[usize]| -> Map<String, Value> {
             self.judges.iter().cloned().zip(counts.iter().map(|&count| count.into())).collect()
@@ -262,8 +257,8 @@ impl Report<'_> {
         let checkpoint = |s: &Step| json!({"step": s.step, "masked": s.masked, "wrong": s.wrong, "false_negatives": by_judge(&s.excused)});
         let measured = |(step, wrong, share): &(u64, f64, f64)| json!({"step": step, "wrong_share": wrong, "false_negative_share": share});
         let example = |m: &Mistake| {
-            json!({"context": m.context, "gold": support::piece(self.tokenizer, m.gold),
-                   "predicted": support::piece(self.tokenizer, m.predicted), "probability": m.probability,
+            json!({"context": m.context, "gold": self.tokenizer.piece(m.gold),
+                   "predicted": self.tokenizer.piece(m.predicted), "probability": m.probability,
                    "probability_of_gold": m.of_gold, "judges": self.excused_by(m),
                    "gloss": self.gloss(m.gold, m.predicted)})
         };
@@ -272,7 +267,7 @@ impl Report<'_> {
             "judges": self.judges.iter().enumerate().map(judge).collect::<Vec<_>>(),
             "agreement": self.agreements().into_iter().map(agreement).collect::<Vec<_>>(),
             "frequency": groups(self.bands()),
-            "part_of_speech": self.net.map(|_| groups(self.parts())),
+            "part_of_speech": self.net.as_ref().map(|_| groups(self.parts())),
             "checkpoints": self.steps.iter().map(checkpoint).collect::<Vec<_>>(),
             "by_step": self.by_step.iter().map(measured).collect::<Vec<_>>(),
             "examples": self.examples().into_iter().map(example).collect::<Vec<_>>(),

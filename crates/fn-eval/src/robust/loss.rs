@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RobustError;
 use crate::finetune::Task;
 use crate::predictions::Record;
 use crate::squad::{ById, Dataset, Version, best_v1, best_v2};
-use crate::stats::{Comparison, StatsError, paired_bootstrap};
+use crate::stats::{Comparison, paired_bootstrap};
 
 /// A score on the original and on a changed copy. Scores are fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,25 +47,6 @@ impl Loss {
     }
 }
 
-/// Nothing to compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RobustError {
-    /// Two sets that are not the same examples.
-    #[error(
-        "the original has {original} examples and its copy {copy}, expected as many; make the copy again from the same file"
-    )]
-    Lengths {
-        /// Examples of the original.
-        original: usize,
-        /// Examples of the copy.
-        copy: usize,
-    },
-    /// No score on any resample.
-    #[error(transparent)]
-    Stats(#[from] StatsError),
-}
-
 /// Compares predictions by a task's main metric. Both have their `gold`, in the same order.
 ///
 /// # Errors
@@ -77,16 +59,7 @@ pub fn compare_records(
     seed: u64,
 ) -> Result<Loss, RobustError> {
     same_length(original.len(), copy.len())?;
-    // Probabilities are not scored, and would be copied with each resample.
-    let bare = |record: &Record| Record { id: None, scores: Vec::new(), ..record.clone() };
-    let [original, copy] = [original, copy].map(|all| all.iter().map(bare).collect::<Vec<_>>());
-    let of = |records: &[Record], chosen: &[usize]| {
-        let drawn: Vec<Record> = chosen.iter().map(|&i| records[i].clone()).collect();
-        task.score(&drawn).map_or(f64::NAN, |scores| scores.main)
-    };
-    let found = paired_bootstrap(original.len(), resamples, seed, &|chosen| {
-        (of(&copy, chosen), of(&original, chosen))
-    })?;
+    let found = task.compare(copy, original, resamples, seed)?;
     Ok(Loss::new(original.len(), found))
 }
 
@@ -159,7 +132,7 @@ mod tests {
         let gain = compare_records(&task, &bad, &good, 300, 1).unwrap();
         assert_eq!((gain.low, gain.high), (-loss.high, -loss.low));
         let error = compare_records(&task, &good, &bad[..3], 10, 1).unwrap_err();
-        assert_eq!(error, RobustError::Lengths { original: 200, copy: 3 });
+        assert!(matches!(error, RobustError::Lengths { original: 200, copy: 3 }), "{error}");
     }
 
     #[test]

@@ -14,13 +14,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fn_train::config::RunConfig;
-use fn_train::fsutil::write_atomic;
 use serde_json::{Value, json};
 
-use crate::config::{self, Resolved, differences};
-use crate::error::CliError;
-use crate::run::doctor;
+use crate::config::{self, ConfigError, Resolved, RunConfig, differences};
+use crate::fsutil::write_atomic;
 
 /// Name of the resolved configuration.
 pub const CONFIG: &str = "config.toml";
@@ -65,58 +62,116 @@ pub fn command_line() -> String {
     std::iter::once(program).chain(arguments).map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// Machine and program.
-pub fn environment(run: &RunConfig) -> Value {
-    json!({
-        "fnlm": env!("CARGO_PKG_VERSION"),
-        "burn": "0.22.1",
-        "backends": doctor::features(),
-        "device": run.train.device,
-        "dtype": run.train.dtype,
-        "seed": run.seed,
-        "os": std::env::consts::OS,
-        "architecture": std::env::consts::ARCH,
-        "processor": doctor::processor(),
-        "folder": std::env::current_dir().ok().map(|dir| dir.display().to_string()),
-        "started": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-    })
+/// The program that works on a run, for [`ENVIRONMENT`].
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Backends that are compiled in.
+    pub backends: Vec<&'static str>,
+    /// The processor.
+    pub processor: Value,
+}
+
+impl Program {
+    /// Machine and program.
+    fn environment(&self, run: &RunConfig) -> Value {
+        json!({
+            "fnlm": env!("CARGO_PKG_VERSION"),
+            "burn": "0.22.1",
+            "backends": self.backends,
+            "device": run.train.device,
+            "dtype": run.train.dtype,
+            "seed": run.seed,
+            "os": std::env::consts::OS,
+            "architecture": std::env::consts::ARCH,
+            "processor": self.processor,
+            "folder": std::env::current_dir().ok().map(|dir| dir.display().to_string()),
+            "started": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        })
+    }
+}
+
+/// Why a run directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RundirError {
+    /// A file or folder cannot be made or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The configuration cannot be read or written.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The directory holds a run with another configuration.
+    #[error(
+        "{path} holds a run with another configuration:\n{list}\nTo go on with it, repeat its command (see {command}); to start \
+         anew, choose another --run or add --new; to change it on purpose, add {flags}"
+    )]
+    OtherConfiguration {
+        /// The run directory.
+        path: PathBuf,
+        /// Keys with both values, one a line.
+        list: String,
+        /// File with the commands that made it.
+        command: PathBuf,
+        /// What allows the change.
+        flags: String,
+    },
+}
+
+impl RundirError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
 }
 
 /// Writes configuration, command and environment of a run that starts or goes on.
 ///
 /// # Errors
-/// The folder cannot be made or written (1, 5).
-pub fn describe(dir: &Path, resolved: &Resolved) -> Result<(), CliError> {
-    describe_run(dir, &resolved.run, &resolved.to_toml())
+/// The folder cannot be made or written.
+pub fn describe(dir: &Path, resolved: &Resolved, program: &Program) -> Result<(), RundirError> {
+    describe_run(dir, resolved, &resolved.to_toml(), program)
 }
 
 /// [`describe`] for a configuration that was not merged from layers.
 ///
 /// # Errors
-/// The folder cannot be made or written (1, 5).
-pub fn write(dir: &Path, run: &RunConfig) -> Result<(), CliError> {
-    describe_run(dir, run, &config::text(run)?)
+/// The folder cannot be made or written.
+pub fn write(dir: &Path, run: &RunConfig, program: &Program) -> Result<(), RundirError> {
+    describe_run(dir, run, &config::text(run)?, program)
 }
 
-/// [`describe`] with the TOML of the configuration.
-///
-/// # Errors
-/// The folder cannot be made or written (1, 5).
-fn describe_run(dir: &Path, run: &RunConfig, text: &str) -> Result<(), CliError> {
-    std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
+fn describe_run(dir: &Path, run: &RunConfig, text: &str, program: &Program) -> Result<(), RundirError> {
+    std::fs::create_dir_all(dir).map_err(RundirError::io("create", dir))?;
     let write = |name: &str, bytes: &[u8]| {
         let path = dir.join(name);
-        write_atomic(&path, bytes).map_err(|error| CliError::io("write", &path, error))
+        write_atomic(&path, bytes).map_err(RundirError::io("write", &path))
     };
-    let command = command_line();
-    let mut commands = std::fs::read_to_string(dir.join(COMMAND)).unwrap_or_default();
-    if commands.lines().next_back() != Some(command.as_str()) {
-        commands.push_str(&command);
-        commands.push('\n');
-    }
     write(CONFIG, text.as_bytes())?;
-    write(COMMAND, commands.as_bytes())?;
-    write(ENVIRONMENT, format!("{:#}\n", environment(run)).as_bytes())
+    note_command(dir)?;
+    write(ENVIRONMENT, format!("{:#}\n", program.environment(run)).as_bytes())
+}
+
+/// Adds the command line of this process to [`COMMAND`] in a folder, unless it stands last there already.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn note_command(dir: &Path) -> Result<(), RundirError> {
+    let path = dir.join(COMMAND);
+    let mut commands = std::fs::read_to_string(&path).unwrap_or_default();
+    let command = command_line();
+    if commands.lines().next_back() == Some(command.as_str()) {
+        return Ok(());
+    }
+    commands.push_str(&command);
+    commands.push('\n');
+    write_atomic(&path, commands.as_bytes()).map_err(RundirError::io("write", &path))
 }
 
 /// Keys with both values that differ, are not free to change and not in `allowed`.
@@ -131,8 +186,8 @@ pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(S
 /// Compares the configuration of a run directory with the one asked for now.
 ///
 /// # Errors
-/// Keys differ that are neither free to change nor in `allowed` (2); the old configuration cannot be read (3).
-pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(), CliError> {
+/// Keys differ that are neither free to change nor in `allowed`; the old configuration cannot be read.
+pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(), RundirError> {
     let path = dir.join(CONFIG);
     if !path.exists() {
         return Ok(());
@@ -145,14 +200,12 @@ pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(),
     let list: Vec<String> =
         wrong.iter().map(|(key, old, new)| format!("  {key}: {old} in {CONFIG}, {new} now")).collect();
     let flags: Vec<String> = wrong.iter().map(|(key, _, _)| format!("--allow-change {key}")).collect();
-    Err(CliError::usage(format!(
-        "{} holds a run with another configuration:\n{}\nTo go on with it, repeat its command (see {}); to start anew, choose \
-         another --run or add --new; to change it on purpose, add {}",
-        dir.display(),
-        list.join("\n"),
-        dir.join(COMMAND).display(),
-        flags.join(" ")
-    )))
+    Err(RundirError::OtherConfiguration {
+        path: dir.to_owned(),
+        list: list.join("\n"),
+        command: dir.join(COMMAND),
+        flags: flags.join(" "),
+    })
 }
 
 /// Whether anything was saved or measured: a checkpoint is written before the first step.
@@ -192,7 +245,8 @@ mod tests {
     use super::*;
 
     fn start(dir: &Path, run: &RunConfig) {
-        write(dir, run).unwrap();
+        let program = Program { backends: vec!["flex"], processor: Value::Null };
+        write(dir, run, &program).unwrap();
     }
 
     #[test]
@@ -219,7 +273,7 @@ mod tests {
         check_same(dir.path(), &other, &[]).unwrap();
         other.train.batch = 3;
         let error = check_same(dir.path(), &other, &[]).unwrap_err();
-        assert_eq!(error.code(), 2);
+        assert!(matches!(error, RundirError::OtherConfiguration { .. }));
         assert!(error.to_string().contains("train.batch: 128 in config.toml, 3 now"), "{error}");
         assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
         check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
@@ -250,7 +304,7 @@ mod tests {
         std::fs::write(&path, format!("{}{}", &text[..from], &text[to..])).unwrap();
         check_same(dir.path(), &run, &[]).unwrap();
         let mut other = run;
-        other.data.synthetic.kind = fn_train::config::SyntheticKind::ShuffleDyck;
+        other.data.synthetic.kind = crate::config::SyntheticKind::ShuffleDyck;
         other.data.synthetic.steps = 5;
         let error = check_same(dir.path(), &other, &[]).unwrap_err().to_string();
         assert!(error.contains("data.synthetic.steps: 0 in config.toml, 5 now"), "{error}");

@@ -5,10 +5,9 @@ use std::sync::OnceLock;
 use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
 use fn_core::corrupt::Shares;
 use fn_core::sample::Prediction;
-use fn_train::config::RunConfig;
 
 use super::layers::{Origin, Setting, flatten};
-use crate::error::CliError;
+use super::{ConfigError, RunConfig};
 
 /// Every key that a configuration may hold, in the order of [`RunConfig`]. Made from samples of every variant, so it
 /// cannot fall behind the types.
@@ -74,19 +73,21 @@ fn samples() -> Vec<RunConfig> {
 }
 
 /// Refuses a key that does not exist, with the one that was probably meant.
-pub fn check_key(setting: &Setting) -> Result<(), CliError> {
+pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
+    find_key(&setting.key).map_err(|error| error.at(&setting.origin))
+}
+
+fn find_key(key: &str) -> Result<(), ConfigError> {
     let known = known_keys();
-    let key = setting.key.as_str();
     if known.iter().any(|known| known == key) {
         return Ok(());
     }
-    let at = setting.origin.prefix();
     let is_section = |name: &str| known.iter().any(|known| known.starts_with(&format!("{name}.")));
     if is_section(key) {
-        return Err(CliError::usage(format!(
-            "{at}`{key}` is a section, not a value; its keys are {}",
-            list(known.iter().filter_map(|known| known.strip_prefix(&format!("{key}."))))
-        )));
+        return Err(ConfigError::IsSection {
+            key: key.to_string(),
+            keys: list(known.iter().filter_map(|known| known.strip_prefix(&format!("{key}.")))),
+        });
     }
     let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
     // The keys beside which this one stands.
@@ -125,7 +126,7 @@ pub fn check_key(setting: &Setting) -> Result<(), CliError> {
         }
         None => "`fnlm config show` lists every key".to_string(),
     };
-    Err(CliError::usage(format!("{at}unknown key `{key}` {place}; {hint}")))
+    Err(ConfigError::UnknownKey { key: key.to_string(), place, hint })
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -3,20 +3,22 @@
 use std::path::Path;
 
 use fn_core::lexicon::Lexicon;
-use fn_train::config::{Arch, RunConfig};
-use fn_train::fsutil::write_atomic;
 
-use crate::error::CliError;
-use crate::rundir;
+use crate::config::{Arch, RunConfig};
+use crate::fsutil::write_atomic;
+use crate::rundir::{self, RundirError};
 
 /// Writes `README.md` into an exported folder.
 ///
 /// # Errors
-/// The file cannot be written (1, 5).
-pub fn write(folder: &Path, run_dir: &Path, run: &RunConfig, step: u64) -> Result<(), CliError> {
+/// The file cannot be written.
+pub fn write(folder: &Path, run_dir: &Path, run: &RunConfig, step: u64) -> Result<(), RundirError> {
     let path = folder.join("README.md");
-    write_atomic(&path, card(run_dir, run, step).as_bytes())
-        .map_err(|error| CliError::io("write", &path, error))
+    write_atomic(&path, card(run_dir, run, step).as_bytes()).map_err(|source| RundirError::Io {
+        action: "write",
+        path: path.clone(),
+        source,
+    })
 }
 
 /// The text of the card.
@@ -107,7 +109,7 @@ fn lexicon(run: &RunConfig) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fn_train::config::{CorrectionConfig, CorrectionPreset};
+    use crate::config::{CorrectionConfig, CorrectionPreset};
 
     use super::*;
 

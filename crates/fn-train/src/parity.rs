@@ -3,8 +3,9 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_models::{BertConfig, BertForPreTraining, EncoderConfig, Inputs, params};
 use fn_ops::Noise;
-use fn_train::optim::Gradients;
 use serde::Serialize;
+
+use crate::optim::Gradients;
 
 /// Rounding and other orders of adding stay far below this; a kernel that is wrong does not.
 pub const TOLERANCE: f64 = 5e-3;
@@ -77,7 +78,7 @@ fn step(device: &Device) -> (f32, Vec<(String, Vec<f32>)>) {
     (params::host(loss)[0], out)
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

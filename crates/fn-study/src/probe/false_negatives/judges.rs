@@ -1,4 +1,4 @@
-//! Who says which errors are none: lexicons, and masked LMs that judge by context.
+//! What flags false negatives: lexicons, and masked LMs that judge by context.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::config::RunConfig;
 use fn_train::objective::{DeviceBatch, Verifier};
+use fn_train::trained::check_fits;
 
-use crate::args::ProbeFalseNegativesArgs;
-use crate::error::CliError;
-use crate::run::{support, trained};
+use super::Asked;
+use crate::probe::ProbeError;
 
 /// The judges, by names that are all different.
 pub(super) struct Judges {
@@ -23,36 +23,36 @@ pub(super) struct Judges {
 }
 
 impl Judges {
-    /// Those of the command line, or else of the run.
+    /// Those that are asked for, or else those of the run.
     pub fn open(
-        args: &ProbeFalseNegativesArgs,
+        asked: &Asked<'_>,
         config: &RunConfig,
         tokenizer: &TextTokenizer,
         device: &Device,
-    ) -> Result<Self, CliError> {
-        let typed_or = |typed: &Vec<PathBuf>, own: &Option<PathBuf>| -> Vec<PathBuf> {
-            if typed.is_empty() { own.iter().cloned().collect() } else { typed.clone() }
+    ) -> Result<Self, ProbeError> {
+        let asked_or = |asked: &[PathBuf], own: &Option<PathBuf>| -> Vec<PathBuf> {
+            if asked.is_empty() { own.iter().cloned().collect() } else { asked.to_vec() }
         };
         let verifier = &config.correction.verifier;
-        let lexicons = typed_or(&args.lexicon, &config.lexicon.path);
-        let verifiers = typed_or(&args.verifier, &verifier.model);
+        let lexicons = asked_or(asked.lexicons, &config.lexicon.path);
+        let verifiers = asked_or(asked.verifiers, &verifier.model);
         if lexicons.is_empty() && verifiers.is_empty() {
-            return Err(CliError::usage(
-                "the run has no lexicon; name one with --lexicon (`fnlm lexicon build`), or a masked LM with --verifier",
-            ));
+            return Err(ProbeError::NoJudge);
         }
         let paths: Vec<&PathBuf> = lexicons.iter().chain(&verifiers).collect();
-        let load = |dir: &PathBuf| {
-            trained::check_fits(dir, tokenizer, config.data.length)?;
-            Verifier::load(dir, verifier.bands(), tokenizer.special().mask, device)
-                .map_err(CliError::input_from)
+        let open = |path: &PathBuf| -> Result<Lexicon, ProbeError> {
+            let wrong = |source| ProbeError::Lexicon { path: path.clone(), source };
+            let lexicon = Lexicon::load(path)?;
+            lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256()).map_err(wrong)?;
+            Ok(lexicon)
+        };
+        let load = |dir: &PathBuf| -> Result<Verifier, ProbeError> {
+            check_fits(dir, tokenizer, config.data.length)?;
+            Ok(Verifier::load(dir, verifier.bands(), tokenizer.special().mask, device)?)
         };
         Ok(Self {
             names: names(&paths),
-            lexicons: lexicons
-                .iter()
-                .map(|path| support::lexicon(path, tokenizer))
-                .collect::<Result<_, _>>()?,
+            lexicons: lexicons.iter().map(open).collect::<Result<_, _>>()?,
             verifiers: verifiers.iter().map(load).collect::<Result<_, _>>()?,
         })
     }
