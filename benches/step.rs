@@ -13,7 +13,7 @@ use fn_core::judge::DeviceLexicon;
 use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, Pretrained};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
 use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
@@ -33,11 +33,11 @@ const PRESETS: [(&str, usize); 10] = [
     ("bert-large", 1),
 ];
 
-fn run<O: Objective>(
+fn run(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
-    objective: &O,
-    model: O::Model,
+    objective: &dyn Objective,
+    model: Pretrained,
     batch: &MaskedBatch,
     config: &RunConfig,
 ) {
@@ -75,7 +75,7 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
             Arch::Electra => {
                 let model = &config.model;
                 let shape = ElectraConfig::new(encoder.clone(), model.generator_width, model.generator_depth);
-                let model = Electra::init(&shape, 1, &device);
+                let model = Electra::init(&shape, 1, &device).into();
                 let objective = ReplacedTokenDetection {
                     device,
                     masked_lm,
@@ -94,7 +94,7 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
                 run(&mut group, id, &objective, model, &batch, &config);
             }
             Arch::Bert => {
-                let model = BertForPreTraining::init(&BertConfig::new(encoder.clone()), 1, &device);
+                let model = BertForPreTraining::init(&BertConfig::new(encoder.clone()), 1, &device).into();
                 let objective = MaskedLanguageModel {
                     device,
                     masked_lm,

@@ -11,7 +11,7 @@ use fn_core::judge::{Bands, Judge, NoJudge, Verifier};
 use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, params};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, Pretrained, params};
 use fn_train::objective::{
     DeviceBatch, Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
     Share,
@@ -84,17 +84,17 @@ fn hard(normalise: Normalise) -> CorrectionKind {
     CorrectionKind::Hard(HardConfig { normalise })
 }
 
-fn bert(correction: CorrectionKind, judge: Box<dyn Judge>) -> (MaskedLanguageModel, BertForPreTraining) {
+fn bert(correction: CorrectionKind, judge: Box<dyn Judge>) -> (MaskedLanguageModel, Pretrained) {
     let device = Device::flex().autodiff();
-    let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device);
+    let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device).into();
     let masked_lm = MaskedLmConfig { correction, hard_negatives: 0.0 }.init(&Resources::default()).unwrap();
     let (prediction, judging) = (Prediction::Argmax, Judging::by(judge));
     (MaskedLanguageModel { device, masked_lm, prediction, weight: 1.0, judging }, model)
 }
 
-fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Electra) {
+fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Pretrained) {
     let device = Device::flex().autodiff();
-    let model = Electra::init(&ElectraConfig::new(encoder(), 0.5, 1.0), 3, &device);
+    let model = Electra::init(&ElectraConfig::new(encoder(), 0.5, 1.0), 3, &device).into();
     let resources = Resources::default();
     let objective = ReplacedTokenDetection {
         device,
@@ -114,7 +114,7 @@ fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDe
 }
 
 /// Loss and gradients of one step cut into these micro-batches.
-fn step<O: Objective>(objective: &O, model: &O::Model, micro: &[MaskedBatch]) -> (f32, Gradients) {
+fn step(objective: &dyn Objective, model: &Pretrained, micro: &[MaskedBatch]) -> (f32, Gradients) {
     let mut total = 0.0;
     let mut sum: Option<Gradients> = None;
     for (batch, share) in micro.iter().zip(Share::of(micro)) {
@@ -136,7 +136,7 @@ fn flat(gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
 }
 
 /// Sequences with 4, 1, 0, 3, 2 and 1 masked tokens and 8 to 3 real ones.
-fn accumulation_is_one_large_batch<O: Objective>(objective: &O, model: &O::Model) {
+fn accumulation_is_one_large_batch(objective: &dyn Objective, model: &Pretrained) {
     let sequences: [(usize, &[usize]); 6] =
         [(8, &[1, 2, 4, 6]), (5, &[2]), (3, &[]), (8, &[1, 3, 5]), (7, &[2, 4]), (4, &[1])];
     let (whole, expected) = step(objective, model, &[batch(&sequences, 0)]);
@@ -239,7 +239,7 @@ fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let names: Vec<String> = params::shapes(&model).into_iter().map(|(name, _)| name).collect();
-    let term = |model: &BertForPreTraining| {
+    let term = |model: &Pretrained| {
         let loss = objective.loss(model, &micro, Share::WHOLE, 1);
         loss.terms.into_iter().find(|(name, _)| *name == "sentence_distance").unwrap().1
     };

@@ -16,8 +16,8 @@ use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, Pretrained};
+use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, Layers, RunConfig};
 use fn_train::machine::{matmul_gflops, peak_memory};
 use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
@@ -25,7 +25,6 @@ use fn_train::session::use_dtype;
 use serde::Serialize;
 
 use super::{bench_corpus, bench_sweep, doctor};
-use crate::args::ConfigArgs;
 use crate::args::{BenchArgs, DtypeArg};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
@@ -73,12 +72,8 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     }
     let mut configs = Vec::new();
     for preset in &args.presets {
-        let typed =
-            ConfigArgs { preset: Some(preset.clone()), set: args.set.clone(), ..ConfigArgs::default() };
-        let mut config = typed.resolve()?.run;
-        config.data.length = args.length;
-        config.validate()?;
-        configs.push((preset, config));
+        let typed = Layers { preset: Some(preset.clone()), set: args.set.clone(), ..Layers::default() };
+        configs.push((preset, typed.resolve()?.change(|config| config.data.length = args.length)?));
     }
     let device = device::open(&args.device)?;
     let dtype = match args.dtype {
@@ -172,7 +167,13 @@ fn measure(
                 judging,
                 device: device.clone(),
             };
-            Ok(median(&objective, BertForPreTraining::init(&shape, 1, &device), &batch, config, args.steps))
+            Ok(median(
+                &objective,
+                BertForPreTraining::init(&shape, 1, &device).into(),
+                &batch,
+                config,
+                args.steps,
+            ))
         }
         Arch::Electra => {
             let shape =
@@ -193,14 +194,14 @@ fn measure(
                 judging,
                 device: device.clone(),
             };
-            Ok(median(&objective, Electra::init(&shape, 1, &device), &batch, config, args.steps))
+            Ok(median(&objective, Electra::init(&shape, 1, &device).into(), &batch, config, args.steps))
         }
     }
 }
 
-fn median<O: Objective>(
-    objective: &O,
-    mut model: O::Model,
+fn median(
+    objective: &dyn Objective,
+    mut model: Pretrained,
     batch: &MaskedBatch,
     config: &RunConfig,
     steps: usize,
@@ -288,8 +289,7 @@ mod tests {
 
     #[test]
     fn operations_of_electra_small_are_those_counted_by_hand() {
-        let typed = ConfigArgs { preset: Some("electra-small".into()), ..ConfigArgs::default() };
-        let config = typed.resolve().unwrap().run;
+        let config = fn_train::config::preset("electra-small").unwrap();
         let args = BenchArgs {
             presets: vec![],
             batch: 16,

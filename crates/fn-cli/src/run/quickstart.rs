@@ -13,7 +13,7 @@ use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::{Table, number, percent};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig, Runnable};
 use fn_train::fsutil::write_atomic;
 use fn_train::heldout::{Evaluation, Truth};
 use fn_train::lock::RunLock;
@@ -121,6 +121,7 @@ fn run_arm(
 ) -> Result<Summary, CliError> {
     let mut config = config.clone();
     config.correction = CorrectionConfig::preset(preset);
+    let config = Runnable::of(config)?;
     let dir = args.out.join(name);
     let held = RunLock::take(&dir)?;
     fn_train::rundir::write(&dir, &config, &super::doctor::program())?;

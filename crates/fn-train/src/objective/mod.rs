@@ -7,6 +7,7 @@ mod batch;
 mod judging;
 mod mlm;
 mod rtd;
+mod student;
 mod verifier;
 
 pub use batch::DeviceBatch;
@@ -18,11 +19,10 @@ pub use verifier::{MovingAverage, Reader};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use fn_core::loss::LossParts;
-use fn_core::noise::{Use, mix};
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::loader::MaskedBatch;
+use fn_models::Pretrained;
 use fn_models::params::NamedTensor;
-use fn_ops::Noise;
 
 use crate::heldout::{DetectionMeter, Evaluation, MaskedMeter, Truth};
 
@@ -82,11 +82,6 @@ impl StepLoss {
     }
 }
 
-/// Dropout of the sentences that soft regularisation compares: the same masks for both, so that equal sentences have distance 0.
-fn sentence_noise(seed: u64) -> Noise {
-    Noise::new(mix(&[seed, Use::Dropout as u64, 1]))
-}
-
 /// What held-out metrics are added up in.
 pub struct Meters<'a> {
     /// Of the masked language model.
@@ -97,31 +92,24 @@ pub struct Meters<'a> {
 
 /// An objective of pre-training.
 pub trait Objective {
-    /// The model that it trains.
-    type Model: Module;
-
     /// Whether it trains a discriminator.
-    const DETECTS: bool = false;
+    fn detects(&self) -> bool {
+        false
+    }
 
     /// The loss of one micro-batch. `seed` decides dropout and sampling, and nothing else does.
-    fn loss(&self, model: &Self::Model, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
+    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
 
     /// Who flags false negatives.
     fn judging(&self) -> &Judging;
 
-    /// A copy of the model, on the plain device, that a verifier can read with.
-    fn reader(model: &Self::Model) -> Reader;
-
-    /// The token-embedding table, `[V, H]`.
-    fn embedding(model: &Self::Model) -> Tensor<2>;
-
     /// Measures one held-out batch, the `index`-th, without dropout; `model` and what it computes live on the plain device.
-    fn measure(&self, model: &Self::Model, batch: &MaskedBatch, index: u64, meters: &mut Meters<'_>);
+    fn measure(&self, model: &Pretrained, batch: &MaskedBatch, index: u64, meters: &mut Meters<'_>);
 
     /// Called with the model before the first step and after each one, for the moving average that follows it.
-    fn follow(&self, model: &Self::Model) {
+    fn follow(&self, model: &Pretrained) {
         if let Some(average) = &self.judging().average {
-            average.follow(Self::reader(model));
+            average.follow(Reader::of(model));
         }
     }
 
@@ -131,16 +119,16 @@ pub trait Objective {
     }
 
     /// Takes its own [`extra_tensors`](Self::extra_tensors) out of those of a checkpoint and goes on from them.
-    fn restore(&self, model: &Self::Model, tensors: &mut Vec<NamedTensor>) {
+    fn restore(&self, model: &Pretrained, tensors: &mut Vec<NamedTensor>) {
         if let Some(average) = &self.judging().average {
-            average.restore(Self::reader(model), tensors);
+            average.restore(Reader::of(model), tensors);
         }
     }
 
     /// Held-out metrics over `batches`, without dropout. The same batches give the same numbers.
     fn evaluate(
         &self,
-        model: &Self::Model,
+        model: &Pretrained,
         batches: &mut dyn Iterator<Item = MaskedBatch>,
         truth: Option<&dyn Truth>,
     ) -> Evaluation {
@@ -148,7 +136,7 @@ pub trait Objective {
         let lexicon = &self.judging().measured_by;
         let mut meters = Meters {
             masked: MaskedMeter::new(lexicon.clone(), truth),
-            detected: Self::DETECTS.then(|| DetectionMeter::new(lexicon.clone(), truth)),
+            detected: self.detects().then(|| DetectionMeter::new(lexicon.clone(), truth)),
         };
         for (index, batch) in batches.enumerate() {
             self.measure(&model, &batch, index as u64, &mut meters);
@@ -157,7 +145,7 @@ pub trait Objective {
         if let Some(detected) = meters.detected {
             evaluation.extend(detected.finish());
         }
-        evaluation.add_embedding(Self::embedding(&model));
+        evaluation.add_embedding(model.word_embedding());
         evaluation
     }
 }

@@ -2,20 +2,18 @@
 //!
 //! `L = L_G + weight * BCE`; false negatives can be corrected on either side.
 
-use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::batch::{Batch, Predictions};
 use fn_core::loss::{LossParts, MaskedLm, ReplacedToken};
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, gumbel_sample};
-use fn_core::student::Student;
 use fn_data::loader::MaskedBatch;
-use fn_models::{Electra, Pooling};
+use fn_models::{Inputs, Pretrained};
 use fn_ops::Noise;
 
 use super::batch::inputs;
-use super::verifier::Reader;
-use super::{DeviceBatch, Judging, Meters, Objective, Share, StepLoss, sentence_noise};
+use super::student::StepStudent;
+use super::{DeviceBatch, Judging, Meters, Objective, Share, StepLoss};
 
 /// Seed of the replacements of every evaluation: metrics at two steps differ by the model alone.
 const EVALUATION_SEED: u64 = 0x5eed_e4a1;
@@ -38,29 +36,6 @@ pub struct ReplacedTokenDetection {
     pub judging: Judging,
 }
 
-/// An ELECTRA as corrections see it: the shared embeddings, and sentences read by the generator.
-struct ElectraStudent<'a> {
-    model: &'a Electra,
-    seed: u64,
-}
-
-impl Student for ElectraStudent<'_> {
-    fn embedding(&self) -> Tensor<2> {
-        self.model.word_embedding()
-    }
-
-    fn look_up(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.model.embeddings.word.forward(ids)
-    }
-
-    fn sentence_vectors(&self, embeddings: Tensor<3>, batch: &Batch) -> Tensor<2> {
-        let inputs = inputs(batch.original.clone(), batch);
-        let noise = sentence_noise(self.seed);
-        let hidden = self.model.generator_hidden_of_words(embeddings, &inputs, &noise);
-        Pooling::Mean.pool(hidden, inputs.mask.as_ref())
-    }
-}
-
 impl ReplacedTokenDetection {
     /// One sampled id per masked position, `[P]`.
     fn sample(&self, batch: &Batch, logits: &Tensor<2>) -> Tensor<1, Int> {
@@ -68,19 +43,26 @@ impl ReplacedTokenDetection {
     }
 }
 
+/// Scores of every token, `[B, L]`, positive = replaced.
+///
+/// # Panics
+/// For a model without a discriminator.
+fn detect(model: &Pretrained, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
+    #[allow(clippy::expect_used)] // a session trains only what has a discriminator with this objective
+    model
+        .replaced_logits(inputs, noise)
+        .expect("replaced-token detection trains a model with a discriminator")
+}
+
 impl Objective for ReplacedTokenDetection {
-    type Model = Electra;
-
-    const DETECTS: bool = true;
-
-    fn loss(&self, model: &Electra, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
         self.device.seed(mix(&[seed, Use::Gumbel as u64]));
         let noise = Noise::new(mix(&[seed, Use::Dropout as u64]));
         let DeviceBatch { inputs: masked, batch } = DeviceBatch::new(batch, &self.device);
-        let student = ElectraStudent { model, seed };
+        let student = StepStudent { model, seed };
 
         // Generator.
-        let logits = model.generator_logits(&masked, batch.positions.clone(), &noise);
+        let logits = model.masked_logits(&masked, batch.positions.clone(), &noise);
         let sampled = self.sample(&batch, &logits);
         let replacements = Predictions::sampled(&batch, &logits, sampled.clone());
         let predictions = match self.prediction {
@@ -93,7 +75,7 @@ impl Objective for ReplacedTokenDetection {
         // Discriminator: which replacements are false negatives is judged on the sampled ids.
         let verdict = self.judging.verdict(&replacements);
         let corrupted = batch.filled(sampled);
-        let found = model.discriminator_logits(&inputs(corrupted.clone(), &batch), &noise);
+        let found = detect(model, &inputs(corrupted.clone(), &batch), &noise);
         let discriminator = self.replaced_token.forward(&found, &batch, &corrupted, &verdict, &student);
 
         let weight = (share.rows * self.generator_weight) as f32;
@@ -104,26 +86,22 @@ impl Objective for ReplacedTokenDetection {
         StepLoss { total: parts.total(), terms: parts.terms, counts: generator.counts }
     }
 
+    fn detects(&self) -> bool {
+        true
+    }
+
     fn judging(&self) -> &Judging {
         &self.judging
     }
 
-    fn reader(model: &Electra) -> Reader {
-        Reader::Electra(Box::new(model.valid()))
-    }
-
-    fn embedding(model: &Electra) -> Tensor<2> {
-        model.word_embedding()
-    }
-
-    fn measure(&self, model: &Electra, host: &MaskedBatch, index: u64, meters: &mut Meters<'_>) {
+    fn measure(&self, model: &Pretrained, host: &MaskedBatch, index: u64, meters: &mut Meters<'_>) {
         let device = self.device.clone().inner();
         let DeviceBatch { inputs: masked, batch } = DeviceBatch::new(host, &device);
-        let logits = model.generator_logits(&masked, batch.positions.clone(), &Noise::none());
+        let logits = model.masked_logits(&masked, batch.positions.clone(), &Noise::none());
         device.seed(mix(&[EVALUATION_SEED, index]));
         let sampled = self.sample(&batch, &logits);
         let corrupted = batch.filled(sampled.clone());
-        let found = model.discriminator_logits(&inputs(corrupted, &batch), &Noise::none());
+        let found = detect(model, &inputs(corrupted, &batch), &Noise::none());
         meters.masked.add(host, logits);
         if let Some(detected) = &mut meters.detected {
             detected.add(host, sampled, found);

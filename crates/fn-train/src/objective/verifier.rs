@@ -5,99 +5,47 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::batch::Batch;
 use fn_core::judge::MaskedModel;
-use fn_models::hf::{self, Head, HfError};
+use fn_models::hf::HfError;
 use fn_models::params::{self, NamedTensor};
-use fn_models::{BertForPreTraining, Electra, Family, Inputs};
+use fn_models::{Inputs, Pretrained};
 use fn_ops::Noise;
 
-use super::batch;
-
-/// A model with a masked-LM head, on the plain device.
+/// A model with a masked-LM head, on the plain device, that a verifier reads with. Of an ELECTRA the generator reads.
 #[derive(Clone)]
-pub enum Reader {
-    /// BERT.
-    Bert(Box<BertForPreTraining>),
-    /// The generator of an ELECTRA.
-    Electra(Box<Electra>),
-}
+pub struct Reader(Pretrained);
 
 impl Reader {
-    /// Loads a Hugging Face folder of a BERT with its masked-LM head, or of an ELECTRA, whose generator is taken. `device` is plain.
+    /// Reads with a copy of `model`, without gradients.
+    pub fn of(model: &Pretrained) -> Self {
+        Self(model.valid())
+    }
+
+    /// Loads a Hugging Face folder. `device` is plain.
     ///
     /// # Errors
     /// A folder that cannot be read; a model without a masked-LM head.
     pub fn load(dir: &Path, device: &Device) -> Result<Self, HfError> {
-        let (model, head, report) = match hf::read_encoder(dir)?.0 {
-            Family::Bert => {
-                let (model, _, report) = hf::load_bert(dir, device)?;
-                (Self::Bert(Box::new(model)), Head::MaskedLm, report)
-            }
-            Family::Electra => {
-                let (model, _, report) = hf::load_electra(dir, device)?;
-                (Self::Electra(Box::new(model)), Head::Generator, report)
-            }
-        };
-        // A head with fresh initial values would judge at random.
-        if !report.has(head) {
-            return Err(HfError::Absent { folder: dir.to_owned(), wanted: "masked-LM head" });
-        }
-        Ok(model)
+        Ok(Self(Pretrained::open_masked_lm(dir, device)?.0))
     }
 
     /// Rows of its token-embedding table.
     pub fn vocab_size(&self) -> usize {
-        match self {
-            Self::Bert(model) => model.word_embedding().dims()[0],
-            Self::Electra(model) => model.word_embedding().dims()[0],
-        }
-    }
-
-    fn averaged(self, other: &Self, decay: f64) -> Self {
-        match (self, other) {
-            (Self::Bert(a), Self::Bert(b)) => Self::Bert(Box::new(params::moving_average(*a, b, decay))),
-            (Self::Electra(a), Self::Electra(b)) => {
-                Self::Electra(Box::new(params::moving_average(*a, b, decay)))
-            }
-            (own, _) => own,
-        }
-    }
-
-    fn tensors(&self) -> Vec<NamedTensor> {
-        match self {
-            Self::Bert(model) => params::collect(&**model),
-            Self::Electra(model) => params::collect(&**model),
-        }
-    }
-
-    fn filled(self, lookup: &mut params::Lookup<'_, Infallible>) -> Self {
-        let Ok(filled) = match self {
-            Self::Bert(model) => params::load(*model, lookup).map(|model| Self::Bert(Box::new(model))),
-            Self::Electra(model) => params::load(*model, lookup).map(|model| Self::Electra(Box::new(model))),
-        };
-        filled
-    }
-
-    /// `[P, V]`
-    fn logits(&self, inputs: &Inputs, positions: Tensor<1, Int>) -> Tensor<2> {
-        match self {
-            Self::Bert(model) => model.masked_logits(inputs, positions, &Noise::none()),
-            Self::Electra(model) => model.generator_logits(inputs, positions, &Noise::none()),
-        }
+        self.0.encoder().vocab_size
     }
 }
 
 impl MaskedModel for Reader {
-    fn masked_logits(&self, ids: Tensor<2, Int>, of: &Batch) -> Option<Tensor<2>> {
-        let inputs = batch::inputs(ids, of);
+    fn masked_logits(&self, ids: Tensor<2, Int>, batch: &Batch) -> Option<Tensor<2>> {
         let inputs = Inputs {
-            ids: inputs.ids,
-            token_type: inputs.token_type.inner(),
-            mask: inputs.mask.map(Tensor::inner),
+            ids,
+            token_type: batch.segments.clone().inner(),
+            mask: batch.padded.then(|| batch.attention.clone().inner()),
         };
-        Some(self.logits(&inputs, of.positions.clone().inner()))
+        Some(self.0.masked_logits(&inputs, batch.positions.clone().inner(), &Noise::none()))
     }
 }
 
@@ -121,14 +69,14 @@ impl MovingAverage {
     pub(super) fn follow(&self, model: Reader) {
         let mut average = self.locked();
         *average = Some(match average.take() {
-            Some(old) => old.averaged(&model, self.decay),
+            Some(Reader(old)) => Reader(params::moving_average(old, &model.0, self.decay)),
             None => model,
         });
     }
 
     /// What a checkpoint must hold to go on with the same average.
     pub(super) fn tensors(&self) -> Vec<NamedTensor> {
-        let tensors = self.locked().as_ref().map(Reader::tensors).unwrap_or_default();
+        let tensors = self.locked().as_ref().map(|model| params::collect(&model.0)).unwrap_or_default();
         tensors.into_iter().map(|t| NamedTensor { name: format!("{PREFIX}{}", t.name), ..t }).collect()
     }
 
@@ -139,10 +87,10 @@ impl MovingAverage {
         *tensors = others;
         let mut mine: BTreeMap<String, NamedTensor> =
             Vec::into_iter(mine).map(|t: NamedTensor| (t.name[PREFIX.len()..].to_owned(), t)).collect();
-        let lookup = &mut |name: &str, shape: &[usize]| {
-            Ok(mine.remove(name).filter(|tensor| tensor.shape == shape).map(|tensor| tensor.data))
-        };
-        *self.locked() = Some(like.filled(lookup));
+        let Ok(model) = params::load(like.0, &mut |name: &str, shape: &[usize]| {
+            Ok::<_, Infallible>(mine.remove(name).filter(|t| t.shape == shape).map(|tensor| tensor.data))
+        });
+        *self.locked() = Some(Reader(model));
     }
 
     /// A panic elsewhere does not make the average wrong.

@@ -7,9 +7,9 @@ use fn_core::batch::Predictions;
 use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, Verdict, Verifier};
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
+use fn_models::hf;
 use fn_train::config::RunConfig;
 use fn_train::objective::Reader;
-use fn_train::trained::check_fits;
 
 use super::Asked;
 use crate::probe::ProbeError;
@@ -47,7 +47,7 @@ impl Judges {
             Ok(Box::new(LexiconJudge::new(DeviceLexicon::new(&lexicon, None, device))))
         };
         let load = |dir: &PathBuf| -> Result<Box<dyn Judge>, ProbeError> {
-            check_fits(dir, tokenizer, config.data.length)?;
+            hf::check_fit(dir, tokenizer.size(), config.data.length)?;
             let model = Reader::load(dir, device)?;
             Ok(Box::new(Verifier::new(model, tokenizer.special().mask, verifier.bands())))
         };

@@ -17,13 +17,15 @@ use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
 use fn_data::tokenise::TextTokenizer;
+use fn_models::{Pretrained, hf};
+use fn_ops::Noise;
 use fn_train::checkpoint::{self, Checkpoints};
 use fn_train::config::RunConfig;
+use fn_train::model;
 use fn_train::objective::DeviceBatch;
 use fn_train::rundir;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
-use fn_train::trained::{Trained, check_fits};
 use fn_train::trainer::HELD_OUT_SEED;
 
 use self::judges::Judges;
@@ -158,8 +160,8 @@ pub fn examine<'a>(
     let (steps, last) = probe.checkpoints(&subject.checkpoints, warn)?;
     let found = match &subject.folder {
         Some(folder) => {
-            check_fits(folder, tokenizer, config.data.length)?;
-            probe.look(&Trained::open(folder, device)?)?
+            hf::check_fit(folder, tokenizer.size(), config.data.length)?;
+            probe.look(&Pretrained::open_masked_lm(folder, device)?.0)?
         }
         None => last.ok_or_else(|| ProbeError::NoModel { path: subject.run.clone() })?,
     };
@@ -209,7 +211,7 @@ impl Probe<'_> {
                 }
             };
             let step = loaded.state.step;
-            let found = self.look(&Trained::of_checkpoint(self.config, &mut loaded, self.device)?)?;
+            let found = self.look(&model::of_checkpoint(&self.config.model, &mut loaded, self.device)?)?;
             steps.push(Step {
                 step,
                 masked: found.masked,
@@ -221,7 +223,7 @@ impl Probe<'_> {
         Ok((steps, last))
     }
 
-    fn look(&self, model: &Trained) -> Result<Found, ProbeError> {
+    fn look(&self, model: &Pretrained) -> Result<Found, ProbeError> {
         let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
         let size = self.config.train.batch.min(64);
         let mut found = Found::default();
@@ -234,12 +236,13 @@ impl Probe<'_> {
         Ok(found)
     }
 
-    fn add(&self, found: &mut Found, model: &Trained, batch: &MaskedBatch) {
+    fn add(&self, found: &mut Found, model: &Pretrained, batch: &MaskedBatch) {
         for &id in batch.original.iter().filter(|&&id| !is_frame(self.tokenizer, id)) {
             *found.seen.entry(id).or_default() += 1;
         }
         let on_device = DeviceBatch::new(batch, self.device);
-        let logits = model.masked_logits(&on_device);
+        let logits =
+            model.masked_logits(&on_device.inputs, on_device.batch.positions.clone(), &Noise::none());
         // A token table may be larger than the vocabulary; nothing is known about the rest.
         let rows = logits.dims()[0];
         let logits = logits.slice([0..rows, 0..self.tokenizer.size()]);
