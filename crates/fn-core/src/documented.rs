@@ -21,10 +21,10 @@
 //! assert_eq!(Length::KEYS[0].paragraphs().collect::<Vec<_>>(), ["Optimiser steps.", "1,000,000 in ELECTRA-small."]);
 //! ```
 
-/// One key of a configuration.
+/// One key of a configuration, or one of the values that it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyDoc {
-    /// Name of the field.
+    /// Name of the field or of the variant.
     pub name: &'static str,
     /// Its doc comment, each line with its end.
     pub doc: &'static str,
@@ -40,15 +40,30 @@ impl KeyDoc {
     }
 }
 
-/// A configuration with documented keys; [`documented!`](crate::documented!) implements it.
+/// A type of a configuration whose fields or variants are documented; [`documented!`](crate::documented!) implements it.
 pub trait Documented {
-    /// Its fields, in their order.
+    /// Its fields or variants, in their order.
     const KEYS: &'static [KeyDoc];
 }
 
-/// Declares a struct with public fields and implements [`Documented`] for it.
+/// Declares a struct with public fields, or an enum, and implements [`Documented`] for it.
 #[macro_export]
 macro_rules! documented {
+    ($(#[$($meta:tt)*])* pub enum $name:ident {
+        $($(#[$($attribute:tt)*])* $variant:ident $(($content:ty))?),* $(,)?
+    }) => {
+        $(#[$($meta)*])*
+        pub enum $name {
+            $($(#[$($attribute)*])* $variant $(($content))?,)*
+        }
+
+        impl $crate::documented::Documented for $name {
+            const KEYS: &'static [$crate::documented::KeyDoc] = &[$($crate::documented::KeyDoc {
+                name: stringify!($variant),
+                doc: $crate::doc_comment!($(#[$($attribute)*])*),
+            }),*];
+        }
+    };
     ($(#[$($meta:tt)*])* pub struct $name:ident {
         $($(#[$($attribute:tt)*])* pub $field:ident: $type:ty),* $(,)?
     }) => {

@@ -17,6 +17,7 @@
 mod check;
 mod correction;
 mod error;
+mod judge;
 pub mod keys;
 pub mod layers;
 pub mod presets;
@@ -32,7 +33,9 @@ use fn_core::corrupt::CorruptionConfig;
 use fn_core::documented;
 use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
-use fn_models::config::EncoderConfig;
+pub use fn_models::Arch;
+use fn_models::{EncoderConfig, GeneratorSize};
+pub use judge::JudgeKind;
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
 pub use schema::nearest;
@@ -92,17 +95,6 @@ impl Default for RunConfig {
             log: LogConfig::default(),
         }
     }
-}
-
-/// The architecture, which decides the training objective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arch {
-    /// Masked language modelling: one encoder with a head over the vocabulary.
-    Bert,
-    /// Replaced-token detection: a small generator fills the masked positions, a discriminator detects which tokens it replaced.
-    #[default]
-    Electra,
 }
 
 documented! {
@@ -188,6 +180,11 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
         }
+    }
+
+    /// How large the generator is beside the discriminator; read for ELECTRA only.
+    pub fn generator(&self) -> GeneratorSize {
+        GeneratorSize { width: self.generator_width, depth: self.generator_depth }
     }
 }
 

@@ -9,22 +9,25 @@ pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
-pub mod failpoint;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+#[path = "no_faults.rs"]
+mod faults;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
 pub mod machine;
+pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod parity;
 pub mod report;
 pub mod rundir;
-mod sabotage;
 pub mod schedule;
 pub mod session;
 pub mod stop;
-pub mod trained;
 pub mod trainer;
 
 pub use error::TrainError;

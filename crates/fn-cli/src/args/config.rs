@@ -71,8 +71,8 @@ const OPTIONS: &[KeyOption] = &[
 
 impl KeyOption {
     fn arg(&self) -> Arg {
-        let doc = keys::doc(self.key).map(|doc| doc.paragraphs().collect::<Vec<_>>()).unwrap_or_default();
-        let first = doc.first().map_or("", |text| text.trim_end_matches('.'));
+        let doc = keys::find(self.key).and_then(|key| key.doc.first());
+        let first = doc.map_or("", |text| text.trim_end_matches('.'));
         let arg = Arg::new(self.long)
             .long(self.long)
             .value_name(self.value)

@@ -36,7 +36,7 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
                     "value": setting.value,
                     "origin": setting.origin.to_string(),
                     "changes_numbers": keys::effect(&setting.key).changes_numbers(),
-                    "documentation": keys::doc(&setting.key).map(|doc| doc.paragraphs().collect::<Vec<_>>().join("\n")),
+                    "documentation": keys::find(&setting.key).map(|key| key.doc.join("\n")),
                 })
             })
             .collect();

@@ -5,6 +5,8 @@
 
 use std::sync::OnceLock;
 
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
 use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
 use fn_data::synthetic::SyntheticConfig;
@@ -12,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::layers::{Origin, flatten};
 use super::{
-    CheckpointConfig, DataConfig, EvalConfig, LexiconConfig, LogConfig, ModelConfig, RunConfig, TrainConfig,
+    CheckpointConfig, CorrectionConfig, DataConfig, EvalConfig, JudgeKind, LexiconConfig, LogConfig,
+    ModelConfig, RunConfig, TrainConfig, VerifierConfig,
 };
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;
@@ -85,6 +88,8 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "correction.preset",
             "correction.generator.*",
             "correction.discriminator.*",
+            "correction.judge.*",
+            "correction.threshold",
             "correction.prediction",
             "correction.hard_negatives",
             "correction.verifier.model",
@@ -158,9 +163,9 @@ pub fn effect(key: &str) -> Effect {
 fn listed(key: &str) -> Option<Effect> {
     let is = |row: &&str| match row.strip_suffix(".*") {
         Some(section) => key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')),
-        None => **row == key,
+        None => *row == key,
     };
-    EFFECTS.iter().find(|(_, rows)| rows.iter().any(|row| is(&row))).map(|(effect, _)| *effect)
+    EFFECTS.iter().find(|(_, rows)| rows.iter().any(is)).map(|(effect, _)| *effect)
 }
 
 impl RunConfig {
@@ -189,13 +194,15 @@ impl RunConfig {
     }
 }
 
-/// A key with its documentation.
+/// A key or a section, with its documentation.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// Dotted path, e.g. `train.batch`.
     pub path: String,
-    /// Its documentation.
-    pub doc: KeyDoc,
+    /// The paragraphs of its documentation.
+    pub doc: Vec<String>,
+    /// Whether it is a section and not a value.
+    pub is_section: bool,
 }
 
 /// Sections, each with the documentation of its keys.
@@ -207,10 +214,8 @@ const SECTIONS: &[(&str, &[KeyDoc])] = &[
     ("corruption", CorruptionConfig::KEYS),
     ("corruption.shares", Shares::KEYS),
     ("lexicon", LexiconConfig::KEYS),
-    ("correction", CORRECTION),
-    ("correction.generator", GENERATOR),
-    ("correction.discriminator", DISCRIMINATOR),
-    ("correction.verifier", VERIFIER),
+    ("correction", CorrectionConfig::KEYS),
+    ("correction.verifier", VerifierConfig::KEYS),
     ("train", TrainConfig::KEYS),
     ("optimizer", AdamWConfig::KEYS),
     ("schedule", ScheduleConfig::KEYS),
@@ -219,71 +224,95 @@ const SECTIONS: &[(&str, &[KeyDoc])] = &[
     ("log", LogConfig::KEYS),
 ];
 
-/// Every key that holds a value, in the order of [`RunConfig`].
-pub fn keys() -> &'static [Key] {
-    fn walk(section: &str, out: &mut Vec<Key>) {
-        let Some((_, docs)) = SECTIONS.iter().find(|(name, _)| *name == section) else { return };
-        for doc in *docs {
-            let path =
-                if section.is_empty() { doc.name.to_string() } else { format!("{section}.{}", doc.name) };
-            match SECTIONS.iter().any(|(name, _)| *name == path) {
-                true => walk(&path, out),
-                false => out.push(Key { path, doc: *doc }),
-            }
-        }
-    }
-    static KEYS: OnceLock<Vec<Key>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let mut keys = Vec::new();
-        walk("", &mut keys);
-        keys
+/// A section whose `kind` decides which other keys it has.
+struct Tagged {
+    path: &'static str,
+    /// The kinds; the documentation of each begins with its name.
+    kinds: &'static [KeyDoc],
+    /// The keys of the kinds that have any. A kind of another crate has keys that are not known here.
+    settings: &'static [&'static [KeyDoc]],
+}
+
+const TAGGED: &[Tagged] = &[
+    Tagged {
+        path: "correction.generator",
+        kinds: CorrectionKind::KEYS,
+        settings: &[
+            HardConfig::KEYS,
+            SoftConfig::KEYS,
+            LabelSmoothingConfig::KEYS,
+            SynonymTargetConfig::KEYS,
+        ],
+    },
+    Tagged {
+        path: "correction.discriminator",
+        kinds: DetectionKind::KEYS,
+        settings: &[SoftDetectionConfig::KEYS],
+    },
+    Tagged {
+        path: "correction.judge",
+        kinds: JudgeKind::KEYS,
+        settings: &[VerifierConfig::KEYS, super::judge::COMBINED],
+    },
+];
+
+/// Whether the `kind` of a section decides which other keys it has.
+pub fn is_tagged(section: &str) -> bool {
+    TAGGED.iter().any(|tagged| tagged.path == section)
+}
+
+/// Every section and every key, in the order of [`RunConfig`].
+fn all() -> &'static [Key] {
+    static ALL: OnceLock<Vec<Key>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all = Vec::new();
+        walk("", RunConfig::KEYS, &mut all);
+        all
     })
 }
 
-/// The documentation of a key or of a section.
-pub fn doc(path: &str) -> Option<KeyDoc> {
-    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let (_, docs) = SECTIONS.iter().find(|(known, _)| *known == section)?;
-    docs.iter().find(|doc| doc.name == name).copied()
+fn walk(section: &str, fields: &[KeyDoc], all: &mut Vec<Key>) {
+    for field in fields {
+        let path =
+            if section.is_empty() { field.name.to_string() } else { format!("{section}.{}", field.name) };
+        if all.iter().any(|key| key.path == path) {
+            continue; // two kinds have a key of this name
+        }
+        let inner = SECTIONS.iter().find(|(name, _)| *name == path).map(|(_, inner)| *inner);
+        let tagged = TAGGED.iter().find(|tagged| tagged.path == path);
+        let is_section = inner.is_some() || tagged.is_some();
+        all.push(Key { path: path.clone(), doc: field.paragraphs().collect(), is_section });
+        if let Some(inner) = inner {
+            walk(&path, inner, all);
+        }
+        if let Some(tagged) = tagged {
+            let doc = tagged.kinds.iter().flat_map(KeyDoc::paragraphs).collect();
+            all.push(Key { path: format!("{path}.kind"), doc, is_section: false });
+            for settings in tagged.settings {
+                walk(&path, settings, all);
+            }
+        }
+    }
 }
 
-const fn key(name: &'static str, doc: &'static str) -> KeyDoc {
-    KeyDoc { name, doc }
+/// Every key that holds a value, in the order of [`RunConfig`].
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    all().iter().filter(|key| !key.is_section)
 }
 
-const CORRECTION: &[KeyDoc] = &[
-    key("preset", "none, hard or soft; docs/method.md has the keys of generator and discriminator"),
-    key("generator", ""),
-    key("discriminator", ""),
-    key("prediction", "which prediction is judged: argmax or sample"),
-    key("hard_negatives", "above 0: errors that look right weigh more"),
-    key("verifier", ""),
-];
-const GENERATOR: &[KeyDoc] = &[
-    key("kind", "none"),
-    key("normalise", "what a shielded loss is divided by"),
-    key("level", "word or sentence"),
-    key("prediction", "which prediction is compared"),
-    key("lambda", "weight of the distance"),
-    key("epsilon", "mass that is spread"),
-];
-const DISCRIMINATOR: &[KeyDoc] = &[key("kind", "none"), key("lambda", "weight of the distance")];
-const VERIFIER: &[KeyDoc] = &[
-    key("model", "Hugging Face folder of a masked LM that judges in place of the lexicon"),
-    key("decay", "or a moving average of the model itself, e.g. 0.999"),
-    key("low", "from this p(r) / p(w) on an error is a false negative"),
-    key("high", "and from this on as right as the original"),
-];
+/// A key or a section.
+pub fn find(path: &str) -> Option<&'static Key> {
+    all().iter().find(|key| key.path == path)
+}
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
-    use fn_core::sample::Prediction;
+    use fn_core::judge::THRESHOLD;
 
     use super::*;
-    use crate::config::{CorrectionConfig, CorrectionPreset};
+    use crate::config::{CorrectionPreset, Layers};
 
     /// Configurations that together have every key.
     fn samples() -> Vec<RunConfig> {
@@ -303,16 +332,18 @@ mod tests {
         full.correction.hard_negatives = 1.0;
         full.correction.verifier.model = Some("bert".into());
         full.correction.verifier.decay = 0.999;
+        full.correction.threshold = THRESHOLD / 2.0;
+        full.correction.judge = Some(JudgeKind::Lexicon);
         let mut samples = vec![full];
         for generator in [
-            Correction::Hard { normalise: Normalise::All },
-            Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 },
-            Correction::LabelSmoothing { epsilon: 0.1 },
-            Correction::SynonymTarget { epsilon: 0.1 },
+            CorrectionKind::Hard(HardConfig::default()),
+            CorrectionKind::Soft(SoftConfig::default()),
+            CorrectionKind::LabelSmoothing(LabelSmoothingConfig::default()),
+            CorrectionKind::SynonymTarget(SynonymTargetConfig::default()),
         ] {
             let mut run = RunConfig::default();
             run.correction.generator = generator;
-            run.correction.discriminator = DiscriminatorCorrection::Soft { lambda: 1.0 };
+            run.correction.discriminator = DetectionKind::Soft(SoftDetectionConfig::default());
             samples.push(run);
         }
         samples
@@ -328,17 +359,36 @@ mod tests {
         for row in rows {
             let start = row.strip_suffix('*').unwrap_or(row);
             let known = |key: &Key| if start == row { key.path == row } else { key.path.starts_with(start) };
-            assert!(keys().iter().any(known), "{row} is no key");
+            assert!(keys().any(known), "{row} is no key");
         }
     }
 
     #[test]
-    fn every_key_is_documented() {
-        for key in keys() {
-            assert!(key.doc.paragraphs().next().is_some(), "{}", key.path);
+    fn every_key_and_every_section_is_documented() {
+        for key in all() {
+            assert!(!key.doc.is_empty(), "{}", key.path);
         }
-        for (section, docs) in SECTIONS {
-            assert!(!docs.is_empty() && (section.is_empty() || doc(section).is_some()), "{section}");
+        for (section, _) in SECTIONS.iter().skip(1) {
+            assert!(find(section).is_some_and(|key| key.is_section), "{section}");
+        }
+        assert_eq!(find("train.batch").unwrap().doc.len(), 1);
+        assert!(find("correction.generator.kind").unwrap().doc[1].starts_with("`hard`: "));
+        assert!(find("train.batches").is_none());
+    }
+
+    #[test]
+    fn the_documented_kinds_are_those_that_can_be_read() {
+        for tagged in TAGGED {
+            let registered = tagged.kinds.iter().filter(|kind| kind.name == "Registered").count();
+            assert_eq!(registered, 1, "{}", tagged.path);
+            for kind in tagged.kinds.iter().filter(|kind| kind.name != "Registered") {
+                let doc = kind.paragraphs().next().unwrap();
+                let name = doc.strip_prefix('`').and_then(|doc| doc.split_once("`: ")).unwrap().0;
+                let error = Layers { set: vec![format!("{}.kind={name}", tagged.path)], ..Layers::default() }
+                    .resolve();
+                let error = error.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(!error.contains("no correction of kind") && !error.contains("of kind `"), "{error}");
+            }
         }
     }
 
@@ -348,7 +398,7 @@ mod tests {
         for sample in samples() {
             let table = toml::Table::try_from(&sample).unwrap();
             for setting in flatten(&table, &Origin::Default) {
-                assert!(keys().iter().any(|key| key.path == setting.key), "{}", setting.key);
+                assert!(keys().any(|key| key.path == setting.key), "{}", setting.key);
             }
         }
     }
@@ -362,20 +412,21 @@ mod tests {
             assert_ne!(run, plain);
             run.fingerprint() != plain.fingerprint()
         };
-        for number in [
-            |run: &mut RunConfig| run.seed = 2,
+        let numbers: [fn(&mut RunConfig); 8] = [
+            |run| run.seed = 2,
             |run| run.train.steps = 3,
             |run| run.train.batch = 3,
             |run| run.schedule.lr = 1e-3,
             |run| run.data.train = vec!["a.txt".into()],
             |run| run.eval.batches = 3,
             |run| run.lexicon.path = Some("a".into()),
-            |run: &mut RunConfig| run.correction = CorrectionConfig::preset(CorrectionPreset::Soft),
-        ] {
+            |run| run.correction = CorrectionConfig::preset(CorrectionPreset::Soft),
+        ];
+        for number in numbers {
             assert!(changed(number));
         }
-        for other in [
-            |run: &mut RunConfig| run.data.workers = 7,
+        let others: [fn(&mut RunConfig); 9] = [
+            |run| run.data.workers = 7,
             |run| run.data.cache = Some("a".into()),
             |run| run.train.threads = Some(2),
             |run| run.train.max_skipped = 3,
@@ -383,8 +434,9 @@ mod tests {
             |run| run.log.tensorboard = false,
             |run| run.checkpoint.keep_last = 7,
             |run| run.eval.every = 7,
-            |run: &mut RunConfig| run.eval.metric = "masked_accuracy".into(),
-        ] {
+            |run| run.eval.metric = "masked_accuracy".into(),
+        ];
+        for other in others {
             assert!(!changed(other));
         }
     }

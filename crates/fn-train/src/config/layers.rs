@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::keys::is_tagged;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +194,7 @@ impl Merged {
                 self.remove("correction.generator.");
                 self.remove("correction.discriminator.");
             } else if let Some(table) = setting.key.strip_suffix(".kind")
-                && tagged(table)
+                && is_tagged(table)
                 && self.settings.get(&setting.key).is_none_or(|below| below.value != setting.value)
             {
                 self.remove(&format!("{table}."));
@@ -225,7 +226,7 @@ impl Merged {
             return origin.clone();
         }
         let table = key.rsplit_once('.').map_or("", |(table, _)| table);
-        if tagged(table) {
+        if is_tagged(table) {
             for selector in [&format!("{table}.kind"), "correction.preset"] {
                 if let Some(setting) = self.settings.get(selector) {
                     return setting.origin.clone();
@@ -234,11 +235,6 @@ impl Merged {
         }
         Origin::Default
     }
-}
-
-/// Tables whose `kind` decides which other keys they have.
-pub fn tagged(table: &str) -> bool {
-    matches!(table, "correction.generator" | "correction.discriminator")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
 use super::schema;
 use super::text::{head, render};
-use super::{ConfigError, RunConfig, presets};
+use super::{ConfigError, RunConfig, keys, presets};
 use crate::error::TrainError;
 use crate::fsutil::write_atomic;
 use crate::rundir;
@@ -315,7 +315,7 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
             .settings()
             .filter(|other| {
                 other.key == setting.key
-                    || (layers::tagged(table)
+                    || (keys::is_tagged(table)
                         && (other.key == kind || (setting.key == kind && head(&other.key) == table)))
                     || (table == "corruption.shares" && head(&other.key) == table)
             })

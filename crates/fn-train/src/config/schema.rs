@@ -1,7 +1,9 @@
 //! Which keys there are, and which one was probably meant.
 
+use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
+
 use super::ConfigError;
-use super::keys::keys;
+use super::keys::{find, keys};
 use super::layers::Setting;
 
 /// Whether the value of a key is a list.
@@ -15,11 +17,11 @@ pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
 }
 
 fn find_key(key: &str) -> Result<(), ConfigError> {
-    let known: Vec<&str> = keys().iter().map(|key| key.path.as_str()).collect();
-    if known.contains(&key) {
+    let known: Vec<&str> = keys().map(|key| key.path.as_str()).collect();
+    if known.contains(&key) || is_setting_of_a_kind(key) {
         return Ok(());
     }
-    let is_section = |name: &str| known.iter().any(|known| known.starts_with(&format!("{name}.")));
+    let is_section = |name: &str| find(name).is_some_and(|key| key.is_section);
     if is_section(key) {
         return Err(ConfigError::IsSection {
             key: key.to_string(),
@@ -63,6 +65,16 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
         None => "`fnlm config show` lists every key".to_string(),
     };
     Err(ConfigError::UnknownKey { key: key.to_string(), place, hint })
+}
+
+/// Whether a key belongs to a judge or to a correction of another crate, which alone knows its settings and is asked when the
+/// configuration is read.
+fn is_setting_of_a_kind(key: &str) -> bool {
+    let of =
+        |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
+    of("correction.judge.")
+        || (of("correction.generator.") && !CORRECTIONS.is_empty())
+        || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -114,7 +126,7 @@ mod tests {
             "train.threads",
             "log.tensorboard",
         ] {
-            assert!(keys().iter().any(|known| known.path == key), "{key}");
+            assert!(keys().any(|known| known.path == key), "{key}");
         }
     }
 

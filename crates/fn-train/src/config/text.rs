@@ -1,8 +1,8 @@
 //! A configuration as text.
 
 use super::ConfigError;
-use super::keys::{Key, doc, keys};
-use super::layers::{Setting, tagged};
+use super::keys::{Key, find, is_tagged, keys};
+use super::layers::Setting;
 use super::presets::Preset;
 use super::resolve::{defaults, preset_layer};
 
@@ -51,7 +51,7 @@ pub fn shown(value: &toml::Value) -> String {
 /// All sections, in the order of the configuration.
 fn sections() -> Vec<&'static str> {
     let mut out = Vec::new();
-    for name in keys().iter().map(|key| head(&key.path)) {
+    for name in keys().map(|key| head(&key.path)) {
         if !out.contains(&name) {
             out.push(name);
         }
@@ -61,8 +61,8 @@ fn sections() -> Vec<&'static str> {
 
 /// The keys of a section, but not those that only one kind of correction or a set of shares has.
 fn plain_keys(section: &str) -> impl Iterator<Item = &'static Key> {
-    let plain = !tagged(section) && section != "corruption.shares";
-    keys().iter().filter(move |key| plain && head(&key.path) == section)
+    let plain = !is_tagged(section) && section != "corruption.shares";
+    keys().filter(move |key| plain && head(&key.path) == section)
 }
 
 pub(super) fn head(key: &str) -> &str {
@@ -74,14 +74,18 @@ fn tail(key: &str) -> &str {
 }
 
 /// A commented file to start from: the preset as it is, and every other key as a comment, with its documentation and its default.
+///
+/// # Errors
+/// The preset cannot be read.
 pub fn template(preset: &Preset) -> Result<String, ConfigError> {
     let named = preset_layer(preset.name)?;
     let defaults = defaults();
     let mut out = preset.text.trim_end().to_string();
     out.push_str(TEMPLATE_HEAD);
     for section in sections() {
-        let left: Vec<&Key> =
-            plain_keys(section).filter(|key| named.iter().all(|named| named.key != key.path)).collect();
+        let left: Vec<&Key> = keys()
+            .filter(|key| head(&key.path) == section && named.iter().all(|named| named.key != key.path))
+            .collect();
         if !left.is_empty() && !section.is_empty() {
             out.push('\n');
             comment(&mut out, section);
@@ -90,24 +94,26 @@ pub fn template(preset: &Preset) -> Result<String, ConfigError> {
         for key in left {
             out.push('\n');
             comment(&mut out, &key.path);
-            match defaults.iter().find(|setting| setting.key == key.path) {
-                Some(setting) => out.push_str(&format!("#{} = {}\n", tail(&key.path), shown(&setting.value))),
-                None => out.push_str(&format!("#{} =\n", tail(&key.path))),
-            }
+            let default = defaults.iter().find(|setting| setting.key == key.path);
+            let default = default.map(|setting| format!(" {}", shown(&setting.value))).unwrap_or_default();
+            out.push_str(&format!("#{} ={default}\n", tail(&key.path)));
         }
     }
     Ok(out)
 }
 
-const TEMPLATE_HEAD: &str = "\n\n# ---- Every other key, with its default. Remove the # in front of a key (and of its section) to change it. ----
-# A section may stand only once in a file: move the key up to its section where there is one.\n";
+const TEMPLATE_HEAD: &str = "\n
+# ---- Every other key, with its default. Remove the # in front of a key and of its section to change it. ----
+# A section may stand only once in a file: move the key up to its section where there is one.
+# A key without a value is not set by default, or belongs to one `kind` of its section only.
+";
 
 /// Width of comment lines.
 const WIDTH: usize = 100;
 
 /// Appends the documentation of a key or a section as comment lines.
 fn comment(out: &mut String, path: &str) {
-    for paragraph in doc(path).iter().flat_map(|doc| doc.paragraphs()) {
+    for paragraph in find(path).iter().flat_map(|key| &key.doc) {
         let mut line = "#".to_string();
         for word in paragraph.split(' ') {
             if line.len() > 1 && line.len() + 1 + word.len() > WIDTH {

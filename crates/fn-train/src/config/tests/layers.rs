@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fn_core::correct::{Correction, DiscriminatorCorrection};
+use fn_core::correct::CorrectionKind;
+use fn_core::correct::detection::DetectionKind;
 
 use crate::config::layers::Setting;
 use crate::config::*;
@@ -90,12 +91,17 @@ fn the_comments_of_a_template_are_the_defaults() {
     for preset in presets::PRESETS {
         let text = template(preset).unwrap();
         let (_, offered) = text.split_once("# ---- Every other key").unwrap();
-        let uncommented: String = offered
+        let lines: Vec<&str> = offered
             .lines()
-            .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
-            .filter(|line| !line.ends_with('='))
-            .map(|line| format!("{line}\n"))
+            .filter_map(|line| {
+                line.strip_prefix('#').filter(|line| !line.starts_with(' ') && !line.ends_with('='))
+            })
             .collect();
+        // A section none of whose keys has a default stays away.
+        let used =
+            |at: usize| !lines[at].starts_with('[') || lines.get(at + 1).is_some_and(|l| !l.starts_with('['));
+        let uncommented: String =
+            (0..lines.len()).filter(|at| used(*at)).map(|at| format!("{}\n", lines[at])).collect();
         let read: RunConfig = toml::from_str(&uncommented).unwrap_or_else(|e| panic!("{e}\n{uncommented}"));
         assert_eq!(read, RunConfig::default(), "{}", preset.name);
         assert!(uncommented.lines().count() > 20, "{uncommented}");
@@ -165,16 +171,16 @@ fn a_synthetic_stage_is_set_by_key_and_shown() {
 #[test]
 fn a_correction_named_later_replaces_all_of_the_one_before() {
     let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap();
-    assert!(matches!(run.correction.generator, Correction::Hard { .. }));
-    assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Drop));
+    assert!(matches!(run.correction.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(run.correction.discriminator, DetectionKind::Drop));
     let run =
         args(None, None, &["correction.generator.kind=hard", "correction.preset=none"]).resolve().unwrap();
-    assert!(matches!(run.correction.generator, Correction::None));
+    assert!(matches!(run.correction.generator, CorrectionKind::None));
     let run = args(None, None, &["correction.preset=hard", "correction.discriminator.kind=relabel"])
         .resolve()
         .unwrap();
-    assert!(matches!(run.correction.generator, Correction::Hard { .. }));
-    assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Relabel));
+    assert!(matches!(run.correction.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(run.correction.discriminator, DetectionKind::Relabel));
 }
 
 #[test]
