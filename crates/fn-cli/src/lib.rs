@@ -39,14 +39,17 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    // Wrong configurations are reported by the command itself.
-    let train = cli.command.config().and_then(|config| config.resolve().ok()).map(|found| found.run.train);
-    let device = cli.command.typed_device().or(train.as_ref().map(|train| train.device.as_str()));
-    name_backend(device);
-    let threads = cli.command.typed_threads().or(train.as_ref().and_then(|train| train.threads));
     let common = cli.command.common().cloned().unwrap_or_default();
     term::log(common.verbose);
-    let mut ended = device::on_pool(threads, || run::run(cli.command));
+    // Resolved and checked here, before anything else is read, and kept in the command's arguments.
+    let mut ended = match cli.command.config().map(|config| config.resolve()).transpose() {
+        Ok(config) => {
+            name_backend(cli.command.typed_device().or(config.map(|config| config.train.device.as_str())));
+            let threads = cli.command.typed_threads().or(config.and_then(|config| config.train.threads));
+            device::on_pool(threads, || run::run(cli.command))
+        }
+        Err(error) => Err(error),
+    };
     if let Some(path) = &common.record
         && let Err(error) = process::append(path, &Record::Ended(record_of(&ended)))
     {

@@ -12,7 +12,7 @@ use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::TrainError;
-use fn_train::config::{Arch, ConfigError, CorrectionConfig, CorrectionPreset, RunConfig, preset};
+use fn_train::config::{Arch, ConfigError, CorrectionConfig, CorrectionPreset, RunConfig, Runnable, preset};
 use fn_train::fsutil::{parent, write_atomic};
 use fn_train::heldout::Truth;
 use fn_train::report::Reporter;
@@ -321,8 +321,11 @@ impl Trial {
 }
 
 /// The configuration of an arm.
-pub fn arm(config: &RunConfig, preset: CorrectionPreset) -> RunConfig {
-    RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() }
+///
+/// # Errors
+/// It cannot be run.
+pub fn arm(config: &RunConfig, preset: CorrectionPreset) -> Result<Runnable, ConfigError> {
+    Runnable::of(RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() })
 }
 
 /// Writes the figures of all arms.

@@ -31,7 +31,7 @@ use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 use fn_models::config::EncoderConfig;
 pub use layers::Origin;
-pub use resolve::{Layers, Resolved, differences, preset, read, text, write};
+pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
 pub use schema::nearest;
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};

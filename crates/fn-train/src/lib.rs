@@ -9,7 +9,11 @@ pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
-pub mod failpoint;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+#[path = "no_faults.rs"]
+mod faults;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;
@@ -20,7 +24,6 @@ pub mod optim;
 pub mod parity;
 pub mod report;
 pub mod rundir;
-mod sabotage;
 pub mod schedule;
 pub mod session;
 pub mod stop;

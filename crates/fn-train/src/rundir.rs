@@ -136,7 +136,7 @@ impl RundirError {
 /// # Errors
 /// The folder cannot be made or written.
 pub fn describe(dir: &Path, resolved: &Resolved, program: &Program) -> Result<(), RundirError> {
-    describe_run(dir, &resolved.run, &resolved.to_toml(), program)
+    describe_run(dir, resolved, &resolved.to_toml(), program)
 }
 
 /// [`describe`] for a configuration that was not merged from layers.

@@ -22,20 +22,20 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
-use crate::config::{Arch, Dtype, RunConfig};
+use crate::config::{Arch, Dtype, RunConfig, Runnable};
 use crate::error::TrainError;
+use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
 use crate::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Verifier};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
-use crate::sabotage;
 use crate::stop::Stop;
 use crate::trainer::{HeldOut, Run, stage};
 
 /// Everything that a configuration names, opened and checked.
 pub struct Session {
-    config: RunConfig,
+    config: Runnable,
     dir: PathBuf,
     device: Device,
     tokenizer: TextTokenizer,
@@ -82,16 +82,14 @@ impl Session {
     /// # Errors
     /// Whatever is missing, damaged or does not fit, by name.
     pub fn open(
-        config: RunConfig,
+        config: Runnable,
         dir: &Path,
         device: &Device,
         stop: &Stop,
         held: RunLock,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Self, TrainError> {
-        config.validate()?;
-        config.require_inputs()?;
-        sabotage::pause_open();
+        faults::opening();
         let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
         let mut open = |paths: &[PathBuf]| -> Result<Arc<Dataset>, TrainError> {
             let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
@@ -239,7 +237,7 @@ impl Session {
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
         let mut optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
         let found = checkpoints.latest()?;
-        let (model, state, noise_seed) = match &found {
+        let (model, state) = match &found {
             Some(found) => {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
@@ -251,7 +249,7 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
-                (model, TrainState::new(self.config.seed, self.fingerprint()), self.config.seed)
+                (model, TrainState::new(self.config.seed, self.fingerprint()))
             }
         };
         let held_out = match &planted {
@@ -264,7 +262,6 @@ impl Session {
             model,
             optimizer,
             state,
-            noise_seed,
             resumed_from: found.as_ref().map(|f| f.path.as_path()),
             data: self.data.clone(),
             corruptor: self.corruptor.clone(),
@@ -357,7 +354,7 @@ impl Session {
 
     /// Hash of the part of the configuration that changes numbers.
     fn fingerprint(&self) -> String {
-        let mut config = self.config.clone();
+        let mut config: RunConfig = (**self.config).clone();
         let plain = RunConfig::default();
         (config.log, config.checkpoint) = (plain.log, plain.checkpoint);
         (config.data.workers, config.data.cache) = (plain.data.workers, plain.data.cache);
@@ -391,14 +388,14 @@ pub fn restore<M: Module>(
     model: M,
     optimizer: &mut AdamW,
     mut loaded: LoadedCheckpoint,
-) -> Result<(M, TrainState, u64), TrainError> {
+) -> Result<(M, TrainState), TrainError> {
     let mut take = |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some);
     let model = params::load(model, &mut take)?;
     let mut state = loaded.state;
     let mut moments = loaded.optim;
-    let noise_seed = sabotage::forget(&mut state, &mut moments);
+    faults::restored(&mut state, &mut moments);
     optimizer.load_state(&model, moments, state.optimizer_updates)?;
-    Ok((model, state, noise_seed))
+    Ok((model, state))
 }
 
 /// How the text of a configuration is prepared: the cache is keyed by it, so every command must say the same.

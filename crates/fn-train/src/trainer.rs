@@ -19,12 +19,12 @@ use fn_models::params;
 use crate::checkpoint::{Best, Checkpoints, TrainState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::faults;
 use crate::guard::{Decision, Guard};
 use crate::heldout::{Evaluation, Truth};
 use crate::objective::{Objective, Share, StepLoss, real_tokens};
 use crate::optim::{AdamW, Gradients, Update};
 use crate::report::{Reporter, StepReport};
-use crate::sabotage::Poison;
 use crate::stop::Stop;
 
 /// The seed of the held-out corruption: the same hidden tokens for every run, arm and step.
@@ -45,8 +45,6 @@ pub struct Run<'a, O: Objective> {
     pub optimizer: AdamW,
     /// Where the run stands.
     pub state: TrainState,
-    /// Seed of dropout and sampling: that of the configuration.
-    pub noise_seed: u64,
     /// Rows to train on.
     pub data: Arc<Dataset>,
     /// Hides tokens.
@@ -102,7 +100,7 @@ impl<O: Objective> Run<'_, O> {
     /// Data that cannot be read, a checkpoint that cannot be written, a loss that stays non-finite.
     pub fn train(self) -> Result<Finished<O::Model>, TrainError> {
         let Run { config, objective, mut model, mut optimizer, mut state, data, corruptor, .. } = self;
-        let Run { held_out, checkpoints, extra, reporter, stop, noise_seed, .. } = self;
+        let Run { held_out, checkpoints, extra, reporter, stop, .. } = self;
         let loading = LoaderConfig {
             batch: config.train.batch,
             seed: config.seed,
@@ -119,7 +117,6 @@ impl<O: Objective> Run<'_, O> {
         let mut evaluation = None;
         let mut saved = self.resumed_from.map(Path::to_path_buf);
         let (mut step_seconds, mut first_step_seconds) = (0.0, 0.0);
-        let poison = Poison::from_environment();
         let start = state.step;
         if state.step == 0 {
             saved = save(checkpoints, &state, objective, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
@@ -136,19 +133,9 @@ impl<O: Objective> Run<'_, O> {
                 let micro =
                     (0..config.train.accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
                 let waited = clock.elapsed().as_secs_f64();
-                if let Some(poison) = poison {
-                    model = poison.parameter(model, state.step + 1);
-                }
-                let (mut gradients, loss) = forward_backward(
-                    objective,
-                    &model,
-                    &micro,
-                    noise_seed,
-                    poison.map(|p| (p, state.step + 1)),
-                );
-                if let Some(poison) = poison {
-                    poison.gradient(&mut gradients, state.step + 1);
-                }
+                model = faults::parameters(model, state.step + 1);
+                let (gradients, loss) =
+                    forward_backward(objective, &model, &micro, state.seed, state.step + 1);
                 let rate = schedule.at(state.step);
                 model = optimizer.enqueue(model, gradients, rate);
                 objective.follow(&model);
@@ -255,14 +242,13 @@ fn forward_backward<O: Objective>(
     model: &O::Model,
     micro: &[MaskedBatch],
     seed: u64,
-    poison: Option<(Poison, u64)>,
+    step: u64,
 ) -> (Gradients, StepLoss) {
+    let seed = faults::noise_seed(seed);
     let mut sum: Option<(Gradients, StepLoss)> = None;
     for (batch, share) in micro.iter().zip(Share::of(micro)) {
         let mut loss = objective.loss(model, batch, share, mix(&[seed, batch.step]));
-        if let Some((poison, step)) = poison {
-            loss.total = poison.loss(loss.total, step);
-        }
+        loss.total = faults::loss(loss.total, step);
         let gradients = Gradients::from_backward(model, loss.total.backward());
         let loss = detach(loss);
         sum = Some(match sum {
@@ -274,7 +260,9 @@ fn forward_backward<O: Objective>(
         });
     }
     #[allow(clippy::expect_used)] // `train.accumulation` is checked to be at least 1
-    sum.expect("a step has at least one micro-batch")
+    let (mut gradients, loss) = sum.expect("a step has at least one micro-batch");
+    faults::gradients(&mut gradients, step);
+    (gradients, loss)
 }
 
 /// What a run is measured on.

@@ -1,12 +1,14 @@
 //! `fnlm config ...` as it can be typed.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{Args, Subcommand};
 use fn_train::config::layers::Setting;
 use fn_train::config::{ConfigError, Layers, Resolved};
 
 use super::Common;
+use crate::error::CliError;
 
 /// The flags with which a run is described.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -80,6 +82,10 @@ pub struct ConfigArgs {
     /// Processor threads of the flex device (= train.threads).
     #[arg(long, value_name = "N")]
     pub threads: Option<u64>,
+
+    /// What they come to, once it was asked for.
+    #[arg(skip)]
+    resolved: OnceLock<Result<Resolved, ConfigError>>,
 }
 
 impl ConfigArgs {
@@ -93,12 +99,13 @@ impl ConfigArgs {
         }
     }
 
-    /// Merges all layers and checks the result.
+    /// The checked configuration. The first call merges the layers and reads the file; later ones give the same again.
     ///
     /// # Errors
     /// Anything that is wrong in the configuration (exit code 2).
-    pub fn resolve(&self) -> Result<Resolved, ConfigError> {
-        self.layers().resolve()
+    pub fn resolve(&self) -> Result<&Resolved, CliError> {
+        let resolved = self.resolved.get_or_init(|| self.layers().resolve());
+        resolved.as_ref().map_err(|error| error.clone().into())
     }
 
     /// The options that set one key each.

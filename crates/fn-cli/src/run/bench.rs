@@ -15,7 +15,7 @@ use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
+use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, Layers, RunConfig};
 use fn_train::machine::{matmul_gflops, peak_memory};
 use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
@@ -23,7 +23,6 @@ use fn_train::session::use_dtype;
 use serde::Serialize;
 
 use super::{bench_corpus, bench_sweep, doctor};
-use crate::args::ConfigArgs;
 use crate::args::{BenchArgs, DtypeArg};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
@@ -71,12 +70,8 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     }
     let mut configs = Vec::new();
     for preset in &args.presets {
-        let typed =
-            ConfigArgs { preset: Some(preset.clone()), set: args.set.clone(), ..ConfigArgs::default() };
-        let mut config = typed.resolve()?.run;
-        config.data.length = args.length;
-        config.validate()?;
-        configs.push((preset, config));
+        let typed = Layers { preset: Some(preset.clone()), set: args.set.clone(), ..Layers::default() };
+        configs.push((preset, typed.resolve()?.change(|config| config.data.length = args.length)?));
     }
     let device = device::open(&args.device)?;
     let dtype = match args.dtype {
@@ -279,8 +274,7 @@ mod tests {
 
     #[test]
     fn operations_of_electra_small_are_those_counted_by_hand() {
-        let typed = ConfigArgs { preset: Some("electra-small".into()), ..ConfigArgs::default() };
-        let config = typed.resolve().unwrap().run;
+        let config = fn_train::config::preset("electra-small").unwrap();
         let args = BenchArgs {
             presets: vec![],
             batch: 16,

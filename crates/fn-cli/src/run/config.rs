@@ -1,7 +1,5 @@
 //! `fnlm config show | check | new | list`.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
@@ -42,35 +40,8 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
 
 fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
-    let run = &resolved.run;
-    run.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
-    resolved.require_inputs()?;
-    let must_exist = |key: &str, path: &Path| {
-        if path == Path::new("-") || path.exists() {
-            return Ok(());
-        }
-        let at = resolved.origin(key).prefix();
-        Err(CliError::input(format!(
-            "{at}`{key}`: {} does not exist; check the spelling with `ls`",
-            path.display()
-        )))
-    };
-    for path in &run.data.train {
-        must_exist("data.train", path)?;
-    }
-    for path in &run.data.held_out {
-        must_exist("data.held_out", path)?;
-    }
-    must_exist("data.tokenizer", &run.data.tokenizer)?;
-    for (key, path) in [
-        ("lexicon.path", &run.lexicon.path),
-        ("lexicon.wordnet", &run.lexicon.wordnet),
-        ("model.init", &run.model.init),
-    ] {
-        if let Some(path) = path {
-            must_exist(key, path)?;
-        }
-    }
+    resolved.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    resolved.clone().runnable()?.require_files(|_| false)?;
     term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
     Ok(Outcome::Done)
 }

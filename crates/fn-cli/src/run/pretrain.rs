@@ -11,7 +11,7 @@ use fn_train::stop::Stop;
 
 use super::{doctor, support};
 use crate::args::PretrainArgs;
-use crate::config::Resolved;
+use crate::config::Runnable;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
 use crate::{device, term};
@@ -22,23 +22,24 @@ use fn_train::{card, rundir};
 /// # Errors
 /// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
-    let mut resolved = args.config.resolve()?;
-    resolved.require_inputs()?;
+    let config = args.config.resolve()?.clone().runnable()?;
+    config.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    config.require_files(|_| false)?;
     let stop = support::interruptible()?;
     if args.dry_run {
-        return dry_run(args, &mut resolved, &stop);
+        return dry_run(args, config, &stop);
     }
     let dir = run_directory(args)?;
     let held = RunLock::take(&dir)?;
     // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
     if rundir::has_started(&dir) {
-        rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
+        rundir::check_same(&dir, &config, &args.allow_change)?;
     }
-    rundir::describe(&dir, &resolved, &doctor::program())?;
+    rundir::describe(&dir, &config, &doctor::program())?;
     if let Some(from) = &args.resume {
         bring_checkpoint(from, &dir)?;
     }
-    let summary = train(args, &resolved, &dir, &stop, held)?;
+    let summary = train(args, &config, &dir, &stop, held)?;
     if !summary.complete {
         term::note(
             args.common.quiet,
@@ -47,7 +48,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
         return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
     }
     if let Some(model) = &summary.model {
-        card::write(model, &dir, &resolved.run, summary.step)?;
+        card::write(model, &dir, &config, summary.step)?;
         term::out(&format!("{}\n", model.display()))?;
     }
     Ok(Outcome::Done)
@@ -55,16 +56,15 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
 
 fn train(
     args: &PretrainArgs,
-    resolved: &Resolved,
+    config: &Runnable,
     dir: &Path,
     stop: &Stop,
     held: RunLock,
 ) -> Result<Summary, CliError> {
-    let device = device::open(&resolved.run.train.device)?;
-    let mut progress = Progress::new(dir, "pretrain", &resolved.run, args.common.quiet)?;
-    let session =
-        Session::open(resolved.run.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
-            .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
+    let device = device::open(&config.train.device)?;
+    let mut progress = Progress::new(dir, "pretrain", config, args.common.quiet)?;
+    let session = Session::open(config.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
+        .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
     if stop.requested() {
         return Err(support::interrupted(stop));
     }
@@ -130,15 +130,18 @@ fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), CliError> {
 const DRY_STEPS: u64 = 4;
 
 /// A few real steps in a folder that is removed again; says what the run will need.
-fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<Outcome, CliError> {
-    let steps = resolved.run.train.steps;
-    resolved.run.train.steps = steps.min(DRY_STEPS);
-    resolved.run.eval.batches = 1;
-    resolved.run.log.tensorboard = false;
+fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome, CliError> {
+    let steps = config.train.steps;
+    let config = config.change(|run| {
+        run.train.steps = steps.min(DRY_STEPS);
+        run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
+        run.eval.batches = 1;
+        run.log.tensorboard = false;
+    })?;
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
-        .and_then(|held| train(args, resolved, &scratch, stop, held));
+        .and_then(|held| train(args, &config, &scratch, stop, held));
     let bytes =
         folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
     let _ = std::fs::remove_dir_all(&scratch);
@@ -146,7 +149,7 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
     if !summary.complete {
         return Err(support::interrupted(stop));
     }
-    let keep = resolved.run.checkpoint.keep_last as u64 + u64::from(resolved.run.checkpoint.keep_best) + 1;
+    let keep = config.checkpoint.keep_last as u64 + u64::from(config.checkpoint.keep_best) + 1;
     let seconds = summary.seconds_per_step;
     let estimate = Estimate {
         seconds_per_step: seconds.is_finite().then_some(seconds),

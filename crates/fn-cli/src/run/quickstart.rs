@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use fn_data::language::{Language, LanguageConfig, LexiconNoise};
 use fn_eval::table::{Table, number, percent};
 use fn_study::quickstart::{self, ARMS, Inputs, STEPS, Setup, Trial};
-use fn_train::config::{RunConfig, set_values};
+use fn_train::config::{RunConfig, Runnable, set_values};
 use fn_train::heldout::Evaluation;
 use fn_train::lock::RunLock;
 use fn_train::rundir;
@@ -44,7 +44,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         if !args.arms.is_empty() && !args.arms.iter().any(|arm| arm == name) {
             continue;
         }
-        let summary = run_arm(args, &quickstart::arm(&config, preset), name, &trial, &device, &stop)?;
+        let summary = run_arm(args, quickstart::arm(&config, preset)?, name, &trial, &device, &stop)?;
         if !summary.complete {
             let step = summary.step;
             let text = format!("stopped in arm `{name}` at step {step}; the same command goes on from there");
@@ -72,7 +72,7 @@ fn setup(args: &QuickstartArgs) -> Result<Setup, CliError> {
 
 fn run_arm(
     args: &QuickstartArgs,
-    config: &RunConfig,
+    config: Runnable,
     name: &str,
     trial: &Trial,
     device: &Device,
@@ -80,9 +80,9 @@ fn run_arm(
 ) -> Result<Summary, CliError> {
     let dir = args.out.join(name);
     let held = RunLock::take(&dir)?;
-    rundir::write(&dir, config, &doctor::program())?;
-    let mut progress = Progress::new(&dir, name, config, args.common.quiet)?;
-    let session = Session::open(config.clone(), &dir, device, stop, held, &mut |p| progress.preparing(p))?;
+    rundir::write(&dir, &config, &doctor::program())?;
+    let mut progress = Progress::new(&dir, name, &config, args.common.quiet)?;
+    let session = Session::open(config, &dir, device, stop, held, &mut |p| progress.preparing(p))?;
     Ok(trial.run(&session, &mut progress)?)
 }
 

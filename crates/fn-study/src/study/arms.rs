@@ -1,13 +1,14 @@
 //! Arms as what they are: a resolved configuration of pre-training, and settings of the tasks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fn_data::task::Split;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{FinetuneError, Results, Settings, Task, results};
 use fn_models::{Family, hf};
-use fn_train::config::{self, Layers, Resolved, RunConfig, SetError, set_values};
+use fn_train::config::layers::Setting;
+use fn_train::config::{self, Layers, Resolved, RunConfig, Runnable, SetError, set_values};
 use fn_train::rundir;
 
 use super::{Arm, Evaluation, Run, Study, StudyError, evaluation_folder, run_folder};
@@ -20,15 +21,16 @@ impl Study {
     ///
     /// # Errors
     /// Anything that is wrong in it, by the name of the arm.
-    pub fn resolve(&self, arm: &Arm, seed: u64, set: &[String]) -> Result<Resolved, StudyError> {
+    pub fn resolve(&self, arm: &Arm, seed: u64, set: &[String]) -> Result<Runnable, StudyError> {
         let number = i64::try_from(seed).unwrap_or(i64::MAX);
         let layers = Layers {
             preset: self.preset.clone(),
             file: self.config.clone(),
-            options: vec![config::layers::Setting::option("--seed", "seed", number)],
+            options: vec![Setting::option("--seed", "seed", number)],
             set: [&self.set[..], &arm.set[..], set].concat(),
         };
-        layers.resolve().map_err(|source| StudyError::Arm { arm: arm.name.clone(), source })
+        let wrong = |source| StudyError::Arm { arm: arm.name.clone(), source };
+        layers.resolve().and_then(Resolved::runnable).map_err(wrong)
     }
 
     /// Checks every arm's configuration and every task, and that what `mine` read is there, but for what another run of the
@@ -41,11 +43,11 @@ impl Study {
             return Err(StudyError::SetsSeed { setting: seed.clone() });
         }
         for arm in &self.arms {
-            let resolved = self.resolve(arm, 1, set)?;
-            let missing = |source| StudyError::Arm { arm: arm.name.clone(), source };
-            resolved.require_inputs().map_err(missing)?;
+            let config = self.resolve(arm, 1, set)?;
             if mine.contains(&arm) {
-                check_files(arm, &resolved.run, out)?;
+                let missing = |source| StudyError::Files { arm: arm.name.clone(), source };
+                // What another run of the study writes first need not be there yet.
+                config.require_files(|path| path.starts_with(out)).map_err(missing)?;
             }
         }
         for evaluation in &self.evaluations {
@@ -70,7 +72,7 @@ impl Study {
             let folder = run_folder(out, arm, run.seed);
             let now = self.resolve(arm, run.seed, &[]);
             if let (Ok(before), Ok(now)) = (config::read(&folder.join(rundir::CONFIG)), now)
-                && let Some((key, old, new)) = different(&before, &now.run)
+                && let Some((key, old, new)) = different(&before, &now)
             {
                 others.push(format!("{} seed {} has {key} = {old}, not {new}", arm.name, run.seed));
                 continue;
@@ -101,27 +103,6 @@ pub(super) fn unlike(run: &Path, now: &RunConfig) -> Option<String> {
         Ok(before) => different(&before, now).map(|(key, old, new)| format!("{key}: {old} there, {new} now")),
         Err(error) => Some(format!("its own cannot be read: {error}")),
     }
-}
-
-/// Whatever the arm reads must be there, but for what another run of the study writes first.
-fn check_files(arm: &Arm, run: &RunConfig, out: &Path) -> Result<(), StudyError> {
-    let named: [(&'static str, Vec<&PathBuf>); 7] = [
-        ("data.train", run.data.train.iter().collect()),
-        ("data.held_out", run.data.held_out.iter().collect()),
-        ("data.tokenizer", vec![&run.data.tokenizer]),
-        ("model.init", run.model.init.iter().collect()),
-        ("lexicon", run.lexicon.path.iter().chain(&run.lexicon.wordnet).collect()),
-        ("eval.lexicon", run.eval.lexicon.iter().collect()),
-        ("correction.verifier.model", run.correction.verifier.model.iter().collect()),
-    ];
-    for (key, paths) in named {
-        let is_missing =
-            |path: &&&PathBuf| !path.exists() && **path != Path::new("-") && !path.starts_with(out);
-        if let Some(path) = paths.iter().find(is_missing) {
-            return Err(StudyError::NoFile { arm: arm.name.clone(), key, path: (*path).clone() });
-        }
-    }
-    Ok(())
 }
 
 fn wrong_recipe(evaluation: &Evaluation) -> impl FnOnce(SetError) -> StudyError {

@@ -55,14 +55,12 @@ pub enum StudyError {
         setting: String,
     },
     /// A file that an arm reads is not there.
-    #[error("arm {arm}: {key}: {path} is not there; make it, or choose other arms with --arm")]
-    NoFile {
+    #[error("arm {arm}: {source}; or choose other arms with --arm")]
+    Files {
         /// The arm.
         arm: String,
-        /// Its key in the configuration.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
+        /// The file and its key.
+        source: ConfigError,
     },
     /// The recipe of a task is wrong.
     #[error("{task}: {source}")]

@@ -13,7 +13,7 @@ use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, FinetuneError, Task};
 use fn_models::Family;
-use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, Resolved, RunConfig};
+use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig, Runnable};
 use fn_train::rundir;
 use fn_train::schedule::ScheduleConfig;
 
@@ -59,7 +59,7 @@ pub struct Entry<'a> {
     pub difference: Option<String>,
     /// Tasks that are not done.
     pub missing: Vec<&'a Evaluation>,
-    resolved: Resolved,
+    config: Runnable,
     /// Optimiser steps that are left.
     steps: u64,
 }
@@ -91,9 +91,9 @@ impl Plan<'_> {
     pub fn survey<'a>(&'a self, mine: &[(&'a Arm, u64)]) -> Result<Vec<Entry<'a>>, StudyError> {
         let entry = |&(arm, seed): &(&'a Arm, u64)| -> Result<Entry<'a>, StudyError> {
             let folder = run_folder(self.out, arm, seed);
-            let resolved = self.study.resolve(arm, seed, self.set)?;
+            let config = self.study.resolve(arm, seed, self.set)?;
             let done = folder.join(rundir::MODEL).exists();
-            let difference = if done { arms::unlike(&folder, &resolved.run) } else { None };
+            let difference = if done { arms::unlike(&folder, &config) } else { None };
             let state = match (done, folder.join(rundir::CHECKPOINTS).exists()) {
                 (true, _) if difference.is_some() => State::DoneOtherwise,
                 (true, _) => State::Done,
@@ -101,8 +101,8 @@ impl Plan<'_> {
                 (false, false) => State::ToDo,
             };
             let missing = self.study.evaluations.iter().filter(|e| !e.is_done(&folder)).collect();
-            let steps = if done { 0 } else { resolved.run.train.steps.saturating_sub(reached(&folder)) };
-            Ok(Entry { arm, seed, state, difference, missing, resolved, steps })
+            let steps = if done { 0 } else { config.train.steps.saturating_sub(reached(&folder)) };
+            Ok(Entry { arm, seed, state, difference, missing, config, steps })
         };
         mine.iter().map(entry).collect()
     }
@@ -129,7 +129,7 @@ impl Plan<'_> {
         };
         let mut sets = Sets::default();
         for entry in entries {
-            let run = &entry.resolved.run;
+            let run = &entry.config;
             let like = kind(run);
             let known = kinds.iter().find(|kind| kind.like == like).and_then(|kind| kind.seconds);
             let step = known.unwrap_or(slowest);
@@ -147,7 +147,7 @@ impl Plan<'_> {
         let start = Instant::now();
         let mut kinds: Vec<Kind> = Vec::new();
         for entry in entries {
-            let run = &entry.resolved.run;
+            let run = &entry.config;
             let like = kind(run);
             if kinds.iter().any(|kind| kind.like == like) {
                 continue;
@@ -170,7 +170,7 @@ impl Plan<'_> {
         let config = scratch.join("config.toml");
         let write = |source| StudyError::Write { path: config.clone(), source };
         std::fs::create_dir_all(&scratch).map_err(write)?;
-        let measured = std::fs::write(&config, entry.resolved.to_toml()).map_err(write).and_then(|()| {
+        let measured = std::fs::write(&config, entry.config.to_toml()).map_err(write).and_then(|()| {
             let mut command = self.pretrain(&config);
             command.args(["--dry-run", "--quiet", "--run"]).arg(&scratch);
             Ok(run_to_end(command, &scratch.join("records.jsonl"), &|| self.stop.requested())?)

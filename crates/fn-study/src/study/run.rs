@@ -67,10 +67,10 @@ impl Plan<'_> {
             }
         }
         let records = lock.join(RECORDS);
-        let resolved = self.study.resolve(arm, seed, self.set)?;
+        let configuration = self.study.resolve(arm, seed, self.set)?;
         let done = run.join(rundir::MODEL).exists();
         if (done || rundir::has_started(&run))
-            && let Some(difference) = arms::unlike(&run, &resolved.run)
+            && let Some(difference) = arms::unlike(&run, &configuration)
         {
             return Ok(Ran::Failed(format!(
                 "{} seed {seed} is {} with other settings ({difference}); remove {} to run it again, or choose another --out",
@@ -81,7 +81,7 @@ impl Plan<'_> {
         }
         if !done {
             let config = run.with_extension("toml");
-            write(&config, &resolved.to_toml())?;
+            write(&config, &configuration.to_toml())?;
             let mut command = self.pretrain(&config);
             command.arg("--run").arg(&run);
             match self.child(command, &records, &held, &format!("{} seed {seed}, pre-training", arm.name))? {

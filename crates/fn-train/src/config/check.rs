@@ -1,5 +1,7 @@
 //! Which configurations can be run.
 
+use std::path::{Path, PathBuf};
+
 use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
@@ -225,8 +227,25 @@ impl RunConfig {
         )
     }
 
-    /// Checks what only a training run needs: text, a tokenizer, and a lexicon where the correction uses one.
-    pub fn require_inputs(&self) -> Result<(), ConfigError> {
+    /// The files and folders that a run reads, with the keys that name them.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        fn one<'a>(key: &'static str, path: &'a Option<PathBuf>) -> Option<(&'static str, &'a Path)> {
+            path.as_deref().map(|path| (key, path))
+        }
+        let mut files: Vec<(&'static str, &Path)> = Vec::new();
+        files.extend(self.data.train.iter().map(|path| ("data.train", path.as_path())));
+        files.extend(self.data.held_out.iter().map(|path| ("data.held_out", path.as_path())));
+        files.push(("data.tokenizer", &self.data.tokenizer));
+        files.extend(one("model.init", &self.model.init));
+        files.extend(one("lexicon.path", &self.lexicon.path));
+        files.extend(one("lexicon.wordnet", &self.lexicon.wordnet).filter(|_| self.lexicon.path.is_none()));
+        files.extend(one("eval.lexicon", &self.eval.lexicon));
+        files.extend(one("correction.verifier.model", &self.correction.verifier.model));
+        files
+    }
+
+    /// Checks that there are text and a tokenizer.
+    pub(super) fn require_text(&self) -> Result<(), ConfigError> {
         if self.data.train.is_empty() {
             return Err(ConfigError::Missing {
                 key: "data.train",
@@ -241,6 +260,11 @@ impl RunConfig {
                 example: "\"tokenizer.json\"",
             });
         }
+        Ok(())
+    }
+
+    /// Checks that there is a lexicon where the correction looks words up.
+    pub(super) fn require_lexicon(&self) -> Result<(), ConfigError> {
         if self.correction.needs_lexicon() && self.lexicon.path.is_none() && self.lexicon.wordnet.is_none() {
             return Err(ConfigError::Missing {
                 key: "lexicon.path",

@@ -140,6 +140,14 @@ pub enum ConfigError {
         /// What the parser says.
         message: String,
     },
+    /// A file or folder that the configuration names does not exist.
+    #[error("`{key}`: {} does not exist; check the spelling with `ls`", .path.display())]
+    NotFound {
+        /// The key that names it.
+        key: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// The configuration of a run directory cannot be used: a program wrote it.
     #[error("{} is not a configuration of this version of fnlm: {message}", .path.display())]
     Stored {
@@ -164,10 +172,10 @@ impl ConfigError {
         Self::At { origin: origin.clone(), error: Box::new(self) }
     }
 
-    /// Whether a file that a program wrote is to blame, and not what somebody typed.
+    /// Whether an input is to blame (a file that is missing or that a program wrote) and not what somebody typed.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Stored { .. } | Self::NoRun { .. } => true,
+            Self::Stored { .. } | Self::NoRun { .. } | Self::NotFound { .. } => true,
             Self::At { error, .. } => error.is_input(),
             _ => false,
         }

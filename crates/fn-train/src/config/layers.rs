@@ -10,8 +10,10 @@ use super::ConfigError;
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// Set nowhere.
     Default,
+    /// Set by the program itself.
+    Program,
     /// A preset that is compiled in.
     Preset {
         /// Its name.
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Program => f.write_str("fnlm"),
             Self::Preset { name } => write!(f, "preset {name}"),
             Self::File { path, line, .. } => write!(f, "{path}:{line}"),
             Self::Flag { flag } => f.write_str(flag),
@@ -48,7 +51,7 @@ impl Origin {
     /// `path:line:column: ` or `--flag: `, to stand in front of an error.
     pub fn prefix(&self) -> String {
         match self {
-            Self::Default => String::new(),
+            Self::Default | Self::Program => String::new(),
             Self::Preset { name } => format!("preset {name}: "),
             Self::File { path, line, column } => format!("{path}:{line}:{column}: "),
             Self::Flag { flag } => format!("{flag}: "),
@@ -167,9 +170,11 @@ fn join(prefix: &str, key: &str) -> String {
 }
 
 /// The values that hold after all layers so far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Merged {
     settings: BTreeMap<String, Setting>,
+    /// Where values came from that were changed after merging.
+    changed: BTreeMap<String, Origin>,
 }
 
 impl Merged {
@@ -196,6 +201,11 @@ impl Merged {
         self.settings.retain(|key, _| !key.starts_with(prefix));
     }
 
+    /// Remembers where the values of `keys` came from that were changed after merging.
+    pub fn put_origin(&mut self, keys: impl Iterator<Item = String>, origin: &Origin) {
+        self.changed.extend(keys.map(|key| (key, origin.clone())));
+    }
+
     /// All values, by key.
     pub fn settings(&self) -> impl Iterator<Item = &Setting> {
         self.settings.values()
@@ -203,8 +213,9 @@ impl Merged {
 
     /// Where the value of `key` came from; values that a `kind` or a preset brought with it came from where that did.
     pub fn origin(&self, key: &str) -> Origin {
-        if let Some(setting) = self.settings.get(key) {
-            return setting.origin.clone();
+        if let Some(origin) = self.changed.get(key).or(self.settings.get(key).map(|setting| &setting.origin))
+        {
+            return origin.clone();
         }
         let table = key.rsplit_once('.').map_or("", |(table, _)| table);
         if tagged(table) {

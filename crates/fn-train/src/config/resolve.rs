@@ -1,11 +1,12 @@
-//! From what was typed to what is run: preset, file and flags merged, each value with where it came from.
+//! From defaults, preset, file and options to one checked configuration; each value knows where it came from.
 //!
 //! ```text
-//! defaults < --preset (or `preset = "..."` in the file) < --config FILE < short flags (--steps ...) < --set key=value
+//! defaults < --preset (or `preset = "..."` in the file) < --config FILE < options that set a key (--steps ...) < --set key=value
 //! ```
-//! Nothing is guessed silently: an unknown key is refused with the nearest known one, a value of the wrong type or out of
-//! range with its file, line and column.
+//! An unknown key is refused with the nearest known one, a value of the wrong type or out of range with its file, line and
+//! column. [`Resolved`] and [`Runnable`] can only be made by these checks: whoever is handed one need not check again.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
@@ -133,14 +134,20 @@ fn set(text: &str) -> Result<Setting, ConfigError> {
     Ok(setting)
 }
 
-/// A checked configuration that knows where each value came from.
-#[derive(Debug, Clone)]
+/// A configuration whose values were checked, with where each came from. It reads as a [`RunConfig`].
+#[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// The configuration.
-    pub run: RunConfig,
-    /// The preset below it, if any.
-    pub preset: Option<String>,
+    run: RunConfig,
+    preset: Option<String>,
     merged: Merged,
+}
+
+impl Deref for Resolved {
+    type Target = RunConfig;
+
+    fn deref(&self) -> &RunConfig {
+        &self.run
+    }
 }
 
 impl Resolved {
@@ -150,14 +157,75 @@ impl Resolved {
             Ok(run) => run,
             Err(error) => return Err(blame(&merged, &error)),
         };
-        let out = Self { run, preset, merged };
-        out.run.validate().map_err(|error| out.locate(error))?;
-        Ok(out)
+        Self { run, preset, merged }.checked()
     }
 
-    /// Checks that the run has text, a tokenizer, and a lexicon where it needs one.
-    pub fn require_inputs(&self) -> Result<(), ConfigError> {
-        self.run.require_inputs().map_err(|error| self.locate(error))
+    /// Checks a configuration that was put together in code.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn of(run: RunConfig) -> Result<Self, ConfigError> {
+        Self { run: RunConfig::default(), preset: None, merged: Merged::default() }
+            .change(|config| *config = run)
+    }
+
+    /// The configuration with changes, checked again.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn change(mut self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
+        let before = self.run.clone();
+        change(&mut self.run);
+        let changed = differences(&before, &self.run).into_iter().map(|(key, ..)| key);
+        self.merged.put_origin(changed, &Origin::Program);
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        self.run.validate().map_err(|error| self.locate(error))?;
+        Ok(self)
+    }
+
+    /// Checks that a training run can start: that there are text, a tokenizer, and a lexicon where the correction looks words up.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn runnable(self) -> Result<Runnable, ConfigError> {
+        self.require_text()?;
+        self.run.require_lexicon()?;
+        Ok(Runnable(self))
+    }
+
+    /// Checks that there are text and a tokenizer.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn require_text(&self) -> Result<(), ConfigError> {
+        self.run.require_text()
+    }
+
+    /// Checks that every file and folder exists that the configuration names, but for those that `made_later` excuses.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotFound`] for the first that does not exist.
+    pub fn require_files(&self, made_later: impl Fn(&Path) -> bool) -> Result<(), ConfigError> {
+        for (key, path) in self.run.files() {
+            if path != Path::new("-") && !path.exists() && !made_later(path) {
+                let missing = ConfigError::NotFound { key: key.to_string(), path: path.to_owned() };
+                return Err(missing.at(&self.origin(key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration alone.
+    pub fn into_config(self) -> RunConfig {
+        self.run
+    }
+
+    /// The preset below it, if any.
+    pub fn preset(&self) -> Option<&str> {
+        self.preset.as_deref()
     }
 
     /// Where the value of a key came from.
@@ -189,6 +257,36 @@ impl Resolved {
     /// As TOML that can be read again, each value with where it came from; keys that are not set stand as comments.
     pub fn to_toml(&self) -> String {
         render(&self.values(), true)
+    }
+}
+
+/// A checked configuration with everything that a training run needs. It reads as a [`Resolved`] and a [`RunConfig`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runnable(Resolved);
+
+impl Deref for Runnable {
+    type Target = Resolved;
+
+    fn deref(&self) -> &Resolved {
+        &self.0
+    }
+}
+
+impl Runnable {
+    /// Checks a configuration that was put together in code.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, or what is missing.
+    pub fn of(run: RunConfig) -> Result<Self, ConfigError> {
+        Resolved::of(run)?.runnable()
+    }
+
+    /// The configuration with changes, checked again.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, or what is missing.
+    pub fn change(self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
+        self.0.change(change)?.runnable()
     }
 }
 
@@ -258,7 +356,7 @@ pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, Str
 /// # Errors
 /// There is no such preset.
 pub fn preset(name: &str) -> Result<RunConfig, ConfigError> {
-    Ok(Layers { preset: Some(name.to_string()), ..Layers::default() }.resolve()?.run)
+    Ok(Layers { preset: Some(name.to_string()), ..Layers::default() }.resolve()?.into_config())
 }
 
 /// A configuration as TOML that can be read again, without where its values came from.

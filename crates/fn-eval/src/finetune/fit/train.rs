@@ -121,7 +121,7 @@ pub fn fit<M: Module>(
     let (mut model, state) = match job.checkpoints.map(Checkpoints::latest).transpose()?.flatten() {
         Some(found) => {
             let loaded = fn_train::checkpoint::load(&found.path)?;
-            let (model, state, _) = restore(model, &mut optimizer, loaded)?;
+            let (model, state) = restore(model, &mut optimizer, loaded)?;
             (model, state)
         }
         None => (model, TrainState::new(job.seed, String::new())),

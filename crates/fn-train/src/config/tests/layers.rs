@@ -26,7 +26,7 @@ fn refused(set: &[&str]) -> String {
 fn every_preset_is_valid_and_every_line_says_where_it_is_from() {
     for preset in presets::PRESETS {
         let resolved = args(None, Some(preset.name), &[]).resolve().unwrap();
-        resolved.run.validate().unwrap();
+        assert_eq!(resolved.preset(), Some(preset.name));
         for line in preset.text.lines().filter(|line| line.contains('=') && !line.starts_with('#')) {
             assert!(line.contains(" # "), "{}: no source beside: {line}", preset.name);
         }
@@ -51,7 +51,7 @@ fn later_layers_win_and_each_value_knows_its_own() {
     let mut args = args(Some(&file), None, &["train.batch=11", "train.batch=12"]);
     args.options = vec![Setting::option("--steps", "train.steps", 8)];
     let resolved = args.resolve().unwrap();
-    assert_eq!((resolved.run.train.steps, resolved.run.train.batch), (8, 12));
+    assert_eq!((resolved.train.steps, resolved.train.batch), (8, 12));
     assert_eq!(resolved.origin("train.steps").to_string(), "--steps");
     assert_eq!(resolved.origin("train.batch").to_string(), "--set train.batch=12");
     assert_eq!(resolved.origin("model.hidden_size").to_string(), "preset electra-small");
@@ -67,8 +67,8 @@ fn what_is_shown_can_be_read_again() {
     ] {
         let resolved = args(None, Some("electra-tiny"), set).resolve().unwrap();
         let read: RunConfig = toml::from_str(&resolved.to_toml()).unwrap();
-        assert_eq!(read, resolved.run, "{}", resolved.to_toml());
-        assert!(differences(&read, &resolved.run).is_empty());
+        assert_eq!(read, *resolved, "{}", resolved.to_toml());
+        assert!(differences(&read, &resolved).is_empty());
     }
 }
 
@@ -120,8 +120,7 @@ fn text_needs_no_quotes_and_one_path_no_brackets() {
     let run =
         args(None, None, &["train.device=vulkan:0", "data.train=a.txt", "data.held_out=[\"b\", \"c\"]"])
             .resolve()
-            .unwrap()
-            .run;
+            .unwrap();
     assert_eq!(run.train.device, "vulkan:0");
     assert_eq!(run.data.train, [PathBuf::from("a.txt")]);
     assert_eq!(run.data.held_out.len(), 2);
@@ -131,11 +130,11 @@ fn text_needs_no_quotes_and_one_path_no_brackets() {
 fn a_synthetic_stage_is_set_by_key_and_shown() {
     let resolved =
         args(None, None, &["data.synthetic.kind=linear-rnn", "data.synthetic.steps=10"]).resolve().unwrap();
-    assert_eq!(resolved.run.data.synthetic.kind, SyntheticKind::LinearRnn);
-    assert_eq!(resolved.run.data.synthetic.steps, 10);
+    assert_eq!(resolved.data.synthetic.kind, SyntheticKind::LinearRnn);
+    assert_eq!(resolved.data.synthetic.steps, 10);
     let text = resolved.to_toml();
     assert!(text.contains("[data.synthetic]\nkind = \"linear-rnn\""), "{text}");
-    assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), resolved.run);
+    assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), *resolved);
     assert!(refused(&["data.synthetic.knid=none"]).contains("did you mean `data.synthetic.kind`?"));
     assert!(refused(&["data.synthetic.kind=dyck"]).contains("shuffle-dyck"));
     assert!(refused(&["data.synthetic.kind=shuffle-dyck"]).starts_with("`data.synthetic.steps` is 0;"));
@@ -147,18 +146,15 @@ fn a_synthetic_stage_is_set_by_key_and_shown() {
 
 #[test]
 fn a_correction_named_later_replaces_all_of_the_one_before() {
-    let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap().run;
+    let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap();
     assert!(matches!(run.correction.generator, Correction::Hard { .. }));
     assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Drop));
-    let run = args(None, None, &["correction.generator.kind=hard", "correction.preset=none"])
-        .resolve()
-        .unwrap()
-        .run;
+    let run =
+        args(None, None, &["correction.generator.kind=hard", "correction.preset=none"]).resolve().unwrap();
     assert!(matches!(run.correction.generator, Correction::None));
     let run = args(None, None, &["correction.preset=hard", "correction.discriminator.kind=relabel"])
         .resolve()
-        .unwrap()
-        .run;
+        .unwrap();
     assert!(matches!(run.correction.generator, Correction::Hard { .. }));
     assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Relabel));
 }

@@ -103,9 +103,11 @@ fn a_correction_that_looks_words_up_wants_a_lexicon() {
     let mut run = RunConfig::default();
     run.data.train = vec!["a.txt".into()];
     run.data.tokenizer = "t".into();
-    run.require_inputs().unwrap();
+    Runnable::of(run.clone()).unwrap();
     run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
-    assert!(run.require_inputs().unwrap_err().to_string().contains("lexicon"));
+    assert!(Runnable::of(run.clone()).unwrap_err().to_string().contains("lexicon"));
+    run.lexicon.wordnet = Some("dict".into());
+    Runnable::of(run).unwrap();
 }
 
 #[test]
