@@ -377,6 +377,20 @@ impl From<fn_study::truth::TruthError> for CliError {
     }
 }
 
+impl From<fn_study::sweep::SweepError> for CliError {
+    fn from(error: fn_study::sweep::SweepError) -> Self {
+        use fn_study::sweep::SweepError;
+        match error {
+            SweepError::Usage(message) => Self::Usage(message),
+            SweepError::Process(inner) => inner.into(),
+            SweepError::Io { action, path, source } => Self::io(action, &path, source),
+            SweepError::Data(inner) => inner.into(),
+            SweepError::Stopped => Self::Interrupted(support::signal()),
+            error => Self::failed_from(error),
+        }
+    }
+}
+
 impl From<fn_train::config::SetError> for CliError {
     fn from(error: fn_train::config::SetError) -> Self {
         Self::Usage(error.to_string())

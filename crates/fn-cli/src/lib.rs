@@ -70,7 +70,9 @@ fn record_of(ended: &Result<Outcome, CliError>) -> Ended {
         Ok(Outcome::Done) => Ended::Done,
         Ok(Outcome::Stopped { saved }) => Ended::Stopped { saved: *saved },
         Err(CliError::Interrupted(_)) => Ended::Stopped { saved: false },
-        Err(error) => Ended::Failed { message: error.to_string() },
+        Err(error) => {
+            Ended::Failed { message: error.to_string(), usage: matches!(error, CliError::Usage(_)) }
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! on one run.
 #![deny(missing_docs)]
 
+pub mod corpus;
 pub mod curves;
 mod error;
 pub mod lease;
@@ -15,8 +16,10 @@ pub mod probe;
 pub mod process;
 pub mod quickstart;
 pub mod runs;
+pub mod side_by_side;
 pub mod stats;
 pub mod study;
+pub mod sweep;
 pub mod truth;
 
 pub use error::RecordError;

@@ -17,6 +17,10 @@ use serde::{Deserialize, Serialize};
 pub enum Record {
     /// What a dry run of pre-training measured.
     Estimate(Estimate),
+    /// What `fnlm bench` measured.
+    Timing(Timing),
+    /// What `fnlm data speed` measured.
+    Reading(Reading),
     /// How the process ended; always the last record.
     Ended(Ended),
 }
@@ -37,6 +41,38 @@ pub struct Estimate {
     pub disk_bytes: u64,
 }
 
+/// Times of steps, in the order in which they were measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// Without and with hard correction.
+    pub runs: Vec<Timed>,
+    /// Largest resident set, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Time of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timed {
+    /// Median.
+    pub seconds_per_step: f64,
+    /// Ids a second.
+    pub tokens_per_second: f64,
+}
+
+/// Speed of preparing and reading text.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Bytes of text a second; None where the text had been prepared before.
+    pub prepared_bytes_per_second: Option<f64>,
+    /// Largest resident set while preparing, in bytes.
+    pub memory_bytes: u64,
+    /// Ids a second that the loader hands out.
+    pub tokens_per_second: f64,
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -52,6 +88,8 @@ pub enum Ended {
     Failed {
         /// The error in words.
         message: String,
+        /// Whether the command line or the configuration is at fault.
+        usage: bool,
     },
 }
 
@@ -141,7 +179,7 @@ impl Finished {
     pub fn ended(&self) -> Option<&Ended> {
         self.records.iter().rev().find_map(|record| match record {
             Record::Ended(ended) => Some(ended),
-            Record::Estimate(_) => None,
+            _ => None,
         })
     }
 
@@ -149,14 +187,14 @@ impl Finished {
     pub fn estimate(&self) -> Option<&Estimate> {
         self.records.iter().find_map(|record| match record {
             Record::Estimate(estimate) => Some(estimate),
-            Record::Ended(_) => None,
+            _ => None,
         })
     }
 
     /// Why it is not done, in words.
     pub fn failure(&self) -> String {
         match (self.ended(), self.status.code()) {
-            (Some(Ended::Failed { message }), _) => message.clone(),
+            (Some(Ended::Failed { message, .. }), _) => message.clone(),
             (Some(Ended::Stopped { .. }), _) => "it was stopped, and nothing was saved".to_owned(),
             (_, Some(code)) => {
                 format!("ended with exit code {code} and did not report why; its messages stand above")
