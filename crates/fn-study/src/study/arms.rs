@@ -6,7 +6,7 @@ use fn_data::task::Split;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{FinetuneError, Results, Settings, Task, results};
-use fn_models::{Family, hf};
+use fn_models::{Arch, hf};
 use fn_train::config::layers::Setting;
 use fn_train::config::{self, Layers, Resolved, RunConfig, Runnable, SetError, set_values};
 use fn_train::rundir;
@@ -111,13 +111,13 @@ fn wrong_recipe(evaluation: &Evaluation) -> impl FnOnce(SetError) -> StudyError 
 }
 
 impl Evaluation {
-    /// The task and how an encoder of this family and width is fine-tuned on it.
+    /// The task and how an encoder of this architecture and width is fine-tuned on it.
     ///
     /// # Errors
     /// A task that does not exist, a setting that is wrong.
-    pub fn recipe(&self, family: Family, hidden_size: usize) -> Result<(Task, Recipe), StudyError> {
+    pub fn recipe(&self, arch: Arch, hidden_size: usize) -> Result<(Task, Recipe), StudyError> {
         let task = Task::open(&self.task)?;
-        let recipe = set_values(&task.recipe(family, hidden_size), &self.set).map_err(wrong_recipe(self))?;
+        let recipe = set_values(&task.recipe(arch, hidden_size), &self.set).map_err(wrong_recipe(self))?;
         Ok((task, recipe))
     }
 
@@ -126,8 +126,8 @@ impl Evaluation {
     /// # Errors
     /// As [`Evaluation::recipe`]; a run without a model.
     pub fn settings(&self, run: &Path, model: &Path) -> Result<Settings, StudyError> {
-        let (family, encoder) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(FinetuneError::from)?;
-        let (task, recipe) = self.recipe(family, encoder.hidden_size)?;
+        let (arch, encoder) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(FinetuneError::from)?;
+        let (task, recipe) = self.recipe(arch, encoder.hidden_size)?;
         Ok(Settings::of_task(&task, model, &self.data, self.limit, recipe))
     }
 

@@ -12,7 +12,7 @@ use fn_data::task::{Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, FinetuneError, Task};
-use fn_models::Family;
+use fn_models::Arch;
 use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig, Runnable};
 use fn_train::rundir;
 use fn_train::schedule::ScheduleConfig;
@@ -239,8 +239,8 @@ impl Sets {
 }
 
 fn ids_of_seed(evaluation: &Evaluation, tokenizer: &TextTokenizer) -> Result<f64, StudyError> {
-    // Family and size decide about the learning rate alone.
-    let (task, recipe) = evaluation.recipe(Family::Electra, 256)?;
+    // Architecture and size decide about the learning rate alone.
+    let (task, recipe) = evaluation.recipe(Arch::Electra, 256)?;
     let find = |set: &Task, split| set.find(&evaluation.data, split).map_err(FinetuneError::from);
     let mut ids = 0.0;
     if let Some(mut train) = find(&task, Split::Train)? {
