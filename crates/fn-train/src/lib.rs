@@ -24,6 +24,7 @@ pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod parity;
+pub mod preview;
 pub mod report;
 pub mod rundir;
 pub mod schedule;
