@@ -22,13 +22,14 @@ pub mod machine;
 pub mod objective;
 pub mod optim;
 pub mod parity;
+pub mod pretraining;
 pub mod report;
 pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;
 pub mod trained;
-pub mod trainer;
+pub mod training_loop;
 
 pub use error::TrainError;
 pub use fn_models::params::NamedTensor;
