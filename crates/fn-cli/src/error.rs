@@ -253,7 +253,7 @@ impl From<fn_eval::finetune::FinetuneError> for CliError {
             | FinetuneError::NoTraining { .. }
             | FinetuneError::OtherSettings { .. }
             | FinetuneError::ForeignFolder { .. }
-            | FinetuneError::TooSmall { .. } => Self::Usage(error.to_string()),
+            | FinetuneError::Model(fn_models::hf::HfError::Fit { .. }) => Self::Usage(error.to_string()),
             FinetuneError::Io { .. } => Self::failed_from(error),
             other => Self::input_from(other),
         }
@@ -262,12 +262,6 @@ impl From<fn_eval::finetune::FinetuneError> for CliError {
 
 impl From<fn_eval::EvalError> for CliError {
     fn from(error: fn_eval::EvalError) -> Self {
-        Self::input_from(error)
-    }
-}
-
-impl From<fn_train::trained::TrainedError> for CliError {
-    fn from(error: fn_train::trained::TrainedError) -> Self {
         Self::input_from(error)
     }
 }
@@ -301,7 +295,6 @@ impl From<fn_eval::inspect::InspectError> for CliError {
     fn from(error: fn_eval::inspect::InspectError) -> Self {
         use fn_eval::inspect::InspectError;
         match error {
-            InspectError::Io { path, source } => Self::io("read", &path, source),
             InspectError::TooLong { .. } => Self::Usage(error.to_string()),
             error => Self::input_from(error),
         }

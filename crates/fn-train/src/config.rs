@@ -15,6 +15,7 @@ mod about;
 mod check;
 mod correction;
 mod error;
+mod judge;
 pub mod layers;
 pub mod presets;
 mod resolve;
@@ -28,7 +29,9 @@ pub use error::ConfigError;
 use fn_core::corrupt::CorruptionConfig;
 use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
-use fn_models::config::EncoderConfig;
+pub use fn_models::Arch;
+use fn_models::{EncoderConfig, GeneratorSize};
+pub use judge::JudgeKind;
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
 pub use schema::nearest;
@@ -85,17 +88,6 @@ impl Default for RunConfig {
             log: LogConfig::default(),
         }
     }
-}
-
-/// Which of the two objectives, and so which model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arch {
-    /// Masked language modelling: one encoder with a head over the vocabulary.
-    Bert,
-    /// Replaced-token detection: a small generator fills the gaps, the discriminator says which tokens were replaced.
-    #[default]
-    Electra,
 }
 
 /// What is trained. The defaults are ELECTRA-small.
@@ -178,6 +170,11 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
         }
+    }
+
+    /// How large the generator is beside the discriminator; read for ELECTRA only.
+    pub fn generator(&self) -> GeneratorSize {
+        GeneratorSize { width: self.generator_width, depth: self.generator_depth }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod guard;
 pub mod heldout;
 pub mod lock;
 pub mod machine;
+pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod parity;
@@ -28,7 +29,6 @@ pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;
-pub mod trained;
 pub mod training_loop;
 
 pub use error::TrainError;

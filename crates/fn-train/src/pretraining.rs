@@ -12,6 +12,7 @@ use fn_data::DataError;
 use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
+use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
@@ -48,9 +49,9 @@ pub struct HeldOut<'a> {
 }
 
 /// A pre-training run.
-pub struct Pretraining<'a, O: Objective> {
+pub struct Pretraining<'a> {
     config: &'a RunConfig,
-    objective: &'a O,
+    objective: &'a dyn Objective,
     schedule: ScheduleConfig,
     loader: Loader,
     corruptor: Arc<Corruptor>,
@@ -91,14 +92,14 @@ struct Clock {
     first: f64,
 }
 
-impl<'a, O: Objective> Pretraining<'a, O> {
+impl<'a> Pretraining<'a> {
     /// A run that stands at `state`.
     ///
     /// # Errors
     /// A vocabulary that has too few pieces for the stage of artificial rows.
     pub fn new(
         config: &'a RunConfig,
-        objective: &'a O,
+        objective: &'a dyn Objective,
         inputs: Inputs<'a>,
         state: &TrainState,
         reporter: &'a mut dyn Reporter,
@@ -129,7 +130,7 @@ impl<'a, O: Objective> Pretraining<'a, O> {
     }
 
     /// The last held-out metrics. A run that was complete before is evaluated again, without a report.
-    pub fn evaluation(&mut self, model: &O::Model) -> Option<Evaluation> {
+    pub fn evaluation(&mut self, model: &Pretrained) -> Option<Evaluation> {
         if self.clock.steps == 0 && self.evaluation.is_none() && !self.stop.requested() {
             self.evaluation = self.held_out_metrics(model);
         }
@@ -147,7 +148,7 @@ impl<'a, O: Objective> Pretraining<'a, O> {
     }
 
     /// Held-out metrics; None without held-out rows, or when a stop was requested meanwhile.
-    fn held_out_metrics(&self, model: &O::Model) -> Option<Evaluation> {
+    fn held_out_metrics(&self, model: &Pretrained) -> Option<Evaluation> {
         let held_out = self.held_out.as_ref()?;
         let limit = match self.config.eval.batches {
             0 => usize::MAX,
@@ -165,8 +166,8 @@ impl<'a, O: Objective> Pretraining<'a, O> {
     }
 }
 
-impl<O: Objective> Training for Pretraining<'_, O> {
-    type Model = O::Model;
+impl Training for Pretraining<'_> {
+    type Model = Pretrained;
     type Batch = (MaskedBatch, Share);
     type Details = Details;
 
@@ -179,7 +180,7 @@ impl<O: Objective> Training for Pretraining<'_, O> {
         Ok(batches.into_iter().zip(shares).collect())
     }
 
-    fn loss(&self, model: &O::Model, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
+    fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
         let StepLoss { total, terms, counts } =
             self.objective.loss(model, batch, *share, mix(&[seed, batch.step]));
         let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
@@ -197,7 +198,7 @@ impl<O: Objective> Training for Pretraining<'_, O> {
 
     fn updated(
         &mut self,
-        model: &O::Model,
+        model: &Pretrained,
         state: &mut TrainState,
         batches: &[Self::Batch],
         total: Tensor<1>,
@@ -253,7 +254,7 @@ impl<O: Objective> Training for Pretraining<'_, O> {
         self.held_out.is_some() && (self.is_last(step) || (every > 0 && step.is_multiple_of(every)))
     }
 
-    fn evaluate(&mut self, model: &O::Model, state: &TrainState) -> Result<Option<Score>, TrainError> {
+    fn evaluate(&mut self, model: &Pretrained, state: &TrainState) -> Result<Option<Score>, TrainError> {
         let Some(found) = self.held_out_metrics(model) else {
             return Ok(None);
         };
@@ -276,7 +277,7 @@ impl<O: Objective> Training for Pretraining<'_, O> {
     }
 
     fn extra_tensors(&self) -> Vec<NamedTensor> {
-        self.objective.carried()
+        self.objective.extra_tensors()
     }
 
     fn saved(&mut self, step: u64, checkpoint: &Path) -> Result<(), TrainError> {

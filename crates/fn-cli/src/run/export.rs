@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use fn_models::hf;
 use fn_train::checkpoint::{self, Checkpoints};
-use fn_train::trained::{Trained, vocabulary};
 
 use super::support;
 use crate::args::ExportArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-use fn_train::{card, rundir};
+use fn_train::{card, model, rundir};
 
 /// Runs it.
 ///
@@ -30,23 +29,17 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
         ),
         error => error,
     })?;
-    let vocab_size = vocabulary(&loaded)?;
-    if tokenizer.size() > vocab_size {
-        return Err(CliError::input(format!(
-            "{}: the checkpoint knows {vocab_size} pieces, the tokenizer {} has {}; give the run's own with --tokenizer",
-            folder.display(),
-            path.display(),
-            tokenizer.size()
-        )));
-    }
-
     let device = device::open("flex").or_else(|_| device::open(&config.train.device))?;
+    let model = model::of_checkpoint(&config.model, &mut loaded, &device).map_err(CliError::input_from)?;
+    model.encoder().check_fit(tokenizer.size(), 0).map_err(|error| {
+        CliError::input(format!("{} with {}: {error} (--tokenizer)", folder.display(), path.display()))
+    })?;
     let options = hf::SaveOptions::with_pad(tokenizer.special().pad);
     // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
     let temporary = temporary(&args.out);
-    let written = Trained::of_checkpoint(&config, &mut loaded, &device)
-        .map_err(CliError::from)
-        .and_then(|model| model.save(&temporary, &options).map_err(CliError::failed_from))
+    let written = model
+        .save(&temporary, &options)
+        .map_err(CliError::failed_from)
         .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
         .and_then(|()| Ok(card::write(&temporary, &run_dir, &config, step)?))
         .and_then(|()| {

@@ -10,7 +10,7 @@ use fn_eval::finetune::{
 };
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
-use fn_models::{Family, hf};
+use fn_models::{Arch, hf};
 use fn_train::config::Dtype;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
@@ -58,7 +58,7 @@ pub struct Fitting<'a> {
     pub device: Device,
     /// The process's.
     pub stop: Stop,
-    family: Family,
+    arch: Arch,
     hidden_size: usize,
 }
 
@@ -72,10 +72,10 @@ impl<'a> Fitting<'a> {
             return Err(CliError::usage("--seeds is 0, expected at least 1"));
         }
         let stop = support::interruptible()?;
-        let (family, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
+        let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
         let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
         let device = device::open(&args.device)?.autodiff();
-        Ok(Self { args, tokenizer, device, stop, family, hidden_size: config.hidden_size })
+        Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
     }
 
     /// The seeds that were asked for.
@@ -90,8 +90,8 @@ impl<'a> Fitting<'a> {
     pub fn recipe(&self, task: Option<&Task>, length: Option<usize>) -> Result<Recipe, CliError> {
         let mut recipe = match (self.args.recipe, task) {
             (RecipeName::Transformers, _) => Recipe::transformers(),
-            (RecipeName::Electra, Some(task)) => task.recipe(self.family, self.hidden_size),
-            (RecipeName::Electra, None) => squad_recipe(self.family, self.hidden_size),
+            (RecipeName::Electra, Some(task)) => task.recipe(self.arch, self.hidden_size),
+            (RecipeName::Electra, None) => squad_recipe(self.arch, self.hidden_size),
         };
         recipe.length = length.unwrap_or(recipe.length);
         let args = self.args;

@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use fn_eval::inspect::{self, Corruption, GAP, Inspected, Inspector, Model, Verdict};
+use fn_eval::inspect::{self, Corruption, GAP, Inspected, Inspector, Verdict};
+use fn_models::{Pretrained, hf};
 use fn_train::fsutil::write_atomic;
 
 use super::support;
@@ -33,11 +34,11 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
-    let (model, report) = Model::load(&args.model, &device)?;
+    let (model, report) = Pretrained::open_with_head(&args.model, &device).map_err(CliError::input_from)?;
     // Weights that were not in the files are random: whoever looks at predictions must know.
     let quiet = args.common.quiet || (report.missing.is_empty() && !args.common.verbose);
     term::note(quiet, &report.to_string());
-    model.check(&tokenizer, &args.model)?;
+    hf::check_fit(&args.model, tokenizer.size(), 0).map_err(CliError::input_from)?;
 
     let gaps: usize = args.text.iter().map(|text| text.matches(GAP).count()).sum();
     if args.gold.len() > gaps {

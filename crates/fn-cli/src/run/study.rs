@@ -117,8 +117,8 @@ fn is_same(evaluation: &Evaluation, run: &Path) -> bool {
     let Ok(made) = toml::from_str::<Settings>(&text) else { return false };
     let now = || -> Result<Settings, CliError> {
         let task = Task::open(&evaluation.task)?;
-        let (family, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
-        let recipe = support::set_values(&task.recipe(family, model.hidden_size), &evaluation.set)?;
+        let (arch, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
+        let recipe = support::set_values(&task.recipe(arch, model.hidden_size), &evaluation.set)?;
         // The model is the run's own, by whatever path it was reached.
         Ok(Settings::of_task(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
     };

@@ -73,20 +73,6 @@ pub enum FinetuneError {
         /// What is wrong.
         message: String,
     },
-    /// The model does not fit the tokenizer or the recipe.
-    #[error("{path}: the model knows {model} {what}, {found} are needed; {remedy}")]
-    TooSmall {
-        /// The model's folder.
-        path: PathBuf,
-        /// `pieces` or `positions`.
-        what: &'static str,
-        /// Rows of its table.
-        model: usize,
-        /// Rows needed.
-        found: usize,
-        /// What to do.
-        remedy: &'static str,
-    },
     /// A model without the card of SQuAD.
     #[error(
         "{path}: this model was not fine-tuned on SQuAD by fnlm (no fnlm-task.json that says so); give the model/ folder that `fnlm squad` wrote"

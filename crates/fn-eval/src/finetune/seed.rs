@@ -8,7 +8,7 @@ use crate::finetune::fit::{Ended, Job, Recipe, Step};
 use burn::tensor::Device;
 use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::TaskConfig;
+use fn_models::hf;
 use fn_train::checkpoint::Checkpoints;
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
@@ -153,7 +153,7 @@ pub fn run_seed(
     }
     let _lock = RunLock::take(dir)?;
     let (model, config, report) = TaskModel::load(setup.task, setup.model, seed, setup.device)?;
-    check_fit(setup.model, &config, setup.tokenizer, setup.recipe.length)?;
+    hf::check_fit(setup.model, setup.tokenizer.size(), setup.recipe.length)?;
     tell(Event::Notice(report.to_string()));
     let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
     let clock = Instant::now();
@@ -266,31 +266,6 @@ pub(super) fn course(steps: &[Step]) -> (f64, f64) {
     let last = &steps[steps.len() - steps.len().div_ceil(10)..];
     let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
     (loss, steps.last().map_or(0.0, |s| s.examples_per_second))
-}
-
-/// Refuses a model whose tables are too small for the tokenizer or the sequences.
-pub(super) fn check_fit(
-    path: &Path,
-    config: &TaskConfig,
-    tokenizer: &TextTokenizer,
-    length: usize,
-) -> Result<(), FinetuneError> {
-    let too_small = |what, model, found, remedy| FinetuneError::TooSmall {
-        path: path.to_owned(),
-        what,
-        model,
-        found,
-        remedy,
-    };
-    let encoder = &config.encoder;
-    if tokenizer.size() > encoder.vocab_size {
-        let remedy = "give the tokenizer that the model was made with (--tokenizer)";
-        return Err(too_small("pieces", encoder.vocab_size, tokenizer.size(), remedy));
-    }
-    if length > encoder.max_positions {
-        return Err(too_small("positions", encoder.max_positions, length, "lower --length"));
-    }
-    Ok(())
 }
 
 /// What a fine-tuned model is for: `fnlm predict` reads it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::finetune::fit::Recipe;
 use fn_data::DataError;
 use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
-use fn_models::Family;
+use fn_models::Arch;
 
 use super::FinetuneError;
 use crate::glue as scores;
@@ -203,11 +203,11 @@ impl Task {
     }
 
     /// What google-research/electra does for this task: three epochs (ten of RTE and STS-B), both orders of the pairs of MRPC
-    /// and STS-B, a rate by the size of the encoder. BERTs learn at 1e-4 (hidden size below 512) or 5e-5.
-    pub fn recipe(&self, family: Family, hidden_size: usize) -> Recipe {
-        let lr = match (family, hidden_size) {
-            (Family::Electra, ..512) => 3e-4,
-            (Family::Electra, 512..1024) | (Family::Bert, ..512) => 1e-4,
+    /// and STS-B, a rate by the size of the encoder. Encoders of masked language models learn at 1e-4 (hidden size below 512) or 5e-5.
+    pub fn recipe(&self, arch: Arch, hidden_size: usize) -> Recipe {
+        let lr = match (arch.has_discriminator(), hidden_size) {
+            (true, ..512) => 3e-4,
+            (true, 512..1024) | (false, ..512) => 1e-4,
             _ => 5e-5,
         };
         Recipe {

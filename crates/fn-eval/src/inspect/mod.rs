@@ -5,13 +5,10 @@
 
 mod page;
 
-use std::path::{Path, PathBuf};
-
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, Head, HfError, LoadReport};
-use fn_models::{BertForPreTraining, Electra, Inputs};
+use fn_models::{Inputs, Pretrained};
 use fn_ops::Noise;
 use serde::Serialize;
 
@@ -24,46 +21,6 @@ pub const GAP: &str = "[MASK]";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InspectError {
-    /// A model that cannot be read.
-    #[error(transparent)]
-    Model(#[from] HfError),
-    /// `config.json` cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// `config.json` is no JSON, or of another kind of model.
-    #[error("{path}: {message}")]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What was found, and what is expected.
-        message: String,
-    },
-    /// A folder with an encoder only: a head with fresh initial values would show noise.
-    #[error(
-        "{path}: found no weights of a masked-LM head or of a replaced-token head, expected one of them; probe the model as it \
-         was pre-trained, not a fine-tuned one"
-    )]
-    NoHead {
-        /// The model's folder.
-        path: PathBuf,
-    },
-    /// A tokenizer with more pieces than the model.
-    #[error(
-        "the tokenizer has {tokenizer} pieces, the model in {path} only {model}; give the model's own with --tokenizer"
-    )]
-    Vocabulary {
-        /// The model's folder.
-        path: PathBuf,
-        /// Rows of its token table.
-        model: usize,
-        /// Pieces.
-        tokenizer: usize,
-    },
     /// A gap, and a model that only finds replaced tokens.
     #[error(
         "this folder holds a discriminator only, which cannot fill {GAP}; give a text without it, or a folder with generator/"
@@ -143,95 +100,6 @@ pub struct Replaced {
     pub probability: f64,
 }
 
-/// A pre-trained model of either kind.
-#[derive(Debug)]
-pub enum Model {
-    /// With its masked-LM head.
-    Bert(Box<BertForPreTraining>, Facts),
-    /// With what heads are in the folder.
-    Electra(Box<Electra>, Facts),
-}
-
-/// Sizes that have to fit, and heads that are there.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts {
-    vocab_size: usize,
-    max_positions: usize,
-    /// Whether there are weights for predicting gaps.
-    fills: bool,
-    /// Whether there are weights for finding replaced tokens.
-    detects: bool,
-}
-
-impl Model {
-    /// Loads whatever kind `config.json` names; the report says which weights were not in the files.
-    ///
-    /// # Errors
-    /// A folder that cannot be read, another kind of model, no head of pre-training.
-    pub fn load(dir: &Path, device: &Device) -> Result<(Self, LoadReport), InspectError> {
-        let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| InspectError::Io { path: path.clone(), source })?;
-        let wrong = |message| InspectError::Config { path: path.clone(), message };
-        let config: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| wrong(format!("this is not JSON: {error}")))?;
-        match config.get("model_type").and_then(|kind| kind.as_str()) {
-            Some("bert") => {
-                let (model, shape, report) = hf::load_bert(dir, device)?;
-                let facts = Facts {
-                    vocab_size: shape.encoder.vocab_size,
-                    max_positions: shape.encoder.max_positions,
-                    fills: report.has(Head::MaskedLm),
-                    detects: false,
-                };
-                some_head(&facts, dir)?;
-                Ok((Self::Bert(Box::new(model), facts), report))
-            }
-            Some("electra") => {
-                let (model, shape, report) = hf::load_electra(dir, device)?;
-                let facts = Facts {
-                    vocab_size: shape.discriminator.vocab_size,
-                    max_positions: shape.discriminator.max_positions,
-                    fills: report.has(Head::Generator),
-                    detects: report.has(Head::Discriminator),
-                };
-                some_head(&facts, dir)?;
-                Ok((Self::Electra(Box::new(model), facts), report))
-            }
-            kind => Err(wrong(format!(
-                "model_type is {}, expected \"bert\" or \"electra\"",
-                kind.map_or("missing".to_string(), |kind| format!("\"{kind}\""))
-            ))),
-        }
-    }
-
-    fn facts(&self) -> &Facts {
-        match self {
-            Self::Bert(_, facts) | Self::Electra(_, facts) => facts,
-        }
-    }
-
-    /// Refuses a tokenizer with more pieces than the model; `dir` is for the message.
-    ///
-    /// # Errors
-    /// [`InspectError::Vocabulary`].
-    pub fn check(&self, tokenizer: &TextTokenizer, dir: &Path) -> Result<(), InspectError> {
-        let (model, tokenizer) = (self.facts().vocab_size, tokenizer.size());
-        if tokenizer > model {
-            return Err(InspectError::Vocabulary { path: dir.to_owned(), model, tokenizer });
-        }
-        Ok(())
-    }
-}
-
-/// A head with fresh initial values would show noise.
-fn some_head(facts: &Facts, dir: &Path) -> Result<(), InspectError> {
-    if facts.fills || facts.detects {
-        return Ok(());
-    }
-    Err(InspectError::NoHead { path: dir.to_owned() })
-}
-
 /// What texts are looked at with.
 pub struct Inspector<'a> {
     /// The model's.
@@ -251,7 +119,7 @@ impl Inspector<'_> {
     /// A text that is too long; a gap where the model has no head to fill it.
     pub fn inspect(
         &self,
-        model: &Model,
+        model: &Pretrained,
         text: &str,
         gold: &mut impl Iterator<Item = u32>,
     ) -> Result<Inspected, InspectError> {
@@ -266,7 +134,7 @@ impl Inspector<'_> {
             ids.extend(self.tokenizer.encode(part));
         }
         ids.push(special.sep);
-        let most = model.facts().max_positions;
+        let most = model.encoder().max_positions;
         if ids.len() > most {
             return Err(InspectError::TooLong { found: ids.len(), limit: most });
         }
@@ -297,22 +165,17 @@ impl Inspector<'_> {
     /// Probabilities over the vocabulary at each position.
     fn predict(
         &self,
-        model: &Model,
+        model: &Pretrained,
         ids: &[u32],
         positions: &[usize],
     ) -> Result<Vec<Vec<f64>>, InspectError> {
         let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), self.device);
         let inputs = self.inputs(ids);
-        let logits = match model {
-            Model::Bert(model, _) => model.masked_logits(&inputs, rows, &Noise::none()),
-            Model::Electra(model, facts) if facts.fills => {
-                model.generator_logits(&inputs, rows, &Noise::none())
-            }
-            Model::Electra(..) => {
-                return Err(InspectError::NoGenerator);
-            }
-        };
+        if !model.has_masked_lm() {
+            return Err(InspectError::NoGenerator);
+        }
+        let logits = model.masked_logits(&inputs, rows, &Noise::none());
         let [_, vocabulary] = logits.dims();
         let known = self.tokenizer.size();
         Ok(fn_models::params::host(logits)
@@ -354,11 +217,11 @@ impl Inspector<'_> {
         }
     }
 
-    fn detect(&self, model: &Model, ids: &[u32], filled: &[usize]) -> Option<Vec<Replaced>> {
-        let Model::Electra(model, Facts { detects: true, .. }) = model else {
+    fn detect(&self, model: &Pretrained, ids: &[u32], filled: &[usize]) -> Option<Vec<Replaced>> {
+        if !model.has_discriminator() {
             return None;
-        };
-        let logits = fn_models::params::host(model.discriminator_logits(&self.inputs(ids), &Noise::none()));
+        }
+        let logits = fn_models::params::host(model.replaced_logits(&self.inputs(ids), &Noise::none())?);
         let found = ids.iter().zip(logits).enumerate().map(|(at, (&id, logit))| Replaced {
             piece: self.tokenizer.piece(id),
             filled: filled.contains(&at),

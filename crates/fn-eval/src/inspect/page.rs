@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use crate::page::{CLOSE, escape, open};
 use fn_core::noise::{Stream, Use};
+use fn_models::Pretrained;
 
-use super::{InspectError, Inspector, Model};
+use super::{InspectError, Inspector};
 
 const STYLE: &str = "
 .text { line-height: 2.4; max-width: none; margin-bottom: .2rem; }
@@ -90,11 +91,11 @@ pub struct Corruption {
 /// As [`Inspector::inspect`].
 pub fn page(
     inspector: &Inspector,
-    model: &Model,
+    model: &Pretrained,
     texts: &[String],
     corruption: &Corruption,
 ) -> Result<String, InspectError> {
-    let detects = matches!(model, Model::Electra(_, facts) if facts.detects);
+    let detects = model.has_discriminator();
     let mut rows = Vec::new();
     for (number, text) in texts.iter().enumerate() {
         rows.push(tokens(inspector, model, text, number, corruption)?);
@@ -104,14 +105,14 @@ pub fn page(
 
 fn tokens(
     inspector: &Inspector,
-    model: &Model,
+    model: &Pretrained,
     text: &str,
     number: usize,
     corruption: &Corruption,
 ) -> Result<Vec<Token>, InspectError> {
     let tokenizer = inspector.tokenizer;
     let facts = tokenizer.facts();
-    let most = model.facts().max_positions.saturating_sub(2);
+    let most = model.encoder().max_positions.saturating_sub(2);
     let mut ids = vec![facts.special.cls];
     ids.extend(tokenizer.encode(text).into_iter().take(most));
     ids.push(facts.special.sep);
@@ -126,7 +127,7 @@ fn tokens(
     let mut chosen = vec![None; ids.len()];
     places.iter().for_each(|&at| hidden[at] = facts.special.mask);
     if !places.is_empty() {
-        let samples = matches!(model, Model::Electra(..));
+        let samples = model.generator().is_some();
         for (&at, row) in places.iter().zip(inspector.predict(model, &hidden, &places)?) {
             let id = if samples { draw(&row, stream.unit()) } else { super::best(&row) }.unwrap_or(ids[at]);
             filled[at] = id;

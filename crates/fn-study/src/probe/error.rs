@@ -48,33 +48,12 @@ pub enum ProbeError {
         /// Most that the model takes.
         limit: usize,
     },
-    /// A model that cannot be read.
+    /// A model that cannot be read, has no head of pre-training, or fewer pieces than the tokenizer.
     #[error(transparent)]
     Model(#[from] fn_models::hf::HfError),
-    /// A folder with an encoder only.
-    #[error(
-        "{path}: found no weights of a masked-LM head or of a replaced-token head, expected one of them; probe the model as it \
-         was pre-trained, not a fine-tuned one"
-    )]
-    NoHead {
-        /// The model's folder.
-        path: PathBuf,
-    },
-    /// A tokenizer with more pieces than the model.
-    #[error(
-        "{path}: the model knows {model} pieces, the tokenizer has {tokenizer}; give the model's own with --tokenizer"
-    )]
-    Vocabulary {
-        /// The model's folder.
-        path: PathBuf,
-        /// Rows of its token table.
-        model: usize,
-        /// Pieces.
-        tokenizer: usize,
-    },
-    /// A pre-trained model that cannot be read.
+    /// A checkpoint of another model, or one whose `model.init` is gone.
     #[error(transparent)]
-    Trained(#[from] fn_train::trained::TrainedError),
+    Checkpoint(#[from] fn_train::TrainError),
     /// Text or shards that cannot be read.
     #[error(transparent)]
     Data(#[from] fn_data::DataError),

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, Head, LoadReport};
-use fn_models::{BertForPreTraining, Electra, Family, Inputs, params};
+use fn_models::hf::{self, LoadReport};
+use fn_models::{Inputs, Pretrained, params};
 use fn_ops::Noise;
 use fn_train::stop::Stop;
 
@@ -61,19 +61,12 @@ impl Cloze {
     }
 }
 
-#[derive(Debug)]
-enum Model {
-    Bert(Box<BertForPreTraining>),
-    Electra(Box<Electra>),
-}
-
 /// A model that was pre-trained and its tokenizer.
 #[derive(Debug)]
 pub struct Prober {
-    model: Model,
+    model: Pretrained,
     scorers: Vec<Scorer>,
     tokenizer: TextTokenizer,
-    max_positions: usize,
     device: Device,
 }
 
@@ -87,37 +80,17 @@ impl Prober {
         tokenizer: TextTokenizer,
         device: &Device,
     ) -> Result<(Self, LoadReport), ProbeError> {
-        let (family, shape) = hf::read_encoder(dir)?;
-        let (model, report) = match family {
-            Family::Bert => {
-                let (model, _, report) = hf::load_bert(dir, device)?;
-                (Model::Bert(Box::new(model)), report)
-            }
-            Family::Electra => {
-                let (model, _, report) = hf::load_electra(dir, device)?;
-                (Model::Electra(Box::new(model)), report)
-            }
-        };
-        let all: &[(Scorer, Head)] = match family {
-            Family::Bert => &[(Scorer::MaskedLm, Head::MaskedLm)],
-            Family::Electra => {
-                &[(Scorer::Generator, Head::Generator), (Scorer::Discriminator, Head::Discriminator)]
-            }
-        };
-        let there = all.iter().filter(|(_, head)| report.has(*head));
-        let scorers: Vec<Scorer> = there.map(|(scorer, _)| *scorer).collect();
-        if scorers.is_empty() {
-            return Err(ProbeError::NoHead { path: dir.to_owned() });
-        }
-        if tokenizer.size() > shape.vocab_size {
-            return Err(ProbeError::Vocabulary {
-                path: dir.to_owned(),
-                model: shape.vocab_size,
-                tokenizer: tokenizer.size(),
-            });
-        }
-        let max_positions = shape.max_positions;
-        Ok((Self { model, scorers, tokenizer, max_positions, device: device.clone() }, report))
+        hf::check_fit(dir, tokenizer.size(), 0)?;
+        let (model, report) = Pretrained::open_with_head(dir, device)?;
+        let fills = if model.generator().is_some() { Scorer::Generator } else { Scorer::MaskedLm };
+        let scorers: Vec<Scorer> = [
+            model.has_masked_lm().then_some(fills),
+            model.has_discriminator().then_some(Scorer::Discriminator),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        Ok((Self { model, scorers, tokenizer, device: device.clone() }, report))
     }
 
     /// What this model can score with.
@@ -148,9 +121,9 @@ impl Prober {
         let (before, after) = (self.tokenizer.encode(before), self.tokenizer.encode(after));
         let longest = pieces.iter().map(Vec::len).max().unwrap_or(1);
         let found = before.len() + after.len() + longest + 2;
-        if found > self.max_positions {
-            let (path, limit) = (path.to_owned(), self.max_positions);
-            return Err(ProbeError::TooLong { path, line, found, limit });
+        let limit = self.model.encoder().max_positions;
+        if found > limit {
+            return Err(ProbeError::TooLong { path: path.to_owned(), line, found, limit });
         }
         Ok(Cloze { before, after, choices: pieces })
     }
@@ -205,8 +178,8 @@ impl Prober {
         let noise = Noise::none();
         let places = |row: usize| (0..batch[row].pieces).map(move |k| row * length + batch[row].start + k);
         if scorer == Scorer::Discriminator {
-            let Model::Electra(model) = &self.model else { return };
-            let logits = params::host(model.discriminator_logits(&inputs, &noise));
+            let Some(logits) = self.model.replaced_logits(&inputs, &noise) else { return };
+            let logits = params::host(logits);
             for (row, asked) in batch.iter().enumerate() {
                 let sum: f64 = places(row).map(|place| log_original(f64::from(logits[place]))).sum();
                 for &choice in &asked.choices {
@@ -218,10 +191,7 @@ impl Prober {
         let rows: Vec<i32> = (0..batch.len()).flat_map(places).map(|place| place as i32).collect();
         let count = rows.len();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &self.device);
-        let logits = match &self.model {
-            Model::Bert(model) => model.masked_logits(&inputs, rows, &noise),
-            Model::Electra(model) => model.generator_logits(&inputs, rows, &noise),
-        };
+        let logits = self.model.masked_logits(&inputs, rows, &noise);
         let [_, vocabulary] = logits.dims();
         let logits = params::host(logits);
         let mut rows = logits.chunks_exact(vocabulary.max(1));

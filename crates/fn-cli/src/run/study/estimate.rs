@@ -13,7 +13,7 @@ use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, Task};
 use fn_eval::table::Table;
-use fn_models::Family;
+use fn_models::Arch;
 use fn_study::study::{Arm, Evaluation, run_folder};
 use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig};
 use fn_train::schedule::ScheduleConfig;
@@ -220,8 +220,8 @@ impl Sets {
 
 fn ids_of_seed(evaluation: &Evaluation, tokenizer: &TextTokenizer) -> Result<f64, CliError> {
     let task = Task::open(&evaluation.task)?;
-    // Family and size decide about the learning rate alone.
-    let recipe = support::set_values(&task.recipe(Family::Electra, 256), &evaluation.set)?;
+    // Architecture and size decide about the learning rate alone.
+    let recipe = support::set_values(&task.recipe(Arch::Electra, 256), &evaluation.set)?;
     let find = |set: &Task, split| set.find(&evaluation.data, split).map_err(CliError::input_from);
     let mut ids = 0.0;
     if let Some(mut train) = find(&task, Split::Train)? {

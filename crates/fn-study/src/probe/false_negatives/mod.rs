@@ -10,21 +10,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
+use fn_core::batch::Predictions;
 use fn_core::corrupt::Corruptor;
-use fn_core::ids::Rows;
-use fn_core::sample::argmax_ids;
+use fn_core::sample::Prediction;
 use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
 use fn_data::tokenise::TextTokenizer;
+use fn_models::{Pretrained, hf};
+use fn_ops::Noise;
 use fn_train::checkpoint::{self, Checkpoints};
 use fn_train::config::RunConfig;
+use fn_train::model;
 use fn_train::objective::DeviceBatch;
 use fn_train::pretraining::HELD_OUT_SEED;
 use fn_train::rundir;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
-use fn_train::trained::{Trained, check_fits};
 
 use self::judges::Judges;
 pub use self::report::Report;
@@ -158,8 +160,8 @@ pub fn examine<'a>(
     let (steps, last) = probe.checkpoints(&subject.checkpoints, warn)?;
     let found = match &subject.folder {
         Some(folder) => {
-            check_fits(folder, tokenizer, config.data.length)?;
-            probe.look(&Trained::open(folder, device)?)?
+            hf::check_fit(folder, tokenizer.size(), config.data.length)?;
+            probe.look(&Pretrained::open_masked_lm(folder, device)?.0)?
         }
         None => last.ok_or_else(|| ProbeError::NoModel { path: subject.run.clone() })?,
     };
@@ -209,7 +211,7 @@ impl Probe<'_> {
                 }
             };
             let step = loaded.state.step;
-            let found = self.look(&Trained::of_checkpoint(self.config, &mut loaded, self.device)?)?;
+            let found = self.look(&model::of_checkpoint(&self.config.model, &mut loaded, self.device)?)?;
             steps.push(Step {
                 step,
                 masked: found.masked,
@@ -221,7 +223,7 @@ impl Probe<'_> {
         Ok((steps, last))
     }
 
-    fn look(&self, model: &Trained) -> Result<Found, ProbeError> {
+    fn look(&self, model: &Pretrained) -> Result<Found, ProbeError> {
         let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
         let size = self.config.train.batch.min(64);
         let mut found = Found::default();
@@ -234,26 +236,27 @@ impl Probe<'_> {
         Ok(found)
     }
 
-    fn add(&self, found: &mut Found, model: &Trained, batch: &MaskedBatch) {
+    fn add(&self, found: &mut Found, model: &Pretrained, batch: &MaskedBatch) {
         for &id in batch.original.iter().filter(|&&id| !is_frame(self.tokenizer, id)) {
             *found.seen.entry(id).or_default() += 1;
         }
         let on_device = DeviceBatch::new(batch, self.device);
-        let logits = model.masked_logits(&on_device);
+        let logits =
+            model.masked_logits(&on_device.inputs, on_device.batch.positions.clone(), &Noise::none());
         // A token table may be larger than the vocabulary; nothing is known about the rest.
         let rows = logits.dims()[0];
         let logits = logits.slice([0..rows, 0..self.tokenizer.size()]);
-        let predicted = argmax_ids(logits.clone());
+        let predictions = Predictions::new(&on_device.batch, &logits, Prediction::Argmax);
         let probability = |ids: Tensor<1, Int>| -> Vec<f64> {
             let loss = fn_models::params::host(fn_ops::cross_entropy_rows(logits.clone(), ids));
             loss.into_iter().map(|loss| f64::from(-loss).exp()).collect()
         };
-        let (of_predicted, of_gold) = (probability(predicted.clone()), probability(on_device.gold.clone()));
-        let words = predicted.clone().into_data();
+        let (of_predicted, of_gold) =
+            (probability(predictions.ids.clone()), probability(on_device.batch.gold.clone()));
+        let words = predictions.ids.clone().into_data();
         let ids: Vec<(u32, u32)> =
             batch.gold.iter().copied().zip(words.iter::<i32>().map(|id| id as u32)).collect();
-        let rows = Rows { gold: on_device.gold.clone(), predicted, weight: on_device.weight.clone() };
-        let verdicts = self.judges.judge(&on_device, &rows, &ids);
+        let verdicts = self.judges.flagged(&predictions);
         for (place, &(gold, word)) in ids.iter().enumerate().filter(|(place, _)| batch.weight[*place] > 0.0) {
             found.masked += 1;
             if word != gold {
