@@ -17,7 +17,7 @@ use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, SaveOptions};
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, params};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, params};
 use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
@@ -172,7 +172,7 @@ impl Session {
                 (Electra::init(&shape, self.config.seed, &device), shape)
             }
         };
-        self.check_shape(shape.discriminator.vocab_size, shape.discriminator.max_positions)?;
+        self.check_fit(&shape.discriminator)?;
         let objective = ReplacedTokenDetection {
             correction: self.config.correction.generator.clone(),
             prediction: self.config.correction.prediction,
@@ -211,7 +211,7 @@ impl Session {
                 (BertForPreTraining::init(&shape, self.config.seed, &device), shape)
             }
         };
-        self.check_shape(shape.encoder.vocab_size, shape.encoder.max_positions)?;
+        self.check_fit(&shape.encoder)?;
         let objective = MaskedLanguageModel {
             correction: self.config.correction.generator.clone(),
             prediction: self.config.correction.prediction,
@@ -339,17 +339,8 @@ impl Session {
     }
 
     /// A vocabulary or a length that the model has no rows for would read outside of its tables.
-    fn check_shape(&self, vocabulary: usize, positions: usize) -> Result<(), TrainError> {
-        if vocabulary < self.tokenizer.size() {
-            return Err(TrainError::VocabularyTooSmall {
-                model: vocabulary,
-                tokenizer: self.tokenizer.size(),
-            });
-        }
-        if positions < self.config.data.length {
-            return Err(TrainError::PositionsTooFew { model: positions, length: self.config.data.length });
-        }
-        Ok(())
+    fn check_fit(&self, encoder: &EncoderConfig) -> Result<(), TrainError> {
+        Ok(encoder.check_fit(self.tokenizer.size(), self.config.data.length)?)
     }
 
     /// Hash of the part of the configuration that changes numbers.

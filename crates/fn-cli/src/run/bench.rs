@@ -256,13 +256,12 @@ fn operations(config: &RunConfig, args: &BenchArgs) -> f64 {
         let (h, width) = (e.hidden_size as f64, e.embedding_size as f64);
         masked * (h * width + width * args.vocabulary as f64)
     };
-    let products = match model.arch {
-        Arch::Bert => of_encoder(&encoder) + of_head(&encoder),
-        Arch::Electra => {
-            let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
-            let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
-            of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
-        }
+    let products = if model.arch.has_discriminator() {
+        let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
+        let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
+        of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
+    } else {
+        of_encoder(&encoder) + of_head(&encoder)
     };
     // A product and a sum; once forward, twice backward.
     6.0 * products

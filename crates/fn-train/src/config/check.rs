@@ -6,7 +6,7 @@ use fn_core::correct::{Correction, DiscriminatorCorrection};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{Arch, ConfigError, RunConfig, VerifierConfig};
+use super::{ConfigError, RunConfig, VerifierConfig};
 use crate::schedule::ScheduleKind;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
@@ -185,7 +185,7 @@ impl RunConfig {
     /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
     fn refuse_idle(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
-        let electra = self.model.arch == Arch::Electra;
+        let electra = self.model.arch.has_discriminator();
         let unset = c.verifier.is_none();
         check(
             c.discriminator != DiscriminatorCorrection::Banded || !unset,
