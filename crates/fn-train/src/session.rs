@@ -8,26 +8,31 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
+use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::DeviceLexicon;
+use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
 use fn_core::lexicon::Lexicon;
+use fn_core::loss::{MaskedLm, MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, SaveOptions};
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, params};
+use fn_models::hf::SaveOptions;
+use fn_models::{Pretrained, params};
 use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
-use crate::config::{Arch, Dtype, RunConfig, Runnable};
+use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
-use crate::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Verifier};
+use crate::model;
+use crate::objective::{
+    Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
+};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
 use crate::stop::Stop;
@@ -132,10 +137,10 @@ impl Session {
         planted: Option<Planted<'_>>,
     ) -> Result<Summary, TrainError> {
         self.set_precision(reporter)?;
-        match self.config.model.arch {
-            Arch::Electra => self.run_electra(reporter, planted),
-            Arch::Bert => self.run_bert(reporter, planted),
-        }
+        let device = self.device.clone().autodiff();
+        let model = self.model(reporter, &device)?;
+        let objective = self.objective(device)?;
+        self.finish(reporter, planted, &*objective, model)
     }
 
     /// Matrix products in `train.dtype`.
@@ -153,85 +158,51 @@ impl Session {
         Ok(())
     }
 
-    fn run_electra(
-        &self,
-        reporter: &mut dyn Reporter,
-        planted: Option<Planted<'_>>,
-    ) -> Result<Summary, TrainError> {
-        let device = self.device.clone().autodiff();
-        let train = &self.config.train;
-        let (model, shape) = match &self.config.model.init {
-            Some(folder) => {
-                let (model, shape, report) = hf::load_electra(folder, &device)?;
-                reporter.notice(&report.to_string())?;
-                (model, shape)
-            }
-            None => {
-                let shape = self.electra_config();
-                shape.validate()?;
-                (Electra::init(&shape, self.config.seed, &device), shape)
-            }
-        };
-        self.check_fit(&shape.discriminator)?;
-        let objective = ReplacedTokenDetection {
-            correction: self.config.correction.generator.clone(),
-            prediction: self.config.correction.prediction,
-            generator_weight: train.generator_weight,
-            detection: Detection {
-                correction: self.config.correction.discriminator.clone(),
-                weight: train.discriminator_weight,
-                sample: SampleConfig {
-                    temperature: train.temperature,
-                    disallow_correct: train.disallow_correct,
-                },
-            },
-            judges: self.judges()?,
-            device,
-        };
-        self.finish(reporter, planted, &objective, model, |dir, model| {
-            Ok(hf::save_electra_with(dir, model, &shape, &self.save_options())?)
-        })
+    /// The model before the first step.
+    fn model(&self, reporter: &mut dyn Reporter, device: &Device) -> Result<Pretrained, TrainError> {
+        let (config, pieces) = (&self.config, self.tokenizer.size());
+        let (model, report) = model::initial(&config.model, pieces, config.seed, device)?;
+        if let Some(report) = report {
+            reporter.notice(&report.to_string())?;
+        }
+        // A vocabulary or a length that the model has no rows for would read outside of its tables.
+        model.encoder().check_fit(pieces, config.data.length)?;
+        Ok(model)
     }
 
-    fn run_bert(
-        &self,
-        reporter: &mut dyn Reporter,
-        planted: Option<Planted<'_>>,
-    ) -> Result<Summary, TrainError> {
-        let device = self.device.clone().autodiff();
-        let (model, shape) = match &self.config.model.init {
-            Some(folder) => {
-                let (model, shape, report) = hf::load_bert(folder, &device)?;
-                reporter.notice(&report.to_string())?;
-                (model, shape)
-            }
-            None => {
-                let shape = self.bert_config();
-                shape.validate()?;
-                (BertForPreTraining::init(&shape, self.config.seed, &device), shape)
-            }
+    /// What the model learns.
+    fn objective(&self, device: Device) -> Result<Box<dyn Objective>, TrainError> {
+        let (train, correction) = (&self.config.train, &self.config.correction);
+        let resources = self.resources();
+        let masked_lm = self.masked_lm(&resources)?;
+        let judging = self.judging(&resources)?;
+        if self.config.model.arch.discriminator_head().is_none() {
+            let (prediction, weight) = (correction.prediction, train.generator_weight);
+            return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
+        }
+        let replaced_token = ReplacedTokenConfig {
+            correction: correction.discriminator.clone(),
+            weight: train.discriminator_weight,
+            hard_negatives: correction.hard_negatives,
         };
-        self.check_fit(&shape.encoder)?;
-        let objective = MaskedLanguageModel {
-            correction: self.config.correction.generator.clone(),
-            prediction: self.config.correction.prediction,
-            weight: self.config.train.generator_weight,
-            judges: self.judges()?,
+        Ok(Box::new(ReplacedTokenDetection {
+            masked_lm,
+            prediction: correction.prediction,
+            generator_weight: train.generator_weight,
+            replaced_token: replaced_token.init(&resources)?,
+            sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
+            judging,
             device,
-        };
-        self.finish(reporter, planted, &objective, model, |dir, model| {
-            Ok(hf::save_bert_with(dir, model, &shape, &self.save_options())?)
-        })
+        }))
     }
 
     /// Resumes, trains, exports.
-    fn finish<O: Objective>(
+    fn finish(
         &self,
         reporter: &mut dyn Reporter,
         planted: Option<Planted<'_>>,
-        objective: &O,
-        model: O::Model,
-        export: impl Fn(&Path, &O::Model) -> Result<(), TrainError>,
+        objective: &dyn Objective,
+        model: Pretrained,
     ) -> Result<Summary, TrainError> {
         let keep = &self.config.checkpoint;
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
@@ -279,7 +250,7 @@ impl Session {
             if temporary.exists() {
                 std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
             }
-            export(&temporary, &finished.model)?;
+            finished.model.save(&temporary, &self.save_options())?;
             self.tokenizer.save(&temporary)?;
             if dir.exists() {
                 std::fs::remove_dir_all(&dir).map_err(io("remove", &dir))?;
@@ -304,43 +275,79 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// Who drives the corrections.
-    fn judges(&self) -> Result<Judges, TrainError> {
+    /// What judges and corrections are made with.
+    fn resources(&self) -> Resources {
+        Resources { lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)) }
+    }
+
+    fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
+        DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
+    }
+
+    /// The masked-LM loss of BERT or of the generator.
+    fn masked_lm(&self, resources: &Resources) -> Result<MaskedLm, TrainError> {
         let correction = &self.config.correction;
-        let on_device = |lexicon| DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device);
-        let mut judges = Judges::by(self.lexicon.as_ref().map(on_device));
-        if let Some(lexicon) = &self.measured_by {
-            judges.measured_by = Some(on_device(lexicon));
-        }
-        judges.hard_negatives = correction.hard_negatives;
-        if let Some(folder) = &correction.verifier.model {
-            let mask = self.tokenizer.special().mask;
-            let verifier = Verifier::load(folder, correction.verifier.bands(), mask, &self.device)?;
-            let tokenizer = self.tokenizer.size();
-            if let Some(model) = verifier.vocab_size().filter(|&model| model != tokenizer) {
-                return Err(TrainError::VerifierVocabulary { path: folder.clone(), model, tokenizer });
+        let config = MaskedLmConfig {
+            correction: correction.generator.clone(),
+            hard_negatives: correction.hard_negatives,
+        };
+        Ok(config.init(resources)?)
+    }
+
+    /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
+    fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
+        let correction = &self.config.correction;
+        let mut average = None;
+        let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
+        let measured_by = match &self.measured_by {
+            Some(lexicon) => Some(self.on_device(lexicon)),
+            None => resources.lexicon.clone(),
+        };
+        Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
+    }
+
+    fn judge(
+        &self,
+        kind: &JudgeKind,
+        resources: &Resources,
+        average: &mut Option<Arc<MovingAverage>>,
+    ) -> Result<Box<dyn Judge>, TrainError> {
+        let mut inner = |kind: &JudgeKind| self.judge(kind, resources, average);
+        Ok(match kind {
+            JudgeKind::None => Box::new(NoJudge),
+            JudgeKind::Lexicon => match &resources.lexicon {
+                Some(lexicon) => Box::new(LexiconJudge::new(lexicon.clone())),
+                // Corrections that need one were refused when the configuration was checked.
+                None => Box::new(NoJudge),
+            },
+            JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
+            JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
+            JudgeKind::Mean(judges) => {
+                let weighted = judges.iter().map(|(weight, judge)| Ok((*weight, inner(judge)?)));
+                Box::new(WeightedMean(weighted.collect::<Result<_, TrainError>>()?))
             }
-            judges.verifier = Some(verifier);
-        } else if correction.verifier.decay > 0.0 {
-            let verifier = &correction.verifier;
-            judges.verifier =
-                Some(Verifier::average(verifier.decay, verifier.bands(), self.tokenizer.special().mask));
+            JudgeKind::Registered(settings) => JUDGES.build(settings, resources)?,
+        })
+    }
+
+    fn verifier(
+        &self,
+        config: &VerifierConfig,
+        average: &mut Option<Arc<MovingAverage>>,
+    ) -> Result<Box<dyn Judge>, TrainError> {
+        let mask = self.tokenizer.special().mask;
+        let Some(folder) = &config.model else {
+            let model = Arc::new(MovingAverage::new(config.decay));
+            *average = Some(model.clone());
+            return Ok(Box::new(Verifier::new(model, mask, config.bands())));
+        };
+        let model = Reader::load(folder, &self.device)?;
+        let (found, tokenizer) = (model.vocab_size(), self.tokenizer.size());
+        if found != tokenizer {
+            return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
         }
-        Ok(judges)
-    }
-
-    fn electra_config(&self) -> ElectraConfig {
-        let model = &self.config.model;
-        ElectraConfig::new(model.encoder(self.tokenizer.size()), model.generator_width, model.generator_depth)
-    }
-
-    fn bert_config(&self) -> BertConfig {
-        BertConfig::new(self.config.model.encoder(self.tokenizer.size()))
-    }
-
-    /// A vocabulary or a length that the model has no rows for would read outside of its tables.
-    fn check_fit(&self, encoder: &EncoderConfig) -> Result<(), TrainError> {
-        Ok(encoder.check_fit(self.tokenizer.size(), self.config.data.length)?)
+        Ok(Box::new(Verifier::new(model, mask, config.bands())))
     }
 
     /// Hash of the part of the configuration that changes numbers.

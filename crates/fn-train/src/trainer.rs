@@ -14,7 +14,7 @@ use fn_data::DataError;
 use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
-use fn_models::params;
+use fn_models::{Pretrained, params};
 
 use crate::checkpoint::{Best, Checkpoints, TrainState};
 use crate::config::RunConfig;
@@ -34,13 +34,13 @@ pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 const MOST_UNSETTLED: usize = 64;
 
 /// Everything that a run needs.
-pub struct Run<'a, O: Objective> {
+pub struct Run<'a> {
     /// What was asked for.
     pub config: &'a RunConfig,
     /// Batch to loss.
-    pub objective: &'a O,
+    pub objective: &'a dyn Objective,
     /// Weights at `state.step`.
-    pub model: O::Model,
+    pub model: Pretrained,
     /// Moments at `state.step`.
     pub optimizer: AdamW,
     /// Where the run stands.
@@ -74,9 +74,9 @@ pub struct HeldOut<'a> {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Finished<M> {
+pub struct Finished {
     /// The weights.
-    pub model: M,
+    pub model: Pretrained,
     /// Where the run stands.
     pub state: TrainState,
     /// The last held-out metrics, if any were taken.
@@ -93,12 +93,12 @@ pub struct Finished<M> {
     pub steps_taken: u64,
 }
 
-impl<O: Objective> Run<'_, O> {
+impl Run<'_> {
     /// Trains from `state.step` to `train.steps`.
     ///
     /// # Errors
     /// Data that cannot be read, a checkpoint that cannot be written, a loss that stays non-finite.
-    pub fn train(self) -> Result<Finished<O::Model>, TrainError> {
+    pub fn train(self) -> Result<Finished, TrainError> {
         let Run { config, objective, mut model, mut optimizer, mut state, data, corruptor, .. } = self;
         let Run { held_out, checkpoints, extra, reporter, stop, .. } = self;
         let loading = LoaderConfig {
@@ -237,9 +237,9 @@ fn settle(
 }
 
 /// Gradients and terms of one step, added up over its micro-batches.
-fn forward_backward<O: Objective>(
-    objective: &O,
-    model: &O::Model,
+fn forward_backward(
+    objective: &dyn Objective,
+    model: &Pretrained,
     micro: &[MaskedBatch],
     seed: u64,
     step: u64,
@@ -274,10 +274,10 @@ struct Measured<'a> {
 
 impl Measured<'_> {
     /// Held-out metrics; None when a stop was requested meanwhile.
-    fn evaluate<O: Objective>(
+    fn evaluate(
         &self,
-        objective: &O,
-        model: &O::Model,
+        objective: &dyn Objective,
+        model: &Pretrained,
         config: &RunConfig,
         stop: &Stop,
     ) -> Option<Evaluation> {
@@ -306,11 +306,11 @@ fn note_best(state: &mut TrainState, evaluation: &Evaluation, metric: &str) {
     }
 }
 
-fn save<O: Objective>(
+fn save(
     checkpoints: Option<&Checkpoints>,
     state: &TrainState,
-    objective: &O,
-    model: &O::Model,
+    objective: &dyn Objective,
+    model: &Pretrained,
     optimizer: &AdamW,
     extra: &[(String, Vec<u8>)],
     reporter: &mut dyn Reporter,
@@ -319,7 +319,7 @@ fn save<O: Objective>(
         return Ok(None);
     };
     let mut beside = optimizer.state();
-    beside.extend(objective.carried());
+    beside.extend(objective.extra_tensors());
     let saved = checkpoints.save(state, &params::collect(model), &beside, extra)?;
     reporter.saved(state.step, &saved)?;
     Ok(Some(saved))

@@ -5,19 +5,21 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use fn_core::correct::Resources;
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::DeviceLexicon;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::noise::{Stream, Use};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, Layers, RunConfig};
+use fn_models::{ElectraConfig, EncoderConfig, Pretrained};
+use fn_train::config::{CorrectionConfig, CorrectionPreset, Dtype, Layers, RunConfig};
 use fn_train::machine::{matmul_gflops, peak_memory};
-use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 use fn_train::session::use_dtype;
 use serde::Serialize;
@@ -148,45 +150,39 @@ fn measure(
     let batch = batch(config, args)?;
     let lexicon = DeviceLexicon::new(&lexicon(args)?, None, device);
     let device = device.clone().autodiff();
-    let encoder: EncoderConfig = config.model.encoder(args.vocabulary);
     let named = CorrectionConfig::preset(preset);
-    match config.model.arch {
-        Arch::Bert => {
-            let shape = BertConfig::new(encoder);
-            shape.validate().map_err(CliError::failed_from)?;
-            let objective = MaskedLanguageModel {
-                correction: named.generator,
-                prediction: Prediction::Argmax,
-                weight: 1.0,
-                judges: Judges::by(Some(lexicon)),
-                device: device.clone(),
-            };
-            Ok(median(&objective, BertForPreTraining::init(&shape, 1, &device), &batch, config, args.steps))
-        }
-        Arch::Electra => {
-            let shape =
-                ElectraConfig::new(encoder, config.model.generator_width, config.model.generator_depth);
-            shape.validate().map_err(CliError::failed_from)?;
-            let objective = ReplacedTokenDetection {
-                correction: named.generator,
-                prediction: Prediction::Argmax,
-                generator_weight: 1.0,
-                detection: Detection {
-                    correction: named.discriminator,
-                    weight: config.train.discriminator_weight,
-                    sample: SampleConfig::default(),
-                },
-                judges: Judges::by(Some(lexicon)),
-                device: device.clone(),
-            };
-            Ok(median(&objective, Electra::init(&shape, 1, &device), &batch, config, args.steps))
-        }
-    }
+    let judging = Judging::by_lexicon(Some(lexicon.clone()));
+    let resources = Resources { lexicon: Some(lexicon) };
+    let masked_lm = MaskedLmConfig { correction: named.generator, hard_negatives: 0.0 }.init(&resources);
+    let masked_lm = masked_lm.map_err(CliError::failed_from)?;
+    let objective: Box<dyn Objective> = if config.model.arch.has_discriminator() {
+        let replaced_token = ReplacedTokenConfig {
+            correction: named.discriminator,
+            weight: config.train.discriminator_weight,
+            hard_negatives: 0.0,
+        };
+        Box::new(ReplacedTokenDetection {
+            masked_lm,
+            prediction: Prediction::Argmax,
+            generator_weight: 1.0,
+            replaced_token: replaced_token.init(&resources).map_err(CliError::failed_from)?,
+            sample: SampleConfig::default(),
+            judging,
+            device: device.clone(),
+        })
+    } else {
+        let (prediction, weight) = (Prediction::Argmax, 1.0);
+        Box::new(MaskedLanguageModel { masked_lm, prediction, weight, judging, device: device.clone() })
+    };
+    let model = &config.model;
+    let model = Pretrained::fresh(model.arch, model.encoder(args.vocabulary), model.generator(), 1, &device)
+        .map_err(CliError::failed_from)?;
+    Ok(median(&*objective, model, &batch, config, args.steps))
 }
 
-fn median<O: Objective>(
-    objective: &O,
-    mut model: O::Model,
+fn median(
+    objective: &dyn Objective,
+    mut model: Pretrained,
     batch: &MaskedBatch,
     config: &RunConfig,
     steps: usize,

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use fn_core::correct::{Correction, DiscriminatorCorrection};
+use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::{CorrectionKind, Normalise};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
@@ -171,15 +172,47 @@ impl RunConfig {
             "expected".into(),
             "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
         )?;
-        if let Correction::Soft { prediction, .. } = self.correction.generator {
+        let threshold = self.correction.threshold;
+        check(
+            threshold > 0.0 && threshold <= 1.0,
+            "correction.threshold",
+            threshold.to_string(),
+            "above 0 to 1",
+        )?;
+        if let Some(judge) = &self.correction.judge {
+            judge.validate().map_err(|e| section("correction.judge", e.to_string()))?;
             check(
-                prediction == Prediction::Expected || prediction == self.correction.prediction,
-                "correction.generator.prediction",
-                format!("{prediction:?}").to_lowercase(),
-                "expected, or the same as correction.prediction",
+                self.correction.verifier.is_none(),
+                "correction.verifier",
+                "set".into(),
+                "not set beside `correction.judge`: write it as a judge of kind `verifier`",
             )?;
         }
+        self.refuse_accumulation()?;
         self.refuse_idle()
+    }
+
+    /// Refuses steps of several micro-batches where a term is divided by what is known after all forward passes only: each micro-batch
+    /// would be divided by its own count, which is another objective.
+    fn refuse_accumulation(&self) -> Result<(), ConfigError> {
+        let c = &self.correction;
+        let kept = matches!(&c.generator, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
+        let soft = self.model.arch.has_discriminator() && matches!(c.discriminator, DetectionKind::Soft(_));
+        for (set, key) in [
+            (kept, "correction.generator.normalise = kept"),
+            (soft, "correction.discriminator.kind = soft"),
+            (c.hard_negatives > 0.0, "correction.hard_negatives"),
+        ] {
+            check(
+                !set || self.train.accumulation == 1,
+                "train.accumulation",
+                self.train.accumulation.to_string(),
+                &format!(
+                    "1 with {key}, whose mean is known after a whole step only; raise `train.batch` instead"
+                ),
+            )?;
+        }
+        Ok(())
     }
 
     /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
@@ -188,16 +221,16 @@ impl RunConfig {
         let electra = self.model.arch.has_discriminator();
         let unset = c.verifier.is_none();
         check(
-            c.discriminator != DiscriminatorCorrection::Banded || !unset,
+            c.discriminator != DetectionKind::Banded || c.judge_or_default().is_graded(),
             "correction.discriminator.kind",
             "banded".into(),
             "drop or relabel; banded beside a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not tell how \
              right a word is",
         )?;
         check(
-            electra || c.discriminator == DiscriminatorCorrection::None || c.generator != Correction::None,
+            electra || c.discriminator == DetectionKind::None || c.generator != CorrectionKind::None,
             "correction.discriminator.kind",
-            format!("{:?}", c.discriminator).to_lowercase(),
+            c.discriminator.name().to_owned(),
             "none with model.arch = bert, as a BERT has no discriminator: set `correction.generator.kind`",
         )?;
         let default = VerifierConfig::default();

@@ -2,12 +2,14 @@
 
 use std::sync::OnceLock;
 
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
+use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
 use fn_core::corrupt::Shares;
-use fn_core::sample::Prediction;
+use fn_core::judge::THRESHOLD;
 
 use super::layers::{Origin, Setting, flatten};
-use super::{ConfigError, RunConfig};
+use super::{ConfigError, JudgeKind, RunConfig};
 
 /// Every key that a configuration may hold, in the order of [`RunConfig`]. Made from samples of every variant, so it
 /// cannot fall behind the types.
@@ -57,16 +59,18 @@ fn samples() -> Vec<RunConfig> {
     full.correction.hard_negatives = 1.0;
     full.correction.verifier.model = Some("bert".into());
     full.correction.verifier.decay = 0.999;
+    full.correction.threshold = THRESHOLD / 2.0;
+    full.correction.judge = Some(JudgeKind::Lexicon);
     let mut samples = vec![full];
     for generator in [
-        Correction::Hard { normalise: Normalise::All },
-        Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 },
-        Correction::LabelSmoothing { epsilon: 0.1 },
-        Correction::SynonymTarget { epsilon: 0.1 },
+        CorrectionKind::Hard(HardConfig::default()),
+        CorrectionKind::Soft(SoftConfig::default()),
+        CorrectionKind::LabelSmoothing(LabelSmoothingConfig::default()),
+        CorrectionKind::SynonymTarget(SynonymTargetConfig::default()),
     ] {
         let mut run = RunConfig::default();
         run.correction.generator = generator;
-        run.correction.discriminator = DiscriminatorCorrection::Soft { lambda: 1.0 };
+        run.correction.discriminator = DetectionKind::Soft(SoftDetectionConfig::default());
         samples.push(run);
     }
     samples
@@ -79,7 +83,7 @@ pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
 
 fn find_key(key: &str) -> Result<(), ConfigError> {
     let known = known_keys();
-    if known.iter().any(|known| known == key) {
+    if known.iter().any(|known| known == key) || is_setting_of_a_kind(key) {
         return Ok(());
     }
     let is_section = |name: &str| known.iter().any(|known| known.starts_with(&format!("{name}.")));
@@ -127,6 +131,16 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
         None => "`fnlm config show` lists every key".to_string(),
     };
     Err(ConfigError::UnknownKey { key: key.to_string(), place, hint })
+}
+
+/// Whether a key belongs to a judge or to a correction of another crate, which alone knows its settings and is asked when the
+/// configuration is read.
+fn is_setting_of_a_kind(key: &str) -> bool {
+    let of =
+        |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
+    of("correction.judge.")
+        || (of("correction.generator.") && !CORRECTIONS.is_empty())
+        || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use fn_core::ids::Rows;
-use fn_core::judge::Judge as _;
+use fn_core::batch::Predictions;
+use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, Verdict, Verifier};
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf;
 use fn_train::config::RunConfig;
-use fn_train::objective::{DeviceBatch, Verifier};
+use fn_train::objective::Reader;
 
 use super::Asked;
 use crate::probe::ProbeError;
@@ -18,8 +18,8 @@ use crate::probe::ProbeError;
 pub(super) struct Judges {
     /// Their names, lexicons first.
     pub names: Vec<String>,
-    lexicons: Vec<Lexicon>,
-    verifiers: Vec<Verifier>,
+    judges: Vec<Box<dyn Judge>>,
+    threshold: f64,
 }
 
 impl Judges {
@@ -40,35 +40,32 @@ impl Judges {
             return Err(ProbeError::NoJudge);
         }
         let paths: Vec<&PathBuf> = lexicons.iter().chain(&verifiers).collect();
-        let open = |path: &PathBuf| -> Result<Lexicon, ProbeError> {
+        let open = |path: &PathBuf| -> Result<Box<dyn Judge>, ProbeError> {
             let wrong = |source| ProbeError::Lexicon { path: path.clone(), source };
             let lexicon = Lexicon::load(path)?;
             lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256()).map_err(wrong)?;
-            Ok(lexicon)
+            Ok(Box::new(LexiconJudge::new(DeviceLexicon::new(&lexicon, None, device))))
         };
-        let load = |dir: &PathBuf| -> Result<Verifier, ProbeError> {
+        let load = |dir: &PathBuf| -> Result<Box<dyn Judge>, ProbeError> {
             hf::check_fit(dir, tokenizer.size(), config.data.length)?;
-            Ok(Verifier::load(dir, verifier.bands(), tokenizer.special().mask, device)?)
+            let model = Reader::load(dir, device)?;
+            Ok(Box::new(Verifier::new(model, tokenizer.special().mask, verifier.bands())))
         };
+        let judges = lexicons.iter().map(open).chain(verifiers.iter().map(load));
         Ok(Self {
             names: names(&paths),
-            lexicons: lexicons.iter().map(open).collect::<Result<_, _>>()?,
-            verifiers: verifiers.iter().map(load).collect::<Result<_, _>>()?,
+            judges: judges.collect::<Result<_, _>>()?,
+            threshold: config.correction.threshold,
         })
     }
 
-    /// What each says of every row of a batch, `[judges][P]`; never true where the prediction is right.
-    pub fn judge(&self, batch: &DeviceBatch, rows: &Rows, ids: &[(u32, u32)]) -> Vec<Vec<bool>> {
-        let look_up = |lexicon: &Lexicon| -> Vec<bool> {
-            ids.iter().map(|&(gold, word)| gold != word && lexicon.contains(gold, word)).collect()
+    /// Which predictions each judge flags, `[judges][P]`.
+    pub fn flagged(&self, predictions: &Predictions<'_>) -> Vec<Vec<bool>> {
+        let flags = |judge: &Box<dyn Judge>| {
+            let verdict = Verdict::of(judge, predictions, self.threshold);
+            verdict.false_negative.into_data().iter::<bool>().collect()
         };
-        let by_context = |verifier: &Verifier| -> Vec<bool> {
-            // A loaded verifier always answers.
-            let answers =
-                verifier.judge(batch).map(|judge| judge.judge(rows).into_data().iter::<bool>().collect());
-            answers.unwrap_or_else(|| vec![false; ids.len()])
-        };
-        self.lexicons.iter().map(look_up).chain(self.verifiers.iter().map(by_context)).collect()
+        self.judges.iter().map(flags).collect()
     }
 }
 

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
+use fn_core::batch::Predictions;
 use fn_core::corrupt::Corruptor;
-use fn_core::ids::Rows;
-use fn_core::sample::argmax_ids;
+use fn_core::sample::Prediction;
 use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::shard::{Dataset, prepare};
@@ -241,21 +241,22 @@ impl Probe<'_> {
             *found.seen.entry(id).or_default() += 1;
         }
         let on_device = DeviceBatch::new(batch, self.device);
-        let logits = model.masked_logits(&on_device.inputs, on_device.rows.clone(), &Noise::none());
+        let logits =
+            model.masked_logits(&on_device.inputs, on_device.batch.positions.clone(), &Noise::none());
         // A token table may be larger than the vocabulary; nothing is known about the rest.
         let rows = logits.dims()[0];
         let logits = logits.slice([0..rows, 0..self.tokenizer.size()]);
-        let predicted = argmax_ids(logits.clone());
+        let predictions = Predictions::new(&on_device.batch, &logits, Prediction::Argmax);
         let probability = |ids: Tensor<1, Int>| -> Vec<f64> {
             let loss = fn_models::params::host(fn_ops::cross_entropy_rows(logits.clone(), ids));
             loss.into_iter().map(|loss| f64::from(-loss).exp()).collect()
         };
-        let (of_predicted, of_gold) = (probability(predicted.clone()), probability(on_device.gold.clone()));
-        let words = predicted.clone().into_data();
+        let (of_predicted, of_gold) =
+            (probability(predictions.ids.clone()), probability(on_device.batch.gold.clone()));
+        let words = predictions.ids.clone().into_data();
         let ids: Vec<(u32, u32)> =
             batch.gold.iter().copied().zip(words.iter::<i32>().map(|id| id as u32)).collect();
-        let rows = Rows { gold: on_device.gold.clone(), predicted, weight: on_device.weight.clone() };
-        let verdicts = self.judges.judge(&on_device, &rows, &ids);
+        let verdicts = self.judges.flagged(&predictions);
         for (place, &(gold, word)) in ids.iter().enumerate().filter(|(place, _)| batch.weight[*place] > 0.0) {
             found.masked += 1;
             if word != gold {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fn_core::correct::{Correction, DiscriminatorCorrection};
+use fn_core::correct::CorrectionKind;
+use fn_core::correct::detection::DetectionKind;
 
 use crate::config::layers::Setting;
 use crate::config::*;
@@ -147,16 +148,16 @@ fn a_synthetic_stage_is_set_by_key_and_shown() {
 #[test]
 fn a_correction_named_later_replaces_all_of_the_one_before() {
     let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap();
-    assert!(matches!(run.correction.generator, Correction::Hard { .. }));
-    assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Drop));
+    assert!(matches!(run.correction.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(run.correction.discriminator, DetectionKind::Drop));
     let run =
         args(None, None, &["correction.generator.kind=hard", "correction.preset=none"]).resolve().unwrap();
-    assert!(matches!(run.correction.generator, Correction::None));
+    assert!(matches!(run.correction.generator, CorrectionKind::None));
     let run = args(None, None, &["correction.preset=hard", "correction.discriminator.kind=relabel"])
         .resolve()
         .unwrap();
-    assert!(matches!(run.correction.generator, Correction::Hard { .. }));
-    assert!(matches!(run.correction.discriminator, DiscriminatorCorrection::Relabel));
+    assert!(matches!(run.correction.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(run.correction.discriminator, DetectionKind::Relabel));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which values are accepted, and how they are read.
 
-use fn_core::correct::{Correction, DiscriminatorCorrection};
+use fn_core::correct::CorrectionKind;
+use fn_core::correct::detection::DetectionKind;
 
 use crate::config::*;
 
@@ -13,16 +14,16 @@ fn the_defaults_are_valid() {
 fn a_preset_fills_both_corrections() {
     let c: CorrectionConfig = serde_json::from_str(r#"{"preset": "hard"}"#).unwrap();
     assert_eq!(c, CorrectionConfig::preset(CorrectionPreset::Hard));
-    assert!(matches!(c.generator, Correction::Hard { .. }));
-    assert!(matches!(c.discriminator, DiscriminatorCorrection::Drop));
+    assert!(matches!(c.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(c.discriminator, DetectionKind::Drop));
 }
 
 #[test]
 fn what_stands_beside_a_preset_wins_and_the_name_says_so() {
     let c: CorrectionConfig =
         serde_json::from_str(r#"{"preset": "hard", "discriminator": {"kind": "relabel"}}"#).unwrap();
-    assert!(matches!(c.generator, Correction::Hard { .. }));
-    assert!(matches!(c.discriminator, DiscriminatorCorrection::Relabel));
+    assert!(matches!(c.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(c.discriminator, DetectionKind::Relabel));
     assert_eq!(c.preset, CorrectionPreset::Custom);
 }
 
@@ -151,14 +152,14 @@ fn what_would_do_nothing_is_refused() {
 #[test]
 fn a_discriminator_that_is_not_there_is_not_corrected() {
     let mut run = RunConfig::default();
-    run.correction.discriminator = DiscriminatorCorrection::Relabel;
+    run.correction.discriminator = DetectionKind::Relabel;
     run.validate().unwrap();
     run.model.arch = Arch::Bert;
     assert!(
         run.validate().unwrap_err().to_string().contains("is relabel; allowed: none with model.arch = bert")
     );
     // A verifier that only such a correction would ask.
-    run.correction.discriminator = DiscriminatorCorrection::None;
+    run.correction.discriminator = DetectionKind::None;
     run.correction.verifier.decay = 0.9;
     assert!(run.validate().unwrap_err().to_string().contains("correction.verifier.decay"));
     run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
