@@ -65,7 +65,7 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
     let encoder = config.model.encoder(common::VOCABULARY);
     for (arm, correction) in [("baseline", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, device);
-        let judging = Judging::by_lexicon(Some(lexicon.clone()));
+        let judging = Judging::by_lexicon(lexicon.clone());
         let resources = Resources { lexicon: Some(lexicon) };
         let correction = CorrectionConfig::preset(correction);
         let masked_lm = MaskedLmConfig { correction: correction.generator, hard_negatives: 0.0 };

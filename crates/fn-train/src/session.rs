@@ -306,9 +306,13 @@ impl Session {
         let correction = &self.config.correction;
         let mut average = None;
         let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
-        let measured_by = match &self.measured_by {
-            Some(lexicon) => Some(self.on_device(lexicon)),
-            None => resources.lexicon.clone(),
+        let by = |lexicon| -> Box<dyn Judge> { Box::new(LexiconJudge::new(lexicon)) };
+        let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
+            (Some(lexicon), _, _) => Some(by(self.on_device(lexicon))),
+            (None, Some(lexicon), _) => Some(by(lexicon.clone())),
+            // Nothing else is there to measure with.
+            (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
+            (None, None, _) => None,
         };
         Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
     }

@@ -152,7 +152,7 @@ fn measure(
     let device = device.clone().autodiff();
     let encoder: EncoderConfig = config.model.encoder(args.vocabulary);
     let named = CorrectionConfig::preset(preset);
-    let judging = Judging::by_lexicon(Some(lexicon.clone()));
+    let judging = Judging::by_lexicon(lexicon.clone());
     let resources = Resources { lexicon: Some(lexicon) };
     let masked_lm = MaskedLmConfig { correction: named.generator, hard_negatives: 0.0 }.init(&resources);
     let masked_lm = masked_lm.map_err(CliError::failed_from)?;

@@ -133,10 +133,11 @@ pub trait Objective {
         truth: Option<&dyn Truth>,
     ) -> Evaluation {
         let model = model.valid();
-        let lexicon = &self.judging().measured_by;
+        let Judging { measured_by, threshold, .. } = self.judging();
+        let (judge, threshold) = (measured_by.as_deref(), *threshold);
         let mut meters = Meters {
-            masked: MaskedMeter::new(lexicon.clone(), truth),
-            detected: self.detects().then(|| DetectionMeter::new(lexicon.clone(), truth)),
+            masked: MaskedMeter::new(judge, threshold, truth),
+            detected: self.detects().then(|| DetectionMeter::new(judge, threshold, truth)),
         };
         for (index, batch) in batches.enumerate() {
             self.measure(&model, &batch, index as u64, &mut meters);
