@@ -80,6 +80,15 @@ pub struct Summary {
 }
 
 impl Session {
+    /// [`open`](Self::open)s a run in `dir`, which is made if need be, for a program that neither shows progress nor asks it to stop.
+    ///
+    /// # Errors
+    /// As `open`; another process that trains in `dir`.
+    pub fn start(config: Runnable, dir: &Path, device: &Device) -> Result<Self, TrainError> {
+        let held = RunLock::take(dir)?;
+        Self::open(config, dir, device, &Stop::new(), held, &mut |_| ())
+    }
+
     /// Opens tokenizer, data and lexicon of `config`; prepares the data where the cache does not have it yet.
     /// `device` is the plain device, without autodiff; `held` is the lock of `dir`, taken before anything is written there.
     ///
