@@ -12,8 +12,6 @@ use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
 use fn_core::lexicon::Lexicon;
-use fn_core::loss::{MaskedLm, MaskedLmConfig, ReplacedTokenConfig};
-use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
@@ -29,9 +27,7 @@ use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
-use crate::objective::{
-    Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
-};
+use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
 use crate::stop::Stop;
@@ -147,7 +143,9 @@ impl Session {
         self.set_precision(reporter)?;
         let device = self.device.clone().autodiff();
         let model = self.model(reporter, &device)?;
-        let objective = self.objective(device)?;
+        let resources = self.resources();
+        let judging = self.judging(&resources)?;
+        let objective = objective::build(&self.config, &resources, judging, device)?;
         self.finish(reporter, planted, &*objective, model)
     }
 
@@ -184,32 +182,6 @@ impl Session {
         };
         self.check_shape(model.encoder().vocab_size, model.encoder().max_positions)?;
         Ok(model)
-    }
-
-    /// What the model learns.
-    fn objective(&self, device: Device) -> Result<Box<dyn Objective>, TrainError> {
-        let (train, correction) = (&self.config.train, &self.config.correction);
-        let resources = self.resources();
-        let masked_lm = self.masked_lm(&resources)?;
-        let judging = self.judging(&resources)?;
-        if self.config.model.arch.discriminator_head().is_none() {
-            let (prediction, weight) = (correction.prediction, train.generator_weight);
-            return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
-        }
-        let replaced_token = ReplacedTokenConfig {
-            correction: correction.discriminator.clone(),
-            weight: train.discriminator_weight,
-            hard_negatives: correction.hard_negatives,
-        };
-        Ok(Box::new(ReplacedTokenDetection {
-            masked_lm,
-            prediction: correction.prediction,
-            generator_weight: train.generator_weight,
-            replaced_token: replaced_token.init(&resources)?,
-            sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
-            judging,
-            device,
-        }))
     }
 
     /// Resumes, trains, exports.
@@ -298,16 +270,6 @@ impl Session {
 
     fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
         DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
-    }
-
-    /// The masked-LM loss of BERT or of the generator.
-    fn masked_lm(&self, resources: &Resources) -> Result<MaskedLm, TrainError> {
-        let correction = &self.config.correction;
-        let config = MaskedLmConfig {
-            correction: correction.generator.clone(),
-            hard_negatives: correction.hard_negatives,
-        };
-        Ok(config.init(resources)?)
     }
 
     /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.

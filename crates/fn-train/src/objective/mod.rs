@@ -4,6 +4,7 @@
 //! order of the paper: forward at the masked positions, predict, judge, correct, loss.
 
 mod batch;
+mod build;
 mod judging;
 mod mlm;
 mod rtd;
@@ -11,6 +12,7 @@ mod student;
 mod verifier;
 
 pub use batch::DeviceBatch;
+pub use build::build;
 pub use judging::Judging;
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
