@@ -12,8 +12,6 @@ use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
 use fn_core::lexicon::Lexicon;
-use fn_core::loss::{MaskedLm, MaskedLmConfig, ReplacedTokenConfig};
-use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
@@ -30,9 +28,7 @@ use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
 use crate::model;
-use crate::objective::{
-    Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
-};
+use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
 use crate::stop::Stop;
@@ -81,6 +77,15 @@ pub struct Summary {
 }
 
 impl Session {
+    /// [`open`](Self::open)s a run in `dir`, which is made if need be, for a program that neither shows progress nor asks it to stop.
+    ///
+    /// # Errors
+    /// As `open`; another process that trains in `dir`.
+    pub fn start(config: Runnable, dir: &Path, device: &Device) -> Result<Self, TrainError> {
+        let held = RunLock::take(dir)?;
+        Self::open(config, dir, device, &Stop::new(), held, &mut |_| ())
+    }
+
     /// Opens tokenizer, data and lexicon of `config`; prepares the data where the cache does not have it yet.
     /// `device` is the plain device, without autodiff; `held` is the lock of `dir`, taken before anything is written there.
     ///
@@ -139,7 +144,9 @@ impl Session {
         self.set_precision(reporter)?;
         let device = self.device.clone().autodiff();
         let model = self.model(reporter, &device)?;
-        let objective = self.objective(device)?;
+        let resources = self.resources();
+        let judging = self.judging(&resources)?;
+        let objective = objective::build(&self.config, &resources, judging, device)?;
         self.finish(reporter, planted, &*objective, model)
     }
 
@@ -168,32 +175,6 @@ impl Session {
         // A vocabulary or a length that the model has no rows for would read outside of its tables.
         model.encoder().check_fit(pieces, config.data.length)?;
         Ok(model)
-    }
-
-    /// What the model learns.
-    fn objective(&self, device: Device) -> Result<Box<dyn Objective>, TrainError> {
-        let (train, correction) = (&self.config.train, &self.config.correction);
-        let resources = self.resources();
-        let masked_lm = self.masked_lm(&resources)?;
-        let judging = self.judging(&resources)?;
-        if self.config.model.arch.discriminator_head().is_none() {
-            let (prediction, weight) = (correction.prediction, train.generator_weight);
-            return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
-        }
-        let replaced_token = ReplacedTokenConfig {
-            correction: correction.discriminator.clone(),
-            weight: train.discriminator_weight,
-            hard_negatives: correction.hard_negatives,
-        };
-        Ok(Box::new(ReplacedTokenDetection {
-            masked_lm,
-            prediction: correction.prediction,
-            generator_weight: train.generator_weight,
-            replaced_token: replaced_token.init(&resources)?,
-            sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
-            judging,
-            device,
-        }))
     }
 
     /// Resumes, trains, exports.
@@ -284,24 +265,18 @@ impl Session {
         DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
     }
 
-    /// The masked-LM loss of BERT or of the generator.
-    fn masked_lm(&self, resources: &Resources) -> Result<MaskedLm, TrainError> {
-        let correction = &self.config.correction;
-        let config = MaskedLmConfig {
-            correction: correction.generator.clone(),
-            hard_negatives: correction.hard_negatives,
-        };
-        Ok(config.init(resources)?)
-    }
-
     /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
     fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
         let correction = &self.config.correction;
         let mut average = None;
         let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
-        let measured_by = match &self.measured_by {
-            Some(lexicon) => Some(self.on_device(lexicon)),
-            None => resources.lexicon.clone(),
+        let by = |lexicon| -> Box<dyn Judge> { Box::new(LexiconJudge::new(lexicon)) };
+        let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
+            (Some(lexicon), _, _) => Some(by(self.on_device(lexicon))),
+            (None, Some(lexicon), _) => Some(by(lexicon.clone())),
+            // Nothing else is there to measure with.
+            (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
+            (None, None, _) => None,
         };
         Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
     }
