@@ -312,6 +312,84 @@ impl From<fn_study::lease::LeaseError> for CliError {
     }
 }
 
+impl From<fn_study::process::ProcessError> for CliError {
+    fn from(error: fn_study::process::ProcessError) -> Self {
+        use fn_study::process::ProcessError;
+        match error {
+            ProcessError::Io { action, path, source } => Self::io(action, &path, source),
+            ProcessError::Record { .. } => Self::input_from(error),
+            error => Self::failed_from(error),
+        }
+    }
+}
+
+impl From<fn_study::study::StudyError> for CliError {
+    fn from(error: fn_study::study::StudyError) -> Self {
+        use fn_study::study::StudyError;
+        match error {
+            StudyError::Finetune(inner) => inner.into(),
+            StudyError::Config(inner) => inner.into(),
+            StudyError::Lease(inner) => inner.into(),
+            StudyError::Process(inner) => inner.into(),
+            StudyError::Write { path, source } => Self::io("write", &path, source),
+            StudyError::Stopped => Self::Interrupted(support::signal()),
+            StudyError::Probe { .. } => Self::failed_from(error),
+            StudyError::Wrong { .. }
+            | StudyError::Arm { .. }
+            | StudyError::Recipe { .. }
+            | StudyError::SetsSeed { .. } => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_study::quickstart::QuickstartError> for CliError {
+    fn from(error: fn_study::quickstart::QuickstartError) -> Self {
+        use fn_study::quickstart::QuickstartError;
+        match error {
+            QuickstartError::Io { action, path, source } => Self::io(action, &path, source),
+            QuickstartError::Config(inner) => inner.into(),
+            QuickstartError::Data(inner) => inner.into(),
+            QuickstartError::Train(inner) => inner.into(),
+            error if error.is_usage() => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_study::truth::TruthError> for CliError {
+    fn from(error: fn_study::truth::TruthError) -> Self {
+        use fn_study::truth::TruthError;
+        match error {
+            TruthError::Quickstart(inner) => inner.into(),
+            TruthError::Process(inner) => inner.into(),
+            TruthError::Config(inner) => inner.into(),
+            TruthError::OtherSteps { .. } => Self::Usage(error.to_string()),
+            error => Self::failed_from(error),
+        }
+    }
+}
+
+impl From<fn_study::sweep::SweepError> for CliError {
+    fn from(error: fn_study::sweep::SweepError) -> Self {
+        use fn_study::sweep::SweepError;
+        match error {
+            SweepError::Usage(message) => Self::Usage(message),
+            SweepError::Process(inner) => inner.into(),
+            SweepError::Io { action, path, source } => Self::io(action, &path, source),
+            SweepError::Data(inner) => inner.into(),
+            SweepError::Stopped => Self::Interrupted(support::signal()),
+            error => Self::failed_from(error),
+        }
+    }
+}
+
+impl From<fn_train::config::SetError> for CliError {
+    fn from(error: fn_train::config::SetError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
 impl From<fn_study::RecordError> for CliError {
     fn from(error: fn_study::RecordError) -> Self {
         Self::input_from(error)

@@ -5,6 +5,7 @@
 //! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
 #![deny(missing_docs)]
 
+pub mod bench;
 pub mod card;
 pub mod checkpoint;
 pub mod config;

@@ -11,14 +11,12 @@ use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
 use fn_core::lexicon::Lexicon;
-use fn_core::loss::{MaskedLm, MaskedLmConfig, ReplacedTokenConfig};
-use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
+use fn_models::Pretrained;
 use fn_models::hf::SaveOptions;
-use fn_models::{GeneratorSize, Pretrained};
 use fn_ops::MatmulPrecision;
 
 use crate::checkpoint::Checkpoints;
@@ -27,9 +25,8 @@ use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
-use crate::objective::{
-    Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
-};
+use crate::model;
+use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
 use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
 use crate::report::Reporter;
@@ -79,6 +76,15 @@ pub struct Summary {
 }
 
 impl Session {
+    /// [`open`](Self::open)s a run in `dir`, which is made if need be, for a program that neither shows progress nor asks it to stop.
+    ///
+    /// # Errors
+    /// As `open`; another process that trains in `dir`.
+    pub fn start(config: Runnable, dir: &Path, device: &Device) -> Result<Self, TrainError> {
+        let held = RunLock::take(dir)?;
+        Self::open(config, dir, device, &Stop::new(), held, &mut |_| ())
+    }
+
     /// Opens tokenizer, data and lexicon of `config`; prepares the data where the cache does not have it yet.
     /// `device` is the plain device, without autodiff; `held` is the lock of `dir`, taken before anything is written there.
     ///
@@ -137,7 +143,9 @@ impl Session {
         self.set_precision(reporter)?;
         let device = self.device.clone().autodiff();
         let model = self.model(reporter, &device)?;
-        let objective = self.objective(device)?;
+        let resources = self.resources();
+        let judging = self.judging(&resources)?;
+        let objective = objective::build(&self.config, &resources, judging, device)?;
         self.finish(reporter, planted, &*objective, model)
     }
 
@@ -156,50 +164,16 @@ impl Session {
         Ok(())
     }
 
-    /// The model at its start: from `model.init`, or fresh.
+    /// The model before the first step.
     fn model(&self, reporter: &mut dyn Reporter, device: &Device) -> Result<Pretrained, TrainError> {
-        let config = &self.config.model;
-        let model = match &config.init {
-            Some(folder) => {
-                let (model, report) = Pretrained::open_as(config.arch, folder, device)?;
-                reporter.notice(&report.to_string())?;
-                model
-            }
-            None => {
-                let generator =
-                    GeneratorSize { width: config.generator_width, depth: config.generator_depth };
-                let encoder = config.encoder(self.tokenizer.size());
-                Pretrained::fresh(config.arch, encoder, generator, self.config.seed, device)?
-            }
-        };
-        self.check_shape(model.encoder().vocab_size, model.encoder().max_positions)?;
-        Ok(model)
-    }
-
-    /// What the model learns.
-    fn objective(&self, device: Device) -> Result<Box<dyn Objective>, TrainError> {
-        let (train, correction) = (&self.config.train, &self.config.correction);
-        let resources = self.resources();
-        let masked_lm = self.masked_lm(&resources)?;
-        let judging = self.judging(&resources)?;
-        if self.config.model.arch.discriminator_head().is_none() {
-            let (prediction, weight) = (correction.prediction, train.generator_weight);
-            return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
+        let (config, pieces) = (&self.config, self.tokenizer.size());
+        let (model, report) = model::initial(&config.model, pieces, config.seed, device)?;
+        if let Some(report) = report {
+            reporter.notice(&report.to_string())?;
         }
-        let replaced_token = ReplacedTokenConfig {
-            correction: correction.discriminator.clone(),
-            weight: train.discriminator_weight,
-            hard_negatives: correction.hard_negatives,
-        };
-        Ok(Box::new(ReplacedTokenDetection {
-            masked_lm,
-            prediction: correction.prediction,
-            generator_weight: train.generator_weight,
-            replaced_token: replaced_token.init(&resources)?,
-            sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
-            judging,
-            device,
-        }))
+        // A vocabulary or a length that the model has no rows for would read outside of its tables.
+        model.encoder().check_fit(pieces, config.data.length)?;
+        Ok(model)
     }
 
     /// Resumes, trains, exports.
@@ -278,24 +252,18 @@ impl Session {
         DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
     }
 
-    /// The masked-LM loss of BERT or of the generator.
-    fn masked_lm(&self, resources: &Resources) -> Result<MaskedLm, TrainError> {
-        let correction = &self.config.correction;
-        let config = MaskedLmConfig {
-            correction: correction.generator.clone(),
-            hard_negatives: correction.hard_negatives,
-        };
-        Ok(config.init(resources)?)
-    }
-
     /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
     fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
         let correction = &self.config.correction;
         let mut average = None;
         let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
-        let measured_by = match &self.measured_by {
-            Some(lexicon) => Some(self.on_device(lexicon)),
-            None => resources.lexicon.clone(),
+        let by = |lexicon| -> Box<dyn Judge> { Box::new(LexiconJudge::new(lexicon)) };
+        let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
+            (Some(lexicon), _, _) => Some(by(self.on_device(lexicon))),
+            (None, Some(lexicon), _) => Some(by(lexicon.clone())),
+            // Nothing else is there to measure with.
+            (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
+            (None, None, _) => None,
         };
         Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
     }
@@ -342,20 +310,6 @@ impl Session {
             return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
         }
         Ok(Box::new(Verifier::new(model, mask, config.bands())))
-    }
-
-    /// A vocabulary or a length that the model has no rows for would read outside of its tables.
-    fn check_shape(&self, vocabulary: usize, positions: usize) -> Result<(), TrainError> {
-        if vocabulary < self.tokenizer.size() {
-            return Err(TrainError::VocabularyTooSmall {
-                model: vocabulary,
-                tokenizer: self.tokenizer.size(),
-            });
-        }
-        if positions < self.config.data.length {
-            return Err(TrainError::PositionsTooFew { model: positions, length: self.config.data.length });
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fn_study::process::{self, Estimate, Record};
 use fn_train::checkpoint::Checkpoints;
 use fn_train::lock::{self, RunLock};
 use fn_train::machine::peak_memory;
@@ -149,14 +150,24 @@ fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome
         return Err(support::interrupted(stop));
     }
     let keep = config.checkpoint.keep_last as u64 + u64::from(config.checkpoint.keep_best) + 1;
+    let seconds = summary.seconds_per_step;
+    let estimate = Estimate {
+        seconds_per_step: seconds.is_finite().then_some(seconds),
+        steps,
+        memory_bytes: peak_memory(),
+        checkpoint_bytes: bytes,
+        disk_bytes: bytes * keep,
+    };
+    if let Some(record) = &args.common.record {
+        process::append(record, &Record::Estimate(estimate))?;
+    }
     term::out(&format!(
-        "one step: {:.3} s; {steps} steps: about {}\n\
+        "one step: {seconds:.3} s; {steps} steps: about {}\n\
          memory so far: {}; a checkpoint: {}; disk for the run: about {}\n",
-        summary.seconds_per_step,
-        term::clock(summary.seconds_per_step * steps as f64),
-        term::bytes(peak_memory()),
-        term::bytes(bytes),
-        term::bytes(bytes * keep),
+        term::clock(seconds * steps as f64),
+        term::bytes(estimate.memory_bytes),
+        term::bytes(estimate.checkpoint_bytes),
+        term::bytes(estimate.disk_bytes),
     ))?;
     Ok(Outcome::Done)
 }
