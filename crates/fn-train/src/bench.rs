@@ -9,18 +9,16 @@ use fn_core::correct::Resources;
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::DeviceLexicon;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
-use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::noise::{Stream, Use};
-use fn_core::sample::{Prediction, SampleConfig};
 use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, Pretrained};
+use fn_models::{ElectraConfig, EncoderConfig, Pretrained};
 
 use crate::TrainError;
-use crate::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
-use crate::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use crate::config::{CorrectionConfig, CorrectionPreset, RunConfig};
+use crate::objective::{self, Judging, Objective, Share};
 use crate::optim::{AdamW, Gradients, Groups};
 
 /// Steps before the clock starts: kernels are chosen, memory is taken.
@@ -67,56 +65,19 @@ pub fn measure(
     let batch = batch(config, workload)?;
     let lexicon = DeviceLexicon::new(&lexicon(workload)?, None, device);
     let device = device.clone().autodiff();
-    let encoder: EncoderConfig = config.model.encoder(workload.vocabulary);
-    let named = CorrectionConfig::preset(preset);
-    let judging = Judging::by_lexicon(Some(lexicon.clone()));
+    let config = RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() };
+    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary));
+    let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
+    let judging = Judging::by_lexicon(lexicon.clone());
     let resources = Resources { lexicon: Some(lexicon) };
-    let masked_lm = MaskedLmConfig { correction: named.generator, hard_negatives: 0.0 }.init(&resources)?;
-    let (seconds_per_step, seconds_of_first_step) = match config.model.arch {
-        Arch::Bert => {
-            let shape = BertConfig::new(encoder);
-            shape.validate()?;
-            let objective = MaskedLanguageModel {
-                masked_lm,
-                prediction: Prediction::Argmax,
-                weight: 1.0,
-                judging,
-                device: device.clone(),
-            };
-            median(
-                &objective,
-                BertForPreTraining::init(&shape, 1, &device).into(),
-                &batch,
-                config,
-                workload.steps,
-            )
-        }
-        Arch::Electra => {
-            let shape =
-                ElectraConfig::new(encoder, config.model.generator_width, config.model.generator_depth);
-            shape.validate()?;
-            let objective = ReplacedTokenDetection {
-                masked_lm,
-                prediction: Prediction::Argmax,
-                generator_weight: 1.0,
-                replaced_token: ReplacedTokenConfig {
-                    correction: named.discriminator,
-                    weight: config.train.discriminator_weight,
-                    hard_negatives: 0.0,
-                }
-                .init(&resources)?,
-                sample: SampleConfig::default(),
-                judging,
-                device: device.clone(),
-            };
-            median(&objective, Electra::init(&shape, 1, &device).into(), &batch, config, workload.steps)
-        }
-    };
+    let objective = objective::build(&config, &resources, judging, device)?;
+    let (seconds_per_step, seconds_of_first_step) =
+        median(&*objective, model, &batch, &config, workload.steps);
     Ok(Measured {
         seconds_per_step,
         seconds_of_first_step,
         tokens_per_second: (workload.batch * workload.length) as f64 / seconds_per_step,
-        operations: operations(config, workload),
+        operations: operations(&config, workload),
     })
 }
 
@@ -198,13 +159,12 @@ pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
         let (h, width) = (e.hidden_size as f64, e.embedding_size as f64);
         masked * (h * width + width * workload.vocabulary as f64)
     };
-    let products = match model.arch {
-        Arch::Bert => of_encoder(&encoder) + of_head(&encoder),
-        Arch::Electra => {
-            let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
-            let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
-            of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
-        }
+    let products = if model.arch.has_discriminator() {
+        let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
+        let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
+        of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
+    } else {
+        of_encoder(&encoder) + of_head(&encoder)
     };
     // A product and a sum; once forward, twice backward.
     6.0 * products

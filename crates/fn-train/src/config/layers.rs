@@ -231,7 +231,7 @@ impl Merged {
 
 /// Tables whose `kind` decides which other keys they have.
 pub fn tagged(table: &str) -> bool {
-    matches!(table, "correction.generator" | "correction.discriminator")
+    matches!(table, "correction.generator" | "correction.discriminator" | "correction.judge")
 }
 
 #[cfg(test)]
