@@ -23,6 +23,7 @@ pub mod layers;
 pub mod presets;
 mod resolve;
 pub mod schema;
+mod set;
 mod text;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
 pub use schema::nearest;
 use serde::{Deserialize, Serialize};
+pub use set::{SetError, set_values};
 
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;

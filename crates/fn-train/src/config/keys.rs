@@ -1,7 +1,8 @@
 //! Every key of a configuration: what it means, and what changes with it.
 //!
 //! What a key means is the doc comment of its field ([`fn_core::documented`]). What changes with a key stands in one table,
-//! `EFFECTS`: resuming a run, the fingerprint in its checkpoints and the estimate of a study's duration all read it.
+//! `EFFECTS`: whether a run can go on with another value, whether an arm of a study was made with other values, and which arms take
+//! equally long are all read from it.
 
 use std::sync::OnceLock;
 
@@ -10,7 +11,6 @@ use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftCon
 use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
 use fn_data::synthetic::SyntheticConfig;
-use sha2::{Digest, Sha256};
 
 use super::layers::{Origin, flatten};
 use super::{
@@ -169,26 +169,12 @@ fn listed(key: &str) -> Option<Effect> {
 }
 
 impl RunConfig {
-    /// SHA-256 (hex) of the values on which weights or held-out figures depend.
-    pub fn fingerprint(&self) -> String {
-        let text: String = self
-            .values_where(Effect::changes_numbers)
-            .into_iter()
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     /// The values on which the time of a step depends, by key: steps of two runs that agree in them take equally long.
     pub fn step_time(&self) -> Vec<(String, String)> {
-        self.values_where(Effect::changes_time)
-    }
-
-    fn values_where(&self, wanted: impl Fn(Effect) -> bool) -> Vec<(String, String)> {
         let table = toml::Table::try_from(self).unwrap_or_default();
         flatten(&table, &Origin::Default)
             .into_iter()
-            .filter(|setting| wanted(effect(&setting.key)))
+            .filter(|setting| effect(&setting.key).changes_time())
             .map(|setting| (setting.key, setting.value.to_string()))
             .collect()
     }
@@ -404,13 +390,13 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_changes_with_numbers_and_with_nothing_else() {
+    fn a_run_is_another_one_with_other_numbers_and_with_nothing_else() {
         let plain = RunConfig::default();
         let changed = |change: fn(&mut RunConfig)| {
             let mut run = plain.clone();
             change(&mut run);
             assert_ne!(run, plain);
-            run.fingerprint() != plain.fingerprint()
+            !crate::rundir::unlike(&plain, &run, &[]).is_empty()
         };
         let numbers: [fn(&mut RunConfig); 8] = [
             |run| run.seed = 2,
