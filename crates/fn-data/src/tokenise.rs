@@ -5,6 +5,7 @@
 //! effect, and what the library cannot cope with never reaches it.
 
 mod cache;
+mod count;
 mod files;
 pub(crate) mod plain;
 
@@ -25,6 +26,8 @@ use tokenizers::{TokenizerBuilder, TokenizerImpl};
 use crate::error::DataError;
 
 pub(crate) use cache::BLANKS;
+
+pub use count::count_tokens;
 
 pub use crate::train::train_wordpiece;
 

@@ -24,12 +24,14 @@ pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod parity;
+pub mod pretraining;
+pub mod preview;
 pub mod report;
 pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;
-pub mod trainer;
+pub mod training_loop;
 
 pub use error::TrainError;
 pub use fn_models::params::NamedTensor;

@@ -1,4 +1,4 @@
-//! Our models -> a folder that transformers loads.
+//! Writing: one of our models becomes a folder that transformers loads.
 
 use std::collections::HashMap;
 use std::fs;

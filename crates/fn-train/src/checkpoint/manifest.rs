@@ -94,7 +94,7 @@ impl Manifest {
 }
 
 /// A name that stays in its folder under every system's rules.
-pub(super) fn is_plain_name(name: &str) -> bool {
+fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')
         && name != MANIFEST

@@ -7,7 +7,7 @@ use fn_core::correct::{CorrectionKind, Normalise};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{Arch, ConfigError, RunConfig, VerifierConfig};
+use super::{ConfigError, RunConfig, VerifierConfig};
 use crate::schedule::ScheduleKind;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
@@ -197,7 +197,7 @@ impl RunConfig {
     fn refuse_accumulation(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
         let kept = matches!(&c.generator, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
-        let soft = matches!(c.discriminator, DetectionKind::Soft(_)) && self.model.arch == Arch::Electra;
+        let soft = self.model.arch.has_discriminator() && matches!(c.discriminator, DetectionKind::Soft(_));
         for (set, key) in [
             (kept, "correction.generator.normalise = kept"),
             (soft, "correction.discriminator.kind = soft"),
@@ -218,7 +218,7 @@ impl RunConfig {
     /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
     fn refuse_idle(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
-        let electra = self.model.arch == Arch::Electra;
+        let electra = self.model.arch.has_discriminator();
         let unset = c.verifier.is_none();
         check(
             c.discriminator != DetectionKind::Banded || c.judge_or_default().is_graded(),
