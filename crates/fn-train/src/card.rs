@@ -5,8 +5,8 @@ use std::path::Path;
 use fn_core::lexicon::Lexicon;
 
 use crate::config::RunConfig;
-use crate::fsutil::write_atomic;
 use crate::rundir::{self, RundirError};
+use fn_core::files::write_atomic;
 
 /// Writes `README.md` into an exported folder.
 ///

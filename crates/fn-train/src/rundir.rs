@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::config::{self, ConfigError, Resolved, RunConfig, differences};
-use crate::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 
 /// Name of the resolved configuration.
 pub const CONFIG: &str = "config.toml";

@@ -14,7 +14,7 @@ use super::schema;
 use super::text::{head, render};
 use super::{ConfigError, RunConfig, presets};
 use crate::error::TrainError;
-use crate::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 
 /// What a configuration is put together from, each part over the one before: defaults, preset, file, options, `--set`.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Meter, ReportError, Reporter, StepReport};
-use crate::fsutil;
+use fn_core::files;
 
 /// Appends to `metrics.jsonl`.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl JsonLines {
         let old = File::open(&self.path).map_err(ReportError::io(&self.path, "read the metrics"))?;
         let mut lines = BufReader::new(old);
         let mut wrong = None;
-        let replaced = fsutil::write_atomic_with(&self.path, |to| {
+        let replaced = files::write_atomic_with(&self.path, |to| {
             let mut line = Vec::new();
             for number in 1.. {
                 line.clear();
