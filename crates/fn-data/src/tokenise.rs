@@ -5,6 +5,7 @@
 //! effect, and what the library cannot cope with never reaches it.
 
 mod cache;
+mod count;
 mod files;
 pub(crate) mod plain;
 
@@ -26,6 +27,8 @@ use tokenizers::{TokenizerBuilder, TokenizerImpl};
 use crate::error::DataError;
 
 pub(crate) use cache::BLANKS;
+
+pub use count::count_tokens;
 
 pub use crate::train::train_wordpiece;
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use fn_core::files::write_atomic;
 use fn_core::lexicon::Lexicon;
 
 use crate::config::RunConfig;
 use crate::rundir::{self, RundirError};
-use fn_core::files::write_atomic;
 
 /// Writes `README.md` into an exported folder.
 ///

@@ -25,6 +25,7 @@ pub mod objective;
 pub mod optim;
 pub mod parity;
 pub mod pretraining;
+pub mod preview;
 pub mod report;
 pub mod rundir;
 pub mod schedule;

@@ -111,7 +111,7 @@ fn wrong_recipe(evaluation: &Evaluation) -> impl FnOnce(SetError) -> StudyError 
 }
 
 impl Evaluation {
-    /// The task and how an encoder of this family and width is fine-tuned on it.
+    /// The task and how an encoder of this architecture and width is fine-tuned on it.
     ///
     /// # Errors
     /// A task that does not exist, a setting that is wrong.

@@ -12,11 +12,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use fn_core::files;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Meter, ReportError, Reporter, StepReport};
-use fn_core::files;
 
 /// Appends to `metrics.jsonl`.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::checkpoint::manifest::Manifest;
-use fn_core::files::hex;
 
 /// Loading must fail, and both the error and the notice of `latest` must name the file that was touched.
 fn assert_caught(checkpoints: &Checkpoints, folder: &Path, file: &Path, what: &str) {
