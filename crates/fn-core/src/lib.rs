@@ -8,6 +8,7 @@
 
 pub mod corrupt;
 pub mod error;
+pub mod files;
 pub mod lexicon;
 pub mod noise;
 pub mod vocab;
