@@ -9,6 +9,7 @@
 pub mod corrupt;
 pub mod documented;
 pub mod error;
+pub mod files;
 pub mod lexicon;
 pub mod noise;
 pub mod vocab;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use fn_core::files::write_atomic;
 use fn_core::lexicon::Lexicon;
 
 use crate::config::RunConfig;
-use crate::fsutil::write_atomic;
 use crate::rundir::{self, RundirError};
 
 /// Writes `README.md` into an exported folder.

@@ -14,11 +14,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fn_core::files::write_atomic;
 use serde_json::{Value, json};
 
 use crate::checkpoint::{self, CheckpointError, Checkpoints};
 use crate::config::{self, ConfigError, Resolved, RunConfig, differences, keys};
-use crate::fsutil::write_atomic;
 use crate::lock;
 
 /// Name of the resolved configuration.

@@ -9,12 +9,13 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use fn_core::files::write_atomic;
+
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
 use super::schema;
 use super::text::{head, render};
 use super::{ConfigError, RunConfig, keys, presets};
 use crate::error::TrainError;
-use crate::fsutil::write_atomic;
 use crate::rundir;
 
 /// What a configuration is put together from, each part over the one before: defaults, preset, file, options, `--set`.
