@@ -209,8 +209,12 @@ impl Shared {
 }
 
 impl Output {
-    fn new(sizes: Sizes) -> Self {
-        Self { data: unwritten(sizes.batch * sizes.length * sizes.width()) }
+    /// # Safety
+    /// Every element must be written before it is read.
+    #[allow(unsafe_code)]
+    unsafe fn new(sizes: Sizes) -> Self {
+        // SAFETY: the caller's promise.
+        Self { data: unsafe { unwritten(sizes.batch * sizes.length * sizes.width()) } }
     }
 
     fn shared(&mut self) -> Shared {
@@ -247,7 +251,9 @@ pub(crate) fn forward(
     let sizes = Sizes { batch, length, heads, size: width / heads, precision };
     let mask = mask.map(|mask| Arc::new(Mask::new(mask, sizes)));
     let mut softmax = vec![(0.0, 0.0); batch * heads * length];
-    let mut output = Output::new(sizes);
+    // SAFETY: the tasks write all rows of all heads, which are the whole tensor.
+    #[allow(unsafe_code)]
+    let mut output = unsafe { Output::new(sizes) };
     if !output.data.is_empty() {
         let out = output.shared();
         let (q, k, v) = (Heads::new(&q, sizes), Heads::new(&k, sizes), Heads::new(&v, sizes));
@@ -407,7 +413,9 @@ impl Derivative<3> for Kept {
     fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let sizes = self.sizes;
         let gradient = readable(gradient);
-        let mut outputs = wanted.map(|wanted| wanted.then(|| Output::new(sizes)));
+        // SAFETY: as in `forward`; where the tasks are left out below, there is no element.
+        #[allow(unsafe_code)]
+        let mut outputs = wanted.map(|wanted| wanted.then(|| unsafe { Output::new(sizes) }));
         if !self.softmax.is_empty() && sizes.size > 0 {
             let shared = outputs.each_mut().map(|output| output.as_mut().map(Output::shared));
             let inputs = [&self.q, &self.k, &self.v, &gradient].map(|tensor| Heads::new(tensor, sizes));

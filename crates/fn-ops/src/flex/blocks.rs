@@ -10,30 +10,24 @@ use super::product::{Target, View};
 const ROWS: usize = 256;
 const COLUMNS: usize = 1024;
 
-/// Multiplies packed tiles.
+/// Multiplies packed tiles. A value of the type shows that the processor can, and that this thread is prepared.
 #[allow(unsafe_code)]
-pub(super) trait Kernel {
+pub(super) trait Kernel: Sized {
     /// Inner numbers in a block.
     const DEEP: usize;
 
-    /// Before the first and after the last product on this thread.
+    /// Prepares this thread, until the value is dropped.
     ///
     /// # Safety
-    /// The processor must have what the kernel needs.
-    unsafe fn begin() {}
-
-    /// As for [`begin`](Self::begin).
-    ///
-    /// # Safety
-    /// The processor must have what the kernel needs.
-    unsafe fn end() {}
+    /// The processor must have the kernel's instructions, and no other kernel may live on this thread.
+    unsafe fn begin() -> Self;
 
     /// 32 x 32 sums, written to or added to the target.
     ///
     /// # Safety
-    /// Between [`begin`](Self::begin) and [`end`](Self::end); `a` and `b` must be as long, and the target must have 32 rows of
-    /// 32 numbers.
-    unsafe fn sums(a: &[Tile], b: &[Tile], target: Target);
+    /// `a` and `b` must have the same length, and the target as for [`exact_product`](super::product::exact_product), with 32 rows
+    /// of 32 numbers.
+    unsafe fn sums(&self, a: &[Tile], b: &[Tile], target: Target);
 }
 
 thread_local! {
@@ -55,8 +49,8 @@ pub(super) unsafe fn product<K: Kernel>(
     factor: f32,
 ) {
     PACKED.with_borrow_mut(|[packed_a, packed_b]| {
-        // SAFETY: the caller's promise.
-        unsafe { K::begin() };
+        // SAFETY: the processor has what K needs (the caller's promise); a second kernel would need `PACKED`, which is borrowed.
+        let kernel = unsafe { K::begin() };
         for (column, columns) in steps(n, COLUMNS) {
             for (deep, inner) in steps(k, K::DEEP) {
                 // SAFETY: blocks of what the caller vouches for; the processor has AVX-512 with bf16.
@@ -67,7 +61,7 @@ pub(super) unsafe fn product<K: Kernel>(
                     let part = target.at(row, column);
                     let part = Target { add: part.add || deep > 0, ..part };
                     // SAFETY: as above; both were just packed.
-                    unsafe { block::<K>([rows, inner, columns], part, packed_a, packed_b, factor) };
+                    unsafe { block(&kernel, [rows, inner, columns], part, packed_a, packed_b, factor) };
                 }
             }
         }
@@ -77,8 +71,6 @@ pub(super) unsafe fn product<K: Kernel>(
                 unsafe { std::slice::from_raw_parts_mut(target.at(row, 0).data, n) }.fill(0.0);
             }
         }
-        // SAFETY: the caller's promise.
-        unsafe { K::end() };
     });
 }
 
@@ -90,9 +82,16 @@ fn steps(n: usize, step: usize) -> impl Iterator<Item = (usize, usize)> {
 /// A product of packed blocks.
 ///
 /// # Safety
-/// `a` and `b` must be packed from `[m, k]` and `[k, n]`, the kernel begun, and the target as for [`product`].
+/// `a` and `b` must be packed from `[m, k]` and `[k, n]`, and the target as for [`product`].
 #[allow(unsafe_code)]
-unsafe fn block<K: Kernel>([m, k, n]: [usize; 3], target: Target, a: &[Tile], b: &[Tile], factor: f32) {
+unsafe fn block<K: Kernel>(
+    kernel: &K,
+    [m, k, n]: [usize; 3],
+    target: Target,
+    a: &[Tile],
+    b: &[Tile],
+    factor: f32,
+) {
     let tiles = 2 * k.div_ceil(TILE);
     for (column, width) in steps(n, WIDTH) {
         let b = &b[column / WIDTH * tiles..][..tiles];
@@ -101,12 +100,12 @@ unsafe fn block<K: Kernel>([m, k, n]: [usize; 3], target: Target, a: &[Tile], b:
             let part = target.at(row, column);
             if height == WIDTH && width == WIDTH && factor == 1.0 {
                 // SAFETY: 32 rows of 32 numbers of the target.
-                unsafe { K::sums(a, b, part) };
+                unsafe { kernel.sums(a, b, part) };
                 continue;
             }
             let mut all = [[0.0; WIDTH]; WIDTH];
             // SAFETY: `all` has 32 rows of 32 numbers.
-            unsafe { K::sums(a, b, Target { data: all.as_mut_ptr().cast(), stride: WIDTH, add: false }) };
+            unsafe { kernel.sums(a, b, Target { data: all.as_mut_ptr().cast(), stride: WIDTH, add: false }) };
             for (i, sums) in all[..height].iter().enumerate() {
                 // SAFETY: a row of the target.
                 let row = unsafe { std::slice::from_raw_parts_mut(part.at(i, 0).data, width) };

@@ -20,17 +20,21 @@ pub(super) fn available() -> bool {
 /// Rows of sums that are kept in registers.
 const ROWS: usize = 8;
 
-/// See the module.
-pub(super) struct Dot;
+/// Shows that the processor has the instructions.
+pub(super) struct Dot(());
 
 #[allow(unsafe_code)]
 impl Kernel for Dot {
     const DEEP: usize = 512;
 
-    unsafe fn sums(a: &[Tile], b: &[Tile], target: Target) {
+    unsafe fn begin() -> Self {
+        Self(())
+    }
+
+    unsafe fn sums(&self, a: &[Tile], b: &[Tile], target: Target) {
         debug_assert_eq!(a.len(), b.len());
         for row in (0..2 * OUTER).step_by(ROWS) {
-            // SAFETY: some rows of what the caller vouches for.
+            // SAFETY: `self` shows that the processor has the instructions; the rows are some of those the caller vouches for.
             unsafe { rows(a, row, b, target.at(row, 0)) };
         }
     }

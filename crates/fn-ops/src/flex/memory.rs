@@ -11,11 +11,18 @@ pub(crate) fn rows_per_task(width: usize) -> usize {
     (CHUNK / width.max(1)).max(1)
 }
 
-/// `n` numbers of unspecified value. Every one must be written before it is read.
+/// `n` numbers that are not initialised: clearing memory that is overwritten anyway would cost as much as some operations do.
+/// In builds with debug assertions they are NaN, so that a test sees an element that was forgotten.
+///
+/// # Safety
+/// Every element must be written before it is read.
 #[allow(unsafe_code, clippy::uninit_vec)]
-pub(crate) fn unwritten(n: usize) -> Vec<f32> {
+pub(crate) unsafe fn unwritten(n: usize) -> Vec<f32> {
+    if cfg!(debug_assertions) {
+        return vec![f32::NAN; n];
+    }
     let mut values = Vec::with_capacity(n);
-    // SAFETY: the capacity is n and any bit pattern is an f32; callers write all elements before one is read.
+    // SAFETY: the capacity is n, any bit pattern is an f32, and the caller writes each one before reading it.
     unsafe { values.set_len(n) };
     values
 }

@@ -19,6 +19,8 @@ mod pack;
 mod product;
 mod rows;
 mod simd;
+#[cfg(test)]
+mod skipped;
 
 use burn::tensor::{Int, Tensor};
 

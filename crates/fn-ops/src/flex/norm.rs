@@ -139,7 +139,10 @@ pub(crate) fn forward(
             (None, _) => out.copy_from_slice(&xs[part]),
         }
     };
-    let mut y = unwritten(rows * width);
+    // SAFETY: here and below, each row of `y` and `normal` is first written by `load` or `scale_shift`, `scale` by the result of
+    // `normalise`; where there is no row, there is no element.
+    #[allow(unsafe_code)]
+    let mut y = unsafe { unwritten(rows * width) };
     let task = rows_per_task(width);
     if width == 0 || rows == 0 {
         return (tensor(y, shape), keep.then(|| Kept::new(Vec::new(), Vec::new(), gamma.clone(), dropout)));
@@ -154,7 +157,9 @@ pub(crate) fn forward(
         });
         return (tensor(y, shape), None);
     }
-    let (mut normal, mut scale) = (unwritten(rows * width), unwritten(rows));
+    // SAFETY: see `y`.
+    #[allow(unsafe_code)]
+    let (mut normal, mut scale) = unsafe { (unwritten(rows * width), unwritten(rows)) };
     y.par_chunks_mut(task * width)
         .zip(normal.par_chunks_mut(task * width))
         .zip(scale.par_chunks_mut(task))
@@ -193,7 +198,9 @@ impl Kept {
         let tasks = rows.div_ceil(task);
         let mut partial = vec![0.0f32; tasks * 2 * width];
         let dropped = self.dropout.filter(|_| want_x);
-        let mut x = dropped.map(|_| unwritten(rows * width));
+        // SAFETY: `drop_into` writes all rows below, wherever there is an element.
+        #[allow(unsafe_code)]
+        let mut x = dropped.map(|_| unsafe { unwritten(rows * width) });
         if width > 0 && rows > 0 {
             let gamma = values(&self.gamma);
             let h: &mut [f32] = h.storage_mut();
@@ -267,7 +274,9 @@ fn drop_rows(x: FlexTensor, dropout: Dropout) -> FlexTensor {
     let shape = x.layout().shape().clone();
     let (rows, width) = rows_and_width(&x);
     let x = whole(x);
-    let mut out = unwritten(rows * width);
+    // SAFETY: `drop_into` writes every row.
+    #[allow(unsafe_code)]
+    let mut out = unsafe { unwritten(rows * width) };
     if !out.is_empty() {
         let task = rows_per_task(width);
         out.par_chunks_mut(task * width).zip(values(&x).par_chunks(task * width)).enumerate().for_each(

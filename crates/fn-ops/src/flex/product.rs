@@ -147,7 +147,8 @@ fn multiply(
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let [m, _, n] = sizes;
-    let mut out = unwritten(m * n);
+    // SAFETY: filled with the bias and added to, or written by the product.
+    let mut out = unsafe { unwritten(m * n) };
     if let Some(bias) = bias {
         let task = super::memory::rows_per_task(n);
         out.par_chunks_mut((task * n).max(1)).for_each(|rows| {

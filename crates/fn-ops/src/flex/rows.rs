@@ -27,7 +27,9 @@ pub(crate) fn gather(
     let (rows, width) = rows_and_width(&weight);
     let weight = whole(weight);
     let table = values(&weight);
-    let mut out = unwritten(ids.len() * width);
+    // SAFETY: one row is copied per id.
+    #[allow(unsafe_code)]
+    let mut out = unsafe { unwritten(ids.len() * width) };
     if !out.is_empty() {
         let task = rows_per_task(width);
         out.par_chunks_mut(task * width).zip(ids.par_chunks(task)).for_each(|(out, ids)| {
@@ -137,7 +139,9 @@ impl Derivative<1> for SoftmaxKept {
                 all.par_chunks_mut(width).with_min_len(task).enumerate().for_each(|(i, x)| row(i, x));
             } else {
                 let source = values(&logits);
-                let mut out = unwritten(source.len());
+                // SAFETY: each row is copied from `source` before anything else is done with it.
+                #[allow(unsafe_code)]
+                let mut out = unsafe { unwritten(source.len()) };
                 out.par_chunks_mut(width)
                     .zip(source.par_chunks(width))
                     .with_min_len(task)

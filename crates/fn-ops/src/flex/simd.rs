@@ -31,7 +31,7 @@ impl Lanes for Fused {
 
 /// What this processor can do.
 #[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) enum Level {
     Baseline,
     V3,
@@ -40,6 +40,16 @@ pub(crate) enum Level {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn level() -> Level {
+    #[cfg(test)]
+    if let Some(level) = tests::LEVEL.get() {
+        return level;
+    }
+    found()
+}
+
+/// The most that the processor has.
+#[cfg(target_arch = "x86_64")]
+fn found() -> Level {
     use std::sync::OnceLock;
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
@@ -181,6 +191,28 @@ pub(crate) fn normal<S: Lanes>(x: f32) -> (f32, f32) {
 mod tests {
     use super::*;
 
+    #[cfg(target_arch = "x86_64")]
+    thread_local! {
+        /// What [`level`] answers on this thread; [`at_each_level`] sets nothing that the processor lacks.
+        pub(super) static LEVEL: std::cell::Cell<Option<Level>> = const { std::cell::Cell::new(None) };
+    }
+
+    /// Runs a test once per instruction set of this processor; says which ones it lacks.
+    fn at_each_level(test: impl Fn()) {
+        #[cfg(target_arch = "x86_64")]
+        for (level, name) in [(Level::Baseline, "SSE2"), (Level::V3, "AVX2"), (Level::V4, "AVX-512")] {
+            if level <= found() {
+                LEVEL.set(Some(level));
+                test();
+                LEVEL.set(None);
+            } else {
+                super::super::skipped::say(name);
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        test();
+    }
+
     simd! {
         fn exps<S>(x: &mut [f32]) { for v in x { *v = exp::<S>(*v); } }
         fn normals<S>(x: &mut [f32], density: &mut [f32]) {
@@ -192,20 +224,24 @@ mod tests {
     #[test]
     fn exp_is_within_two_units_of_the_last_place() {
         let x: Vec<f32> = (0..400_000).map(|i| -87.0 + i as f32 * (175.0 / 400_000.0)).collect();
-        let mut y = x.clone();
-        exps(&mut y);
-        for (&x, &y) in x.iter().zip(&y) {
-            let exact = f64::from(x).exp();
-            assert!((f64::from(y) / exact - 1.0).abs() < 2.4e-7, "{x}: {y} instead of {exact}");
-        }
+        at_each_level(|| {
+            let mut y = x.clone();
+            exps(&mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let exact = f64::from(x).exp();
+                assert!((f64::from(y) / exact - 1.0).abs() < 2.4e-7, "{x}: {y} instead of {exact}");
+            }
+        });
     }
 
     #[test]
     fn exp_of_extremes_is_zero_or_finite_and_nan_stays() {
-        let mut y = vec![-1e9, f32::NEG_INFINITY, -87.5, 0.0, -0.0, 1e4, f32::NAN];
-        exps(&mut y);
-        assert_eq!(y[..5], [0.0, 0.0, 0.0, 1.0, 1.0]);
-        assert!(y[5].is_finite() && y[6].is_nan());
+        at_each_level(|| {
+            let mut y = vec![-1e9, f32::NEG_INFINITY, -87.5, 0.0, -0.0, 1e4, f32::NAN];
+            exps(&mut y);
+            assert_eq!(y[..5], [0.0, 0.0, 0.0, 1.0, 1.0]);
+            assert!(y[5].is_finite() && y[6].is_nan());
+        });
     }
 
     /// Reference in f64: the series of erf near 0, the continued fraction of its complement farther out.
@@ -231,24 +267,28 @@ mod tests {
     #[test]
     fn the_normal_distribution_is_within_three_tenmillionths() {
         let x: Vec<f32> = (-30_000..=30_000).map(|i| i as f32 * 5e-4).collect();
-        let (mut y, mut d) = (x.clone(), x.clone());
-        normals(&mut y, &mut d);
-        for ((&x, &y), &d) in x.iter().zip(&y).zip(&d) {
-            let x = f64::from(x);
-            assert!((f64::from(y) - phi(x)).abs() < 3e-7, "{x}: {y}, not {}", phi(x));
-            assert!((x * (f64::from(y) - phi(x))).abs() < 6e-7, "gelu of {x}");
-            let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-            assert!((f64::from(d) - density).abs() < 2e-7, "density at {x}: {d}");
-        }
+        at_each_level(|| {
+            let (mut y, mut d) = (x.clone(), x.clone());
+            normals(&mut y, &mut d);
+            for ((&x, &y), &d) in x.iter().zip(&y).zip(&d) {
+                let x = f64::from(x);
+                assert!((f64::from(y) - phi(x)).abs() < 3e-7, "{x}: {y}, not {}", phi(x));
+                assert!((x * (f64::from(y) - phi(x))).abs() < 6e-7, "gelu of {x}");
+                let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                assert!((f64::from(d) - density).abs() < 2e-7, "density at {x}: {d}");
+            }
+        });
     }
 
     #[test]
     fn the_largest_value_is_found_in_slices_of_any_length() {
-        for n in 1..100usize {
-            let x: Vec<f32> = (0..n).map(|i| ((i * 37) % n) as f32 - 200.0).collect();
-            assert_eq!(largest(&x), x.iter().copied().fold(f32::MIN, f32::max));
-        }
-        assert_eq!(largest(&[]), f32::NEG_INFINITY);
-        assert_eq!(largest(&[f32::NAN, 2.0, f32::NAN]), 2.0);
+        at_each_level(|| {
+            for n in 1..100usize {
+                let x: Vec<f32> = (0..n).map(|i| ((i * 37) % n) as f32 - 200.0).collect();
+                assert_eq!(largest(&x), x.iter().copied().fold(f32::MIN, f32::max));
+            }
+            assert_eq!(largest(&[]), f32::NEG_INFINITY);
+            assert_eq!(largest(&[f32::NAN, 2.0, f32::NAN]), 2.0);
+        });
     }
 }
