@@ -400,26 +400,6 @@ impl Command {
         })
     }
 
-    /// The device that the command was told on the command line, before any file is read.
-    pub fn typed_device(&self) -> Option<&str> {
-        match self {
-            Self::Quickstart(args) => Some(&args.device),
-            Self::Inspect(args) => Some(&args.device),
-            Self::Finetune(args) => Some(&args.fit.device),
-            Self::Glue(args) => Some(&args.fit.device),
-            Self::Squad(args) => Some(&args.fit.device),
-            Self::Predict(args) => Some(&args.device),
-            Self::Robust(args) => Some(&args.device),
-            Self::Bench(args) => Some(&args.device),
-            Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
-            Self::Probe(ProbeCommand::Olmpics(args)) => Some(&args.device),
-            Self::Probe(ProbeCommand::Substitution(args)) => Some(&args.device),
-            Self::Doctor(args) => args.device.as_deref(),
-            Self::Pretrain(args) => args.config.device.as_deref(),
-            _ => None,
-        }
-    }
-
     /// The number of processor threads that was typed, of commands that take one outside of a configuration.
     pub fn typed_threads(&self) -> Option<usize> {
         match self {

@@ -40,9 +40,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     // Wrong configurations are reported by the command itself.
     let train = cli.command.config().and_then(|config| config.resolve().ok()).map(|found| found.run.train);
-    let device = cli.command.typed_device().or(train.as_ref().map(|train| train.device.as_str()));
-    name_backend(device);
-    let threads = cli.command.typed_threads().or(train.as_ref().and_then(|train| train.threads));
+    let threads = cli.command.typed_threads().or(train.and_then(|train| train.threads));
     let common = cli.command.common().cloned().unwrap_or_default();
     term::log(common.verbose);
     match device::on_pool(threads, || run::run(cli.command)) {
@@ -50,24 +48,6 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => {
             term::print_error(&error, common.verbose);
             error.code()
-        }
-    }
-}
-
-/// Burn asks `BURN_DEVICE` wherever nobody hands it a device, and takes the most powerful backend compiled in otherwise,
-/// which need not work on this machine. Set before there is any second thread.
-fn name_backend(spec: Option<&str>) {
-    if std::env::var_os("BURN_DEVICE").is_some() {
-        return;
-    }
-    let Some(Ok(spec)) = spec.map(str::parse::<device::DeviceSpec>) else {
-        return;
-    };
-    if spec.backend.compiled() {
-        // SAFETY: first thing after parsing; no other thread has been started that could read the environment.
-        #[allow(unsafe_code)]
-        unsafe {
-            std::env::set_var("BURN_DEVICE", spec.backend.name());
         }
     }
 }
