@@ -12,9 +12,9 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use fn_data::language::{Language, LanguageConfig};
 use fn_data::task::squad::{Problems, WindowOptions, read, windows};
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::fit::{Sequence, TaskBatch};
 use fn_models::{BertConfig, BertForPreTraining, hf};
 use fn_ops::Noise;
-use fn_train::finetune::{Sequence, TaskBatch};
 use fn_train::optim::{AdamW, AdamWConfig, Gradients, Groups};
 
 const BATCH: usize = 32;

@@ -7,10 +7,13 @@ mod common;
 
 use burn::tensor::{Bool, Device, Distribution, Int, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
-use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, LexiconJudge};
-use fn_core::loss::{MaskedLm, ReplacedToken, ReplacedTokenInput};
+use fn_core::batch::{Batch, Predictions};
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::{
+    CorrectionKind, HardConfig, LabelSmoothingConfig, Normalise, Resources, SoftConfig, SynonymTargetConfig,
+};
+use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD, Verdict};
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
 
 /// Masked rows of a batch of 16 x 128 at 15 %.
@@ -32,43 +35,38 @@ fn read<const D: usize>(value: Tensor<D>) {
 fn masked_lm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("loss/masked-lm");
     group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
-    let soft = |prediction| Correction::Soft { level: Level::Word, prediction, lambda: 1.0 };
-    let hard = |normalise| Correction::Hard { normalise };
+    let soft = |prediction| CorrectionKind::Soft(SoftConfig { prediction, ..SoftConfig::default() });
+    let hard = |normalise| CorrectionKind::Hard(HardConfig { normalise });
     // Name, correction, weight of hard negatives.
     let arms = [
-        ("none", Correction::None, 0.0),
+        ("none", CorrectionKind::None, 0.0),
         ("hard", hard(Normalise::All), 0.0),
         ("hard-kept", hard(Normalise::Kept), 0.0),
         ("hard-negatives", hard(Normalise::All), 1.0),
         ("soft-argmax", soft(Prediction::Argmax), 0.0),
         ("soft-expected", soft(Prediction::Expected), 0.0),
-        ("label-smoothing", Correction::LabelSmoothing { epsilon: 0.1 }, 0.0),
-        ("synonym-target", Correction::SynonymTarget { epsilon: 0.1 }, 0.0),
-        ("random-shield", Correction::RandomShield {}, 0.0),
+        ("label-smoothing", CorrectionKind::LabelSmoothing(LabelSmoothingConfig::default()), 0.0),
+        ("synonym-target", CorrectionKind::SynonymTarget(SynonymTargetConfig::default()), 0.0),
+        ("random-shield", CorrectionKind::RandomShield, 0.0),
     ];
     for (name, device) in common::devices() {
         let device = device.autodiff();
         let plain = device.clone().inner();
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, &plain);
         let judge = LexiconJudge::new(lexicon.clone());
+        let resources = Resources { lexicon: Some(lexicon) };
+        let positions = Tensor::<1, Int>::arange(0..ROWS as i64, &plain);
         for (arm, correction, hard_negatives) in &arms {
+            let config = MaskedLmConfig { correction: correction.clone(), hard_negatives: *hard_negatives };
+            let loss = config.init(&resources).expect("a loss");
             let logits = random([ROWS, common::VOCABULARY], &device).require_grad();
             let embedding = random([common::VOCABULARY, WIDTH], &device).require_grad();
-            let gold = ids([ROWS], &plain);
+            let batch = Batch::new(ids([1, ROWS], &plain), positions.clone());
             group.bench_function(BenchmarkId::new(name, arm), |bencher| {
                 bencher.iter(|| {
-                    let rows = Rows {
-                        gold: gold.clone(),
-                        predicted: argmax_ids(logits.clone()),
-                        weight: Tensor::ones([ROWS], &plain),
-                    };
-                    let loss = MaskedLm {
-                        correction,
-                        judge: &judge,
-                        lexicon: Some(&lexicon),
-                        hard_negatives: *hard_negatives,
-                    };
-                    let total = loss.loss(logits.clone(), rows, embedding.clone(), None).parts.total();
+                    let predictions = Predictions::new(&batch, &logits, Prediction::Argmax);
+                    let verdict = Verdict::of(&judge, &predictions, THRESHOLD);
+                    let total = loss.forward(&logits, &predictions, &verdict, &embedding).parts.total();
                     let gradients = total.backward();
                     read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
                 });
@@ -83,34 +81,31 @@ fn replaced_token(criterion: &mut Criterion) {
     let shape = [16, 128];
     group.sample_size(20).throughput(Throughput::Elements(16 * 128));
     let arms = [
-        ("none", DiscriminatorCorrection::None),
-        ("drop", DiscriminatorCorrection::Drop),
-        ("relabel", DiscriminatorCorrection::Relabel),
-        ("banded", DiscriminatorCorrection::Banded),
-        ("soft", DiscriminatorCorrection::Soft { lambda: 1.0 }),
+        ("none", DetectionKind::None),
+        ("drop", DetectionKind::Drop),
+        ("relabel", DetectionKind::Relabel),
+        ("banded", DetectionKind::Banded),
+        ("soft", DetectionKind::Soft(SoftDetectionConfig::default())),
     ];
     for (name, device) in common::devices() {
         let device = device.autodiff();
         let plain = device.clone().inner();
         let logits = random(shape, &device).require_grad();
         let embedding = random([common::VOCABULARY, WIDTH], &device).require_grad();
-        let original = ids(shape, &plain);
+        // Every token is masked; about one in six is replaced, with all grades.
+        let tokens = shape[0] * shape[1];
+        let batch = Batch::new(ids(shape, &plain), Tensor::arange(0..tokens as i64, &plain));
         let masked: Tensor<2, Bool> = random(shape, &plain).greater_scalar(1.0);
-        let corrupted = original.clone().mask_where(masked.clone(), ids(shape, &plain));
-        let right: Tensor<2, Bool> = random(shape, &plain).greater_scalar(0.0);
+        let corrupted = batch.original.clone().mask_where(masked, ids(shape, &plain));
+        let grade = random([tokens], &plain).clamp(0.0, 1.0);
+        let verdict = Verdict { false_negative: grade.clone().greater_equal_scalar(THRESHOLD as f32), grade };
         for (arm, correction) in &arms {
+            let config =
+                ReplacedTokenConfig { correction: correction.clone(), ..ReplacedTokenConfig::default() };
+            let loss = config.init(&Resources::default()).expect("a loss");
             group.bench_function(BenchmarkId::new(name, arm), |bencher| {
                 bencher.iter(|| {
-                    let input = ReplacedTokenInput {
-                        logits: logits.clone(),
-                        original: original.clone(),
-                        corrupted: corrupted.clone(),
-                        attention: Tensor::ones(shape, &plain),
-                        false_negative: masked.clone(),
-                        right: Some(right.clone()),
-                    };
-                    let out = ReplacedToken { correction, weight: 50.0, hard_negatives: 0.0 }
-                        .loss(input, embedding.clone());
+                    let out = loss.forward(&logits, &batch, &corrupted, &verdict, &embedding);
                     let gradients = out.parts.total().backward();
                     read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
                 });

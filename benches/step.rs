@@ -8,12 +8,14 @@ mod common;
 use burn::tensor::Device;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use fn_core::correct::Resources;
 use fn_core::judge::DeviceLexicon;
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, Pretrained};
 use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
-use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 
 const LENGTH: usize = 128;
@@ -31,11 +33,11 @@ const PRESETS: [(&str, usize); 10] = [
     ("bert-large", 1),
 ];
 
-fn run<O: Objective>(
+fn run(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
-    objective: &O,
-    model: O::Model,
+    objective: &dyn Objective,
+    model: Pretrained,
     batch: &MaskedBatch,
     config: &RunConfig,
 ) {
@@ -63,36 +65,42 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
     let encoder = config.model.encoder(common::VOCABULARY);
     for (arm, correction) in [("baseline", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, device);
-        let judges = Judges::by(Some(lexicon));
+        let judging = Judging::by_lexicon(Some(lexicon.clone()));
+        let resources = Resources { lexicon: Some(lexicon) };
         let correction = CorrectionConfig::preset(correction);
+        let masked_lm = MaskedLmConfig { correction: correction.generator, hard_negatives: 0.0 };
+        let masked_lm = masked_lm.init(&resources).expect("a loss");
         let (device, id) = (device.clone().autodiff(), BenchmarkId::new(name, arm));
         match config.model.arch {
             Arch::Electra => {
                 let model = &config.model;
                 let shape = ElectraConfig::new(encoder.clone(), model.generator_width, model.generator_depth);
-                let model = Electra::init(&shape, 1, &device);
+                let model = Electra::init(&shape, 1, &device).into();
                 let objective = ReplacedTokenDetection {
                     device,
-                    correction: correction.generator,
+                    masked_lm,
                     prediction: Prediction::Argmax,
                     generator_weight: 1.0,
-                    detection: Detection {
+                    replaced_token: ReplacedTokenConfig {
                         correction: correction.discriminator,
                         weight: config.train.discriminator_weight,
-                        sample: SampleConfig::default(),
-                    },
-                    judges,
+                        hard_negatives: 0.0,
+                    }
+                    .init(&resources)
+                    .expect("a loss"),
+                    sample: SampleConfig::default(),
+                    judging,
                 };
                 run(&mut group, id, &objective, model, &batch, &config);
             }
             Arch::Bert => {
-                let model = BertForPreTraining::init(&BertConfig::new(encoder.clone()), 1, &device);
+                let model = BertForPreTraining::init(&BertConfig::new(encoder.clone()), 1, &device).into();
                 let objective = MaskedLanguageModel {
                     device,
-                    correction: correction.generator,
+                    masked_lm,
                     prediction: Prediction::Argmax,
                     weight: 1.0,
-                    judges,
+                    judging,
                 };
                 run(&mut group, id, &objective, model, &batch, &config);
             }

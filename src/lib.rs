@@ -6,4 +6,5 @@ pub use fn_data as data;
 pub use fn_eval as eval;
 pub use fn_models as models;
 pub use fn_ops as ops;
+pub use fn_study as study;
 pub use fn_train as train;

@@ -8,14 +8,14 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::{STEPS, differences, fnlm, inputs, newest_checkpoint, outcome, pretrain, text};
+use common::{STEPS, differences, fnlm, inputs, newest_checkpoint, outcome, pretrain, text, with_fault};
 use serde_json::Value;
 
 /// Every step is saved and kept, so that neighbours can be compared.
 const KEEP: [&str; 2] = ["checkpoint.every=1", "checkpoint.keep_last=100"];
 
 fn poisoned(run: &Path, steps: u64, poison: &str, more: &[&str]) -> Output {
-    pretrain(run, steps, more).env("FNLM_POISON", poison).output().unwrap()
+    with_fault(&pretrain(run, steps, more), "FNLM_POISON", poison).output().unwrap()
 }
 
 fn code(output: &Output, expected: i32) -> String {
@@ -38,6 +38,38 @@ fn checkpoint(run: &Path, step: u64) -> PathBuf {
 
 fn state(run: &Path, step: u64) -> Value {
     serde_json::from_str(&std::fs::read_to_string(checkpoint(run, step).join("state.json")).unwrap()).unwrap()
+}
+
+/// The variables of `fnlm-faults`, with values that a resumed run would not survive unchanged, or not within a test's time.
+const VARIABLES: [(&str, &str); 4] = [
+    ("FNLM_FORGET", "moments"),
+    ("FNLM_POISON", "parameter@35+1000:nan"),
+    ("FNLM_FAIL_POINT", "save:1:enospc"),
+    ("FNLM_PAUSE_OPEN", "3600000"),
+];
+
+#[test]
+fn fnlm_itself_has_no_faults() {
+    let contains = |binary: &str, name: &str| {
+        let bytes = std::fs::read(binary).unwrap();
+        bytes.windows(name.len()).any(|window| window == name.as_bytes())
+    };
+    for (name, _) in VARIABLES {
+        assert!(!contains(env!("CARGO_BIN_EXE_fnlm"), name), "fnlm knows {name}");
+        assert!(contains(env!("CARGO_BIN_EXE_fnlm-faults"), name), "the search does not find {name}");
+    }
+    // The variables change nothing, in a resumed run neither.
+    let dir = tempfile::tempdir().unwrap();
+    let halves = |run: &Path, variables: &[(&str, &str)]| {
+        code(&pretrain(run, STEPS / 2, &[]).envs(variables.to_vec()).output().unwrap(), 0);
+        let mut rest = pretrain(run, STEPS, &[]);
+        let rest = rest.args(["--allow-change", "train.steps"]).envs(variables.to_vec());
+        code(&rest.output().unwrap(), 0);
+        outcome(run)
+    };
+    let (without, with) =
+        (halves(&dir.path().join("without"), &[]), halves(&dir.path().join("with"), &VARIABLES));
+    assert_eq!(differences(&without, &with), Vec::<String>::new());
 }
 
 /// A poison in the loss or in one gradient: the step is skipped, weights and moments stay as they are to the last byte, the
@@ -101,7 +133,7 @@ fn a_full_disk_ends_with_code_5_and_the_run_goes_on_when_there_is_room() {
     };
     for (index, at) in ["save@3:1:enospc", "save@3:5:enospc", "save@3:*:enospc"].into_iter().enumerate() {
         let run = dir.path().join(format!("run-{index}"));
-        let full = pretrain(&run, STEPS, &[]).env("FNLM_FAIL_POINT", at).output().unwrap();
+        let full = with_fault(&pretrain(&run, STEPS, &[]), "FNLM_FAIL_POINT", at).output().unwrap();
         let said = code(&full, 5);
         assert!(said.contains("step-000000"), "{said}");
         assert!(newest_checkpoint(&run).is_some_and(|path| path <= checkpoint(&run, 20)));
@@ -140,8 +172,7 @@ fn a_damaged_checkpoint_is_passed_over_by_name_and_without_any_good_one_the_run_
 fn two_processes_do_not_train_in_one_directory() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let mut first = pretrain(&run, STEPS, &[])
-        .env("FNLM_FAIL_POINT", "save@2:*:sleep=500")
+    let mut first = with_fault(&pretrain(&run, STEPS, &[]), "FNLM_FAIL_POINT", "save@2:*:sleep=500")
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{STEPS, differences, outcome, pretrain, text};
+use common::{STEPS, differences, outcome, pretrain, text, with_fault};
 
 /// An uninterrupted run.
 fn reference(dir: &Path, more: &[&str]) -> std::collections::BTreeMap<String, String> {
@@ -31,7 +31,8 @@ fn killed_run(run: &Path, kills: u32, draw: &mut u64, more: &[&str]) {
         if attempt < kills && inside {
             // Dies by SIGKILL at a call of its third save, another call each time.
             *draw = next(*draw);
-            command.env("FNLM_FAIL_POINT", format!("save@3:{}:kill", 1 + (*draw >> 33) % 12));
+            let kill = format!("save@3:{}:kill", 1 + (*draw >> 33) % 12);
+            command = with_fault(&command, "FNLM_FAIL_POINT", &kill);
         }
         if attempt == kills {
             let done = command.output().unwrap();
@@ -85,15 +86,13 @@ fn a_restore_that_forgets_something_is_noticed() {
         let first = pretrain(&run, STEPS / 2, &[]).output().unwrap();
         assert!(first.status.success(), "{}", text(&first));
         std::fs::remove_dir_all(run.join("model")).unwrap();
-        let second = pretrain(&run, STEPS, &[])
-            .args(["--allow-change", "train.steps"])
-            .env("FNLM_FORGET", part)
-            .output()
-            .unwrap();
+        let mut second = pretrain(&run, STEPS, &[]);
+        second.args(["--allow-change", "train.steps"]);
+        let second = with_fault(&second, "FNLM_FORGET", part).output().unwrap();
         assert!(second.status.success(), "{}", text(&second));
         assert!(!differences(&expected, &outcome(&run)).is_empty(), "forgetting `{part}` went unnoticed");
     }
-    // The same two halves without sabotage are equal, so it was the sabotage that was noticed.
+    // The same two halves without a fault are equal, so it was the fault that was noticed.
     let run = dir.path().join("whole");
     let first = pretrain(&run, STEPS / 2, &[]).output().unwrap();
     assert!(first.status.success(), "{}", text(&first));

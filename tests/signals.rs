@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{STEPS, differences, outcome, pretrain, text};
+use common::{STEPS, differences, outcome, pretrain, text, with_fault};
 
 fn signal(child: &Child, number: i32) {
     // SAFETY: `kill` only takes a process id and a number; the child is ours and has not been waited for.
@@ -64,10 +64,9 @@ fn a_signal_during_training_saves_and_the_same_command_goes_on_to_the_same_resul
 fn a_signal_before_there_is_state_exits_with_128_plus_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    // A fresh cache, so that preparing takes a moment; the fail point makes sure of it.
+    // A fresh cache, so that preparing takes a moment; the pause makes sure of it.
     let cache = format!("data.cache={:?}", dir.path().join("cache"));
-    let child = pretrain(&run, STEPS, &[&cache])
-        .env("FNLM_PAUSE_OPEN", "2000")
+    let child = with_fault(&pretrain(&run, STEPS, &[&cache]), "FNLM_PAUSE_OPEN", "2000")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -83,8 +82,7 @@ fn a_signal_before_there_is_state_exits_with_128_plus_its_number() {
 fn a_second_signal_ends_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let child = pretrain(&run, STEPS, &[])
-        .env("FNLM_FAIL_POINT", "save@2:2:sleep=20000")
+    let child = with_fault(&pretrain(&run, STEPS, &[]), "FNLM_FAIL_POINT", "save@2:2:sleep=20000")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{STEPS, differences, newest_checkpoint, outcome, pretrain, text};
+use common::{STEPS, differences, newest_checkpoint, outcome, pretrain, text, with_fault};
 
 /// Steps that are artificial; checkpoints are written every ten.
 const STAGE: [&str; 3] =
@@ -34,10 +34,9 @@ fn a_run_killed_inside_at_the_end_of_and_after_the_stage_resumes_bit_for_bit() {
     for (save, left, workers) in
         [(3, 10, "data.workers=0"), (2, 20, "data.workers=4"), (2, 30, "data.workers=1")]
     {
-        let killed = pretrain(&run, STEPS, &with(workers))
-            .env("FNLM_FAIL_POINT", format!("save@{save}:1:kill"))
-            .output()
-            .unwrap();
+        let kill = format!("save@{save}:1:kill");
+        let command = pretrain(&run, STEPS, &with(workers));
+        let killed = with_fault(&command, "FNLM_FAIL_POINT", &kill).output().unwrap();
         assert!(!killed.status.success(), "nobody killed it: {}", text(&killed));
         let newest = newest_checkpoint(&run).unwrap();
         assert!(newest.ends_with(format!("step-{left:08}")), "{}", newest.display());
@@ -50,7 +49,8 @@ fn a_run_killed_inside_at_the_end_of_and_after_the_stage_resumes_bit_for_bit() {
 fn going_on_without_the_stage_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let killed = pretrain(&run, STEPS, &STAGE).env("FNLM_FAIL_POINT", "save@2:1:kill").output().unwrap();
+    let command = pretrain(&run, STEPS, &STAGE);
+    let killed = with_fault(&command, "FNLM_FAIL_POINT", "save@2:1:kill").output().unwrap();
     assert!(!killed.status.success(), "{}", text(&killed));
     let other = pretrain(&run, STEPS, &[]).output().unwrap();
     let shown = text(&other);

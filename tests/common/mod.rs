@@ -14,13 +14,18 @@ pub const STEPS: u64 = 60;
 /// The binary under test, without colours and progress bars.
 pub fn fnlm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fnlm"));
+    command.env("CI", "1").env("NO_COLOR", "1");
     command
-        .env("CI", "1")
-        .env("NO_COLOR", "1")
-        .env_remove("FNLM_FAIL_POINT")
-        .env_remove("FNLM_FORGET")
-        .env_remove("FNLM_POISON");
-    command
+}
+
+/// The same command with a fault, which `fnlm-faults` reads from an environment variable.
+pub fn with_fault(command: &Command, variable: &str, value: &str) -> Command {
+    let mut faulty = Command::new(env!("CARGO_BIN_EXE_fnlm-faults"));
+    faulty.args(command.get_args()).env(variable, value);
+    for (name, value) in command.get_envs() {
+        faulty.env(name, value.unwrap());
+    }
+    faulty
 }
 
 /// Corpus, vocabulary, lexicon and configuration of a quickstart; made once for all tests of a binary.

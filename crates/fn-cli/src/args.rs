@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use bench::{BenchArgs, DtypeArg};
-pub use config::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
+pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use data::{
     DataCommand, DataInspectArgs, DataPrepareArgs, DataSpeedArgs, TextArgs, TokenizerCommand,
     TokenizerTrainArgs,
@@ -36,8 +36,6 @@ pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
     SquadArgs, SubmitArgs,
 };
-
-use crate::config::ConfigArgs;
 
 /// Pre-train BERT and ELECTRA on true negatives.
 ///

@@ -204,7 +204,18 @@ impl From<fn_train::report::ReportError> for CliError {
 
 impl From<fn_train::config::ConfigError> for CliError {
     fn from(error: fn_train::config::ConfigError) -> Self {
-        Self::Usage(error.to_string())
+        if error.is_input() { Self::input_from(error) } else { Self::Usage(error.to_string()) }
+    }
+}
+
+impl From<fn_train::rundir::RundirError> for CliError {
+    fn from(error: fn_train::rundir::RundirError) -> Self {
+        use fn_train::rundir::RundirError;
+        match error {
+            RundirError::Io { action, path, source } => Self::io(action, &path, source),
+            RundirError::Config(inner) => inner.into(),
+            error => Self::Usage(error.to_string()),
+        }
     }
 }
 
@@ -220,8 +231,8 @@ impl From<fn_train::TrainError> for CliError {
             TrainError::Report(inner) if inner.is_out_of_space() => Self::resources_from(inner),
             TrainError::Checkpoint(inner @ CheckpointError::Io { .. }) => Self::failed_from(inner),
             TrainError::Report(inner @ ReportError::Io { .. }) => Self::failed_from(inner),
-            TrainError::Config(_)
-            | TrainError::Core(_)
+            TrainError::Config(inner) => inner.into(),
+            TrainError::Core(_)
             | TrainError::Shape(_)
             | TrainError::Range(_)
             | TrainError::NoBf16 { .. }
@@ -241,7 +252,8 @@ impl From<fn_eval::finetune::FinetuneError> for CliError {
             FinetuneError::UnknownTask { .. }
             | FinetuneError::NoTraining { .. }
             | FinetuneError::OtherSettings { .. }
-            | FinetuneError::TooSmall { .. } => Self::Usage(error.to_string()),
+            | FinetuneError::ForeignFolder { .. }
+            | FinetuneError::Model(fn_models::hf::HfError::Fit { .. }) => Self::Usage(error.to_string()),
             FinetuneError::Io { .. } => Self::failed_from(error),
             other => Self::input_from(other),
         }
@@ -254,10 +266,68 @@ impl From<fn_eval::EvalError> for CliError {
     }
 }
 
-impl From<fn_eval::probe::ProbeError> for CliError {
-    fn from(error: fn_eval::probe::ProbeError) -> Self {
+impl From<fn_eval::glue::submission::SubmissionError> for CliError {
+    fn from(error: fn_eval::glue::submission::SubmissionError) -> Self {
+        use fn_eval::glue::submission::SubmissionError;
         match error {
-            fn_eval::probe::ProbeError::Stopped => Self::Interrupted(support::signal()),
+            SubmissionError::Folder { path, source } => Self::io("read", &path, source),
+            SubmissionError::Results(inner) => inner.into(),
+            SubmissionError::InTwoFolders { .. } => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_eval::robust::RobustError> for CliError {
+    fn from(error: fn_eval::robust::RobustError) -> Self {
+        use fn_eval::robust::RobustError;
+        match error {
+            RobustError::Stopped => Self::Interrupted(support::signal()),
+            RobustError::Finetune(inner) => inner.into(),
+            RobustError::Io { action, path, source } => Self::io(action, &path, source),
+            error if error.is_usage() => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_eval::inspect::InspectError> for CliError {
+    fn from(error: fn_eval::inspect::InspectError) -> Self {
+        use fn_eval::inspect::InspectError;
+        match error {
+            InspectError::TooLong { .. } => Self::Usage(error.to_string()),
+            error => Self::input_from(error),
+        }
+    }
+}
+
+impl From<fn_study::lease::LeaseError> for CliError {
+    fn from(error: fn_study::lease::LeaseError) -> Self {
+        use fn_study::lease::LeaseError;
+        match error {
+            LeaseError::Io { action, path, source } => Self::io(action, &path, source),
+            LeaseError::Lock(inner) => inner.into(),
+            error => Self::failed_from(error),
+        }
+    }
+}
+
+impl From<fn_study::RecordError> for CliError {
+    fn from(error: fn_study::RecordError) -> Self {
+        Self::input_from(error)
+    }
+}
+
+impl From<fn_study::probe::ProbeError> for CliError {
+    fn from(error: fn_study::probe::ProbeError) -> Self {
+        use fn_study::probe::ProbeError;
+        match error {
+            ProbeError::Stopped => Self::Interrupted(support::signal()),
+            ProbeError::Data(inner) => inner.into(),
+            ProbeError::Core(inner) => Self::failed_from(inner),
+            ProbeError::NoJudge | ProbeError::NoText | ProbeError::TwoModels => {
+                Self::Usage(error.to_string())
+            }
             error => Self::input_from(error),
         }
     }

@@ -13,13 +13,10 @@
 
 pub mod allocator;
 pub mod args;
-pub mod card;
-pub mod config;
 pub mod device;
 pub mod error;
 pub mod progress;
 pub mod run;
-pub mod rundir;
 pub mod term;
 
 use std::ffi::OsString;
@@ -27,6 +24,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::args::Cli;
+pub use fn_train::config;
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -38,11 +36,17 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    // Wrong configurations are reported by the command itself.
-    let train = cli.command.config().and_then(|config| config.resolve().ok()).map(|found| found.run.train);
-    let threads = cli.command.typed_threads().or(train.and_then(|train| train.threads));
     let common = cli.command.common().cloned().unwrap_or_default();
     term::log(common.verbose);
+    // Resolved and checked here, before anything else is read, and kept in the command's arguments.
+    let config = match cli.command.config().map(|config| config.resolve()).transpose() {
+        Ok(config) => config,
+        Err(error) => {
+            term::print_error(&error, common.verbose);
+            return error.code();
+        }
+    };
+    let threads = cli.command.typed_threads().or(config.and_then(|config| config.train.threads));
     match device::on_pool(threads, || run::run(cli.command)) {
         Ok(outcome) => outcome.code(),
         Err(error) => {

@@ -13,7 +13,8 @@ use indicatif::ProgressBar;
 
 use crate::error::CliError;
 use crate::run::data::PrepareBar;
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// Everybody who is told about the run in `dir`.
 pub struct Progress {

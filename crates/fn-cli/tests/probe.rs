@@ -165,7 +165,7 @@ fn a_verifier_that_does_not_fit_and_two_models_are_refused() {
     let dir = workshop();
     run_with_checkpoints(dir.path());
     let (code, _, err) = fnlm(dir.path(), "probe false-negatives run --verifier bert");
-    assert!(code == 3 && err.contains("bert: this model has 21 pieces, the run needs"), "{err}");
+    assert!(code == 3 && err.contains("but the model's token table has only 21 rows"), "{err}");
     let (code, _, err) =
         fnlm(dir.path(), "probe false-negatives run/checkpoints/step-00000030 --model run/model");
     assert!(code == 2 && err.contains("two models"), "{err}");

@@ -40,6 +40,42 @@ pub enum CoreError {
         /// Size of the vocabulary.
         size: usize,
     },
+    /// A correction or judge that needs something that is not there.
+    #[error("`{kind}` needs {what}, and there is none; {remedy}")]
+    Needs {
+        /// The correction or judge, as it is written in the configuration.
+        kind: String,
+        /// What it needs.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// No correction or judge of this name is registered.
+    #[error("there is no {what} of kind `{kind}`; known are {known}")]
+    UnknownKind {
+        /// Correction or judge.
+        what: &'static str,
+        /// The name that was given.
+        kind: String,
+        /// The names that are registered.
+        known: String,
+    },
+    /// A name that is registered already.
+    #[error("a {what} of kind `{kind}` is registered already; choose another name")]
+    KindTaken {
+        /// Correction or judge.
+        what: &'static str,
+        /// The name.
+        kind: String,
+    },
+    /// The settings of a correction cannot be read.
+    #[error("the settings of `{kind}` cannot be read: {message}")]
+    Settings {
+        /// The correction.
+        kind: String,
+        /// What is wrong.
+        message: String,
+    },
     /// Random replacement was asked for, but all pieces are special.
     #[error(
         "corruption replaces a share of {share} by random words, but every one of the {size} pieces is special"
@@ -69,4 +105,12 @@ pub(crate) fn check_range(field: &'static str, value: f64, low: f64, high: f64) 
     } else {
         Err(config_error(field, value, format!("between {low} and {high}")))
     }
+}
+
+pub(crate) fn check_lambda(lambda: f64) -> Result<(), CoreError> {
+    check_range("lambda", lambda, 0.0, 1e3)
+}
+
+pub(crate) fn check_epsilon(epsilon: f64) -> Result<(), CoreError> {
+    check_range("epsilon", epsilon, 0.0, 0.999)
 }

@@ -3,7 +3,7 @@
 //! Resuming a run needs no generator to be saved, workers can make rows in any order, and two kinds of choice never share
 //! numbers. The price is one keyed mixing per number, about a nanosecond.
 
-/// What a stream of random numbers is for. The numbers are part of the run's identity: never renumber.
+/// What a stream of random numbers is for. The numbers are part of the run's identity: never renumber (8 was used once).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u64)]
 pub enum Use {
@@ -21,8 +21,6 @@ pub enum Use {
     Dropout = 6,
     /// Gumbel noise of sampled predictions.
     Gumbel = 7,
-    /// Random shielding, the control of Hard Correction.
-    Shield = 8,
     /// Initial weights.
     Init = 9,
     /// The generated language.

@@ -3,50 +3,49 @@
 use burn::tensor::{Bool, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Rows;
+use crate::batch::Predictions;
+use crate::judge::Verdict;
 
-/// How many rows of a batch were wrong, and how many of those were false negatives. Each `[1]`, on the device.
+/// How many predictions of a batch were wrong, and how many of those were false negatives. Each `[1]`, on the device.
 #[derive(Debug, Clone)]
 pub struct FalseNegativeCounts {
-    /// Real rows (discriminator: real tokens).
+    /// Masked positions (discriminator: tokens), padding left out.
     pub rows: Tensor<1>,
     /// Wrong predictions (discriminator: replaced tokens).
     pub wrong: Tensor<1>,
     /// Wrong ones that the judge calls false negatives.
     pub false_negative: Tensor<1>,
-    /// Rows that the correction shielded (discriminator: tokens dropped or relabelled).
+    /// Masked positions that the correction leaves out of the loss (discriminator: tokens whose label or weight it changed).
     pub shielded: Tensor<1>,
 }
 
 impl FalseNegativeCounts {
-    /// Counts of masked rows; `shielded` is what the correction took out, if it takes anything out.
-    pub fn of(rows: &Rows, verdict: &Tensor<1, Bool>, shielded: Option<&Tensor<1, Bool>>) -> Self {
-        let count = |mask: Tensor<1, Bool>| mask.inner().float().sum();
-        let real = rows.weight.clone().inner().greater_scalar(0.0);
+    /// Counts of the masked positions; `kept` `[P]` is their weight after the correction.
+    pub fn of(predictions: &Predictions<'_>, verdict: &Verdict, kept: &Tensor<1>) -> Self {
+        let count = |mask: Tensor<1, Bool>| mask.float().sum();
+        let real = predictions.batch.weight.clone().inner().greater_scalar(0.0);
+        let left_out = kept.clone().inner().equal_scalar(0.0).bool_and(real.clone());
         Self {
-            shielded: match shielded {
-                Some(shielded) => count(shielded.clone()),
-                None => Tensor::zeros([1], &real.device()),
-            },
             rows: count(real),
-            wrong: count(rows.wrong()),
-            false_negative: count(verdict.clone()),
+            wrong: count(predictions.wrong()),
+            false_negative: count(verdict.false_negative.clone()),
+            shielded: count(left_out),
         }
     }
 
-    /// Counts of a discriminator's tokens, `[B, L]`.
+    /// Counts of a discriminator's tokens, all `[B, L]`.
     pub(crate) fn of_tokens(
         attention: &Tensor<2>,
         replaced: &Tensor<2, Bool>,
         false_negative: &Tensor<2, Bool>,
-        corrected: bool,
+        changed: &Tensor<2, Bool>,
     ) -> Self {
-        let false_negative = false_negative.clone().float().sum();
+        let count = |mask: &Tensor<2, Bool>| mask.clone().float().sum();
         Self {
             rows: attention.clone().greater_scalar(0.0).float().sum(),
-            wrong: replaced.clone().float().sum(),
-            shielded: false_negative.clone() * if corrected { 1.0 } else { 0.0 },
-            false_negative,
+            wrong: count(replaced),
+            false_negative: count(false_negative),
+            shielded: count(changed),
         }
     }
 
@@ -63,20 +62,6 @@ impl FalseNegativeCounts {
 
     /// Reads the counts back: this waits for the device.
     ///
-    /// ```
-    /// use burn::tensor::{Device, Tensor};
-    /// use fn_core::{ids::Rows, stats::FalseNegativeCounts};
-    /// let device = Device::flex();
-    /// let rows = Rows {
-    ///     gold: Tensor::from_ints([1, 2, 3, 4], &device),
-    ///     predicted: Tensor::from_ints([1, 5, 6, 7], &device),
-    ///     weight: Tensor::from_floats([1.0, 1.0, 1.0, 0.0], &device),
-    /// };
-    /// let verdict = Tensor::from_bool([false, true, false, false], &device);
-    /// let stats = FalseNegativeCounts::of(&rows, &verdict, None).read();
-    /// assert_eq!((stats.rows, stats.wrong, stats.false_negative, stats.shielded), (3.0, 2.0, 1.0, 0.0));
-    /// assert_eq!(stats.false_negative_share(), 0.5);
-    /// ```
     pub fn read(self) -> FalseNegativeStats {
         let all = Tensor::cat(vec![self.rows, self.wrong, self.false_negative, self.shielded], 0);
         let mut values = all.into_data().iter::<f64>().collect::<Vec<_>>().into_iter();

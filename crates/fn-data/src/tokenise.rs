@@ -189,6 +189,11 @@ impl TextTokenizer {
         self.0.pieces.get(id as usize).map(String::as_str)
     }
 
+    /// [`TextTokenizer::token`], or `[id 7]` where the vocabulary has none: to be shown.
+    pub fn piece(&self, id: u32) -> String {
+        self.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
+    }
+
     /// The id of this piece.
     pub fn id(&self, piece: &str) -> Option<u32> {
         self.0.ids.get(piece).copied()

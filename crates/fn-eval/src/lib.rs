@@ -1,66 +1,30 @@
-//! What came out of the runs: scores, tables and curves.
+//! Everything that is done with **one** pre-trained model: fine-tuning it, letting it predict, scoring what it predicts.
 //!
-//! The centre is [`runs::RunRecord`], the `metrics.jsonl` of one run read back. Tables ([`table`]) and pictures ([`curves`])
-//! are made from records alone, so they can be made again from a run directory long after the weights are gone.
+//! The rule that separates this crate from `fn-study`: here a single model meets a task or a text; there, several
+//! runs or judges are compared, or a model is asked what it learnt in pre-training. What both need (a mean over seeds, a
+//! paired bootstrap, a table, the frame of a page) is here, because `fn-study` depends on this crate and never the other way.
 //!
-//! [`finetune`] trains an encoder on a task and measures it, [`predictions`] are its files, [`stats`] says what differences are
-//! worth.
-//!
+//! [`finetune`] trains an encoder on a task and measures it ([`finetune::fit`] is its loop), [`predictions`] are its files.
 //! How good a fine-tuned model is say [`metrics`] (numbers of predictions and references), [`glue`] (which of them belong to
-//! which task of GLUE, and their average) and [`squad`] (answers to questions).
+//! which task of GLUE, and their average) and [`squad`] (answers to questions); [`robust`] compares a score with that on
+//! perturbed copies of the same examples. [`inspect`] shows what a pre-trained model predicts in a text.
+#![deny(missing_docs)]
 
-pub mod curves;
 pub mod finetune;
 pub mod glue;
+pub mod inspect;
 pub mod metrics;
 pub mod page;
 pub mod predictions;
-pub mod probe;
 pub mod robust;
-pub mod runs;
 pub mod squad;
 pub mod stats;
-pub mod study;
 pub mod table;
 
-/// What goes wrong when results are read or drawn.
+/// What goes wrong when results are read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// A file cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A line of `metrics.jsonl` is not a record.
-    #[error("{path}: line {line} is not a metrics record ({message}); was the file cut or edited?")]
-    Record {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What the JSON reader says.
-        message: String,
-    },
-    /// No run has a value of this metric.
-    #[error("no run has a finite value of `{metric}`; known: {known}")]
-    NoValues {
-        /// The metric asked for.
-        metric: String,
-        /// The metrics there are.
-        known: String,
-    },
-    /// The picture cannot be drawn.
-    #[error("{path}: cannot draw: {message}")]
-    Draw {
-        /// The picture.
-        path: std::path::PathBuf,
-        /// What the drawing library says.
-        message: String,
-    },
     /// A metric is not defined for what it was given.
     #[error(transparent)]
     Metric(#[from] metrics::MetricError),

@@ -25,6 +25,8 @@ pub struct BertForPreTraining {
     pub pooler: Option<Pooler>,
     /// Tied to the token table.
     pub head: MaskedLmHead,
+    #[module(skip)]
+    config: BertConfig,
 }
 
 impl BertForPreTraining {
@@ -47,7 +49,13 @@ impl BertForPreTraining {
                 c.layer_norm_eps,
                 device,
             ),
+            config: config.clone(),
         }
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &BertConfig {
+        &self.config
     }
 
     /// Hidden vectors, `[B, L, H]`.

@@ -30,6 +30,8 @@ pub struct Electra {
     pub discriminator: Encoder,
     /// Its head.
     pub discriminator_head: ReplacedTokenHead,
+    #[module(skip)]
+    config: ElectraConfig,
 }
 
 impl Electra {
@@ -56,7 +58,13 @@ impl Electra {
             ),
             discriminator: Encoder::zeros(d, device),
             discriminator_head: ReplacedTokenHead::zeros(d.hidden_size, device),
+            config: config.clone(),
         }
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &ElectraConfig {
+        &self.config
     }
 
     /// The generator's hidden vectors, `[B, L, H_generator]`.

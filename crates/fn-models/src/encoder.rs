@@ -98,6 +98,14 @@ pub struct Layer {
     pub feed_forward: FeedForward,
 }
 
+impl Layer {
+    /// # Shapes
+    /// - x: `[B, L, H]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Tensor<3> {
+        self.feed_forward.forward(self.attention.forward(x, mask.cloned(), noise), noise)
+    }
+}
+
 /// A stack of layers; widens or narrows the embeddings first when their width differs.
 #[derive(Module, Debug)]
 pub struct Encoder {
@@ -123,12 +131,27 @@ impl Encoder {
     /// # Shapes
     /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
     pub fn forward(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Tensor<3> {
-        let start = match &self.project {
+        self.layers.iter().fold(self.start(x), |x, layer| layer.forward(x, mask, noise))
+    }
+
+    /// What enters the first layer, then what leaves each layer.
+    ///
+    /// # Shapes
+    /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: number of layers + 1 times `[B, L, H]`
+    pub fn forward_layers(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Vec<Tensor<3>> {
+        let mut x = self.start(x);
+        let mut all = vec![x.clone()];
+        for layer in &self.layers {
+            x = layer.forward(x, mask, noise);
+            all.push(x.clone());
+        }
+        all
+    }
+
+    fn start(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.project {
             Some(project) => project.forward(x),
             None => x,
-        };
-        self.layers.iter().fold(start, |x, layer| {
-            layer.feed_forward.forward(layer.attention.forward(x, mask.cloned(), noise), noise)
-        })
+        }
     }
 }

@@ -26,24 +26,30 @@
 //! ```
 #![deny(missing_docs)]
 
+pub mod arch;
 pub mod bert;
 pub mod config;
 pub mod electra;
 pub mod embeddings;
 pub mod encoder;
+pub mod fit;
 pub mod heads;
 pub mod hf;
 pub mod inputs;
 pub mod layers;
 pub mod params;
+pub mod pretrained;
 pub mod task;
 
 mod init;
 
+pub use arch::Arch;
 pub use bert::BertForPreTraining;
 pub use config::{BertConfig, ConfigError, ElectraConfig, EncoderConfig};
 pub use electra::Electra;
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
+pub use fit::FitError;
 pub use inputs::{Inputs, Pooling};
-pub use task::{Classifier, Family, TaskConfig, TokenModel};
+pub use pretrained::{GeneratorSize, Pretrained};
+pub use task::{Classifier, TaskConfig, TokenModel};

@@ -6,6 +6,9 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
+/// Path of the token table in every model of this crate.
+pub const TOKEN_TABLE: &str = "embeddings.word.weight";
+
 /// A parameter on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {

@@ -11,26 +11,18 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_ops::Noise;
 
+use crate::arch::Arch;
 use crate::config::EncoderConfig;
 use crate::embeddings::Embeddings;
 use crate::encoder::Encoder;
 use crate::inputs::{Inputs, Pooling};
 use crate::layers::Linear;
 
-/// Whose encoder it is: the heads and the names on disk differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// BERT; the pooler is part of the classifier.
-    Bert,
-    /// ELECTRA's discriminator.
-    Electra,
-}
-
 /// Sizes of a task model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskConfig {
-    /// Whose encoder.
-    pub family: Family,
+    /// Whose encoder (BERT's pooler is part of the classifier; of ELECTRA the discriminator).
+    pub arch: Arch,
     /// Its sizes.
     pub encoder: EncoderConfig,
     /// Classes; 1 for a regression.
@@ -44,7 +36,8 @@ pub struct ClassifierHead {
     pub dense: Linear,
     /// `[H, outputs]`
     pub out: Linear,
-    electra: bool,
+    #[module(skip)]
+    arch: Arch,
     dropout: f64,
 }
 
@@ -53,10 +46,9 @@ impl ClassifierHead {
     /// - first: `[B, H]` - output: `[B, outputs]`, raw
     fn forward(&self, first: Tensor<2>, noise: &Noise) -> Tensor<2> {
         let drop = |x| fn_ops::dropout(x, self.dropout, noise);
-        let vector = if self.electra {
-            fn_ops::gelu(self.dense.forward(drop(first)))
-        } else {
-            self.dense.forward(first).tanh()
+        let vector = match self.arch {
+            Arch::Bert => self.dense.forward(first).tanh(),
+            Arch::Electra => fn_ops::gelu(self.dense.forward(drop(first))),
         };
         self.out.forward(drop(vector))
     }
@@ -82,7 +74,7 @@ impl Classifier {
             head: ClassifierHead {
                 dense: Linear::zeros(width, width, device),
                 out: Linear::zeros(width, config.outputs, device),
-                electra: config.family == Family::Electra,
+                arch: config.arch,
                 dropout: encoder.hidden_dropout,
             },
         }

@@ -5,7 +5,7 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{close, golden, json};
-use fn_models::{Family, Inputs, hf, params};
+use fn_models::{Arch, Inputs, hf, params};
 use fn_ops::Noise;
 use serde_json::Value;
 
@@ -33,12 +33,12 @@ fn inputs(case: &Value, device: &Device) -> Inputs {
 #[test]
 fn classifiers_of_both_families_compute_what_transformers_computes() {
     let device = Device::flex();
-    for (folder, family) in
-        [("task_tiny/bert_classifier", Family::Bert), ("task_tiny/electra_classifier", Family::Electra)]
+    for (folder, arch) in
+        [("task_tiny/bert_classifier", Arch::Bert), ("task_tiny/electra_classifier", Arch::Electra)]
     {
         let case = json(&golden(folder).join("case.json"));
         let (model, config, report) = hf::load_classifier(&golden(folder), 3, 1, &device).unwrap();
-        assert_eq!((config.family, config.outputs), (family, 3));
+        assert_eq!((config.arch, config.outputs), (arch, 3));
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{folder}: {report}");
         let logits = model.forward(&inputs(&case, &device), &Noise::none());
         close(folder, &params::host(logits.clone()), &numbers(&case["logits"]));

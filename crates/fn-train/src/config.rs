@@ -11,56 +11,35 @@
 //! run.validate().unwrap();
 //! ```
 
+mod about;
 mod check;
 mod correction;
+mod error;
+mod judge;
+pub mod layers;
+pub mod presets;
+mod resolve;
+pub mod schema;
+mod text;
 
 use std::path::PathBuf;
 
 pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
+pub use error::ConfigError;
 use fn_core::corrupt::CorruptionConfig;
 use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
-use fn_models::config::EncoderConfig;
+pub use fn_models::Arch;
+use fn_models::{EncoderConfig, GeneratorSize};
+pub use judge::JudgeKind;
+pub use layers::Origin;
+pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
+pub use schema::nearest;
 use serde::{Deserialize, Serialize};
 
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;
-
-/// A value of the configuration that cannot be used: which key, what it was, what it may be.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A number or a name outside of what is allowed.
-    #[error(
-        "`{key}` is {found}; allowed: {allowed}. Change it in the configuration file or with `--set {key}=...`"
-    )]
-    OutOfRange {
-        /// Dotted path of the key, as `--set` takes it.
-        key: String,
-        /// The value found.
-        found: String,
-        /// The values allowed.
-        allowed: String,
-    },
-    /// A section whose own check failed (corruption, optimizer, schedule, ...).
-    #[error("section `[{section}]`: {message}")]
-    Section {
-        /// Name of the section.
-        section: &'static str,
-        /// What its own check said.
-        message: String,
-    },
-    /// A value without which the run cannot start.
-    #[error("`{key}` is not set: {what}. Set it in the configuration file or with `--set {key}={example}`")]
-    Missing {
-        /// Dotted path of the key.
-        key: &'static str,
-        /// What it is needed for.
-        what: &'static str,
-        /// A value that would do.
-        example: &'static str,
-    },
-}
+pub use text::template;
 
 /// A whole pre-training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,17 +88,6 @@ impl Default for RunConfig {
             log: LogConfig::default(),
         }
     }
-}
-
-/// Which of the two objectives, and so which model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arch {
-    /// Masked language modelling: one encoder with a head over the vocabulary.
-    Bert,
-    /// Replaced-token detection: a small generator fills the gaps, the discriminator says which tokens were replaced.
-    #[default]
-    Electra,
 }
 
 /// What is trained. The defaults are ELECTRA-small.
@@ -202,6 +170,11 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
         }
+    }
+
+    /// How large the generator is beside the discriminator; read for ELECTRA only.
+    pub fn generator(&self) -> GeneratorSize {
+        GeneratorSize { width: self.generator_width, depth: self.generator_depth }
     }
 }
 

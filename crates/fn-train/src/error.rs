@@ -144,12 +144,7 @@ pub struct RangeError {
 
 impl RangeError {
     /// An error unless `ok`.
-    pub(crate) fn unless(
-        ok: bool,
-        field: &'static str,
-        found: f64,
-        allowed: &'static str,
-    ) -> Result<(), Self> {
+    pub fn unless(ok: bool, field: &'static str, found: f64, allowed: &'static str) -> Result<(), Self> {
         if ok { Ok(()) } else { Err(Self { field, found, allowed }) }
     }
 }

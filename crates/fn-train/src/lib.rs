@@ -5,19 +5,26 @@
 //! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
 #![deny(missing_docs)]
 
+pub mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
-pub mod failpoint;
-pub mod finetune;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+#[path = "no_faults.rs"]
+mod faults;
 pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
+pub mod machine;
+pub mod model;
 pub mod objective;
 pub mod optim;
+pub mod parity;
 pub mod report;
-mod sabotage;
+pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;

@@ -8,34 +8,38 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
+use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::DeviceLexicon;
+use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
 use fn_core::lexicon::Lexicon;
+use fn_core::loss::{MaskedLm, MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::SampleConfig;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, SaveOptions};
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, params};
+use fn_models::hf::SaveOptions;
+use fn_models::{GeneratorSize, Pretrained, params};
 use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
-use crate::config::{Arch, Dtype, RunConfig};
+use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig};
 use crate::error::TrainError;
+use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
-use crate::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Verifier};
+use crate::objective::{
+    Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
+};
 use crate::optim::{AdamW, Groups};
 use crate::report::Reporter;
-use crate::sabotage;
 use crate::stop::Stop;
 use crate::trainer::{HeldOut, Run, stage};
 
 /// Everything that a configuration names, opened and checked.
 pub struct Session {
-    config: RunConfig,
+    config: Runnable,
     dir: PathBuf,
     device: Device,
     tokenizer: TextTokenizer,
@@ -82,16 +86,14 @@ impl Session {
     /// # Errors
     /// Whatever is missing, damaged or does not fit, by name.
     pub fn open(
-        config: RunConfig,
+        config: Runnable,
         dir: &Path,
         device: &Device,
         stop: &Stop,
         held: RunLock,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Self, TrainError> {
-        config.validate()?;
-        config.require_inputs()?;
-        sabotage::pause_open();
+        faults::opening();
         let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
         let mut open = |paths: &[PathBuf]| -> Result<Arc<Dataset>, TrainError> {
             let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
@@ -134,10 +136,10 @@ impl Session {
         planted: Option<Planted<'_>>,
     ) -> Result<Summary, TrainError> {
         self.set_precision(reporter)?;
-        match self.config.model.arch {
-            Arch::Electra => self.run_electra(reporter, planted),
-            Arch::Bert => self.run_bert(reporter, planted),
-        }
+        let device = self.device.clone().autodiff();
+        let model = self.model(reporter, &device)?;
+        let objective = self.objective(device)?;
+        self.finish(reporter, planted, &*objective, model)
     }
 
     /// Matrix products in `train.dtype`.
@@ -155,91 +157,65 @@ impl Session {
         Ok(())
     }
 
-    fn run_electra(
-        &self,
-        reporter: &mut dyn Reporter,
-        planted: Option<Planted<'_>>,
-    ) -> Result<Summary, TrainError> {
-        let device = self.device.clone().autodiff();
-        let train = &self.config.train;
-        let (model, shape) = match &self.config.model.init {
+    /// The model at its start: from `model.init`, or fresh.
+    fn model(&self, reporter: &mut dyn Reporter, device: &Device) -> Result<Pretrained, TrainError> {
+        let config = &self.config.model;
+        let model = match &config.init {
             Some(folder) => {
-                let (model, shape, report) = hf::load_electra(folder, &device)?;
+                let (model, report) = Pretrained::open_as(config.arch, folder, device)?;
                 reporter.notice(&report.to_string())?;
-                (model, shape)
+                model
             }
             None => {
-                let shape = self.electra_config();
-                shape.validate()?;
-                (Electra::init(&shape, self.config.seed, &device), shape)
+                let generator =
+                    GeneratorSize { width: config.generator_width, depth: config.generator_depth };
+                let encoder = config.encoder(self.tokenizer.size());
+                Pretrained::fresh(config.arch, encoder, generator, self.config.seed, device)?
             }
         };
-        self.check_shape(shape.discriminator.vocab_size, shape.discriminator.max_positions)?;
-        let objective = ReplacedTokenDetection {
-            correction: self.config.correction.generator.clone(),
-            prediction: self.config.correction.prediction,
-            generator_weight: train.generator_weight,
-            detection: Detection {
-                correction: self.config.correction.discriminator.clone(),
-                weight: train.discriminator_weight,
-                sample: SampleConfig {
-                    temperature: train.temperature,
-                    disallow_correct: train.disallow_correct,
-                },
-            },
-            judges: self.judges()?,
-            device,
-        };
-        self.finish(reporter, planted, &objective, model, |dir, model| {
-            Ok(hf::save_electra_with(dir, model, &shape, &self.save_options())?)
-        })
+        self.check_shape(model.encoder().vocab_size, model.encoder().max_positions)?;
+        Ok(model)
     }
 
-    fn run_bert(
-        &self,
-        reporter: &mut dyn Reporter,
-        planted: Option<Planted<'_>>,
-    ) -> Result<Summary, TrainError> {
-        let device = self.device.clone().autodiff();
-        let (model, shape) = match &self.config.model.init {
-            Some(folder) => {
-                let (model, shape, report) = hf::load_bert(folder, &device)?;
-                reporter.notice(&report.to_string())?;
-                (model, shape)
-            }
-            None => {
-                let shape = self.bert_config();
-                shape.validate()?;
-                (BertForPreTraining::init(&shape, self.config.seed, &device), shape)
-            }
+    /// What the model learns.
+    fn objective(&self, device: Device) -> Result<Box<dyn Objective>, TrainError> {
+        let (train, correction) = (&self.config.train, &self.config.correction);
+        let resources = self.resources();
+        let masked_lm = self.masked_lm(&resources)?;
+        let judging = self.judging(&resources)?;
+        if self.config.model.arch.discriminator_head().is_none() {
+            let (prediction, weight) = (correction.prediction, train.generator_weight);
+            return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
+        }
+        let replaced_token = ReplacedTokenConfig {
+            correction: correction.discriminator.clone(),
+            weight: train.discriminator_weight,
+            hard_negatives: correction.hard_negatives,
         };
-        self.check_shape(shape.encoder.vocab_size, shape.encoder.max_positions)?;
-        let objective = MaskedLanguageModel {
-            correction: self.config.correction.generator.clone(),
-            prediction: self.config.correction.prediction,
-            weight: self.config.train.generator_weight,
-            judges: self.judges()?,
+        Ok(Box::new(ReplacedTokenDetection {
+            masked_lm,
+            prediction: correction.prediction,
+            generator_weight: train.generator_weight,
+            replaced_token: replaced_token.init(&resources)?,
+            sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
+            judging,
             device,
-        };
-        self.finish(reporter, planted, &objective, model, |dir, model| {
-            Ok(hf::save_bert_with(dir, model, &shape, &self.save_options())?)
-        })
+        }))
     }
 
     /// Resumes, trains, exports.
-    fn finish<O: Objective>(
+    fn finish(
         &self,
         reporter: &mut dyn Reporter,
         planted: Option<Planted<'_>>,
-        objective: &O,
-        model: O::Model,
-        export: impl Fn(&Path, &O::Model) -> Result<(), TrainError>,
+        objective: &dyn Objective,
+        model: Pretrained,
     ) -> Result<Summary, TrainError> {
         let keep = &self.config.checkpoint;
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
         let mut optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
         let found = checkpoints.latest()?;
-        let (model, state, noise_seed) = match &found {
+        let (model, state) = match &found {
             Some(found) => {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
@@ -251,7 +227,7 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
-                (model, TrainState::new(self.config.seed, self.fingerprint()), self.config.seed)
+                (model, TrainState::new(self.config.seed, self.fingerprint()))
             }
         };
         let held_out = match &planted {
@@ -264,7 +240,6 @@ impl Session {
             model,
             optimizer,
             state,
-            noise_seed,
             resumed_from: found.as_ref().map(|f| f.path.as_path()),
             data: self.data.clone(),
             corruptor: self.corruptor.clone(),
@@ -282,7 +257,7 @@ impl Session {
             if temporary.exists() {
                 std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
             }
-            export(&temporary, &finished.model)?;
+            finished.model.save(&temporary, &self.save_options())?;
             self.tokenizer.save(&temporary)?;
             if dir.exists() {
                 std::fs::remove_dir_all(&dir).map_err(io("remove", &dir))?;
@@ -307,38 +282,79 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// Who drives the corrections.
-    fn judges(&self) -> Result<Judges, TrainError> {
+    /// What judges and corrections are made with.
+    fn resources(&self) -> Resources {
+        Resources { lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)) }
+    }
+
+    fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
+        DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
+    }
+
+    /// The masked-LM loss of BERT or of the generator.
+    fn masked_lm(&self, resources: &Resources) -> Result<MaskedLm, TrainError> {
         let correction = &self.config.correction;
-        let on_device = |lexicon| DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device);
-        let mut judges = Judges::by(self.lexicon.as_ref().map(on_device));
-        if let Some(lexicon) = &self.measured_by {
-            judges.measured_by = Some(on_device(lexicon));
-        }
-        judges.hard_negatives = correction.hard_negatives;
-        if let Some(folder) = &correction.verifier.model {
-            let mask = self.tokenizer.special().mask;
-            let verifier = Verifier::load(folder, correction.verifier.bands(), mask, &self.device)?;
-            let tokenizer = self.tokenizer.size();
-            if let Some(model) = verifier.vocab_size().filter(|&model| model != tokenizer) {
-                return Err(TrainError::VerifierVocabulary { path: folder.clone(), model, tokenizer });
+        let config = MaskedLmConfig {
+            correction: correction.generator.clone(),
+            hard_negatives: correction.hard_negatives,
+        };
+        Ok(config.init(resources)?)
+    }
+
+    /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
+    fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
+        let correction = &self.config.correction;
+        let mut average = None;
+        let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
+        let measured_by = match &self.measured_by {
+            Some(lexicon) => Some(self.on_device(lexicon)),
+            None => resources.lexicon.clone(),
+        };
+        Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
+    }
+
+    fn judge(
+        &self,
+        kind: &JudgeKind,
+        resources: &Resources,
+        average: &mut Option<Arc<MovingAverage>>,
+    ) -> Result<Box<dyn Judge>, TrainError> {
+        let mut inner = |kind: &JudgeKind| self.judge(kind, resources, average);
+        Ok(match kind {
+            JudgeKind::None => Box::new(NoJudge),
+            JudgeKind::Lexicon => match &resources.lexicon {
+                Some(lexicon) => Box::new(LexiconJudge::new(lexicon.clone())),
+                // Corrections that need one were refused when the configuration was checked.
+                None => Box::new(NoJudge),
+            },
+            JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
+            JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
+            JudgeKind::Mean(judges) => {
+                let weighted = judges.iter().map(|(weight, judge)| Ok((*weight, inner(judge)?)));
+                Box::new(WeightedMean(weighted.collect::<Result<_, TrainError>>()?))
             }
-            judges.verifier = Some(verifier);
-        } else if correction.verifier.decay > 0.0 {
-            let verifier = &correction.verifier;
-            judges.verifier =
-                Some(Verifier::average(verifier.decay, verifier.bands(), self.tokenizer.special().mask));
+            JudgeKind::Registered(settings) => JUDGES.build(settings, resources)?,
+        })
+    }
+
+    fn verifier(
+        &self,
+        config: &VerifierConfig,
+        average: &mut Option<Arc<MovingAverage>>,
+    ) -> Result<Box<dyn Judge>, TrainError> {
+        let mask = self.tokenizer.special().mask;
+        let Some(folder) = &config.model else {
+            let model = Arc::new(MovingAverage::new(config.decay));
+            *average = Some(model.clone());
+            return Ok(Box::new(Verifier::new(model, mask, config.bands())));
+        };
+        let model = Reader::load(folder, &self.device)?;
+        let (found, tokenizer) = (model.vocab_size(), self.tokenizer.size());
+        if found != tokenizer {
+            return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
         }
-        Ok(judges)
-    }
-
-    fn electra_config(&self) -> ElectraConfig {
-        let model = &self.config.model;
-        ElectraConfig::new(model.encoder(self.tokenizer.size()), model.generator_width, model.generator_depth)
-    }
-
-    fn bert_config(&self) -> BertConfig {
-        BertConfig::new(self.config.model.encoder(self.tokenizer.size()))
+        Ok(Box::new(Verifier::new(model, mask, config.bands())))
     }
 
     /// A vocabulary or a length that the model has no rows for would read outside of its tables.
@@ -357,7 +373,7 @@ impl Session {
 
     /// Hash of the part of the configuration that changes numbers.
     fn fingerprint(&self) -> String {
-        let mut config = self.config.clone();
+        let mut config: RunConfig = (**self.config).clone();
         let plain = RunConfig::default();
         (config.log, config.checkpoint) = (plain.log, plain.checkpoint);
         (config.data.workers, config.data.cache) = (plain.data.workers, plain.data.cache);
@@ -383,19 +399,22 @@ pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainE
     Ok(())
 }
 
-/// Puts a checkpoint into a freshly built model and optimiser.
-pub(crate) fn restore<M: Module>(
+/// Puts a checkpoint into a freshly built model and optimiser; the third value is the seed of the noise.
+///
+/// # Errors
+/// Weights or moments that do not fit the model.
+pub fn restore<M: Module>(
     model: M,
     optimizer: &mut AdamW,
     mut loaded: LoadedCheckpoint,
-) -> Result<(M, TrainState, u64), TrainError> {
+) -> Result<(M, TrainState), TrainError> {
     let mut take = |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some);
     let model = params::load(model, &mut take)?;
     let mut state = loaded.state;
     let mut moments = loaded.optim;
-    let noise_seed = sabotage::forget(&mut state, &mut moments);
+    faults::restored(&mut state, &mut moments);
     optimizer.load_state(&model, moments, state.optimizer_updates)?;
-    Ok((model, state, noise_seed))
+    Ok((model, state))
 }
 
 /// How the text of a configuration is prepared: the cache is keyed by it, so every command must say the same.

@@ -14,17 +14,17 @@ use fn_data::DataError;
 use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
-use fn_models::params;
+use fn_models::{Pretrained, params};
 
 use crate::checkpoint::{Best, Checkpoints, TrainState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::faults;
 use crate::guard::{Decision, Guard};
 use crate::heldout::{Evaluation, Truth};
 use crate::objective::{Objective, Share, StepLoss, real_tokens};
 use crate::optim::{AdamW, Gradients, Update};
 use crate::report::{Reporter, StepReport};
-use crate::sabotage::Poison;
 use crate::stop::Stop;
 
 /// The seed of the held-out corruption: the same hidden tokens for every run, arm and step.
@@ -34,19 +34,17 @@ pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 const MOST_UNSETTLED: usize = 64;
 
 /// Everything that a run needs.
-pub struct Run<'a, O: Objective> {
+pub struct Run<'a> {
     /// What was asked for.
     pub config: &'a RunConfig,
     /// Batch to loss.
-    pub objective: &'a O,
+    pub objective: &'a dyn Objective,
     /// Weights at `state.step`.
-    pub model: O::Model,
+    pub model: Pretrained,
     /// Moments at `state.step`.
     pub optimizer: AdamW,
     /// Where the run stands.
     pub state: TrainState,
-    /// Seed of dropout and sampling: that of the configuration.
-    pub noise_seed: u64,
     /// Rows to train on.
     pub data: Arc<Dataset>,
     /// Hides tokens.
@@ -76,9 +74,9 @@ pub struct HeldOut<'a> {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Finished<M> {
+pub struct Finished {
     /// The weights.
-    pub model: M,
+    pub model: Pretrained,
     /// Where the run stands.
     pub state: TrainState,
     /// The last held-out metrics, if any were taken.
@@ -95,14 +93,14 @@ pub struct Finished<M> {
     pub steps_taken: u64,
 }
 
-impl<O: Objective> Run<'_, O> {
+impl Run<'_> {
     /// Trains from `state.step` to `train.steps`.
     ///
     /// # Errors
     /// Data that cannot be read, a checkpoint that cannot be written, a loss that stays non-finite.
-    pub fn train(self) -> Result<Finished<O::Model>, TrainError> {
+    pub fn train(self) -> Result<Finished, TrainError> {
         let Run { config, objective, mut model, mut optimizer, mut state, data, corruptor, .. } = self;
-        let Run { held_out, checkpoints, extra, reporter, stop, noise_seed, .. } = self;
+        let Run { held_out, checkpoints, extra, reporter, stop, .. } = self;
         let loading = LoaderConfig {
             batch: config.train.batch,
             seed: config.seed,
@@ -119,7 +117,6 @@ impl<O: Objective> Run<'_, O> {
         let mut evaluation = None;
         let mut saved = self.resumed_from.map(Path::to_path_buf);
         let (mut step_seconds, mut first_step_seconds) = (0.0, 0.0);
-        let poison = Poison::from_environment();
         let start = state.step;
         if state.step == 0 {
             saved = save(checkpoints, &state, objective, &model, &optimizer, extra, reporter)?; // a full disk shows now, not later
@@ -136,19 +133,9 @@ impl<O: Objective> Run<'_, O> {
                 let micro =
                     (0..config.train.accumulation).map(|_| loader.next()).collect::<Result<Vec<_>, _>>()?;
                 let waited = clock.elapsed().as_secs_f64();
-                if let Some(poison) = poison {
-                    model = poison.parameter(model, state.step + 1);
-                }
-                let (mut gradients, loss) = forward_backward(
-                    objective,
-                    &model,
-                    &micro,
-                    noise_seed,
-                    poison.map(|p| (p, state.step + 1)),
-                );
-                if let Some(poison) = poison {
-                    poison.gradient(&mut gradients, state.step + 1);
-                }
+                model = faults::parameters(model, state.step + 1);
+                let (gradients, loss) =
+                    forward_backward(objective, &model, &micro, state.seed, state.step + 1);
                 let rate = schedule.at(state.step);
                 model = optimizer.enqueue(model, gradients, rate);
                 objective.follow(&model);
@@ -250,19 +237,18 @@ fn settle(
 }
 
 /// Gradients and terms of one step, added up over its micro-batches.
-fn forward_backward<O: Objective>(
-    objective: &O,
-    model: &O::Model,
+fn forward_backward(
+    objective: &dyn Objective,
+    model: &Pretrained,
     micro: &[MaskedBatch],
     seed: u64,
-    poison: Option<(Poison, u64)>,
+    step: u64,
 ) -> (Gradients, StepLoss) {
+    let seed = faults::noise_seed(seed);
     let mut sum: Option<(Gradients, StepLoss)> = None;
     for (batch, share) in micro.iter().zip(Share::of(micro)) {
         let mut loss = objective.loss(model, batch, share, mix(&[seed, batch.step]));
-        if let Some((poison, step)) = poison {
-            loss.total = poison.loss(loss.total, step);
-        }
+        loss.total = faults::loss(loss.total, step);
         let gradients = Gradients::from_backward(model, loss.total.backward());
         let loss = detach(loss);
         sum = Some(match sum {
@@ -274,7 +260,9 @@ fn forward_backward<O: Objective>(
         });
     }
     #[allow(clippy::expect_used)] // `train.accumulation` is checked to be at least 1
-    sum.expect("a step has at least one micro-batch")
+    let (mut gradients, loss) = sum.expect("a step has at least one micro-batch");
+    faults::gradients(&mut gradients, step);
+    (gradients, loss)
 }
 
 /// What a run is measured on.
@@ -286,10 +274,10 @@ struct Measured<'a> {
 
 impl Measured<'_> {
     /// Held-out metrics; None when a stop was requested meanwhile.
-    fn evaluate<O: Objective>(
+    fn evaluate(
         &self,
-        objective: &O,
-        model: &O::Model,
+        objective: &dyn Objective,
+        model: &Pretrained,
         config: &RunConfig,
         stop: &Stop,
     ) -> Option<Evaluation> {
@@ -318,11 +306,11 @@ fn note_best(state: &mut TrainState, evaluation: &Evaluation, metric: &str) {
     }
 }
 
-fn save<O: Objective>(
+fn save(
     checkpoints: Option<&Checkpoints>,
     state: &TrainState,
-    objective: &O,
-    model: &O::Model,
+    objective: &dyn Objective,
+    model: &Pretrained,
     optimizer: &AdamW,
     extra: &[(String, Vec<u8>)],
     reporter: &mut dyn Reporter,
@@ -331,7 +319,7 @@ fn save<O: Objective>(
         return Ok(None);
     };
     let mut beside = optimizer.state();
-    beside.extend(objective.carried());
+    beside.extend(objective.extra_tensors());
     let saved = checkpoints.save(state, &params::collect(model), &beside, extra)?;
     reporter.saved(state.step, &saved)?;
     Ok(Some(saved))

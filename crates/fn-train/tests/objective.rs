@@ -1,15 +1,20 @@
 //! One step of pre-training seen from outside: accumulation, and the corners where nothing is left to learn.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
-use burn::tensor::{Bool, Device, Tensor};
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
-use fn_core::ids::Rows;
-use fn_core::judge::{Bands, Judge, NoJudge};
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use fn_core::batch::Predictions;
+use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::{CorrectionKind, HardConfig, Level, Normalise, Resources, SoftConfig};
+use fn_core::judge::{Bands, Judge, NoJudge, Verifier};
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, params};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, Pretrained, params};
 use fn_train::objective::{
-    Detection, DeviceBatch, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share, Verifier,
+    DeviceBatch, Judging, MaskedLanguageModel, MovingAverage, Objective, Reader, ReplacedTokenDetection,
+    Share,
 };
 use fn_train::optim::Gradients;
 
@@ -21,12 +26,8 @@ const MASK: u32 = 4;
 struct Lenient;
 
 impl Judge for Lenient {
-    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
-        rows.wrong()
-    }
-
-    fn name(&self) -> &'static str {
-        "lenient"
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        predictions.batch.weight.ones_like().inner()
     }
 }
 
@@ -79,34 +80,41 @@ fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
     out
 }
 
-fn bert(correction: Correction, judge: Box<dyn Judge>) -> (MaskedLanguageModel, BertForPreTraining) {
-    let device = Device::flex().autodiff();
-    let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device);
-    let prediction = Prediction::Argmax;
-    (MaskedLanguageModel { device, correction, prediction, weight: 1.0, judges: Judges::only(judge) }, model)
+fn hard(normalise: Normalise) -> CorrectionKind {
+    CorrectionKind::Hard(HardConfig { normalise })
 }
 
-fn electra(correction: DiscriminatorCorrection, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Electra) {
+fn bert(correction: CorrectionKind, judge: Box<dyn Judge>) -> (MaskedLanguageModel, Pretrained) {
     let device = Device::flex().autodiff();
-    let model = Electra::init(&ElectraConfig::new(encoder(), 0.5, 1.0), 3, &device);
+    let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device).into();
+    let masked_lm = MaskedLmConfig { correction, hard_negatives: 0.0 }.init(&Resources::default()).unwrap();
+    let (prediction, judging) = (Prediction::Argmax, Judging::by(judge));
+    (MaskedLanguageModel { device, masked_lm, prediction, weight: 1.0, judging }, model)
+}
+
+fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Pretrained) {
+    let device = Device::flex().autodiff();
+    let model = Electra::init(&ElectraConfig::new(encoder(), 0.5, 1.0), 3, &device).into();
+    let resources = Resources::default();
     let objective = ReplacedTokenDetection {
         device,
-        correction: Correction::Hard { normalise: Normalise::All },
+        masked_lm: MaskedLmConfig { correction: hard(Normalise::All), hard_negatives: 0.0 }
+            .init(&resources)
+            .unwrap(),
         prediction: Prediction::Argmax,
         generator_weight: 1.0,
+        replaced_token: ReplacedTokenConfig { correction, weight: 50.0, hard_negatives: 0.0 }
+            .init(&resources)
+            .unwrap(),
         // So cold that what is drawn does not depend on the batch it is drawn in.
-        detection: Detection {
-            correction,
-            weight: 50.0,
-            sample: SampleConfig { temperature: 1e-3, disallow_correct: false },
-        },
-        judges: Judges::only(judge),
+        sample: SampleConfig { temperature: 1e-3, disallow_correct: false },
+        judging: Judging::by(judge),
     };
     (objective, model)
 }
 
 /// Loss and gradients of one step cut into these micro-batches.
-fn step<O: Objective>(objective: &O, model: &O::Model, micro: &[MaskedBatch]) -> (f32, Gradients) {
+fn step(objective: &dyn Objective, model: &Pretrained, micro: &[MaskedBatch]) -> (f32, Gradients) {
     let mut total = 0.0;
     let mut sum: Option<Gradients> = None;
     for (batch, share) in micro.iter().zip(Share::of(micro)) {
@@ -128,7 +136,7 @@ fn flat(gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
 }
 
 /// Sequences with 4, 1, 0, 3, 2 and 1 masked tokens and 8 to 3 real ones.
-fn accumulation_is_one_large_batch<O: Objective>(objective: &O, model: &O::Model) {
+fn accumulation_is_one_large_batch(objective: &dyn Objective, model: &Pretrained) {
     let sequences: [(usize, &[usize]); 6] =
         [(8, &[1, 2, 4, 6]), (5, &[2]), (3, &[]), (8, &[1, 3, 5]), (7, &[2, 4]), (4, &[1])];
     let (whole, expected) = step(objective, model, &[batch(&sequences, 0)]);
@@ -155,20 +163,20 @@ fn accumulation_is_one_large_batch<O: Objective>(objective: &O, model: &O::Model
 
 #[test]
 fn accumulated_masked_lm_steps_equal_one_large_batch() {
-    let (objective, model) = bert(Correction::None, Box::new(NoJudge));
+    let (objective, model) = bert(CorrectionKind::None, Box::new(NoJudge));
     accumulation_is_one_large_batch(&objective, &model);
 }
 
 #[test]
 fn accumulated_replaced_token_steps_equal_one_large_batch() {
-    let (objective, model) = electra(DiscriminatorCorrection::None, Box::new(NoJudge));
+    let (objective, model) = electra(DetectionKind::None, Box::new(NoJudge));
     accumulation_is_one_large_batch(&objective, &model);
 }
 
 #[test]
 fn a_batch_whose_every_row_is_shielded_is_a_step_that_teaches_nothing() {
     for normalise in [Normalise::All, Normalise::Kept] {
-        let (objective, model) = bert(Correction::Hard { normalise }, Box::new(Lenient));
+        let (objective, model) = bert(hard(normalise), Box::new(Lenient));
         let micro = [batch(&[(8, &[1, 2]), (6, &[3])], 0)];
         // The untrained model is wrong everywhere; one lucky hit would make the test vacuous.
         let counts = objective.loss(&model, &micro[0], Share::WHOLE, 1).counts.read();
@@ -181,7 +189,7 @@ fn a_batch_whose_every_row_is_shielded_is_a_step_that_teaches_nothing() {
 
 #[test]
 fn a_discriminator_whose_every_replacement_is_dropped_still_learns_from_the_originals() {
-    let (objective, model) = electra(DiscriminatorCorrection::Drop, Box::new(Lenient));
+    let (objective, model) = electra(DetectionKind::Drop, Box::new(Lenient));
     let (loss, gradients) = step(&objective, &model, &[batch(&[(8, &[1, 2]), (6, &[3])], 0)]);
     assert!(loss.is_finite() && loss > 0.0 && gradients.norm() > 0.0 && gradients.norm().is_finite());
 }
@@ -189,17 +197,17 @@ fn a_discriminator_whose_every_replacement_is_dropped_still_learns_from_the_orig
 #[test]
 fn a_batch_without_a_masked_row_is_well_defined() {
     let micro = [batch(&[(8, &[]), (2, &[])], 0)];
-    let (objective, model) = bert(Correction::None, Box::new(NoJudge));
+    let (objective, model) = bert(CorrectionKind::None, Box::new(NoJudge));
     let (loss, gradients) = step(&objective, &model, &micro);
     assert_eq!((loss, gradients.norm()), (0.0, 0.0));
-    let (objective, model) = electra(DiscriminatorCorrection::Drop, Box::new(Lenient));
+    let (objective, model) = electra(DetectionKind::Drop, Box::new(Lenient));
     let (loss, gradients) = step(&objective, &model, &micro);
     assert!(loss.is_finite() && loss > 0.0 && gradients.norm().is_finite());
 }
 
 /// The sentence distance alone: what is left of the loss when the cross-entropy is taken away.
 fn sentence_distance(prediction: Prediction) -> (f32, Vec<(String, Vec<f32>)>) {
-    let correction = Correction::Soft { level: Level::Sentence, prediction, lambda: 1.0 };
+    let correction = CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, lambda: 1.0 });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
@@ -223,12 +231,15 @@ fn only_expected_predictions_let_the_sentence_distance_reach_the_logits() {
 
 #[test]
 fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
-    let correction =
-        Correction::Soft { level: Level::Sentence, prediction: Prediction::Expected, lambda: 3.0 };
+    let correction = CorrectionKind::Soft(SoftConfig {
+        level: Level::Sentence,
+        prediction: Prediction::Expected,
+        lambda: 3.0,
+    });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let names: Vec<String> = params::shapes(&model).into_iter().map(|(name, _)| name).collect();
-    let term = |model: &BertForPreTraining| {
+    let term = |model: &Pretrained| {
         let loss = objective.loss(model, &micro, Share::WHOLE, 1);
         loss.terms.into_iter().find(|(name, _)| *name == "sentence_distance").unwrap().1
     };
@@ -257,16 +268,16 @@ fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
 #[test]
 fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let bands = Bands { low: 0.9, high: 1.1 };
-    let verifier = Verifier::load(&folder, bands, MASK, &Device::flex()).unwrap();
-    assert!(verifier.vocab_size().unwrap() >= VOCABULARY);
+    let model = Reader::load(&folder, &Device::flex()).unwrap();
+    assert!(model.vocab_size() >= VOCABULARY);
+    let verifier = Judging::by(Box::new(Verifier::new(model, MASK, Bands { low: 0.9, high: 1.1 })));
     let device = Device::flex().autodiff();
     let verdicts = |batch: &MaskedBatch| -> Vec<bool> {
-        let batch = DeviceBatch::new(batch, &device);
-        let judge = verifier.judge(&batch).unwrap();
+        let batch = DeviceBatch::new(batch, &device).batch;
+        let logits = Tensor::zeros([batch.gold.dims()[0], 1], &device);
         let of = |word: i32| {
-            let predicted = Tensor::full(batch.gold.dims(), word, &batch.gold.device());
-            judge.judge(&Rows { gold: batch.gold.clone(), predicted, weight: batch.weight.clone() })
+            let ids = Tensor::full(batch.gold.dims(), word, &device);
+            verifier.verdict(&Predictions::sampled(&batch, &logits, ids)).false_negative
         };
         (5..VOCABULARY as i32)
             .flat_map(|word| of(word).into_data().iter::<bool>().collect::<Vec<_>>())
@@ -281,43 +292,48 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
     left.input[LENGTH + 3] = 7;
     assert_eq!(verdicts(&left), expected);
     let mut other = plain.clone();
-    other.input[2] = 9;
-    other.input[5] = 17;
+    for (place, word) in [(2, 9), (5, 17)] {
+        (other.original[place], other.input[place]) = (word, word);
+    }
     assert_ne!(verdicts(&other), expected);
 }
 
 #[test]
 fn a_judge_of_contexts_drives_both_corrections_of_an_electra() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let (mut objective, model) = electra(DiscriminatorCorrection::Banded, Box::new(NoJudge));
+    let (mut objective, model) = electra(DetectionKind::Banded, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
     let shielded = |objective: &ReplacedTokenDetection| {
         objective.loss(&model, &micro, Share::WHOLE, 1).counts.read().shielded
     };
     assert_eq!(shielded(&objective), 0.0);
-    let verifier = |low| Verifier::load(&folder, Bands { low, high: 1e6 }, MASK, &Device::flex()).unwrap();
-    objective.judges.verifier = Some(verifier(1e-6));
+    let verifier = |low| {
+        let model = Reader::load(&folder, &Device::flex()).unwrap();
+        Judging::by(Box::new(Verifier::new(model, MASK, Bands { low, high: 1e6 })))
+    };
+    objective.judging = verifier(1e-6);
     let all = shielded(&objective);
     assert!(all > 0.0, "a ratio of a millionth shields every error");
-    objective.judges.verifier = Some(verifier(1e6));
+    objective.judging = verifier(1e6);
     assert_eq!(shielded(&objective), 0.0);
 }
 
 #[test]
 fn an_average_of_the_trained_model_follows_it_and_is_carried_over_a_stop() {
-    let (mut objective, model) = bert(Correction::Hard { normalise: Normalise::All }, Box::new(NoJudge));
-    let average = || Judges {
-        verifier: Some(Verifier::average(0.75, Bands::default(), MASK)),
-        ..Judges::only(Box::new(NoJudge))
+    let (mut objective, model) = bert(hard(Normalise::All), Box::new(NoJudge));
+    let average = || {
+        let average = Arc::new(MovingAverage::new(0.75));
+        let judge = Verifier::new(average.clone(), MASK, Bands::default());
+        Judging { average: Some(average), ..Judging::by(Box::new(judge)) }
     };
-    objective.judges = average();
-    assert!(objective.carried().is_empty());
+    objective.judging = average();
+    assert!(objective.extra_tensors().is_empty());
     objective.follow(&model);
     let start = params::collect(&model);
     let named = |tensors: &[params::NamedTensor]| -> Vec<(String, Vec<f32>)> {
         tensors.iter().map(|t| (t.name.clone(), t.data.clone())).collect()
     };
-    let carried = objective.carried();
+    let carried = objective.extra_tensors();
     assert_eq!(carried.len(), start.len());
     for (a, b) in carried.iter().zip(&start) {
         assert_eq!((&a.name, &a.data), (&format!("verifier.{}", b.name), &b.data));
@@ -328,17 +344,17 @@ fn an_average_of_the_trained_model_follows_it_and_is_carried_over_a_stop() {
     })
     .unwrap();
     objective.follow(&moved);
-    for (a, b) in objective.carried().iter().zip(&start) {
+    for (a, b) in objective.extra_tensors().iter().zip(&start) {
         let worst = a.data.iter().zip(&b.data).map(|(a, b)| (a - b - 0.25).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{}: {worst}", a.name);
     }
     // Another process: the same average among other tensors, which stay.
-    let mut tensors = objective.carried();
+    let mut tensors = objective.extra_tensors();
     tensors.push(params::NamedTensor { name: "m.head.bias".into(), shape: vec![1], data: vec![7.0] });
-    let (mut other, _) = bert(Correction::Hard { normalise: Normalise::All }, Box::new(NoJudge));
-    other.judges = average();
+    let (mut other, _) = bert(hard(Normalise::All), Box::new(NoJudge));
+    other.judging = average();
     other.restore(&model, &mut tensors);
-    assert_eq!(named(&other.carried()), named(&objective.carried()));
+    assert_eq!(named(&other.extra_tensors()), named(&objective.extra_tensors()));
     assert_eq!(tensors.len(), 1);
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let shielded =

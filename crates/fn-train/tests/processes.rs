@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use fn_train::NamedTensor;
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
+use fn_train::faults::Faults;
 use fn_train::stop::Stop;
 
 const PART: &str = "FN_TRAIN_TEST_CHILD";
 const DIR: &str = "FN_TRAIN_TEST_DIR";
+const FAIL_POINT: &str = "FN_TRAIN_TEST_FAIL_POINT";
 
 fn child(part: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -50,6 +52,8 @@ fn the_part_of_the_child() {
             }
         }
         "save" => {
+            let fail_points = std::env::var(FAIL_POINT).unwrap().parse().unwrap();
+            Faults { fail_points, ..Faults::default() }.install();
             let dir = std::env::var(DIR).unwrap();
             let checkpoints = Checkpoints::new(dir, 1, false);
             for (step, value) in [(1, 1.0), (2, 2.0), (2, 3.0)] {
@@ -126,7 +130,7 @@ fn a_process_killed_at_any_call_of_a_save_leaves_a_whole_checkpoint() {
         for call in 1.. {
             let dir = tempfile::tempdir().unwrap();
             let mut process = child("save")
-                .env("FNLM_FAIL_POINT", format!("save@{number}:{call}:kill"))
+                .env(FAIL_POINT, format!("save@{number}:{call}:kill"))
                 .env(DIR, dir.path())
                 .spawn()
                 .unwrap();

@@ -11,13 +11,13 @@
 use std::process::ExitCode;
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use fn_core::correct::{Correction, Normalise};
-use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, LexiconJudge};
+use fn_core::batch::{Batch, Predictions};
+use fn_core::correct::HardConfig;
+use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD, Verdict};
 use fn_core::lexicon::{Lexicon, LexiconError, LexiconInfo};
 use fn_core::loss::MaskedLm;
 use fn_core::noise::{Stream, Use};
-use fn_core::sample::argmax_ids;
+use fn_core::sample::Prediction;
 use fn_core::stats::FalseNegativeStats;
 
 const MEANINGS: usize = 12;
@@ -47,13 +47,10 @@ fn batch(step: u64, device: &Device) -> (Tensor<1, Int>, Tensor<1, Int>) {
         contexts.push(meaning);
         words.push(2 * meaning + rarer);
     }
-    (
-        Tensor::from_ints(contexts.as_slice(), device),
-        Tensor::from_ints(words.as_slice(), device),
-    )
+    (Tensor::from_ints(contexts.as_slice(), device), Tensor::from_ints(words.as_slice(), device))
 }
 
-fn train(correction: &Correction, lexicon: &Lexicon, device: &Device) -> Outcome {
+fn train(loss: &MaskedLm, lexicon: &Lexicon, device: &Device) -> Outcome {
     let judge = LexiconJudge::new(DeviceLexicon::new(lexicon, None, device));
     device.seed(7);
     let start = |shape| Tensor::<2>::random(shape, Distribution::Normal(0.0, 0.1), device).inner();
@@ -66,18 +63,12 @@ fn train(correction: &Correction, lexicon: &Lexicon, device: &Device) -> Outcome
         let c = contexts.clone().autodiff().require_grad();
         let e = embedding.clone().autodiff().require_grad();
         let logits = c.clone().select(0, context).matmul(e.clone().transpose());
-        let rows = Rows {
-            gold,
-            predicted: argmax_ids(logits.clone()),
-            weight: Tensor::ones([ROWS], device),
-        };
-        let masked = MaskedLm {
-            correction,
-            judge: &judge,
-            lexicon: None,
-            hard_negatives: 0.0,
-        };
-        let out = masked.loss(logits, rows, e.clone(), None);
+        // Every word is masked and seen through its context alone: one sequence, all of its positions.
+        let positions = Tensor::arange(0..ROWS as i64, device);
+        let batch = Batch::new(gold.reshape([1, ROWS]), positions);
+        let predictions = Predictions::new(&batch, &logits, Prediction::Argmax);
+        let verdict = Verdict::of(&judge, &predictions, THRESHOLD);
+        let out = loss.forward(&logits, &predictions, &verdict, &e);
         let total = out.parts.total();
         let gradients = total.backward();
         losses.push(total.into_scalar::<f32>());
@@ -106,10 +97,7 @@ fn train(correction: &Correction, lexicon: &Lexicon, device: &Device) -> Outcome
 fn run() -> Result<bool, LexiconError> {
     let device = Device::flex().autodiff();
     let pairs = (0..MEANINGS as u32).map(|meaning| (2 * meaning, vec![2 * meaning + 1]));
-    let info = LexiconInfo {
-        kind: "toy".into(),
-        ..LexiconInfo::default()
-    };
+    let info = LexiconInfo { kind: "toy".into(), ..LexiconInfo::default() };
     let lexicon = Lexicon::from_rows(WORDS, pairs, info)?.symmetric();
 
     println!(
@@ -124,16 +112,9 @@ fn run() -> Result<bool, LexiconError> {
         "p(rarer)"
     );
     let mut fell = true;
-    for (name, correction) in [
-        ("none", Correction::None),
-        (
-            "hard",
-            Correction::Hard {
-                normalise: Normalise::All,
-            },
-        ),
-    ] {
-        let o = train(&correction, &lexicon, &device);
+    for (name, loss) in [("none", MaskedLm::default()), ("hard", MaskedLm::new(HardConfig::default().init()))]
+    {
+        let o = train(&loss, &lexicon, &device);
         println!(
             "{name:<14}{:>11.4}{:>10.4}{:>8}{:>17}{:>10}{:>13.3}{:>13.3}",
             o.first_loss,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Common;
-use crate::config::ConfigArgs;
+use super::ConfigArgs;
 
 /// How text is read.
 #[derive(Debug, Clone, PartialEq, Args)]

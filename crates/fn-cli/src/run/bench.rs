@@ -5,26 +5,27 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use fn_core::correct::Resources;
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::DeviceLexicon;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::noise::{Stream, Use};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, RunConfig};
-use fn_train::objective::{Detection, Judges, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, EncoderConfig, Pretrained};
+use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, Dtype, Layers, RunConfig};
+use fn_train::machine::{matmul_gflops, peak_memory};
+use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 use fn_train::session::use_dtype;
 use serde::Serialize;
 
-use super::pretrain::peak_memory;
 use super::{bench_corpus, bench_sweep, doctor};
 use crate::args::{BenchArgs, DtypeArg};
-use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -71,12 +72,8 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     }
     let mut configs = Vec::new();
     for preset in &args.presets {
-        let typed =
-            ConfigArgs { preset: Some(preset.clone()), set: args.set.clone(), ..ConfigArgs::default() };
-        let mut config = typed.resolve()?.run;
-        config.data.length = args.length;
-        config.validate()?;
-        configs.push((preset, config));
+        let typed = Layers { preset: Some(preset.clone()), set: args.set.clone(), ..Layers::default() };
+        configs.push((preset, typed.resolve()?.change(|config| config.data.length = args.length)?));
     }
     let device = device::open(&args.device)?;
     let dtype = match args.dtype {
@@ -84,7 +81,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
         DtypeArg::Bf16 => Dtype::Bf16,
     };
     use_dtype(dtype, &device, &args.device)?;
-    let peak = doctor::matmul_gflops(&device);
+    let peak = matmul_gflops(&device);
     let mut all = Vec::new();
     for (preset, config) in &configs {
         for (name, correction) in [("none", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
@@ -155,43 +152,56 @@ fn measure(
     let device = device.clone().autodiff();
     let encoder: EncoderConfig = config.model.encoder(args.vocabulary);
     let named = CorrectionConfig::preset(preset);
+    let judging = Judging::by_lexicon(Some(lexicon.clone()));
+    let resources = Resources { lexicon: Some(lexicon) };
+    let masked_lm = MaskedLmConfig { correction: named.generator, hard_negatives: 0.0 }.init(&resources);
+    let masked_lm = masked_lm.map_err(CliError::failed_from)?;
     match config.model.arch {
         Arch::Bert => {
             let shape = BertConfig::new(encoder);
             shape.validate().map_err(CliError::failed_from)?;
             let objective = MaskedLanguageModel {
-                correction: named.generator,
+                masked_lm,
                 prediction: Prediction::Argmax,
                 weight: 1.0,
-                judges: Judges::by(Some(lexicon)),
+                judging,
                 device: device.clone(),
             };
-            Ok(median(&objective, BertForPreTraining::init(&shape, 1, &device), &batch, config, args.steps))
+            Ok(median(
+                &objective,
+                BertForPreTraining::init(&shape, 1, &device).into(),
+                &batch,
+                config,
+                args.steps,
+            ))
         }
         Arch::Electra => {
             let shape =
                 ElectraConfig::new(encoder, config.model.generator_width, config.model.generator_depth);
             shape.validate().map_err(CliError::failed_from)?;
             let objective = ReplacedTokenDetection {
-                correction: named.generator,
+                masked_lm,
                 prediction: Prediction::Argmax,
                 generator_weight: 1.0,
-                detection: Detection {
+                replaced_token: ReplacedTokenConfig {
                     correction: named.discriminator,
                     weight: config.train.discriminator_weight,
-                    sample: SampleConfig::default(),
-                },
-                judges: Judges::by(Some(lexicon)),
+                    hard_negatives: 0.0,
+                }
+                .init(&resources)
+                .map_err(CliError::failed_from)?,
+                sample: SampleConfig::default(),
+                judging,
                 device: device.clone(),
             };
-            Ok(median(&objective, Electra::init(&shape, 1, &device), &batch, config, args.steps))
+            Ok(median(&objective, Electra::init(&shape, 1, &device).into(), &batch, config, args.steps))
         }
     }
 }
 
-fn median<O: Objective>(
-    objective: &O,
-    mut model: O::Model,
+fn median(
+    objective: &dyn Objective,
+    mut model: Pretrained,
     batch: &MaskedBatch,
     config: &RunConfig,
     steps: usize,
@@ -279,8 +289,7 @@ mod tests {
 
     #[test]
     fn operations_of_electra_small_are_those_counted_by_hand() {
-        let typed = ConfigArgs { preset: Some("electra-small".into()), ..ConfigArgs::default() };
-        let config = typed.resolve().unwrap().run;
+        let config = fn_train::config::preset("electra-small").unwrap();
         let args = BenchArgs {
             presets: vec![],
             batch: 16,

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use fn_eval::curves;
-use fn_eval::runs::RunRecord;
 use fn_eval::table::{Table, number};
+use fn_study::curves;
+use fn_study::runs::RunRecord;
 use serde_json::Value;
 
 use crate::args::BenchArgs;

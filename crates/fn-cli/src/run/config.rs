@@ -1,14 +1,12 @@
 //! `fnlm config show | check | new | list`.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
-use crate::config::presets::{self, PRESETS};
-use crate::config::{nearest, template};
+use crate::config::{ConfigError, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
+use fn_train::config::presets::{self, PRESETS};
 
 /// Runs one of them.
 ///
@@ -42,49 +40,14 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
 
 fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
-    let run = &resolved.run;
-    run.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
-    resolved.require_inputs()?;
-    let must_exist = |key: &str, path: &Path| {
-        if path == Path::new("-") || path.exists() {
-            return Ok(());
-        }
-        let at = resolved.origin(key).prefix();
-        Err(CliError::input(format!(
-            "{at}`{key}`: {} does not exist; check the spelling with `ls`",
-            path.display()
-        )))
-    };
-    for path in &run.data.train {
-        must_exist("data.train", path)?;
-    }
-    for path in &run.data.held_out {
-        must_exist("data.held_out", path)?;
-    }
-    must_exist("data.tokenizer", &run.data.tokenizer)?;
-    for (key, path) in [
-        ("lexicon.path", &run.lexicon.path),
-        ("lexicon.wordnet", &run.lexicon.wordnet),
-        ("model.init", &run.model.init),
-    ] {
-        if let Some(path) = path {
-            must_exist(key, path)?;
-        }
-    }
+    resolved.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    resolved.clone().runnable()?.require_files(|_| false)?;
     term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
     Ok(Outcome::Done)
 }
 
 fn new(args: &ConfigNewArgs) -> Result<Outcome, CliError> {
-    let Some(preset) = presets::find(&args.preset) else {
-        let hint = nearest(&args.preset, PRESETS.iter().map(|preset| preset.name))
-            .map(|name| format!("; did you mean `{name}`?"))
-            .unwrap_or_default();
-        return Err(CliError::usage(format!(
-            "there is no preset `{}`{hint} `fnlm config list` lists them",
-            args.preset
-        )));
-    };
+    let preset = presets::find(&args.preset).ok_or_else(|| ConfigError::no_preset(&args.preset))?;
     term::out(&template(preset)?)?;
     Ok(Outcome::Done)
 }

@@ -7,7 +7,7 @@ use fn_data::pack::{PackedRow, Packer};
 use fn_data::shard::{Progress, prepare};
 use fn_data::source::Sources;
 use fn_data::tokenise::TextTokenizer;
-use fn_train::config::{CorrectionConfig, RunConfig};
+use fn_train::config::RunConfig;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
@@ -93,8 +93,8 @@ fn describe(progress: &Progress) -> String {
 
 fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
-    let run = &resolved.run;
-    needs_text_and_tokenizer(run)?;
+    resolved.require_text()?;
+    let run: &RunConfig = resolved;
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(&run.data.tokenizer)?;
     for (name, paths) in [("train", &run.data.train), ("held-out", &run.data.held_out)] {
@@ -134,17 +134,10 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// The same check as for a training run, without its wish for a lexicon.
-fn needs_text_and_tokenizer(run: &RunConfig) -> Result<(), CliError> {
-    let mut without = run.clone();
-    without.correction = CorrectionConfig::default();
-    Ok(without.require_inputs()?)
-}
-
 fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
-    let run = &resolved.run;
-    needs_text_and_tokenizer(run)?;
+    resolved.require_text()?;
+    let run: &RunConfig = resolved;
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(&run.data.tokenizer)?;
     let facts = tokenizer.facts();
@@ -211,14 +204,14 @@ fn marked(tokenizer: &TextTokenizer, ids: &[u32], corrupted: &CorruptedRow) -> S
     let special = tokenizer.facts().special;
     let mut out = String::new();
     for (at, &id) in ids.iter().enumerate() {
-        let piece = support::piece(tokenizer, id);
+        let piece = tokenizer.piece(id);
         let seen = corrupted.input.get(at).copied().unwrap_or(id);
         let chosen = u32::try_from(at).is_ok_and(|at| corrupted.positions.binary_search(&at).is_ok());
         let text = match (chosen, seen) {
             (false, _) => piece.clone(),
             (true, seen) if seen == special.mask => format!("{{{piece}}}"),
             (true, seen) if seen == id => format!("{{{piece}=}}"),
-            (true, seen) => format!("{{{piece}=>{}}}", support::piece(tokenizer, seen)),
+            (true, seen) => format!("{{{piece}=>{}}}", tokenizer.piece(seen)),
         };
         match text.strip_prefix("##") {
             Some(rest) => out.push_str(rest),

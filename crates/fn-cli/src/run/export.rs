@@ -6,10 +6,10 @@ use fn_models::hf;
 use fn_train::checkpoint::{self, Checkpoints};
 
 use super::support;
-use super::trained::{Trained, vocabulary};
 use crate::args::ExportArgs;
 use crate::error::{CliError, Outcome};
-use crate::{card, device, rundir, term};
+use crate::{device, term};
+use fn_train::{card, model, rundir};
 
 /// Runs it.
 ///
@@ -18,7 +18,7 @@ use crate::{card, device, rundir, term};
 pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     check_out(&args.out)?;
     let (run_dir, folder) = find(args)?;
-    let config = crate::config::read(&run_dir.join(rundir::CONFIG))?;
+    let config = fn_train::config::read(&run_dir.join(rundir::CONFIG))?;
     let mut loaded = checkpoint::load(&folder).map_err(CliError::input_from)?;
     let step = loaded.state.step;
     let path = args.tokenizer.as_ref().unwrap_or(&config.data.tokenizer);
@@ -29,24 +29,19 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
         ),
         error => error,
     })?;
-    let vocab_size = vocabulary(&loaded)?;
-    if tokenizer.size() > vocab_size {
-        return Err(CliError::input(format!(
-            "{}: the checkpoint knows {vocab_size} pieces, the tokenizer {} has {}; give the run's own with --tokenizer",
-            folder.display(),
-            path.display(),
-            tokenizer.size()
-        )));
-    }
-
     let device = device::open("flex").or_else(|_| device::open(&config.train.device))?;
+    let model = model::of_checkpoint(&config.model, &mut loaded, &device).map_err(CliError::input_from)?;
+    model.encoder().check_fit(tokenizer.size(), 0).map_err(|error| {
+        CliError::input(format!("{} with {}: {error} (--tokenizer)", folder.display(), path.display()))
+    })?;
     let options = hf::SaveOptions::with_pad(tokenizer.special().pad);
     // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
     let temporary = temporary(&args.out);
-    let written = Trained::of_checkpoint(&config, &mut loaded, &device)
-        .and_then(|model| model.save(&temporary, &options))
+    let written = model
+        .save(&temporary, &options)
+        .map_err(CliError::failed_from)
         .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
-        .and_then(|()| card::write(&temporary, &run_dir, &config, step))
+        .and_then(|()| Ok(card::write(&temporary, &run_dir, &config, step)?))
         .and_then(|()| {
             // An empty folder may stand there; anything else was refused above.
             let _ = std::fs::remove_dir(&args.out);

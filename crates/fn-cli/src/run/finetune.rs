@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::finetune::{Event, Results, SeedResult, Settings, Setup, Task, prepare, results, run_seed};
+use fn_eval::finetune::fit::Recipe;
+use fn_eval::finetune::{
+    Event, OneSeed, Results, SeedResult, Settings, Setup, Task, prepare, run_seed, run_seeds, squad_recipe,
+};
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
-use fn_models::{Family, hf};
+use fn_models::{Arch, hf};
 use fn_train::config::Dtype;
-use fn_train::finetune::Recipe;
-use fn_train::fsutil::write_atomic;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
@@ -18,7 +19,8 @@ use indicatif::ProgressBar;
 use super::support;
 use crate::args::{FinetuneArgs, FitArgs, FormatArgs, RecipeName};
 use crate::error::{CliError, Outcome};
-use crate::{device, rundir, term};
+use crate::{device, term};
+use fn_train::rundir;
 
 /// Runs it.
 ///
@@ -40,30 +42,11 @@ pub fn plain(name: &str) -> String {
     name.to_lowercase().replace(char::is_whitespace, "-")
 }
 
-/// What a folder of results of a task is made with.
-pub fn settings(task: &Task, model: &Path, data: &Path, limit: Option<usize>, recipe: Recipe) -> Settings {
-    Settings {
-        task: task.name().to_owned(),
-        model: model.to_owned(),
-        data: vec![data.to_owned()],
-        limit,
-        task_settings: match task {
-            Task::Own { spec, .. } => toml::Table::try_from(spec).unwrap_or_default(),
-            Task::Glue(_) => toml::Table::new(),
-        },
-        recipe,
-    }
-}
-
 /// What a stopped command says.
 pub fn stopped(args: &FitArgs) -> Outcome {
     term::note(args.common.quiet, "stopped; the same command goes on from there");
     Outcome::Stopped { saved: true }
 }
-
-/// Runs a seed in a folder and tells what happens meanwhile; None when a stop was asked for.
-pub type OneSeed<'a> =
-    dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, CliError> + 'a;
 
 /// Everything that does not depend on the task.
 pub struct Fitting<'a> {
@@ -75,7 +58,7 @@ pub struct Fitting<'a> {
     pub device: Device,
     /// The process's.
     pub stop: Stop,
-    family: Family,
+    arch: Arch,
     hidden_size: usize,
 }
 
@@ -89,10 +72,10 @@ impl<'a> Fitting<'a> {
             return Err(CliError::usage("--seeds is 0, expected at least 1"));
         }
         let stop = support::interruptible()?;
-        let (family, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
+        let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
         let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
         let device = device::open(&args.device)?.autodiff();
-        Ok(Self { args, tokenizer, device, stop, family, hidden_size: config.hidden_size })
+        Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
     }
 
     /// The seeds that were asked for.
@@ -107,13 +90,8 @@ impl<'a> Fitting<'a> {
     pub fn recipe(&self, task: Option<&Task>, length: Option<usize>) -> Result<Recipe, CliError> {
         let mut recipe = match (self.args.recipe, task) {
             (RecipeName::Transformers, _) => Recipe::transformers(),
-            (RecipeName::Electra, Some(task)) => task.recipe(self.family, self.hidden_size),
-            // SQuAD: two epochs.
-            (RecipeName::Electra, None) => Recipe {
-                epochs: 2.0,
-                double_pairs: false,
-                ..Task::Glue(fn_data::task::GlueTask::Qnli).recipe(self.family, self.hidden_size)
-            },
+            (RecipeName::Electra, Some(task)) => task.recipe(self.arch, self.hidden_size),
+            (RecipeName::Electra, None) => squad_recipe(self.arch, self.hidden_size),
         };
         recipe.length = length.unwrap_or(recipe.length);
         let args = self.args;
@@ -134,7 +112,7 @@ impl<'a> Fitting<'a> {
     pub fn task(&self, task: &Task, data: &Path, out: &Path) -> Result<Option<Results>, CliError> {
         let args = self.args;
         let recipe = self.recipe(Some(task), None)?;
-        claim(&settings(task, &args.model, data, args.limit, recipe.clone()), out)?;
+        claim(&Settings::of_task(task, &args.model, data, args.limit, recipe.clone()), out)?;
         let setup = Setup {
             task,
             model: &args.model,
@@ -168,7 +146,7 @@ impl<'a> Fitting<'a> {
             ),
         );
         self.each_seed(task.name(), out, recipe.dtype, &mut |seed, dir, tell| {
-            Ok(run_seed(&setup, &prepared, seed, dir, tell)?)
+            run_seed(&setup, &prepared, seed, dir, tell)
         })
     }
 
@@ -185,22 +163,8 @@ impl<'a> Fitting<'a> {
     ) -> Result<Option<Results>, CliError> {
         use_dtype(dtype, &self.device, &self.args.device)?;
         let quiet = self.args.common.quiet;
-        let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
-        for seed in self.seeds() {
-            let dir = out.join(format!("seed-{seed}"));
-            let known = dir.join(results::RESULT).exists();
-            let mut show = Show::new(quiet, format!("{task} seed {seed}"), seed == self.args.first_seed);
-            let Some(result) = one(seed, &dir, &mut |event| show.tell(&event))? else {
-                return Ok(None);
-            };
-            show.finish();
-            let words = if known { "already done".to_owned() } else { speed(&result) };
-            term::note(quiet, &format!("{task} seed {seed}: {}  ({words})", figures(&result)));
-            done.metric.clone_from(&result.metric);
-            done.seeds.push(result);
-            results::write(&out.join(results::RESULTS), &done)?;
-        }
-        Ok(Some(done))
+        let mut show = Show::new(quiet, task, self.args.first_seed);
+        Ok(run_seeds(task, self.seeds(), out, one, &mut |event| show.tell(&event))?)
     }
 }
 
@@ -231,24 +195,8 @@ fn figure(name: &str, value: Option<f64>) -> String {
 /// # Errors
 /// The folder holds results of other settings, or anything else.
 pub fn claim(settings: &Settings, out: &Path) -> Result<(), CliError> {
-    let foreign = !out.join(fn_eval::finetune::settings::SETTINGS).exists()
-        && out.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if foreign {
-        return Err(CliError::usage(format!(
-            "{} is not empty and holds no results of fnlm; choose another --out",
-            out.display()
-        )));
-    }
     settings.claim(out)?;
-    let path = out.join(rundir::COMMAND);
-    let mut commands = std::fs::read_to_string(&path).unwrap_or_default();
-    let command = rundir::command_line();
-    if commands.lines().next_back() != Some(command.as_str()) {
-        commands.push_str(&command);
-        commands.push('\n');
-        write_atomic(&path, commands.as_bytes()).map_err(|error| CliError::io("write", &path, error))?;
-    }
-    Ok(())
+    Ok(rundir::note_command(out)?)
 }
 
 /// Prints results: one row for each metric of each development set.
@@ -262,7 +210,7 @@ pub fn print(format: &FormatArgs, all: &[Results]) -> Result<(), CliError> {
     }
     let mut table = Table::new(["set", "metric", "median", "mean", "sd", "best", "worst", "seeds"]);
     for results in all {
-        for (set, metric, summary) in summaries(results) {
+        for (set, metric, summary) in results.summaries() {
             row(&mut table, &set, &metric, summary);
         }
     }
@@ -286,40 +234,34 @@ pub fn row(table: &mut Table, set: &str, metric: &str, summary: Option<Summary>)
     ]);
 }
 
-/// Each set and metric over the seeds that have a value.
-pub fn summaries(results: &Results) -> Vec<(String, String, Option<Summary>)> {
-    let Some(first) = results.seeds.first() else {
-        return Vec::new();
-    };
-    let of = |set: &String, metric: &String| -> Option<Summary> {
-        let value = |seed: &SeedResult| *seed.scores.get(set)?.get(metric)?;
-        Summary::of(&results.seeds.iter().filter_map(value).collect::<Vec<f64>>())
-    };
-    let each = |(set, scores): (&String, &std::collections::BTreeMap<String, Option<f64>>)| {
-        let rows = scores.keys().map(|metric| (set.clone(), metric.clone(), of(set, metric)));
-        rows.collect::<Vec<_>>()
-    };
-    first.scores.iter().flat_map(each).collect()
-}
-
 /// How far a seed is: a bar on a terminal, ten lines otherwise.
-struct Show {
+struct Show<'a> {
     quiet: bool,
-    label: String,
+    task: &'a str,
     /// What the loader had to say is the same for all seeds.
-    with_notices: bool,
+    first_seed: u64,
+    seed: u64,
     bar: Option<ProgressBar>,
     tenth: u64,
 }
 
-impl Show {
-    fn new(quiet: bool, label: String, with_notices: bool) -> Self {
-        Self { quiet, label, with_notices, bar: None, tenth: 0 }
+impl<'a> Show<'a> {
+    fn new(quiet: bool, task: &'a str, first_seed: u64) -> Self {
+        Self { quiet, task, first_seed, seed: first_seed, bar: None, tenth: 0 }
     }
 
     fn tell(&mut self, event: &Event<'_>) {
+        let label = format!("{} seed {}", self.task, self.seed);
         match event {
-            Event::Notice(text) if self.with_notices => term::note(self.quiet, text.trim_end()),
+            Event::Seed(seed) => (self.seed, self.tenth) = (*seed, 0),
+            Event::Done { result, known } => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                let words = if *known { "already done".to_owned() } else { speed(result) };
+                term::note(self.quiet, &format!("{label}: {}  ({words})", figures(result)));
+            }
+            Event::Notice(text) if self.seed == self.first_seed => term::note(self.quiet, text.trim_end()),
             Event::Notice(_) => {}
             Event::Step(step) => {
                 let left = (step.steps - step.step) as f64;
@@ -328,7 +270,7 @@ impl Show {
                     step.loss, step.examples_per_second, left
                 );
                 if term::interactive() {
-                    let (quiet, label) = (self.quiet, self.label.clone());
+                    let quiet = self.quiet;
                     let bar = self.bar.get_or_insert_with(|| {
                         let bar =
                             term::bar(quiet, Some(step.steps), "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}");
@@ -339,10 +281,7 @@ impl Show {
                     bar.set_message(line);
                 } else if step.step * 10 / step.steps > self.tenth {
                     self.tenth = step.step * 10 / step.steps;
-                    term::note(
-                        self.quiet,
-                        &format!("{} step {}/{}  {line}", self.label, step.step, step.steps),
-                    );
+                    term::note(self.quiet, &format!("{label} step {}/{}  {line}", step.step, step.steps));
                 }
             }
             Event::Predicting(set) => {
@@ -350,12 +289,6 @@ impl Show {
                     bar.set_message(format!("predicting {set} ..."));
                 }
             }
-        }
-    }
-
-    fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
         }
     }
 }

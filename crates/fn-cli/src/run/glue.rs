@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fn_data::task::{GlueTask, Split};
+use fn_data::task::GlueTask;
 use fn_eval::finetune::{Results, Task};
 use fn_eval::glue::{NINE, average_over, main_metric};
 use fn_eval::table::{Table, number};
@@ -49,18 +49,7 @@ fn tasks(args: &GlueArgs) -> Result<Vec<Task>, CliError> {
         }
         return Ok(tasks);
     }
-    let all = GlueTask::ALL.into_iter().filter(|t| !matches!(t, GlueTask::MnliMismatched | GlueTask::Ax));
-    let mut tasks = Vec::new();
-    let mut absent = Vec::new();
-    for task in all.map(Task::Glue) {
-        // Only a folder of its own: files in the root would be taken for every task.
-        let its_own = task.folder(&args.data) != args.data;
-        let there = its_own
-            && [Split::Train, Split::Dev]
-                .into_iter()
-                .all(|split| !matches!(task.find(&args.data, split), Ok(None)));
-        if there { tasks.push(task) } else { absent.push(task.name().to_owned()) }
-    }
+    let (tasks, absent) = Task::in_folder(&args.data);
     if tasks.is_empty() {
         return Err(CliError::input(format!(
             "{}: found no task of GLUE, expected folders such as CoLA/ and RTE/ with train.tsv and dev.tsv; check --data",
@@ -83,7 +72,7 @@ fn print(args: &GlueArgs, all: &[Results]) -> Result<(), CliError> {
     let mut table = Table::new(["task", "metric", "median", "mean", "sd", "best", "worst", "seeds"]);
     let mut medians = BTreeMap::new();
     for results in all {
-        for (set, metric, summary) in finetune::summaries(results) {
+        for (set, metric, summary) in results.summaries() {
             let task: Option<GlueTask> = set.parse().ok();
             let Some(task) = task.filter(|task| main_metric(*task).name() == metric) else {
                 continue;

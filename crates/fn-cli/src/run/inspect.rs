@@ -1,92 +1,18 @@
 //! `fnlm inspect`: what a model predicts, and which predictions a lexicon calls false negatives.
 
-mod page;
-
 use std::io::Read;
-use std::path::Path;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use fn_core::lexicon::Lexicon;
-use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{self, Head, LoadReport};
-use fn_models::{BertForPreTraining, Electra, Inputs};
-use fn_ops::Noise;
+use fn_eval::inspect::{self, Corruption, GAP, Inspected, Inspector, Verdict};
+use fn_models::{Pretrained, hf};
 use fn_train::fsutil::write_atomic;
-use serde::Serialize;
 
 use super::support;
-use crate::args::{Common, InspectArgs};
+use crate::args::InspectArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
 /// Bytes of a file that are looked at; whoever wants to see more lines makes a page of each part.
 const MAX_FILE: u64 = 1 << 20;
-/// How a gap is written in the text.
-const GAP: &str = "[MASK]";
-
-/// What is known about one text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Inspected {
-    /// The text as it was given.
-    pub text: String,
-    /// Its pieces, special tokens included; gaps as `[MASK]`.
-    pub pieces: Vec<String>,
-    /// One entry for each gap.
-    pub gaps: Vec<Gap>,
-    /// For ELECTRA: the probability that each piece was replaced, gaps filled with the first prediction.
-    pub replaced: Option<Vec<Replaced>>,
-}
-
-/// A gap and what could stand there.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Gap {
-    /// Index among the pieces.
-    pub position: usize,
-    /// The word that the others are judged against.
-    pub gold: String,
-    /// Whether `gold` was given, or is the model's own first prediction.
-    pub gold_given: bool,
-    /// Where `gold` stands among all predictions, from 1.
-    pub gold_rank: usize,
-    /// Its probability.
-    pub gold_probability: f64,
-    /// The most probable pieces, the best first.
-    pub predictions: Vec<Prediction>,
-}
-
-/// A piece that could stand in a gap.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The piece.
-    pub piece: String,
-    /// Its probability.
-    pub probability: f64,
-    /// What training makes of it.
-    pub verdict: Verdict,
-}
-
-/// What training makes of a prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It is the gold word.
-    Gold,
-    /// Another word, but the lexicon says that it may stand there.
-    FalseNegative,
-    /// Another word.
-    Negative,
-}
-
-/// A piece and what the discriminator thinks of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Replaced {
-    /// The piece.
-    pub piece: String,
-    /// Whether it fills a gap.
-    pub filled: bool,
-    /// Probability that it is not the original.
-    pub probability: f64,
-}
 
 /// Runs it.
 ///
@@ -108,8 +34,11 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
-    let model = Model::load(&args.model, &device, &args.common)?;
-    model.check(&tokenizer, &args.model)?;
+    let (model, report) = Pretrained::open_with_head(&args.model, &device).map_err(CliError::input_from)?;
+    // Weights that were not in the files are random: whoever looks at predictions must know.
+    let quiet = args.common.quiet || (report.missing.is_empty() && !args.common.verbose);
+    term::note(quiet, &report.to_string());
+    hf::check_fit(&args.model, tokenizer.size(), 0).map_err(CliError::input_from)?;
 
     let gaps: usize = args.text.iter().map(|text| text.matches(GAP).count()).sum();
     if args.gold.len() > gaps {
@@ -122,8 +51,8 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let inspector =
         Inspector { tokenizer: &tokenizer, lexicon: lexicon.as_ref(), device: &device, top: args.top };
     if let Some(path) = &args.html {
-        let corruption = page::Corruption { rate: args.rate, seed: args.seed };
-        let page = page::page(&inspector, &model, &texts, &corruption)?;
+        let corruption = Corruption { rate: args.rate, seed: args.seed };
+        let page = inspect::page(&inspector, &model, &texts, &corruption)?;
         write_atomic(path, page.as_bytes()).map_err(|error| CliError::io("write", path, error))?;
         term::note(args.common.quiet, &format!("{} texts in {}", texts.len(), path.display()));
         return Ok(Outcome::Done);
@@ -166,233 +95,6 @@ fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
         }
     }
     Ok(texts)
-}
-
-/// A model of either kind.
-enum Model {
-    Bert(Box<BertForPreTraining>, Facts),
-    Electra(Box<Electra>, Facts),
-}
-
-/// What has to fit.
-struct Facts {
-    vocab_size: usize,
-    max_positions: usize,
-    /// Whether there are weights for predicting gaps.
-    fills: bool,
-    /// Whether there are weights for finding replaced tokens.
-    detects: bool,
-}
-
-impl Model {
-    /// Loads whatever kind `config.json` names.
-    fn load(dir: &Path, device: &Device, common: &Common) -> Result<Self, CliError> {
-        let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| CliError::io("read", &path, error))?;
-        let config: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| CliError::input(format!("{}: this is not JSON: {error}", path.display())))?;
-        match config.get("model_type").and_then(|kind| kind.as_str()) {
-            Some("bert") => {
-                let (model, shape, report) = hf::load_bert(dir, device).map_err(CliError::input_from)?;
-                tell(&report, common);
-                let facts = Facts {
-                    vocab_size: shape.encoder.vocab_size,
-                    max_positions: shape.encoder.max_positions,
-                    fills: report.has(Head::MaskedLm),
-                    detects: false,
-                };
-                some_head(&facts, dir)?;
-                Ok(Self::Bert(Box::new(model), facts))
-            }
-            Some("electra") => {
-                let (model, shape, report) = hf::load_electra(dir, device).map_err(CliError::input_from)?;
-                tell(&report, common);
-                let facts = Facts {
-                    vocab_size: shape.discriminator.vocab_size,
-                    max_positions: shape.discriminator.max_positions,
-                    fills: report.has(Head::Generator),
-                    detects: report.has(Head::Discriminator),
-                };
-                some_head(&facts, dir)?;
-                Ok(Self::Electra(Box::new(model), facts))
-            }
-            kind => Err(CliError::input(format!(
-                "{}: model_type is {}, expected \"bert\" or \"electra\"",
-                path.display(),
-                kind.map_or("missing".to_string(), |kind| format!("\"{kind}\""))
-            ))),
-        }
-    }
-
-    fn facts(&self) -> &Facts {
-        match self {
-            Self::Bert(_, facts) | Self::Electra(_, facts) => facts,
-        }
-    }
-
-    fn check(&self, tokenizer: &TextTokenizer, dir: &Path) -> Result<(), CliError> {
-        let size = self.facts().vocab_size;
-        if tokenizer.size() > size {
-            return Err(CliError::input(format!(
-                "the tokenizer has {} pieces, the model in {} only {size}; give the model's own with --tokenizer",
-                tokenizer.size(),
-                dir.display()
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// A head with fresh initial values would show noise.
-fn some_head(facts: &Facts, dir: &Path) -> Result<(), CliError> {
-    if facts.fills || facts.detects {
-        return Ok(());
-    }
-    Err(fn_eval::probe::ProbeError::NoHead { path: dir.to_owned() }.into())
-}
-
-/// Weights that were not in the files are random: whoever looks at predictions must know.
-fn tell(report: &LoadReport, common: &Common) {
-    term::note(common.quiet || (report.missing.is_empty() && !common.verbose), &report.to_string());
-}
-
-struct Inspector<'a> {
-    tokenizer: &'a TextTokenizer,
-    lexicon: Option<&'a Lexicon>,
-    device: &'a Device,
-    top: usize,
-}
-
-impl Inspector<'_> {
-    fn inspect(
-        &self,
-        model: &Model,
-        text: &str,
-        gold: &mut impl Iterator<Item = u32>,
-    ) -> Result<Inspected, CliError> {
-        let special = self.tokenizer.facts().special;
-        let mut ids = vec![special.cls];
-        let mut positions = Vec::new();
-        for (at, part) in text.split(GAP).enumerate() {
-            if at > 0 {
-                positions.push(ids.len());
-                ids.push(special.mask);
-            }
-            ids.extend(self.tokenizer.encode(part));
-        }
-        ids.push(special.sep);
-        let most = model.facts().max_positions;
-        if ids.len() > most {
-            return Err(CliError::usage(format!(
-                "the text has {} tokens, the model takes at most {most}; shorten it",
-                ids.len()
-            )));
-        }
-        let pieces = ids.iter().map(|&id| support::piece(self.tokenizer, id)).collect();
-
-        let mut filled = ids.clone();
-        let mut gaps = Vec::new();
-        if !positions.is_empty() {
-            let rows = self.predict(model, &ids, &positions)?;
-            for (&position, probabilities) in positions.iter().zip(rows) {
-                let gap = self.judge(position, &probabilities, gold.next());
-                if let (Some(slot), Some(best)) = (filled.get_mut(position), best(&probabilities)) {
-                    *slot = best;
-                }
-                gaps.push(gap);
-            }
-        }
-        let replaced = self.detect(model, &filled, &positions);
-        Ok(Inspected { text: text.to_string(), pieces, gaps, replaced })
-    }
-
-    fn inputs(&self, ids: &[u32]) -> Inputs {
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let length = ids.len();
-        Inputs::plain(Tensor::<2, Int>::from_data(TensorData::new(ids, [1, length]), self.device))
-    }
-
-    /// Probabilities over the vocabulary at each position.
-    fn predict(&self, model: &Model, ids: &[u32], positions: &[usize]) -> Result<Vec<Vec<f64>>, CliError> {
-        let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), self.device);
-        let inputs = self.inputs(ids);
-        let logits = match model {
-            Model::Bert(model, _) => model.masked_logits(&inputs, rows, &Noise::none()),
-            Model::Electra(model, facts) if facts.fills => {
-                model.generator_logits(&inputs, rows, &Noise::none())
-            }
-            Model::Electra(..) => {
-                return Err(CliError::input(format!(
-                    "this folder holds a discriminator only, which cannot fill {GAP}; give a text without it, or a folder with generator/"
-                )));
-            }
-        };
-        let [_, vocabulary] = logits.dims();
-        let known = self.tokenizer.size();
-        Ok(fn_models::params::host(logits)
-            .chunks(vocabulary)
-            .map(|row| softmax(row.get(..known).unwrap_or(row)))
-            .collect())
-    }
-
-    fn judge(&self, position: usize, probabilities: &[f64], gold: Option<u32>) -> Gap {
-        let mut order: Vec<u32> = (0..probabilities.len() as u32).collect();
-        let probability = |id: u32| probabilities.get(id as usize).copied().unwrap_or(0.0);
-        order.sort_by(|&a, &b| probability(b).total_cmp(&probability(a)).then(a.cmp(&b)));
-        let word = gold.or_else(|| order.first().copied()).unwrap_or(0);
-        let verdict = |id: u32| {
-            if id == word {
-                Verdict::Gold
-            } else if self.lexicon.is_some_and(|lexicon| lexicon.contains(word, id)) {
-                Verdict::FalseNegative
-            } else {
-                Verdict::Negative
-            }
-        };
-        let predictions = order
-            .iter()
-            .take(self.top)
-            .map(|&id| Prediction {
-                piece: support::piece(self.tokenizer, id),
-                probability: probability(id),
-                verdict: verdict(id),
-            })
-            .collect();
-        Gap {
-            position,
-            gold: support::piece(self.tokenizer, word),
-            gold_given: gold.is_some(),
-            gold_rank: order.iter().position(|&id| id == word).map_or(0, |at| at + 1),
-            gold_probability: probability(word),
-            predictions,
-        }
-    }
-
-    fn detect(&self, model: &Model, ids: &[u32], filled: &[usize]) -> Option<Vec<Replaced>> {
-        let Model::Electra(model, Facts { detects: true, .. }) = model else {
-            return None;
-        };
-        let logits = fn_models::params::host(model.discriminator_logits(&self.inputs(ids), &Noise::none()));
-        let found = ids.iter().zip(logits).enumerate().map(|(at, (&id, logit))| Replaced {
-            piece: support::piece(self.tokenizer, id),
-            filled: filled.contains(&at),
-            probability: 1.0 / (1.0 + (-f64::from(logit)).exp()),
-        });
-        Some(found.collect())
-    }
-}
-
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - most).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
-fn best(probabilities: &[f64]) -> Option<u32> {
-    let at = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))?.0;
-    u32::try_from(at).ok()
 }
 
 /// As the terminal shows it.
@@ -444,15 +146,9 @@ fn show(found: &Inspected, judged: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use fn_eval::inspect::{Gap, Prediction, Replaced};
 
-    #[test]
-    fn probabilities_add_up_to_one_for_extreme_logits() {
-        let p = softmax(&[1e4, 1e4, -1e4]);
-        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert!((p[0] - 0.5).abs() < 1e-12 && p[2] == 0.0);
-        assert_eq!(best(&p), Some(0));
-    }
+    use super::*;
 
     #[test]
     fn what_is_shown_names_gold_and_false_negatives() {

@@ -150,8 +150,7 @@ fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
     let mut found = Vec::new();
     for word in &args.words {
         let id = support::one_piece(&tokenizer, word)?;
-        let members: Vec<String> =
-            lexicon.row(id).iter().map(|&member| support::piece(&tokenizer, member)).collect();
+        let members: Vec<String> = lexicon.row(id).iter().map(|&member| tokenizer.piece(member)).collect();
         found.push((word, members));
     }
     if args.json {

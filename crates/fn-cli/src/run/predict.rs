@@ -1,22 +1,17 @@
 //! `fnlm predict`: a fine-tuned model on a test set, a file, or a sentence.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 use fn_data::task::{Example, ReadReport, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::finetune::{Encoded, FinetuneError, Kind, SquadCard, Task, TaskCard, TaskModel, predict_squad};
+use fn_eval::finetune::{Encoded, LENGTH, SquadCard, Task, TaskCard, TaskModel, predict_squad};
 use fn_eval::predictions::{self, Record};
-use fn_models::hf;
+use fn_eval::robust::is_squad;
 use fn_train::stop::Stop;
 
 use super::support;
 use crate::args::{PredictArgs, SplitArg};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-
-/// Longest sequence where the model does not say.
-pub(super) const LENGTH: usize = 128;
 
 /// Runs it.
 ///
@@ -31,10 +26,7 @@ pub fn run(args: &PredictArgs) -> Result<Outcome, CliError> {
         return squad(args, card, &tokenizer, &device, &stop);
     }
     if asked.is_some_and(is_squad) {
-        return Err(CliError::input(format!(
-            "{}: this model was not fine-tuned on SQuAD by fnlm (no fnlm-task.json that says so); give the model/ folder that `fnlm squad` wrote",
-            args.model.display()
-        )));
+        SquadCard::require(&args.model)?;
     }
     let card = TaskCard::read(&args.model)?;
     let length = card.as_ref().map_or(LENGTH, |card| card.length);
@@ -52,48 +44,13 @@ pub fn run(args: &PredictArgs) -> Result<Outcome, CliError> {
     for warning in data.report.warnings() {
         term::note(false, &format!("warning: {warning}"));
     }
-    let (model, ..) = load(&task, &args.model, &device)?;
+    let model = TaskModel::load_finetuned(&task, &args.model, &device)?;
     let encoded = Encoded::new(&task, data, &tokenizer, length)?;
     let Some(records) = model.predict(&task, &encoded, &device, &stop) else {
         return Err(support::interrupted(&stop));
     };
     write(args, &task, &records)?;
     Ok(Outcome::Done)
-}
-
-/// Whether a name means SQuAD.
-pub fn is_squad(name: &str) -> bool {
-    name.to_lowercase().starts_with("squad")
-}
-
-/// The model with its head, which must be in the folder and have the task's labels in the task's order.
-///
-/// # Errors
-/// A model without a head for the task, or with other labels (3).
-pub(super) fn load(
-    task: &Task,
-    dir: &Path,
-    device: &Device,
-) -> Result<(TaskModel, hf::LoadReport), CliError> {
-    let wrong = |found: String, expected: String, remedy| FinetuneError::WrongModel {
-        path: dir.to_owned(),
-        found,
-        expected,
-        remedy,
-    };
-    let (model, _, report) = TaskModel::load(task, dir, 0, device)?;
-    if !report.missing.is_empty() {
-        let found = format!("no {}", report.missing.join(", "));
-        let expected = format!("a model that was fine-tuned for {}", task.name());
-        return Err(wrong(found, expected, "give the model/ folder that `fnlm finetune` wrote").into());
-    }
-    let (named, labels) = (hf::labels(dir).map_err(CliError::input_from)?, task.labels());
-    let numbered = named.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"));
-    if task.kind() != Kind::Score && !numbered && named != labels {
-        let (found, expected) = (format!("labels {}", named.join(", ")), labels.join(", "));
-        return Err(wrong(found, expected, "give the model that belongs to the task").into());
-    }
-    Ok((model, report))
 }
 
 fn data(args: &PredictArgs, task: &Task) -> Result<TaskData, CliError> {

@@ -4,38 +4,41 @@ use std::path::{Path, PathBuf};
 
 use fn_train::checkpoint::Checkpoints;
 use fn_train::lock::{self, RunLock};
+use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
-use super::support;
+use super::{doctor, support};
 use crate::args::PretrainArgs;
-use crate::config::Resolved;
+use crate::config::Runnable;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::{card, device, rundir, term};
+use crate::{device, term};
+use fn_train::{card, rundir};
 
 /// Trains, or goes on training, in the run directory.
 ///
 /// # Errors
 /// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
-    let mut resolved = args.config.resolve()?;
-    resolved.require_inputs()?;
+    let config = args.config.resolve()?.clone().runnable()?;
+    config.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    config.require_files(|_| false)?;
     let stop = support::interruptible()?;
     if args.dry_run {
-        return dry_run(args, &mut resolved, &stop);
+        return dry_run(args, config, &stop);
     }
     let dir = run_directory(args)?;
     let held = RunLock::take(&dir)?;
     // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
     if rundir::has_started(&dir) {
-        rundir::check_same(&dir, &resolved.run, &args.allow_change)?;
+        rundir::check_same(&dir, &config, &args.allow_change)?;
     }
-    rundir::describe(&dir, &resolved)?;
+    rundir::describe(&dir, &config, &doctor::program())?;
     if let Some(from) = &args.resume {
         bring_checkpoint(from, &dir)?;
     }
-    let summary = train(args, &resolved, &dir, &stop, held)?;
+    let summary = train(args, &config, &dir, &stop, held)?;
     if !summary.complete {
         term::note(
             args.common.quiet,
@@ -44,7 +47,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
         return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
     }
     if let Some(model) = &summary.model {
-        card::write(model, &dir, &resolved.run, summary.step)?;
+        card::write(model, &dir, &config, summary.step)?;
         term::out(&format!("{}\n", model.display()))?;
     }
     Ok(Outcome::Done)
@@ -52,16 +55,15 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
 
 fn train(
     args: &PretrainArgs,
-    resolved: &Resolved,
+    config: &Runnable,
     dir: &Path,
     stop: &Stop,
     held: RunLock,
 ) -> Result<Summary, CliError> {
-    let device = device::open(&resolved.run.train.device)?;
-    let mut progress = Progress::new(dir, "pretrain", &resolved.run, args.common.quiet)?;
-    let session =
-        Session::open(resolved.run.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
-            .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
+    let device = device::open(&config.train.device)?;
+    let mut progress = Progress::new(dir, "pretrain", config, args.common.quiet)?;
+    let session = Session::open(config.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
+        .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
     if stop.requested() {
         return Err(support::interrupted(stop));
     }
@@ -127,15 +129,18 @@ fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), CliError> {
 const DRY_STEPS: u64 = 4;
 
 /// A few real steps in a folder that is removed again; says what the run will need.
-fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<Outcome, CliError> {
-    let steps = resolved.run.train.steps;
-    resolved.run.train.steps = steps.min(DRY_STEPS);
-    resolved.run.eval.batches = 1;
-    resolved.run.log.tensorboard = false;
+fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome, CliError> {
+    let steps = config.train.steps;
+    let config = config.change(|run| {
+        run.train.steps = steps.min(DRY_STEPS);
+        run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
+        run.eval.batches = 1;
+        run.log.tensorboard = false;
+    })?;
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
-        .and_then(|held| train(args, resolved, &scratch, stop, held));
+        .and_then(|held| train(args, &config, &scratch, stop, held));
     let bytes =
         folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
     let _ = std::fs::remove_dir_all(&scratch);
@@ -143,7 +148,7 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
     if !summary.complete {
         return Err(support::interrupted(stop));
     }
-    let keep = resolved.run.checkpoint.keep_last as u64 + u64::from(resolved.run.checkpoint.keep_best) + 1;
+    let keep = config.checkpoint.keep_last as u64 + u64::from(config.checkpoint.keep_best) + 1;
     term::out(&format!(
         "one step: {:.3} s; {steps} steps: about {}\n\
          memory so far: {}; a checkpoint: {}; disk for the run: about {}\n",
@@ -159,30 +164,4 @@ fn dry_run(args: &PretrainArgs, resolved: &mut Resolved, stop: &Stop) -> Result<
 fn folder_bytes(dir: &Path) -> u64 {
     let files = dir.read_dir().into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
-}
-
-/// Largest resident set of this process, in bytes.
-pub fn peak_memory() -> u64 {
-    // SAFETY: `getrusage` fills the struct that it is given; all zeros is a valid value of it.
-    #[allow(unsafe_code)]
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    // Kilobytes, but bytes on Apple's systems.
-    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
-    usage.ru_maxrss.unsigned_abs() * unit
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_peak_of_memory_is_in_bytes() {
-        let touched = vec![1u8; 64 << 20];
-        let found = super::peak_memory();
-        assert!(std::hint::black_box(touched).len() as u64 <= found);
-        // The system counts what the process that started this one (cargo) has used as well: far from a factor of 1024.
-        assert!(found < 64 << 30, "{found}");
-    }
 }

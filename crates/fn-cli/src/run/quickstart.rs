@@ -13,7 +13,7 @@ use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::{Table, number, percent};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig, Runnable};
 use fn_train::fsutil::write_atomic;
 use fn_train::heldout::{Evaluation, Truth};
 use fn_train::lock::RunLock;
@@ -21,11 +21,11 @@ use fn_train::session::{Planted, Session, Summary};
 use fn_train::stop::Stop;
 
 use crate::args::QuickstartArgs;
-use crate::config::preset;
 use crate::error::CliError;
 use crate::progress::Progress;
 use crate::run::Outcome;
 use crate::term;
+use fn_train::config::preset;
 
 /// Documents of the training text for each step, so that nothing is seen twice: 16 rows of 64 ids are about 13 of them.
 const DOCUMENTS_PER_STEP: u64 = 14;
@@ -121,9 +121,10 @@ fn run_arm(
 ) -> Result<Summary, CliError> {
     let mut config = config.clone();
     config.correction = CorrectionConfig::preset(preset);
+    let config = Runnable::of(config)?;
     let dir = args.out.join(name);
     let held = RunLock::take(&dir)?;
-    crate::rundir::write(&dir, &config)?;
+    fn_train::rundir::write(&dir, &config, &super::doctor::program())?;
     let mut progress = Progress::new(&dir, name, &config, args.common.quiet)?;
     let session = Session::open(config, &dir, device, stop, held, &mut |p| progress.preparing(p))?;
     let planted = Planted { data: held_out.clone(), truth };
@@ -138,7 +139,7 @@ fn write_inputs(args: &QuickstartArgs, language: &Language) -> Result<RunConfig,
     let made_of = toml::to_string(&Made { seed: args.seed, noise: noise(args), language: language.config() })
         .map_err(CliError::failed_from)?;
     if path.exists() {
-        let earlier = crate::config::read(&path)?;
+        let earlier = fn_train::config::read(&path)?;
         let same = std::fs::read_to_string(out.join(LANGUAGE)).is_ok_and(|text| text == made_of);
         if earlier != config || !same {
             return Err(CliError::Usage(format!(
@@ -173,7 +174,7 @@ fn write_inputs(args: &QuickstartArgs, language: &Language) -> Result<RunConfig,
     let described = out.join(LANGUAGE);
     std::fs::write(&described, made_of).map_err(io(&described))?;
     config.data.held_out = Vec::new();
-    crate::config::write(&path, &config)?;
+    fn_train::config::write(&path, &config)?;
     Ok(config)
 }
 

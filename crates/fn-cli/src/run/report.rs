@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use fn_eval::runs::{RunRecord, left_out};
 use fn_eval::table::{Table, number, percent};
-use fn_eval::{EvalError, curves};
+use fn_study::runs::{RunRecord, left_out};
+use fn_study::{RecordError, curves};
 
 use crate::args::ReportArgs;
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// How a figure is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,8 +57,8 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
                 paths.push(path);
             }
             // What is not there was mistyped.
-            Err(EvalError::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
-                return Err(CliError::input_from(EvalError::Io { source, path }));
+            Err(RecordError::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
+                return Err(CliError::input_from(RecordError::Io { source, path }));
             }
             Err(error) => damaged.push(error),
         }
@@ -112,7 +113,7 @@ fn name_apart(runs: &mut [RunRecord], paths: &[&PathBuf]) {
 
 type Column = (String, String, Unit);
 
-fn columns(runs: &[RunRecord], asked: &[String]) -> Result<Vec<Column>, EvalError> {
+fn columns(runs: &[RunRecord], asked: &[String]) -> Result<Vec<Column>, RecordError> {
     let has = |series: &str| runs.iter().any(|run| run.series.contains_key(series));
     if asked.is_empty() {
         let known = COLUMNS.iter().filter(|(series, ..)| has(series));
@@ -124,7 +125,7 @@ fn columns(runs: &[RunRecord], asked: &[String]) -> Result<Vec<Column>, EvalErro
         .map(|series| {
             if !has(series) {
                 let known: Vec<&str> = known.iter().copied().collect();
-                return Err(EvalError::NoValues { metric: series.clone(), known: known.join(", ") });
+                return Err(RecordError::NoValues { metric: series.clone(), known: known.join(", ") });
             }
             let usual = COLUMNS.iter().find(|(name, ..)| name == series);
             Ok(usual.map_or((series.clone(), series.clone(), Unit::Plain), |&(s, h, unit)| {

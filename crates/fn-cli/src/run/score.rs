@@ -1,11 +1,8 @@
 //! `fnlm score`: a file of predictions alone, or two against each other.
 
-use std::path::Path;
-
 use fn_eval::finetune::{Task, TaskScores};
-use fn_eval::predictions::{self, Record};
-use fn_eval::squad::{ById, Dataset, NoAnswer, Part, Report, Version, score_v1, score_v2};
-use fn_eval::stats::paired_bootstrap;
+use fn_eval::robust::is_squad;
+use fn_eval::squad::{ById, Dataset, NoAnswer, Version, score_v1, score_v2};
 use fn_eval::table::{Table, number};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +19,7 @@ const SEED: u64 = 1;
 /// # Errors
 /// Files that cannot be read or do not belong together (3).
 pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
-    if predict::is_squad(&args.task) {
+    if is_squad(&args.task) {
         return squad(args);
     }
     let task = Task::open(&args.task)?;
@@ -36,33 +33,14 @@ pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     for warning in data.report.warnings() {
         term::note(false, &format!("warning: {warning}"));
     }
-    let read = |path: &Path| -> Result<Vec<Record>, CliError> {
-        let mut records = predictions::read(path).map_err(CliError::input_from)?;
-        records = predictions::align(records, data.examples.len(), path).map_err(CliError::input_from)?;
-        // The labels are those of the data, whatever the file says.
-        for (record, example) in records.iter_mut().zip(&data.examples) {
-            record.gold = example.label.as_ref().map(|label| task.answer(label));
-        }
-        // Numbers for names: GLUE's scorer knows which tasks have them in official files.
-        if let Task::Own { .. } = task {
-            predictions::name_classes(&mut records, &task.labels()).map_err(CliError::input_from)?;
-        }
-        Ok(records)
-    };
+    let read = |path| task.read_predictions(path, &data).map_err(CliError::input_from);
     let records = read(&args.predictions)?;
     let scores = task.score(&records)?;
     let Some(other) = &args.compare else {
         return print(args, &scores, records.len());
     };
     let others = read(other)?;
-    let of = |records: &[Record], chosen: &[usize]| {
-        let drawn: Vec<Record> = chosen.iter().map(|&i| records[i].clone()).collect();
-        task.score(&drawn).map_or(f64::NAN, |scores| scores.main)
-    };
-    let found = paired_bootstrap(records.len(), args.resamples, SEED, &|chosen| {
-        (of(&records, chosen), of(&others, chosen))
-    })
-    .map_err(CliError::input_from)?;
+    let found = task.compare(&records, &others, args.resamples, SEED).map_err(CliError::input_from)?;
     if args.json {
         let figures = json!({
             "task": task.name(), "metric": scores.main_name, "examples": records.len(),
@@ -141,7 +119,7 @@ fn squad(args: &ScoreArgs) -> Result<Outcome, CliError> {
     for warning in report.warnings() {
         term::note(false, &format!("warning: {warning}"));
     }
-    let figures = figures(&report, data.version());
+    let figures = report.figures(data.version());
     if args.json {
         let figures: Map<String, Value> =
             figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
@@ -154,29 +132,4 @@ fn squad(args: &ScoreArgs) -> Result<Outcome, CliError> {
     }
     term::out(&table.to_text())?;
     Ok(Outcome::Done)
-}
-
-/// Names and units of the official scripts: percent, counts.
-fn figures(report: &Report, version: Version) -> Vec<(&'static str, f64)> {
-    let total = report.total;
-    if version == Version::V1 {
-        return vec![("exact_match", 100.0 * total.exact), ("f1", 100.0 * total.f1)];
-    }
-    let mut out =
-        vec![("exact", 100.0 * total.exact), ("f1", 100.0 * total.f1), ("total", total.questions as f64)];
-    let mut part = |names: [&'static str; 3], part: Option<Part>| {
-        if let Some(part) = part {
-            let values = [100.0 * part.exact, 100.0 * part.f1, part.questions as f64];
-            out.extend(names.into_iter().zip(values));
-        }
-    };
-    part(["HasAns_exact", "HasAns_f1", "HasAns_total"], report.has_answer);
-    part(["NoAns_exact", "NoAns_f1", "NoAns_total"], report.no_answer);
-    if let Some(best) = report.best {
-        out.push(("best_exact", 100.0 * best.exact.score));
-        out.push(("best_exact_thresh", best.exact.threshold));
-        out.push(("best_f1", 100.0 * best.f1.score));
-        out.push(("best_f1_thresh", best.f1.threshold));
-    }
-    out
 }

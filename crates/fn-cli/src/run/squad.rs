@@ -58,7 +58,7 @@ pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
         ),
     );
     let results = fitting.each_seed("SQuAD", &out, recipe.dtype, &mut |seed, dir, tell| {
-        Ok(run_squad_seed(&setup, &prepared, seed, dir, tell)?)
+        run_squad_seed(&setup, &prepared, seed, dir, tell)
     })?;
     let Some(results) = results else {
         return Ok(finetune::stopped(&args.fit));

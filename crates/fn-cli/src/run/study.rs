@@ -7,21 +7,22 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fn_data::task::Split;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::settings::SETTINGS;
 use fn_eval::finetune::{Results, Settings, Task, results};
-use fn_eval::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
 use fn_models::hf;
-use fn_train::config::RunConfig;
-use fn_train::finetune::Recipe;
+use fn_study::lease::{Lease, free};
+use fn_study::study::{self, Arm, Evaluation, Study, evaluation_folder, run_folder};
+use fn_train::config::layers::Setting;
+use fn_train::config::{Layers, Resolved};
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 
-use super::lease::{Lease, free};
-use super::{finetune, support};
+use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
-use crate::config::ConfigArgs;
 use crate::error::{CliError, Outcome};
-use crate::{config, rundir, term};
+use crate::term;
+use fn_train::{config, rundir};
 
 /// Runs it.
 ///
@@ -69,7 +70,7 @@ fn made_otherwise(study: &Study, out: &Path, runs: &[study::Run]) -> Option<Stri
         let (arm, folder) = (&study.arms[run.arm], run_folder(out, &study.arms[run.arm], run.seed));
         let now = settings(study, arm, run.seed, &[]).resolve();
         if let (Ok(before), Ok(now)) = (config::read(&folder.join(rundir::CONFIG)), now) {
-            let keys = rundir::unlike(&before, &now.run, &[DEVICE.to_owned()]);
+            let keys = rundir::unlike(&before, &now, &[DEVICE.to_owned()]);
             if let Some((key, old, new)) = keys.first() {
                 others.push(format!("{} seed {} has {key} = {old}, not {new}", arm.name, run.seed));
                 continue;
@@ -93,13 +94,12 @@ fn made_otherwise(study: &Study, out: &Path, runs: &[study::Run]) -> Option<Stri
 const DEVICE: &str = "train.device";
 
 /// The configuration of a run; `set` are values of the command line.
-fn settings(study: &Study, arm: &Arm, seed: u64, set: &[String]) -> ConfigArgs {
-    ConfigArgs {
-        config: study.config.clone(),
+fn settings(study: &Study, arm: &Arm, seed: u64, set: &[String]) -> Layers {
+    Layers {
         preset: study.preset.clone(),
+        file: study.config.clone(),
+        options: vec![Setting::option("--seed", "seed", i64::try_from(seed).unwrap_or(i64::MAX))],
         set: [&study.set[..], &arm.set[..], set].concat(),
-        seed: Some(seed),
-        ..ConfigArgs::default()
     }
 }
 
@@ -117,10 +117,10 @@ fn is_same(evaluation: &Evaluation, run: &Path) -> bool {
     let Ok(made) = toml::from_str::<Settings>(&text) else { return false };
     let now = || -> Result<Settings, CliError> {
         let task = Task::open(&evaluation.task)?;
-        let (family, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
-        let recipe = support::set_values(&task.recipe(family, model.hidden_size), &evaluation.set)?;
+        let (arch, model) = hf::read_encoder(&run.join(rundir::MODEL)).map_err(CliError::input_from)?;
+        let recipe = support::set_values(&task.recipe(arch, model.hidden_size), &evaluation.set)?;
         // The model is the run's own, by whatever path it was reached.
-        Ok(finetune::settings(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
+        Ok(Settings::of_task(&task, &made.model, &evaluation.data, evaluation.limit, recipe))
     };
     now().is_ok_and(|now| now == made)
 }
@@ -218,7 +218,7 @@ fn part(text: Option<&str>) -> Result<Option<(usize, usize)>, CliError> {
 }
 
 impl Plan<'_> {
-    fn config(&self, arm: &Arm, seed: u64) -> ConfigArgs {
+    fn config(&self, arm: &Arm, seed: u64) -> Layers {
         settings(self.study, arm, seed, &self.args.set)
     }
 
@@ -231,13 +231,13 @@ impl Plan<'_> {
             )));
         }
         for arm in &self.study.arms {
-            let resolved = self.config(arm, 1).resolve().and_then(|r| r.require_inputs().map(|()| r));
-            let resolved = resolved.map_err(|error| match error {
-                CliError::Usage(message) => CliError::usage(format!("arm {}: {message}", arm.name)),
-                other => other,
-            })?;
+            let config = self.config(arm, 1).resolve().and_then(Resolved::runnable);
+            let config = config.map_err(|error| CliError::usage(format!("arm {}: {error}", arm.name)))?;
             if self.args.arms.is_empty() || self.args.arms.contains(&arm.name) {
-                self.check_files(arm, &resolved.run)?;
+                // What another run of the study writes first need not be there yet.
+                config.require_files(|path| path.starts_with(&self.out)).map_err(|error| {
+                    CliError::input(format!("arm {}: {error}; or choose other arms with --arm", arm.name))
+                })?;
             }
         }
         for evaluation in &self.study.evaluations {
@@ -260,31 +260,6 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Whatever the arm reads must be there, but for what another run of the study writes first.
-    fn check_files(&self, arm: &Arm, run: &RunConfig) -> Result<(), CliError> {
-        let named: [(&str, Vec<&PathBuf>); 7] = [
-            ("data.train", run.data.train.iter().collect()),
-            ("data.held_out", run.data.held_out.iter().collect()),
-            ("data.tokenizer", vec![&run.data.tokenizer]),
-            ("model.init", run.model.init.iter().collect()),
-            ("lexicon", run.lexicon.path.iter().chain(&run.lexicon.wordnet).collect()),
-            ("eval.lexicon", run.eval.lexicon.iter().collect()),
-            ("correction.verifier.model", run.correction.verifier.model.iter().collect()),
-        ];
-        for (key, paths) in named {
-            let is_missing =
-                |path: &&&PathBuf| !path.exists() && **path != Path::new("-") && !path.starts_with(&self.out);
-            if let Some(path) = paths.iter().find(is_missing) {
-                return Err(CliError::input(format!(
-                    "arm {}: {key}: {} is not there; make it, or choose other arms with --arm",
-                    arm.name,
-                    path.display()
-                )));
-            }
-        }
-        Ok(())
-    }
-
     fn is_done(&self, evaluation: &Evaluation, run: &Path) -> bool {
         results_of(evaluation, run).is_some() && is_same(evaluation, run)
     }
@@ -296,7 +271,7 @@ impl Plan<'_> {
             Ok(before) => before,
             Err(error) => return Ok(Some(format!("its own cannot be read: {error}"))),
         };
-        let keys = rundir::unlike(&before, &now.run, &[DEVICE.to_owned()]);
+        let keys = rundir::unlike(&before, &now, &[DEVICE.to_owned()]);
         Ok(keys.first().map(|(key, old, new)| format!("{key}: {old} there, {new} now")))
     }
 
@@ -346,7 +321,7 @@ impl Plan<'_> {
         let config = self.config(arm, seed);
         let mut command = program();
         command.arg("pretrain").arg("--run").arg(run).args(["--seed", &seed.to_string()]);
-        if let Some(path) = &config.config {
+        if let Some(path) = &config.file {
             command.arg("--config").arg(path);
         }
         if let Some(preset) = &config.preset {
@@ -359,7 +334,7 @@ impl Plan<'_> {
     }
 
     fn finetune(&self, evaluation: &Evaluation, run: &Path) -> Result<Command, CliError> {
-        let device = crate::config::read(&run.join(rundir::CONFIG))?.train.device;
+        let device = fn_train::config::read(&run.join(rundir::CONFIG))?.train.device;
         let mut command = program();
         command.args(["finetune", "--no-models", "--task", &evaluation.task, "--device", &device]);
         command.arg("--data").arg(&evaluation.data).arg("--model").arg(run.join(rundir::MODEL));

@@ -99,11 +99,6 @@ pub fn count_tokens(
     Ok(counts)
 }
 
-/// The piece of an id, also where the vocabulary has none.
-pub fn piece(tokenizer: &TextTokenizer, id: u32) -> String {
-    tokenizer.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
-}
-
 /// The one piece that a word is.
 ///
 /// # Errors
@@ -115,7 +110,7 @@ pub fn one_piece(tokenizer: &TextTokenizer, word: &str) -> Result<u32, CliError>
     match tokenizer.encode(word).as_slice() {
         [id] if *id != tokenizer.facts().special.unk => Ok(*id),
         ids => {
-            let pieces: Vec<String> = ids.iter().map(|&id| piece(tokenizer, id)).collect();
+            let pieces: Vec<String> = ids.iter().map(|&id| tokenizer.piece(id)).collect();
             Err(CliError::usage(format!(
                 "`{word}` is not one piece of this vocabulary but {} ({}); lexicons hold single pieces only, try another word",
                 pieces.len(),
@@ -181,7 +176,7 @@ fn unknown(setting: &str, key: &str, known: &[String]) -> CliError {
 
 #[cfg(test)]
 mod tests {
-    use fn_train::finetune::Recipe;
+    use fn_eval::finetune::fit::Recipe;
 
     use super::*;
 

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fn_eval::curves::{Panel, panels};
-use fn_eval::runs::RunRecord;
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number, percent};
+use fn_study::curves::{Panel, panels};
+use fn_study::runs::RunRecord;
 use fn_train::fsutil::write_atomic;
 use fn_train::stop::Stop;
 
@@ -147,8 +147,8 @@ fn quickstart_in(
     stop: &Stop,
 ) -> Result<bool, CliError> {
     if out.join(quickstart::SUMMARY).exists() {
-        let path = out.join("baseline").join(crate::rundir::CONFIG);
-        let steps = crate::config::read(&path)?.train.steps;
+        let path = out.join("baseline").join(fn_train::rundir::CONFIG);
+        let steps = fn_train::config::read(&path)?.train.steps;
         if steps == args.steps {
             return Ok(true);
         }

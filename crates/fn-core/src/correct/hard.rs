@@ -1,25 +1,42 @@
-//! Hard Correction: a row whose prediction is a synonym of the gold word teaches nothing.
+//! Hard Correction: a position whose prediction is a false negative teaches nothing.
 //!
 //! ```text
-//! L = -(1/N) sum_k [ r_k = w_k  or  r_k not in V(w_k) ] ln p(w_k)
+//! L = -(1/N) sum_k [ r_k is no false negative ] ln p(w_k)
 //! ```
-//! `w` = [`Rows::gold`](crate::ids::Rows), `r` = `Rows::predicted`, `V(w)` = [`Lexicon::row`](crate::lexicon::Lexicon::row).
-//! The first alternative keeps the gold word itself. `N` is [`Normalise`].
+//! `w` is the original word, `r` the prediction, `N` see [`Normalise`].
 
-use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::Normalise;
-use crate::ids::guarded;
+use super::{Corrected, Correction, Masked, Normalise};
 
-/// Weight of every row after shielding: `[P]`, `[P]` -> `[P]`.
-pub(crate) fn kept_weight(weight: Tensor<1>, shielded: Tensor<1, Bool>) -> Tensor<1> {
-    weight.mask_fill(shielded, 0.0)
+/// Settings of [`Hard`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HardConfig {
+    /// What the sum is divided by. Default `all`.
+    pub normalise: Normalise,
 }
 
-/// `N`, never 0: with every row shielded (or no row at all) the loss is 0 / 1.
-pub(crate) fn denominator(normalise: Normalise, weight: Tensor<1>, kept: Tensor<1>) -> Tensor<1> {
-    guarded(match normalise {
-        Normalise::All => weight.sum(),
-        Normalise::Kept => kept.sum(),
-    })
+/// Leaves false negatives out of the loss.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hard {
+    normalise: Normalise,
+}
+
+impl HardConfig {
+    /// The correction.
+    pub fn init(&self) -> Hard {
+        Hard { normalise: self.normalise }
+    }
+}
+
+impl Correction for Hard {
+    fn correct(&self, masked: &Masked<'_>) -> Corrected {
+        let corrected = Corrected::unchanged(masked.predictions);
+        Corrected {
+            weight: corrected.weight.mask_fill(masked.verdict.false_negative.clone(), 0.0),
+            normalise: self.normalise,
+            ..corrected
+        }
+    }
 }

@@ -8,7 +8,7 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::ids::guarded;
+use crate::batch::guarded;
 
 /// Weights `a` of the true `negatives`, 1 elsewhere, without gradient. All of the same shape.
 pub(crate) fn importance<const D: usize>(

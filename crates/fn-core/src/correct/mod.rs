@@ -1,161 +1,172 @@
-//! What to do about false negatives: one variant per correction, one file per formula.
+//! What the masked-language-model loss does about false negatives: one file per correction, with its configuration.
+//!
+//! A [`Correction`] is made once from its configuration and owns what it needs (a lexicon, say), so what is missing is an error when
+//! it is made. For each batch it gets the logits, the predictions and the [`Verdict`](crate::judge::Verdict), and says how the loss changes:
+//! weights of positions, changes of targets, further terms. [`detection`] holds the counterparts for the discriminator, [`registry`] the
+//! names by which a configuration finds a correction, those of other crates included.
 
+pub mod detection;
 mod hard;
 mod hard_negatives;
+mod kind;
 mod label_smoothing;
+mod random_shield;
+pub mod registry;
 mod soft;
 mod synonym_target;
+pub mod tagged;
 
-pub(crate) use hard::{denominator, kept_weight};
+pub use hard::{Hard, HardConfig};
 pub(crate) use hard_negatives::importance;
-pub(crate) use label_smoothing::smoothing_excess;
-pub(crate) use soft::word_distance;
-pub(crate) use synonym_target::spread_excess;
+pub use kind::CorrectionKind;
+pub use label_smoothing::{LabelSmoothing, LabelSmoothingConfig};
+pub use random_shield::RandomShield;
+pub use registry::Resources;
+pub use soft::{Level, Soft, SoftConfig};
+pub use synonym_target::{SynonymTarget, SynonymTargetConfig};
 
-use std::collections::BTreeMap;
+use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
-use serde::de::{Error, IgnoredAny};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::batch::{Predictions, guarded};
+use crate::judge::Verdict;
+use crate::student::Student;
 
-use crate::error::{CoreError, check_range};
-use crate::sample::Prediction;
-
-/// What a shielded loss is divided by.
+/// What a corrected loss is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
-    /// All masked rows: a shielded row counts as a row with loss 0. Learning rates stay comparable with the baseline.
+    /// All masked positions: one that was left out counts with loss 0. Learning rates stay comparable with the baseline.
     #[default]
     All,
-    /// The rows that are kept: the remaining ones weigh more.
+    /// The positions that are kept: the remaining ones weigh more. Only known after the forward pass, so it needs steps of a single
+    /// micro-batch.
     Kept,
 }
 
-/// What soft regularisation compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// Embeddings of the predicted and the gold word.
-    #[default]
-    Word,
-    /// Pooled vectors of the sentence filled with predictions and the original one.
-    Sentence,
+impl Normalise {
+    /// `N`, never 0: with every position left out (or none at all) the loss is 0 / 1.
+    pub(crate) fn denominator(self, weight: Tensor<1>, kept: Tensor<1>) -> Tensor<1> {
+        guarded(match self {
+            Self::All => weight.sum(),
+            Self::Kept => kept.sum(),
+        })
+    }
+}
+
+/// What a correction sees of a batch.
+pub struct Masked<'a> {
+    /// The student's logits at the masked positions, `[P, V]`, with gradient.
+    pub logits: &'a Tensor<2>,
+    /// The predictions and their batch.
+    pub predictions: &'a Predictions<'a>,
+    /// What the judge says of them.
+    pub verdict: &'a Verdict,
+    /// The model that is trained.
+    pub student: &'a dyn Student,
+}
+
+/// How a correction changes the loss of a batch:
+///
+/// ```text
+/// L = (1/N) sum_k weight_k [ CE(z_k, w_k) + sum_j mass_kj (z_k[w_k] - z_k[word_kj]) ] + terms
+/// ```
+/// The sum over `j` is what moving `mass_kj` of the target from the original `w_k` to `word_kj` adds to the cross entropy.
+pub struct Corrected {
+    /// Weight of each masked position's cross entropy, `[P]`; 0 leaves it out. Starts as the batch's own weight.
+    pub weight: Tensor<1>,
+    /// What the sum is divided by.
+    pub normalise: Normalise,
+    /// Mass of the target that moves away from the original words.
+    pub targets: Option<TargetShift>,
+    /// Further terms.
+    pub terms: Vec<Term>,
+}
+
+/// Mass of the targets that moves from the original words to others.
+pub struct TargetShift {
+    /// The words, `[P, K]`.
+    pub words: Tensor<2, Int>,
+    /// Mass of each, `[P, K]`, at least 0; the original keeps `1 - sum over K`.
+    pub mass: Tensor<2>,
+}
+
+/// A further term of the loss.
+pub struct Term {
+    pub(crate) name: &'static str,
+    pub(crate) value: TermValue,
+    pub(crate) scale: f64,
+}
+
+pub(crate) enum TermValue {
+    PerPosition(Tensor<1>),
+    Mean(Tensor<1>),
+}
+
+impl Term {
+    /// A value per masked position, `[P]`: its mean over all of them is added.
+    pub fn per_position(name: &'static str, values: Tensor<1>) -> Self {
+        Self { name, value: TermValue::PerPosition(values), scale: 1.0 }
+    }
+
+    /// A mean over something else, `[1]`, that is added as it is.
+    pub fn mean(name: &'static str, mean: Tensor<1>) -> Self {
+        Self { name, value: TermValue::Mean(mean), scale: 1.0 }
+    }
+
+    /// The term times `factor`, after its mean.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { scale: self.scale * factor, ..self }
+    }
+}
+
+impl Corrected {
+    /// The loss as it is without a correction.
+    pub fn unchanged(predictions: &Predictions<'_>) -> Self {
+        Self {
+            weight: predictions.batch.weight.clone(),
+            normalise: Normalise::All,
+            targets: None,
+            terms: Vec::new(),
+        }
+    }
+
+    /// Adds a term.
+    #[must_use]
+    pub fn with(mut self, term: Term) -> Self {
+        self.terms.push(term);
+        self
+    }
 }
 
 /// What the masked-language-model loss does about false negatives.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Correction {
-    /// Nothing: the baseline.
-    #[default]
-    #[serde(deserialize_with = "no_settings")]
-    None,
-    /// Hard Correction: false negatives give no gradient.
-    Hard {
-        /// What the sum is divided by. Default `all`.
-        #[serde(default)]
-        normalise: Normalise,
-    },
-    /// Soft Regularisation: adds `lambda * mean(1 - cos)` between prediction and gold.
-    Soft {
-        /// Words (default) or sentences.
-        #[serde(default)]
-        level: Level,
-        /// Which prediction is compared. Default `argmax`. With `argmax` and `sample` the distance reaches only rows of
-        /// the embedding table; `expected` reaches the logits too.
-        #[serde(default)]
-        prediction: Prediction,
-        /// Weight of the distance. Default 1.
-        #[serde(default = "one")]
-        lambda: f64,
-    },
-    /// The target keeps `1 - epsilon` and spreads epsilon over the whole vocabulary.
-    LabelSmoothing {
-        /// Mass that is spread. Default 0.1.
-        #[serde(default = "tenth")]
-        epsilon: f64,
-    },
-    /// The target keeps `1 - epsilon` and spreads epsilon evenly over the gold word's look-up set; a word without one keeps
-    /// its whole target.
-    SynonymTarget {
-        /// Mass that is spread. Default 0.1.
-        #[serde(default = "tenth")]
-        epsilon: f64,
-    },
-    /// The control of Hard Correction: shields as many wrong predictions, picked at random.
-    RandomShield {},
+///
+/// A correction of your own, which trusts a prediction as far as the judge does:
+/// ```
+/// use fn_core::correct::{Corrected, Correction, Masked};
+///
+/// /// A position weighs 1 - g.
+/// struct Graded;
+/// impl Correction for Graded {
+///     fn correct(&self, masked: &Masked) -> Corrected {
+///         let mut corrected = Corrected::unchanged(masked.predictions);
+///         corrected.weight = corrected.weight * (-masked.verdict.grade.clone() + 1.0);
+///         corrected
+///     }
+/// }
+/// ```
+pub trait Correction {
+    /// How the loss of this batch changes. It must not wait for the device.
+    fn correct(&self, masked: &Masked<'_>) -> Corrected;
 }
 
-/// Refuses what stands beside such a `kind`; serde would pass over it.
-fn no_settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    match BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?.into_keys().next() {
-        Some(key) => Err(D::Error::custom(format!("unknown field `{key}`, this kind has no settings"))),
-        None => Ok(()),
-    }
-}
+/// The baseline: nothing changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Uncorrected;
 
-fn one() -> f64 {
-    1.0
-}
-
-fn tenth() -> f64 {
-    0.1
-}
-
-impl Correction {
-    /// Checks every range: lambda 0 to 1000, epsilon 0 to 1 (below 1).
-    ///
-    /// ```
-    /// use fn_core::correct::Correction;
-    /// let e = Correction::LabelSmoothing { epsilon: 1.5 }.validate().unwrap_err();
-    /// assert_eq!(e.to_string(), "`epsilon` is 1.5, but must be between 0 and 0.999");
-    /// ```
-    pub fn validate(&self) -> Result<(), CoreError> {
-        match self {
-            Correction::None | Correction::Hard { .. } | Correction::RandomShield {} => Ok(()),
-            Correction::Soft { lambda, .. } => check_range("lambda", *lambda, 0.0, 1e3),
-            Correction::LabelSmoothing { epsilon } | Correction::SynonymTarget { epsilon } => {
-                check_range("epsilon", *epsilon, 0.0, 0.999)
-            }
-        }
-    }
-}
-
-/// What the replaced-token-detection loss does about replacements that are false negatives.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DiscriminatorCorrection {
-    /// Nothing: they are called replaced.
-    #[default]
-    #[serde(deserialize_with = "no_settings")]
-    None,
-    /// They are left out of the loss.
-    #[serde(deserialize_with = "no_settings")]
-    Drop,
-    /// They are called original.
-    #[serde(deserialize_with = "no_settings")]
-    Relabel,
-    /// Those that the judge finds as right as the original are called original, the others are left out. With a judge that
-    /// does not tell (a lexicon) it is `drop`.
-    #[serde(deserialize_with = "no_settings")]
-    Banded,
-    /// Soft Regularisation: adds `lambda * mean(1 - cos)` between the embeddings of replacement and original.
-    Soft {
-        /// Weight of the distance, beside (not within) the discriminator's weight. Default 1.
-        #[serde(default = "one")]
-        lambda: f64,
-    },
-}
-
-impl DiscriminatorCorrection {
-    /// Checks the range of lambda: 0 to 1000.
-    pub fn validate(&self) -> Result<(), CoreError> {
-        match self {
-            DiscriminatorCorrection::Soft { lambda } => check_range("lambda", *lambda, 0.0, 1e3),
-            DiscriminatorCorrection::None
-            | DiscriminatorCorrection::Drop
-            | DiscriminatorCorrection::Banded
-            | DiscriminatorCorrection::Relabel => Ok(()),
-        }
+impl Correction for Uncorrected {
+    fn correct(&self, masked: &Masked<'_>) -> Corrected {
+        Corrected::unchanged(masked.predictions)
     }
 }

@@ -1,12 +1,12 @@
-//! False negatives by look-up: `r != w` and `r in V(w)`.
+//! Judging by look-up: a prediction `r` is plausible for `w` where `r in V(w)`.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::Judge;
-use crate::ids::Rows;
+use crate::batch::Predictions;
 use crate::lexicon::Lexicon;
 
-/// What fills a row of the table up to its width. It equals no id, not even 0.
+/// Fills each row of the table up to its width. It equals no id, not even 0.
 const NOTHING: i32 = -1;
 
 /// The look-up sets as a table on the device, `[V, K]`.
@@ -74,20 +74,21 @@ impl DeviceLexicon {
     }
 }
 
-/// Calls a wrong prediction a false negative if it is in the gold word's look-up set.
+/// Grade 1 where the prediction is in the original word's look-up set, else 0.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use fn_core::{ids::Rows, judge::{DeviceLexicon, Judge, LexiconJudge}, lexicon::{Lexicon, LexiconInfo}};
+/// use fn_core::batch::{Batch, Predictions};
+/// use fn_core::judge::{DeviceLexicon, LexiconJudge, Verdict};
+/// use fn_core::lexicon::{Lexicon, LexiconInfo};
 /// let device = Device::flex();
 /// let lexicon = Lexicon::from_rows(20, [(7, vec![9, 12])], LexiconInfo::default())?;
 /// let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &device));
-/// let rows = Rows {
-///     gold: Tensor::from_ints([7, 7, 7], &device),
-///     predicted: Tensor::from_ints([9, 7, 3], &device), // a synonym, the word itself, an error
-///     weight: Tensor::from_floats([1.0, 1.0, 1.0], &device),
-/// };
-/// assert_eq!(judge.judge(&rows).into_data().iter::<bool>().collect::<Vec<_>>(), [true, false, false]);
+/// let batch = Batch::new(Tensor::from_ints([[7, 7, 7]], &device), Tensor::from_ints([0, 1, 2], &device));
+/// let ids = Tensor::from_ints([9, 7, 3], &device); // a synonym, the word itself, an error
+/// let predictions = Predictions::sampled(&batch, &Tensor::zeros([3, 20], &device), ids);
+/// let verdict = Verdict::of(&judge, &predictions, 0.5);
+/// assert_eq!(verdict.false_negative.into_data().iter::<bool>().collect::<Vec<_>>(), [true, false, false]);
 /// # Ok::<(), fn_core::lexicon::LexiconError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -100,19 +101,10 @@ impl LexiconJudge {
     pub fn new(lexicon: DeviceLexicon) -> Self {
         Self { lexicon }
     }
-
-    /// The lexicon.
-    pub fn lexicon(&self) -> &DeviceLexicon {
-        &self.lexicon
-    }
 }
 
 impl Judge for LexiconJudge {
-    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
-        self.lexicon.contains(&rows.gold, &rows.predicted).bool_and(rows.wrong())
-    }
-
-    fn name(&self) -> &'static str {
-        "lexicon"
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        self.lexicon.contains(&predictions.batch.gold, &predictions.ids).float()
     }
 }

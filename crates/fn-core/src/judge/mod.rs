@@ -1,49 +1,78 @@
-//! Which errors are no errors: given gold and predicted ids, a judge says which rows are false negatives.
+//! How plausible a prediction is in the place of the original word: a grade per masked position, and the threshold from which a
+//! wrong prediction counts as a false negative.
 
+mod combine;
 mod lexicon;
 mod none;
-mod random;
 mod verifier;
 
+pub use combine::{All, Any, WeightedMean};
 pub use lexicon::{DeviceLexicon, LexiconJudge};
 pub use none::NoJudge;
-pub use random::RandomShield;
-pub(crate) use random::random_like;
-pub use verifier::{Bands, VerifierJudge};
+pub use verifier::{Bands, MaskedModel, Verifier};
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::ids::Rows;
+use crate::batch::Predictions;
 
-/// Calls rows false negatives.
+/// Grades predictions by how well they fit in the place of the original word.
 ///
-/// Judging must not wait for the device: no value may be read back to the host.
+/// A judge sees the whole batch (original ids, attention, masked positions), the predicted ids, and the student's logits. It must
+/// not wait for the device: no value may be read back to the host. What it computes for a batch once it can keep in
+/// [`Batch::memo`](crate::batch::Batch::memo).
 ///
 /// A judge of your own:
 /// ```
-/// use burn::tensor::{Bool, Device, Tensor};
-/// use fn_core::{ids::Rows, judge::Judge};
+/// use burn::tensor::{Device, Tensor};
+/// use fn_core::batch::{Batch, Predictions};
+/// use fn_core::judge::{Judge, Verdict};
 ///
-/// /// Every wrong prediction fits.
-/// struct Lenient;
-/// impl Judge for Lenient {
-///     fn judge(&self, rows: &Rows) -> Tensor<1, Bool> { rows.wrong() }
-///     fn name(&self) -> &'static str { "lenient" }
+/// /// A prediction is as good as the student believes.
+/// struct Confident;
+/// impl Judge for Confident {
+///     fn grade(&self, predictions: &Predictions) -> Tensor<1> {
+///         let p = burn::tensor::activation::softmax(predictions.logits(), 1);
+///         p.gather(1, predictions.ids.clone().inner().unsqueeze_dim(1)).squeeze_dim(1)
+///     }
 /// }
-/// # let device = Device::flex();
-/// # let ids = |ids: [i32; 2]| Tensor::from_ints(ids, &device);
-/// let rows = Rows { gold: ids([1, 2]), predicted: ids([1, 3]), weight: Tensor::from_floats([1.0, 1.0], &device) };
-/// assert_eq!(Lenient.judge(&rows).into_data().iter::<bool>().collect::<Vec<_>>(), [false, true]);
+///
+/// let device = Device::flex();
+/// let batch = Batch::new(Tensor::from_ints([[0, 0]], &device), Tensor::from_ints([0, 1], &device));
+/// let logits = Tensor::<2>::from_floats([[0.0, 9.0, 0.0], [0.0, 0.1, 0.0]], &device);
+/// let predictions = Predictions::sampled(&batch, &logits, Tensor::from_ints([1, 1], &device));
+/// let verdict = Verdict::of(&Confident, &predictions, 0.5);
+/// assert_eq!(verdict.false_negative.into_data().iter::<bool>().collect::<Vec<_>>(), [true, false]);
 /// ```
 pub trait Judge {
-    /// Which rows are false negatives, `[P]`. Never true where `predicted == gold` or `weight == 0`.
-    fn judge(&self, rows: &Rows) -> Tensor<1, Bool>;
+    /// Plausibility of each prediction in the place of the original word, `[P]` in 0..=1, without gradient: 0 an error, 1 as good as
+    /// the original. What it says of predictions that are right, and of padding, is not used.
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1>;
+}
 
-    /// Which of them are as right as the gold word, `[P]`; None where the judge does not tell.
-    fn right(&self, _rows: &Rows) -> Option<Tensor<1, Bool>> {
-        None
+impl<J: Judge + ?Sized> Judge for Box<J> {
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        (**self).grade(predictions)
     }
+}
 
-    /// Its name in reports.
-    fn name(&self) -> &'static str;
+/// From this grade on a wrong prediction is a false negative, unless configured otherwise.
+pub const THRESHOLD: f64 = 0.5;
+
+/// What a judge says of the predictions of a batch. Nothing downstream knows who judged.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Plausibility of each *wrong* prediction, `[P]` in 0..=1; 0 where the prediction is right, and for padding.
+    pub grade: Tensor<1>,
+    /// Which predictions are false negatives: wrong, with a grade of at least the threshold, `[P]`.
+    pub false_negative: Tensor<1, Bool>,
+}
+
+impl Verdict {
+    /// Asks `judge`, and applies the threshold (above 0, at most 1): the one place where a grade becomes a yes or no.
+    pub fn of(judge: &dyn Judge, predictions: &Predictions<'_>, threshold: f64) -> Self {
+        let wrong = predictions.wrong();
+        let grade = judge.grade(predictions).inner().mask_fill(wrong.bool_not(), 0.0);
+        let false_negative = grade.clone().greater_equal_scalar(threshold as f32);
+        Self { grade, false_negative }
+    }
 }

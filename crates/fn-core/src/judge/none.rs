@@ -1,33 +1,16 @@
 //! The judge of the baseline.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 
 use super::Judge;
-use crate::ids::Rows;
+use crate::batch::Predictions;
 
-/// Every wrong prediction is a true negative.
-///
-/// ```
-/// use burn::tensor::{Device, Tensor};
-/// use fn_core::{ids::Rows, judge::{Judge, NoJudge}};
-/// let device = Device::flex();
-/// let rows = Rows {
-///     gold: Tensor::from_ints([1], &device),
-///     predicted: Tensor::from_ints([2], &device),
-///     weight: Tensor::from_floats([1.0], &device),
-/// };
-/// assert!(!NoJudge.judge(&rows).into_scalar::<bool>());
-/// assert_eq!(NoJudge.name(), "none");
-/// ```
+/// Every wrong prediction is an error: grade 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoJudge;
 
 impl Judge for NoJudge {
-    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
-        rows.gold.clone().inner().not_equal(rows.gold.clone().inner())
-    }
-
-    fn name(&self) -> &'static str {
-        "none"
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        predictions.batch.weight.zeros_like().inner()
     }
 }

@@ -1,26 +1,26 @@
-//! A second opinion: another masked language model says how well the prediction fits, after MAFA (Byun et al., *MAFA: Managing False
-//! Negatives for Vision-Language Pre-training*, CVPR 2024).
+//! Judging by context: another masked language model says how well the prediction fits, after MAFA (Byun et al., *MAFA: Managing
+//! False Negatives for Vision-Language Pre-training*, CVPR 2024).
 //!
 //! ```text
-//! ratio = p(r | context) / p(w | context)        under the verifier
-//! ratio < low: an error        low <= ratio < high: a false negative        high <= ratio: as right as w
+//! ratio = p(r | context) / p(w | context)        under the verifier, with every masked position masked
+//! ratio < low: an error        low <= ratio < high: a false negative        high <= ratio: as good as w
 //! ```
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Judge;
+use crate::batch::{Batch, MemoKey, Predictions};
 use crate::error::{CoreError, check_range};
-use crate::ids::Rows;
 use fn_ops as ops;
 
-/// Where the three bands of the ratio meet.
+/// Which ratios count as plausible, and which as good as the original.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bands {
-    /// From this ratio on a prediction is a false negative. Default 0.5.
+    /// From this ratio on the grade is at least 0.5, so that the prediction is a false negative. Default 0.5.
     pub low: f64,
-    /// From this ratio on it is as right as the gold word. Default 1.
+    /// From this ratio on the grade is 1: as good as the original word. Default 1.
     pub high: f64,
 }
 
@@ -29,6 +29,9 @@ impl Default for Bands {
         Self { low: 0.5, high: 1.0 }
     }
 }
+
+/// The largest grade below that of `low`.
+const BELOW: f32 = 0.499_999_97;
 
 impl Bands {
     /// Checks that 0 < low <= high <= 1e6.
@@ -39,58 +42,90 @@ impl Bands {
         check_range("low", self.low, 1e-6, 1e6)?;
         check_range("high", self.high, self.low, 1e6)
     }
+
+    /// Grades of logarithmic ratios, `[P]` -> `[P]`: `ratio / (2 low)` below `low`, from there in the logarithm of the ratio up to 1 at
+    /// `high`. Continuous where `low < high`, and never falling.
+    pub fn grade(&self, log_ratio: Tensor<1>) -> Tensor<1> {
+        let (low, high) = (self.low.ln() as f32, self.high.ln() as f32);
+        let below = ((log_ratio.clone() - low).clamp_max(0.0).exp() * 0.5).clamp_max(BELOW);
+        let within = (log_ratio.clone() - low) * (0.5 / (high - low).max(f32::MIN_POSITIVE)) + 0.5;
+        let within = within.clamp(0.5, 1.0 - f32::EPSILON / 2.0);
+        let plausible = log_ratio.clone().greater_equal_scalar(low);
+        let as_good = log_ratio.greater_equal_scalar(high);
+        below.mask_where(plausible, within).mask_fill(as_good, 1.0)
+    }
 }
 
-/// Judges the masked rows of one batch by the verifier's logits at these rows.
+/// A masked language model that can be asked about a batch, without gradient and without dropout.
+pub trait MaskedModel {
+    /// Logits `[P, V]` at the masked positions when the model reads `ids` `[B, L]`; None while there is no model yet (a moving average
+    /// before its first step).
+    fn masked_logits(&self, ids: Tensor<2, Int>, batch: &Batch) -> Option<Tensor<2>>;
+}
+
+/// Judges by a masked language model that reads each sequence with *all* its masked positions masked, so that it sees neither the
+/// original nor the prediction.
 ///
 /// ```
-/// use burn::tensor::{Device, Tensor};
-/// use fn_core::{ids::Rows, judge::{Bands, Judge, VerifierJudge}};
+/// use burn::tensor::{Device, Int, Tensor};
+/// use fn_core::batch::{Batch, Predictions};
+/// use fn_core::judge::{Bands, MaskedModel, Verdict, Verifier};
+///
+/// /// Finds word 2 nearly as good as word 1, and word 0 bad, whatever the context.
+/// struct Constant;
+/// impl MaskedModel for Constant {
+///     fn masked_logits(&self, ids: Tensor<2, Int>, batch: &Batch) -> Option<Tensor<2>> {
+///         Some(Tensor::<2>::from_floats([[-5.0, 1.0, 0.8]], &ids.device()).repeat(&[batch.gold.dims()[0], 1]))
+///     }
+/// }
+///
 /// let device = Device::flex();
-/// // The verifier finds word 2 nearly as good as word 1, and word 0 bad.
-/// let logits = Tensor::<2>::from_floats([[-5.0, 1.0, 0.8], [-5.0, 1.0, 0.8]], &device);
-/// let judge = VerifierJudge::new(logits, Bands::default());
-/// let rows = Rows {
-///     gold: Tensor::from_ints([1, 1], &device),
-///     predicted: Tensor::from_ints([2, 0], &device),
-///     weight: Tensor::from_floats([1.0, 1.0], &device),
-/// };
-/// assert_eq!(judge.judge(&rows).into_data().iter::<bool>().collect::<Vec<_>>(), [true, false]);
+/// let judge = Verifier::new(Constant, 3, Bands::default());
+/// let batch = Batch::new(Tensor::from_ints([[1, 1]], &device), Tensor::from_ints([0, 1], &device));
+/// let predictions = Predictions::sampled(&batch, &Tensor::zeros([2, 4], &device), Tensor::from_ints([2, 0], &device));
+/// let verdict = Verdict::of(&judge, &predictions, 0.5);
+/// assert_eq!(verdict.false_negative.into_data().iter::<bool>().collect::<Vec<_>>(), [true, false]);
 /// ```
-#[derive(Debug, Clone)]
-pub struct VerifierJudge {
-    /// `[P, V]`, without autodiff.
-    logits: Tensor<2>,
+pub struct Verifier<M> {
+    model: M,
+    mask: u32,
     bands: Bands,
+    key: MemoKey,
 }
 
-impl VerifierJudge {
-    /// Judges by `logits`, `[P, V]`, of the rows that it will be asked about.
-    pub fn new(logits: Tensor<2>, bands: Bands) -> Self {
-        Self { logits: logits.inner(), bands }
+impl<M: MaskedModel> Verifier<M> {
+    /// Judges by `model`; `mask` is the id of its `[MASK]`.
+    pub fn new(model: M, mask: u32, bands: Bands) -> Self {
+        Self { model, mask, bands, key: MemoKey::unique() }
     }
 
-    /// `ln p(r) - ln p(w)`, `[P]`.
-    fn log_ratio(&self, rows: &Rows) -> Tensor<1> {
-        let of = |ids| ops::cross_entropy_rows(self.logits.clone(), ids);
-        of(rows.gold.clone().inner()) - of(rows.predicted.clone().inner())
+    /// The masked language model.
+    pub fn model(&self) -> &M {
+        &self.model
     }
 
-    fn at_least(&self, rows: &Rows, ratio: f64) -> Tensor<1, Bool> {
-        self.log_ratio(rows).greater_equal_scalar(ratio.ln() as f32).bool_and(rows.wrong())
+    /// `ln p(r) - ln p(w)` of the predictions, `[P]`; None while there is no model.
+    pub fn log_ratio(&self, predictions: &Predictions<'_>) -> Option<Tensor<1>> {
+        let batch = predictions.batch;
+        let logits = batch.memo.get_or_try_compute(self.key, || {
+            self.model.masked_logits(batch.masked(self.mask), batch).map(Tensor::inner)
+        })?;
+        let surprise = |ids: &Tensor<1, Int>| ops::cross_entropy_rows(logits.clone(), ids.clone().inner());
+        Some(surprise(&batch.gold) - surprise(&predictions.ids))
     }
 }
 
-impl Judge for VerifierJudge {
-    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
-        self.at_least(rows, self.bands.low)
+impl<M: MaskedModel> Judge for Verifier<M> {
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        match self.log_ratio(predictions) {
+            Some(log_ratio) => self.bands.grade(log_ratio),
+            None => super::NoJudge.grade(predictions),
+        }
     }
+}
 
-    fn right(&self, rows: &Rows) -> Option<Tensor<1, Bool>> {
-        Some(self.at_least(rows, self.bands.high))
-    }
-
-    fn name(&self) -> &'static str {
-        "verifier"
+impl<M: MaskedModel + ?Sized> MaskedModel for std::sync::Arc<M> {
+    fn masked_logits(&self, ids: Tensor<2, Int>, batch: &Batch) -> Option<Tensor<2>> {
+        (**self).masked_logits(ids, batch)
     }
 }

@@ -21,19 +21,3 @@ pub fn cosine_distance(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
     let cosine = (a * b).sum_dim(1) / norms;
     (-cosine + 1.0).squeeze_dim(1)
 }
-
-/// Pooled vectors of the same sentences, for soft regularisation at sentence level.
-#[derive(Debug, Clone)]
-pub struct SentenceDistance {
-    /// Of the sentences filled with predictions, `[B, H]`.
-    pub predicted: Tensor<2>,
-    /// Of the original sentences, `[B, H]`. No gradient passes through them.
-    pub original: Tensor<2>,
-}
-
-impl SentenceDistance {
-    /// `mean over B of (1 - cos)`, `[1]`.
-    pub fn mean(self) -> Tensor<1> {
-        cosine_distance(self.predicted, self.original.detach()).mean()
-    }
-}

@@ -1,134 +1,145 @@
 //! The masked-language-model loss (BERT, and ELECTRA's generator), corrected.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
-use super::{LossParts, SentenceDistance};
+use super::LossParts;
+use crate::batch::Predictions;
 use crate::correct::{
-    Correction, Level, Normalise, denominator, importance, kept_weight, smoothing_excess, spread_excess,
-    word_distance,
+    Corrected, Correction, CorrectionKind, Masked, Resources, TargetShift, TermValue, Uncorrected, importance,
 };
-use crate::ids::Rows;
-use crate::judge::{DeviceLexicon, Judge, random_like};
+use crate::error::{CoreError, check_range};
+use crate::judge::Verdict;
 use crate::stats::FalseNegativeCounts;
+use crate::student::Student;
 use fn_ops as ops;
 
-/// The loss of masked rows.
+/// Settings of [`MaskedLm`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaskedLmConfig {
+    /// What to do about false negatives. Default nothing.
+    pub correction: CorrectionKind,
+    /// beta of the importance weights of true negatives, 0 to 50: errors of which the model is sure weigh more. 0 (default): all weigh
+    /// the same. Their mean is known after the forward pass only, so it needs steps of a single micro-batch.
+    pub hard_negatives: f64,
+}
+
+impl MaskedLmConfig {
+    /// The loss.
+    ///
+    /// # Errors
+    /// A setting out of range; a lexicon that is missing.
+    pub fn init(&self, resources: &Resources) -> Result<MaskedLm, CoreError> {
+        check_range("hard_negatives", self.hard_negatives, 0.0, 50.0)?;
+        Ok(MaskedLm { correction: self.correction.init(resources)?, hard_negatives: self.hard_negatives })
+    }
+}
+
+/// The loss of the masked positions.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use fn_core::correct::{Correction, Normalise};
-/// use fn_core::judge::{DeviceLexicon, LexiconJudge};
+/// use fn_core::batch::{Batch, Predictions};
+/// use fn_core::correct::HardConfig;
+/// use fn_core::judge::{DeviceLexicon, LexiconJudge, Verdict};
 /// use fn_core::lexicon::{Lexicon, LexiconInfo};
-/// use fn_core::{ids::Rows, loss::MaskedLm, sample::argmax_ids};
+/// use fn_core::{loss::MaskedLm, sample::Prediction};
 ///
 /// let device = Device::flex().autodiff();
 /// let lexicon = Lexicon::from_rows(4, [(0, vec![1])], LexiconInfo::default())?;
 /// let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &device));
+/// let batch = Batch::new(Tensor::from_ints([[0, 2, 0]], &device), Tensor::from_ints([0, 2], &device));
 /// let logits = Tensor::<2>::from_floats([[0.0, 9.0, 0.0, 0.0], [0.0, 0.0, 0.0, 9.0]], &device).require_grad();
-/// let rows = Rows {
-///     gold: Tensor::from_ints([0, 0], &device),
-///     predicted: argmax_ids(logits.clone()), // 1, a synonym of 0, and 3, an error
-///     weight: Tensor::from_floats([1.0, 1.0], &device),
-/// };
-/// let embedding = Tensor::<2>::zeros([4, 2], &device);
-/// let hard = MaskedLm { correction: &Correction::Hard { normalise: Normalise::All }, judge: &judge, lexicon: None, hard_negatives: 0.0 };
-/// let out = hard.loss(logits.clone(), rows, embedding, None);
+/// // 1, a synonym of 0, and 3, an error.
+/// let predictions = Predictions::new(&batch, &logits, Prediction::Argmax);
+/// let verdict = Verdict::of(&judge, &predictions, 0.5);
+/// let hard = MaskedLm::new(HardConfig::default().init());
+/// let out = hard.forward(&logits, &predictions, &verdict, &Tensor::<2>::zeros([4, 2], &device));
 /// let gradient = logits.grad(&out.parts.total().backward()).unwrap();
 /// assert_eq!(gradient.slice([0..1]).abs().sum().into_scalar::<f32>(), 0.0); // the synonym is not pushed down
 /// # Ok::<(), fn_core::lexicon::LexiconError>(())
 /// ```
-pub struct MaskedLm<'a> {
-    /// What to do about false negatives.
-    pub correction: &'a Correction,
-    /// Says which rows they are.
-    pub judge: &'a dyn Judge,
-    /// The look-up sets; only [`Correction::SynonymTarget`] reads them.
-    pub lexicon: Option<&'a DeviceLexicon>,
-    /// beta of the importance weights of true negatives: errors of which the model is sure weigh more. 0: all weigh the same.
-    pub hard_negatives: f64,
+pub struct MaskedLm {
+    correction: Box<dyn Correction>,
+    hard_negatives: f64,
+}
+
+impl Default for MaskedLm {
+    fn default() -> Self {
+        Self::new(Uncorrected)
+    }
 }
 
 /// A loss and what was found on the way.
 #[derive(Debug, Clone)]
 pub struct MaskedLmOutput {
-    /// `masked_lm`, and one more term where the correction adds one: `word_distance`, `sentence_distance`,
-    /// `label_smoothing` or `synonym_target`.
+    /// `masked_lm`, and the terms that the correction adds: `word_distance`, `sentence_distance`, `label_smoothing`,
+    /// `synonym_target`, `target_shift`, or its own.
     pub parts: LossParts,
-    /// The judge's verdict, `[P]`, whatever the correction does with it.
-    pub verdict: Tensor<1, Bool>,
     /// Counts of this batch, on the device.
     pub counts: FalseNegativeCounts,
 }
 
-impl MaskedLm<'_> {
-    /// Means are taken over all real rows: `sum of weights`, and 0 where there are none (see [`Normalise`] for the one
-    /// exception).
-    ///
-    /// # Shapes
-    /// - logits: `[P, V]` at the masked rows only; rows: `[P]`; embedding: `[V, H]`, read by soft regularisation only.
-    /// - sentence: pooled vectors `[B, H]`, for soft regularisation at sentence level only.
-    ///
-    /// # Panics
-    /// If the correction needs `sentence` (soft, sentence level) or the lexicon (synonym targets) and it is missing.
-    pub fn loss(
-        &self,
-        logits: Tensor<2>,
-        rows: Rows,
-        embedding: Tensor<2>,
-        sentence: Option<SentenceDistance>,
-    ) -> MaskedLmOutput {
-        let verdict = self.judge.judge(&rows);
-        let weight = rows.weight.clone();
-        let (shielded, normalise) = match self.correction {
-            Correction::Hard { normalise } => (Some(verdict.clone()), *normalise),
-            Correction::RandomShield {} => (Some(random_like(&rows, &verdict)), Normalise::All),
-            _ => (None, Normalise::All),
-        };
-        let counts = FalseNegativeCounts::of(&rows, &verdict, shielded.as_ref());
-        let kept = match shielded {
-            Some(shielded) => kept_weight(weight.clone(), shielded),
-            None => weight.clone(),
-        };
-        let count = denominator(normalise, weight.clone(), kept.clone());
-        let kept = self.weigh(kept, &logits, &rows);
-        let mean = |per_row: Tensor<1>, weight: Tensor<1>| (per_row * weight).sum() / count.clone();
-
-        let cross_entropy = ops::cross_entropy_rows(logits.clone(), rows.gold.clone());
-        let mut terms = vec![("masked_lm", mean(cross_entropy, kept))];
-        match self.correction {
-            Correction::None | Correction::Hard { .. } | Correction::RandomShield {} => {}
-            Correction::Soft { level: Level::Word, prediction, lambda } => {
-                let distance = word_distance(*prediction, logits, &rows, embedding);
-                terms.push(("word_distance", mean(distance, weight) * *lambda as f32));
-            }
-            Correction::Soft { level: Level::Sentence, lambda, .. } => {
-                #[allow(clippy::expect_used)] // documented
-                let sentence =
-                    sentence.expect("soft regularisation at sentence level needs pooled sentences");
-                terms.push(("sentence_distance", sentence.mean() * *lambda as f32));
-            }
-            Correction::LabelSmoothing { epsilon } => {
-                let excess = smoothing_excess(*epsilon, logits, rows.gold);
-                terms.push(("label_smoothing", mean(excess, weight)));
-            }
-            Correction::SynonymTarget { epsilon } => {
-                #[allow(clippy::expect_used)] // documented
-                let lexicon = self.lexicon.expect("synonym targets need a lexicon");
-                let excess = spread_excess(*epsilon, logits, rows.gold, lexicon);
-                terms.push(("synonym_target", mean(excess, weight)));
-            }
-        }
-        MaskedLmOutput { parts: LossParts { terms }, verdict, counts }
+impl MaskedLm {
+    /// The loss with this correction, and without importance weights.
+    pub fn new(correction: impl Correction + 'static) -> Self {
+        Self { correction: Box::new(correction), hard_negatives: 0.0 }
     }
 
-    /// Importance weights of the true negatives among the rows that are kept.
-    fn weigh(&self, kept: Tensor<1>, logits: &Tensor<2>, rows: &Rows) -> Tensor<1> {
+    /// Means are taken over all masked positions that are no padding (sum of weights), and are 0 where there are none; see
+    /// [`Normalise`](crate::correct::Normalise) for the one exception.
+    ///
+    /// # Shapes
+    /// - logits: `[P, V]` at the masked positions only, those that `predictions` were made from;
+    /// - predictions, verdict: `[P]`.
+    pub fn forward(
+        &self,
+        logits: &Tensor<2>,
+        predictions: &Predictions<'_>,
+        verdict: &Verdict,
+        student: &dyn Student,
+    ) -> MaskedLmOutput {
+        let batch = predictions.batch;
+        let cross_entropy = ops::cross_entropy_rows(logits.clone(), batch.gold.clone());
+        let masked = Masked { logits, predictions, verdict, student };
+        let Corrected { weight: kept, normalise, targets, terms: added } = self.correction.correct(&masked);
+        let counts = FalseNegativeCounts::of(predictions, verdict, &kept);
+        let count = normalise.denominator(batch.weight.clone(), kept.clone());
+        let kept = self.with_importance(kept, predictions);
+        let mean = |values: Tensor<1>, weight: Tensor<1>| (values * weight).sum() / count.clone();
+
+        let mut terms = vec![("masked_lm", mean(cross_entropy, kept.clone()))];
+        if let Some(targets) = targets {
+            terms.push(("target_shift", mean(shifted_excess(targets, &masked), kept)));
+        }
+        for term in added {
+            let value = match term.value {
+                TermValue::PerPosition(values) => mean(values, batch.weight.clone()),
+                TermValue::Mean(mean) => mean,
+            };
+            let value = if term.scale == 1.0 { value } else { value * term.scale as f32 };
+            terms.push((term.name, value));
+        }
+        MaskedLmOutput { parts: LossParts { terms }, counts }
+    }
+
+    /// Importance weights of the true negatives among the positions that are kept.
+    fn with_importance(&self, kept: Tensor<1>, predictions: &Predictions<'_>) -> Tensor<1> {
         if self.hard_negatives == 0.0 {
             return kept;
         }
-        let loss = ops::cross_entropy_rows(logits.clone().inner(), rows.predicted.clone().inner());
-        let negatives = rows.wrong().bool_and(kept.clone().inner().greater_scalar(0.0));
-        let weights = importance(self.hard_negatives, loss.neg().exp(), negatives);
+        let surprise = ops::cross_entropy_rows(predictions.logits(), predictions.ids.clone().inner());
+        let negatives = predictions.wrong().bool_and(kept.clone().inner().greater_scalar(0.0));
+        let weights = importance(self.hard_negatives, surprise.neg().exp(), negatives);
         kept.inner() * weights
     }
+}
+
+/// What moving mass of the target adds to the cross entropy of each position: `sum_j mass_j (z_w - z_j)`, `[P]`.
+fn shifted_excess(targets: TargetShift, masked: &Masked<'_>) -> Tensor<1> {
+    let gold = masked.predictions.batch.gold.clone().unsqueeze_dim(1);
+    // Differences first: they are exact for large logits.
+    let excess = masked.logits.clone().gather(1, gold) - masked.logits.clone().gather(1, targets.words);
+    (excess * targets.mass).sum_dim(1).squeeze_dim(1)
 }

@@ -27,14 +27,4 @@ impl LossParts {
         #[allow(clippy::expect_used)] // every loss of this crate has its main term
         self.terms.iter().map(|(_, term)| term.clone()).reduce(|a, b| a + b).expect("a loss has a term")
     }
-
-    /// A term by its name.
-    pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
-        self.terms.iter().find(|(n, _)| *n == name).map(|(_, term)| term)
-    }
-
-    /// The terms without their graph, to be read when it suits.
-    pub fn detached(&self) -> Vec<(&'static str, Tensor<1>)> {
-        self.terms.iter().map(|(name, term)| (*name, term.clone().inner())).collect()
-    }
 }

@@ -1,6 +1,11 @@
 //! Configurations as they are written in files.
 
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::registry::CORRECTIONS;
+use fn_core::correct::{
+    CorrectionKind, HardConfig, LabelSmoothingConfig, Level, Normalise, Resources, SoftConfig,
+    SynonymTargetConfig,
+};
 use fn_core::corrupt::{CorruptionConfig, Scheme, Shares, Unit};
 use fn_core::sample::Prediction;
 
@@ -10,66 +15,93 @@ fn read<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, String> {
 
 #[test]
 fn corrections_are_written_as_in_the_paper() {
-    let cases: [(&str, Correction); 8] = [
-        (r#"{"kind": "none"}"#, Correction::None),
-        (r#"{"kind": "hard"}"#, Correction::Hard { normalise: Normalise::All }),
-        (r#"{"kind": "hard", "normalise": "kept"}"#, Correction::Hard { normalise: Normalise::Kept }),
+    let cases: [(&str, CorrectionKind); 8] = [
+        (r#"{"kind": "none"}"#, CorrectionKind::None),
+        (r#"{"kind": "hard"}"#, CorrectionKind::Hard(HardConfig { normalise: Normalise::All })),
+        (
+            r#"{"kind": "hard", "normalise": "kept"}"#,
+            CorrectionKind::Hard(HardConfig { normalise: Normalise::Kept }),
+        ),
         (
             r#"{"kind": "soft"}"#,
-            Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 },
+            CorrectionKind::Soft(SoftConfig {
+                level: Level::Word,
+                prediction: Prediction::Argmax,
+                lambda: 1.0,
+            }),
         ),
         (
             r#"{"kind": "soft", "level": "sentence", "prediction": "sample", "lambda": 0.5}"#,
-            Correction::Soft { level: Level::Sentence, prediction: Prediction::Sample, lambda: 0.5 },
+            CorrectionKind::Soft(SoftConfig {
+                level: Level::Sentence,
+                prediction: Prediction::Sample,
+                lambda: 0.5,
+            }),
         ),
-        (r#"{"kind": "label-smoothing"}"#, Correction::LabelSmoothing { epsilon: 0.1 }),
-        (r#"{"kind": "synonym-target", "epsilon": 0.2}"#, Correction::SynonymTarget { epsilon: 0.2 }),
-        (r#"{"kind": "random-shield"}"#, Correction::RandomShield {}),
+        (
+            r#"{"kind": "label-smoothing"}"#,
+            CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon: 0.1 }),
+        ),
+        (
+            r#"{"kind": "synonym-target", "epsilon": 0.2}"#,
+            CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon: 0.2 }),
+        ),
+        (r#"{"kind": "random-shield"}"#, CorrectionKind::RandomShield),
     ];
     for (json, expected) in cases {
-        let found: Correction = read(json).unwrap();
+        let found: CorrectionKind = read(json).unwrap();
         assert_eq!(found, expected, "{json}");
         found.validate().unwrap();
-        assert_eq!(read::<Correction>(&serde_json::to_string(&found).unwrap()).unwrap(), found);
+        assert_eq!(read::<CorrectionKind>(&serde_json::to_string(&found).unwrap()).unwrap(), found);
     }
     for (json, expected) in [
-        (r#"{"kind": "none"}"#, DiscriminatorCorrection::None),
-        (r#"{"kind": "drop"}"#, DiscriminatorCorrection::Drop),
-        (r#"{"kind": "relabel"}"#, DiscriminatorCorrection::Relabel),
-        (r#"{"kind": "banded"}"#, DiscriminatorCorrection::Banded),
-        (r#"{"kind": "soft", "lambda": 2.0}"#, DiscriminatorCorrection::Soft { lambda: 2.0 }),
+        (r#"{"kind": "none"}"#, DetectionKind::None),
+        (r#"{"kind": "drop"}"#, DetectionKind::Drop),
+        (r#"{"kind": "relabel"}"#, DetectionKind::Relabel),
+        (r#"{"kind": "banded"}"#, DetectionKind::Banded),
+        (r#"{"kind": "soft", "lambda": 2.0}"#, DetectionKind::Soft(SoftDetectionConfig { lambda: 2.0 })),
     ] {
-        assert_eq!(read::<DiscriminatorCorrection>(json).unwrap(), expected);
+        assert_eq!(read::<DetectionKind>(json).unwrap(), expected);
         expected.validate().unwrap();
     }
 }
 
 #[test]
 fn unknown_words_and_keys_are_refused() {
-    assert!(read::<Correction>(r#"{"kind": "harder"}"#).unwrap_err().contains("unknown variant"));
-    assert!(read::<Correction>(r#"{"kind": "hard", "lambda": 1}"#).unwrap_err().contains("unknown field"));
     assert!(
-        read::<Correction>(r#"{"kind": "random-shield", "rate": 1}"#).unwrap_err().contains("unknown field")
+        read::<CorrectionKind>(r#"{"kind": "harder"}"#)
+            .unwrap_err()
+            .contains("no correction of kind `harder`")
+    );
+    assert!(
+        read::<CorrectionKind>(r#"{"kind": "hard", "lambda": 1}"#).unwrap_err().contains("unknown field")
+    );
+    assert!(
+        read::<CorrectionKind>(r#"{"kind": "random-shield", "rate": 1}"#)
+            .unwrap_err()
+            .contains("unknown field")
     );
     for kind in ["none", "drop", "relabel", "banded"] {
         let json = format!(r#"{{"lambda": 1, "kind": "{kind}"}}"#);
-        let error = read::<DiscriminatorCorrection>(&json).unwrap_err();
+        let error = read::<DetectionKind>(&json).unwrap_err();
         assert!(error.contains("unknown field `lambda`, this kind has no settings"), "{error}");
     }
-    assert!(read::<Correction>(r#"{"kind": "none", "lambda": 1}"#).unwrap_err().contains("no settings"));
+    assert!(read::<CorrectionKind>(r#"{"kind": "none", "lambda": 1}"#).unwrap_err().contains("no settings"));
     assert!(read::<CorruptionConfig>(r#"{"ratte": 0.2}"#).unwrap_err().contains("unknown field"));
     assert!(read::<Shares>(r#"{"mask": 1, "random": 0, "keep": 0, "swap": 0}"#).is_err());
 }
 
 #[test]
 fn values_out_of_range_name_field_and_range() {
-    let e = Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: -1.0 }.validate();
+    let e =
+        CorrectionKind::Soft(SoftConfig { level: Level::Word, prediction: Prediction::Argmax, lambda: -1.0 })
+            .validate();
     assert_eq!(e.unwrap_err().to_string(), "`lambda` is -1, but must be between 0 and 1000");
     for epsilon in [-0.1, 1.0, f64::NAN] {
-        assert!(Correction::LabelSmoothing { epsilon }.validate().is_err());
-        assert!(Correction::SynonymTarget { epsilon }.validate().is_err());
+        assert!(CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon }).validate().is_err());
+        assert!(CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon }).validate().is_err());
     }
-    assert!(DiscriminatorCorrection::Soft { lambda: f64::INFINITY }.validate().is_err());
+    assert!(DetectionKind::Soft(SoftDetectionConfig { lambda: f64::INFINITY }).validate().is_err());
 }
 
 #[test]
@@ -82,4 +114,29 @@ fn corruption_has_the_defaults_of_electra() {
     assert_eq!(bert.shares(), Shares { mask: 0.8, random: 0.1, keep: 0.1 });
     assert_eq!(bert.unit, Unit::WholeWord);
     bert.validate().unwrap();
+}
+
+#[test]
+fn a_correction_of_another_crate_is_found_by_its_name_and_checks_its_own_settings() {
+    let json = r#"{"kind": "configuration-test", "factor": 0.5}"#;
+    assert!(read::<CorrectionKind>(json).unwrap_err().contains("known are none, hard"));
+    CORRECTIONS
+        .register("configuration-test", |settings, resources| {
+            settings.number("factor", 1.0)?;
+            resources.lexicon("configuration-test")?;
+            Ok(Box::new(fn_core::correct::RandomShield))
+        })
+        .unwrap();
+    let found: CorrectionKind = read(json).unwrap();
+    assert_eq!(found.name(), "configuration-test");
+    assert_eq!(serde_json::to_string(&found).unwrap(), json.replace(": ", ":").replace(", ", ","));
+    // Without a lexicon the check passes, as one may come; making it does not.
+    found.validate().unwrap();
+    assert!(found.init(&Resources::default()).is_err());
+    let wrong: CorrectionKind = read(r#"{"kind": "configuration-test", "factor": "half"}"#).unwrap();
+    assert!(wrong.validate().unwrap_err().to_string().contains("`factor` is \"half\", but must be a number"));
+    for taken in ["hard", "configuration-test"] {
+        let again = CORRECTIONS.register(taken, |_, _| Ok(Box::new(fn_core::correct::RandomShield)));
+        assert!(again.unwrap_err().to_string().contains("registered already"));
+    }
 }

@@ -1,7 +1,8 @@
 //! Every gradient against central differences of the f64 reference.
 
 use burn::tensor::Tensor;
-use fn_core::correct::{Correction, DiscriminatorCorrection};
+use fn_core::correct::CorrectionKind;
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
 
 use crate::reference::{Problem, corrections};
 use crate::replaced_token::Detection;
@@ -32,7 +33,7 @@ fn compare(what: &str, found: Option<Tensor<2>>, expected: &[f64]) {
     }
 }
 
-fn check(problem: &Problem, correction: &Correction, what: &str) {
+fn check(problem: &Problem, correction: &CorrectionKind, what: &str) {
     let (out, [logits, embedding, sentences]) = problem.run(correction);
     let gradients = out.parts.total().backward();
     let with = |change: &dyn Fn(&mut Problem)| {
@@ -76,10 +77,10 @@ fn masked_lm_gradients_agree_with_differences_for_extreme_logits() {
 #[test]
 fn replaced_token_gradients_agree_with_differences() {
     for correction in [
-        DiscriminatorCorrection::None,
-        DiscriminatorCorrection::Drop,
-        DiscriminatorCorrection::Relabel,
-        DiscriminatorCorrection::Soft { lambda: 0.5 },
+        DetectionKind::None,
+        DetectionKind::Drop,
+        DetectionKind::Relabel,
+        DetectionKind::Soft(SoftDetectionConfig { lambda: 0.5 }),
     ] {
         for scale in [3.0, 40.0] {
             let problem = Detection::random(3, scale);

@@ -1,13 +1,36 @@
 //! Verdicts on the device against look-ups on the host.
 
-use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge, RandomShield};
+use burn::tensor::Tensor;
+use fn_core::batch::{Batch, Predictions};
+use fn_core::correct::RandomShield;
+use fn_core::judge::{
+    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, THRESHOLD, Verdict, WeightedMean,
+};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::loss::MaskedLm;
 use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
 
-use crate::reference::Fixed;
-use crate::tensors::{device, floats, ids, seeded, to_bool, to_ids};
+use crate::reference::{Fixed, batch_of, predicted};
+use crate::tensors::{device, ids, matrix, seeded, to_bool, to_f32, to_ids};
+
+/// Which predictions of the batch this judge calls false negatives.
+fn flagged(judge: &dyn Judge, batch: &Batch, r: &[u32]) -> Vec<bool> {
+    to_bool(&Verdict::of(judge, &predicted(batch, r), THRESHOLD).false_negative)
+}
+
+/// Which positions random shielding leaves out, seen from the gradient of the logits.
+fn shielded(gold: &[u32], r: &[u32], weight: &[f32], verdict: &[bool]) -> Vec<bool> {
+    const V: usize = 6;
+    let batch = batch_of(gold, weight);
+    let logits = matrix(&vec![0.0; gold.len() * V], V).require_grad();
+    let predictions = Predictions::sampled(&batch, &logits, ids(r));
+    let verdict = Verdict::of(&Fixed(verdict.to_vec()), &predictions, THRESHOLD);
+    let out = MaskedLm::new(RandomShield).forward(&logits, &predictions, &verdict, &matrix(&[0.0; V], 1));
+    let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
+    let left_out = gradient.chunks(V).map(|row| row.iter().all(|&g| g == 0.0));
+    left_out.zip(weight).map(|(left_out, &weight)| left_out && weight > 0.0).collect()
+}
 
 fn lexicon(v: usize, rows: Vec<(u32, Vec<u32>)>) -> Lexicon {
     Lexicon::from_rows(v, rows, LexiconInfo::default()).unwrap()
@@ -35,13 +58,13 @@ proptest! {
         prop_assert_eq!(table.width(), host.width().max(1));
         prop_assert_eq!(table.truncated_rows(), 0);
         let (gold, predicted, weight) = random_rows(seed, v, 50);
-        let rows = Rows { gold: ids(&gold), predicted: ids(&predicted), weight: floats(&weight) };
-        let found = to_bool(&LexiconJudge::new(table.clone()).judge(&rows));
+        let batch = batch_of(&gold, &weight);
+        let found = flagged(&LexiconJudge::new(table.clone()), &batch, &predicted);
         for k in 0..50 {
             let expected = weight[k] > 0.0 && gold[k] != predicted[k] && host.contains(gold[k], predicted[k]);
             prop_assert_eq!(found[k], expected, "row {}: {} for {}", k, predicted[k], gold[k]);
         }
-        let contains = to_bool(&table.contains(&rows.gold, &rows.predicted));
+        let contains = to_bool(&table.contains(&batch.gold, &ids(&predicted)));
         prop_assert!((0..50).all(|k| contains[k] == host.contains(gold[k], predicted[k])));
     }
 
@@ -51,8 +74,7 @@ proptest! {
         let mut stream = Stream::new(seed, 1, 0, Use::Test);
         let wrong: Vec<bool> = (0..p).map(|k| weight[k] > 0.0 && gold[k] != predicted[k]).collect();
         let verdict: Vec<bool> = wrong.iter().map(|&w| w && stream.below(2) == 1).collect();
-        let rows = Rows { gold: ids(&gold), predicted: ids(&predicted), weight: floats(&weight) };
-        let found = to_bool(&RandomShield::new(Box::new(Fixed(verdict.clone()))).judge(&rows));
+        let found = shielded(&gold, &predicted, &weight, &verdict);
         let count = |v: &[bool]| v.iter().filter(|&&x| x).count();
         prop_assert_eq!(count(&found), count(&verdict));
         prop_assert!(found.iter().zip(&wrong).all(|(&f, &w)| w || !f));
@@ -61,11 +83,10 @@ proptest! {
 
 #[test]
 fn random_shielding_repeats_with_the_seed_and_differs_without() {
-    let rows = Rows { gold: ids(&[0; 30]), predicted: ids(&[1; 30]), weight: floats(&[1.0; 30]) };
-    let judge = RandomShield::new(Box::new(Fixed((0..30).map(|k| k < 10).collect())));
+    let verdict: Vec<bool> = (0..30).map(|k| k < 10).collect();
     let draw = |seed| {
         let _guard = seeded(seed);
-        to_bool(&judge.judge(&rows))
+        shielded(&[0; 30], &[1; 30], &[1.0; 30], &verdict)
     };
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
@@ -88,8 +109,8 @@ fn padding_in_the_lexicon_matches_nothing() {
 fn an_empty_lexicon_judges_nothing() {
     let table = DeviceLexicon::new(&lexicon(4, vec![]), None, &device());
     assert_eq!(table.width(), 1);
-    let rows = Rows { gold: ids(&[0, 1]), predicted: ids(&[1, 0]), weight: floats(&[1.0, 1.0]) };
-    assert_eq!(to_bool(&LexiconJudge::new(table).judge(&rows)), [false, false]);
+    let batch = batch_of(&[0, 1], &[1.0, 1.0]);
+    assert_eq!(flagged(&LexiconJudge::new(table), &batch, &[1, 0]), [false, false]);
 }
 
 #[test]
@@ -111,27 +132,56 @@ fn one_lexicon_serves_training_and_evaluation() {
     for made_on in [device(), device().inner()] {
         let judge = LexiconJudge::new(DeviceLexicon::new(&host, None, &made_on));
         for used_on in [device(), device().inner()] {
-            let one = |id: i32| burn::tensor::Tensor::from_ints([id], &used_on);
-            let weight = burn::tensor::Tensor::from_floats([1.0], &used_on);
-            let verdict = judge.judge(&Rows { gold: one(1), predicted: one(2), weight });
-            assert!(verdict.into_scalar::<bool>());
+            let batch = Batch::new(Tensor::from_ints([[1]], &used_on), Tensor::from_ints([0], &used_on));
+            let logits = Tensor::zeros([1, 5], &used_on);
+            let predictions = Predictions::sampled(&batch, &logits, Tensor::from_ints([2], &used_on));
+            let verdict = Verdict::of(&judge, &predictions, THRESHOLD);
+            assert!(verdict.false_negative.into_scalar::<bool>());
         }
     }
 }
 
 #[test]
-fn judges_have_names() {
-    let table = DeviceLexicon::new(&lexicon(2, vec![]), None, &device());
-    assert_eq!(LexiconJudge::new(table.clone()).name(), "lexicon");
-    assert_eq!(LexiconJudge::new(table).lexicon().width(), 1);
-    assert_eq!((NoJudge.name(), RandomShield::new(Box::new(NoJudge)).name()), ("none", "random"));
-    let rows = Rows { gold: ids(&[1, 1]), predicted: ids(&[1, 0]), weight: floats(&[1.0, 1.0]) };
-    assert_eq!(to_bool(&NoJudge.judge(&rows)), [false, false]);
+fn no_judge_flags_nothing() {
+    assert_eq!(flagged(&NoJudge, &batch_of(&[1, 1], &[1.0, 1.0]), &[1, 0]), [false, false]);
 }
 
 #[test]
-fn random_shielding_keeps_right_rows_even_if_the_judge_does_not() {
-    let rows = Rows { gold: ids(&[1, 1, 1]), predicted: ids(&[1, 2, 1]), weight: floats(&[1.0; 3]) };
-    let judge = RandomShield::new(Box::new(Fixed(vec![true; 3])));
-    assert_eq!(to_bool(&judge.judge(&rows)), [false, true, false]);
+fn random_shielding_keeps_right_predictions_even_if_the_judge_does_not() {
+    assert_eq!(shielded(&[1, 1, 1], &[1, 2, 1], &[1.0; 3], &[true; 3]), [false, true, false]);
+}
+
+/// A judge that gives these grades.
+struct Grades(Vec<f32>);
+
+impl Judge for Grades {
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        Tensor::from_floats(self.0.as_slice(), &predictions.batch.gold.device().inner())
+    }
+}
+
+#[test]
+fn only_wrong_predictions_have_a_grade_and_the_threshold_is_inclusive() {
+    // Below the threshold, at it, above it, right, padding.
+    let batch = batch_of(&[1, 1, 1, 1, 1], &[1.0, 1.0, 1.0, 1.0, 0.0]);
+    let predictions = predicted(&batch, &[2, 2, 2, 1, 2]);
+    let verdict = Verdict::of(&Grades(vec![0.69, 0.7, 1.0, 1.0, 1.0]), &predictions, 0.7);
+    assert_eq!(to_f32(&verdict.grade), [0.69, 0.7, 1.0, 0.0, 0.0]);
+    assert_eq!(to_bool(&verdict.false_negative), [false, true, true, false, false]);
+}
+
+#[test]
+fn judges_combine() {
+    let batch = batch_of(&[1, 1, 1], &[1.0; 3]);
+    let two = || -> Vec<Box<dyn Judge>> {
+        vec![Box::new(Grades(vec![0.25, 1.0, 0.5])), Box::new(Grades(vec![0.75, 0.0, 0.5]))]
+    };
+    let grades = |judge: &dyn Judge| to_f32(&judge.grade(&predicted(&batch, &[2, 2, 2])));
+    assert_eq!(grades(&All(two())), [0.25, 0.0, 0.5]);
+    assert_eq!(grades(&Any(two())), [0.75, 1.0, 0.5]);
+    let weighted = WeightedMean([3.0, 1.0].into_iter().zip(two()).collect());
+    assert_eq!(grades(&weighted), [0.375, 0.75, 0.5]);
+    for empty in [&All::default() as &dyn Judge, &Any::default(), &WeightedMean::default()] {
+        assert_eq!(grades(empty), [0.0; 3]);
+    }
 }

@@ -1,18 +1,33 @@
 //! The masked-language-model loss and its corrections against the f64 reference.
 
-use fn_core::correct::{Correction, Level, Normalise};
-use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, LexiconJudge};
+use burn::tensor::Tensor;
+use fn_core::batch::Predictions;
+use fn_core::correct::Level;
+use fn_core::correct::{
+    Corrected, Correction, CorrectionKind, HardConfig, LabelSmoothingConfig, Masked, Normalise, Resources,
+    SoftConfig, SynonymTargetConfig, TargetShift,
+};
+use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD, Verdict};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::loss::MaskedLmOutput;
 use fn_core::loss::{MaskedLm, cosine_distance};
 use fn_core::sample::Prediction;
 
-use crate::reference::{Fixed, Problem, corrections, log_sum_exp, surprise};
-use crate::tensors::{floats, ids, matrix, seeded, to_bool, to_f32};
+use crate::reference::{Fixed, Problem, batch_of, corrections, log_sum_exp, predicted, surprise};
+use crate::tensors::{ids, matrix, seeded, to_f32};
 
 fn close(found: f32, expected: f64, what: &str) {
     let error = (f64::from(found) - expected).abs();
     assert!(error <= 1e-6 * (1.0 + expected.abs()), "{what}: {found}, expected {expected}");
+}
+
+fn hard(normalise: Normalise) -> CorrectionKind {
+    CorrectionKind::Hard(HardConfig { normalise })
+}
+
+/// A term of the loss by its name.
+fn term(out: &MaskedLmOutput, name: &str) -> Tensor<1> {
+    out.parts.terms.iter().find(|(n, _)| *n == name).unwrap().1.clone()
 }
 
 /// Logits that break losses which take the logarithm of a probability: confident, and wrong or right.
@@ -83,7 +98,7 @@ fn a_confident_right_answer_costs_nothing_and_a_wrong_one_its_logit() {
             sets: vec![],
             sentences: [vec![1.0], vec![1.0]],
         };
-        problem.run(&Correction::None).0.parts.total().into_scalar::<f32>()
+        problem.run(&CorrectionKind::None).0.parts.total().into_scalar::<f32>()
     };
     assert!((cost([17.0, 0.0]) - 4.14e-8).abs() < 8e-8);
     assert_eq!(cost([1e4, -1e4]), 0.0);
@@ -102,11 +117,10 @@ fn the_reference_itself_is_right() {
 #[test]
 fn terms_are_named_and_add_up() {
     let problem = Problem::random(3, 3.0);
-    let names = |correction: &Correction| {
+    let names = |correction: &CorrectionKind| {
         let (out, _) = problem.run(correction);
-        let sum: f32 = out.parts.detached().into_iter().map(|(_, t)| t.into_scalar::<f32>()).sum();
+        let sum: f32 = out.parts.terms.iter().map(|(_, t)| t.clone().into_scalar::<f32>()).sum();
         assert!((sum - out.parts.total().into_scalar::<f32>()).abs() < 1e-5);
-        assert!(out.parts.get("masked_lm").is_some() && out.parts.get("other").is_none());
         out.parts.terms.iter().map(|(name, _)| *name).collect::<Vec<_>>()
     };
     let names: Vec<_> = corrections().iter().map(names).collect();
@@ -119,10 +133,9 @@ fn terms_are_named_and_add_up() {
 #[test]
 fn hard_correction_shields_where_the_judge_says_so_and_nowhere_else() {
     let problem = Problem::random(4, 3.0);
-    let (out, [logits, ..]) = problem.run(&Correction::Hard { normalise: Normalise::All });
-    assert_eq!(to_bool(&out.verdict), problem.verdict);
+    let (out, [logits, ..]) = problem.run(&hard(Normalise::All));
     let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
-    let (base, [logits, ..]) = problem.run(&Correction::None);
+    let (base, [logits, ..]) = problem.run(&CorrectionKind::None);
     let baseline = to_f32(&logits.grad(&base.parts.total().backward()).unwrap());
     for (k, (row, full)) in gradient.chunks(problem.v).zip(baseline.chunks(problem.v)).enumerate() {
         if problem.verdict[k] || problem.weight[k] == 0.0 {
@@ -141,8 +154,9 @@ fn hard_correction_shields_where_the_judge_says_so_and_nowhere_else() {
 fn a_batch_with_every_row_shielded_has_loss_zero_and_finite_gradients() {
     for normalise in [Normalise::All, Normalise::Kept] {
         let mut problem = Problem::random(5, 3.0);
-        problem.verdict = vec![true, true, true, true, true, false];
-        let (out, [logits, ..]) = problem.run(&Correction::Hard { normalise });
+        problem.verdict = vec![true; 6];
+        problem.predicted[0] = 8;
+        let (out, [logits, ..]) = problem.run(&hard(normalise));
         let total = out.parts.total();
         assert_eq!(total.clone().into_scalar::<f32>(), 0.0, "{normalise:?}");
         let gradient = logits.grad(&total.backward()).unwrap();
@@ -154,9 +168,9 @@ fn a_batch_with_every_row_shielded_has_loss_zero_and_finite_gradients() {
 fn a_batch_without_a_real_row_has_loss_zero_and_finite_gradients() {
     let _guard = seeded(1);
     let mut all = corrections();
-    all.push(Correction::RandomShield {});
+    all.push(CorrectionKind::RandomShield);
     for correction in all {
-        if matches!(correction, Correction::Soft { level: Level::Sentence, .. }) {
+        if matches!(correction, CorrectionKind::Soft(SoftConfig { level: Level::Sentence, .. })) {
             continue; // its sentences are not rows
         }
         let mut problem = Problem::random(6, 3.0);
@@ -192,8 +206,8 @@ fn hard_ids_reach_the_embedding_only_and_expected_ones_the_logits_too() {
     let problem = Problem::random(8, 3.0);
     let distance_gradient = |prediction| {
         let (out, [logits, embedding, _]) =
-            problem.run(&Correction::Soft { level: Level::Word, prediction, lambda: 1.0 });
-        let gradients = out.parts.get("word_distance").unwrap().clone().backward();
+            problem.run(&CorrectionKind::Soft(SoftConfig { prediction, ..SoftConfig::default() }));
+        let gradients = term(&out, "word_distance").backward();
         let sum = |g: Option<burn::tensor::Tensor<2>>| {
             g.map_or(0.0, |g| to_f32(&g).iter().map(|x| x.abs()).sum::<f32>())
         };
@@ -209,13 +223,21 @@ fn hard_ids_reach_the_embedding_only_and_expected_ones_the_logits_too() {
 
 #[test]
 fn no_gradient_passes_through_the_original_sentence() {
-    use fn_core::loss::SentenceDistance;
-    let original = matrix(&[1.0, 2.0, 3.0, 4.0], 2).require_grad();
-    let predicted = matrix(&[2.0, 2.0, -3.0, 4.0], 2).require_grad();
-    let mean = SentenceDistance { predicted: predicted.clone(), original: original.clone() }.mean();
-    let gradients = mean.backward();
-    assert!(original.grad(&gradients).is_none());
-    assert!(predicted.grad(&gradients).is_some());
+    // The mean of the word vectors stands for the sentence: row 5 is in the original sentence alone.
+    let config = SoftConfig { level: Level::Sentence, prediction: Prediction::Sample, lambda: 1.0 };
+    let correction = config.init().unwrap();
+    let embedding =
+        matrix(&(0..14).map(|i| f64::from(i * i % 5) - 1.5).collect::<Vec<_>>(), 2).require_grad();
+    let batch = batch_of(&[5, 3], &[1.0, 0.0]);
+    let predictions = predicted(&batch, &[6, 3]);
+    let verdict = Verdict::of(&Fixed(vec![false, false]), &predictions, THRESHOLD);
+    let logits = matrix(&[0.0; 14], 7);
+    let out = MaskedLm::new(correction).forward(&logits, &predictions, &verdict, &embedding);
+    let gradient = embedding.grad(&term(&out, "sentence_distance").backward()).unwrap();
+    let size =
+        |word: usize| to_f32(&gradient.clone().slice([word..word + 1])).iter().map(|g| g.abs()).sum::<f32>();
+    assert_eq!(size(5), 0.0);
+    assert!(size(6) > 1e-3 && size(3) > 1e-3, "{gradient}");
 }
 
 #[test]
@@ -233,9 +255,9 @@ fn random_shielding_takes_as_many_wrong_rows_as_the_judge() {
     let problem = Problem::random(9, 3.0);
     let mut taken = std::collections::BTreeSet::new();
     for _ in 0..60 {
-        let (out, [logits, ..]) = problem.run(&Correction::RandomShield {});
-        assert_eq!(to_bool(&out.verdict), problem.verdict, "the verdict stays the judge's");
-        assert_eq!(out.counts.clone().read().shielded, 2.0);
+        let (out, [logits, ..]) = problem.run(&CorrectionKind::RandomShield);
+        let counts = out.counts.clone().read();
+        assert_eq!((counts.false_negative, counts.shielded), (2.0, 2.0), "the verdict stays the judge's");
         let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
         let shielded = |k: &usize| gradient[k * problem.v..(k + 1) * problem.v].iter().all(|&g| g == 0.0);
         let shielded: Vec<usize> = (0..5).filter(shielded).collect();
@@ -250,18 +272,53 @@ fn random_shielding_takes_as_many_wrong_rows_as_the_judge() {
 fn a_word_without_synonyms_keeps_its_hard_target() {
     let mut problem = Problem::random(10, 3.0);
     problem.sets.clear();
-    let (soft, _) = problem.run(&Correction::SynonymTarget { epsilon: 0.5 });
-    assert_eq!(soft.parts.get("synonym_target").unwrap().clone().into_scalar::<f32>(), 0.0);
+    let (soft, _) = problem.run(&CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon: 0.5 }));
+    assert_eq!(term(&soft, "synonym_target").into_scalar::<f32>(), 0.0);
 }
 
 #[test]
-#[should_panic(expected = "need a lexicon")]
-fn synonym_targets_without_a_lexicon_are_a_programming_error() {
-    let rows = Rows { gold: ids(&[0]), predicted: ids(&[0]), weight: floats(&[1.0]) };
-    let correction = Correction::SynonymTarget { epsilon: 0.1 };
-    let masked =
-        MaskedLm { correction: &correction, judge: &Fixed(vec![false]), lexicon: None, hard_negatives: 0.0 };
-    masked.loss(matrix(&[0.0, 1.0], 2), rows, matrix(&[0.0, 1.0], 1), None);
+fn synonym_targets_without_a_lexicon_are_an_error_when_they_are_made() {
+    let config = SynonymTargetConfig { epsilon: 0.1 };
+    let error = config.init(&Resources::default()).unwrap_err().to_string();
+    assert!(error.contains("`synonym-target` needs a lexicon") && error.contains("lexicon.path"), "{error}");
+}
+
+/// Moves a share of the target to the prediction.
+struct Share(f32);
+
+impl Correction for Share {
+    fn correct(&self, masked: &Masked<'_>) -> Corrected {
+        let words = masked.predictions.ids.clone().unsqueeze_dim::<2>(1);
+        let mass = masked.verdict.grade.clone().unsqueeze_dim(1) * self.0;
+        Corrected { targets: Some(TargetShift { words, mass }), ..Corrected::unchanged(masked.predictions) }
+    }
+}
+
+#[test]
+fn mass_of_the_target_that_moves_to_another_word_is_the_cross_entropy_with_it() {
+    let problem = Problem::random(11, 3.0);
+    let weight: Vec<f32> = problem.weight.iter().map(|&w| w as f32).collect();
+    let batch = batch_of(&problem.gold, &weight);
+    let logits = matrix(&problem.logits, problem.v).require_grad();
+    let predictions = Predictions::sampled(&batch, &logits, ids(&problem.predicted));
+    let verdict = Verdict::of(&Fixed(problem.verdict.clone()), &predictions, THRESHOLD);
+    let embedding = matrix(&problem.embedding, problem.h);
+    let out = MaskedLm::new(Share(0.3)).forward(&logits, &predictions, &verdict, &embedding);
+    let row = |k: usize| {
+        let (w, r) = (problem.gold[k] as usize, problem.predicted[k] as usize);
+        let mass = if problem.verdict[k] { f64::from(0.3f32) } else { 0.0 };
+        problem.weight[k] * ((1.0 - mass) * surprise(problem.row(k), w) + mass * surprise(problem.row(k), r))
+    };
+    let expected = (0..6).map(row).sum::<f64>() / 5.0;
+    close(out.parts.total().into_scalar(), expected, "a third of the mass moves");
+    // The gradient of row 1 is softmax less the target.
+    let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
+    for v in 0..problem.v {
+        let target = [(problem.gold[1], 0.7), (problem.predicted[1], 0.3)];
+        let q = target.iter().find(|(word, _)| *word as usize == v).map_or(0.0, |(_, q)| *q);
+        let expected = ((-surprise(problem.row(1), v)).exp() - q) / 5.0;
+        close(gradient[problem.v + v], expected, "gradient");
+    }
 }
 
 /// One row each: gold, predicted, weight, and whether Hard Correction with `V(7) = {9, 12}`, `V(0) = {3}` lets it teach.
@@ -281,12 +338,13 @@ const CASES: &[(&str, u32, u32, f32, bool)] = &[
 fn hard_correction_cases() {
     let lexicon = Lexicon::from_rows(13, [(7, vec![9, 12]), (0, vec![3])], LexiconInfo::default()).unwrap();
     let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &crate::tensors::device()));
-    let correction = Correction::Hard { normalise: Normalise::All };
-    for &(name, gold, predicted, weight, teaches) in CASES {
-        let rows = Rows { gold: ids(&[gold]), predicted: ids(&[predicted]), weight: floats(&[weight]) };
+    let hard = MaskedLm::new(HardConfig::default().init());
+    for &(name, gold, r, weight, teaches) in CASES {
+        let batch = batch_of(&[gold], &[weight]);
+        let predictions = predicted(&batch, &[r]);
+        let verdict = Verdict::of(&judge, &predictions, THRESHOLD);
         let logits = matrix(&[0.0; 13], 13).require_grad();
-        let masked = MaskedLm { correction: &correction, judge: &judge, lexicon: None, hard_negatives: 0.0 };
-        let out = masked.loss(logits.clone(), rows, matrix(&[0.0; 13], 1), None);
+        let out = hard.forward(&logits, &predictions, &verdict, &matrix(&[0.0; 13], 1));
         let gradient = to_f32(&logits.grad(&out.parts.total().backward()).unwrap());
         assert_eq!(gradient.iter().any(|&g| g != 0.0), teaches, "{name}");
     }
@@ -308,9 +366,9 @@ fn label_smoothing_keeps_its_decimals_over_many_large_logits() {
         sets: vec![],
         sentences: [vec![1.0], vec![1.0]],
     };
-    let (out, _) = problem.run(&Correction::LabelSmoothing { epsilon: 0.5 });
-    let excess = out.parts.get("label_smoothing").unwrap().clone().into_scalar::<f32>();
-    let expected =
-        problem.total(&Correction::LabelSmoothing { epsilon: 0.5 }) - problem.total(&Correction::None);
+    let (out, _) = problem.run(&CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon: 0.5 }));
+    let excess = term(&out, "label_smoothing").into_scalar::<f32>();
+    let expected = problem.total(&CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon: 0.5 }))
+        - problem.total(&CorrectionKind::None);
     assert!((f64::from(excess) - expected).abs() < 1e-5, "{excess}, expected {expected}");
 }

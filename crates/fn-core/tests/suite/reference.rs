@@ -1,13 +1,19 @@
 //! The formulas once more, in f64 and in the plainest way, as the yardstick of the golden tests.
 
-use burn::tensor::{Bool, Tensor};
-use fn_core::correct::{Correction, Level, Normalise};
-use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, Judge};
+use std::cell::Cell;
+
+use burn::tensor::Tensor;
+use fn_core::batch::{Batch, Predictions};
+use fn_core::correct::{
+    CorrectionKind, HardConfig, LabelSmoothingConfig, Level, Normalise, Resources, SoftConfig,
+    SynonymTargetConfig,
+};
+use fn_core::judge::{DeviceLexicon, Judge, THRESHOLD, Verdict};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
-use fn_core::loss::{MaskedLm, MaskedLmOutput, SentenceDistance};
+use fn_core::loss::{MaskedLmConfig, MaskedLmOutput};
 use fn_core::noise::{Stream, Use};
 use fn_core::sample::Prediction;
+use fn_core::student::Student;
 
 use crate::tensors::{device, floats, ids, matrix};
 
@@ -54,12 +60,39 @@ pub struct Problem {
 pub struct Fixed(pub Vec<bool>);
 
 impl Judge for Fixed {
-    fn judge(&self, rows: &Rows) -> Tensor<1, Bool> {
-        Tensor::from_bool(self.0.as_slice(), &rows.gold.device().inner())
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        let grades: Vec<f32> = self.0.iter().map(|&yes| f32::from(u8::from(yes))).collect();
+        Tensor::from_floats(grades.as_slice(), &predictions.batch.gold.device().inner())
+    }
+}
+
+/// A batch of one sequence without padding that is masked at each of its positions; `weight` may call some of them padding.
+pub fn batch_of(gold: &[u32], weight: &[f32]) -> Batch {
+    let positions: Vec<u32> = (0..gold.len() as u32).collect();
+    let original = ids(gold).reshape([1, gold.len()]);
+    Batch { weight: floats(weight), ..Batch::new(original, ids(&positions)) }
+}
+
+/// Predictions of which nobody needs the logits.
+pub fn predicted<'a>(batch: &'a Batch, r: &[u32]) -> Predictions<'a> {
+    Predictions::sampled(batch, &Tensor::zeros([r.len(), 1], &device()), ids(r))
+}
+
+/// A student whose sentences have these vectors: first those filled with predictions, then the original ones.
+struct Sentences {
+    embedding: Tensor<2>,
+    vectors: [Tensor<2>; 2],
+    asked: Cell<usize>,
+}
+
+impl Student for Sentences {
+    fn embedding(&self) -> Tensor<2> {
+        self.embedding.clone()
     }
 
-    fn name(&self) -> &'static str {
-        "fixed"
+    fn sentence_vectors(&self, _embeddings: Tensor<3>, _batch: &Batch) -> Tensor<2> {
+        let asked = self.asked.replace(self.asked.get() + 1);
+        self.vectors[asked].clone()
     }
 }
 
@@ -116,7 +149,7 @@ impl Problem {
     }
 
     /// The total loss in f64.
-    pub fn total(&self, correction: &Correction) -> f64 {
+    pub fn total(&self, correction: &CorrectionKind) -> f64 {
         let rows = 0..self.gold.len();
         let count: f64 = self.weight.iter().sum();
         let mean = |f: &dyn Fn(usize) -> f64| -> f64 {
@@ -126,9 +159,9 @@ impl Problem {
         let gold = |k: usize| self.gold[k] as usize;
         let plain = |k: usize| surprise(self.row(k), gold(k));
         match correction {
-            Correction::None => mean(&plain),
-            Correction::RandomShield {} => panic!("has no fixed value"),
-            Correction::Hard { normalise } => {
+            CorrectionKind::None => mean(&plain),
+            CorrectionKind::RandomShield | CorrectionKind::Registered(_) => panic!("has no fixed value"),
+            CorrectionKind::Hard(HardConfig { normalise }) => {
                 let kept = |k: usize| if self.verdict[k] { 0.0 } else { 1.0 };
                 let all = mean(&|k| kept(k) * plain(k));
                 match normalise {
@@ -139,20 +172,20 @@ impl Problem {
                     }
                 }
             }
-            Correction::Soft { level: Level::Word, prediction, lambda } => {
+            CorrectionKind::Soft(SoftConfig { level: Level::Word, prediction, lambda }) => {
                 mean(&plain) + lambda * mean(&|k| self.row_distance(k, *prediction))
             }
-            Correction::Soft { level: Level::Sentence, lambda, .. } => {
+            CorrectionKind::Soft(SoftConfig { level: Level::Sentence, lambda, .. }) => {
                 let [a, b] = &self.sentences;
                 let pairs = a.chunks(self.h).zip(b.chunks(self.h));
                 mean(&plain)
                     + lambda * pairs.map(|(a, b)| distance(a, b)).sum::<f64>() / (a.len() / self.h) as f64
             }
-            Correction::LabelSmoothing { epsilon } => mean(&|k| {
+            CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon }) => mean(&|k| {
                 let hard = |v: usize| if v == gold(k) { 1.0 - epsilon } else { 0.0 };
                 self.soft_target(k, |v| hard(v) + epsilon / self.v as f64)
             }),
-            Correction::SynonymTarget { epsilon } => {
+            CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon }) => {
                 mean(&|k| match self.sets.iter().find(|(w, _)| *w == self.gold[k]) {
                     None => plain(k),
                     Some((_, set)) => self.soft_target(k, |v| match v {
@@ -166,35 +199,43 @@ impl Problem {
     }
 
     /// The same with this crate: output, logits and embedding (leaves).
-    pub fn run(&self, correction: &Correction) -> (MaskedLmOutput, [Tensor<2>; 3]) {
+    pub fn run(&self, correction: &CorrectionKind) -> (MaskedLmOutput, [Tensor<2>; 3]) {
         let lexicon = Lexicon::from_rows(self.v, self.sets.clone(), LexiconInfo::default()).unwrap();
-        let lexicon = DeviceLexicon::new(&lexicon, None, &device());
+        let resources = Resources { lexicon: Some(DeviceLexicon::new(&lexicon, None, &device())) };
         let logits = matrix(&self.logits, self.v).require_grad();
         let embedding = matrix(&self.embedding, self.h).require_grad();
-        let predicted = matrix(&self.sentences[0], self.h).require_grad();
+        let sentence = matrix(&self.sentences[0], self.h).require_grad();
         let weight: Vec<f32> = self.weight.iter().map(|&w| w as f32).collect();
-        let rows = Rows { gold: ids(&self.gold), predicted: ids(&self.predicted), weight: floats(&weight) };
-        let judge = Fixed(self.verdict.clone());
-        let masked = MaskedLm { correction, judge: &judge, lexicon: Some(&lexicon), hard_negatives: 0.0 };
-        let sentence =
-            SentenceDistance { predicted: predicted.clone(), original: matrix(&self.sentences[1], self.h) };
-        let out = masked.loss(logits.clone(), rows, embedding.clone(), Some(sentence));
-        (out, [logits, embedding, predicted])
+        let batch = batch_of(&self.gold, &weight);
+        let mut predictions = Predictions::sampled(&batch, &logits, ids(&self.predicted));
+        if let CorrectionKind::Soft(SoftConfig { prediction, .. }) = correction {
+            predictions.chosen = *prediction;
+        }
+        let verdict = Verdict::of(&Fixed(self.verdict.clone()), &predictions, THRESHOLD);
+        let student = Sentences {
+            embedding: embedding.clone(),
+            vectors: [sentence.clone(), matrix(&self.sentences[1], self.h)],
+            asked: Cell::new(0),
+        };
+        let config = MaskedLmConfig { correction: correction.clone(), hard_negatives: 0.0 };
+        let out = config.init(&resources).unwrap().forward(&logits, &predictions, &verdict, &student);
+        (out, [logits, embedding, sentence])
     }
 }
 
 /// Every correction with a fixed value.
-pub fn corrections() -> Vec<Correction> {
-    let soft = |level, prediction| Correction::Soft { level, prediction, lambda: 0.75 };
+pub fn corrections() -> Vec<CorrectionKind> {
+    let soft = |level, prediction| CorrectionKind::Soft(SoftConfig { level, prediction, lambda: 0.75 });
+    let hard = |normalise| CorrectionKind::Hard(HardConfig { normalise });
     vec![
-        Correction::None,
-        Correction::Hard { normalise: Normalise::All },
-        Correction::Hard { normalise: Normalise::Kept },
+        CorrectionKind::None,
+        hard(Normalise::All),
+        hard(Normalise::Kept),
         soft(Level::Word, Prediction::Argmax),
         soft(Level::Word, Prediction::Sample),
         soft(Level::Word, Prediction::Expected),
         soft(Level::Sentence, Prediction::Argmax),
-        Correction::LabelSmoothing { epsilon: 0.1 },
-        Correction::SynonymTarget { epsilon: 0.3 },
+        CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon: 0.1 }),
+        CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon: 0.3 }),
     ]
 }

@@ -1,8 +1,11 @@
 //! The discriminator's loss against the f64 reference.
 
-use burn::tensor::{Tensor, TensorData};
-use fn_core::correct::DiscriminatorCorrection;
-use fn_core::loss::{ReplacedToken, ReplacedTokenInput, ReplacedTokenOutput, scatter_bool, scatter_rows};
+use burn::tensor::Tensor;
+use fn_core::batch::Batch;
+use fn_core::correct::Resources;
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::judge::Verdict;
+use fn_core::loss::{ReplacedTokenConfig, ReplacedTokenOutput, scatter_bool, scatter_floats, scatter_ids};
 use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
 
@@ -48,20 +51,27 @@ impl Detection {
         self.replaced(t) && self.false_negative[t]
     }
 
-    pub fn total(&self, correction: &DiscriminatorCorrection, weight: f64) -> f64 {
+    /// Every token is a masked position.
+    fn batch(&self) -> Batch {
+        let original = ids(&self.original).reshape([2, L]);
+        let batch = Batch::new(original, ids(&(0..8).collect::<Vec<_>>()));
+        Batch { attention: matrix(&self.attention, L), padded: true, ..batch }
+    }
+
+    pub fn total(&self, correction: &DetectionKind, weight: f64) -> f64 {
         let tokens: f64 = self.attention.iter().sum();
         let token = |t: usize| {
             let mut label = f64::from(u8::from(self.replaced(t)));
             let mut share = self.attention[t];
             match correction {
-                DiscriminatorCorrection::Drop if self.fits(t) => share = 0.0,
-                DiscriminatorCorrection::Relabel if self.fits(t) => label = 0.0,
+                DetectionKind::Drop if self.fits(t) => share = 0.0,
+                DetectionKind::Relabel if self.fits(t) => label = 0.0,
                 _ => {}
             }
             share * bce(self.logits[t], label)
         };
         let main = if tokens > 0.0 { weight * (0..8).map(token).sum::<f64>() / tokens } else { 0.0 };
-        let DiscriminatorCorrection::Soft { lambda } = correction else {
+        let DetectionKind::Soft(SoftDetectionConfig { lambda }) = correction else {
             return main;
         };
         let replaced: Vec<usize> = (0..8).filter(|&t| self.replaced(t)).collect();
@@ -71,35 +81,31 @@ impl Detection {
         main + lambda * sum / replaced.len().max(1) as f64
     }
 
-    pub fn run(
-        &self,
-        correction: &DiscriminatorCorrection,
-        weight: f64,
-    ) -> (ReplacedTokenOutput, [Tensor<2>; 2]) {
+    pub fn run(&self, correction: &DetectionKind, weight: f64) -> (ReplacedTokenOutput, [Tensor<2>; 2]) {
         let logits = matrix(&self.logits, L).require_grad();
         let embedding = matrix(&self.embedding, H).require_grad();
-        let input = ReplacedTokenInput {
-            logits: logits.clone(),
-            original: ids(&self.original).reshape([2, L]),
-            corrupted: ids(&self.corrupted).reshape([2, L]),
-            attention: matrix(&self.attention, L),
-            false_negative: Tensor::from_bool(
-                TensorData::new(self.false_negative.clone(), [2, L]),
-                &device().inner(),
-            ),
-            right: None,
-        };
-        let out = ReplacedToken { correction, weight, hard_negatives: 0.0 }.loss(input, embedding.clone());
+        let verdict =
+            verdict(&self.false_negative.iter().map(|&yes| f32::from(u8::from(yes))).collect::<Vec<_>>());
+        let config = ReplacedTokenConfig { correction: correction.clone(), weight, hard_negatives: 0.0 };
+        let loss = config.init(&Resources::default()).unwrap();
+        let corrupted = ids(&self.corrupted).reshape([2, L]);
+        let out = loss.forward(&logits, &self.batch(), &corrupted, &verdict, &embedding);
         (out, [logits, embedding])
     }
 }
 
-fn all() -> [DiscriminatorCorrection; 4] {
+/// What a judge says of each position: these grades, with a threshold of one half.
+pub fn verdict(grades: &[f32]) -> Verdict {
+    let grade = floats(grades).inner();
+    Verdict { false_negative: grade.clone().greater_equal_scalar(0.5), grade }
+}
+
+fn all() -> [DetectionKind; 4] {
     [
-        DiscriminatorCorrection::None,
-        DiscriminatorCorrection::Drop,
-        DiscriminatorCorrection::Relabel,
-        DiscriminatorCorrection::Soft { lambda: 2.0 },
+        DetectionKind::None,
+        DetectionKind::Drop,
+        DetectionKind::Relabel,
+        DetectionKind::Soft(SoftDetectionConfig { lambda: 2.0 }),
     ]
 }
 
@@ -135,7 +141,7 @@ fn the_three_logits_that_break_a_naive_loss() {
         problem.attention = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
         problem.logits[0] = logit;
         problem.corrupted[0] = if label > 0.0 { 9 } else { problem.original[0] };
-        let found = problem.run(&DiscriminatorCorrection::None, 1.0).0.parts.total().into_scalar::<f32>();
+        let found = problem.run(&DetectionKind::None, 1.0).0.parts.total().into_scalar::<f32>();
         assert!((found - expected).abs() < 1e-8, "{logit}: {found}, expected {expected}");
     }
 }
@@ -166,7 +172,7 @@ fn dropping_leaves_the_weight_of_the_other_tokens_as_it_was() {
         let (out, [logits, _]) = problem.run(&correction, 50.0);
         to_f32(&logits.grad(&out.parts.total().backward()).unwrap())
     };
-    let (none, drop) = (gradient(DiscriminatorCorrection::None), gradient(DiscriminatorCorrection::Drop));
+    let (none, drop) = (gradient(DetectionKind::None), gradient(DetectionKind::Drop));
     for t in 0..8 {
         assert_eq!(drop[t], if problem.fits(t) { 0.0 } else { none[t] }, "token {t}");
     }
@@ -212,8 +218,11 @@ proptest! {
                 flags[place as usize] |= verdict[k];
             }
         }
-        let found = scatter_rows(ids(&base).reshape([3, 4]), ids(&index), &floats(&weight), ids(&values));
+        let found = scatter_ids(ids(&base).reshape([3, 4]), ids(&index), &floats(&weight), ids(&values));
         prop_assert_eq!(to_ids(&found), filled);
+        let grades: Vec<f32> = verdict.iter().map(|&yes| if yes { 0.75 } else { 0.0 }).collect();
+        let expected: Vec<f32> = flags.iter().map(|&yes| if yes { 0.75 } else { 0.0 }).collect();
+        prop_assert_eq!(to_f32(&scatter_floats([3, 4], ids(&index), floats(&grades))), expected);
         let verdict = Tensor::from_bool(verdict.as_slice(), &device());
         prop_assert_eq!(to_bool(&scatter_bool([3, 4], ids(&index), verdict)), flags);
     }

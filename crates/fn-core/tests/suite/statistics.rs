@@ -1,20 +1,17 @@
 //! Counts and the spread of an embedding table.
 
-use burn::tensor::Tensor;
-use fn_core::ids::Rows;
+use fn_core::judge::{THRESHOLD, Verdict};
 use fn_core::stats::{FalseNegativeCounts, FalseNegativeStats, anisotropy};
 
-use crate::tensors::{device, floats, ids, matrix, to_bool};
+use crate::reference::{Fixed, batch_of, predicted};
+use crate::tensors::{floats, matrix, to_bool};
 
 fn counts() -> FalseNegativeCounts {
-    let rows = Rows {
-        gold: ids(&[1, 1, 1, 1]),
-        predicted: ids(&[1, 2, 3, 2]),
-        weight: floats(&[1.0, 1.0, 1.0, 0.0]),
-    };
-    assert_eq!(to_bool(&rows.wrong()), [false, true, true, false]);
-    let verdict = Tensor::from_bool([false, true, false, false], &device());
-    FalseNegativeCounts::of(&rows, &verdict, Some(&verdict))
+    let batch = batch_of(&[1, 1, 1, 1], &[1.0, 1.0, 1.0, 0.0]);
+    let predictions = predicted(&batch, &[1, 2, 3, 2]);
+    assert_eq!(to_bool(&predictions.wrong()), [false, true, true, false]);
+    let verdict = Verdict::of(&Fixed(vec![false, true, false, false]), &predictions, THRESHOLD);
+    FalseNegativeCounts::of(&predictions, &verdict, &floats(&[1.0, 0.0, 1.0, 0.0]))
 }
 
 #[test]

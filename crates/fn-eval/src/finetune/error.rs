@@ -59,6 +59,12 @@ pub enum FinetuneError {
         /// Which keys differ.
         differences: String,
     },
+    /// The folder holds something else than results.
+    #[error("{path} is not empty and holds no results of fnlm; choose another --out")]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file of ours that was edited or cut.
     #[error("{path}: found {message}, expected what `fnlm` wrote there; remove the file to compute it again")]
     Damaged {
@@ -67,19 +73,13 @@ pub enum FinetuneError {
         /// What is wrong.
         message: String,
     },
-    /// The model does not fit the tokenizer or the recipe.
-    #[error("{path}: the model knows {model} {what}, {found} are needed; {remedy}")]
-    TooSmall {
-        /// The model's folder.
+    /// A model without the card of SQuAD.
+    #[error(
+        "{path}: this model was not fine-tuned on SQuAD by fnlm (no fnlm-task.json that says so); give the model/ folder that `fnlm squad` wrote"
+    )]
+    NotForSquad {
+        /// Its folder.
         path: PathBuf,
-        /// `pieces` or `positions`.
-        what: &'static str,
-        /// Rows of its table.
-        model: usize,
-        /// Rows needed.
-        found: usize,
-        /// What to do.
-        remedy: &'static str,
     },
     /// A model that was trained for something else.
     #[error("{path}: {found}, expected {expected}; {remedy}")]

@@ -15,6 +15,7 @@
 mod card;
 mod entities;
 mod error;
+pub mod fit;
 mod model;
 pub mod results;
 mod seed;
@@ -23,11 +24,15 @@ mod squad;
 mod task;
 
 pub use error::FinetuneError;
+
+/// Longest sequence of a fine-tuned model that does not say what it was trained with, in ids.
+pub const LENGTH: usize = 128;
 pub use model::{Encoded, TaskModel};
 pub use results::{Results, SeedResult};
-pub use seed::{Event, Prepared, Setup, TaskCard, prepare, run_seed};
+pub use seed::{Event, OneSeed, Prepared, Setup, TaskCard, prepare, run_seed, run_seeds};
 pub use settings::Settings;
 pub use squad::{
     SquadCard, SquadOptions, SquadPrepared, SquadSetup, predict_squad, prepare_squad, run_squad_seed,
+    squad_recipe,
 };
 pub use task::{Kind, Task, TaskScores};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::finetune::fit::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use burn::module::Module;
 use burn::tensor::Device;
 use fn_data::task::Label;
@@ -10,7 +11,6 @@ use fn_data::task::{Example, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, LoadReport};
 use fn_models::{Classifier, TaskConfig, TokenModel};
-use fn_train::finetune::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use fn_train::stop::Stop;
 use rayon::prelude::*;
 
@@ -114,6 +114,32 @@ impl TaskModel {
             let (model, config, report) = hf::load_classifier(dir, task.outputs(), seed, device)?;
             (Self::Sequence(Box::new(model)), config, report)
         })
+    }
+
+    /// Reads a fine-tuned model, whose head must be in the folder and have the task's labels in the task's order.
+    ///
+    /// # Errors
+    /// A folder that cannot be read; a model without a head for the task, or with other labels.
+    pub fn load_finetuned(task: &Task, dir: &Path, device: &Device) -> Result<Self, FinetuneError> {
+        let wrong = |found: String, expected: String, remedy| FinetuneError::WrongModel {
+            path: dir.to_owned(),
+            found,
+            expected,
+            remedy,
+        };
+        let (model, _, report) = Self::load(task, dir, 0, device)?;
+        if !report.missing.is_empty() {
+            let found = format!("no {}", report.missing.join(", "));
+            let expected = format!("a model that was fine-tuned for {}", task.name());
+            return Err(wrong(found, expected, "give the model/ folder that `fnlm finetune` wrote"));
+        }
+        let (named, labels) = (hf::labels(dir)?, task.labels());
+        let numbered = named.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"));
+        if task.kind() != Kind::Score && !numbered && named != labels {
+            let (found, expected) = (format!("labels {}", named.join(", ")), labels.join(", "));
+            return Err(wrong(found, expected, "give the model that belongs to the task"));
+        }
+        Ok(model)
     }
 
     /// Writes it as a Hugging Face folder (`...ForSequenceClassification`, `...ForTokenClassification`).

@@ -57,6 +57,22 @@ impl Results {
         Summary::of(&values)
     }
 
+    /// Each development set and metric over the seeds that have a value.
+    pub fn summaries(&self) -> Vec<(String, String, Option<Summary>)> {
+        let Some(first) = self.seeds.first() else {
+            return Vec::new();
+        };
+        let of = |set: &String, metric: &String| -> Option<Summary> {
+            let value = |seed: &SeedResult| *seed.scores.get(set)?.get(metric)?;
+            Summary::of(&self.seeds.iter().filter_map(value).collect::<Vec<f64>>())
+        };
+        let each = |(set, scores): (&String, &BTreeMap<String, Option<f64>>)| {
+            let rows = scores.keys().map(|metric| (set.clone(), metric.clone(), of(set, metric)));
+            rows.collect::<Vec<_>>()
+        };
+        first.scores.iter().flat_map(each).collect()
+    }
+
     /// The best seed.
     pub fn best(&self) -> Option<&SeedResult> {
         let value = |seed: &SeedResult| seed.main.unwrap_or(f64::NEG_INFINITY);

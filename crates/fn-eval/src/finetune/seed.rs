@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::finetune::fit::{Ended, Job, Recipe, Step};
 use burn::tensor::Device;
 use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::TaskConfig;
+use fn_models::hf;
 use fn_train::checkpoint::Checkpoints;
-use fn_train::finetune::{Ended, Job, Recipe, Step};
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 
 use super::card::{self, CARD};
-use super::results::{self, RESULT};
-use super::{Encoded, FinetuneError, SeedResult, Task, TaskModel};
+use super::results::{self, RESULT, RESULTS};
+use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel};
 use crate::predictions;
 
 /// Name of the fine-tuned model's folder.
@@ -52,6 +52,15 @@ pub enum Event<'a> {
     Step(Step),
     /// Predictions of a set are being made.
     Predicting(&'a str),
+    /// A seed begins.
+    Seed(u64),
+    /// A seed is done.
+    Done {
+        /// What came out.
+        result: &'a SeedResult,
+        /// Whether an earlier process had computed it.
+        known: bool,
+    },
 }
 
 /// Examples of all sets, tokenised.
@@ -144,7 +153,7 @@ pub fn run_seed(
     }
     let _lock = RunLock::take(dir)?;
     let (model, config, report) = TaskModel::load(setup.task, setup.model, seed, setup.device)?;
-    check_fit(setup.model, &config, setup.tokenizer, setup.recipe.length)?;
+    hf::check_fit(setup.model, setup.tokenizer.size(), setup.recipe.length)?;
     tell(Event::Notice(report.to_string()));
     let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
     let clock = Instant::now();
@@ -221,36 +230,42 @@ pub fn run_seed(
     Ok(Some(result))
 }
 
+/// Runs one seed in a folder and reports what happens meanwhile; None when a stop was asked for.
+pub type OneSeed<'a> =
+    dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, FinetuneError> + 'a;
+
+/// Runs `one` for each seed, in `out/seed-N`, and keeps `out/results.json` up to date. None when a stop was asked for.
+///
+/// # Errors
+/// Those of `one`; a file that cannot be written.
+pub fn run_seeds(
+    task: &str,
+    seeds: std::ops::Range<u64>,
+    out: &Path,
+    one: &mut OneSeed<'_>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Option<Results>, FinetuneError> {
+    let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
+    for seed in seeds {
+        let dir = out.join(format!("seed-{seed}"));
+        let known = dir.join(RESULT).exists();
+        tell(Event::Seed(seed));
+        let Some(result) = one(seed, &dir, tell)? else {
+            return Ok(None);
+        };
+        tell(Event::Done { result: &result, known });
+        done.metric.clone_from(&result.metric);
+        done.seeds.push(result);
+        results::write(&out.join(RESULTS), &done)?;
+    }
+    Ok(Some(done))
+}
+
 /// Mean loss over the last tenth of the steps, and examples per second at the end.
 pub(super) fn course(steps: &[Step]) -> (f64, f64) {
     let last = &steps[steps.len() - steps.len().div_ceil(10)..];
     let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
     (loss, steps.last().map_or(0.0, |s| s.examples_per_second))
-}
-
-/// Refuses a model whose tables are too small for the tokenizer or the sequences.
-pub(super) fn check_fit(
-    path: &Path,
-    config: &TaskConfig,
-    tokenizer: &TextTokenizer,
-    length: usize,
-) -> Result<(), FinetuneError> {
-    let too_small = |what, model, found, remedy| FinetuneError::TooSmall {
-        path: path.to_owned(),
-        what,
-        model,
-        found,
-        remedy,
-    };
-    let encoder = &config.encoder;
-    if tokenizer.size() > encoder.vocab_size {
-        let remedy = "give the tokenizer that the model was made with (--tokenizer)";
-        return Err(too_small("pieces", encoder.vocab_size, tokenizer.size(), remedy));
-    }
-    if length > encoder.max_positions {
-        return Err(too_small("positions", encoder.max_positions, length, "lower --length"));
-    }
-    Ok(())
 }
 
 /// What a fine-tuned model is for: `fnlm predict` reads it.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use fn_train::finetune::Recipe;
+use crate::finetune::fit::Recipe;
 use fn_train::fsutil::write_atomic;
 use serde::{Deserialize, Serialize};
 
-use super::FinetuneError;
+use super::{FinetuneError, Task};
 
 /// Name of the file.
 pub const SETTINGS: &str = "finetune.toml";
@@ -32,12 +32,30 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Those of a task that is no SQuAD.
+    pub fn of_task(task: &Task, model: &Path, data: &Path, limit: Option<usize>, recipe: Recipe) -> Self {
+        Self {
+            task: task.name().to_owned(),
+            model: model.to_owned(),
+            data: vec![data.to_owned()],
+            limit,
+            task_settings: match task {
+                Task::Own { spec, .. } => toml::Table::try_from(spec).unwrap_or_default(),
+                Task::Glue(_) => toml::Table::new(),
+            },
+            recipe,
+        }
+    }
+
     /// Writes the file, or compares with the one that is there.
     ///
     /// # Errors
-    /// Another set of settings; a file that cannot be read or written.
+    /// Another set of settings; a folder with other things in it; a file that cannot be read or written.
     pub fn claim(&self, dir: &Path) -> Result<(), FinetuneError> {
         let path = dir.join(SETTINGS);
+        if !path.exists() && dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(FinetuneError::ForeignFolder { path: dir.to_owned() });
+        }
         let damaged = |message: String| FinetuneError::Damaged { path: path.clone(), message };
         let text = toml::to_string(self).map_err(|e| damaged(e.to_string()))?;
         if !path.exists() {
@@ -77,6 +95,8 @@ mod tests {
         };
         settings.claim(dir.path()).unwrap();
         settings.claim(dir.path()).unwrap();
+        let foreign = settings.claim(dir.path().parent().unwrap()).unwrap_err().to_string();
+        assert!(foreign.contains("holds no results of fnlm"), "{foreign}");
         let other = Settings { limit: Some(3), recipe: Recipe { batch: 5, ..Recipe::default() }, ..settings };
         let text = other.claim(dir.path()).unwrap_err().to_string();
         for part in ["there batch = 32", "now batch = 5", "now limit = 3", "--out"] {

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::finetune::fit::{Ended, Job, Recipe, Sequence, Step, find_spans, fit_spans};
 use burn::tensor::Device;
 use fn_data::task::squad::decode::{DecodeOptions, Decoded, SpanLogits, decode};
 use fn_data::task::squad::{Problems, SquadData, Window, WindowOptions, read, text, windows};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::{TokenModel, hf};
+use fn_models::{Arch, TokenModel, hf};
 use fn_train::checkpoint::Checkpoints;
-use fn_train::finetune::{Ended, Job, Recipe, Sequence, Step, find_spans, fit_spans};
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 use serde::{Deserialize, Serialize};
 
 use super::card::{self, CARD};
 use super::results::{self, RESULT};
-use super::seed::{MODEL, check_fit, course};
-use super::{Event, FinetuneError, SeedResult};
+use super::seed::{MODEL, course};
+use super::{Event, FinetuneError, SeedResult, Task};
 use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
 
 /// Windows of a measurement at once.
@@ -89,6 +89,20 @@ impl SquadCard {
             _ => Ok(None),
         }
     }
+
+    /// [`SquadCard::read`] of a model that must have one.
+    ///
+    /// # Errors
+    /// There is none; a card that cannot be read.
+    pub fn require(model: &Path) -> Result<Self, FinetuneError> {
+        Self::read(model)?.ok_or_else(|| FinetuneError::NotForSquad { path: model.to_owned() })
+    }
+}
+
+/// What google-research/electra does for SQuAD: as for a task of GLUE, but two epochs.
+pub fn squad_recipe(arch: Arch, hidden_size: usize) -> Recipe {
+    let of_pairs = Task::Glue(fn_data::task::GlueTask::Qnli).recipe(arch, hidden_size);
+    Recipe { epochs: 2.0, double_pairs: false, ..of_pairs }
 }
 
 /// What all seeds share.
@@ -236,7 +250,7 @@ pub fn run_squad_seed(
     }
     let _lock = RunLock::take(dir)?;
     let (model, config, report) = hf::load_spans(setup.model, seed, setup.device)?;
-    check_fit(setup.model, &config, setup.tokenizer, setup.options.length)?;
+    hf::check_fit(setup.model, setup.tokenizer.size(), setup.options.length)?;
     tell(Event::Notice(report.to_string()));
     let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
     let clock = Instant::now();
@@ -386,7 +400,7 @@ pub fn predict_squad(
     device: &Device,
     stop: &Stop,
 ) -> Result<Option<Vec<PathBuf>>, FinetuneError> {
-    let (loaded, config, report) = hf::load_spans(model, 0, device)?;
+    let (loaded, _, report) = hf::load_spans(model, 0, device)?;
     if !report.missing.is_empty() {
         return Err(FinetuneError::WrongModel {
             path: model.to_owned(),
@@ -395,7 +409,7 @@ pub fn predict_squad(
             remedy: "give the model/ folder that `fnlm squad` wrote",
         });
     }
-    check_fit(model, &config, tokenizer, card.options.length)?;
+    hf::check_fit(model, tokenizer.size(), card.options.length)?;
     let questions = Questions::open(questions, tokenizer, &card.options, None)?;
     let found = questions.answer(&loaded, &card.options, card.null_threshold, device, stop)?;
     found.map(|decoded| write_answers(out, &decoded)).transpose()

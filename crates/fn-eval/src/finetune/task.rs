@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::finetune::fit::Recipe;
 use fn_data::DataError;
 use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
-use fn_models::Family;
-use fn_train::finetune::Recipe;
+use fn_models::Arch;
 
 use super::FinetuneError;
 use crate::glue as scores;
 use crate::metrics;
-use crate::predictions::{Answer, Record};
+use crate::predictions::{self, Answer, PredictionError, Record};
+use crate::stats::{Comparison, StatsError, paired_bootstrap};
 
 /// What a model is fine-tuned for.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,6 +148,21 @@ impl Task {
         }
     }
 
+    /// The tasks of GLUE whose training and development sets are in folders of their own under `data`, and the names of the
+    /// others.
+    pub fn in_folder(data: &Path) -> (Vec<Self>, Vec<String>) {
+        let all = GlueTask::ALL.into_iter().filter(|t| !matches!(t, GlueTask::MnliMismatched | GlueTask::Ax));
+        let (mut tasks, mut absent) = (Vec::new(), Vec::new());
+        for task in all.map(Self::Glue) {
+            // Only a folder of its own: files in the root would be taken for every task.
+            let its_own = task.folder(data) != data;
+            let mut splits = [Split::Train, Split::Dev].into_iter();
+            let there = its_own && splits.all(|split| !matches!(task.find(data, split), Ok(None)));
+            if there { tasks.push(task) } else { absent.push(task.name().to_owned()) }
+        }
+        (tasks, absent)
+    }
+
     /// Reads one file of this task.
     ///
     /// # Errors
@@ -187,11 +203,11 @@ impl Task {
     }
 
     /// What google-research/electra does for this task: three epochs (ten of RTE and STS-B), both orders of the pairs of MRPC
-    /// and STS-B, a rate by the size of the encoder. BERTs learn at 1e-4 (hidden size below 512) or 5e-5.
-    pub fn recipe(&self, family: Family, hidden_size: usize) -> Recipe {
-        let lr = match (family, hidden_size) {
-            (Family::Electra, ..512) => 3e-4,
-            (Family::Electra, 512..1024) | (Family::Bert, ..512) => 1e-4,
+    /// and STS-B, a rate by the size of the encoder. Encoders of masked language models learn at 1e-4 (hidden size below 512) or 5e-5.
+    pub fn recipe(&self, arch: Arch, hidden_size: usize) -> Recipe {
+        let lr = match (arch.has_discriminator(), hidden_size) {
+            (true, ..512) => 3e-4,
+            (true, 512..1024) | (false, ..512) => 1e-4,
             _ => 5e-5,
         };
         Recipe {
@@ -221,7 +237,7 @@ impl Task {
     pub fn score(&self, records: &[Record]) -> Result<TaskScores, FinetuneError> {
         match self {
             Self::Glue(task) => {
-                let found = crate::predictions::score_records(*task, records)?;
+                let found = predictions::score_records(*task, records)?;
                 Ok(TaskScores {
                     main: found.main(),
                     main_name: scores::main_metric(*task).name().to_owned(),
@@ -230,6 +246,44 @@ impl Task {
             }
             Self::Own { .. } => self.score_own(records),
         }
+    }
+
+    /// Predictions from a file for the examples of `data`, whose labels become their `gold`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or whose predictions are not one for each example.
+    pub fn read_predictions(&self, path: &Path, data: &TaskData) -> Result<Vec<Record>, PredictionError> {
+        let mut records = predictions::align(predictions::read(path)?, data.examples.len(), path)?;
+        // The labels are those of the data, whatever the file says.
+        for (record, example) in records.iter_mut().zip(&data.examples) {
+            record.gold = example.label.as_ref().map(|label| self.answer(label));
+        }
+        // Numbers for names: GLUE's scorer knows which tasks have them in official files.
+        if let Self::Own { .. } = self {
+            predictions::name_classes(&mut records, &self.labels())?;
+        }
+        Ok(records)
+    }
+
+    /// The main metric of two sets of predictions of the same examples, both with their `gold`, by a paired bootstrap.
+    ///
+    /// # Errors
+    /// No resample on which both can be scored.
+    pub fn compare(
+        &self,
+        a: &[Record],
+        b: &[Record],
+        resamples: usize,
+        seed: u64,
+    ) -> Result<Comparison, StatsError> {
+        // Probabilities are not scored, and would be copied with each resample.
+        let bare = |record: &Record| Record { id: None, scores: Vec::new(), ..record.clone() };
+        let [a, b] = [a, b].map(|all| all.iter().map(bare).collect::<Vec<_>>());
+        let of = |records: &[Record], chosen: &[usize]| {
+            let drawn: Vec<Record> = chosen.iter().map(|&i| records[i].clone()).collect();
+            self.score(&drawn).map_or(f64::NAN, |scores| scores.main)
+        };
+        paired_bootstrap(a.len(), resamples, seed, &|chosen| (of(&a, chosen), of(&b, chosen)))
     }
 
     fn score_own(&self, records: &[Record]) -> Result<TaskScores, FinetuneError> {

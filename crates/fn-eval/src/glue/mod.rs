@@ -1,6 +1,7 @@
 //! What the tasks of GLUE are measured by, and the average over them.
 
 mod average;
+mod collect;
 mod error;
 pub mod submission;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use fn_train::fsutil::write_atomic_with;
 use zip::write::SimpleFileOptions;
 
+pub use super::collect::{Collected, collect};
 use super::error::list;
 use super::{Task, numbers_in_files};
 use crate::predictions::{PredictionError, Record, align, class_of, value_of};
@@ -60,6 +61,29 @@ pub enum SubmissionError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A folder of results cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A folder without results.
+    #[error("{path}: found no results.json, expected what `fnlm glue` or `fnlm finetune` wrote")]
+    NoResults {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Results of a seed that cannot be read.
+    #[error(transparent)]
+    Results(#[from] crate::finetune::FinetuneError),
+    /// A test set of which two folders have predictions.
+    #[error("{task} is in two of the folders; name the one that counts")]
+    InTwoFolders {
+        /// The set.
+        task: Task,
     },
     /// A task that is given more than once.
     #[error("{task}: found {found} sets of predictions, expected 1; leave out all but the one that counts")]

@@ -1,6 +1,7 @@
 //! What came out.
 
 use super::answer::AnswerScore;
+use super::data::Version;
 use super::threshold::Best;
 
 /// Mean scores of some questions.
@@ -65,5 +66,30 @@ impl Report {
             ids.first().map(|first| format!("{} {what} {fate} (the first is `{first}`)", ids.len()))
         };
         lines.into_iter().filter_map(line).collect()
+    }
+
+    /// All figures by the names and in the units of the official script of this version: percent, counts.
+    pub fn figures(&self, version: Version) -> Vec<(&'static str, f64)> {
+        let total = self.total;
+        if version == Version::V1 {
+            return vec![("exact_match", 100.0 * total.exact), ("f1", 100.0 * total.f1)];
+        }
+        let mut out =
+            vec![("exact", 100.0 * total.exact), ("f1", 100.0 * total.f1), ("total", total.questions as f64)];
+        let mut part = |names: [&'static str; 3], part: Option<Part>| {
+            if let Some(part) = part {
+                let values = [100.0 * part.exact, 100.0 * part.f1, part.questions as f64];
+                out.extend(names.into_iter().zip(values));
+            }
+        };
+        part(["HasAns_exact", "HasAns_f1", "HasAns_total"], self.has_answer);
+        part(["NoAns_exact", "NoAns_f1", "NoAns_total"], self.no_answer);
+        if let Some(best) = self.best {
+            out.push(("best_exact", 100.0 * best.exact.score));
+            out.push(("best_exact_thresh", best.exact.threshold));
+            out.push(("best_f1", 100.0 * best.f1.score));
+            out.push(("best_f1_thresh", best.f1.threshold));
+        }
+        out
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::HfError;
 use super::files::read_json;
+use crate::arch::Arch;
 use crate::config::EncoderConfig;
 
 /// A `config.json` is a few KB.
@@ -13,6 +14,7 @@ pub(super) const MAX_CONFIG: u64 = 1 << 20;
 
 /// A parsed `config.json`.
 pub(crate) struct ModelFile {
+    pub arch: Arch,
     pub config: EncoderConfig,
     /// First of `architectures`.
     pub architecture: Option<String>,
@@ -74,17 +76,21 @@ impl Fields<'_> {
     }
 }
 
-/// Reads and checks. `model_type`: `bert` or `electra`.
-pub(crate) fn read(path: &Path, model_type: &str) -> Result<ModelFile, HfError> {
+/// Reads and checks a model of one of these architectures.
+pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
     let Value::Object(map) = read_json(path, MAX_CONFIG)? else {
         return Err(HfError::Json { path: path.to_owned(), message: "not a JSON object".into() });
     };
     let fields = Fields { path, map: &map };
-    // The first BERT files have no model_type.
-    fields.must_be("model_type", &json!(model_type))?;
-    if model_type != "bert" && !map.contains_key("model_type") {
-        return Err(fields.wrong("model_type", model_type));
-    }
+    let arch = match map.get("model_type") {
+        // The first BERT files have no model_type.
+        None | Some(Value::Null) => wanted.iter().find(|&&arch| arch == Arch::Bert),
+        Some(found) => wanted.iter().find(|arch| found == arch.model_type()),
+    };
+    let arch = *arch.ok_or_else(|| {
+        let names: Vec<String> = wanted.iter().map(|arch| format!("\"{}\"", arch.model_type())).collect();
+        fields.wrong("model_type", names.join(" or "))
+    })?;
     fields.must_be("hidden_act", &json!("gelu"))?;
     fields.must_be("is_decoder", &json!(false))?;
     fields.must_be("add_cross_attention", &json!(false))?;
@@ -92,9 +98,9 @@ pub(crate) fn read(path: &Path, model_type: &str) -> Result<ModelFile, HfError> 
     fields.must_be("position_embedding_type", &json!("absolute"))?;
     fields.must_be("pruned_heads", &json!({}))?;
     let hidden = fields.size("hidden_size", None)?;
-    let embedding = match model_type {
-        "electra" => fields.size("embedding_size", Some(128))?,
-        _ => hidden,
+    let embedding = match arch {
+        Arch::Bert => hidden,
+        Arch::Electra => fields.size("embedding_size", Some(128))?,
     };
     let config = EncoderConfig {
         vocab_size: fields.size("vocab_size", None)?,
@@ -116,18 +122,13 @@ pub(crate) fn read(path: &Path, model_type: &str) -> Result<ModelFile, HfError> 
     // `torch_dtype` is the old name of `dtype`: what we write is always f32.
     let other =
         map.into_iter().filter(|(key, _)| !OWN.contains(&key.as_str()) && key != "torch_dtype").collect();
-    Ok(ModelFile { config, architecture, other })
+    Ok(ModelFile { arch, config, architecture, other })
 }
 
 /// The text of a `config.json`: `other`, overruled by what the model determines; keys in order.
-pub(crate) fn write(
-    config: &EncoderConfig,
-    model_type: &str,
-    architecture: &str,
-    other: &Map<String, Value>,
-) -> String {
+pub(crate) fn write(config: &EncoderConfig, arch: Arch, class: &str, other: &Map<String, Value>) -> String {
     let mut fields = json!({
-        "architectures": [architecture],
+        "architectures": [class],
         "attention_probs_dropout_prob": config.attention_dropout,
         "dtype": "float32",
         "hidden_act": "gelu",
@@ -137,14 +138,14 @@ pub(crate) fn write(
         "intermediate_size": config.intermediate_size,
         "layer_norm_eps": config.layer_norm_eps,
         "max_position_embeddings": config.max_positions,
-        "model_type": model_type,
+        "model_type": arch.model_type(),
         "num_attention_heads": config.num_heads,
         "num_hidden_layers": config.num_layers,
         "tie_word_embeddings": true,
         "type_vocab_size": config.type_vocab,
         "vocab_size": config.vocab_size,
     });
-    if model_type == "electra" {
+    if arch == Arch::Electra {
         fields["embedding_size"] = json!(config.embedding_size);
     }
     let mut sorted: std::collections::BTreeMap<&str, &Value> = other

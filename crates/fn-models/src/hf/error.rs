@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
+use crate::fit::FitError;
 
 /// What is wrong, where, what was expected, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,17 @@ pub enum HfError {
         folder: PathBuf,
         /// The file, or the choice of files.
         wanted: &'static str,
+    },
+    /// A folder whose model was saved without a head that is needed.
+    #[error(
+        "{folder}: found no weights of {expected} (with random weights it would predict noise); give the model as it was \
+         pre-trained, not a fine-tuned one"
+    )]
+    NoHead {
+        /// The folder.
+        folder: PathBuf,
+        /// The head, or the choice of heads.
+        expected: &'static str,
     },
     /// A file that is much larger than any of its kind.
     #[error("{path}: {found} bytes are too many (limit {limit}); this is no file of its kind")]
@@ -64,6 +76,14 @@ pub enum HfError {
         path: PathBuf,
         /// Which size.
         source: ConfigError,
+    },
+    /// A model whose tables are too small for a tokenizer or a length.
+    #[error("{folder}: {source}")]
+    Fit {
+        /// The model's folder.
+        folder: PathBuf,
+        /// The sizes of both sides.
+        source: FitError,
     },
     /// The file of weights was cut, changed or is something else.
     #[error("{path}: damaged or not a file of weights: {reason}; get a fresh copy")]

@@ -11,6 +11,7 @@ use super::error::HfError;
 use super::files::write_atomic;
 use super::names::Layout;
 use super::{CONFIG_FILE, GENERATOR_FOLDER, WEIGHTS_FILE, config_json};
+use crate::arch::Arch;
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
 use crate::electra::Electra;
@@ -55,7 +56,8 @@ pub fn save_bert_with(
     options: &SaveOptions,
 ) -> Result<(), HfError> {
     let tensors = params::collect(model);
-    let file = config_json::write(&config.encoder, "bert", "BertForMaskedLM", &options.fields);
+    let file =
+        config_json::write(&config.encoder, Arch::Bert, Arch::Bert.pretrained_class(), &options.fields);
     save(dir, Layout::Bert, tensors.iter(), &file)
 }
 
@@ -73,10 +75,8 @@ pub fn save_electra_with(
     options: &SaveOptions,
 ) -> Result<(), HfError> {
     let tensors = params::collect(model);
-    let text = |config: &EncoderConfig, architecture, other| {
-        config_json::write(config, "electra", architecture, other)
-    };
-    let discriminator = text(&config.discriminator, "ElectraForPreTraining", &options.fields);
+    let text = |config: &EncoderConfig, class, other| config_json::write(config, Arch::Electra, class, other);
+    let discriminator = text(&config.discriminator, Arch::Electra.pretrained_class(), &options.fields);
     save(dir, Layout::Discriminator, tensors.iter(), &discriminator)?;
     let generator = text(&config.generator, "ElectraForMaskedLM", &options.generator_fields);
     save(&dir.join(GENERATOR_FOLDER), Layout::Generator, tensors.iter(), &generator)

@@ -13,10 +13,11 @@ use super::names::{BUFFERS, COPIES, Layout, canonical};
 use super::report::{Cast, LoadReport};
 use super::weights::{Entry, Weights};
 use super::{CONFIG_FILE, GENERATOR_FOLDER};
+use crate::arch::Arch;
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
 use crate::electra::Electra;
-use crate::task::Family;
+use crate::params::TOKEN_TABLE;
 use crate::{init, params};
 
 /// Seed of parameters that a folder does not hold.
@@ -30,7 +31,7 @@ pub fn load_bert(
     dir: &Path,
     device: &Device,
 ) -> Result<(BertForPreTraining, BertConfig, LoadReport), HfError> {
-    let ModelFile { config: encoder, other, .. } = read_config(dir, "bert")?;
+    let ModelFile { config: encoder, other, .. } = read_config(dir, &[Arch::Bert])?;
     let weights = Weights::open(dir)?;
     let config = BertConfig { encoder, pooler: weights.get("pooler.dense.weight").is_some() };
     let parts = [Part { layout: Layout::Bert, weights: &weights }];
@@ -49,7 +50,7 @@ pub fn load_bert(
 /// # Errors
 /// Everything of [`HfError`] that concerns reading.
 pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
-    let main = match read_config(dir, "electra") {
+    let main = match read_config(dir, &[Arch::Electra]) {
         Err(HfError::Field { field, found, .. }) if field == "model_type" && found == "\"bert\"" => {
             return electra_from_bert(dir, device);
         }
@@ -71,7 +72,7 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
         report.notes.push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
         generator_fields = main.other.clone();
     } else if generator_dir.join(CONFIG_FILE).exists() {
-        let other = read_config(&generator_dir, "electra")?;
+        let other = read_config(&generator_dir, &[Arch::Electra])?;
         let generator_weights = Weights::open(&generator_dir)?;
         config = ElectraConfig { discriminator: main.config, generator: other.config };
         let path = generator_dir.join(CONFIG_FILE);
@@ -98,7 +99,7 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
 
 /// BERT twice: its masked-LM head becomes the generator's, the discriminator's head is fresh.
 fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
-    let encoder = read_config(dir, "bert")?.config;
+    let encoder = read_config(dir, &[Arch::Bert])?.config;
     let weights = Weights::open(dir)?;
     let std = encoder.init_std;
     let config = ElectraConfig { discriminator: encoder.clone(), generator: encoder };
@@ -112,31 +113,31 @@ fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraCon
     Ok((model, config, report))
 }
 
-/// Whose encoder a folder holds, and its sizes.
+/// The architecture of a folder's model and the sizes of its encoder. Reads `config.json` alone.
 ///
 /// # Errors
 /// No `config.json`, or one of something else.
-pub fn read_encoder(dir: &Path) -> Result<(Family, EncoderConfig), HfError> {
-    read_any_config(dir).map(|(family, file)| (family, file.config))
+pub fn read_encoder(dir: &Path) -> Result<(Arch, EncoderConfig), HfError> {
+    read_config(dir, &Arch::ALL).map(|file| (file.arch, file.config))
 }
 
-/// `config.json` of a BERT or an ELECTRA.
-pub(super) fn read_any_config(dir: &Path) -> Result<(Family, ModelFile), HfError> {
-    match read_config(dir, "electra") {
-        Ok(file) => Ok((Family::Electra, file)),
-        Err(HfError::Field { field, .. }) if field == "model_type" => {
-            read_config(dir, "bert").map(|file| (Family::Bert, file))
-        }
-        Err(error) => Err(error),
-    }
+/// Refuses a folder whose model has no rows for some of a tokenizer's `pieces`, or too few positions for sequences of `length`
+/// tokens. Reads `config.json` alone.
+///
+/// # Errors
+/// [`HfError::Fit`] with the sizes of both sides; a `config.json` that cannot be read.
+pub fn check_fit(dir: &Path, pieces: usize, length: usize) -> Result<(), HfError> {
+    let (_, encoder) = read_encoder(dir)?;
+    encoder.check_fit(pieces, length).map_err(|source| HfError::Fit { folder: dir.to_owned(), source })
 }
 
-fn read_config(dir: &Path, model_type: &str) -> Result<ModelFile, HfError> {
+/// `config.json` of a model of one of these architectures.
+pub(super) fn read_config(dir: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
     let path = dir.join(CONFIG_FILE);
     if !path.exists() {
         return Err(HfError::Absent { folder: dir.to_owned(), wanted: CONFIG_FILE });
     }
-    config_json::read(&path, model_type)
+    config_json::read(&path, wanted)
 }
 
 /// A folder and how its names map to ours.
@@ -166,7 +167,7 @@ impl Part<'_> {
         }
         let (file, tensor) = (self.weights.path_of(entry).to_owned(), entry.name.clone());
         match (path, entry.shape.as_slice(), expected.as_slice()) {
-            ("embeddings.word.weight", &[found, width], &[rows, wanted]) if width == wanted => {
+            (TOKEN_TABLE, &[found, width], &[rows, wanted]) if width == wanted => {
                 Err(HfError::Vocabulary { path: file, tensor, found, expected: rows })
             }
             _ => Err(HfError::Shape { path: file, tensor, found: entry.shape.clone(), expected }),

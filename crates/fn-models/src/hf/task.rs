@@ -11,12 +11,12 @@ use super::config_json;
 use super::error::HfError;
 use super::export::save;
 use super::files::read_json;
-use super::import::{Part, fill, read_any_config};
-use super::names::Layout;
+use super::import::{Part, fill, read_config};
 use super::report::LoadReport;
 use super::weights::Weights;
+use crate::arch::{Arch, Task};
 use crate::params;
-use crate::task::{Classifier, Family, TaskConfig, TokenModel};
+use crate::task::{Classifier, TaskConfig, TokenModel};
 
 /// What `config.json` says of the classes: names in the order of the outputs. Empty for a regression and for spans.
 pub type Labels<'a> = &'a [&'a str];
@@ -32,9 +32,7 @@ pub fn load_classifier(
     seed: u64,
     device: &Device,
 ) -> Result<(Classifier, TaskConfig, LoadReport), HfError> {
-    load(dir, outputs, seed, [Layout::BertClassifier, Layout::ElectraClassifier], |config| {
-        Classifier::zeros(config, device)
-    })
+    load(dir, outputs, seed, Task::SequenceClassification, |config| Classifier::zeros(config, device))
 }
 
 /// Reads an encoder with a span head, see [`load_classifier`].
@@ -46,7 +44,7 @@ pub fn load_spans(
     seed: u64,
     device: &Device,
 ) -> Result<(TokenModel, TaskConfig, LoadReport), HfError> {
-    load(dir, 2, seed, [Layout::BertSpans, Layout::ElectraSpans], |config| TokenModel::spans(config, device))
+    load(dir, 2, seed, Task::QuestionAnswering, |config| TokenModel::spans(config, device))
 }
 
 /// Reads an encoder with a tagger of `outputs` tags, see [`load_classifier`].
@@ -59,24 +57,21 @@ pub fn load_tags(
     seed: u64,
     device: &Device,
 ) -> Result<(TokenModel, TaskConfig, LoadReport), HfError> {
-    load(dir, outputs, seed, [Layout::BertTags, Layout::ElectraTags], |config| {
-        TokenModel::tags(config, device)
-    })
+    load(dir, outputs, seed, Task::TokenClassification, |config| TokenModel::tags(config, device))
 }
 
 fn load<M: Module>(
     dir: &Path,
     outputs: usize,
     seed: u64,
-    [bert, electra]: [Layout; 2],
+    task: Task,
     zeros: impl Fn(&TaskConfig) -> M,
 ) -> Result<(M, TaskConfig, LoadReport), HfError> {
-    let (family, file) = read_any_config(dir)?;
+    let file = read_config(dir, &Arch::ALL)?;
     let weights = Weights::open(dir)?;
-    let config = TaskConfig { family, encoder: file.config, outputs };
-    let layout = if family == Family::Bert { bert } else { electra };
-    let (model, report) =
-        fill(zeros(&config), &[Part { layout, weights: &weights }], config.encoder.init_std, seed)?;
+    let config = TaskConfig { arch: file.arch, encoder: file.config, outputs };
+    let parts = [Part { layout: config.arch.task_layout(task), weights: &weights }];
+    let (model, report) = fill(zeros(&config), &parts, config.encoder.init_std, seed)?;
     Ok((model, config, report))
 }
 
@@ -95,8 +90,7 @@ pub fn save_classifier(
         fields.insert("problem_type".into(), json!("regression"));
     }
     add_labels(&mut fields, config.outputs, labels);
-    let layouts = [Layout::BertClassifier, Layout::ElectraClassifier];
-    write(dir, model, config, layouts, "SequenceClassification", &fields)
+    write(dir, model, config, Task::SequenceClassification, &fields)
 }
 
 /// Writes a tagger as `BertForTokenClassification` or `ElectraForTokenClassification`.
@@ -111,7 +105,7 @@ pub fn save_tags(
 ) -> Result<(), HfError> {
     let mut fields = Map::new();
     add_labels(&mut fields, config.outputs, labels);
-    write(dir, model, config, [Layout::BertTags, Layout::ElectraTags], "TokenClassification", &fields)
+    write(dir, model, config, Task::TokenClassification, &fields)
 }
 
 /// Names of the classes in `config.json`, in the order of their numbers; empty if there are none.
@@ -155,21 +149,16 @@ fn add_labels(fields: &mut Map<String, Value>, outputs: usize, labels: Labels<'_
 /// # Errors
 /// A folder that cannot be written.
 pub fn save_spans(dir: &Path, model: &TokenModel, config: &TaskConfig) -> Result<(), HfError> {
-    write(dir, model, config, [Layout::BertSpans, Layout::ElectraSpans], "QuestionAnswering", &Map::new())
+    write(dir, model, config, Task::QuestionAnswering, &Map::new())
 }
 
 fn write<M: Module>(
     dir: &Path,
     model: &M,
     config: &TaskConfig,
-    [bert, electra]: [Layout; 2],
-    task: &str,
+    task: Task,
     fields: &Map<String, Value>,
 ) -> Result<(), HfError> {
-    let (layout, kind, class) = match config.family {
-        Family::Bert => (bert, "bert", "Bert"),
-        Family::Electra => (electra, "electra", "Electra"),
-    };
-    let text = config_json::write(&config.encoder, kind, &format!("{class}For{task}"), fields);
-    save(dir, layout, params::collect(model).iter(), &text)
+    let text = config_json::write(&config.encoder, config.arch, &config.arch.task_class(task), fields);
+    save(dir, config.arch.task_layout(task), params::collect(model).iter(), &text)
 }

@@ -12,7 +12,7 @@ use super::save::entries;
 use super::{
     CheckpointError, Checkpoints, FileEntry, MODEL, Manifest, OPTIMIZER, STATE, TrainState, tensors,
 };
-use fn_models::params::NamedTensor;
+use fn_models::params::{NamedTensor, TOKEN_TABLE};
 
 /// A checkpoint in memory, every byte verified.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,18 @@ pub struct LoadedCheckpoint {
 }
 
 impl LoadedCheckpoint {
+    /// Rows of the token table: the vocabulary that the model was made for.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Content`] if there is no token table.
+    pub fn vocab_size(&self) -> Result<usize, CheckpointError> {
+        let table = self.model.get(TOKEN_TABLE).and_then(|(shape, _)| shape.first().copied());
+        table.ok_or_else(|| CheckpointError::Content {
+            path: self.path.join(MODEL),
+            reason: format!("found no token table (`{TOKEN_TABLE}`)"),
+        })
+    }
+
     /// Takes the weights of a parameter out.
     ///
     /// # Errors

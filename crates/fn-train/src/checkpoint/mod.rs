@@ -40,8 +40,6 @@ pub use state::{Best, TrainState};
 
 use std::path::{Path, PathBuf};
 
-use crate::failpoint::FailPoints;
-
 /// Name of the file with the weights.
 pub const MODEL: &str = "model.safetensors";
 /// Name of the file with the moments.
@@ -57,21 +55,13 @@ pub struct Checkpoints {
     dir: PathBuf,
     keep_last: usize,
     keep_best: bool,
-    fail_points: FailPoints,
 }
 
 impl Checkpoints {
     /// The checkpoints in `dir` (made by the first save), of which the newest `keep_last` (at least 1) and, if wanted, the
     /// best are kept.
     pub fn new(dir: impl Into<PathBuf>, keep_last: usize, keep_best: bool) -> Self {
-        Self { dir: dir.into(), keep_last: keep_last.max(1), keep_best, fail_points: FailPoints::from_env() }
-    }
-
-    /// With faults instead of those of the environment: for tests only.
-    #[doc(hidden)]
-    pub fn with_fail_points(mut self, fail_points: FailPoints) -> Self {
-        self.fail_points = fail_points;
-        self
+        Self { dir: dir.into(), keep_last: keep_last.max(1), keep_best }
     }
 
     /// The folder that holds them.

@@ -12,8 +12,7 @@ use super::{
     Best, CheckpointError, Checkpoints, FileEntry, MANIFEST, MODEL, Manifest, OPTIMIZER, STATE, TrainState,
     folder_name, load,
 };
-use crate::failpoint::Calls;
-use crate::fsutil;
+use crate::{faults, fsutil};
 use fn_models::params::NamedTensor;
 
 /// Bytes per write call.
@@ -37,7 +36,7 @@ impl Checkpoints {
         optimizer: &[NamedTensor],
         extra: &[(String, Vec<u8>)],
     ) -> Result<PathBuf, CheckpointError> {
-        let mut calls = self.fail_points.begin();
+        faults::begin_save();
         fs::create_dir_all(&self.dir).map_err(CheckpointError::io(&self.dir, "create the folder"))?;
         self.remove_leftovers();
 
@@ -47,8 +46,8 @@ impl Checkpoints {
 
         let name = folder_name(state.step);
         let temporary = self.dir.join(format!(".{name}.tmp-{}", std::process::id()));
-        let written = files.write(&temporary, &mut calls).and_then(|manifest| {
-            self.put_in_place(&temporary, &name, &manifest, &mut calls)?;
+        let written = files.write(&temporary).and_then(|manifest| {
+            self.put_in_place(&temporary, &name, &manifest)?;
             Ok(self.dir.join(&name))
         });
         let target = written.map_err(|failure| {
@@ -82,22 +81,16 @@ impl Checkpoints {
     }
 
     /// Renames the finished folder, reads it back, and only then lets its predecessor go.
-    fn put_in_place(
-        &self,
-        temporary: &Path,
-        name: &str,
-        manifest: &Manifest,
-        calls: &mut Calls,
-    ) -> Result<(), Failure> {
+    fn put_in_place(&self, temporary: &Path, name: &str, manifest: &Manifest) -> Result<(), Failure> {
         let target = self.dir.join(name);
         let old = self.dir.join(format!(".{name}.old-{}", std::process::id()));
         let replaces = target.exists();
         if replaces {
             let _ = fs::remove_dir_all(&old);
-            step(calls, &target, "rename", || fs::rename(&target, &old))?;
+            step(&target, "rename", || fs::rename(&target, &old))?;
         }
-        let placed = step(calls, &target, "rename", || fs::rename(temporary, &target))
-            .and_then(|()| step(calls, &self.dir, "sync", || fsutil::sync_dir(&self.dir)))
+        let placed = step(&target, "rename", || fs::rename(temporary, &target))
+            .and_then(|()| step(&self.dir, "sync", || fsutil::sync_dir(&self.dir)))
             .and_then(|()| {
                 let found = Manifest::read(&target).and_then(|m| load::verify(&target, &m).map(|()| m));
                 match found {
@@ -223,13 +216,12 @@ enum Failure {
 }
 
 /// One file operation, with its fail point.
-fn step<T>(
-    calls: &mut Calls,
-    path: &Path,
-    action: &'static str,
-    run: impl FnOnce() -> io::Result<T>,
-) -> Result<T, Failure> {
-    calls.next().and_then(|_| run()).map_err(|source| Failure::Disk { path: path.to_owned(), action, source })
+fn step<T>(path: &Path, action: &'static str, run: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
+    faults::file_call().and_then(|_| run()).map_err(|source| Failure::Disk {
+        path: path.to_owned(),
+        action,
+        source,
+    })
 }
 
 /// What goes into a checkpoint, in the order of writing.
@@ -275,18 +267,18 @@ impl<'a> Files<'a> {
     }
 
     /// Fills `folder`, everything synced, the manifest last.
-    fn write(&self, folder: &Path, calls: &mut Calls) -> Result<Manifest, Failure> {
-        step(calls, folder, "create the folder", || fs::create_dir(folder))?;
+    fn write(&self, folder: &Path) -> Result<Manifest, Failure> {
+        step(folder, "create the folder", || fs::create_dir(folder))?;
         let mut files = Vec::new();
         for (name, (layout, tensors)) in [(MODEL, &self.model), (OPTIMIZER, &self.optimizer)] {
-            files.push(write_file(folder, name, calls, |to| layout.write(tensors, to))?);
+            files.push(write_file(folder, name, |to| layout.write(tensors, to))?);
         }
         for (name, bytes) in &self.small {
-            files.push(write_file(folder, name, calls, |to| to.write_all(bytes))?);
+            files.push(write_file(folder, name, |to| to.write_all(bytes))?);
         }
         let manifest = Manifest::new(self.step, files);
-        write_file(folder, MANIFEST, calls, |to| to.write_all(&manifest.to_bytes()))?;
-        step(calls, folder, "sync", || fsutil::sync_dir(folder))?;
+        write_file(folder, MANIFEST, |to| to.write_all(&manifest.to_bytes()))?;
+        step(folder, "sync", || fsutil::sync_dir(folder))?;
         Ok(manifest)
     }
 }
@@ -295,16 +287,15 @@ impl<'a> Files<'a> {
 fn write_file(
     folder: &Path,
     name: &str,
-    calls: &mut Calls,
-    fill: impl FnOnce(&mut BufWriter<Sink<'_>>) -> io::Result<()>,
+    fill: impl FnOnce(&mut BufWriter<Sink>) -> io::Result<()>,
 ) -> Result<FileEntry, Failure> {
     let path = folder.join(name);
     let run = || {
         let file = File::create_new(&path)?;
-        let mut to = BufWriter::with_capacity(BUFFER, Sink { file, hash: Sha256::new(), bytes: 0, calls });
+        let mut to = BufWriter::with_capacity(BUFFER, Sink { file, hash: Sha256::new(), bytes: 0 });
         fill(&mut to)?;
-        let Sink { file, hash, bytes, calls } = to.into_inner().map_err(io::IntoInnerError::into_error)?;
-        calls.next()?;
+        let Sink { file, hash, bytes } = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        faults::file_call()?;
         file.sync_all()?;
         Ok(FileEntry { name: name.to_owned(), bytes, sha256: hex(&hash.finalize()) })
     };
@@ -312,17 +303,16 @@ fn write_file(
 }
 
 /// A file that knows the checksum of what was to be written to it.
-struct Sink<'a> {
+struct Sink {
     file: File,
     hash: Sha256,
     bytes: u64,
-    calls: &'a mut Calls,
 }
 
-impl Write for Sink<'_> {
+impl Write for Sink {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let buffer = buffer.get(..BUFFER).unwrap_or(buffer);
-        let damage = self.calls.next()?;
+        let damage = faults::file_call()?;
         let written = if damage {
             let mut wrong = buffer.to_vec();
             if let Some(byte) = wrong.first_mut() {

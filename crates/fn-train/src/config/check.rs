@@ -1,6 +1,9 @@
 //! Which configurations can be run.
 
-use fn_core::correct::{Correction, DiscriminatorCorrection};
+use std::path::{Path, PathBuf};
+
+use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::{CorrectionKind, Normalise};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
@@ -169,15 +172,47 @@ impl RunConfig {
             "expected".into(),
             "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
         )?;
-        if let Correction::Soft { prediction, .. } = self.correction.generator {
+        let threshold = self.correction.threshold;
+        check(
+            threshold > 0.0 && threshold <= 1.0,
+            "correction.threshold",
+            threshold.to_string(),
+            "above 0 to 1",
+        )?;
+        if let Some(judge) = &self.correction.judge {
+            judge.validate().map_err(|e| section("correction.judge", e.to_string()))?;
             check(
-                prediction == Prediction::Expected || prediction == self.correction.prediction,
-                "correction.generator.prediction",
-                format!("{prediction:?}").to_lowercase(),
-                "expected, or the same as correction.prediction",
+                self.correction.verifier.is_none(),
+                "correction.verifier",
+                "set".into(),
+                "not set beside `correction.judge`: write it as a judge of kind `verifier`",
             )?;
         }
+        self.refuse_accumulation()?;
         self.refuse_idle()
+    }
+
+    /// Refuses steps of several micro-batches where a term is divided by what is known after all forward passes only: each micro-batch
+    /// would be divided by its own count, which is another objective.
+    fn refuse_accumulation(&self) -> Result<(), ConfigError> {
+        let c = &self.correction;
+        let kept = matches!(&c.generator, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
+        let soft = matches!(c.discriminator, DetectionKind::Soft(_)) && self.model.arch == Arch::Electra;
+        for (set, key) in [
+            (kept, "correction.generator.normalise = kept"),
+            (soft, "correction.discriminator.kind = soft"),
+            (c.hard_negatives > 0.0, "correction.hard_negatives"),
+        ] {
+            check(
+                !set || self.train.accumulation == 1,
+                "train.accumulation",
+                self.train.accumulation.to_string(),
+                &format!(
+                    "1 with {key}, whose mean is known after a whole step only; raise `train.batch` instead"
+                ),
+            )?;
+        }
+        Ok(())
     }
 
     /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
@@ -186,16 +221,16 @@ impl RunConfig {
         let electra = self.model.arch == Arch::Electra;
         let unset = c.verifier.is_none();
         check(
-            c.discriminator != DiscriminatorCorrection::Banded || !unset,
+            c.discriminator != DetectionKind::Banded || c.judge_or_default().is_graded(),
             "correction.discriminator.kind",
             "banded".into(),
             "drop or relabel; banded beside a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not tell how \
              right a word is",
         )?;
         check(
-            electra || c.discriminator == DiscriminatorCorrection::None || c.generator != Correction::None,
+            electra || c.discriminator == DetectionKind::None || c.generator != CorrectionKind::None,
             "correction.discriminator.kind",
-            format!("{:?}", c.discriminator).to_lowercase(),
+            c.discriminator.name().to_owned(),
             "none with model.arch = bert, as a BERT has no discriminator: set `correction.generator.kind`",
         )?;
         let default = VerifierConfig::default();
@@ -225,8 +260,25 @@ impl RunConfig {
         )
     }
 
-    /// Checks what only a training run needs: text, a tokenizer, and a lexicon where the correction uses one.
-    pub fn require_inputs(&self) -> Result<(), ConfigError> {
+    /// The files and folders that a run reads, with the keys that name them.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        fn one<'a>(key: &'static str, path: &'a Option<PathBuf>) -> Option<(&'static str, &'a Path)> {
+            path.as_deref().map(|path| (key, path))
+        }
+        let mut files: Vec<(&'static str, &Path)> = Vec::new();
+        files.extend(self.data.train.iter().map(|path| ("data.train", path.as_path())));
+        files.extend(self.data.held_out.iter().map(|path| ("data.held_out", path.as_path())));
+        files.push(("data.tokenizer", &self.data.tokenizer));
+        files.extend(one("model.init", &self.model.init));
+        files.extend(one("lexicon.path", &self.lexicon.path));
+        files.extend(one("lexicon.wordnet", &self.lexicon.wordnet).filter(|_| self.lexicon.path.is_none()));
+        files.extend(one("eval.lexicon", &self.eval.lexicon));
+        files.extend(one("correction.verifier.model", &self.correction.verifier.model));
+        files
+    }
+
+    /// Checks that there are text and a tokenizer.
+    pub(super) fn require_text(&self) -> Result<(), ConfigError> {
         if self.data.train.is_empty() {
             return Err(ConfigError::Missing {
                 key: "data.train",
@@ -241,6 +293,11 @@ impl RunConfig {
                 example: "\"tokenizer.json\"",
             });
         }
+        Ok(())
+    }
+
+    /// Checks that there is a lexicon where the correction looks words up.
+    pub(super) fn require_lexicon(&self) -> Result<(), ConfigError> {
         if self.correction.needs_lexicon() && self.lexicon.path.is_none() && self.lexicon.wordnet.is_none() {
             return Err(ConfigError::Missing {
                 key: "lexicon.path",

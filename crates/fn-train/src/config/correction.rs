@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use fn_core::correct::{Correction, DiscriminatorCorrection, Level, Normalise};
-use fn_core::judge::Bands;
+use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::{CorrectionKind, HardConfig, SoftConfig};
+use fn_core::judge::{Bands, THRESHOLD};
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
+
+use super::judge::JudgeKind;
 
 /// A named pair of corrections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,21 +27,19 @@ pub enum CorrectionPreset {
 
 impl CorrectionPreset {
     /// What the generator (or BERT) does under this preset.
-    pub fn generator(self) -> Correction {
+    pub fn generator(self) -> CorrectionKind {
         match self {
-            Self::None | Self::Custom => Correction::None,
-            Self::Hard => Correction::Hard { normalise: Normalise::All },
-            Self::Soft => {
-                Correction::Soft { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 }
-            }
+            Self::None | Self::Custom => CorrectionKind::None,
+            Self::Hard => CorrectionKind::Hard(HardConfig::default()),
+            Self::Soft => CorrectionKind::Soft(SoftConfig::default()),
         }
     }
 
     /// What the discriminator does under this preset.
-    pub fn discriminator(self) -> DiscriminatorCorrection {
+    pub fn discriminator(self) -> DetectionKind {
         match self {
-            Self::None | Self::Soft | Self::Custom => DiscriminatorCorrection::None,
-            Self::Hard => DiscriminatorCorrection::Drop,
+            Self::None | Self::Soft | Self::Custom => DetectionKind::None,
+            Self::Hard => DetectionKind::Drop,
         }
     }
 }
@@ -87,9 +88,9 @@ pub struct CorrectionConfig {
     /// `none`, `hard` or `soft`: sets both of the following.
     pub preset: CorrectionPreset,
     /// For the generator's (or BERT's) masked-LM loss.
-    pub generator: Correction,
+    pub generator: CorrectionKind,
     /// For the discriminator's loss (ELECTRA only).
-    pub discriminator: DiscriminatorCorrection,
+    pub discriminator: DetectionKind,
     /// Which prediction `r` of the masked LM is judged: `argmax` (default) or `sample`.
     pub prediction: Prediction,
     /// beta of the importance weights of true negatives: errors that look right weigh more. 0 (default): all weigh the same.
@@ -98,6 +99,20 @@ pub struct CorrectionConfig {
     /// A masked LM that judges in place of the lexicon.
     #[serde(skip_serializing_if = "VerifierConfig::is_none")]
     pub verifier: VerifierConfig,
+    /// The judge, where it is more than the lexicon or one verifier: `kind` and its settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeKind>,
+    /// From this grade of the judge on a wrong prediction is a false negative, above 0 to 1. 0.5.
+    #[serde(skip_serializing_if = "is_usual_threshold")]
+    pub threshold: f64,
+}
+
+fn is_usual_threshold(value: &f64) -> bool {
+    *value == THRESHOLD
+}
+
+fn usual_threshold() -> f64 {
+    THRESHOLD
 }
 
 fn is_zero(value: &f64) -> bool {
@@ -120,25 +135,39 @@ impl CorrectionConfig {
             prediction: Prediction::Argmax,
             hard_negatives: 0.0,
             verifier: VerifierConfig::default(),
+            judge: None,
+            threshold: THRESHOLD,
         }
     }
 
-    /// Whether the judge, lexicon or verifier, decides anything in the training of a model that has a discriminator or none.
+    /// Whether the judge's verdict changes the training of a model that has a discriminator or none. What a registered correction
+    /// does with it is not known: it counts as asking.
     pub fn asks_judge(&self, discriminator: bool) -> bool {
-        use DiscriminatorCorrection::{Banded, Drop, Relabel};
-        matches!(self.generator, Correction::Hard { .. } | Correction::RandomShield {})
-            || (discriminator && matches!(self.discriminator, Drop | Relabel | Banded))
+        use DetectionKind::{Banded, Drop, Registered, Relabel};
+        matches!(
+            self.generator,
+            CorrectionKind::Hard(_) | CorrectionKind::RandomShield | CorrectionKind::Registered(_)
+        ) || (discriminator && matches!(self.discriminator, Drop | Relabel | Banded | Registered(_)))
     }
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
-        match self.generator {
-            Correction::SynonymTarget { .. } => true,
-            _ if !self.verifier.is_none() => false,
-            Correction::None | Correction::LabelSmoothing { .. } => {
-                self.discriminator != DiscriminatorCorrection::None
+        match &self.generator {
+            CorrectionKind::SynonymTarget(_) => true,
+            _ if !self.judge_or_default().reads_lexicon() => false,
+            CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::Registered(_) => {
+                !matches!(self.discriminator, DetectionKind::None | DetectionKind::Registered(_))
             }
             _ => true,
+        }
+    }
+
+    /// The judge: the one that is named, else the verifier if there is one, else the lexicon.
+    pub fn judge_or_default(&self) -> JudgeKind {
+        match &self.judge {
+            Some(judge) => judge.clone(),
+            None if self.verifier.is_none() => JudgeKind::Lexicon,
+            None => JudgeKind::Verifier(self.verifier.clone()),
         }
     }
 }
@@ -149,14 +178,17 @@ impl CorrectionConfig {
 struct TypedCorrection {
     #[serde(default)]
     preset: CorrectionPreset,
-    generator: Option<Correction>,
-    discriminator: Option<DiscriminatorCorrection>,
+    generator: Option<CorrectionKind>,
+    discriminator: Option<DetectionKind>,
     #[serde(default = "most_probable")]
     prediction: Prediction,
     #[serde(default)]
     hard_negatives: f64,
     #[serde(default)]
     verifier: VerifierConfig,
+    judge: Option<JudgeKind>,
+    #[serde(default = "usual_threshold")]
+    threshold: f64,
 }
 
 fn most_probable() -> Prediction {
@@ -173,6 +205,8 @@ impl From<TypedCorrection> for CorrectionConfig {
             prediction: typed.prediction,
             hard_negatives: typed.hard_negatives,
             verifier: typed.verifier,
+            judge: typed.judge,
+            threshold: typed.threshold,
         };
         if out.generator != named.generator || out.discriminator != named.discriminator {
             out.preset = CorrectionPreset::Custom;

@@ -1,10 +1,10 @@
 //! Held-out metrics of replaced-token detection.
 
 use burn::tensor::{Int, Tensor};
-use fn_core::judge::{DeviceLexicon, LexiconJudge};
+use fn_core::judge::DeviceLexicon;
 use fn_data::loader::MaskedBatch;
 
-use super::masked::{id_tensor, judged, place, to_f32, to_u32};
+use super::masked::{flagged, id_tensor, place, to_f32, to_u32};
 use super::{Agreement, Evaluation, Truth, auc, ratio};
 
 /// Adds up the metrics of batch after batch.
@@ -12,7 +12,7 @@ use super::{Agreement, Evaluation, Truth, auc, ratio};
 /// A token counts as replaced when the sampled id differs from the original. On generated text, `detector_true_auc` calls a
 /// replacement that fits "original": the area that a detector of *true* negatives should have.
 pub struct DetectionMeter<'a> {
-    judge: Option<LexiconJudge>,
+    lexicon: Option<DeviceLexicon>,
     truth: Option<&'a dyn Truth>,
     seen: usize,
     scores: Vec<f32>,
@@ -26,7 +26,7 @@ impl<'a> DetectionMeter<'a> {
     /// A meter that judges with `lexicon` and, for generated text, compares with `truth`.
     pub fn new(lexicon: Option<DeviceLexicon>, truth: Option<&'a dyn Truth>) -> Self {
         Self {
-            judge: lexicon.map(LexiconJudge::new),
+            lexicon,
             truth,
             seen: 0,
             scores: Vec::new(),
@@ -40,7 +40,7 @@ impl<'a> DetectionMeter<'a> {
     /// Adds one batch: `sampled` ids `[P]` at its masked rows, `logits` of the discriminator `[B, L]`.
     pub fn add(&mut self, batch: &MaskedBatch, sampled: Tensor<1, Int>, logits: Tensor<2>) {
         let gold = id_tensor(&batch.gold, &sampled.device());
-        let flagged = judged(self.judge.as_ref(), batch, gold, sampled.clone());
+        let flags = flagged(self.lexicon.as_ref(), batch, gold, sampled.clone());
         let sampled = to_u32(sampled);
         let mut replaced = vec![false; batch.batch * batch.length];
         let mut truly = replaced.clone();
@@ -53,8 +53,8 @@ impl<'a> DetectionMeter<'a> {
             let fits = self.truth.is_some_and(|t| t.fits(row, position, word));
             replaced[flat] = true;
             truly[flat] = !fits;
-            self.sampled_false_negatives += f64::from(u8::from(flagged[p]));
-            self.agreement.add(flagged[p], fits);
+            self.sampled_false_negatives += f64::from(u8::from(flags[p]));
+            self.agreement.add(flags[p], fits);
         }
         for (flat, score) in to_f32(logits).into_iter().enumerate() {
             if batch.attention[flat] > 0.0 {
@@ -81,7 +81,7 @@ impl<'a> DetectionMeter<'a> {
         out.push("detector_precision", ratio(caught, called));
         out.push("detector_recall", ratio(caught, replaced));
         out.push("detector_auc", auc(&self.scores, &self.replaced));
-        if self.judge.is_some() {
+        if self.lexicon.is_some() {
             out.push("replaced_false_negative_share", ratio(self.sampled_false_negatives, replaced));
         }
         if self.truth.is_some() {

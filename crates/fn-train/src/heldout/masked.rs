@@ -1,8 +1,7 @@
 //! Held-out metrics of the masked language model (BERT, or ELECTRA's generator).
 
 use burn::tensor::{Int, Tensor};
-use fn_core::ids::Rows;
-use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge};
+use fn_core::judge::DeviceLexicon;
 use fn_core::sample::argmax_ids;
 use fn_data::loader::MaskedBatch;
 
@@ -10,7 +9,7 @@ use super::{Agreement, Evaluation, Truth, ratio};
 
 /// Adds up the metrics of batch after batch.
 pub struct MaskedMeter<'a> {
-    judge: Option<LexiconJudge>,
+    lexicon: Option<DeviceLexicon>,
     truth: Option<&'a dyn Truth>,
     seen: usize,
     rows: f64,
@@ -25,7 +24,7 @@ impl<'a> MaskedMeter<'a> {
     /// A meter that judges with `lexicon` and, for generated text, compares with `truth`.
     pub fn new(lexicon: Option<DeviceLexicon>, truth: Option<&'a dyn Truth>) -> Self {
         Self {
-            judge: lexicon.map(LexiconJudge::new),
+            lexicon,
             truth,
             seen: 0,
             rows: 0.0,
@@ -43,7 +42,7 @@ impl<'a> MaskedMeter<'a> {
         let gold = id_tensor(&batch.gold, &device);
         let predicted = argmax_ids(logits.clone());
         let loss = to_f32(fn_ops::cross_entropy_rows(logits, gold.clone()));
-        let flagged = judged(self.judge.as_ref(), batch, gold, predicted.clone());
+        let flags = flagged(self.lexicon.as_ref(), batch, gold, predicted.clone());
         let predicted = to_u32(predicted);
         for (p, &word) in predicted.iter().enumerate() {
             if batch.weight[p] == 0.0 {
@@ -53,13 +52,13 @@ impl<'a> MaskedMeter<'a> {
             self.rows += 1.0;
             self.loss += f64::from(loss[p]);
             self.right += f64::from(u8::from(right));
-            self.false_negatives += f64::from(u8::from(flagged[p]));
+            self.false_negatives += f64::from(u8::from(flags[p]));
             if let Some(truth) = self.truth {
                 let (row, position) = place(self.seen, batch, p);
                 let fits = truth.fits(row, position, word);
                 self.fitting += f64::from(u8::from(right || fits));
                 if !right {
-                    self.agreement.add(flagged[p], fits);
+                    self.agreement.add(flags[p], fits);
                 }
             }
         }
@@ -73,7 +72,7 @@ impl<'a> MaskedMeter<'a> {
         out.push("masked_loss", ratio(self.loss, self.rows));
         out.push("masked_accuracy", ratio(self.right, self.rows));
         out.push("wrong_share", ratio(wrong, self.rows));
-        if self.judge.is_some() {
+        if self.lexicon.is_some() {
             out.push("false_negative_share", ratio(self.false_negatives, wrong));
             // Right, or excused.
             out.push("accepted_accuracy", ratio(self.right + self.false_negatives, self.rows));
@@ -86,19 +85,25 @@ impl<'a> MaskedMeter<'a> {
     }
 }
 
-/// Verdict of the lexicon per masked row, all false without one.
-pub(super) fn judged(
-    judge: Option<&LexiconJudge>,
+/// Which predictions are wrong and in the look-up set of the original word, per masked position; all false without a lexicon.
+pub(super) fn flagged(
+    lexicon: Option<&DeviceLexicon>,
     batch: &MaskedBatch,
     gold: Tensor<1, Int>,
     predicted: Tensor<1, Int>,
 ) -> Vec<bool> {
-    let Some(judge) = judge else {
+    let Some(lexicon) = lexicon else {
         return vec![false; batch.gold.len()];
     };
-    let weight = Tensor::from_floats(batch.weight.as_slice(), &predicted.device());
-    let verdict = judge.judge(&Rows { gold, predicted, weight });
-    verdict.into_data().iter::<bool>().collect()
+    let inside = lexicon.contains(&gold, &predicted).into_data();
+    let wrong = to_u32(predicted).into_iter().zip(&batch.gold).map(|(r, &w)| r != w);
+    let real = batch.weight.iter().map(|&weight| weight > 0.0);
+    inside
+        .iter::<bool>()
+        .zip(wrong)
+        .zip(real)
+        .map(|((inside, wrong), real)| inside && wrong && real)
+        .collect()
 }
 
 /// Held-out row and position of masked row `p`, when `seen` rows came before this batch.

@@ -1,49 +1,49 @@
 //! A batch of the loader as tensors.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use fn_core::batch::{Batch, Memo};
 use fn_data::loader::MaskedBatch;
 use fn_models::Inputs;
 
 /// A [`MaskedBatch`] on the device.
-///
-/// Shapes: B batch, L length, P masked rows of the whole batch.
 #[derive(Debug, Clone)]
 pub struct DeviceBatch {
     /// What the model sees: corrupted ids, segments and padding.
     pub inputs: Inputs,
-    /// Ids before corruption, `[B, L]`.
-    pub original: Tensor<2, Int>,
-    /// 1 for a token, 0 for padding, `[B, L]`.
-    pub attention: Tensor<2>,
-    /// Flat position `b * L + l` of each masked row, `[P]`.
-    pub rows: Tensor<1, Int>,
-    /// Original id at each masked row, `[P]`.
-    pub gold: Tensor<1, Int>,
-    /// 1 for a masked row, 0 for padding of the rows, `[P]`.
-    pub weight: Tensor<1>,
-    /// `[B, L]`.
-    pub shape: [usize; 2],
+    /// What judges and losses see: original ids and the masked positions.
+    pub batch: Batch,
 }
 
 impl DeviceBatch {
     /// Copies `batch` to `device`.
     pub fn new(batch: &MaskedBatch, device: &Device) -> Self {
         let shape = [batch.batch, batch.length];
+        let positions = [batch.rows.len()];
         let attention = floats(&batch.attention, shape, device);
+        let segments = ids(&batch.token_type, shape, device);
         Self {
             inputs: Inputs {
                 ids: ids(&batch.input, shape, device),
-                token_type: ids(&batch.token_type, shape, device),
+                token_type: segments.clone(),
                 mask: batch.padded.then(|| attention.clone()),
             },
-            original: ids(&batch.original, shape, device),
-            attention,
-            rows: ids(&batch.rows, [batch.rows.len()], device),
-            gold: ids(&batch.gold, [batch.gold.len()], device),
-            weight: floats(&batch.weight, [batch.weight.len()], device),
-            shape,
+            batch: Batch {
+                original: ids(&batch.original, shape, device),
+                segments,
+                attention,
+                padded: batch.padded,
+                positions: ids(&batch.rows, positions, device),
+                gold: ids(&batch.gold, positions, device),
+                weight: floats(&batch.weight, positions, device),
+                memo: Memo::default(),
+            },
         }
     }
+}
+
+/// The input of a model that reads `ids` `[B, L]` in place of the batch's own, on the plain device if `ids` are.
+pub(super) fn inputs(ids: Tensor<2, Int>, batch: &Batch) -> Inputs {
+    Inputs { ids, token_type: batch.segments.clone(), mask: batch.padded.then(|| batch.attention.clone()) }
 }
 
 /// Vocabularies and flat positions fit 31 bits: both are bounded when data is prepared.

@@ -1,26 +1,30 @@
 //! One step of pre-training: a batch in, a loss out.
 //!
 //! [`MaskedLanguageModel`] is BERT's objective, [`ReplacedTokenDetection`] ELECTRA's. Both read from top to bottom in the
-//! order of the paper: forward at the masked rows, predict, judge, correct, loss.
+//! order of the paper: forward at the masked positions, predict, judge, correct, loss.
 
 mod batch;
-mod judges;
+mod judging;
 mod mlm;
 mod rtd;
-mod sentence;
+mod student;
+mod verifier;
 
 pub use batch::DeviceBatch;
-pub use judges::{Judges, Verifier};
+pub use judging::Judging;
 pub use mlm::MaskedLanguageModel;
-pub use rtd::{Detection, ReplacedTokenDetection};
+pub use rtd::ReplacedTokenDetection;
+pub use verifier::{MovingAverage, Reader};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use fn_core::loss::LossParts;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::loader::MaskedBatch;
+use fn_models::Pretrained;
 use fn_models::params::NamedTensor;
 
-use crate::heldout::{Evaluation, Truth};
+use crate::heldout::{DetectionMeter, Evaluation, MaskedMeter, Truth};
 
 /// What part of an optimiser step's work one micro-batch is.
 ///
@@ -69,30 +73,79 @@ pub struct StepLoss {
     pub counts: FalseNegativeCounts,
 }
 
+impl StepLoss {
+    /// A loss whose terms are weighted by `weight`, its share of the step included.
+    fn of(parts: LossParts, weight: f64, counts: FalseNegativeCounts) -> Self {
+        let terms = parts.terms.into_iter().map(|(name, term)| (name, term * weight as f32)).collect();
+        let parts = LossParts { terms };
+        Self { total: parts.total(), terms: parts.terms, counts }
+    }
+}
+
+/// What held-out metrics are added up in.
+pub struct Meters<'a> {
+    /// Of the masked language model.
+    pub masked: MaskedMeter<'a>,
+    /// Of the discriminator, if the objective has one.
+    pub detected: Option<DetectionMeter<'a>>,
+}
+
 /// An objective of pre-training.
 pub trait Objective {
-    /// The model that it trains.
-    type Model: Module;
-
-    /// The loss of one micro-batch. `seed` decides dropout and sampling, and nothing else does.
-    fn loss(&self, model: &Self::Model, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
-
-    /// Called with the model before the first step and after each one, for what follows the model.
-    fn follow(&self, _model: &Self::Model) {}
-
-    /// Tensors that a checkpoint must carry beside weights and moments.
-    fn carried(&self) -> Vec<NamedTensor> {
-        Vec::new()
+    /// Whether it trains a discriminator.
+    fn detects(&self) -> bool {
+        false
     }
 
-    /// Takes its own [`carried`](Self::carried) tensors out of those of a checkpoint and goes on from them.
-    fn restore(&self, _model: &Self::Model, _tensors: &mut Vec<NamedTensor>) {}
+    /// The loss of one micro-batch. `seed` decides dropout and sampling, and nothing else does.
+    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
+
+    /// Who flags false negatives.
+    fn judging(&self) -> &Judging;
+
+    /// Measures one held-out batch, the `index`-th, without dropout; `model` and what it computes live on the plain device.
+    fn measure(&self, model: &Pretrained, batch: &MaskedBatch, index: u64, meters: &mut Meters<'_>);
+
+    /// Called with the model before the first step and after each one, for the moving average that follows it.
+    fn follow(&self, model: &Pretrained) {
+        if let Some(average) = &self.judging().average {
+            average.follow(Reader::of(model));
+        }
+    }
+
+    /// Tensors that a checkpoint must hold beside weights and moments.
+    fn extra_tensors(&self) -> Vec<NamedTensor> {
+        self.judging().average.as_ref().map(|average| average.tensors()).unwrap_or_default()
+    }
+
+    /// Takes its own [`extra_tensors`](Self::extra_tensors) out of those of a checkpoint and goes on from them.
+    fn restore(&self, model: &Pretrained, tensors: &mut Vec<NamedTensor>) {
+        if let Some(average) = &self.judging().average {
+            average.restore(Reader::of(model), tensors);
+        }
+    }
 
     /// Held-out metrics over `batches`, without dropout. The same batches give the same numbers.
     fn evaluate(
         &self,
-        model: &Self::Model,
+        model: &Pretrained,
         batches: &mut dyn Iterator<Item = MaskedBatch>,
         truth: Option<&dyn Truth>,
-    ) -> Evaluation;
+    ) -> Evaluation {
+        let model = model.valid();
+        let lexicon = &self.judging().measured_by;
+        let mut meters = Meters {
+            masked: MaskedMeter::new(lexicon.clone(), truth),
+            detected: self.detects().then(|| DetectionMeter::new(lexicon.clone(), truth)),
+        };
+        for (index, batch) in batches.enumerate() {
+            self.measure(&model, &batch, index as u64, &mut meters);
+        }
+        let mut evaluation = meters.masked.finish();
+        if let Some(detected) = meters.detected {
+            evaluation.extend(detected.finish());
+        }
+        evaluation.add_embedding(model.word_embedding());
+        evaluation
+    }
 }

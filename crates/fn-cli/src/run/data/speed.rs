@@ -6,12 +6,13 @@ use std::time::Instant;
 use fn_core::corrupt::Corruptor;
 use fn_data::loader::{Loader, LoaderConfig};
 use fn_data::shard::{Dataset, Progress, prepare};
+use fn_train::config::RunConfig;
+use fn_train::machine::peak_memory;
 use fn_train::session::prepare_config;
 
-use super::{PrepareBar, needs_text_and_tokenizer};
+use super::PrepareBar;
 use crate::args::DataSpeedArgs;
 use crate::error::{CliError, Outcome};
-use crate::run::pretrain::peak_memory;
 use crate::run::support;
 use crate::term;
 
@@ -24,8 +25,8 @@ pub fn run(args: &DataSpeedArgs) -> Result<Outcome, CliError> {
         return Err(CliError::usage("--batches must be at least 1"));
     }
     let resolved = args.config.resolve()?;
-    let run = &resolved.run;
-    needs_text_and_tokenizer(run)?;
+    resolved.require_text()?;
+    let run: &RunConfig = resolved;
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(&run.data.tokenizer)?;
     let corruptor = Corruptor::new(run.corruption.clone(), tokenizer.facts())

@@ -3,9 +3,9 @@
 use burn::tensor::Device;
 use fn_core::stats::anisotropy;
 use fn_data::lexicon::WordNet;
-use fn_eval::probe::pairs::{Cosines, known, random};
 use fn_eval::table::{Table, number};
-use fn_models::{Family, hf, params};
+use fn_models::{Pretrained, params};
+use fn_study::probe::pairs::{Cosines, known, random};
 use serde_json::json;
 
 use crate::args::ProbeEmbeddingsArgs;
@@ -26,11 +26,8 @@ pub fn run(args: &ProbeEmbeddingsArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
     let net = WordNet::open(&args.wordnet).map_err(CliError::input_from)?;
     let device = Device::flex();
-    let load = |error| CliError::input_from(error);
-    let table = match hf::read_encoder(&args.model).map_err(load)?.0 {
-        Family::Bert => hf::load_bert(&args.model, &device).map_err(load)?.0.word_embedding(),
-        Family::Electra => hf::load_electra(&args.model, &device).map_err(load)?.0.word_embedding(),
-    };
+    let (model, _) = Pretrained::open(&args.model, &device).map_err(CliError::input_from)?;
+    let table = model.word_embedding();
     let [rows, width] = table.dims();
     let (norm, cosine) = anisotropy(table.clone(), ROWS);
     let values = params::host(table);

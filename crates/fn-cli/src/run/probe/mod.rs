@@ -7,7 +7,7 @@ mod substitution;
 
 use std::path::{Path, PathBuf};
 
-use fn_eval::probe::Prober;
+use fn_study::probe::Prober;
 
 use super::support;
 use crate::args::ProbeCommand;

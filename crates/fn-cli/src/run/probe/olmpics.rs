@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use fn_eval::probe::olmpics::{Accuracy, answer, read};
 use fn_eval::table::{Table, percent};
+use fn_study::probe::olmpics::{Accuracy, answer, read};
 use serde_json::{Value, json};
 
 use crate::args::ProbeOlmpicsArgs;

@@ -1,8 +1,8 @@
 //! `fnlm probe substitution`: which words could stand here instead?
 
-use fn_eval::probe::Scorer;
-use fn_eval::probe::substitution::{self, Figures};
 use fn_eval::table::{Table, number, percent};
+use fn_study::probe::Scorer;
+use fn_study::probe::substitution::{self, Figures};
 use serde_json::{Map, json};
 
 use crate::args::ProbeSubstitutionArgs;

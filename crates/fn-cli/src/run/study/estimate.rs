@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use fn_data::task::{Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, Task};
-use fn_eval::study::{Arm, Evaluation, run_folder};
 use fn_eval::table::Table;
-use fn_models::Family;
+use fn_models::Arch;
+use fn_study::study::{Arm, Evaluation, run_folder};
 use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig};
-use fn_train::finetune::Recipe;
 use fn_train::schedule::ScheduleConfig;
 
 use super::{Plan, support};
 use crate::error::{CliError, Outcome};
-use crate::{rundir, term};
+use crate::term;
+use fn_train::rundir;
 
 /// Time for probes; the kinds that are left then are taken to be as slow as the slowest.
 const BUDGET: Duration = Duration::from_secs(300);
@@ -64,7 +65,7 @@ impl Plan<'_> {
             let tasks = format!("{} of {} done", all.len() - evaluations.len(), all.len());
             table.row([arm.name.clone(), seed.to_string(), state.to_owned(), tasks]);
             if !done || !evaluations.is_empty() {
-                let run = self.config(arm, *seed).resolve()?.run;
+                let run = self.config(arm, *seed).resolve()?.into_config();
                 let steps = if done { 0 } else { run.train.steps.saturating_sub(reached(&folder)) };
                 jobs.push(Job { arm, run, steps, evaluations });
             }
@@ -219,8 +220,8 @@ impl Sets {
 
 fn ids_of_seed(evaluation: &Evaluation, tokenizer: &TextTokenizer) -> Result<f64, CliError> {
     let task = Task::open(&evaluation.task)?;
-    // Family and size decide about the learning rate alone.
-    let recipe = support::set_values(&task.recipe(Family::Electra, 256), &evaluation.set)?;
+    // Architecture and size decide about the learning rate alone.
+    let recipe = support::set_values(&task.recipe(Arch::Electra, 256), &evaluation.set)?;
     let find = |set: &Task, split| set.find(&evaluation.data, split).map_err(CliError::input_from);
     let mut ids = 0.0;
     if let Some(mut train) = find(&task, Split::Train)? {

@@ -1,6 +1,12 @@
 //! A save that fails, at whatever call, leaves the previous checkpoint alone.
 
 use super::*;
+use crate::faults::Faults;
+
+/// Runs `save` with these fail points, see [`FailPoints`](crate::faults::FailPoints).
+fn failing<R>(fail_points: &str, save: impl FnOnce() -> R) -> R {
+    Faults { fail_points: fail_points.parse().unwrap(), ..Faults::default() }.during(save)
+}
 
 #[test]
 fn a_save_that_fails_at_any_call_leaves_the_previous_checkpoint_alone() {
@@ -9,9 +15,7 @@ fn a_save_that_fails_at_any_call_leaves_the_previous_checkpoint_alone() {
         save(&at(dir.path()), 1).unwrap();
         let mut failures = 0;
         for call in 1.. {
-            let faulty =
-                at(dir.path()).with_fail_points(FailPoints::parse(&format!("save:{call}:{fault}")).unwrap());
-            match save(&faulty, 2) {
+            match failing(&format!("save:{call}:{fault}"), || save(&at(dir.path()), 2)) {
                 Ok(_) => break,
                 Err(error) => assert_eq!(error.is_out_of_space(), fault == "enospc", "{call}: {error}"),
             }
@@ -33,8 +37,7 @@ fn replacing_a_step_that_fails_at_any_call_leaves_its_predecessor_alone() {
     let other =
         |checkpoints: &Checkpoints| checkpoints.save(&state(1), &tensors("", 50.0), &moments(50.0), &[]);
     for call in 1.. {
-        let points = FailPoints::parse(&format!("save:{call}:enospc")).unwrap();
-        if other(&at(dir.path()).with_fail_points(points)).is_ok() {
+        if failing(&format!("save:{call}:enospc"), || other(&at(dir.path()))).is_ok() {
             break;
         }
         assert_intact(&dir.path().join("step-00000001"), 1);
@@ -51,9 +54,8 @@ fn a_wrong_byte_that_reaches_the_disk_is_found_when_the_checkpoint_is_read_back(
     save(&at(dir.path()), 1).unwrap();
     let mut caught = 0;
     for call in 1..40 {
-        let points = FailPoints::parse(&format!("save:{call}:flip")).unwrap();
-        let keep_one = Checkpoints::new(dir.path(), 1, false).with_fail_points(points);
-        match save(&keep_one, 1 + call) {
+        let keep_one = Checkpoints::new(dir.path(), 1, false);
+        match failing(&format!("save:{call}:flip"), || save(&keep_one, 1 + call)) {
             // Not a write: nothing was damaged, and only then the predecessor went.
             Ok(path) => assert_intact(&path, 1 + call),
             Err(error) => {

@@ -52,7 +52,7 @@ fn save(checkpoints: &Checkpoints, step: u64) -> Result<PathBuf, CheckpointError
 }
 
 fn at(dir: &Path) -> Checkpoints {
-    Checkpoints::new(dir, 100, false).with_fail_points(FailPoints::default())
+    Checkpoints::new(dir, 100, false)
 }
 
 fn steps(checkpoints: &Checkpoints) -> Vec<u64> {
@@ -159,7 +159,7 @@ fn what_cannot_be_saved_is_refused_before_anything_is_written() {
 #[test]
 fn the_newest_and_the_best_are_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoints = Checkpoints::new(dir.path(), 2, true).with_fail_points(FailPoints::default());
+    let checkpoints = Checkpoints::new(dir.path(), 2, true);
     let save_with = |step, best| {
         let mut state = state(step);
         state.best = best;
@@ -178,7 +178,7 @@ fn the_newest_and_the_best_are_kept() {
     assert_eq!(save_with(70, best(55)), [60, 70]);
     assert_eq!(save_with(80, best(55)), [60, 70, 80]);
     assert!(checkpoints.best(&best(55).unwrap()).unwrap().ends_with("step-00000060"));
-    let no_best = Checkpoints::new(dir.path(), 1, false).with_fail_points(FailPoints::default());
+    let no_best = Checkpoints::new(dir.path(), 1, false);
     save(&no_best, 90).unwrap();
     assert_eq!(steps(&no_best), [90]);
     assert!(hidden(dir.path()).is_empty());
@@ -187,7 +187,7 @@ fn the_newest_and_the_best_are_kept() {
 #[test]
 fn rotation_never_removes_what_was_just_saved_or_what_it_cannot_read() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoints = Checkpoints::new(dir.path(), 1, false).with_fail_points(FailPoints::default());
+    let checkpoints = Checkpoints::new(dir.path(), 1, false);
     let damaged = save(&checkpoints, 700).unwrap();
     fs::write(damaged.join(MODEL), "x").unwrap();
     // Resumed from an earlier place: the new one is not the newest by number.

@@ -1,0 +1,99 @@
+//! Which correction of the discriminator's loss a configuration asks for.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::super::registry::{DETECTION_CORRECTIONS, Resources, Settings};
+use super::super::tagged;
+use super::{Banded, DetectionCorrection, Drop, Relabel, SoftDetectionConfig, UncorrectedDetection};
+use crate::error::{CoreError, check_lambda};
+
+/// The built-in kinds.
+pub(in super::super) const NAMES: &[&str] = &["none", "drop", "relabel", "banded", "soft"];
+
+/// What the discriminator's loss does about replacements that are false negatives, as a configuration says it: `kind` and the settings
+/// of that kind.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum DetectionKind {
+    /// `none`: nothing, they are to be called replaced.
+    #[default]
+    None,
+    /// `drop`: they are left out of the loss.
+    Drop,
+    /// `relabel`: they are called original.
+    Relabel,
+    /// `banded`: those of grade 1 are called original, the others are left out.
+    Banded,
+    /// `soft`: adds the distance between the embeddings of replacement and original.
+    Soft(SoftDetectionConfig),
+    /// One that another crate registered with [`DETECTION_CORRECTIONS`].
+    Registered(Settings),
+}
+
+impl DetectionKind {
+    /// The correction itself.
+    ///
+    /// # Errors
+    /// A setting out of range, a kind that nobody registered.
+    pub fn init(&self, resources: &Resources) -> Result<Box<dyn DetectionCorrection>, CoreError> {
+        Ok(match self {
+            Self::None => Box::new(UncorrectedDetection),
+            Self::Drop => Box::new(Drop),
+            Self::Relabel => Box::new(Relabel),
+            Self::Banded => Box::new(Banded),
+            Self::Soft(config) => Box::new(config.init()?),
+            Self::Registered(settings) => DETECTION_CORRECTIONS.build(settings, resources)?,
+        })
+    }
+
+    /// Checks the settings: lambda 0 to 1000, those of a registered kind by its own builder.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn validate(&self) -> Result<(), CoreError> {
+        match self {
+            Self::Soft(config) => check_lambda(config.lambda),
+            Self::Registered(settings) => DETECTION_CORRECTIONS.check(settings),
+            Self::None | Self::Drop | Self::Relabel | Self::Banded => Ok(()),
+        }
+    }
+
+    /// Its name in a configuration.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::Drop => "drop",
+            Self::Relabel => "relabel",
+            Self::Banded => "banded",
+            Self::Soft(_) => "soft",
+            Self::Registered(settings) => &settings.kind,
+        }
+    }
+}
+
+impl Serialize for DetectionKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let settings = match self {
+            Self::None | Self::Drop | Self::Relabel | Self::Banded => Ok(Default::default()),
+            Self::Soft(config) => tagged::settings(config),
+            Self::Registered(settings) => Ok(settings.values.clone()),
+        };
+        tagged::serialize(self.name(), settings, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DetectionKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let settings = tagged::read(deserializer)?;
+        let plain = |value| tagged::without_settings(&settings, value);
+        Ok(match settings.kind.as_str() {
+            "none" => plain(Self::None)?,
+            "drop" => plain(Self::Drop)?,
+            "relabel" => plain(Self::Relabel)?,
+            "banded" => plain(Self::Banded)?,
+            "soft" => Self::Soft(tagged::typed(&settings)?),
+            kind if DETECTION_CORRECTIONS.contains(kind) => Self::Registered(settings),
+            kind => return Err(D::Error::custom(DETECTION_CORRECTIONS.unknown(kind))),
+        })
+    }
+}

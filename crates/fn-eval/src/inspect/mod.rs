@@ -1,0 +1,257 @@
+//! What a pre-trained model predicts in the gaps of a text, and which predictions a lexicon calls false negatives.
+//!
+//! [`Inspector`] does it for one text; [`page()`] draws many texts with every token in the colour of what training would make of
+//! it.
+
+mod page;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use fn_core::lexicon::Lexicon;
+use fn_data::tokenise::TextTokenizer;
+use fn_models::{Inputs, Pretrained};
+use fn_ops::Noise;
+use serde::Serialize;
+
+pub use self::page::{Corruption, page};
+
+/// How a gap is written in the text.
+pub const GAP: &str = "[MASK]";
+
+/// Why a text cannot be inspected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// A gap, and a model that only finds replaced tokens.
+    #[error(
+        "this folder holds a discriminator only, which cannot fill {GAP}; give a text without it, or a folder with generator/"
+    )]
+    NoGenerator,
+    /// A text that the model has no positions for.
+    #[error("the text has {found} tokens, the model takes at most {limit}; shorten it")]
+    TooLong {
+        /// Tokens, special ones included.
+        found: usize,
+        /// Most that the model takes.
+        limit: usize,
+    },
+}
+
+/// What is known about one text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspected {
+    /// The text as it was given.
+    pub text: String,
+    /// Its pieces, special tokens included; gaps as `[MASK]`.
+    pub pieces: Vec<String>,
+    /// One entry for each gap.
+    pub gaps: Vec<Gap>,
+    /// For ELECTRA: the probability that each piece was replaced, gaps filled with the first prediction.
+    pub replaced: Option<Vec<Replaced>>,
+}
+
+/// A gap and what could stand there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gap {
+    /// Index among the pieces.
+    pub position: usize,
+    /// The word that the others are judged against.
+    pub gold: String,
+    /// Whether `gold` was given, or is the model's own first prediction.
+    pub gold_given: bool,
+    /// Where `gold` stands among all predictions, from 1.
+    pub gold_rank: usize,
+    /// Its probability.
+    pub gold_probability: f64,
+    /// The most probable pieces, the best first.
+    pub predictions: Vec<Prediction>,
+}
+
+/// A piece that could stand in a gap.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The piece.
+    pub piece: String,
+    /// Its probability.
+    pub probability: f64,
+    /// What training makes of it.
+    pub verdict: Verdict,
+}
+
+/// What training makes of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is the gold word.
+    Gold,
+    /// Another word, but the lexicon says that it may stand there.
+    FalseNegative,
+    /// Another word.
+    Negative,
+}
+
+/// A piece and what the discriminator thinks of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replaced {
+    /// The piece.
+    pub piece: String,
+    /// Whether it fills a gap.
+    pub filled: bool,
+    /// Probability that it is not the original.
+    pub probability: f64,
+}
+
+/// What texts are looked at with.
+pub struct Inspector<'a> {
+    /// The model's.
+    pub tokenizer: &'a TextTokenizer,
+    /// What calls predictions false negatives.
+    pub lexicon: Option<&'a Lexicon>,
+    /// Where the model is.
+    pub device: &'a Device,
+    /// Predictions of a gap that are kept.
+    pub top: usize,
+}
+
+impl Inspector<'_> {
+    /// What the model predicts in the gaps of a text; `gold` gives the right words, one for each gap, as long as it has any.
+    ///
+    /// # Errors
+    /// A text that is too long; a gap where the model has no head to fill it.
+    pub fn inspect(
+        &self,
+        model: &Pretrained,
+        text: &str,
+        gold: &mut impl Iterator<Item = u32>,
+    ) -> Result<Inspected, InspectError> {
+        let special = self.tokenizer.facts().special;
+        let mut ids = vec![special.cls];
+        let mut positions = Vec::new();
+        for (at, part) in text.split(GAP).enumerate() {
+            if at > 0 {
+                positions.push(ids.len());
+                ids.push(special.mask);
+            }
+            ids.extend(self.tokenizer.encode(part));
+        }
+        ids.push(special.sep);
+        let most = model.encoder().max_positions;
+        if ids.len() > most {
+            return Err(InspectError::TooLong { found: ids.len(), limit: most });
+        }
+        let pieces = ids.iter().map(|&id| self.tokenizer.piece(id)).collect();
+
+        let mut filled = ids.clone();
+        let mut gaps = Vec::new();
+        if !positions.is_empty() {
+            let rows = self.predict(model, &ids, &positions)?;
+            for (&position, probabilities) in positions.iter().zip(rows) {
+                let gap = self.judge(position, &probabilities, gold.next());
+                if let (Some(slot), Some(best)) = (filled.get_mut(position), best(&probabilities)) {
+                    *slot = best;
+                }
+                gaps.push(gap);
+            }
+        }
+        let replaced = self.detect(model, &filled, &positions);
+        Ok(Inspected { text: text.to_string(), pieces, gaps, replaced })
+    }
+
+    fn inputs(&self, ids: &[u32]) -> Inputs {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let length = ids.len();
+        Inputs::plain(Tensor::<2, Int>::from_data(TensorData::new(ids, [1, length]), self.device))
+    }
+
+    /// Probabilities over the vocabulary at each position.
+    fn predict(
+        &self,
+        model: &Pretrained,
+        ids: &[u32],
+        positions: &[usize],
+    ) -> Result<Vec<Vec<f64>>, InspectError> {
+        let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), self.device);
+        let inputs = self.inputs(ids);
+        if !model.has_masked_lm() {
+            return Err(InspectError::NoGenerator);
+        }
+        let logits = model.masked_logits(&inputs, rows, &Noise::none());
+        let [_, vocabulary] = logits.dims();
+        let known = self.tokenizer.size();
+        Ok(fn_models::params::host(logits)
+            .chunks(vocabulary)
+            .map(|row| softmax(row.get(..known).unwrap_or(row)))
+            .collect())
+    }
+
+    fn judge(&self, position: usize, probabilities: &[f64], gold: Option<u32>) -> Gap {
+        let mut order: Vec<u32> = (0..probabilities.len() as u32).collect();
+        let probability = |id: u32| probabilities.get(id as usize).copied().unwrap_or(0.0);
+        order.sort_by(|&a, &b| probability(b).total_cmp(&probability(a)).then(a.cmp(&b)));
+        let word = gold.or_else(|| order.first().copied()).unwrap_or(0);
+        let verdict = |id: u32| {
+            if id == word {
+                Verdict::Gold
+            } else if self.lexicon.is_some_and(|lexicon| lexicon.contains(word, id)) {
+                Verdict::FalseNegative
+            } else {
+                Verdict::Negative
+            }
+        };
+        let predictions = order
+            .iter()
+            .take(self.top)
+            .map(|&id| Prediction {
+                piece: self.tokenizer.piece(id),
+                probability: probability(id),
+                verdict: verdict(id),
+            })
+            .collect();
+        Gap {
+            position,
+            gold: self.tokenizer.piece(word),
+            gold_given: gold.is_some(),
+            gold_rank: order.iter().position(|&id| id == word).map_or(0, |at| at + 1),
+            gold_probability: probability(word),
+            predictions,
+        }
+    }
+
+    fn detect(&self, model: &Pretrained, ids: &[u32], filled: &[usize]) -> Option<Vec<Replaced>> {
+        if !model.has_discriminator() {
+            return None;
+        }
+        let logits = fn_models::params::host(model.replaced_logits(&self.inputs(ids), &Noise::none())?);
+        let found = ids.iter().zip(logits).enumerate().map(|(at, (&id, logit))| Replaced {
+            piece: self.tokenizer.piece(id),
+            filled: filled.contains(&at),
+            probability: 1.0 / (1.0 + (-f64::from(logit)).exp()),
+        });
+        Some(found.collect())
+    }
+}
+
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
+fn best(probabilities: &[f64]) -> Option<u32> {
+    let at = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))?.0;
+    u32::try_from(at).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_add_up_to_one_for_extreme_logits() {
+        let p = softmax(&[1e4, 1e4, -1e4]);
+        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((p[0] - 0.5).abs() < 1e-12 && p[2] == 0.0);
+        assert_eq!(best(&p), Some(0));
+    }
+}

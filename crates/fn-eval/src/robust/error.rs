@@ -1,0 +1,142 @@
+//! What goes wrong when a model is measured on perturbed text.
+
+use std::path::{Path, PathBuf};
+
+use crate::finetune::FinetuneError;
+use crate::squad::SquadError;
+use crate::stats::StatsError;
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RobustError {
+    /// Two sets that are not the same examples.
+    #[error(
+        "the original has {original} examples and its copy {copy}, expected as many; make the copy again from the same file"
+    )]
+    Lengths {
+        /// Examples of the original.
+        original: usize,
+        /// Examples of the copy.
+        copy: usize,
+    },
+    /// No score on any resample.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// A kind of perturbation that does not exist.
+    #[error("--kinds: {0}")]
+    Kind(fn_data::perturb::PerturbError),
+    /// A kind that cannot be applied to the task.
+    #[error("`{kind}` cannot be applied to {task}; kinds for it: {possible}")]
+    Unsuited {
+        /// The kind.
+        kind: &'static str,
+        /// The task.
+        task: String,
+        /// Kinds that can.
+        possible: String,
+    },
+    /// A kind after which the labels may be wrong.
+    #[error(
+        "`{kind}` may change what the right label of {task} is; kinds that keep it: {keeping}; add --force to change the text all the same"
+    )]
+    ChangesLabel {
+        /// The kind.
+        kind: &'static str,
+        /// The task.
+        task: String,
+        /// Kinds that keep the labels right.
+        keeping: String,
+    },
+    /// A task that has nothing to perturb.
+    #[error("{task} has no development set with labels; choose another task")]
+    NoDevelopmentSet {
+        /// The task.
+        task: String,
+    },
+    /// SQuAD without its file.
+    #[error("SQuAD needs --input with the file of questions")]
+    NoQuestions,
+    /// A file of another perturbed set.
+    #[error(
+        "{path} holds a different set (other data, --rate, --seed or --limit); give another --out, nothing was written"
+    )]
+    OtherSet {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Results of other settings.
+    #[error(
+        "{path} holds results of other settings ({differences}); give another --out, nothing was written"
+    )]
+    OtherSettings {
+        /// The file.
+        path: PathBuf,
+        /// Keys and both values.
+        differences: String,
+    },
+    /// A model for another task.
+    #[error(
+        "{path} was fine-tuned for {trained}, found --task {asked}; give the model that belongs to the task"
+    )]
+    OtherTask {
+        /// The model's folder.
+        path: PathBuf,
+        /// What it was fine-tuned for.
+        trained: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// Results that cannot be read.
+    #[error("{path}: {message}; expected what `fnlm robust` wrote; give another --out")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON reader says.
+        message: String,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Examples that cannot be read.
+    #[error(transparent)]
+    Task(#[from] fn_data::task::TaskError),
+    /// Predictions that cannot be made or scored.
+    #[error(transparent)]
+    Finetune(#[from] FinetuneError),
+    /// Answers that cannot be scored.
+    #[error(transparent)]
+    Squad(#[from] SquadError),
+    /// Somebody asked to stop.
+    #[error("stopped before all was predicted")]
+    Stopped,
+}
+
+impl RobustError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether the command line is at fault, not a file or a model.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Kind(_)
+                | Self::Unsuited { .. }
+                | Self::ChangesLabel { .. }
+                | Self::NoDevelopmentSet { .. }
+                | Self::NoQuestions
+                | Self::OtherSet { .. }
+                | Self::OtherSettings { .. }
+                | Self::OtherTask { .. }
+        )
+    }
+}

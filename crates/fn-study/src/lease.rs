@@ -1,0 +1,245 @@
+//! Claims a run of a study so that only one process works on it, on a folder that several machines share.
+//!
+//! On one machine the lock of the operating system decides: it goes with its process. Other machines may not see that lock, so
+//! there is a claim beside it: a file that its owner renews. A claim that was not renewed for a while has expired.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, SystemTime};
+
+use fn_train::TrainError;
+use fn_train::lock::RunLock;
+
+/// Name of the claim.
+const CLAIM: &str = "claim";
+/// How often it is renewed, and when it has expired.
+const RENEW: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
+const EXPIRE: Duration = Duration::from_secs(600);
+
+/// Why nothing can be claimed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// A file of the claim cannot be made, read or renamed.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The claim.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The lock cannot be made.
+    #[error(transparent)]
+    Lock(#[from] TrainError),
+}
+
+/// Holds a folder until it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    claim: PathBuf,
+    mark: String,
+    /// Dropped first: ends the thread that renews.
+    renewing: Option<(Sender<()>, std::thread::JoinHandle<()>)>,
+    lost: Arc<AtomicBool>,
+    _lock: RunLock,
+}
+
+impl Lease {
+    /// Takes `folder`, which is made if it is not there; None where somebody else is at it.
+    ///
+    /// # Errors
+    /// The files cannot be made, read or renamed.
+    pub fn take(folder: &Path) -> Result<Option<Self>, LeaseError> {
+        let Some(lock) = free(folder)? else { return Ok(None) };
+        let claim = folder.join(CLAIM);
+        let mark = format!("{}\n{}\n", machine(), std::process::id());
+        let io = |action| {
+            let claim = claim.clone();
+            move |source| LeaseError::Io { action, path: claim, source }
+        };
+        loop {
+            match OpenOptions::new().write(true).create_new(true).open(&claim) {
+                Ok(mut file) => {
+                    file.write_all(mark.as_bytes()).map_err(io("write"))?;
+                    let lost = Arc::new(AtomicBool::new(false));
+                    let renewing = Some(renew(claim.clone(), mark.clone(), lost.clone()));
+                    return Ok(Some(Self { claim, mark, renewing, lost, _lock: lock }));
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(io("create")(error)),
+            }
+            let Some(found) = read(&claim).map_err(io("read"))? else { continue };
+            // This machine's own lock was free, so whoever claimed it here has ended.
+            let ours = found.lines().next() == Some(machine().as_str());
+            if !ours && !expired(folder, &claim).map_err(io("look at"))? {
+                return Ok(None);
+            }
+            // Only one can move it away. Where it changed hands in between, it goes back.
+            let aside = folder.join(format!("{CLAIM}-{}", std::process::id()));
+            match std::fs::rename(&claim, &aside) {
+                Ok(()) if read(&aside).map_err(io("read"))?.as_ref() == Some(&found) => {
+                    std::fs::remove_file(&aside).map_err(io("remove"))?;
+                }
+                Ok(()) => {
+                    std::fs::rename(&aside, &claim).map_err(io("put back"))?;
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(io("rename")(error)),
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// Whether another machine has taken the claim, which had expired: this one slept, or the folder was out of reach.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.renewing.take() {
+            drop(end);
+            let _ = thread.join();
+        }
+        // Somebody else's claim stays.
+        if matches!(read(&self.claim), Ok(Some(found)) if found == self.mark) {
+            let _ = std::fs::remove_file(&self.claim);
+        }
+    }
+}
+
+/// The lock of a folder on this machine; None where another process holds it.
+///
+/// # Errors
+/// The lock cannot be made.
+pub fn free(folder: &Path) -> Result<Option<RunLock>, LeaseError> {
+    match RunLock::take(folder) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(TrainError::InUse { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the claim again now and then, as long as it is ours.
+fn renew(claim: PathBuf, mark: String, lost: Arc<AtomicBool>) -> (Sender<()>, std::thread::JoinHandle<()>) {
+    let (end, ended) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        while ended.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
+            match read(&claim) {
+                Ok(Some(found)) if found == mark => {}
+                // Out of reach for now.
+                Err(_) => continue,
+                Ok(_) => {
+                    lost.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+            // A renewal that fails is tried again; ten in a row, and the claim expires.
+            let _ = std::fs::write(&claim, &mark);
+        }
+    });
+    (end, thread)
+}
+
+/// None where there is none.
+fn read(claim: &Path) -> std::io::Result<Option<String>> {
+    match std::fs::read_to_string(claim) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nobody has renewed it, by the clock of whoever keeps the folder.
+fn expired(folder: &Path, claim: &Path) -> std::io::Result<bool> {
+    let probe = folder.join(format!("clock-{}", std::process::id()));
+    let now = File::create(&probe).and_then(|file| file.metadata()).and_then(|data| data.modified());
+    let _ = std::fs::remove_file(&probe);
+    match std::fs::metadata(claim).and_then(|data| data.modified()) {
+        Ok(renewed) => Ok(now?.duration_since(renewed).unwrap_or_default() > EXPIRE),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// This machine since it was started; where the system does not say, every process is a machine of its own.
+fn machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    if boot.trim().is_empty() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        return format!("{}-{}", std::process::id(), now.as_secs());
+    }
+    boot.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(by: &str, age: Duration) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create(dir.path().join(CLAIM)).unwrap();
+        (&file).write_all(format!("{by}\n1\n").as_bytes()).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+        dir
+    }
+
+    #[test]
+    fn one_process_holds_a_folder_and_leaves_no_claim() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lease::take(dir.path()).unwrap().unwrap();
+        assert!(Lease::take(dir.path()).unwrap().is_none());
+        drop(first);
+        assert!(!dir.path().join(CLAIM).exists());
+        assert!(Lease::take(dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn another_machine_keeps_its_claim_until_it_expires() {
+        let fresh = claimed("elsewhere", EXPIRE / 2);
+        assert!(Lease::take(fresh.path()).unwrap().is_none());
+        assert_eq!(read(&fresh.path().join(CLAIM)).unwrap().unwrap(), "elsewhere\n1\n");
+        let old = claimed("elsewhere", EXPIRE * 2);
+        let lease = Lease::take(old.path()).unwrap().unwrap();
+        assert!(read(&old.path().join(CLAIM)).unwrap().unwrap().starts_with(&machine()));
+        drop(lease);
+    }
+
+    #[test]
+    fn what_died_on_this_machine_is_taken_over_at_once() {
+        let boot = machine();
+        if boot == machine() {
+            let dir = claimed(&boot, Duration::ZERO);
+            assert!(Lease::take(dir.path()).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn whoever_lost_its_claim_knows_when_it_would_have_renewed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let lease = Lease::take(dir.path()).unwrap().unwrap();
+        std::thread::sleep(5 * RENEW);
+        assert!(!lease.is_lost());
+        std::fs::write(dir.path().join(CLAIM), "elsewhere\n1\n").unwrap();
+        std::thread::sleep(5 * RENEW);
+        assert!(lease.is_lost());
+    }
+
+    #[test]
+    fn a_claim_that_changed_hands_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let lease = Lease::take(dir.path()).unwrap().unwrap();
+        std::fs::write(dir.path().join(CLAIM), "elsewhere\n1\n").unwrap();
+        drop(lease);
+        assert!(dir.path().join(CLAIM).exists());
+    }
+}

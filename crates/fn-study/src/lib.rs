@@ -1,0 +1,18 @@
+//! Questions about pre-training that one fine-tuned model does not answer: several runs side by side, several judges, what a
+//! model learnt before any fine-tuning.
+//!
+//! [`study`] is a comparison of arms over seeds: its description, and the table and page made of finished runs. [`stats`] says
+//! whether a difference is more than noise. [`runs`] reads `metrics.jsonl` of a run back, [`curves`] draws it, so pictures can
+//! be made again from a run directory long after the weights are gone. [`probe`] asks a pre-trained model without
+//! fine-tuning it. [`lease`] keeps two processes from working on one run.
+#![deny(missing_docs)]
+
+pub mod curves;
+mod error;
+pub mod lease;
+pub mod probe;
+pub mod runs;
+pub mod stats;
+pub mod study;
+
+pub use error::RecordError;

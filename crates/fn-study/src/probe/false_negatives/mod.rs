@@ -1,0 +1,316 @@
+//! Wrong predictions of a model on held-out text, and which of them are false negatives by which judge.
+//!
+//! [`Subject::find`] says what is looked into: a run's model, its checkpoints, or another model. [`examine`] makes the [`Report`].
+
+mod judges;
+mod report;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor};
+use fn_core::batch::Predictions;
+use fn_core::corrupt::Corruptor;
+use fn_core::sample::Prediction;
+use fn_data::lexicon::WordNet;
+use fn_data::loader::{MaskedBatch, fixed_batches};
+use fn_data::shard::{Dataset, prepare};
+use fn_data::tokenise::TextTokenizer;
+use fn_models::{Pretrained, hf};
+use fn_ops::Noise;
+use fn_train::checkpoint::{self, Checkpoints};
+use fn_train::config::RunConfig;
+use fn_train::model;
+use fn_train::objective::DeviceBatch;
+use fn_train::rundir;
+use fn_train::session::prepare_config;
+use fn_train::stop::Stop;
+use fn_train::trainer::HELD_OUT_SEED;
+
+use self::judges::Judges;
+pub use self::report::Report;
+use super::ProbeError;
+use crate::runs::RunRecord;
+
+/// Pieces shown on either side of a gap.
+const CONTEXT: usize = 12;
+
+/// A wrong prediction.
+struct Mistake {
+    gold: u32,
+    predicted: u32,
+    probability: f64,
+    of_gold: f64,
+    /// What each judge says.
+    excused: Vec<bool>,
+    context: String,
+}
+
+/// Everything that was predicted.
+#[derive(Default)]
+struct Found {
+    masked: usize,
+    mistakes: Vec<Mistake>,
+    /// How often each word is there.
+    seen: HashMap<u32, u64>,
+}
+
+/// A checkpoint in short.
+struct Step {
+    step: u64,
+    masked: usize,
+    wrong: usize,
+    /// False negatives by each judge.
+    excused: Vec<usize>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Lexicons that judge; none: the run's own.
+    pub lexicons: &'a [PathBuf],
+    /// Masked LMs that judge by context, with the thresholds of the run; none: the run's own.
+    pub verifiers: &'a [PathBuf],
+    /// WordNet's dict folder, for parts of speech and shared meanings.
+    pub wordnet: Option<&'a Path>,
+    /// Text to predict; none: the run's held-out text.
+    pub text: &'a [PathBuf],
+    /// Batches of the text, at least 1.
+    pub batches: usize,
+    /// False negatives to show.
+    pub examples: usize,
+}
+
+/// What is looked into: one checkpoint, one model, or a whole run.
+#[derive(Debug)]
+pub struct Subject {
+    /// The run directory.
+    pub run: PathBuf,
+    /// Checkpoints, the oldest first; the last one is looked into if there is no folder.
+    checkpoints: Vec<PathBuf>,
+    /// A model in the Hugging Face format.
+    folder: Option<PathBuf>,
+    /// Whether the whole run is looked into.
+    whole: bool,
+}
+
+impl Subject {
+    /// From a run directory or one of its checkpoints, and a model of the run's vocabulary that is looked into instead.
+    ///
+    /// # Errors
+    /// A checkpoint outside of a run; a checkpoint and a model.
+    pub fn find(path: &Path, model: Option<&Path>) -> Result<Self, ProbeError> {
+        if path.join(checkpoint::MANIFEST).exists() {
+            let Some(run) = rundir::of_checkpoint(path) else {
+                return Err(ProbeError::NoRun { path: path.to_owned() });
+            };
+            if model.is_some() {
+                return Err(ProbeError::TwoModels);
+            }
+            return Ok(Self { run, checkpoints: vec![path.to_owned()], folder: None, whole: true });
+        }
+        let run = path.to_owned();
+        if let Some(model) = model {
+            let folder = Some(model.to_owned());
+            return Ok(Self { run, checkpoints: Vec::new(), folder, whole: false });
+        }
+        let kept = Checkpoints::new(run.join(rundir::CHECKPOINTS), 1, false).list();
+        let model = run.join(rundir::MODEL);
+        Ok(Self {
+            run,
+            checkpoints: kept.into_iter().map(|(_, path)| path).collect(),
+            folder: model.exists().then_some(model),
+            whole: true,
+        })
+    }
+}
+
+/// Predicts masked words of the text, and lets the judges flag what is wrong. `warn` is told of checkpoints that are damaged
+/// and left out.
+///
+/// # Errors
+/// A run without model, text or judge; files that cannot be read; a stop.
+pub fn examine<'a>(
+    subject: &Subject,
+    asked: &Asked<'_>,
+    config: &RunConfig,
+    tokenizer: &'a TextTokenizer,
+    device: &Device,
+    stop: &Stop,
+    warn: &mut dyn FnMut(String),
+) -> Result<Report<'a>, ProbeError> {
+    let judges = Judges::open(asked, config, tokenizer, device)?;
+    let net = asked.wordnet.map(WordNet::open).transpose()?;
+    let paths = if asked.text.is_empty() { &config.data.held_out[..] } else { asked.text };
+    if paths.is_empty() {
+        return Err(ProbeError::NoText);
+    }
+    let prepared = prepare(&prepare_config(config, paths), tokenizer, &mut |_| (), &stop.flag())?;
+    let probe = Probe {
+        data: Arc::new(Dataset::open(&prepared.dir)?),
+        corruptor: Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?),
+        batches: asked.batches,
+        config,
+        tokenizer,
+        judges: &judges,
+        device,
+        stop,
+    };
+    let (steps, last) = probe.checkpoints(&subject.checkpoints, warn)?;
+    let found = match &subject.folder {
+        Some(folder) => {
+            hf::check_fit(folder, tokenizer.size(), config.data.length)?;
+            probe.look(&Pretrained::open_masked_lm(folder, device)?.0)?
+        }
+        None => last.ok_or_else(|| ProbeError::NoModel { path: subject.run.clone() })?,
+    };
+    if found.masked == 0 {
+        return Err(ProbeError::NothingMasked);
+    }
+    Ok(Report {
+        // What the run itself measured on the way; a copied model may come without it.
+        by_step: RunRecord::open(&subject.run).map(|record| by_step(&record)).unwrap_or_default(),
+        kept: subject.whole.then(|| report::kept(&config.checkpoint, steps.len())),
+        ranks: ranks(&found.seen),
+        steps,
+        examples: asked.examples,
+        judges: judges.names,
+        net,
+        tokenizer,
+        found,
+    })
+}
+
+/// The same text, masked in the same places, for every model.
+struct Probe<'a> {
+    data: Arc<Dataset>,
+    corruptor: Arc<Corruptor>,
+    batches: usize,
+    config: &'a RunConfig,
+    tokenizer: &'a TextTokenizer,
+    judges: &'a Judges,
+    device: &'a Device,
+    stop: &'a Stop,
+}
+
+impl Probe<'_> {
+    /// Every checkpoint in short, and all about the last one. A damaged one is left out with a warning.
+    fn checkpoints(
+        &self,
+        folders: &[PathBuf],
+        warn: &mut dyn FnMut(String),
+    ) -> Result<(Vec<Step>, Option<Found>), ProbeError> {
+        let (mut steps, mut last) = (Vec::new(), None);
+        for folder in folders {
+            let mut loaded = match checkpoint::load(folder) {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    warn(format!("skipped: {error}"));
+                    continue;
+                }
+            };
+            let step = loaded.state.step;
+            let found = self.look(&model::of_checkpoint(&self.config.model, &mut loaded, self.device)?)?;
+            steps.push(Step {
+                step,
+                masked: found.masked,
+                wrong: found.mistakes.len(),
+                excused: (0..self.judges.names.len()).map(|judge| found.excused(judge)).collect(),
+            });
+            last = Some(found);
+        }
+        Ok((steps, last))
+    }
+
+    fn look(&self, model: &Pretrained) -> Result<Found, ProbeError> {
+        let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
+        let size = self.config.train.batch.min(64);
+        let mut found = Found::default();
+        for batch in fixed_batches(data, corruptor, size, HELD_OUT_SEED, self.batches) {
+            if self.stop.requested() {
+                return Err(ProbeError::Stopped);
+            }
+            self.add(&mut found, model, &batch);
+        }
+        Ok(found)
+    }
+
+    fn add(&self, found: &mut Found, model: &Pretrained, batch: &MaskedBatch) {
+        for &id in batch.original.iter().filter(|&&id| !is_frame(self.tokenizer, id)) {
+            *found.seen.entry(id).or_default() += 1;
+        }
+        let on_device = DeviceBatch::new(batch, self.device);
+        let logits =
+            model.masked_logits(&on_device.inputs, on_device.batch.positions.clone(), &Noise::none());
+        // A token table may be larger than the vocabulary; nothing is known about the rest.
+        let rows = logits.dims()[0];
+        let logits = logits.slice([0..rows, 0..self.tokenizer.size()]);
+        let predictions = Predictions::new(&on_device.batch, &logits, Prediction::Argmax);
+        let probability = |ids: Tensor<1, Int>| -> Vec<f64> {
+            let loss = fn_models::params::host(fn_ops::cross_entropy_rows(logits.clone(), ids));
+            loss.into_iter().map(|loss| f64::from(-loss).exp()).collect()
+        };
+        let (of_predicted, of_gold) =
+            (probability(predictions.ids.clone()), probability(on_device.batch.gold.clone()));
+        let words = predictions.ids.clone().into_data();
+        let ids: Vec<(u32, u32)> =
+            batch.gold.iter().copied().zip(words.iter::<i32>().map(|id| id as u32)).collect();
+        let verdicts = self.judges.flagged(&predictions);
+        for (place, &(gold, word)) in ids.iter().enumerate().filter(|(place, _)| batch.weight[*place] > 0.0) {
+            found.masked += 1;
+            if word != gold {
+                found.mistakes.push(Mistake {
+                    gold,
+                    predicted: word,
+                    probability: of_predicted[place],
+                    of_gold: of_gold[place],
+                    excused: verdicts.iter().map(|says| says[place]).collect(),
+                    context: context(batch, batch.rows[place] as usize, self.tokenizer),
+                });
+            }
+        }
+    }
+}
+
+impl Found {
+    /// Mistakes that a judge excuses.
+    fn excused(&self, judge: usize) -> usize {
+        self.mistakes.iter().filter(|mistake| mistake.excused[judge]).count()
+    }
+}
+
+/// Whether a piece only frames the text.
+fn is_frame(tokenizer: &TextTokenizer, id: u32) -> bool {
+    let special = tokenizer.special();
+    [special.pad, special.cls, special.sep].contains(&id)
+}
+
+/// The original words around a masked place, which is written `[...]`.
+fn context(batch: &MaskedBatch, place: usize, tokenizer: &TextTokenizer) -> String {
+    let start = place / batch.length * batch.length;
+    let row = &batch.original[start..start + batch.length];
+    let at = place - start;
+    let side = |ids: &[u32]| {
+        let words: Vec<u32> = ids.iter().copied().filter(|&id| !is_frame(tokenizer, id)).collect();
+        tokenizer.decode(&words)
+    };
+    let (before, after) =
+        (&row[at.saturating_sub(CONTEXT)..at], &row[at + 1..row.len().min(at + 1 + CONTEXT)]);
+    format!("{} [...] {}", side(before), side(after)).trim().to_owned()
+}
+
+/// Rank of each word by how often it is there, from 0.
+fn ranks(seen: &HashMap<u32, u64>) -> HashMap<u32, usize> {
+    let mut words: Vec<(&u32, &u64)> = seen.iter().collect();
+    words.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    words.into_iter().enumerate().map(|(rank, (word, _))| (*word, rank)).collect()
+}
+
+/// Step, share of wrong predictions, and share of these that are false negatives, of every measurement of the run.
+fn by_step(record: &RunRecord) -> Vec<(u64, f64, f64)> {
+    let series = |name: &str| record.series.get(name).cloned().unwrap_or_default();
+    let shares: HashMap<u64, f64> = series("eval.false_negative_share").into_iter().collect();
+    let row = |(step, wrong)| shares.get(&step).map(|&share| (step, wrong, share));
+    series("eval.wrong_share").into_iter().filter_map(row).collect()
+}

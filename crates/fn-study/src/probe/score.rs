@@ -1,0 +1,272 @@
+//! How well choices fit a gap, by a masked LM or by a discriminator.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use fn_data::tokenise::TextTokenizer;
+use fn_models::hf::{self, LoadReport};
+use fn_models::{Inputs, Pretrained, params};
+use fn_ops::Noise;
+use fn_train::stop::Stop;
+
+use super::ProbeError;
+
+/// How a gap is written in a text.
+pub const GAP: &str = "[MASK]";
+/// Sequences at once.
+const BATCH: usize = 32;
+
+/// What gives the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scorer {
+    /// BERT's masked LM.
+    MaskedLm,
+    /// ELECTRA's generator, a masked LM as well.
+    Generator,
+    /// ELECTRA's discriminator.
+    Discriminator,
+}
+
+impl Scorer {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        ["masked LM", "generator", "discriminator"][self as usize]
+    }
+}
+
+/// A text with one gap and what may fill it, as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cloze {
+    before: Vec<u32>,
+    after: Vec<u32>,
+    /// The pieces of each choice; none is empty.
+    choices: Vec<Vec<u32>>,
+}
+
+impl Cloze {
+    /// The pieces of each choice.
+    pub fn choices(&self) -> &[Vec<u32>] {
+        &self.choices
+    }
+
+    /// `[CLS] before FILLING after [SEP]`
+    fn filled(&self, special: (u32, u32), filling: &[u32]) -> Vec<u32> {
+        let (cls, sep) = special;
+        [&[cls], &self.before[..], filling, &self.after, &[sep]].concat()
+    }
+
+    /// Place of the gap in [`Cloze::filled`].
+    fn start(&self) -> usize {
+        1 + self.before.len()
+    }
+}
+
+/// A model that was pre-trained and its tokenizer.
+#[derive(Debug)]
+pub struct Prober {
+    model: Pretrained,
+    scorers: Vec<Scorer>,
+    tokenizer: TextTokenizer,
+    device: Device,
+}
+
+impl Prober {
+    /// Reads a Hugging Face folder of BERT or of ELECTRA; what the folder has no head for is no scorer.
+    ///
+    /// # Errors
+    /// A folder that cannot be read, has no head of pre-training, or fewer pieces than the tokenizer.
+    pub fn load(
+        dir: &Path,
+        tokenizer: TextTokenizer,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ProbeError> {
+        hf::check_fit(dir, tokenizer.size(), 0)?;
+        let (model, report) = Pretrained::open_with_head(dir, device)?;
+        let fills = if model.generator().is_some() { Scorer::Generator } else { Scorer::MaskedLm };
+        let scorers: Vec<Scorer> = [
+            model.has_masked_lm().then_some(fills),
+            model.has_discriminator().then_some(Scorer::Discriminator),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        Ok((Self { model, scorers, tokenizer, device: device.clone() }, report))
+    }
+
+    /// What this model can score with.
+    pub fn scorers(&self) -> &[Scorer] {
+        &self.scorers
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
+    }
+
+    /// The text before and after a gap, and the choices, as ids. `path` and `line` serve messages.
+    ///
+    /// # Errors
+    /// A choice without pieces; a text too long for the model.
+    pub fn cloze(
+        &self,
+        (before, after): (&str, &str),
+        choices: &[String],
+        (path, line): (&Path, usize),
+    ) -> Result<Cloze, ProbeError> {
+        let pieces: Vec<Vec<u32>> = choices.iter().map(|choice| self.tokenizer.encode(choice)).collect();
+        if let Some(empty) = pieces.iter().position(Vec::is_empty) {
+            let found = format!("the choice {:?}, which has no piece", choices[empty]);
+            return Err(super::lines::wrong(path, line, &found, "choices that are words"));
+        }
+        let (before, after) = (self.tokenizer.encode(before), self.tokenizer.encode(after));
+        let longest = pieces.iter().map(Vec::len).max().unwrap_or(1);
+        let found = before.len() + after.len() + longest + 2;
+        let limit = self.model.encoder().max_positions;
+        if found > limit {
+            return Err(ProbeError::TooLong { path: path.to_owned(), line, found, limit });
+        }
+        Ok(Cloze { before, after, choices: pieces })
+    }
+
+    /// Scores of the choices of each text, natural logarithms; a higher one fits better.
+    ///
+    /// A masked LM sees as many masks as a choice has pieces and gives the mean log-probability of the pieces. Among choices
+    /// of one piece this is the order of the logits at the mask. A discriminator sees the text with the choice in the gap and
+    /// gives the mean over the choice's pieces of the log-probability that the piece is the original one.
+    ///
+    /// # Errors
+    /// [`ProbeError::Stopped`].
+    pub fn scores(&self, clozes: &[Cloze], scorer: Scorer, stop: &Stop) -> Result<Vec<Vec<f64>>, ProbeError> {
+        let special = self.tokenizer.special();
+        let mut out: Vec<Vec<f64>> = clozes.iter().map(|cloze| vec![f64::NAN; cloze.choices.len()]).collect();
+        let mut asked = Vec::new();
+        for (text, cloze) in clozes.iter().enumerate() {
+            let ask = |filling: &[u32], choices: Vec<usize>| Asked {
+                ids: cloze.filled((special.cls, special.sep), filling),
+                text,
+                start: cloze.start(),
+                pieces: filling.len(),
+                choices,
+            };
+            if scorer == Scorer::Discriminator {
+                asked.extend(
+                    cloze.choices.iter().enumerate().map(|(choice, pieces)| ask(pieces, vec![choice])),
+                );
+                continue;
+            }
+            let mut lengths: Vec<usize> = cloze.choices.iter().map(Vec::len).collect();
+            lengths.sort_unstable();
+            lengths.dedup();
+            for length in lengths {
+                let mine = (0..cloze.choices.len()).filter(|&i| cloze.choices[i].len() == length);
+                asked.push(ask(&vec![special.mask; length], mine.collect()));
+            }
+        }
+        // Sequences of about one length together: less padding.
+        asked.sort_by_key(|asked| asked.ids.len());
+        for batch in asked.chunks(BATCH) {
+            if stop.requested() {
+                return Err(ProbeError::Stopped);
+            }
+            self.batch(batch, clozes, scorer, &mut out);
+        }
+        Ok(out)
+    }
+
+    fn batch(&self, batch: &[Asked], clozes: &[Cloze], scorer: Scorer, out: &mut [Vec<f64>]) {
+        let (inputs, length) = self.inputs(batch);
+        let noise = Noise::none();
+        let places = |row: usize| (0..batch[row].pieces).map(move |k| row * length + batch[row].start + k);
+        if scorer == Scorer::Discriminator {
+            let Some(logits) = self.model.replaced_logits(&inputs, &noise) else { return };
+            let logits = params::host(logits);
+            for (row, asked) in batch.iter().enumerate() {
+                let sum: f64 = places(row).map(|place| log_original(f64::from(logits[place]))).sum();
+                for &choice in &asked.choices {
+                    out[asked.text][choice] = sum / asked.pieces as f64;
+                }
+            }
+            return;
+        }
+        let rows: Vec<i32> = (0..batch.len()).flat_map(places).map(|place| place as i32).collect();
+        let count = rows.len();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &self.device);
+        let logits = self.model.masked_logits(&inputs, rows, &noise);
+        let [_, vocabulary] = logits.dims();
+        let logits = params::host(logits);
+        let mut rows = logits.chunks_exact(vocabulary.max(1));
+        for asked in batch {
+            let gap: Vec<(&[f32], f64)> =
+                rows.by_ref().take(asked.pieces).map(|row| (row, log_sum(row))).collect();
+            for &choice in &asked.choices {
+                let pieces = &clozes[asked.text].choices[choice];
+                let of = |(&piece, &(row, all)): (&u32, &(&[f32], f64))| f64::from(row[piece as usize]) - all;
+                out[asked.text][choice] = pieces.iter().zip(&gap).map(of).sum::<f64>() / pieces.len() as f64;
+            }
+        }
+    }
+
+    /// Padded to the longest, whose length comes back as well.
+    fn inputs(&self, batch: &[Asked]) -> (Inputs, usize) {
+        let length = batch.iter().map(|asked| asked.ids.len()).max().unwrap_or(0);
+        let pad = self.tokenizer.special().pad;
+        let mut ids = Vec::with_capacity(batch.len() * length);
+        let mut mask = Vec::with_capacity(batch.len() * length);
+        for asked in batch {
+            let padding = length - asked.ids.len();
+            ids.extend(
+                asked.ids.iter().copied().chain(std::iter::repeat_n(pad, padding)).map(|id| id as i32),
+            );
+            mask.extend(std::iter::repeat_n(1.0_f32, asked.ids.len()));
+            mask.extend(std::iter::repeat_n(0.0_f32, padding));
+        }
+        let shape = [batch.len(), length];
+        let mut inputs =
+            Inputs::plain(Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.device));
+        if mask.contains(&0.0) {
+            inputs.mask = Some(Tensor::<2>::from_data(TensorData::new(mask, shape), &self.device));
+        }
+        (inputs, length)
+    }
+}
+
+/// A sequence to be computed, and which choices of which text it answers.
+struct Asked {
+    ids: Vec<u32>,
+    text: usize,
+    start: usize,
+    pieces: usize,
+    choices: Vec<usize>,
+}
+
+/// `ln(1 - sigmoid(logit))`, the logit being that of "replaced".
+fn log_original(logit: f64) -> f64 {
+    -(logit.max(0.0) + (-logit.abs()).exp().ln_1p())
+}
+
+/// `ln(sum(exp(row)))`
+fn log_sum(row: &[f32]) -> f64 {
+    let most = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    most + row.iter().map(|&logit| (f64::from(logit) - most).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logarithms_hold_for_extreme_logits() {
+        assert!((log_original(0.0) - 0.5_f64.ln()).abs() < 1e-15);
+        assert_eq!(log_original(1e4), -1e4);
+        assert_eq!(log_original(-1e4), 0.0);
+        assert!((log_sum(&[1e4, 1e4, -1e4]) - (1e4 + 2.0_f64.ln())).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_gap_is_filled_between_the_special_tokens() {
+        let cloze = Cloze { before: vec![7, 8], after: vec![9], choices: vec![vec![5, 6]] };
+        let filled = cloze.filled((2, 3), &[5, 6]);
+        assert_eq!(filled, [2, 7, 8, 5, 6, 9, 3]);
+        assert_eq!(filled[cloze.start()..][..2], [5, 6]);
+    }
+}

@@ -1,0 +1,295 @@
+//! Several arms, several seeds, one question: is the difference real?
+//!
+//! [`Study`] is the description, [`Table`] what came out. Arms are compared with the first one, seed by seed.
+//!
+//! ```toml
+//! name = "quick"
+//! preset = "electra-tiny"                 # and/or config = "my.toml"
+//! set = ["train.steps=500"]               # for all arms
+//! seeds = [1, 2, 3]
+//!
+//! [[arm]]
+//! name = "baseline"
+//!
+//! [[arm]]
+//! name = "hard"
+//! set = ["correction.preset=hard"]
+//!
+//! [[evaluate]]
+//! task = "rte"
+//! data = "glue_data"
+//! ```
+
+mod html;
+mod report;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use html::page;
+use report::HEADINGS;
+pub use report::{Collected, Figure, Row, Run, Table, collect, table};
+pub use verdict::Effect;
+use verdict::words;
+
+/// Longest description.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A study as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// Its name.
+    pub name: String,
+    /// What is asked, for the report.
+    #[serde(default)]
+    pub about: String,
+    /// Configuration file under all arms.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
+    /// Preset under the configuration file.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// `key=value` for all arms.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// One run of each arm for each of them.
+    pub seeds: Vec<u64>,
+    /// The first is what the others are compared with.
+    #[serde(rename = "arm")]
+    pub arms: Vec<Arm>,
+    /// Tasks on which each run is fine-tuned.
+    #[serde(default, rename = "evaluate")]
+    pub evaluations: Vec<Evaluation>,
+}
+
+/// One way of pre-training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Its name: letters, digits, `-`, `_` and `.`; a folder is named so.
+    pub name: String,
+    /// What it is, for the report.
+    #[serde(default)]
+    pub about: String,
+    /// `key=value`, after those of the study.
+    #[serde(default)]
+    pub set: Vec<String>,
+}
+
+/// A task on which the models are fine-tuned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// A task of GLUE, or a description (.toml).
+    pub task: String,
+    /// Folder of the task's files, or of all tasks.
+    pub data: PathBuf,
+    /// Fine-tuning seeds; the run's score is their mean.
+    #[serde(default = "one")]
+    pub seeds: u64,
+    /// First training examples only.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// `key=value` of the recipe.
+    #[serde(default)]
+    pub set: Vec<String>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// Why a study cannot be read or reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// The description cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The description is wrong.
+    #[error("{path}: {message}")]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What, and what is expected.
+        message: String,
+    },
+    /// Nothing has been run.
+    #[error("{path}: found no finished run of this study; `fnlm study run` makes them")]
+    NoRuns {
+        /// The folder of results.
+        path: PathBuf,
+    },
+    /// A run's files cannot be read.
+    #[error(transparent)]
+    Record(#[from] crate::RecordError),
+    /// A run's scores cannot be read.
+    #[error(transparent)]
+    Finetune(#[from] fn_eval::finetune::FinetuneError),
+}
+
+impl Study {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// A file that cannot be read; unknown keys, no arms or seeds, a name, a seed or a task that comes twice.
+    pub fn open(path: &Path) -> Result<Self, StudyError> {
+        let io = |source| StudyError::Io { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(io)?.len();
+        if size > MAX_BYTES {
+            return Err(StudyError::Wrong {
+                path: path.to_owned(),
+                message: format!("{size} bytes, expected a description of at most {MAX_BYTES}"),
+            });
+        }
+        Self::parse(&std::fs::read_to_string(path).map_err(io)?, path)
+    }
+
+    /// Reads a description from text; `path` is for messages. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// As [`Study::open`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, StudyError> {
+        let wrong = |message: String| StudyError::Wrong { path: path.to_owned(), message };
+        let mut study: Self = toml::from_str(text).map_err(|e| wrong(e.to_string().trim().to_owned()))?;
+        study.check().map_err(wrong)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = study.config.iter_mut();
+        let data = study.evaluations.iter_mut().map(|e| &mut e.data);
+        for path in config.chain(data) {
+            *path = folder.join(&*path);
+        }
+        for evaluation in &mut study.evaluations {
+            if evaluation.task.ends_with(".toml") {
+                evaluation.task = folder.join(&evaluation.task).display().to_string();
+            }
+        }
+        Ok(study)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let plain = |name: &str| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !name.is_empty() && !name.starts_with('.') && name.chars().all(fits)
+        };
+        if self.arms.is_empty() {
+            return Err("there is no [[arm]], expected at least one".to_owned());
+        }
+        if self.seeds.is_empty() {
+            return Err("`seeds` is empty, expected e.g. [1, 2, 3]".to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        for arm in &self.arms {
+            if !plain(&arm.name) {
+                return Err(format!(
+                    "the arm {:?} is named with more than letters, digits, `-`, `_` and `.`; a folder is named so",
+                    arm.name
+                ));
+            }
+            if !seen.insert(arm.name.to_lowercase()) {
+                return Err(format!("two arms are named {:?}", arm.name));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.seeds.iter().find(|seed| !seen.insert(**seed)) {
+            return Err(format!("seed {twice} is in `seeds` twice; it would count double"));
+        }
+        if let Some(none) = self.evaluations.iter().find(|e| e.seeds == 0) {
+            return Err(format!("`seeds` of {} is 0, expected at least 1", none.task));
+        }
+        let mut seen = BTreeSet::new();
+        let twice = self.evaluations.iter().find(|e| !seen.insert(evaluation_folder(Path::new(""), e)));
+        if let Some(twice) = twice {
+            return Err(format!("two [[evaluate]] are of the task {:?}; it would count double", twice.task));
+        }
+        let mut sets = self.arms.iter().flat_map(|arm| &arm.set).chain(&self.set);
+        if let Some(seed) = sets.find(|setting| sets_seed(setting)) {
+            return Err(format!("{seed:?} in `set` would give every run the same seed; use `seeds`"));
+        }
+        if self.name.is_empty() || self.name.contains(['/', '\\']) {
+            return Err(format!("the name {:?} cannot be part of a folder's name", self.name));
+        }
+        Ok(())
+    }
+
+    /// Every run: arm and seed, seeds first, so that a half-finished study has all arms.
+    pub fn runs(&self) -> Vec<(&Arm, u64)> {
+        self.seeds.iter().flat_map(|&seed| self.arms.iter().map(move |arm| (arm, seed))).collect()
+    }
+}
+
+/// Whether a `key=value` sets the seed, which the study does itself.
+pub fn sets_seed(setting: &str) -> bool {
+    setting.split_once('=').is_some_and(|(key, _)| key.trim() == "seed")
+}
+
+/// Folder of a run.
+pub fn run_folder(out: &Path, arm: &Arm, seed: u64) -> PathBuf {
+    out.join(&arm.name).join(format!("seed-{seed}"))
+}
+
+/// Folder of a run's scores on a task.
+pub fn evaluation_folder(run: &Path, evaluation: &Evaluation) -> PathBuf {
+    let name = Path::new(&evaluation.task).file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    run.join(format!("finetune-{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Study, StudyError> {
+        Study::parse(text, Path::new("studies/x.toml"))
+    }
+
+    #[test]
+    fn a_study_is_read_and_its_paths_are_relative_to_it() {
+        let study = parse(
+            "name = \"x\"\nconfig = \"a.toml\"\nseeds = [1, 2]\n[[arm]]\nname = \"baseline\"\n[[arm]]\nname = \"hard\"\n\
+             set = [\"correction.preset=hard\"]\n[[evaluate]]\ntask = \"rte\"\ndata = \"../glue\"\n",
+        )
+        .unwrap();
+        assert_eq!(study.config.as_deref(), Some(Path::new("studies/a.toml")));
+        assert_eq!(study.evaluations[0].data, Path::new("studies/../glue"));
+        let runs: Vec<(&str, u64)> =
+            study.runs().iter().map(|(arm, seed)| (arm.name.as_str(), *seed)).collect();
+        assert_eq!(runs, [("baseline", 1), ("hard", 1), ("baseline", 2), ("hard", 2)]);
+        let run = run_folder(Path::new("out"), &study.arms[1], 2);
+        assert_eq!(evaluation_folder(&run, &study.evaluations[0]), Path::new("out/hard/seed-2/finetune-rte"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let arm = "[[arm]]\nname = \"a\"\n";
+        for (text, part) in [
+            (format!("name = \"x\"\nseeds = [1, 2, 1]\n{arm}"), "seed 1 is in `seeds` twice"),
+            (format!("name = \"x\"\nseeds = []\n{arm}"), "`seeds` is empty"),
+            (format!("name = \"x\"\nseeds = [1]\n{arm}{arm}"), "two arms are named"),
+            (format!("name = \"x\"\nseeds = [1]\n{arm}sett = []\n"), "sett"),
+            ("name = \"x\"\nseeds = [1]\n[[arm]]\nname = \"../a\"\n".to_owned(), "letters, digits"),
+            ("name = \"x\"\nseeds = [1]\narm = []\n".to_owned(), "no [[arm]]"),
+            (format!("name = \"x\"\nseeds = [1]\nset = [\"seed = 3\"]\n{arm}"), "the same seed"),
+            (format!("name = \"x/y\"\nseeds = [1]\n{arm}"), "folder's name"),
+            (
+                format!(
+                    "name = \"x\"\nseeds = [1]\n{arm}{0}{0}",
+                    "[[evaluate]]\ntask = \"rte\"\ndata = \"d\"\n"
+                ),
+                "two [[evaluate]]",
+            ),
+        ] {
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("studies/x.toml") && error.contains(part), "{error}");
+        }
+        assert!(Study::open(Path::new("no-such.toml")).unwrap_err().to_string().contains("no-such.toml"));
+    }
+}

@@ -1,0 +1,386 @@
+//! What came out of a study.
+
+use std::path::Path;
+
+use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
+use crate::runs::RunRecord;
+use crate::stats::{holm, least_p, permutation_test};
+use fn_eval::finetune::results::{self, RESULTS, Results};
+use fn_eval::stats::{Summary, paired_bootstrap};
+
+/// Resamples of intervals and, for many seeds, of permutation tests.
+const RESAMPLES: usize = 10_000;
+/// Seed of the resamples.
+const SEED: u64 = 1;
+
+/// Held-out figures in the table: series, name, factor, whether more is better.
+const FIGURES: &[(&str, &str, f64, Option<bool>)] = &[
+    ("eval.masked_accuracy", "masked accuracy, %", 100.0, Some(true)),
+    // By the lexicon of the measurement. An arm that learns with the same one is favoured, so this is no better or worse.
+    ("eval.accepted_accuracy", "right or excused, %", 100.0, None),
+    ("eval.fitting_accuracy", "fitting predictions, %", 100.0, Some(true)),
+    ("eval.masked_loss", "masked loss", 1.0, Some(false)),
+    ("eval.detector_auc", "detector AUC", 1.0, Some(true)),
+    ("eval.false_negative_share", "false negatives of the errors, %", 100.0, None),
+];
+
+/// Below so many pairs a bootstrap interval is nothing but the range of the differences, and is called that: of three, the smallest mean
+/// (three times the same pair) has a share of 1/27, more than the 2.5 % that would be cut off.
+const FEW: usize = 4;
+
+/// Name of the one figure that is a cost, not an outcome.
+const TIME: &str = "ms of a step";
+
+/// Headings of the table.
+pub(super) const HEADINGS: [&str; 10] =
+    ["figure", "arm", "mean", "sd", "seeds", "difference", "95 % interval", "p", "p (Holm)", "verdict"];
+
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Number of the arm.
+    pub arm: usize,
+    /// Its seed.
+    pub seed: u64,
+    /// Everything that it reported.
+    pub record: RunRecord,
+    /// Scores on the study's tasks, in percent; None where the task has not been run.
+    pub scores: Vec<Option<f64>>,
+}
+
+/// All finished runs.
+#[derive(Debug)]
+pub struct Collected {
+    /// Those that can be read, at least one.
+    pub runs: Vec<Run>,
+    /// Why the others cannot: file, place and what is wrong.
+    pub damaged: Vec<StudyError>,
+}
+
+/// Reads all finished runs; those with a damaged file are left out.
+///
+/// # Errors
+/// No finished run; none that can be read.
+pub fn collect(study: &Study, out: &Path) -> Result<Collected, StudyError> {
+    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
+    for (number, arm) in study.arms.iter().enumerate() {
+        for &seed in &study.seeds {
+            let folder = run_folder(out, arm, seed);
+            // The model is written when the run is complete.
+            if !folder.join("model").exists() {
+                continue;
+            }
+            match read(study, number, seed, &folder) {
+                Ok(run) => runs.push(run),
+                Err(error) => damaged.push(error),
+            }
+        }
+    }
+    if !runs.is_empty() {
+        return Ok(Collected { runs, damaged });
+    }
+    Err(damaged.into_iter().next().unwrap_or_else(|| StudyError::NoRuns { path: out.to_owned() }))
+}
+
+fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, StudyError> {
+    let mut record = RunRecord::open(folder)?;
+    record.name = format!("{} seed {seed}", study.arms[arm].name);
+    let mut scores = Vec::new();
+    for evaluation in &study.evaluations {
+        let found: Option<Results> = results::read(&evaluation_folder(folder, evaluation).join(RESULTS))?;
+        let complete = found.filter(|found| found.seeds.len() as u64 >= evaluation.seeds);
+        // A seed without a score (all predictions alike, say) is no reason to take the mean of the others.
+        let whole = complete.filter(|found| found.seeds.iter().all(|seed| seed.main.is_some()));
+        scores.push(whole.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
+    }
+    Ok(Run { arm, seed, record, scores })
+}
+
+/// One figure of one arm.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Number of the arm.
+    pub arm: usize,
+    /// Over its seeds; None without any.
+    pub summary: Option<Summary>,
+    /// Against the first arm; None for that itself, or without a common seed.
+    pub effect: Option<Effect>,
+}
+
+/// One figure of all arms.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// Its name and unit.
+    pub name: String,
+    /// Whether more is better, where that can be said.
+    pub more_is_better: Option<bool>,
+    /// One for each arm.
+    pub rows: Vec<Row>,
+}
+
+/// All figures.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// In the order of the report.
+    pub figures: Vec<Figure>,
+    /// Finished runs that are not in it, as a file of theirs is damaged.
+    pub left_out: usize,
+    /// What else a reader must know, e.g. that runs have other settings than the description.
+    pub warning: Option<String>,
+}
+
+/// Compares all arms in all figures that any run has; `left_out` are runs that could not be read.
+pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
+    let mut figures = Vec::new();
+    for (number, evaluation) in study.evaluations.iter().enumerate() {
+        let name = Path::new(&evaluation.task).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let value = |run: &Run| run.scores.get(number).copied().flatten();
+        figures.push(figure(study, runs, format!("{name}, %"), Some(true), &value));
+    }
+    for &(series, name, factor, more_is_better) in FIGURES {
+        let value = |run: &Run| run.record.last(series).map(|v| factor * v);
+        figures.push(figure(study, runs, name.to_owned(), more_is_better, &value));
+    }
+    let seconds = |run: &Run| run.record.median("time.seconds_per_step").map(|v| 1e3 * v);
+    figures.push(figure(study, runs, TIME.to_owned(), Some(false), &seconds));
+    figures.retain(|figure| figure.rows.iter().any(|row| row.summary.is_some()));
+    let mut table = Table { figures, left_out, warning: None };
+    correct(&mut table);
+    table
+}
+
+fn figure(
+    study: &Study,
+    runs: &[Run],
+    name: String,
+    more_is_better: Option<bool>,
+    value: &dyn Fn(&Run) -> Option<f64>,
+) -> Figure {
+    let of = |arm: usize| -> Vec<(u64, f64)> {
+        let mine = runs.iter().filter(|run| run.arm == arm);
+        mine.filter_map(|run| Some((run.seed, value(run).filter(|v| v.is_finite())?))).collect()
+    };
+    let baseline = of(0);
+    let row = |arm: usize| {
+        let values = of(arm);
+        let pairs: Vec<f64> = values
+            .iter()
+            .filter_map(|(seed, v)| baseline.iter().find(|(s, _)| s == seed).map(|(_, b)| v - b))
+            .collect();
+        let summary = Summary::of(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
+        Row { arm, summary, effect: (arm > 0).then(|| effect(&pairs)).flatten() }
+    };
+    Figure { name, more_is_better, rows: (0..study.arms.len()).map(row).collect() }
+}
+
+fn effect(pairs: &[f64]) -> Option<Effect> {
+    let mean = |chosen: &[usize]| chosen.iter().map(|&i| pairs[i]).sum::<f64>() / chosen.len() as f64;
+    let found = paired_bootstrap(pairs.len(), RESAMPLES, SEED, &|chosen| (0.0, mean(chosen))).ok()?;
+    let p = permutation_test(pairs, RESAMPLES, SEED);
+    Some(Effect {
+        pairs: pairs.len(),
+        difference: found.difference,
+        low: found.low,
+        high: found.high,
+        p,
+        // Known when all comparisons are.
+        p_holm: f64::NAN,
+        p_least: f64::NAN,
+        compared: 0,
+    })
+}
+
+/// Holm over all comparisons of outcomes; those of cost are a question of their own.
+fn correct(table: &mut Table) {
+    for cost in [false, true] {
+        let figures = table.figures.iter_mut().filter(|figure| figure.is_cost() == cost);
+        let effects = figures.flat_map(|figure| figure.rows.iter_mut().filter_map(|row| row.effect.as_mut()));
+        let effects: Vec<&mut Effect> = effects.collect();
+        let found: Vec<f64> = effects.iter().map(|effect| effect.p).collect();
+        let corrected = holm(&found);
+        for (at, effect) in effects.into_iter().enumerate() {
+            let mut clearest = found.clone();
+            clearest[at] = least_p(effect.pairs, RESAMPLES);
+            effect.p_least = holm(&clearest)[at];
+            effect.p_holm = corrected[at];
+            effect.compared = found.len();
+        }
+    }
+}
+
+impl Figure {
+    /// Whether it is a cost, not an outcome.
+    pub(super) fn is_cost(&self) -> bool {
+        self.name == TIME
+    }
+
+    /// Decimals that are shown.
+    pub(super) fn digits(&self) -> usize {
+        if self.name.ends_with('%') || self.is_cost() { 2 } else { 4 }
+    }
+}
+
+impl Table {
+    /// What a reader must know of runs that are left out, and the warning.
+    pub fn omission(&self) -> Option<String> {
+        let all: Vec<String> =
+            crate::runs::left_out(self.left_out).into_iter().chain(self.warning.clone()).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// A row for each figure and arm that has a value, under [`HEADINGS`]; and whether it is a real difference.
+    pub(super) fn cells(&self, study: &Study) -> Vec<(bool, Vec<String>)> {
+        let number = |v: f64, digits: usize| fn_eval::table::number(Some(v), digits);
+        let mut out = Vec::new();
+        for figure in &self.figures {
+            let digits = figure.digits();
+            for row in &figure.rows {
+                let Some(summary) = row.summary else { continue };
+                let mut cells = vec![
+                    figure.name.clone(),
+                    study.arms[row.arm].name.clone(),
+                    number(summary.mean, digits),
+                    number(summary.standard_deviation, digits),
+                    summary.count.to_string(),
+                ];
+                if let Some(e) = row.effect {
+                    cells.extend([
+                        format!("{:+.digits$}", e.difference),
+                        match e.pairs {
+                            1 => String::new(),
+                            2..FEW => format!("{:+.digits$} to {:+.digits$} (range)", e.low, e.high),
+                            _ => format!("{:+.digits$} to {:+.digits$}", e.low, e.high),
+                        },
+                        number(e.p, 3),
+                        number(e.p_holm, 3),
+                        e.verdict(),
+                    ]);
+                }
+                cells.resize(HEADINGS.len(), String::new());
+                out.push((row.effect.is_some_and(|e| e.is_real()), cells));
+            }
+        }
+        out
+    }
+
+    /// As a Markdown table, what it says in words, and what was left out.
+    pub fn to_markdown(&self, study: &Study) -> String {
+        let mut table = fn_eval::table::Table::new(HEADINGS);
+        self.cells(study).into_iter().for_each(|(_, cells)| table.row(cells));
+        let lines = words(study, self).into_iter().map(|line| format!("- {line}\n"));
+        let omission = self.omission().map(|text| format!("\n{text}\n")).unwrap_or_default();
+        format!("{}\n{}{omission}", table.to_markdown(), lines.collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::study::{Arm, Evaluation};
+
+    fn study(seeds: u64) -> Study {
+        let arm = |name: &str| Arm { name: name.into(), about: String::new(), set: vec![] };
+        Study {
+            name: "x".into(),
+            about: String::new(),
+            config: None,
+            preset: None,
+            set: vec![],
+            seeds: (1..=seeds).collect(),
+            arms: vec![arm("baseline"), arm("better"), arm("same")],
+            evaluations: vec![Evaluation {
+                task: "rte".into(),
+                data: "d".into(),
+                seeds: 1,
+                limit: None,
+                set: vec![],
+            }],
+        }
+    }
+
+    fn run(arm: usize, seed: u64, accuracy: f64, score: f64) -> Run {
+        let series = BTreeMap::from([
+            ("eval.masked_accuracy".to_owned(), vec![(10, accuracy)]),
+            ("time.seconds_per_step".to_owned(), vec![(5, 0.5)]),
+        ]);
+        Run { arm, seed, record: RunRecord { name: String::new(), series }, scores: vec![Some(score)] }
+    }
+
+    fn runs(seeds: u64) -> Vec<Run> {
+        let noise = |seed: u64, arm: u64| ((seed * 7 + arm * 3) % 5) as f64 / 10.0;
+        let each = |seed: u64| {
+            [
+                run(0, seed, 0.5, 60.0 + noise(seed, 0)),
+                run(1, seed, 0.5, 65.0 + noise(seed, 1)),
+                run(2, seed, 0.5, 60.0 + noise(seed, 2)),
+            ]
+        };
+        (1..=seeds).flat_map(each).collect()
+    }
+
+    #[test]
+    fn a_real_difference_is_found_and_noise_is_called_noise() {
+        let (study, runs) = (study(10), runs(10));
+        let table = table(&study, &runs, 0);
+        let names: Vec<&str> = table.figures.iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(names, ["rte, %", "masked accuracy, %", "ms of a step"]);
+        let rows = &table.figures[0].rows;
+        let (better, same) = (rows[1].effect.unwrap(), rows[2].effect.unwrap());
+        assert!((better.difference - 5.0).abs() < 0.5 && better.low > 4.0, "{better:?}");
+        // 10 pairs: 2 / 1024, times the four comparisons.
+        assert!((better.p - 2.0 / 1024.0).abs() < 1e-12 && (better.p_holm - 8.0 / 1024.0).abs() < 1e-12);
+        assert_eq!((better.verdict().as_str(), same.verdict().as_str()), ("a difference", "within noise"));
+        assert!(rows[0].effect.is_none());
+        let text = table.to_markdown(&study);
+        assert!(text.contains("| rte, % | better |") && text.contains("a difference"), "{text}");
+    }
+
+    #[test]
+    fn three_seeds_cannot_show_much_and_the_report_says_so() {
+        let table = table(&study(3), &runs(3), 0);
+        let better = table.figures[0].rows[1].effect.unwrap();
+        assert_eq!(better.p, 0.25);
+        assert!(better.verdict().contains("3 seeds cannot show more"), "{}", better.verdict());
+    }
+
+    #[test]
+    fn table_and_page_give_one_verdict_by_the_corrected_level() {
+        // 6 pairs: 2 / 64 = 0.031 is below the level, times four comparisons it is not.
+        let (study, runs) = (study(6), runs(6));
+        let table = table(&study, &runs, 0);
+        let better = table.figures[0].rows[1].effect.unwrap();
+        assert!(better.p < 0.05 && (better.p_least - 0.125).abs() < 1e-12, "{better:?}");
+        let verdict = "within noise; 6 seeds cannot show more in 4 comparisons";
+        assert_eq!(better.verdict(), verdict);
+        let summary = "4 of 4 comparisons are within noise.";
+        let hopeless = "6 seeds give a corrected p-value of 0.125 at the least";
+        for text in [table.to_markdown(&study), crate::study::page(&study, &runs, &table)] {
+            assert!(text.contains(verdict) && text.contains(summary) && text.contains(hopeless), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_several_arms_are_corrected_as_well() {
+        let (study, mut runs) = (study(6), runs(6));
+        for run in runs.iter_mut().filter(|run| run.arm > 0) {
+            let slower = 1.0 + run.seed as f64 / 10.0;
+            run.record.series.insert("time.seconds_per_step".to_owned(), vec![(5, slower)]);
+        }
+        let table = table(&study, &runs, 0);
+        let time = table.figures.last().unwrap().rows[1].effect.unwrap();
+        assert!((time.p - 0.03125).abs() < 1e-12 && (time.p_holm - 0.0625).abs() < 1e-12, "{time:?}");
+        assert!(time.verdict().starts_with("within noise") && time.compared == 2);
+    }
+
+    #[test]
+    fn seeds_that_only_one_arm_has_are_not_compared() {
+        let mut some = runs(4);
+        some.retain(|run| run.arm != 1 || run.seed > 2);
+        let table = table(&study(4), &some, 0);
+        assert_eq!(table.figures[0].rows[1].effect.unwrap().pairs, 2);
+        some.retain(|run| run.arm != 1);
+        assert!(super::table(&study(4), &some, 0).figures[0].rows[1].effect.is_none());
+    }
+}

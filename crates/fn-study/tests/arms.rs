@@ -1,0 +1,27 @@
+//! The studies of this repository and the configurations of their arms.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on should stop
+
+use std::path::Path;
+
+use fn_study::study::Study;
+use fn_train::config::Layers;
+
+#[test]
+fn every_arm_of_the_studies_is_accepted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let mut arms = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let study = Study::open(&entry.unwrap().path()).unwrap();
+        // The configuration that `fnlm quickstart` writes is its preset.
+        let preset = study.preset.clone().unwrap_or_else(|| "quickstart".to_string());
+        for arm in &study.arms {
+            let set = study.set.iter().chain(&arm.set).cloned().collect();
+            Layers { preset: Some(preset.clone()), set, ..Layers::default() }
+                .resolve()
+                .unwrap_or_else(|e| panic!("{} {}: {e}", study.name, arm.name));
+            arms += 1;
+        }
+    }
+    assert!(arms > 40, "{arms}");
+}

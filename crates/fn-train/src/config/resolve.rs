@@ -1,0 +1,393 @@
+//! From defaults, preset, file and options to one checked configuration; each value knows where it came from.
+//!
+//! ```text
+//! defaults < --preset (or `preset = "..."` in the file) < --config FILE < options that set a key (--steps ...) < --set key=value
+//! ```
+//! An unknown key is refused with the nearest known one, a value of the wrong type or out of range with its file, line and
+//! column. [`Resolved`] and [`Runnable`] can only be made by these checks: whoever is handed one need not check again.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
+use super::schema;
+use super::text::{head, render};
+use super::{ConfigError, RunConfig, presets};
+use crate::error::TrainError;
+use crate::fsutil::write_atomic;
+
+/// What a configuration is put together from, each part over the one before: defaults, preset, file, options, `--set`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layers {
+    /// Name of a preset; wins over the one that the file names.
+    pub preset: Option<String>,
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// Options of the command line that set one key each.
+    pub options: Vec<Setting>,
+    /// `key=value`, the value in TOML; text may stand without quotes.
+    pub set: Vec<String>,
+}
+
+impl Layers {
+    /// Merges everything and checks it; does not look whether files exist, except for the configuration file.
+    ///
+    /// # Errors
+    /// Anything that is wrong in the configuration, with the place that set it.
+    pub fn resolve(&self) -> Result<Resolved, ConfigError> {
+        let mut file = match &self.file {
+            Some(path) => read_file(path)?,
+            None => Vec::new(),
+        };
+        let mut preset = self.preset.clone();
+        if let Some(at) = file.iter().position(|setting| setting.key == "preset") {
+            let setting = file.remove(at);
+            let toml::Value::String(name) = &setting.value else {
+                let message = "must be a name in quotes, e.g. preset = \"electra-small\"".to_string();
+                return Err(ConfigError::Setting { key: "preset".to_string(), message }.at(&setting.origin));
+            };
+            preset.get_or_insert_with(|| name.clone());
+        }
+
+        let mut merged = Merged::default();
+        merged.put(defaults());
+        if let Some(name) = &preset {
+            merged.put(preset_layer(name)?);
+        }
+        for setting in &file {
+            schema::check_key(setting)?;
+        }
+        merged.put(file);
+        merged.put(self.options.clone());
+        for text in &self.set {
+            // One layer each: of two that name the same key, the later wins.
+            merged.put(vec![set(text)?]);
+        }
+        Resolved::new(merged, preset)
+    }
+}
+
+pub(super) fn defaults() -> Vec<Setting> {
+    toml::Table::try_from(RunConfig::default())
+        .map(|table| flatten(&table, &Origin::Default))
+        .unwrap_or_default()
+}
+
+pub(super) fn preset_layer(name: &str) -> Result<Vec<Setting>, ConfigError> {
+    let Some(preset) = presets::find(name) else {
+        return Err(ConfigError::no_preset(name));
+    };
+    let settings = layers::parse(preset.text, &format!("preset {name}"), |_, _| Origin::Preset {
+        name: name.to_string(),
+    })?;
+    for setting in &settings {
+        schema::check_key(setting)?;
+    }
+    Ok(settings)
+}
+
+/// A configuration describes a run in lines, not megabytes: more is another file by mistake.
+const MAX_FILE: u64 = 1 << 20;
+
+fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let name = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        let hint = if error.kind() == std::io::ErrorKind::NotFound && presets::find(&name).is_some() {
+            format!("; to use the preset, write `--preset {name}`")
+        } else if error.kind() == std::io::ErrorKind::NotFound {
+            "; make one with `fnlm config new electra-small > my.toml`".to_string()
+        } else if path.is_dir() || error.kind() == std::io::ErrorKind::InvalidData {
+            "; is it the right file?".to_string()
+        } else {
+            String::new()
+        };
+        ConfigError::Unreadable { path: path.to_owned(), message: format!("{error}{hint}") }
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_FILE {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), bytes: size, most: MAX_FILE });
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })
+}
+
+/// Reads one `key=value`.
+fn set(text: &str) -> Result<Setting, ConfigError> {
+    let origin = Origin::Flag { flag: format!("--set {text}") };
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(ConfigError::NoValue { text: text.to_string() });
+    };
+    let key = key.trim().to_string();
+    // `{ kind = "soft", ... }` sets several keys at once; everything else is one value.
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.trim().to_string()));
+    if schema::is_list(&key) && value.is_str() {
+        value = toml::Value::Array(vec![value]);
+    }
+    let setting = Setting { key, value, origin };
+    if setting.value.is_table() {
+        return Err(ConfigError::IsTable { key: setting.key }.at(&setting.origin));
+    }
+    schema::check_key(&setting)?;
+    Ok(setting)
+}
+
+/// A configuration whose values were checked, with where each came from. It reads as a [`RunConfig`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    run: RunConfig,
+    preset: Option<String>,
+    merged: Merged,
+}
+
+impl Deref for Resolved {
+    type Target = RunConfig;
+
+    fn deref(&self) -> &RunConfig {
+        &self.run
+    }
+}
+
+impl Resolved {
+    fn new(merged: Merged, preset: Option<String>) -> Result<Self, ConfigError> {
+        let table = unflatten(merged.settings());
+        let run: RunConfig = match table.try_into() {
+            Ok(run) => run,
+            Err(error) => return Err(blame(&merged, &error)),
+        };
+        Self { run, preset, merged }.checked()
+    }
+
+    /// Checks a configuration that was put together in code.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn of(run: RunConfig) -> Result<Self, ConfigError> {
+        Self { run: RunConfig::default(), preset: None, merged: Merged::default() }
+            .change(|config| *config = run)
+    }
+
+    /// The configuration with changes, checked again.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn change(mut self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
+        let before = self.run.clone();
+        change(&mut self.run);
+        let changed = differences(&before, &self.run).into_iter().map(|(key, ..)| key);
+        self.merged.put_origin(changed, &Origin::Program);
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        self.run.validate().map_err(|error| self.locate(error))?;
+        Ok(self)
+    }
+
+    /// Checks that a training run can start: that there are text, a tokenizer, and a lexicon where the correction looks words up.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn runnable(self) -> Result<Runnable, ConfigError> {
+        self.require_text()?;
+        self.run.require_lexicon()?;
+        Ok(Runnable(self))
+    }
+
+    /// Checks that there are text and a tokenizer.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn require_text(&self) -> Result<(), ConfigError> {
+        self.run.require_text()
+    }
+
+    /// Checks that every file and folder exists that the configuration names, but for those that `made_later` excuses.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotFound`] for the first that does not exist.
+    pub fn require_files(&self, made_later: impl Fn(&Path) -> bool) -> Result<(), ConfigError> {
+        for (key, path) in self.run.files() {
+            if path != Path::new("-") && !path.exists() && !made_later(path) {
+                let missing = ConfigError::NotFound { key: key.to_string(), path: path.to_owned() };
+                return Err(missing.at(&self.origin(key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration alone.
+    pub fn into_config(self) -> RunConfig {
+        self.run
+    }
+
+    /// The preset below it, if any.
+    pub fn preset(&self) -> Option<&str> {
+        self.preset.as_deref()
+    }
+
+    /// Where the value of a key came from.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.merged.origin(key)
+    }
+
+    fn locate(&self, error: ConfigError) -> ConfigError {
+        match &error {
+            ConfigError::OutOfRange { key, .. } => {
+                let origin = self.origin(key);
+                error.at(&origin)
+            }
+            _ => error,
+        }
+    }
+
+    /// Every value with its key and origin, in the order of the configuration.
+    pub fn values(&self) -> Vec<Setting> {
+        let Ok(table) = toml::Table::try_from(&self.run) else {
+            return Vec::new();
+        };
+        flatten(&table, &Origin::Default)
+            .into_iter()
+            .map(|setting| Setting { origin: self.merged.origin(&setting.key), ..setting })
+            .collect()
+    }
+
+    /// As TOML that can be read again, each value with where it came from; keys that are not set stand as comments.
+    pub fn to_toml(&self) -> String {
+        render(&self.values(), true)
+    }
+}
+
+/// A checked configuration with everything that a training run needs. It reads as a [`Resolved`] and a [`RunConfig`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runnable(Resolved);
+
+impl Deref for Runnable {
+    type Target = Resolved;
+
+    fn deref(&self) -> &Resolved {
+        &self.0
+    }
+}
+
+impl Runnable {
+    /// Checks a configuration that was put together in code.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, or what is missing.
+    pub fn of(run: RunConfig) -> Result<Self, ConfigError> {
+        Resolved::of(run)?.runnable()
+    }
+
+    /// The configuration with changes, checked again.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, or what is missing.
+    pub fn change(self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
+        self.0.change(change)?.runnable()
+    }
+}
+
+/// Finds out which setting made the configuration unreadable: the first that does so on top of the defaults.
+fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
+    for setting in merged.settings() {
+        let table = setting.key.rsplit_once('.').map_or("", |(table, _)| table);
+        let kind = format!("{table}.kind");
+        // The members of a table with a `kind` make sense only together.
+        let unit: Vec<&Setting> = merged
+            .settings()
+            .filter(|other| {
+                other.key == setting.key
+                    || (layers::tagged(table)
+                        && (other.key == kind || (setting.key == kind && head(&other.key) == table)))
+                    || (table == "corruption.shares" && head(&other.key) == table)
+            })
+            .collect();
+        if let Err(error) = unflatten(unit).try_into::<RunConfig>() {
+            let message = plain(&error.message().trim().replace('\n', " "));
+            let (key, value) = (setting.key.clone(), setting.value.to_string());
+            return ConfigError::WrongValue { key, value, message }.at(&setting.origin);
+        }
+    }
+    ConfigError::Malformed { message: error.message().to_string() }
+}
+
+/// Types in the words of people who do not write Rust.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected path string", "expected a path"),
+    ];
+    words.iter().fold(message.to_string(), |message, (from, to)| message.replace(from, to))
+}
+
+/// The keys in which two configurations differ, with both values (`-` where one has none).
+pub fn differences(old: &RunConfig, new: &RunConfig) -> Vec<(String, String, String)> {
+    let values = |run: &RunConfig| -> Vec<(String, String)> {
+        toml::Table::try_from(run)
+            .map(|table| {
+                flatten(&table, &Origin::Default)
+                    .into_iter()
+                    .map(|setting| (setting.key, setting.value.to_string()))
+                    .collect()
+            })
+            .unwrap_or_default()
+    };
+    let (old, new) = (values(old), values(new));
+    let find = |values: &[(String, String)], key: &str| {
+        values.iter().find(|(name, _)| name == key).map_or("-".to_string(), |(_, value)| value.clone())
+    };
+    let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter()
+        .map(|key| (key.clone(), find(&old, key), find(&new, key)))
+        .filter(|(_, old, new)| old != new)
+        .collect()
+}
+
+/// The configuration of a preset.
+///
+/// # Errors
+/// There is no such preset.
+pub fn preset(name: &str) -> Result<RunConfig, ConfigError> {
+    Ok(Layers { preset: Some(name.to_string()), ..Layers::default() }.resolve()?.into_config())
+}
+
+/// A configuration as TOML that can be read again, without where its values came from.
+///
+/// # Errors
+/// A value that TOML cannot hold.
+pub fn text(run: &RunConfig) -> Result<String, ConfigError> {
+    let table =
+        toml::Table::try_from(run).map_err(|error| ConfigError::Malformed { message: error.to_string() })?;
+    Ok(render(&flatten(&table, &Origin::Default), false))
+}
+
+/// Writes a configuration as TOML that can be read again.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, run: &RunConfig) -> Result<(), TrainError> {
+    write_atomic(path, text(run)?.as_bytes()).map_err(|source| TrainError::Io {
+        path: path.to_owned(),
+        action: "write",
+        source,
+    })
+}
+
+/// Reads the configuration that a run directory keeps.
+///
+/// # Errors
+/// It is not there, or is no configuration of this version.
+pub fn read(path: &Path) -> Result<RunConfig, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::NoRun { path: path.to_owned(), message: error.to_string() })?;
+    toml::from_str(&text)
+        .map_err(|error| ConfigError::Stored { path: path.to_owned(), message: error.message().to_string() })
+}

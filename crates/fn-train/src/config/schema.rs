@@ -1,0 +1,226 @@
+//! Which keys there are, and which one was probably meant.
+
+use std::sync::OnceLock;
+
+use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
+use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
+use fn_core::corrupt::Shares;
+use fn_core::judge::THRESHOLD;
+
+use super::layers::{Origin, Setting, flatten};
+use super::{ConfigError, JudgeKind, RunConfig};
+
+/// Every key that a configuration may hold, in the order of [`RunConfig`]. Made from samples of every variant, so it
+/// cannot fall behind the types.
+pub fn known_keys() -> &'static [String] {
+    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let mut keys: Vec<String> = Vec::new();
+        for sample in samples() {
+            let Ok(table) = toml::Table::try_from(&sample) else {
+                continue;
+            };
+            let mut after = 0;
+            for setting in flatten(&table, &Origin::Default) {
+                match keys.iter().position(|key| *key == setting.key) {
+                    Some(at) => after = at + 1,
+                    None => {
+                        keys.insert(after.min(keys.len()), setting.key);
+                        after += 1;
+                    }
+                }
+            }
+        }
+        keys
+    })
+}
+
+/// Whether the value of a key is a list.
+pub fn is_list(key: &str) -> bool {
+    matches!(key, "data.train" | "data.held_out")
+}
+
+/// Configurations that together have every key.
+fn samples() -> Vec<RunConfig> {
+    let mut full = RunConfig::default();
+    full.model.init = Some("model".into());
+    full.model.vocab_size = Some(30_522);
+    full.data.cache = Some("cache".into());
+    full.data.train = vec!["a".into()];
+    full.lexicon.path = Some("lexicon.safetensors".into());
+    full.lexicon.wordnet = Some("dict".into());
+    full.lexicon.max_width = Some(1);
+    full.corruption.max_predictions = Some(1);
+    full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
+    full.train.threads = Some(1);
+    full.optimizer.clip_norm = Some(0.5);
+    full.eval.lexicon = Some("lexicon.safetensors".into());
+    full.correction.hard_negatives = 1.0;
+    full.correction.verifier.model = Some("bert".into());
+    full.correction.verifier.decay = 0.999;
+    full.correction.threshold = THRESHOLD / 2.0;
+    full.correction.judge = Some(JudgeKind::Lexicon);
+    let mut samples = vec![full];
+    for generator in [
+        CorrectionKind::Hard(HardConfig::default()),
+        CorrectionKind::Soft(SoftConfig::default()),
+        CorrectionKind::LabelSmoothing(LabelSmoothingConfig::default()),
+        CorrectionKind::SynonymTarget(SynonymTargetConfig::default()),
+    ] {
+        let mut run = RunConfig::default();
+        run.correction.generator = generator;
+        run.correction.discriminator = DetectionKind::Soft(SoftDetectionConfig::default());
+        samples.push(run);
+    }
+    samples
+}
+
+/// Refuses a key that does not exist, with the one that was probably meant.
+pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
+    find_key(&setting.key).map_err(|error| error.at(&setting.origin))
+}
+
+fn find_key(key: &str) -> Result<(), ConfigError> {
+    let known = known_keys();
+    if known.iter().any(|known| known == key) || is_setting_of_a_kind(key) {
+        return Ok(());
+    }
+    let is_section = |name: &str| known.iter().any(|known| known.starts_with(&format!("{name}.")));
+    if is_section(key) {
+        return Err(ConfigError::IsSection {
+            key: key.to_string(),
+            keys: list(known.iter().filter_map(|known| known.strip_prefix(&format!("{key}.")))),
+        });
+    }
+    let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
+    // The keys beside which this one stands.
+    let beside: Vec<&str> = known
+        .iter()
+        .filter(|known| known.rsplit_once('.').map_or("", |(section, _)| section) == section)
+        .map(String::as_str)
+        .collect();
+    let tail = |known: &str| known.rsplit('.').next().unwrap_or_default().to_string();
+    let place = match section {
+        "" => "at the top level".to_string(),
+        section if is_section(section) => format!("in section [{section}]"),
+        section => format!("(there is no section [{section}])"),
+    };
+    let nearest_beside = nearest(last, beside.iter().map(|known| known.rsplit('.').next().unwrap_or(known)))
+        .and_then(|name| beside.iter().find(|known| tail(known) == name))
+        .map(ToString::to_string);
+    let suggestion = nearest_beside
+        .or_else(|| {
+            // Several sections may have a key of this name: the one that reads most like what was typed.
+            let same: Vec<&str> =
+                known.iter().map(String::as_str).filter(|known| tail(known) == last).collect();
+            same.into_iter()
+                .map(|known| (strsim::normalized_damerau_levenshtein(key, known), known))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, known)| known.to_string())
+        })
+        .or_else(|| nearest(key, known.iter().map(String::as_str)).map(ToString::to_string));
+    let hint = match suggestion {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if !beside.is_empty() => {
+            format!(
+                "known here: {}",
+                list(beside.iter().map(|known| known.rsplit('.').next().unwrap_or(known)))
+            )
+        }
+        None => "`fnlm config show` lists every key".to_string(),
+    };
+    Err(ConfigError::UnknownKey { key: key.to_string(), place, hint })
+}
+
+/// Whether a key belongs to a judge or to a correction of another crate, which alone knows its settings and is asked when the
+/// configuration is read.
+fn is_setting_of_a_kind(key: &str) -> bool {
+    let of =
+        |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
+    of("correction.judge.")
+        || (of("correction.generator.") && !CORRECTIONS.is_empty())
+        || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The candidate that `name` was probably meant to be, if one is near enough.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= 0.55)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(key: &str) -> String {
+        let origin = Origin::File { path: "x.toml".into(), line: 3, column: 1 };
+        check_key(&Setting { key: key.into(), value: 1.into(), origin }).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_section_and_every_variant_is_known() {
+        for key in [
+            "seed",
+            "model.init",
+            "data.held_out",
+            "data.synthetic.kind",
+            "data.synthetic.depth",
+            "corruption.rate",
+            "corruption.shares.mask",
+            "lexicon.path",
+            "correction.preset",
+            "correction.generator.kind",
+            "correction.generator.normalise",
+            "correction.generator.lambda",
+            "correction.generator.epsilon",
+            "correction.discriminator.lambda",
+            "correction.hard_negatives",
+            "correction.verifier.model",
+            "correction.verifier.low",
+            "correction.verifier.decay",
+            "eval.lexicon",
+            "train.threads",
+            "log.tensorboard",
+        ] {
+            assert!(known_keys().iter().any(|known| known == key), "{key} of {:?}", known_keys());
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_answered_with_the_right_one() {
+        assert_eq!(
+            message("train.step"),
+            "x.toml:3:1: unknown key `train.step` in section [train]; did you mean `train.steps`?"
+        );
+        assert!(message("model.hiden_size").contains("`model.hidden_size`"));
+        assert!(message("sead").contains("`seed`"));
+        assert!(message("trian.steps").contains("did you mean `train.steps`"));
+        assert!(message("correction.generator.lamda").contains("`correction.generator.lambda`"));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_answered_with_the_right_section() {
+        assert!(message("train.hidden_size").contains("`model.hidden_size`"));
+        assert!(message("steps").contains("`train.steps`"));
+        assert!(message("synthetic.steps").contains("`data.synthetic.steps`"));
+    }
+
+    #[test]
+    fn a_key_like_no_other_is_answered_with_the_list() {
+        assert!(message("train.xyzzy").contains("known here: `steps`"), "{}", message("train.xyzzy"));
+    }
+
+    #[test]
+    fn a_section_is_not_a_value() {
+        assert!(message("train").contains("is a section"));
+    }
+}

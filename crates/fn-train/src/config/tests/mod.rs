@@ -1,0 +1,4 @@
+//! Which configurations are accepted, and how they are read.
+
+mod layers;
+mod values;

@@ -1,0 +1,167 @@
+//! Which values are accepted, and how they are read.
+
+use fn_core::correct::CorrectionKind;
+use fn_core::correct::detection::DetectionKind;
+
+use crate::config::*;
+
+#[test]
+fn the_defaults_are_valid() {
+    RunConfig::default().validate().unwrap();
+}
+
+#[test]
+fn a_preset_fills_both_corrections() {
+    let c: CorrectionConfig = serde_json::from_str(r#"{"preset": "hard"}"#).unwrap();
+    assert_eq!(c, CorrectionConfig::preset(CorrectionPreset::Hard));
+    assert!(matches!(c.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(c.discriminator, DetectionKind::Drop));
+}
+
+#[test]
+fn what_stands_beside_a_preset_wins_and_the_name_says_so() {
+    let c: CorrectionConfig =
+        serde_json::from_str(r#"{"preset": "hard", "discriminator": {"kind": "relabel"}}"#).unwrap();
+    assert!(matches!(c.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(c.discriminator, DetectionKind::Relabel));
+    assert_eq!(c.preset, CorrectionPreset::Custom);
+}
+
+#[test]
+fn a_configuration_survives_being_written_and_read() {
+    let mut run =
+        RunConfig { correction: CorrectionConfig::preset(CorrectionPreset::Soft), ..RunConfig::default() };
+    run.data.train = vec!["a.txt".into(), "b".into()];
+    run.train.threads = Some(2);
+    let text = serde_json::to_string(&run).unwrap();
+    assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap(), run);
+}
+
+#[test]
+fn an_unknown_key_is_refused() {
+    assert!(serde_json::from_str::<RunConfig>(r#"{"train": {"step": 3}}"#).is_err());
+    assert!(serde_json::from_str::<RunConfig>(r#"{"correction": {"presett": "hard"}}"#).is_err());
+}
+
+#[test]
+fn values_out_of_range_are_named() {
+    let mut run = RunConfig::default();
+    run.model.num_heads = 3;
+    assert!(run.validate().unwrap_err().to_string().contains("model.num_heads"));
+    let mut run = RunConfig::default();
+    run.train.temperature = f64::NAN;
+    assert!(run.validate().unwrap_err().to_string().contains("train.temperature"));
+    let mut run = RunConfig::default();
+    run.data.length = 513;
+    assert!(run.validate().unwrap_err().to_string().contains("data.length"));
+}
+
+#[test]
+fn a_synthetic_stage_must_end_before_the_run_does() {
+    let mut run = RunConfig::default();
+    run.train.steps = 100;
+    run.data.synthetic.kind = SyntheticKind::ShuffleDyck;
+    for (steps, good) in [(0, false), (1, true), (99, true), (100, false)] {
+        run.data.synthetic.steps = steps;
+        let found = run.validate();
+        assert_eq!(found.is_ok(), good, "{steps}: {found:?}");
+    }
+    let error = run.validate().unwrap_err().to_string();
+    assert!(error.contains("`data.synthetic.steps` is 100; allowed: 1 or more, and below"), "{error}");
+    // Steps without a kind are a forgotten kind.
+    run.data.synthetic.steps = 1;
+    run.data.synthetic.kind = SyntheticKind::None;
+    assert!(run.validate().unwrap_err().to_string().contains("0 with data.synthetic.kind = none"));
+    run.data.synthetic.steps = 0;
+    run.data.synthetic.p = 2.0;
+    assert!(run.validate().unwrap_err().to_string().contains("`data.synthetic.p` is 2; allowed: 0 to 1"));
+}
+
+#[test]
+fn a_configuration_without_the_section_has_no_synthetic_stage() {
+    let mut old = serde_json::to_value(RunConfig::default()).unwrap();
+    assert!(old["data"].as_object_mut().unwrap().remove("synthetic").is_some());
+    assert_eq!(serde_json::from_value::<RunConfig>(old).unwrap(), RunConfig::default());
+    assert!(serde_json::from_str::<RunConfig>(r#"{"data": {"synthetic": {"kinds": "none"}}}"#).is_err());
+}
+
+#[test]
+fn a_schedule_that_ends_before_the_run_is_refused() {
+    let mut run = RunConfig::default();
+    run.train.steps = 100;
+    run.schedule.warmup = 10;
+    run.schedule.total = 50;
+    assert!(run.validate().unwrap_err().to_string().contains("schedule.total"));
+    run.schedule.end_factor = 0.1;
+    run.validate().unwrap();
+    run.schedule.end_factor = 0.0;
+    run.schedule.total = 0;
+    run.validate().unwrap();
+}
+
+#[test]
+fn a_correction_that_looks_words_up_wants_a_lexicon() {
+    let mut run = RunConfig::default();
+    run.data.train = vec!["a.txt".into()];
+    run.data.tokenizer = "t".into();
+    Runnable::of(run.clone()).unwrap();
+    run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
+    assert!(Runnable::of(run.clone()).unwrap_err().to_string().contains("lexicon"));
+    run.lexicon.wordnet = Some("dict".into());
+    Runnable::of(run).unwrap();
+}
+
+#[test]
+fn what_would_do_nothing_is_refused() {
+    let read = |correction: &str| -> Result<(), String> {
+        let text = format!(r#"{{"correction": {correction}}}"#);
+        let run: RunConfig = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        run.validate().map_err(|error| error.to_string())
+    };
+    for (correction, parts) in [
+        (
+            r#"{"discriminator": {"kind": "banded"}}"#,
+            ["`correction.discriminator.kind` is banded", "verifier"],
+        ),
+        (r#"{"verifier": {"decay": 0.9}}"#, ["`correction.verifier.decay` is 0.9", "correction.preset=hard"]),
+        (
+            r#"{"preset": "soft", "verifier": {"model": "bert"}}"#,
+            ["`correction.verifier.model` is bert", "hard"],
+        ),
+        (
+            r#"{"generator": {"kind": "synonym-target"}, "verifier": {"decay": 0.9}}"#,
+            ["`correction.verifier.decay`", "hard"],
+        ),
+        (r#"{"preset": "hard", "verifier": {"low": 0.2}}"#, ["`correction.verifier.low` is 0.2", "0.5"]),
+        (r#"{"preset": "hard", "verifier": {"high": 2}}"#, ["`correction.verifier.high` is 2", "decay"]),
+        (r#"{"generator": {"kind": "none", "lambda": 1}}"#, ["`lambda`", "no settings"]),
+    ] {
+        let error = read(correction).unwrap_err();
+        assert!(parts.iter().all(|part| error.contains(part)), "{correction}: {error}");
+    }
+    for correction in [
+        r#"{"preset": "hard", "verifier": {"decay": 0.99, "low": 0.2, "high": 2}}"#,
+        r#"{"generator": {"kind": "random-shield"}, "verifier": {"decay": 0.9}}"#,
+        r#"{"discriminator": {"kind": "banded"}, "verifier": {"model": "bert"}}"#,
+        r#"{"preset": "hard", "verifier": {"low": 0.5, "high": 1}}"#,
+    ] {
+        read(correction).unwrap();
+    }
+}
+
+#[test]
+fn a_discriminator_that_is_not_there_is_not_corrected() {
+    let mut run = RunConfig::default();
+    run.correction.discriminator = DetectionKind::Relabel;
+    run.validate().unwrap();
+    run.model.arch = Arch::Bert;
+    assert!(
+        run.validate().unwrap_err().to_string().contains("is relabel; allowed: none with model.arch = bert")
+    );
+    // A verifier that only such a correction would ask.
+    run.correction.discriminator = DetectionKind::None;
+    run.correction.verifier.decay = 0.9;
+    assert!(run.validate().unwrap_err().to_string().contains("correction.verifier.decay"));
+    run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
+    run.validate().unwrap();
+}

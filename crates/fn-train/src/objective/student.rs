@@ -1,0 +1,35 @@
+//! The trained model as corrections see it.
+
+use burn::tensor::{Int, Tensor};
+use fn_core::batch::Batch;
+use fn_core::noise::{Use, mix};
+use fn_core::student::Student;
+use fn_models::{Pooling, Pretrained};
+use fn_ops::Noise;
+
+use super::batch::inputs;
+
+/// The model of one step. Sentences are read by the masked LM (ELECTRA: by the generator).
+pub(super) struct StepStudent<'a> {
+    pub model: &'a Pretrained,
+    /// Seed of the step.
+    pub seed: u64,
+}
+
+impl Student for StepStudent<'_> {
+    fn embedding(&self) -> Tensor<2> {
+        self.model.word_embedding()
+    }
+
+    fn look_up(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.model.embed(ids)
+    }
+
+    fn sentence_vectors(&self, embeddings: Tensor<3>, batch: &Batch) -> Tensor<2> {
+        let inputs = inputs(batch.original.clone(), batch);
+        // The same dropout masks for both sentences that are compared, so that equal ones have distance 0.
+        let noise = Noise::new(mix(&[self.seed, Use::Dropout as u64, 1]));
+        let hidden = self.model.masked_lm_hidden_of_words(embeddings, &inputs, &noise);
+        Pooling::Mean.pool(hidden, inputs.mask.as_ref())
+    }
+}

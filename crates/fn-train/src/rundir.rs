@@ -1,0 +1,335 @@
+//! The run directory: what is needed to repeat a run, and where its parts lie.
+//!
+//! ```text
+//! run/
+//!   config.toml        resolved configuration, each value with where it came from
+//!   command.txt        every command that worked on this run, oldest first
+//!   environment.json   versions, backends, device, threads, machine, of the last start
+//!   metrics.jsonl      steps and held-out measurements
+//!   events.*           the same for TensorBoard
+//!   checkpoints/step-00000500/
+//!   model/             Hugging Face layout, when the run is done
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::config::{self, ConfigError, Resolved, RunConfig, differences};
+use crate::fsutil::write_atomic;
+
+/// Name of the resolved configuration.
+pub const CONFIG: &str = "config.toml";
+/// Name of the list of commands.
+pub const COMMAND: &str = "command.txt";
+/// Name of the description of machine and program.
+pub const ENVIRONMENT: &str = "environment.json";
+/// Name of the metrics.
+pub const METRICS: &str = "metrics.jsonl";
+/// Name of the folder of checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// Name of the folder of the finished model.
+pub const MODEL: &str = "model";
+
+/// Keys that say how fast or how far, never what is computed: they may differ when a run goes on.
+const FREE_TO_CHANGE: &[&str] = &[
+    "data.workers",
+    "data.cache",
+    "train.threads",
+    "log.every",
+    "log.tensorboard",
+    "checkpoint.every",
+    "checkpoint.keep_last",
+    "checkpoint.keep_best",
+    "eval.every",
+];
+
+/// The command line of this process, quoted so that a shell reads it back.
+pub fn command_line() -> String {
+    let quote = |argument: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    };
+    let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let program = arguments.next().unwrap_or_default();
+    let program =
+        Path::new(&program).file_name().map_or(program.clone(), |name| name.to_string_lossy().into_owned());
+    std::iter::once(program).chain(arguments).map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// The program that works on a run, for [`ENVIRONMENT`].
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Backends that are compiled in.
+    pub backends: Vec<&'static str>,
+    /// The processor.
+    pub processor: Value,
+}
+
+impl Program {
+    /// Machine and program.
+    fn environment(&self, run: &RunConfig) -> Value {
+        json!({
+            "fnlm": env!("CARGO_PKG_VERSION"),
+            "burn": "0.22.1",
+            "backends": self.backends,
+            "device": run.train.device,
+            "dtype": run.train.dtype,
+            "seed": run.seed,
+            "os": std::env::consts::OS,
+            "architecture": std::env::consts::ARCH,
+            "processor": self.processor,
+            "folder": std::env::current_dir().ok().map(|dir| dir.display().to_string()),
+            "started": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        })
+    }
+}
+
+/// Why a run directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RundirError {
+    /// A file or folder cannot be made or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The configuration cannot be read or written.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The directory holds a run with another configuration.
+    #[error(
+        "{path} holds a run with another configuration:\n{list}\nTo go on with it, repeat its command (see {command}); to start \
+         anew, choose another --run or add --new; to change it on purpose, add {flags}"
+    )]
+    OtherConfiguration {
+        /// The run directory.
+        path: PathBuf,
+        /// Keys with both values, one a line.
+        list: String,
+        /// File with the commands that made it.
+        command: PathBuf,
+        /// What allows the change.
+        flags: String,
+    },
+}
+
+impl RundirError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// Writes configuration, command and environment of a run that starts or goes on.
+///
+/// # Errors
+/// The folder cannot be made or written.
+pub fn describe(dir: &Path, resolved: &Resolved, program: &Program) -> Result<(), RundirError> {
+    describe_run(dir, resolved, &resolved.to_toml(), program)
+}
+
+/// [`describe`] for a configuration that was not merged from layers.
+///
+/// # Errors
+/// The folder cannot be made or written.
+pub fn write(dir: &Path, run: &RunConfig, program: &Program) -> Result<(), RundirError> {
+    describe_run(dir, run, &config::text(run)?, program)
+}
+
+fn describe_run(dir: &Path, run: &RunConfig, text: &str, program: &Program) -> Result<(), RundirError> {
+    std::fs::create_dir_all(dir).map_err(RundirError::io("create", dir))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        write_atomic(&path, bytes).map_err(RundirError::io("write", &path))
+    };
+    write(CONFIG, text.as_bytes())?;
+    note_command(dir)?;
+    write(ENVIRONMENT, format!("{:#}\n", program.environment(run)).as_bytes())
+}
+
+/// Adds the command line of this process to [`COMMAND`] in a folder, unless it stands last there already.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn note_command(dir: &Path) -> Result<(), RundirError> {
+    let path = dir.join(COMMAND);
+    let mut commands = std::fs::read_to_string(&path).unwrap_or_default();
+    let command = command_line();
+    if commands.lines().next_back() == Some(command.as_str()) {
+        return Ok(());
+    }
+    commands.push_str(&command);
+    commands.push('\n');
+    write_atomic(&path, commands.as_bytes()).map_err(RundirError::io("write", &path))
+}
+
+/// Keys with both values that differ, are not free to change and not in `allowed`.
+pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(String, String, String)> {
+    let matters = |key: &str| {
+        !FREE_TO_CHANGE.contains(&key)
+            && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
+    };
+    differences(before, now).into_iter().filter(|(key, _, _)| matters(key)).collect()
+}
+
+/// Compares the configuration of a run directory with the one asked for now.
+///
+/// # Errors
+/// Keys differ that are neither free to change nor in `allowed`; the old configuration cannot be read.
+pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(), RundirError> {
+    let path = dir.join(CONFIG);
+    if !path.exists() {
+        return Ok(());
+    }
+    let before = config::read(&path)?;
+    let wrong = unlike(&before, now, allowed);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> =
+        wrong.iter().map(|(key, old, new)| format!("  {key}: {old} in {CONFIG}, {new} now")).collect();
+    let flags: Vec<String> = wrong.iter().map(|(key, _, _)| format!("--allow-change {key}")).collect();
+    Err(RundirError::OtherConfiguration {
+        path: dir.to_owned(),
+        list: list.join("\n"),
+        command: dir.join(COMMAND),
+        flags: flags.join(" "),
+    })
+}
+
+/// Whether anything was saved or measured: a checkpoint is written before the first step.
+pub fn has_started(dir: &Path) -> bool {
+    let saved = dir.join(CHECKPOINTS).read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    saved || dir.join(METRICS).metadata().is_ok_and(|metrics| metrics.len() > 0)
+}
+
+/// The run directory of a checkpoint folder `run/checkpoints/step-...`.
+pub fn of_checkpoint(checkpoint: &Path) -> Option<PathBuf> {
+    let checkpoints = checkpoint.parent()?;
+    (checkpoints.file_name()? == CHECKPOINTS).then(|| checkpoints.parent().map(Path::to_path_buf))?
+}
+
+/// The last held-out metrics at or before a step, by name.
+pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
+    let text = std::fs::read_to_string(dir.join(METRICS)).unwrap_or_default();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let Ok(record) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let of_evaluation = record.get("kind").and_then(Value::as_str) == Some("evaluation");
+        let early = record.get("step").and_then(Value::as_u64).is_some_and(|at| at <= step);
+        if let (true, true, Some(Value::Object(metrics))) = (of_evaluation, early, record.get("metrics")) {
+            found = metrics
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_f64().unwrap_or(f64::NAN)))
+                .collect();
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(dir: &Path, run: &RunConfig) {
+        let program = Program { backends: vec!["flex"], processor: Value::Null };
+        write(dir, run, &program).unwrap();
+    }
+
+    #[test]
+    fn a_run_directory_says_how_to_repeat_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunConfig::default();
+        start(dir.path(), &run);
+        start(dir.path(), &run);
+        assert_eq!(config::read(&dir.path().join(CONFIG)).unwrap(), run);
+        let commands = std::fs::read_to_string(dir.path().join(COMMAND)).unwrap();
+        assert_eq!(commands.lines().count(), 1, "the same command twice is one line: {commands}");
+        let environment: Value =
+            serde_json::from_str(&std::fs::read_to_string(dir.path().join(ENVIRONMENT)).unwrap()).unwrap();
+        assert_eq!(environment["seed"], 1);
+    }
+
+    #[test]
+    fn going_on_with_another_configuration_is_refused_by_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunConfig::default();
+        start(dir.path(), &run);
+        let mut other = run.clone();
+        other.data.workers = 7;
+        check_same(dir.path(), &other, &[]).unwrap();
+        other.train.batch = 3;
+        let error = check_same(dir.path(), &other, &[]).unwrap_err();
+        assert!(matches!(error, RundirError::OtherConfiguration { .. }));
+        assert!(error.to_string().contains("train.batch: 128 in config.toml, 3 now"), "{error}");
+        assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
+        check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
+        check_same(dir.path(), &other, &["train".to_string()]).unwrap();
+    }
+
+    #[test]
+    fn a_run_has_started_when_something_was_saved_or_measured() {
+        let dir = tempfile::tempdir().unwrap();
+        start(dir.path(), &RunConfig::default());
+        std::fs::write(dir.path().join(METRICS), "").unwrap();
+        std::fs::create_dir(dir.path().join(CHECKPOINTS)).unwrap();
+        assert!(!has_started(dir.path()));
+        std::fs::create_dir(dir.path().join(CHECKPOINTS).join("step-00000000")).unwrap();
+        assert!(has_started(dir.path()));
+    }
+
+    #[test]
+    fn a_synthetic_stage_is_part_of_what_a_run_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunConfig::default();
+        start(dir.path(), &run);
+        // A run of a version that did not know the section.
+        let path = dir.path().join(CONFIG);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let from = text.find("[data.synthetic]").unwrap();
+        let to = from + text[from..].find("\n\n").unwrap();
+        std::fs::write(&path, format!("{}{}", &text[..from], &text[to..])).unwrap();
+        check_same(dir.path(), &run, &[]).unwrap();
+        let mut other = run;
+        other.data.synthetic.kind = crate::config::SyntheticKind::ShuffleDyck;
+        other.data.synthetic.steps = 5;
+        let error = check_same(dir.path(), &other, &[]).unwrap_err().to_string();
+        assert!(error.contains("data.synthetic.steps: 0 in config.toml, 5 now"), "{error}");
+        assert!(error.contains("--allow-change data.synthetic.kind"), "{error}");
+    }
+
+    #[test]
+    fn the_last_metrics_before_a_checkpoint_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = concat!(
+            "{\"kind\":\"evaluation\",\"step\":10,\"metrics\":{\"masked_accuracy\":0.1}}\n",
+            "{\"kind\":\"step\",\"step\":20}\n",
+            "{\"kind\":\"evaluation\",\"step\":20,\"metrics\":{\"masked_accuracy\":0.2}}\n",
+            "{\"kind\":\"evaluation\",\"step\":30,\"metrics\":{\"masked_accuracy\":0.3}}\n",
+            "{\"kind\":\"eval"
+        );
+        std::fs::write(dir.path().join(METRICS), lines).unwrap();
+        assert_eq!(metrics_at(dir.path(), 25), [("masked_accuracy".to_string(), 0.2)]);
+        assert!(metrics_at(dir.path(), 5).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_knows_its_run() {
+        let path = Path::new("runs/a/checkpoints/step-00000500");
+        assert_eq!(of_checkpoint(path), Some(PathBuf::from("runs/a")));
+        assert_eq!(of_checkpoint(Path::new("elsewhere/step-00000500")), None);
+    }
+}
