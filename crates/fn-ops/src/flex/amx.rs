@@ -1,7 +1,8 @@
-//! Products in bf16 on the tiles of Intel's AMX.
+//! The product of tiles with Intel's AMX.
 //!
-//! A tile is 16 rows of 64 bytes. One instruction multiplies a tile of `a` (16 rows of 32 numbers) by a tile of `b` (32 rows of
-//! 16, two rows to a pair) and adds to a tile of 16 x 16 sums in f32. Four sums are kept at a time, 32 x 32 of the target.
+//! A tile register holds 16 rows of 64 bytes. One instruction multiplies a tile of `a` (16 rows, 32 columns of bf16) by a tile of `b`
+//! (32 rows, in pairs, 16 columns) and adds the product to a tile of 16 x 16 sums in f32. Four tiles of sums are in registers at a
+//! time: 32 x 32 elements of the target.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, __get_cpuid_max};
@@ -13,28 +14,28 @@ use super::dot;
 use super::pack::Tile;
 use super::product::Target;
 
-/// Whether the processor has the tiles and the system saves them for this process.
+/// Whether the processor has AMX with bf16 and the system lets this process use it.
 pub(super) fn available() -> bool {
     static AVAILABLE: LazyLock<bool> = LazyLock::new(ask);
     *AVAILABLE
 }
 
-/// Linux hands out the tiles, 8 KiB of registers, to processes that ask for them.
+/// Linux lets a process use the 8 KiB of tile registers if it asks.
 #[allow(unsafe_code)]
 fn ask() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
     const XTILEDATA: libc::c_long = 18;
-    // Packing takes AVX-512 as well.
+    // Packing needs AVX-512 as well.
     if !dot::available() || __get_cpuid_max(0).0 < 7 {
         return false;
     }
     let features = __cpuid_count(7, 0).edx;
     let (bf16, tile) = (features >> 22 & 1 == 1, features >> 24 & 1 == 1);
-    // SAFETY: the call takes two numbers and touches no memory of ours.
+    // SAFETY: the system call takes two numbers and writes no memory of this process.
     bf16 && tile && unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0 }
 }
 
-/// What `ldtilecfg` reads: eight tiles of 16 rows of 64 bytes.
+/// What `ldtilecfg` reads.
 #[repr(C, align(64))]
 struct Config {
     palette: u8,
@@ -44,6 +45,7 @@ struct Config {
     rows: [u8; 16],
 }
 
+/// Eight tiles of 16 rows of 64 bytes.
 static CONFIG: Config = Config {
     palette: 1,
     start_row: 0,
@@ -52,17 +54,17 @@ static CONFIG: Config = Config {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// The right to use this thread's tiles, configured as [`CONFIG`] says; dropping it releases them.
+/// The kernel; a value proves that the tile registers of this thread are configured as in [`CONFIG`]. Dropping it releases them.
 pub(super) struct Amx {
-    /// Tiles belong to a thread.
+    /// Registers belong to a thread.
     _not_send: PhantomData<*const ()>,
 }
 
 #[allow(unsafe_code)]
 impl Drop for Amx {
     fn drop(&mut self) {
-        // SAFETY: `begin` found the instructions. Clears the tiles (named below) and their configuration, so that the system
-        // need not save them any longer.
+        // SAFETY: the processor has the instruction, see `begin`. It clears the tile registers, which are named, and their
+        // configuration, so that the system need not save them any longer.
         unsafe {
             asm!(
                 "tilerelease",
@@ -74,8 +76,8 @@ impl Drop for Amx {
     }
 }
 
-/// All of one call of [`Kernel::sums`] in one block of assembly: no tile carries a number from one block to the next. Tiles 0 to 3
-/// are the sums, which the given instructions set at first; 4 and 5 are of `a`, 6 and 7 of `b`.
+/// [`Kernel::sums`] as one block of assembly, so that no tile register holds a value between two blocks. Registers 0 to 3 are the
+/// sums, which the instructions `$start` initialise; 4 and 5 are tiles of `a`, 6 and 7 of `b`.
 macro_rules! sums {
     ([$($start:literal),*], $a:expr, $b:expr, $target:expr) => {
         asm!(
@@ -119,7 +121,7 @@ impl Kernel for Amx {
     const DEEP: usize = 1024;
 
     unsafe fn begin() -> Self {
-        // SAFETY: the processor has the instruction (the caller's promise); it reads `CONFIG` and clears the tiles.
+        // SAFETY: the processor has the instruction (the caller's promise); it reads `CONFIG` and clears the tile registers.
         unsafe {
             asm!(
                 "ldtilecfg [{}]",
@@ -134,8 +136,8 @@ impl Kernel for Amx {
 
     unsafe fn sums(&self, a: &[Tile], b: &[Tile], target: Target) {
         debug_assert_eq!(a.len(), b.len());
-        // SAFETY: `self` shows that the tiles are configured. All that is read are the slices (pairs of tiles, 2048 bytes; as many
-        // of `b` as of `a`, the caller's promise) and, where it is added to, the target; all that is written is the target.
+        // SAFETY: `self` proves that the tile registers are configured. What is read are the slices, in pairs of tiles of 2048 bytes
+        // (as many of `b` as of `a`, the caller's promise), and the target if it is added to; what is written is the target.
         unsafe {
             if target.add {
                 sums!(

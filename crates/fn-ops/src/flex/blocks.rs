@@ -1,28 +1,27 @@
-//! Products of matrices that are packed into tiles of bf16, block by block. Which instructions multiply the tiles is a
-//! [`Kernel`]'s business.
+//! Matrix products whose operands are packed into tiles of bf16, block by block. A [`Kernel`] multiplies the tiles.
 
 use std::cell::RefCell;
 
 use super::pack::{Order, TILE, Tile, WIDTH, pack};
 use super::product::{Target, View};
 
-/// Rows of `a` and columns of `b` in a block. All of a block of `a` fits the second-level cache.
+/// Rows of `a` and columns of `b` per block. A block of `a` fits the second-level cache.
 const ROWS: usize = 256;
 const COLUMNS: usize = 1024;
 
-/// Multiplies packed tiles. A value of the type shows that the processor can, and that this thread is prepared.
+/// Instructions that multiply packed tiles. A value of the type proves that the processor has them and that this thread is set up.
 #[allow(unsafe_code)]
 pub(super) trait Kernel: Sized {
-    /// Inner numbers in a block.
+    /// Length of a block along k.
     const DEEP: usize;
 
-    /// Prepares this thread, until the value is dropped.
+    /// Sets up this thread, until the value is dropped.
     ///
     /// # Safety
-    /// The processor must have the kernel's instructions, and no other kernel may live on this thread.
+    /// The processor must have the kernel's instructions, and no other kernel may exist on this thread.
     unsafe fn begin() -> Self;
 
-    /// 32 x 32 sums, written to or added to the target.
+    /// The product of 32 rows of `a` and 32 columns of `b`, written or added to the target.
     ///
     /// # Safety
     /// `a` and `b` must have the same length, and the target as for [`exact_product`](super::product::exact_product), with 32 rows
@@ -31,11 +30,11 @@ pub(super) trait Kernel: Sized {
 }
 
 thread_local! {
-    /// Packed blocks of `a` and `b`.
+    /// Buffers for the packed blocks of `a` and `b`.
     static PACKED: RefCell<[Vec<Tile>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
-/// `target (+)= factor a b` of operands rounded to bf16.
+/// [`super::product::product`] of operands rounded to bf16.
 ///
 /// # Safety
 /// The processor must have AVX-512 with BW and BF16 and what K needs; `a` and `b` must hold `[m, k]` and `[k, n]`; the target as
@@ -53,14 +52,15 @@ pub(super) unsafe fn product<K: Kernel>(
         let kernel = unsafe { K::begin() };
         for (column, columns) in steps(n, COLUMNS) {
             for (deep, inner) in steps(k, K::DEEP) {
-                // SAFETY: blocks of what the caller vouches for; the processor has AVX-512 with bf16.
+                // SAFETY: these are parts of `b` and, below, of `a` and the target, and the processor has AVX-512 with BF16 (the caller's
+                // promise).
                 unsafe { pack(packed_b, b.from(deep, column).turned(), columns, inner, Order::Pairs) };
                 for (row, rows) in steps(m, ROWS) {
                     // SAFETY: as above.
                     unsafe { pack(packed_a, a.from(row, deep), rows, inner, Order::Rows) };
                     let part = target.at(row, column);
                     let part = Target { add: part.add || deep > 0, ..part };
-                    // SAFETY: as above; both were just packed.
+                    // SAFETY: as above; both operands were just packed.
                     unsafe { block(&kernel, [rows, inner, columns], part, packed_a, packed_b, factor) };
                 }
             }
@@ -74,12 +74,12 @@ pub(super) unsafe fn product<K: Kernel>(
     });
 }
 
-/// Starts and lengths of the steps through `0..n`.
+/// Divides `0..n` into steps: starts and lengths.
 fn steps(n: usize, step: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..n).step_by(step).map(move |from| (from, step.min(n - from)))
 }
 
-/// A product of packed blocks.
+/// The product of two packed blocks.
 ///
 /// # Safety
 /// `a` and `b` must be packed from `[m, k]` and `[k, n]`, and the target as for [`product`].

@@ -1,10 +1,11 @@
-//! Says which parts of a test this processor cannot run.
+//! Reports which parts of a test did not run because the processor lacks the instructions.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Mutex;
 
-/// Writes once per test that it did not run on `instructions`. Past the test harness, which shows the output of failed tests only.
+/// Reports, once per test, that it did not run on `instructions`. Writes to stderr directly: the test harness hides what tests print
+/// unless they fail.
 pub(super) fn say(instructions: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let thread = std::thread::current();
