@@ -291,7 +291,8 @@ documented! {
         /// Weight of the discriminator's loss. 50 (ELECTRA).
         pub discriminator_weight: f64,
         /// Weight of the masked-LM loss of the generator or of BERT. 1.
-        pub generator_weight: f64,
+        #[serde(alias = "generator_weight")]
+        pub masked_lm_weight: f64,
         /// Temperature of the generator's sampling; higher is more random. 1.
         pub temperature: f64,
         /// Never sample the original token as a replacement. `disallow_correct` of ELECTRA, where it is off.
@@ -315,7 +316,7 @@ impl Default for TrainConfig {
             batch: 128,
             accumulation: 1,
             discriminator_weight: 50.0,
-            generator_weight: 1.0,
+            masked_lm_weight: 1.0,
             temperature: 1.0,
             disallow_correct: false,
             dtype: Dtype::F32,

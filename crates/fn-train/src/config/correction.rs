@@ -18,17 +18,17 @@ pub enum CorrectionPreset {
     /// The baseline: every wrong prediction is a negative.
     #[default]
     None,
-    /// Hard Correction: generator (or BERT) `hard`, discriminator `drop`.
+    /// Hard Correction: `masked_lm` is `hard`, `discriminator` is `drop`.
     Hard,
-    /// Soft Regularisation: generator (or BERT) `soft` at word level with lambda 1, discriminator as it was.
+    /// Soft Regularisation: `masked_lm` is `soft` at word level with lambda 1, the discriminator is not corrected.
     Soft,
-    /// Neither: `generator` and `discriminator` say it themselves.
+    /// None of these: `masked_lm` and `discriminator` are set themselves.
     Custom,
 }
 
 impl CorrectionPreset {
-    /// What the generator (or BERT) does under this preset.
-    pub fn generator(self) -> CorrectionKind {
+    /// Correction of the masked-LM loss under this preset.
+    pub fn masked_lm(self) -> CorrectionKind {
         match self {
             Self::None | Self::Custom => CorrectionKind::None,
             Self::Hard => CorrectionKind::Hard(HardConfig::default()),
@@ -36,7 +36,7 @@ impl CorrectionPreset {
         }
     }
 
-    /// What the discriminator does under this preset.
+    /// Correction of the discriminator's loss under this preset.
     pub fn discriminator(self) -> DetectionKind {
         match self {
             Self::None | Self::Soft | Self::Custom => DetectionKind::None,
@@ -84,15 +84,15 @@ impl VerifierConfig {
 }
 
 documented! {
-    /// How the loss treats false negatives. Reading it resolves the preset: `generator` and `discriminator` are always filled,
+    /// How the loss treats false negatives. Reading it resolves the preset: `masked_lm` and `discriminator` are always filled,
     /// what is written beside a preset wins over it, and `preset` then reads `custom`.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(from = "TypedCorrection")]
     pub struct CorrectionConfig {
-        /// Both corrections by name: `none`, `hard` or `soft`. `correction.generator` and `correction.discriminator` take precedence.
+        /// Both corrections by name: `none`, `hard` or `soft`. `correction.masked_lm` and `correction.discriminator` take precedence.
         pub preset: CorrectionPreset,
         /// Correction of the masked-LM loss of the generator or of BERT.
-        pub generator: CorrectionKind,
+        pub masked_lm: CorrectionKind,
         /// Correction of the discriminator's loss (ELECTRA only).
         pub discriminator: DetectionKind,
         /// Which prediction of the masked LM is judged: `argmax` (default) or `sample`.
@@ -135,7 +135,7 @@ impl CorrectionConfig {
     pub fn preset(preset: CorrectionPreset) -> Self {
         Self {
             preset,
-            generator: preset.generator(),
+            masked_lm: preset.masked_lm(),
             discriminator: preset.discriminator(),
             prediction: Prediction::Argmax,
             hard_negatives: 0.0,
@@ -150,14 +150,14 @@ impl CorrectionConfig {
     pub fn asks_judge(&self, discriminator: bool) -> bool {
         use DetectionKind::{Banded, Drop, Registered, Relabel};
         matches!(
-            self.generator,
+            self.masked_lm,
             CorrectionKind::Hard(_) | CorrectionKind::RandomShield | CorrectionKind::Registered(_)
         ) || (discriminator && matches!(self.discriminator, Drop | Relabel | Banded | Registered(_)))
     }
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
-        match &self.generator {
+        match &self.masked_lm {
             CorrectionKind::SynonymTarget(_) => true,
             _ if !self.judge_or_default().reads_lexicon() => false,
             CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::Registered(_) => {
@@ -183,7 +183,8 @@ impl CorrectionConfig {
 struct TypedCorrection {
     #[serde(default)]
     preset: CorrectionPreset,
-    generator: Option<CorrectionKind>,
+    #[serde(alias = "generator")]
+    masked_lm: Option<CorrectionKind>,
     discriminator: Option<DetectionKind>,
     #[serde(default = "most_probable")]
     prediction: Prediction,
@@ -205,7 +206,7 @@ impl From<TypedCorrection> for CorrectionConfig {
         let named = Self::preset(typed.preset);
         let mut out = Self {
             preset: typed.preset,
-            generator: typed.generator.unwrap_or_else(|| named.generator.clone()),
+            masked_lm: typed.masked_lm.unwrap_or_else(|| named.masked_lm.clone()),
             discriminator: typed.discriminator.unwrap_or_else(|| named.discriminator.clone()),
             prediction: typed.prediction,
             hard_negatives: typed.hard_negatives,
@@ -213,7 +214,7 @@ impl From<TypedCorrection> for CorrectionConfig {
             judge: typed.judge,
             threshold: typed.threshold,
         };
-        if out.generator != named.generator || out.discriminator != named.discriminator {
+        if out.masked_lm != named.masked_lm || out.discriminator != named.discriminator {
             out.preset = CorrectionPreset::Custom;
         }
         out

@@ -4,6 +4,7 @@
 //! `EFFECTS`: whether a run can go on with another value, whether an arm of a study was made with other values, and which arms take
 //! equally long are all read from it.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
@@ -86,7 +87,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "corruption.shares.keep",
             "lexicon.max_width",
             "correction.preset",
-            "correction.generator.*",
+            "correction.masked_lm.*",
             "correction.discriminator.*",
             "correction.judge.*",
             "correction.threshold",
@@ -119,7 +120,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             // The learning rate decays to its end at `train.steps` unless `schedule.total` says otherwise.
             "train.steps",
             "train.discriminator_weight",
-            "train.generator_weight",
+            "train.masked_lm_weight",
             "train.temperature",
             "optimizer.beta1",
             "optimizer.beta2",
@@ -221,7 +222,7 @@ struct Tagged {
 
 const TAGGED: &[Tagged] = &[
     Tagged {
-        path: "correction.generator",
+        path: "correction.masked_lm",
         kinds: CorrectionKind::KEYS,
         settings: &[
             HardConfig::KEYS,
@@ -245,6 +246,23 @@ const TAGGED: &[Tagged] = &[
 /// Whether the `kind` of a section decides which other keys it has.
 pub fn is_tagged(section: &str) -> bool {
     TAGGED.iter().any(|tagged| tagged.path == section)
+}
+
+/// Keys and sections that had another name once, with the name of today. serde knows the old ones as aliases of the fields.
+const RENAMED: &[(&str, &str)] =
+    &[("correction.generator", "correction.masked_lm"), ("train.generator_weight", "train.masked_lm_weight")];
+
+/// The name that a key has today; the keys of older versions are still understood.
+pub fn current_name(key: &str) -> Cow<'_, str> {
+    for (old, new) in RENAMED {
+        match key.strip_prefix(old) {
+            Some(rest) if rest.is_empty() || rest.starts_with('.') => {
+                return Cow::Owned(format!("{new}{rest}"));
+            }
+            _ => {}
+        }
+    }
+    Cow::Borrowed(key)
 }
 
 /// Every section and every key, in the order of [`RunConfig`].
@@ -328,7 +346,7 @@ mod tests {
             CorrectionKind::SynonymTarget(SynonymTargetConfig::default()),
         ] {
             let mut run = RunConfig::default();
-            run.correction.generator = generator;
+            run.correction.masked_lm = generator;
             run.correction.discriminator = DetectionKind::Soft(SoftDetectionConfig::default());
             samples.push(run);
         }
@@ -358,7 +376,7 @@ mod tests {
             assert!(find(section).is_some_and(|key| key.is_section), "{section}");
         }
         assert_eq!(find("train.batch").unwrap().doc.len(), 1);
-        assert!(find("correction.generator.kind").unwrap().doc[1].starts_with("`hard`: "));
+        assert!(find("correction.masked_lm.kind").unwrap().doc[1].starts_with("`hard`: "));
         assert!(find("train.batches").is_none());
     }
 

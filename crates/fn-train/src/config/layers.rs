@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
-use super::keys::is_tagged;
+use super::keys::{current_name, is_tagged};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +128,8 @@ impl Walk<'_> {
             } else {
                 let (line, column) = (self.place)(key.span().start);
                 let origin = (self.origin)(line, column);
-                self.out.push(Setting { key: path, value: value.clone(), origin });
+                let key = current_name(&path).into_owned();
+                self.out.push(Setting { key, value: value.clone(), origin });
             }
         }
     }
@@ -191,7 +192,7 @@ impl Merged {
     pub fn put(&mut self, layer: Vec<Setting>) {
         for setting in &layer {
             if setting.key == "correction.preset" {
-                self.remove("correction.generator.");
+                self.remove("correction.masked_lm.");
                 self.remove("correction.discriminator.");
             } else if let Some(table) = setting.key.strip_suffix(".kind")
                 && is_tagged(table)
@@ -281,7 +282,7 @@ mod tests {
     #[test]
     fn a_new_kind_replaces_the_table_but_the_same_kind_does_not() {
         let mut merged = Merged::default();
-        let g = "correction.generator";
+        let g = "correction.masked_lm";
         let key = |name: &str| format!("{g}.{name}");
         merged.put(vec![
             flag(&key("kind"), "soft"),
@@ -299,9 +300,9 @@ mod tests {
     #[test]
     fn a_preset_of_corrections_replaces_the_corrections_below() {
         let mut merged = Merged::default();
-        merged.put(vec![flag("correction.generator.kind", "soft"), flag("correction.generator.lambda", 2.0)]);
+        merged.put(vec![flag("correction.masked_lm.kind", "soft"), flag("correction.masked_lm.lambda", 2.0)]);
         merged.put(vec![flag("correction.preset", "hard")]);
         assert_eq!(merged.settings().count(), 1);
-        assert_eq!(merged.origin("correction.generator.kind"), Origin::Flag { flag: "--set".into() });
+        assert_eq!(merged.origin("correction.masked_lm.kind"), Origin::Flag { flag: "--set".into() });
     }
 }

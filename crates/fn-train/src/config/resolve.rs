@@ -124,7 +124,16 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes: size, most: MAX_FILE });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })
+    let settings =
+        layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })?;
+    let is_twice = |at: usize| settings[..at].iter().any(|before| before.key == settings[at].key);
+    match (0..settings.len()).find(|at| is_twice(*at)).map(|at| &settings[at]) {
+        None => Ok(settings),
+        Some(Setting { key, origin, .. }) => {
+            let message = "is set twice, by this name and by a former one; remove one of them".to_string();
+            Err(ConfigError::Setting { key: key.clone(), message }.at(origin))
+        }
+    }
 }
 
 /// Reads one `key=value`.
@@ -133,7 +142,7 @@ fn set(text: &str) -> Result<Setting, ConfigError> {
     let Some((key, value)) = text.split_once('=') else {
         return Err(ConfigError::NoValue { text: text.to_string() });
     };
-    let key = key.trim().to_string();
+    let key = keys::current_name(key.trim()).into_owned();
     // `{ kind = "soft", ... }` sets several keys at once; everything else is one value.
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
         .ok()

@@ -73,7 +73,7 @@ fn is_setting_of_a_kind(key: &str) -> bool {
     let of =
         |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
     of("correction.judge.")
-        || (of("correction.generator.") && !CORRECTIONS.is_empty())
+        || (of("correction.masked_lm.") && !CORRECTIONS.is_empty())
         || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
 }
 
@@ -113,10 +113,10 @@ mod tests {
             "corruption.shares.mask",
             "lexicon.path",
             "correction.preset",
-            "correction.generator.kind",
-            "correction.generator.normalise",
-            "correction.generator.lambda",
-            "correction.generator.epsilon",
+            "correction.masked_lm.kind",
+            "correction.masked_lm.normalise",
+            "correction.masked_lm.lambda",
+            "correction.masked_lm.epsilon",
             "correction.discriminator.lambda",
             "correction.hard_negatives",
             "correction.verifier.model",
@@ -139,7 +139,7 @@ mod tests {
         assert!(message("model.hiden_size").contains("`model.hidden_size`"));
         assert!(message("sead").contains("`seed`"));
         assert!(message("trian.steps").contains("did you mean `train.steps`"));
-        assert!(message("correction.generator.lamda").contains("`correction.generator.lambda`"));
+        assert!(message("correction.masked_lm.lamda").contains("`correction.masked_lm.lambda`"));
     }
 
     #[test]
