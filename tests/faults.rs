@@ -232,7 +232,8 @@ fn a_run_whose_every_error_is_shielded_stays_finite() {
     for normalise in ["all", "kept"] {
         let run = run.join(normalise);
         let correction = format!("correction.masked_lm.normalise={normalise}");
-        let set = [lexicon.as_str(), "correction.masked_lm.kind=hard", correction.as_str()];
+        // With "kept" a step of several micro-batches is refused.
+        let set = [&*lexicon, "correction.masked_lm.kind=hard", &*correction, "train.accumulation=1"];
         code(&pretrain(&run, 12, &set).output().unwrap(), 0);
         let shielded = |s: &Value| s["counts"]["shielded"].as_f64().unwrap();
         let wrong = |s: &Value| s["counts"]["wrong"].as_f64().unwrap();
