@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let summary = Trial::new(&setup, inputs)?.run(&session, &mut Reporters::default())?;
     let found = summary.evaluation.ok_or("the run was stopped before its evaluation")?;
     for figure in ["precision", "recall"] {
-        println!("{figure} {:.3?}", found.get(&format!("predicted_detection_{figure}")));
+        println!("{figure} {:.3}", found.get(&format!("predicted_detection_{figure}")).unwrap_or(f64::NAN));
     }
     Ok(())
 }
