@@ -12,6 +12,7 @@ use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
 use fn_models::{Arch, hf};
 use fn_train::config::{Dtype, set_values};
+use fn_train::rundir;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
@@ -20,7 +21,6 @@ use super::support;
 use crate::args::{FinetuneArgs, FitArgs, FormatArgs, RecipeName};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-use fn_train::rundir;
 
 /// Runs it.
 ///

@@ -7,6 +7,7 @@ use fn_train::lock::RunLock;
 use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
+use fn_train::{card, rundir};
 
 use super::data::PrepareBar;
 use super::{doctor, support};
@@ -15,7 +16,6 @@ use crate::config::Runnable;
 use crate::error::{CliError, Outcome};
 use crate::progress::reporters;
 use crate::{device, term};
-use fn_train::{card, rundir};
 
 /// Trains, or goes on training, in the run directory.
 ///
