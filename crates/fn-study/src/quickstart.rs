@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fn_core::files::{parent, write_atomic};
 use fn_data::language::{Language, LanguageConfig, LexiconNoise, SlotId};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
@@ -14,7 +15,6 @@ use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::{Table, number, percent};
 use fn_train::TrainError;
 use fn_train::config::{Arch, ConfigError, CorrectionConfig, CorrectionPreset, RunConfig, Runnable, preset};
-use fn_train::fsutil::{parent, write_atomic};
 use fn_train::heldout::Truth;
 use fn_train::report::Reporter;
 use fn_train::session::{Planted, Session, Summary};

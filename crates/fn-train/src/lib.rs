@@ -9,13 +9,13 @@ pub mod bench;
 pub mod card;
 pub mod checkpoint;
 pub mod config;
+pub mod disk;
 pub mod error;
 #[cfg(feature = "faults")]
 pub mod faults;
 #[cfg(not(feature = "faults"))]
 #[path = "no_faults.rs"]
 mod faults;
-pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;

@@ -182,7 +182,7 @@ impl Training for Pretraining<'_> {
 
     fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
         let StepLoss { total, terms, counts } =
-            self.objective.loss(model, batch, *share, mix(&[seed, batch.step]));
+            self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch]));
         let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
         (total, Details { terms, counts })
     }

@@ -14,11 +14,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fn_core::files::write_atomic;
 use serde_json::{Value, json};
 
 use crate::checkpoint::{self, CheckpointError, Checkpoints};
-use crate::config::{self, ConfigError, Resolved, RunConfig, differences};
-use crate::fsutil::write_atomic;
+use crate::config::{self, ConfigError, Resolved, RunConfig, differences, keys};
 use crate::lock;
 
 /// Name of the resolved configuration.
@@ -33,19 +33,6 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Name of the folder of the finished model.
 pub const MODEL: &str = "model";
-
-/// Keys that say how fast or how far, never what is computed: they may differ when a run goes on.
-const FREE_TO_CHANGE: &[&str] = &[
-    "data.workers",
-    "data.cache",
-    "train.threads",
-    "log.every",
-    "log.tensorboard",
-    "checkpoint.every",
-    "checkpoint.keep_last",
-    "checkpoint.keep_best",
-    "eval.every",
-];
 
 /// The command line of this process, quoted so that a shell reads it back.
 pub fn command_line() -> String {
@@ -227,11 +214,13 @@ pub fn note_command(dir: &Path) -> Result<(), RundirError> {
     write_atomic(&path, commands.as_bytes()).map_err(RundirError::io("write", &path))
 }
 
-/// Keys with both values that differ, are not free to change and not in `allowed`.
+/// Keys with both values that differ, except those that change no numbers (see [`keys::effect`]) and those in `allowed`.
 pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(String, String, String)> {
     let matters = |key: &str| {
-        !FREE_TO_CHANGE.contains(&key)
-            && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
+        keys::effect(key).changes_numbers()
+            && !allowed.iter().map(|allowed| keys::current_name(allowed)).any(|allowed| {
+                key.strip_prefix(&*allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
     };
     differences(before, now).into_iter().filter(|(key, _, _)| matters(key)).collect()
 }
@@ -383,6 +372,7 @@ pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CorrectionConfig, CorrectionPreset};
 
     fn start(dir: &Path, run: &RunConfig) {
         let program = Program { backends: vec!["flex"], processor: Value::Null };
@@ -418,6 +408,28 @@ mod tests {
         assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
         check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
         check_same(dir.path(), &other, &["train".to_string()]).unwrap();
+    }
+
+    #[test]
+    fn a_run_made_before_keys_were_renamed_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut run = RunConfig {
+            correction: CorrectionConfig::preset(CorrectionPreset::Soft),
+            ..RunConfig::default()
+        };
+        start(dir.path(), &run);
+        let path = dir.path().join(CONFIG);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let old = text
+            .replace("[correction.masked_lm]", "[correction.generator]")
+            .replace("masked_lm_weight", "generator_weight");
+        assert_eq!(old.matches("generator]").count() + old.matches("\ngenerator_weight").count(), 2, "{old}");
+        std::fs::write(&path, old).unwrap();
+        assert_eq!(config::read(&path).unwrap(), run);
+        check_same(dir.path(), &run, &[]).unwrap();
+        run.train.masked_lm_weight = 2.0;
+        assert!(check_same(dir.path(), &run, &[]).is_err());
+        check_same(dir.path(), &run, &["train.generator_weight".to_owned()]).unwrap();
     }
 
     #[test]

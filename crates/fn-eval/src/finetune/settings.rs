@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fn_train::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use super::{FinetuneError, Task};

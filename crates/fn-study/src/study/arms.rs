@@ -28,6 +28,7 @@ impl Study {
             file: self.config.clone(),
             options: vec![Setting::option("--seed", "seed", number)],
             set: [&self.set[..], &arm.set[..], set].concat(),
+            ..Layers::default()
         };
         let wrong = |source| StudyError::Arm { arm: arm.name.clone(), source };
         layers.resolve().and_then(Resolved::runnable).map_err(wrong)

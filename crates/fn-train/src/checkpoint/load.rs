@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use fn_core::files::hex;
 use sha2::{Digest, Sha256};
 
-use super::manifest::hex;
 use super::save::entries;
 use super::{
     CheckpointError, Checkpoints, FileEntry, MODEL, Manifest, OPTIMIZER, STATE, TrainState, tensors,

@@ -4,15 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use fn_core::files::{self, hex};
 use sha2::{Digest, Sha256};
 
-use super::manifest::hex;
 use super::tensors::Layout;
 use super::{
     Best, CheckpointError, Checkpoints, FileEntry, MANIFEST, MODEL, Manifest, OPTIMIZER, STATE, TrainState,
     folder_name, load,
 };
-use crate::{faults, fsutil};
+use crate::{disk, faults};
 use fn_models::params::NamedTensor;
 
 /// Bytes per write call.
@@ -50,8 +50,8 @@ impl Checkpoints {
         let target = written.map_err(|failure| {
             let _ = fs::remove_dir_all(&temporary);
             match failure {
-                Failure::Disk { source, .. } if fsutil::is_out_of_space(&source) => {
-                    let free = fsutil::free_bytes(&self.dir).unwrap_or(0);
+                Failure::Disk { source, .. } if disk::is_out_of_space(&source) => {
+                    let free = disk::free_bytes(&self.dir).unwrap_or(0);
                     CheckpointError::NoSpace { path: self.dir.clone(), needed, free }
                 }
                 Failure::Disk { path, action, source } => CheckpointError::Io { path, action, source },
@@ -83,7 +83,7 @@ impl Checkpoints {
             step(&target, "rename", || fs::rename(&target, &old))?;
         }
         let placed = step(&target, "rename", || fs::rename(temporary, &target))
-            .and_then(|()| step(&self.dir, "sync", || fsutil::sync_dir(&self.dir)))
+            .and_then(|()| step(&self.dir, "sync", || files::sync_dir(&self.dir)))
             .and_then(|()| {
                 let found = Manifest::read(&target).and_then(|m| load::verify(&target, &m).map(|()| m));
                 match found {
@@ -101,7 +101,7 @@ impl Checkpoints {
                 if replaces {
                     let _ = fs::rename(&old, &target);
                 }
-                let _ = fsutil::sync_dir(&self.dir);
+                let _ = files::sync_dir(&self.dir);
             }
         } else if replaces {
             remove(&old);
@@ -171,7 +171,7 @@ impl Checkpoints {
 /// # Errors
 /// [`CheckpointError::NoSpace`], or whatever the system says.
 pub fn check_room(dir: &Path, needed: u64) -> Result<(), CheckpointError> {
-    let free = fsutil::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
+    let free = disk::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
     if free < needed {
         return Err(CheckpointError::NoSpace { path: dir.to_owned(), needed, free });
     }
@@ -259,7 +259,7 @@ impl<'a> Files<'a> {
         files.push(write_file(folder, STATE, |to| to.write_all(&self.state))?);
         let manifest = Manifest::new(self.step, files);
         write_file(folder, MANIFEST, |to| to.write_all(&manifest.to_bytes()))?;
-        step(folder, "sync", || fsutil::sync_dir(folder))?;
+        step(folder, "sync", || files::sync_dir(folder))?;
         Ok(manifest)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use fn_core::documented;
 use fn_ops::adamw::{Coefficients, Deferred, Slot, SquareSum, update};
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +13,25 @@ use super::{Gradients, Groups, OptimError};
 use crate::error::RangeError;
 use fn_models::params::NamedTensor;
 
-/// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamWConfig {
-    /// Decay of the first moment. 0.9.
-    pub beta1: f64,
-    /// Decay of the second moment. 0.999.
-    pub beta2: f64,
-    /// Added outside of the root of the second moment. 1e-6 (ELECTRA, BERT); 1e-8 in PyTorch.
-    pub epsilon: f64,
-    /// Weight decay, decoupled; not for biases and LayerNorm. 0.01.
-    pub weight_decay: f64,
-    /// Divide the moments by 1 - beta^t, as PyTorch does. Off in ELECTRA and BERT.
-    pub bias_correction: bool,
-    /// Largest norm of all gradients together; larger ones are scaled down to it. 1.0. In a file, 0 means no clipping.
-    #[serde(with = "zero_is_none")]
-    pub clip_norm: Option<f64>,
+documented! {
+    /// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct AdamWConfig {
+        /// Decay of the first moment of AdamW. 0.9.
+        pub beta1: f64,
+        /// Decay of the second moment of AdamW. 0.999.
+        pub beta2: f64,
+        /// Epsilon of AdamW, added to the square root of the second moment. 1e-6 (ELECTRA, BERT); 1e-8 in PyTorch.
+        pub epsilon: f64,
+        /// Decoupled weight decay; none for biases and LayerNorm. 0.01.
+        pub weight_decay: f64,
+        /// Bias correction of the moments (division by 1 - beta^t), as in PyTorch. Off in ELECTRA and BERT.
+        pub bias_correction: bool,
+        /// Clip the global norm of the gradients to this. 1.0. 0: no clipping.
+        #[serde(with = "zero_is_none")]
+        pub clip_norm: Option<f64>,
+    }
 }
 
 impl Default for AdamWConfig {

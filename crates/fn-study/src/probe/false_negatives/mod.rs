@@ -266,7 +266,7 @@ impl Probe<'_> {
                     probability: of_predicted[place],
                     of_gold: of_gold[place],
                     excused: verdicts.iter().map(|says| says[place]).collect(),
-                    context: context(batch, batch.rows[place] as usize, self.tokenizer),
+                    context: context(batch, batch.positions[place] as usize, self.tokenizer),
                 });
             }
         }

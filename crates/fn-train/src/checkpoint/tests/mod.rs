@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use fn_core::files::hex;
 use fn_models::params::NamedTensor;
 use sha2::{Digest, Sha256};
 
-use super::manifest::hex;
 use super::*;
 use crate::guard::GuardState;
 
