@@ -72,7 +72,7 @@ struct Token {
     fate: Fate,
     /// Of the predicted piece, where one was predicted.
     predicted: Option<f64>,
-    /// That the token was replaced, if the model tells.
+    /// Probability that the token was replaced, of a model with a discriminator.
     replaced: Option<f64>,
 }
 
