@@ -10,12 +10,10 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use fn_core::correct::Resources;
 use fn_core::judge::DeviceLexicon;
-use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
-use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, Pretrained};
-use fn_train::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
-use fn_train::objective::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection, Share};
+use fn_models::Pretrained;
+use fn_train::config::{CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::objective::{self, Judging, Objective, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
 
 const LENGTH: usize = 128;
@@ -62,49 +60,17 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
     group.sample_size(10).throughput(Throughput::Elements((rows * LENGTH) as u64));
     let config = fn_cli::config::preset(preset).expect("a preset");
     let batch = common::batch(rows, LENGTH, common::VOCABULARY);
-    let encoder = config.model.encoder(common::VOCABULARY);
     for (arm, correction) in [("baseline", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, device);
-        let judging = Judging::by_lexicon(Some(lexicon.clone()));
+        let judging = Judging::by_lexicon(lexicon.clone());
         let resources = Resources { lexicon: Some(lexicon) };
-        let correction = CorrectionConfig::preset(correction);
-        let masked_lm = MaskedLmConfig { correction: correction.generator, hard_negatives: 0.0 };
-        let masked_lm = masked_lm.init(&resources).expect("a loss");
-        let (device, id) = (device.clone().autodiff(), BenchmarkId::new(name, arm));
-        match config.model.arch {
-            Arch::Electra => {
-                let model = &config.model;
-                let shape = ElectraConfig::new(encoder.clone(), model.generator_width, model.generator_depth);
-                let model = Electra::init(&shape, 1, &device).into();
-                let objective = ReplacedTokenDetection {
-                    device,
-                    masked_lm,
-                    prediction: Prediction::Argmax,
-                    generator_weight: 1.0,
-                    replaced_token: ReplacedTokenConfig {
-                        correction: correction.discriminator,
-                        weight: config.train.discriminator_weight,
-                        hard_negatives: 0.0,
-                    }
-                    .init(&resources)
-                    .expect("a loss"),
-                    sample: SampleConfig::default(),
-                    judging,
-                };
-                run(&mut group, id, &objective, model, &batch, &config);
-            }
-            Arch::Bert => {
-                let model = BertForPreTraining::init(&BertConfig::new(encoder.clone()), 1, &device).into();
-                let objective = MaskedLanguageModel {
-                    device,
-                    masked_lm,
-                    prediction: Prediction::Argmax,
-                    weight: 1.0,
-                    judging,
-                };
-                run(&mut group, id, &objective, model, &batch, &config);
-            }
-        }
+        let config = RunConfig { correction: CorrectionConfig::preset(correction), ..config.clone() };
+        let device = device.clone().autodiff();
+        let encoder = config.model.encoder(common::VOCABULARY);
+        let (arch, generator) = (config.model.arch, config.model.generator());
+        let model = Pretrained::fresh(arch, encoder, generator, 1, &device).expect("a model");
+        let objective = objective::build(&config, &resources, judging, device).expect("an objective");
+        run(&mut group, BenchmarkId::new(name, arm), &*objective, model, &batch, &config);
     }
     group.finish();
 }

@@ -141,6 +141,9 @@ pub struct Common {
     /// Print the causes below an error, and log lines.
     #[arg(long, short)]
     pub verbose: bool,
+    /// Report to a program how the command ended: records are added to this file, JSON, one a line.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub record: Option<PathBuf>,
 }
 
 /// `fnlm quickstart`.
@@ -174,6 +177,10 @@ pub struct QuickstartArgs {
     /// Wrong pairs in the lexicon, as a share of the right ones.
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     pub wrong: f64,
+    /// All of seed, steps, language, lexicon and device, as a study of the ground truth has it; what else is typed of them does not
+    /// count.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub setup: Option<PathBuf>,
     /// Only write text, tokenizer, lexicon and config.toml into the folder; train nothing.
     #[arg(long)]
     pub prepare_only: bool,

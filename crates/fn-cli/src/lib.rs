@@ -23,7 +23,10 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
+use fn_study::process::{self, Ended, Record};
+
 use crate::args::Cli;
+use crate::error::{CliError, Outcome};
 pub use fn_train::config;
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
@@ -39,19 +42,35 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let common = cli.command.common().cloned().unwrap_or_default();
     term::log(common.verbose);
     // Resolved and checked here, before anything else is read, and kept in the command's arguments.
-    let config = match cli.command.config().map(|config| config.resolve()).transpose() {
-        Ok(config) => config,
-        Err(error) => {
-            term::print_error(&error, common.verbose);
-            return error.code();
+    let mut ended = match cli.command.config().map(|config| config.resolve()).transpose() {
+        Ok(config) => {
+            let threads = cli.command.typed_threads().or(config.and_then(|config| config.train.threads));
+            device::on_pool(threads, || run::run(cli.command))
         }
+        Err(error) => Err(error),
     };
-    let threads = cli.command.typed_threads().or(config.and_then(|config| config.train.threads));
-    match device::on_pool(threads, || run::run(cli.command)) {
+    if let Some(path) = &common.record
+        && let Err(error) = process::append(path, &Record::Ended(record_of(&ended)))
+    {
+        ended = ended.and(Err(error.into()));
+    }
+    match ended {
         Ok(outcome) => outcome.code(),
         Err(error) => {
             term::print_error(&error, common.verbose);
             error.code()
+        }
+    }
+}
+
+/// How a command ended, for the program that started this one.
+fn record_of(ended: &Result<Outcome, CliError>) -> Ended {
+    match ended {
+        Ok(Outcome::Done) => Ended::Done,
+        Ok(Outcome::Stopped { saved }) => Ended::Stopped { saved: *saved },
+        Err(CliError::Interrupted(_)) => Ended::Stopped { saved: false },
+        Err(error) => {
+            Ended::Failed { message: error.to_string(), usage: matches!(error, CliError::Usage(_)) }
         }
     }
 }

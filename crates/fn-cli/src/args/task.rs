@@ -44,6 +44,9 @@ pub struct FitArgs {
     /// Where the recipe starts.
     #[arg(long, value_enum, default_value_t, help_heading = "Recipe")]
     pub recipe: RecipeName,
+    /// The whole recipe, as a study resolved it; what else is typed stands over it.
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "recipe")]
+    pub recipe_file: Option<PathBuf>,
     /// Passes over the examples.
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub epochs: Option<f64>,

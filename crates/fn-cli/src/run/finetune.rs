@@ -11,7 +11,7 @@ use fn_eval::finetune::{
 use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number};
 use fn_models::{Arch, hf};
-use fn_train::config::Dtype;
+use fn_train::config::{Dtype, set_values};
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
@@ -88,10 +88,11 @@ impl<'a> Fitting<'a> {
     /// # Errors
     /// A key that does not exist, a value out of range.
     pub fn recipe(&self, task: Option<&Task>, length: Option<usize>) -> Result<Recipe, CliError> {
-        let mut recipe = match (self.args.recipe, task) {
-            (RecipeName::Transformers, _) => Recipe::transformers(),
-            (RecipeName::Electra, Some(task)) => task.recipe(self.arch, self.hidden_size),
-            (RecipeName::Electra, None) => squad_recipe(self.arch, self.hidden_size),
+        let mut recipe = match (&self.args.recipe_file, self.args.recipe, task) {
+            (Some(path), _, _) => Recipe::open(path)?,
+            (None, RecipeName::Transformers, _) => Recipe::transformers(),
+            (None, RecipeName::Electra, Some(task)) => task.recipe(self.arch, self.hidden_size),
+            (None, RecipeName::Electra, None) => squad_recipe(self.arch, self.hidden_size),
         };
         recipe.length = length.unwrap_or(recipe.length);
         let args = self.args;
@@ -100,7 +101,7 @@ impl<'a> Fitting<'a> {
         recipe.batch = args.batch.unwrap_or(recipe.batch);
         recipe.length = args.length.unwrap_or(recipe.length);
         recipe.patience = args.patience.unwrap_or(recipe.patience);
-        let recipe = support::set_values(&recipe, &args.set)?;
+        let recipe = set_values(&recipe, &args.set)?;
         recipe.validate().map_err(|error| CliError::usage(format!("recipe: {error}")))?;
         Ok(recipe)
     }

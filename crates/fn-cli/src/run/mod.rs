@@ -1,8 +1,6 @@
 //! One module per command: nothing but wiring and printing.
 
 pub mod bench;
-mod bench_corpus;
-mod bench_sweep;
 pub mod completions;
 pub mod config;
 pub mod data;

@@ -1,6 +1,6 @@
 //! Several arms, several seeds, one question: is the difference real?
 //!
-//! [`Study`] is the description, [`Table`] what came out. Arms are compared with the first one, seed by seed.
+//! [`Study`] is the description, [`Plan`] runs what is missing of it, [`Table`] is what came out. Arms are compared with the first one, seed by seed.
 //!
 //! ```toml
 //! name = "quick"
@@ -20,8 +20,12 @@
 //! data = "glue_data"
 //! ```
 
+mod arms;
+mod error;
+mod estimate;
 mod html;
 mod report;
+mod run;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -29,9 +33,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use error::StudyError;
+pub use estimate::{Entry, Outlook, State};
 pub use html::page;
 use report::HEADINGS;
 pub use report::{Collected, Figure, Row, Run, Table, collect, table};
+pub use run::{Plan, Ran};
 pub use verdict::Effect;
 use verdict::words;
 
@@ -103,40 +110,6 @@ fn one() -> u64 {
     1
 }
 
-/// Why a study cannot be read or reported.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StudyError {
-    /// The description cannot be read.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The description is wrong.
-    #[error("{path}: {message}")]
-    Wrong {
-        /// The file.
-        path: PathBuf,
-        /// What, and what is expected.
-        message: String,
-    },
-    /// Nothing has been run.
-    #[error("{path}: found no finished run of this study; `fnlm study run` makes them")]
-    NoRuns {
-        /// The folder of results.
-        path: PathBuf,
-    },
-    /// A run's files cannot be read.
-    #[error(transparent)]
-    Record(#[from] crate::RecordError),
-    /// A run's scores cannot be read.
-    #[error(transparent)]
-    Finetune(#[from] fn_eval::finetune::FinetuneError),
-}
-
 impl Study {
     /// Reads a description.
     ///
@@ -161,7 +134,7 @@ impl Study {
     pub fn parse(text: &str, path: &Path) -> Result<Self, StudyError> {
         let wrong = |message: String| StudyError::Wrong { path: path.to_owned(), message };
         let mut study: Self = toml::from_str(text).map_err(|e| wrong(e.to_string().trim().to_owned()))?;
-        study.check().map_err(wrong)?;
+        study.check_description().map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = study.config.iter_mut();
         let data = study.evaluations.iter_mut().map(|e| &mut e.data);
@@ -176,7 +149,7 @@ impl Study {
         Ok(study)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check_description(&self) -> Result<(), String> {
         let plain = |name: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             !name.is_empty() && !name.starts_with('.') && name.chars().all(fits)

@@ -1,10 +1,11 @@
 //! Held-out metrics of replaced-token detection.
 
-use burn::tensor::{Int, Tensor};
-use fn_core::judge::DeviceLexicon;
+use burn::tensor::Tensor;
+use fn_core::batch::Predictions;
+use fn_core::judge::Judge;
 use fn_data::loader::MaskedBatch;
 
-use super::masked::{flagged, id_tensor, place, to_f32, to_u32};
+use super::masked::{flagged, place, to_f32, to_u32};
 use super::{Agreement, Evaluation, Truth, auc, ratio};
 
 /// Adds up the metrics of batch after batch.
@@ -12,7 +13,8 @@ use super::{Agreement, Evaluation, Truth, auc, ratio};
 /// A token counts as replaced when the sampled id differs from the original. On generated text, `detector_true_auc` calls a
 /// replacement that fits "original": the area that a detector of *true* negatives should have.
 pub struct DetectionMeter<'a> {
-    lexicon: Option<DeviceLexicon>,
+    judge: Option<&'a dyn Judge>,
+    threshold: f64,
     truth: Option<&'a dyn Truth>,
     seen: usize,
     scores: Vec<f32>,
@@ -23,10 +25,11 @@ pub struct DetectionMeter<'a> {
 }
 
 impl<'a> DetectionMeter<'a> {
-    /// A meter that judges with `lexicon` and, for generated text, compares with `truth`.
-    pub fn new(lexicon: Option<DeviceLexicon>, truth: Option<&'a dyn Truth>) -> Self {
+    /// A meter that flags false negatives by `judge`, from the grade `threshold` on, and, for generated text, compares with `truth`.
+    pub fn new(judge: Option<&'a dyn Judge>, threshold: f64, truth: Option<&'a dyn Truth>) -> Self {
         Self {
-            lexicon,
+            judge,
+            threshold,
             truth,
             seen: 0,
             scores: Vec::new(),
@@ -37,18 +40,17 @@ impl<'a> DetectionMeter<'a> {
         }
     }
 
-    /// Adds one batch: `sampled` ids `[P]` at its masked rows, `logits` of the discriminator `[B, L]`.
-    pub fn add(&mut self, batch: &MaskedBatch, sampled: Tensor<1, Int>, logits: Tensor<2>) {
-        let gold = id_tensor(&batch.gold, &sampled.device());
-        let flags = flagged(self.lexicon.as_ref(), batch, gold, sampled.clone());
-        let sampled = to_u32(sampled);
+    /// Adds one batch: the `replacements` sampled at its masked positions, `scores` of the discriminator `[B, L]`.
+    pub fn add(&mut self, batch: &MaskedBatch, replacements: &Predictions<'_>, scores: Tensor<2>) {
+        let flags = flagged(self.judge, self.threshold, replacements);
+        let sampled = to_u32(replacements.ids.clone());
         let mut replaced = vec![false; batch.batch * batch.length];
         let mut truly = replaced.clone();
         for (p, &word) in sampled.iter().enumerate() {
             if batch.weight[p] == 0.0 || word == batch.gold[p] {
                 continue;
             }
-            let flat = batch.rows[p] as usize;
+            let flat = batch.positions[p] as usize;
             let (row, position) = place(self.seen, batch, p);
             let fits = self.truth.is_some_and(|t| t.fits(row, position, word));
             replaced[flat] = true;
@@ -56,7 +58,7 @@ impl<'a> DetectionMeter<'a> {
             self.sampled_false_negatives += f64::from(u8::from(flags[p]));
             self.agreement.add(flags[p], fits);
         }
-        for (flat, score) in to_f32(logits).into_iter().enumerate() {
+        for (flat, score) in to_f32(scores).into_iter().enumerate() {
             if batch.attention[flat] > 0.0 {
                 self.scores.push(score);
                 self.replaced.push(replaced[flat]);
@@ -81,7 +83,7 @@ impl<'a> DetectionMeter<'a> {
         out.push("detector_precision", ratio(caught, called));
         out.push("detector_recall", ratio(caught, replaced));
         out.push("detector_auc", auc(&self.scores, &self.replaced));
-        if self.lexicon.is_some() {
+        if self.judge.is_some() {
             out.push("replaced_false_negative_share", ratio(self.sampled_false_negatives, replaced));
         }
         if self.truth.is_some() {

@@ -1,15 +1,16 @@
 //! Held-out metrics of the masked language model (BERT, or ELECTRA's generator).
 
 use burn::tensor::{Int, Tensor};
-use fn_core::judge::DeviceLexicon;
-use fn_core::sample::argmax_ids;
+use fn_core::batch::Predictions;
+use fn_core::judge::{Judge, Verdict};
 use fn_data::loader::MaskedBatch;
 
 use super::{Agreement, Evaluation, Truth, ratio};
 
 /// Adds up the metrics of batch after batch.
 pub struct MaskedMeter<'a> {
-    lexicon: Option<DeviceLexicon>,
+    judge: Option<&'a dyn Judge>,
+    threshold: f64,
     truth: Option<&'a dyn Truth>,
     seen: usize,
     rows: f64,
@@ -21,10 +22,11 @@ pub struct MaskedMeter<'a> {
 }
 
 impl<'a> MaskedMeter<'a> {
-    /// A meter that judges with `lexicon` and, for generated text, compares with `truth`.
-    pub fn new(lexicon: Option<DeviceLexicon>, truth: Option<&'a dyn Truth>) -> Self {
+    /// A meter that flags false negatives by `judge`, from the grade `threshold` on, and, for generated text, compares with `truth`.
+    pub fn new(judge: Option<&'a dyn Judge>, threshold: f64, truth: Option<&'a dyn Truth>) -> Self {
         Self {
-            lexicon,
+            judge,
+            threshold,
             truth,
             seen: 0,
             rows: 0.0,
@@ -36,14 +38,11 @@ impl<'a> MaskedMeter<'a> {
         }
     }
 
-    /// Adds one batch; `logits` are `[P, V]` at its masked rows.
-    pub fn add(&mut self, batch: &MaskedBatch, logits: Tensor<2>) {
-        let device = logits.device();
-        let gold = id_tensor(&batch.gold, &device);
-        let predicted = argmax_ids(logits.clone());
-        let loss = to_f32(fn_ops::cross_entropy_rows(logits, gold.clone()));
-        let flags = flagged(self.lexicon.as_ref(), batch, gold, predicted.clone());
-        let predicted = to_u32(predicted);
+    /// Adds one batch with the most probable words at its masked positions.
+    pub fn add(&mut self, batch: &MaskedBatch, predictions: &Predictions<'_>) {
+        let loss = to_f32(fn_ops::cross_entropy_rows(predictions.logits(), predictions.batch.gold.clone()));
+        let flags = flagged(self.judge, self.threshold, predictions);
+        let predicted = to_u32(predictions.ids.clone());
         for (p, &word) in predicted.iter().enumerate() {
             if batch.weight[p] == 0.0 {
                 continue;
@@ -72,7 +71,7 @@ impl<'a> MaskedMeter<'a> {
         out.push("masked_loss", ratio(self.loss, self.rows));
         out.push("masked_accuracy", ratio(self.right, self.rows));
         out.push("wrong_share", ratio(wrong, self.rows));
-        if self.lexicon.is_some() {
+        if self.judge.is_some() {
             out.push("false_negative_share", ratio(self.false_negatives, wrong));
             // Right, or excused.
             out.push("accepted_accuracy", ratio(self.right + self.false_negatives, self.rows));
@@ -85,36 +84,21 @@ impl<'a> MaskedMeter<'a> {
     }
 }
 
-/// Which predictions are wrong and in the look-up set of the original word, per masked position; all false without a lexicon.
-pub(super) fn flagged(
-    lexicon: Option<&DeviceLexicon>,
-    batch: &MaskedBatch,
-    gold: Tensor<1, Int>,
-    predicted: Tensor<1, Int>,
-) -> Vec<bool> {
-    let Some(lexicon) = lexicon else {
-        return vec![false; batch.gold.len()];
-    };
-    let inside = lexicon.contains(&gold, &predicted).into_data();
-    let wrong = to_u32(predicted).into_iter().zip(&batch.gold).map(|(r, &w)| r != w);
-    let real = batch.weight.iter().map(|&weight| weight > 0.0);
-    inside
-        .iter::<bool>()
-        .zip(wrong)
-        .zip(real)
-        .map(|((inside, wrong), real)| inside && wrong && real)
-        .collect()
+/// Which predictions the judge calls false negatives, per masked position; all false without a judge.
+pub(super) fn flagged(judge: Option<&dyn Judge>, threshold: f64, predictions: &Predictions<'_>) -> Vec<bool> {
+    match judge {
+        Some(judge) => {
+            let verdict = Verdict::of(judge, predictions, threshold);
+            verdict.false_negative.into_data().iter::<bool>().collect()
+        }
+        None => vec![false; predictions.ids.dims()[0]],
+    }
 }
 
 /// Held-out row and position of masked row `p`, when `seen` rows came before this batch.
 pub(super) fn place(seen: usize, batch: &MaskedBatch, p: usize) -> (usize, usize) {
-    let flat = batch.rows[p] as usize;
+    let flat = batch.positions[p] as usize;
     (seen + flat / batch.length, flat % batch.length)
-}
-
-pub(super) fn id_tensor(ids: &[u32], device: &burn::tensor::Device) -> Tensor<1, Int> {
-    let ids: Vec<i32> = ids.iter().map(|&i| i as i32).collect();
-    Tensor::from_ints(ids.as_slice(), device)
 }
 
 pub(super) fn to_u32(ids: Tensor<1, Int>) -> Vec<u32> {
@@ -128,7 +112,11 @@ pub(super) fn to_f32<const D: usize>(values: Tensor<D>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
+    use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD};
     use fn_core::lexicon::{Lexicon, LexiconInfo};
+    use fn_core::sample::Prediction;
+
+    use crate::objective::DeviceBatch;
 
     use super::*;
 
@@ -138,7 +126,7 @@ mod tests {
         // Gold 1, 1, 1, 2 and a row without weight; 1 and 3 may stand for one another.
         let lexicon = Lexicon::from_rows(5, [(1, vec![3]), (3, vec![1])], LexiconInfo::default()).unwrap();
         let batch = MaskedBatch {
-            step: 0,
+            micro_batch: 0,
             batch: 1,
             length: 5,
             input: vec![4; 5],
@@ -146,21 +134,24 @@ mod tests {
             token_type: vec![0; 5],
             attention: vec![1.0; 5],
             padded: false,
-            rows: vec![0, 1, 2, 3, 0],
+            positions: vec![0, 1, 2, 3, 0],
             gold: vec![1, 1, 1, 2, 0],
             weight: vec![1.0, 1.0, 1.0, 1.0, 0.0],
         };
         // Predicted 1 (right), 3 (excused), 2 (wrong), 3 (wrong), 0 (no row).
         let logits: [[f32; 5]; 5] =
             [1, 3, 2, 3, 0].map(|word| std::array::from_fn(|v| if v == word { 9.0 } else { 0.0 }));
-        let found = |lexicon: Option<DeviceLexicon>| {
-            let mut meter = MaskedMeter::new(lexicon, None);
-            meter.add(&batch, Tensor::<2>::from_floats(logits, &device));
+        let on_device = DeviceBatch::new(&batch, &device).batch;
+        let found = |judge: Option<&dyn Judge>| {
+            let mut meter = MaskedMeter::new(judge, THRESHOLD, None);
+            let logits = Tensor::<2>::from_floats(logits, &device);
+            meter.add(&batch, &Predictions::new(&on_device, &logits, Prediction::Argmax));
             let found = meter.finish();
             ["masked_accuracy", "wrong_share", "false_negative_share", "accepted_accuracy"]
                 .map(|name| found.get(name))
         };
-        let with = found(Some(DeviceLexicon::new(&lexicon, None, &device)));
+        let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &device));
+        let with = found(Some(&judge));
         assert_eq!(with, [Some(0.25), Some(0.75), Some(1.0 / 3.0), Some(0.5)]);
         assert_eq!(found(None), [Some(0.25), Some(0.75), None, None]);
     }

@@ -1,9 +1,9 @@
-//! The judge of a run: which one drives the corrections, and by which look-up sets held-out metrics judge.
+//! The judge of a run: the one that drives the corrections, and the one that held-out metrics are taken with.
 
 use std::sync::Arc;
 
 use fn_core::batch::Predictions;
-use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, NoJudge, THRESHOLD, Verdict};
+use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, THRESHOLD, Verdict};
 
 use super::verifier::MovingAverage;
 
@@ -15,8 +15,8 @@ pub struct Judging {
     pub threshold: f64,
     /// A moving average of the trained model that the judge reads with; it has to follow the model.
     pub average: Option<Arc<MovingAverage>>,
-    /// The look-up sets by which held-out metrics judge, whatever drives the corrections: runs are compared by one measure.
-    pub measured_by: Option<DeviceLexicon>,
+    /// Flags false negatives in held-out metrics, whatever drives the corrections: runs are compared by one measure.
+    pub measured_by: Option<Box<dyn Judge>>,
 }
 
 impl Judging {
@@ -25,13 +25,10 @@ impl Judging {
         Self { judge, threshold: THRESHOLD, average: None, measured_by: None }
     }
 
-    /// By look-up sets, in training and in held-out metrics; without them nothing is a false negative.
-    pub fn by_lexicon(lexicon: Option<DeviceLexicon>) -> Self {
-        let judge: Box<dyn Judge> = match &lexicon {
-            Some(lexicon) => Box::new(LexiconJudge::new(lexicon.clone())),
-            None => Box::new(NoJudge),
-        };
-        Self { measured_by: lexicon, ..Self::by(judge) }
+    /// By look-up sets, in training and in held-out metrics.
+    pub fn by_lexicon(lexicon: DeviceLexicon) -> Self {
+        let judge = LexiconJudge::new(lexicon);
+        Self { measured_by: Some(Box::new(judge.clone())), ..Self::by(Box::new(judge)) }
     }
 
     /// What the judge says of these predictions.

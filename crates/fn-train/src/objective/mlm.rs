@@ -45,7 +45,7 @@ impl Objective for MaskedLanguageModel {
 
     fn measure(&self, model: &Pretrained, host: &MaskedBatch, _index: u64, meters: &mut Meters<'_>) {
         let DeviceBatch { inputs, batch } = DeviceBatch::new(host, &self.device.clone().inner());
-        let logits = model.masked_logits(&inputs, batch.positions, &Noise::none());
-        meters.masked.add(host, logits);
+        let logits = model.masked_logits(&inputs, batch.positions.clone(), &Noise::none());
+        meters.masked.add(host, &Predictions::new(&batch, &logits, Prediction::Argmax));
     }
 }

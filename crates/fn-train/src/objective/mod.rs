@@ -4,6 +4,7 @@
 //! order of the paper: forward at the masked positions, predict, judge, correct, loss.
 
 mod batch;
+mod build;
 mod judging;
 mod mlm;
 mod rtd;
@@ -11,6 +12,7 @@ mod student;
 mod verifier;
 
 pub use batch::DeviceBatch;
+pub use build::build;
 pub use judging::Judging;
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
@@ -133,10 +135,11 @@ pub trait Objective {
         truth: Option<&dyn Truth>,
     ) -> Evaluation {
         let model = model.valid();
-        let lexicon = &self.judging().measured_by;
+        let Judging { measured_by, threshold, .. } = self.judging();
+        let (judge, threshold) = (measured_by.as_deref(), *threshold);
         let mut meters = Meters {
-            masked: MaskedMeter::new(lexicon.clone(), truth),
-            detected: self.detects().then(|| DetectionMeter::new(lexicon.clone(), truth)),
+            masked: MaskedMeter::new(judge, threshold, truth),
+            detected: self.detects().then(|| DetectionMeter::new(judge, threshold, truth)),
         };
         for (index, batch) in batches.enumerate() {
             self.measure(&model, &batch, index as u64, &mut meters);

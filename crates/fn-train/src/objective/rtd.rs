@@ -102,9 +102,9 @@ impl Objective for ReplacedTokenDetection {
         let sampled = self.sample(&batch, &logits);
         let corrupted = batch.filled(sampled.clone());
         let found = detect(model, &inputs(corrupted, &batch), &Noise::none());
-        meters.masked.add(host, logits);
+        meters.masked.add(host, &Predictions::new(&batch, &logits, Prediction::Argmax));
         if let Some(detected) = &mut meters.detected {
-            detected.add(host, sampled, found);
+            detected.add(host, &Predictions::sampled(&batch, &logits, sampled), found);
         }
     }
 }

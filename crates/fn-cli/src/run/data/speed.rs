@@ -6,6 +6,7 @@ use std::time::Instant;
 use fn_core::corrupt::Corruptor;
 use fn_data::loader::{Loader, LoaderConfig};
 use fn_data::shard::{Dataset, Progress, prepare};
+use fn_study::process::{self, Reading, Record};
 use fn_train::config::RunConfig;
 use fn_train::machine::peak_memory;
 use fn_train::session::prepare_config;
@@ -55,6 +56,14 @@ pub fn run(args: &DataSpeedArgs) -> Result<Outcome, CliError> {
     let manifest = &prepared.manifest;
     let prepared_per_second =
         (!prepared.reused).then(|| manifest.text_bytes as f64 / prepared.seconds.max(1e-9));
+    if let Some(record) = &args.common.record {
+        let reading = Reading {
+            prepared_bytes_per_second: prepared_per_second,
+            memory_bytes: memory,
+            tokens_per_second,
+        };
+        process::append(record, &Record::Reading(reading))?;
+    }
     if args.json {
         let report = serde_json::json!({
             "text_bytes": manifest.text_bytes, "rows": manifest.rows, "length": manifest.length,

@@ -1,6 +1,10 @@
 //! How an encoder is fine-tuned.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use crate::finetune::FinetuneError;
 
 use fn_train::config::Dtype;
 use fn_train::error::RangeError;
@@ -60,6 +64,19 @@ impl Recipe {
             optimizer: AdamWConfig { epsilon: 1e-8, bias_correction: true, ..Self::default().optimizer },
             ..Self::default()
         }
+    }
+
+    /// Reads one from a TOML file; what the file does not name has its default.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no recipe.
+    pub fn open(path: &Path) -> Result<Self, FinetuneError> {
+        let text = std::fs::read_to_string(path).map_err(FinetuneError::io(path, "read"))?;
+        let damaged = |error: toml::de::Error| FinetuneError::Damaged {
+            path: path.to_owned(),
+            message: error.to_string(),
+        };
+        toml::from_str(&text).map_err(damaged)
     }
 
     /// Checks the ranges.

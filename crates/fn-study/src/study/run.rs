@@ -1,0 +1,160 @@
+//! Runs what is missing of a study: each job is a process of its own, which is handed a resolved configuration and reports in
+//! records.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fn_core::files::{parent, write_atomic};
+use fn_train::rundir;
+use fn_train::stop::Stop;
+
+use super::{Arm, Evaluation, Study, StudyError, arms, evaluation_folder, run_folder};
+use crate::lease::{Lease, free};
+use crate::process::{Ended, run_to_end};
+
+/// Folder of the locks, beside the arms; a process that holds one keeps the records of its children there.
+const LOCKS: &str = ".locks";
+/// File of the records of a child.
+const RECORDS: &str = "records.jsonl";
+
+/// A study that is run.
+pub struct Plan<'a> {
+    /// The description.
+    pub study: &'a Study,
+    /// Folder of all runs.
+    pub out: &'a Path,
+    /// `key=value` for all arms, over the description.
+    pub set: &'a [String],
+    /// This program.
+    pub program: &'a Path,
+    /// Whether the processes are to be quiet.
+    pub quiet: bool,
+    /// The process's.
+    pub stop: &'a Stop,
+}
+
+/// How a run of a study ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// Everything is there.
+    Done,
+    /// It failed; why.
+    Failed(String),
+    /// Skipped: another process is running it.
+    Busy,
+    /// A stop was asked for; the same command goes on from there.
+    Stopped,
+}
+
+impl Plan<'_> {
+    /// Runs what is missing of one run: pre-training, then each task.
+    ///
+    /// # Errors
+    /// Locks, processes or records that cannot be used; a configuration that is wrong. A job that fails is [`Ran::Failed`].
+    pub fn run(&self, arm: &Arm, seed: u64) -> Result<Ran, StudyError> {
+        let run = run_folder(self.out, arm, seed);
+        // This one is held to the end of the run, between its processes as well.
+        let lock = run_folder(&self.out.join(LOCKS), arm, seed);
+        let Some(held) = Lease::take(&lock)? else { return Ok(Ran::Busy) };
+        // And these by a process that outlived the study that started it.
+        let seeds = |e: &Evaluation| -> Vec<PathBuf> {
+            (1..=e.seeds).map(|seed| evaluation_folder(&run, e).join(format!("seed-{seed}"))).collect()
+        };
+        let inner = std::iter::once(run.clone()).chain(self.study.evaluations.iter().flat_map(seeds));
+        for folder in inner.filter(|folder| folder.exists()) {
+            if free(&folder)?.is_none() {
+                return Ok(Ran::Busy);
+            }
+        }
+        let records = lock.join(RECORDS);
+        let configuration = self.study.resolve(arm, seed, self.set)?;
+        let done = run.join(rundir::MODEL).exists();
+        if (done || rundir::has_started(&run))
+            && let Some(difference) = arms::unlike(&run, &configuration)
+        {
+            return Ok(Ran::Failed(format!(
+                "{} seed {seed} is {} with other settings ({difference}); remove {} to run it again, or choose another --out",
+                arm.name,
+                if done { "done" } else { "half-way" },
+                run.display()
+            )));
+        }
+        if !done {
+            let config = run.with_extension("toml");
+            write(&config, &configuration.to_toml())?;
+            let mut command = self.pretrain(&config);
+            command.arg("--run").arg(&run);
+            match self.child(command, &records, &held, &format!("{} seed {seed}, pre-training", arm.name))? {
+                Ran::Done => {}
+                other => return Ok(other),
+            }
+        }
+        for evaluation in self.study.evaluations.iter().filter(|e| !e.is_done(&run)) {
+            let command = self.finetune(evaluation, &run)?;
+            let what = format!("{} seed {seed}, {}", arm.name, evaluation.task);
+            match self.child(command, &records, &held, &what)? {
+                Ran::Done => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Ran::Done)
+    }
+
+    /// Pre-training with a configuration.
+    pub(super) fn pretrain(&self, config: &Path) -> Command {
+        let mut command = Command::new(self.program);
+        command.arg("pretrain").arg("--config").arg(config);
+        command
+    }
+
+    /// Fine-tuning of a run's model, with the recipe in a file beside the folder of scores.
+    fn finetune(&self, evaluation: &Evaluation, run: &Path) -> Result<Command, StudyError> {
+        let device = fn_train::config::read(&run.join(rundir::CONFIG))?.train.device;
+        let (out, model) = (evaluation_folder(run, evaluation), run.join(rundir::MODEL));
+        let recipe = out.with_extension("toml");
+        let text = toml::to_string(&evaluation.settings(run, &model)?.recipe)
+            .map_err(|error| StudyError::Wrong { path: recipe.clone(), message: error.to_string() })?;
+        write(&recipe, &text)?;
+        let mut command = Command::new(self.program);
+        command.args(["finetune", "--no-models", "--task", &evaluation.task, "--device", &device]);
+        command.arg("--data").arg(&evaluation.data).arg("--model").arg(model);
+        command.arg("--recipe-file").arg(recipe).arg("--out").arg(out);
+        command.args(["--seeds", &evaluation.seeds.to_string()]);
+        if let Some(limit) = evaluation.limit {
+            command.args(["--limit", &limit.to_string()]);
+        }
+        Ok(command)
+    }
+
+    /// Runs a process to its end, unless the run is lost to another machine meanwhile.
+    fn child(
+        &self,
+        mut command: Command,
+        records: &Path,
+        held: &Lease,
+        what: &str,
+    ) -> Result<Ran, StudyError> {
+        if held.is_lost() {
+            return Ok(Ran::Busy);
+        }
+        if self.quiet {
+            command.arg("--quiet");
+        }
+        let finished = run_to_end(command, records, &|| self.stop.requested() || held.is_lost())?;
+        Ok(match finished.ended() {
+            Some(Ended::Done) => Ran::Done,
+            _ if finished.asked_to_stop && !self.stop.requested() => Ran::Busy,
+            _ if finished.asked_to_stop => Ran::Stopped,
+            Some(Ended::Stopped { saved: true }) => Ran::Stopped,
+            _ => Ran::Failed(format!("{what}: {}", finished.failure())),
+        })
+    }
+}
+
+/// Writes a file that a child is handed.
+fn write(path: &Path, text: &str) -> Result<(), StudyError> {
+    let folder = parent(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| write_atomic(path, text.as_bytes()))
+        .map_err(|source| StudyError::Write { path: path.to_owned(), source })
+}

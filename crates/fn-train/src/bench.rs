@@ -1,0 +1,192 @@
+//! How fast a machine pre-trains: steps on random words, and the operations of their matrix products.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use fn_core::correct::Resources;
+use fn_core::corrupt::Corruptor;
+use fn_core::judge::DeviceLexicon;
+use fn_core::lexicon::{Lexicon, LexiconInfo};
+use fn_core::noise::{Stream, Use};
+use fn_core::vocab::{SpecialIds, VocabFacts};
+use fn_data::loader::{MaskedBatch, fixed_batches};
+use fn_data::pack::PackedRow;
+use fn_data::shard::Dataset;
+use fn_models::{ElectraConfig, EncoderConfig, Pretrained};
+
+use crate::TrainError;
+use crate::config::{CorrectionConfig, CorrectionPreset, RunConfig};
+use crate::objective::{self, Judging, Objective, Share};
+use crate::optim::{AdamW, Gradients, Groups};
+
+/// Steps before the clock starts: kernels are chosen, memory is taken.
+const WARM_UP: usize = 2;
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workload {
+    /// Rows of a step.
+    pub batch: usize,
+    /// Ids of a row.
+    pub length: usize,
+    /// Pieces of the vocabulary, at least 100.
+    pub vocabulary: usize,
+    /// Words of each look-up set.
+    pub lexicon_width: usize,
+    /// Steps that are timed, after two that are not.
+    pub steps: usize,
+}
+
+/// How long a step takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Median; NaN where no step was finite.
+    pub seconds_per_step: f64,
+    /// The very first one, which chooses and compiles kernels.
+    pub seconds_of_first_step: f64,
+    /// Ids a second.
+    pub tokens_per_second: f64,
+    /// Floating-point operations of the matrix products of a step, a product and a sum counted as two.
+    pub operations: f64,
+}
+
+/// Times steps of pre-training a model of this configuration with this correction, on random words.
+///
+/// # Errors
+/// Sizes that do not fit together.
+pub fn measure(
+    config: &RunConfig,
+    preset: CorrectionPreset,
+    device: &Device,
+    workload: &Workload,
+) -> Result<Measured, TrainError> {
+    let batch = batch(config, workload)?;
+    let lexicon = DeviceLexicon::new(&lexicon(workload)?, None, device);
+    let device = device.clone().autodiff();
+    let config = RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() };
+    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary));
+    let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
+    let judging = Judging::by_lexicon(lexicon.clone());
+    let resources = Resources { lexicon: Some(lexicon) };
+    let objective = objective::build(&config, &resources, judging, device)?;
+    let (seconds_per_step, seconds_of_first_step) =
+        median(&*objective, model, &batch, &config, workload.steps);
+    Ok(Measured {
+        seconds_per_step,
+        seconds_of_first_step,
+        tokens_per_second: (workload.batch * workload.length) as f64 / seconds_per_step,
+        operations: operations(&config, workload),
+    })
+}
+
+fn median(
+    objective: &dyn Objective,
+    mut model: Pretrained,
+    batch: &MaskedBatch,
+    config: &RunConfig,
+    steps: usize,
+) -> (f64, f64) {
+    let mut optimizer = AdamW::new(config.optimizer.clone(), Groups::default());
+    let (mut seconds, mut first) = (Vec::with_capacity(steps), f64::NAN);
+    for step in 0..WARM_UP + steps {
+        let clock = Instant::now();
+        let loss = objective.loss(&model, batch, Share::WHOLE, step as u64);
+        let gradients = Gradients::from_backward(&model, loss.total.backward());
+        let update;
+        (model, update) = optimizer.step(model, gradients, 1e-4);
+        // The norm was read from the device: everything before it is done.
+        let taken = clock.elapsed().as_secs_f64();
+        if step == 0 {
+            first = taken;
+        }
+        if step >= WARM_UP && update.grad_norm.is_finite() {
+            seconds.push(taken);
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    drop(Module::into_record(model));
+    (seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN), first)
+}
+
+/// One corrupted batch of full rows of random words.
+fn batch(config: &RunConfig, workload: &Workload) -> Result<MaskedBatch, TrainError> {
+    let row = |row: u64| {
+        let mut draw = Stream::new(7, 0, row, Use::Test);
+        let mut ids: Vec<u32> =
+            (0..workload.length).map(|_| 5 + draw.below(workload.vocabulary as u64 - 5) as u32).collect();
+        (ids[0], ids[workload.length - 1]) = (2, 3);
+        PackedRow { second: ids.len() as u16, ids }
+    };
+    let rows = (0..workload.batch as u64).map(row).collect();
+    let data = Arc::new(Dataset::from_rows(rows, workload.length)?);
+    let facts =
+        VocabFacts::plain(workload.vocabulary, SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
+    let corruptor = Corruptor::new(config.corruption.clone(), facts)?;
+    let batch = fixed_batches(data, Arc::new(corruptor), workload.batch, 7, 1).next();
+    batch.ok_or(TrainError::Data(fn_data::DataError::NoRows))
+}
+
+/// Random look-up sets.
+fn lexicon(workload: &Workload) -> Result<Lexicon, TrainError> {
+    let rows = (5..workload.vocabulary as u32).map(|word| {
+        let mut draw = Stream::new(11, 0, u64::from(word), Use::Test);
+        (
+            word,
+            (0..workload.lexicon_width)
+                .map(|_| 5 + draw.below(workload.vocabulary as u64 - 5) as u32)
+                .collect(),
+        )
+    });
+    let info = LexiconInfo { kind: "random".into(), ..LexiconInfo::default() };
+    Ok(Lexicon::from_rows(workload.vocabulary, rows, info)?)
+}
+
+/// Operations of the matrix products of a step, forward and backward: what no implementation can leave out.
+pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
+    let model = &config.model;
+    let encoder = model.encoder(workload.vocabulary);
+    let tokens = (workload.batch * workload.length) as f64;
+    let masked = tokens * f64::from(config.corruption.rate as f32);
+    let of_encoder = |e: &EncoderConfig| {
+        let (h, f, l) = (e.hidden_size as f64, e.intermediate_size as f64, workload.length as f64);
+        let projection = if e.embedding_size == e.hidden_size { 0.0 } else { e.embedding_size as f64 * h };
+        // Query, key, value, output; both halves of the feed-forward; scores and context.
+        tokens * (e.num_layers as f64 * (4.0 * h * h + 2.0 * h * f + 2.0 * l * h) + projection)
+    };
+    let of_head = |e: &EncoderConfig| {
+        let (h, width) = (e.hidden_size as f64, e.embedding_size as f64);
+        masked * (h * width + width * workload.vocabulary as f64)
+    };
+    let products = if model.arch.has_discriminator() {
+        let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
+        let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
+        of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
+    } else {
+        of_encoder(&encoder) + of_head(&encoder)
+    };
+    // A product and a sum; once forward, twice backward.
+    6.0 * products
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_electra_small_are_those_counted_by_hand() {
+        let config = crate::config::preset("electra-small").unwrap();
+        let workload = Workload { batch: 16, length: 128, vocabulary: 30_522, lexicon_width: 16, steps: 1 };
+        // 12 layers: 4 * 256^2 + 2 * 256 * 1024 + 2 * 128 * 256, and the projection 128 * 256; generator of a quarter.
+        let discriminator = 12.0 * (262_144.0 + 524_288.0 + 65_536.0) + 32_768.0 + 65_536.0;
+        let generator = 12.0 * (16_384.0 + 32_768.0 + 16_384.0) + 8_192.0;
+        let head = 0.15 * (64.0 * 128.0 + 128.0 * 30_522.0);
+        let wanted = 6.0 * 2048.0 * (discriminator + generator + head);
+        assert!(
+            (operations(&config, &workload) / wanted - 1.0).abs() < 1e-6,
+            "{}",
+            operations(&config, &workload)
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! From a configuration to an objective.
+
+use burn::tensor::Device;
+use fn_core::correct::Resources;
+use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
+use fn_core::sample::SampleConfig;
+
+use super::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection};
+use crate::config::RunConfig;
+use crate::error::TrainError;
+
+/// The objective of `config`: replaced-token detection for an architecture with a discriminator, else masked language modelling.
+/// `device` is that of the model, with autodiff.
+///
+/// # Errors
+/// A correction whose settings are out of range, or that needs what `resources` do not have.
+pub fn build(
+    config: &RunConfig,
+    resources: &Resources,
+    judging: Judging,
+    device: Device,
+) -> Result<Box<dyn Objective>, TrainError> {
+    let (train, correction) = (&config.train, &config.correction);
+    let masked_lm = MaskedLmConfig {
+        correction: correction.masked_lm.clone(),
+        hard_negatives: correction.hard_negatives,
+    };
+    let masked_lm = masked_lm.init(resources)?;
+    if config.model.arch.discriminator_head().is_none() {
+        let (prediction, weight) = (correction.prediction, train.masked_lm_weight);
+        return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
+    }
+    let replaced_token = ReplacedTokenConfig {
+        correction: correction.discriminator.clone(),
+        weight: train.discriminator_weight,
+        hard_negatives: correction.hard_negatives,
+    };
+    Ok(Box::new(ReplacedTokenDetection {
+        device,
+        masked_lm,
+        prediction: correction.prediction,
+        generator_weight: train.masked_lm_weight,
+        replaced_token: replaced_token.init(resources)?,
+        sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
+        judging,
+    }))
+}
