@@ -39,13 +39,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let common = cli.command.common().cloned().unwrap_or_default();
+    let flags = cli.command.flags();
+    let common = flags.common().cloned().unwrap_or_default();
     term::log(common.verbose);
     // Resolved and checked here, before anything else is read, and kept in the command's arguments.
-    let mut ended = match cli.command.config().map(|config| config.resolve()).transpose() {
+    let mut ended = match flags.config().map(|config| config.resolve()).transpose() {
         Ok(config) => {
-            let threads = cli.command.typed_threads().or(config.and_then(|config| config.train.threads));
-            device::on_pool(threads, || run::run(cli.command))
+            let threads = flags.threads().or(config.and_then(|config| config.train.threads));
+            device::on_pool(threads, || run::run(&cli.command))
         }
         Err(error) => Err(error),
     };
