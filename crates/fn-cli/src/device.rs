@@ -32,7 +32,7 @@ impl Backend {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Flex, Self::Vulkan, Self::Wgpu, Self::Metal, Self::Cuda, Self::Rocm];
 
-    /// Its name on the command line, which is also its Cargo feature and its value of `BURN_DEVICE`.
+    /// Its name on the command line, which is also its Cargo feature.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
