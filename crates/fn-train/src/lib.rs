@@ -36,3 +36,8 @@ pub mod training_loop;
 
 pub use error::TrainError;
 pub use fn_models::params::NamedTensor;
+
+/// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -33,7 +33,7 @@ pub struct Report {
 /// The processor and how memory is kept.
 #[derive(Debug, Clone, Serialize)]
 pub struct Processor {
-    /// What the system tells.
+    /// What the system reports.
     #[serde(flatten)]
     pub found: machine::Processor,
     /// mimalloc's purge delay in milliseconds; -1: pages are kept.

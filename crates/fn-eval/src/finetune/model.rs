@@ -183,7 +183,7 @@ impl TaskModel {
         })
     }
 
-    /// What it says of each example, in their order. None when a stop was asked for.
+    /// Its prediction for each example, in their order. None when a stop was asked for.
     pub fn predict(
         &self,
         task: &Task,

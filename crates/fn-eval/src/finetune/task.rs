@@ -27,7 +27,7 @@ pub enum Task {
     },
 }
 
-/// What a model says of an example.
+/// The kind of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One of some classes.
@@ -73,7 +73,7 @@ impl Task {
         }
     }
 
-    /// What a model says of an example.
+    /// The kind of its predictions.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Glue(task) if task.is_regression() => Kind::Score,
