@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use fn_core::files::write_atomic;
 use fn_core::lexicon::Lexicon;
 
 use crate::config::RunConfig;
-use crate::fsutil::write_atomic;
 use crate::rundir::{self, RundirError};
 
 /// Writes `README.md` into an exported folder.
@@ -61,7 +61,7 @@ pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
         "rows",
         format!("{} tokens, {} x {} a step", run.data.length, run.train.batch, run.train.accumulation),
     );
-    row("correction of the masked-LM loss", described(&run.correction.generator));
+    row("correction of the masked-LM loss", described(&run.correction.masked_lm));
     if arch.has_discriminator() {
         row("correction of the discriminator's loss", described(&run.correction.discriminator));
     }
