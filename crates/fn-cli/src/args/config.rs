@@ -154,9 +154,9 @@ impl FromArgMatches for ConfigArgs {
 pub enum ConfigCommand {
     /// Print the resolved configuration, each value with where it came from.
     Show(ConfigShowArgs),
-    /// Check a configuration, its files included, without training.
+    /// Check a configuration and that its files exist, without training.
     Check(ConfigCheckArgs),
-    /// Print a commented configuration to start from.
+    /// Print a configuration with the documentation of every key.
     New(ConfigNewArgs),
     /// List the presets.
     List,

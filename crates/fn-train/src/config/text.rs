@@ -1,4 +1,4 @@
-//! A configuration as text.
+//! Writes a configuration as TOML.
 
 use super::ConfigError;
 use super::keys::{Key, find, is_tagged, keys};
@@ -6,7 +6,7 @@ use super::layers::Setting;
 use super::presets::Preset;
 use super::resolve::{defaults, preset_layer};
 
-/// Writes settings as TOML.
+/// Settings as TOML.
 pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
     let mut out = String::new();
     let width = settings.iter().map(|s| tail(&s.key).len() + shown(&s.value).len() + 3).filter(|w| *w < 60);
@@ -40,7 +40,7 @@ pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
     out.trim_start().to_string()
 }
 
-/// A value as TOML; small numbers as people write them (`1e-6`).
+/// A value as TOML; small numbers in scientific notation (`1e-6`).
 pub fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
