@@ -98,7 +98,7 @@ impl FromStr for DeviceSpec {
         };
         let names: Vec<&str> = Backend::ALL.iter().map(|backend| backend.name()).collect();
         let Some(backend) = Backend::ALL.into_iter().find(|backend| backend.name() == name) else {
-            let nearest = crate::config::nearest(name, names.iter().copied())
+            let nearest = fn_train::config::nearest(name, names.iter().copied())
                 .map(|nearest| format!(" Did you mean `{nearest}`?"))
                 .unwrap_or_default();
             return Err(CliError::usage(format!(

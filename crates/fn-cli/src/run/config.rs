@@ -1,12 +1,12 @@
 //! `fnlm config show | check | new | list`.
 
+use fn_train::config::presets::{self, PRESETS};
+use fn_train::config::{ConfigError, Layers, keys, shown, template};
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
-use crate::config::{ConfigError, Layers, keys, shown, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-use fn_train::config::presets::{self, PRESETS};
 
 /// Runs one of them.
 ///
