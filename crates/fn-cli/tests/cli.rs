@@ -193,6 +193,19 @@ fn config_show_origin_is_a_line_for_each_key() {
 }
 
 #[test]
+fn config_show_explains_keys() {
+    let dir = folder();
+    let shown = run(
+        dir.path(),
+        &["config", "show", "train.batch", "lexicon", "correction.generator.epsilon", "--batch", "4"],
+    );
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    insta::assert_snapshot!("config_show_keys", shown.out);
+    let error = refused(dir.path(), 2, &["config", "show", "train.bach"]);
+    assert!(error.contains("did you mean `train.batch`?"), "{error}");
+}
+
+#[test]
 fn the_help_of_an_option_is_the_documentation_of_its_key() {
     let dir = folder();
     let help = run(dir.path(), &["pretrain", "--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -19,7 +19,7 @@ pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
     find_key(&setting.key).map_err(|error| error.at(&setting.origin))
 }
 
-fn find_key(key: &str) -> Result<(), ConfigError> {
+pub(super) fn find_key(key: &str) -> Result<(), ConfigError> {
     let known: Vec<&str> = keys().map(|key| key.path.as_str()).collect();
     if known.contains(&key) || is_setting_of_a_kind(key) {
         return Ok(());
@@ -73,8 +73,7 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
 /// Whether a key belongs to a judge or to a correction of another crate, which alone knows its settings and is asked when the
 /// configuration is read.
 fn is_setting_of_a_kind(key: &str) -> bool {
-    let of =
-        |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
+    let of = |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty());
     of("correction.judge.")
         || (of("correction.masked_lm.") && !CORRECTIONS.is_empty())
         || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
