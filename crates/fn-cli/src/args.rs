@@ -13,8 +13,10 @@ mod task;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 use clap_complete::Shell;
+
+use crate::run::Command;
 
 pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
@@ -72,63 +74,59 @@ Exit codes:
 
 Nothing is ever sent over the network. NO_COLOR=1 or CI=1 give plain output.";
 
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Pre-train a tiny model three times on generated text and print a table.
-    Quickstart(QuickstartArgs),
-    /// Test what works on this machine: backends, threads, disk.
-    Doctor(DoctorArgs),
-    /// Train a tokenizer.
-    #[command(subcommand)]
-    Tokenizer(TokenizerCommand),
-    /// Tokenise and pack text, inspect it, measure how fast it is read.
-    #[command(subcommand)]
-    Data(DataCommand),
-    /// Build and inspect lexicons: the look-up sets V(w).
-    #[command(subcommand)]
-    Lexicon(LexiconCommand),
-    /// Pre-train a BERT or an ELECTRA.
-    Pretrain(PretrainArgs),
-    /// Show what a model predicts, and which predictions are false negatives.
-    Inspect(InspectArgs),
-    /// Write a checkpoint as a Hugging Face folder.
-    Export(ExportArgs),
-    /// Read any BERT or ELECTRA in the Hugging Face layout, list its contents, and convert it.
-    Import(ImportArgs),
-    /// Fine-tune an encoder on a task and evaluate it, with several seeds.
-    Finetune(FinetuneArgs),
-    /// Fine-tune an encoder on all tasks of GLUE whose files are there: one table, one average.
-    Glue(GlueArgs),
-    /// Fine-tune an encoder on SQuAD 1.1 or 2.0.
-    Squad(SquadArgs),
-    /// Predict with a fine-tuned model: a test set, a file, or a sentence.
-    Predict(PredictArgs),
-    /// Score a file of predictions, or compare two.
-    Score(ScoreArgs),
-    /// Measure how much the score of a fine-tuned model drops on perturbed copies of a development set.
-    Robust(RobustArgs),
-    /// Write the zip file that the GLUE server accepts.
-    Submit(SubmitArgs),
-    /// Compare runs: a table of their last metrics, and curves.
-    Report(ReportArgs),
-    /// Analyse the errors and embeddings of a model.
-    #[command(subcommand)]
-    Probe(ProbeCommand),
-    /// Run the arms of a study with several seeds, and test whether their difference is significant.
-    #[command(subcommand)]
-    Study(StudyCommand),
-    /// Measure how fast this machine pre-trains.
-    Bench(BenchArgs),
-    /// Show, check and create configurations.
-    #[command(subcommand)]
-    Config(ConfigCommand),
-    /// Print a completion script for a shell.
-    Completions(CompletionsArgs),
-    /// Print the help of every command.
-    #[command(hide = true)]
-    HelpAll,
+/// The options that the program reads before it runs a command.
+pub trait Flags {
+    /// Output options; None for a command that has none.
+    fn common(&self) -> Option<&Common>;
+
+    /// The options that describe a configuration.
+    fn config(&self) -> Option<&ConfigArgs> {
+        None
+    }
+
+    /// The number of processor threads of commands that have no configuration.
+    fn threads(&self) -> Option<usize> {
+        None
+    }
 }
+
+/// [`Flags`] of the arguments of commands: `flags!(Args)` for a field `common`, `flags!(Args, fit)` for one within `fit`; then where other
+/// flags are. `flags!(Enum::{A, B})` for a group of commands.
+macro_rules! flags {
+    ($enum:ident::{$($variant:ident),+}) => {
+        impl $crate::args::Flags for $enum {
+            fn common(&self) -> Option<&$crate::args::Common> {
+                match self { $(Self::$variant(args) => $crate::args::Flags::common(args)),+ }
+            }
+
+            fn config(&self) -> Option<&$crate::args::ConfigArgs> {
+                match self { $(Self::$variant(args) => $crate::args::Flags::config(args)),+ }
+            }
+
+            fn threads(&self) -> Option<usize> {
+                match self { $(Self::$variant(args) => $crate::args::Flags::threads(args)),+ }
+            }
+        }
+    };
+    ($args:ident $(, in $inner:ident)? $(, config: $config:ident)? $(, threads: $($threads:ident).+)?) => {
+        impl $crate::args::Flags for $args {
+            fn common(&self) -> Option<&$crate::args::Common> {
+                Some(&self$(.$inner)?.common)
+            }
+            $(
+                fn config(&self) -> Option<&$crate::args::ConfigArgs> {
+                    Some(&self.$config)
+                }
+            )?
+            $(
+                fn threads(&self) -> Option<usize> {
+                    self.$($threads).+
+                }
+            )?
+        }
+    };
+}
+pub(crate) use flags;
 
 /// Options that every command has.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -362,87 +360,26 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-impl Command {
-    /// Output flags of the command, where it has any.
-    pub fn common(&self) -> Option<&Common> {
-        Some(match self {
-            Self::Quickstart(args) => &args.common,
-            Self::Doctor(args) => &args.common,
-            Self::Tokenizer(TokenizerCommand::Train(args)) => &args.common,
-            Self::Data(DataCommand::Prepare(args)) => &args.common,
-            Self::Data(DataCommand::Inspect(args)) => &args.common,
-            Self::Data(DataCommand::Speed(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Build(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Show(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Stats(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Placebo(args)) => &args.common,
-            Self::Pretrain(args) => &args.common,
-            Self::Inspect(args) => &args.common,
-            Self::Export(args) => &args.common,
-            Self::Import(args) => &args.common,
-            Self::Finetune(args) => &args.fit.common,
-            Self::Glue(args) => &args.fit.common,
-            Self::Squad(args) => &args.fit.common,
-            Self::Predict(args) => &args.common,
-            Self::Score(args) => &args.common,
-            Self::Robust(args) => &args.common,
-            Self::Submit(args) => &args.common,
-            Self::Report(args) => &args.common,
-            Self::Bench(args) => &args.common,
-            Self::Probe(ProbeCommand::FalseNegatives(args)) => &args.common,
-            Self::Probe(ProbeCommand::Olmpics(args)) => &args.common,
-            Self::Probe(ProbeCommand::Embeddings(args)) => &args.common,
-            Self::Probe(ProbeCommand::Substitution(args)) => &args.common,
-            Self::Study(StudyCommand::Run(args)) => &args.common,
-            Self::Study(StudyCommand::Report(args)) => &args.common,
-            Self::Study(StudyCommand::Truth(args)) => &args.common,
-            Self::Config(ConfigCommand::Show(args)) => &args.common,
-            Self::Config(ConfigCommand::Check(args)) => &args.common,
-            Self::Config(ConfigCommand::New(_) | ConfigCommand::List)
-            | Self::Completions(_)
-            | Self::HelpAll => return None,
-        })
-    }
+/// `fnlm help-all`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct HelpAllArgs {}
 
-    /// The device of commands that have no configuration.
-    pub fn typed_device(&self) -> Option<&str> {
-        match self {
-            Self::Quickstart(args) => Some(&args.device),
-            Self::Inspect(args) => Some(&args.device),
-            Self::Finetune(args) => Some(&args.fit.device),
-            Self::Glue(args) => Some(&args.fit.device),
-            Self::Squad(args) => Some(&args.fit.device),
-            Self::Predict(args) => Some(&args.device),
-            Self::Robust(args) => Some(&args.device),
-            Self::Bench(args) => Some(&args.device),
-            Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
-            Self::Probe(ProbeCommand::Olmpics(args)) => Some(&args.device),
-            Self::Probe(ProbeCommand::Substitution(args)) => Some(&args.device),
-            Self::Doctor(args) => args.device.as_deref(),
-            _ => None,
-        }
-    }
+flags!(QuickstartArgs, threads: threads);
+flags!(DoctorArgs);
+flags!(PretrainArgs, config: config);
+flags!(InspectArgs);
+flags!(ExportArgs);
+flags!(ReportArgs);
 
-    /// The number of processor threads of commands that have no configuration.
-    pub fn typed_threads(&self) -> Option<usize> {
-        match self {
-            Self::Quickstart(args) => args.threads,
-            Self::Finetune(args) => args.fit.threads,
-            Self::Glue(args) => args.fit.threads,
-            Self::Squad(args) => args.fit.threads,
-            Self::Bench(args) => args.threads,
-            _ => None,
-        }
+impl Flags for CompletionsArgs {
+    fn common(&self) -> Option<&Common> {
+        None
     }
+}
 
-    /// The options of the command that describe a configuration, if it has any.
-    pub fn config(&self) -> Option<&ConfigArgs> {
-        match self {
-            Self::Pretrain(args) => Some(&args.config),
-            Self::Data(DataCommand::Prepare(args)) => Some(&args.config),
-            Self::Data(DataCommand::Speed(args)) => Some(&args.config),
-            _ => None,
-        }
+impl Flags for HelpAllArgs {
+    fn common(&self) -> Option<&Common> {
+        None
     }
 }
 
