@@ -1,4 +1,4 @@
-//! The presets: the files of `configs/`, compiled in.
+//! The presets: the files of `configs/`, compiled in. (The folder is linked into this crate, so that its package has them.)
 
 /// A named configuration.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ macro_rules! presets {
         pub const PRESETS: &[Preset] = &[$(Preset {
             name: $name,
             about: $about,
-            text: include_str!(concat!("../../../../configs/", $name, ".toml")),
+            text: include_str!(concat!("../../configs/", $name, ".toml")),
         }),*];
     };
 }
