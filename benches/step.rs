@@ -58,7 +58,7 @@ fn run(
 fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, device: &Device) {
     let mut group = criterion.benchmark_group(format!("step/{preset}"));
     group.sample_size(10).throughput(Throughput::Elements((rows * LENGTH) as u64));
-    let config = fn_cli::config::preset(preset).expect("a preset");
+    let config = fn_train::config::preset(preset).expect("a preset");
     let batch = common::batch(rows, LENGTH, common::VOCABULARY);
     for (arm, correction) in [("baseline", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, device);

@@ -1,5 +1,4 @@
-//! What can be typed. Only shapes and help texts live here; what it means is worked out in [`crate::config`] and
-//! [`crate::run`].
+//! The command line: commands, options and their help. [`crate::run`] carries the commands out.
 
 #![allow(rustdoc::broken_intra_doc_links)] // these comments are help texts: [MASK] means what it says
 
@@ -42,11 +41,11 @@ pub use task::{
 /// Pre-train BERT and ELECTRA on true negatives.
 ///
 /// A prediction that differs from the original word may still be right: "glad" for "happy". fnlm finds such false
-/// negatives while it pre-trains, and shields or softens what they teach.
+/// negatives while it pre-trains, and leaves them out of the loss or softens it.
 #[derive(Debug, Parser)]
 #[command(name = "fnlm", version, max_term_width = 100, after_help = AFTER, after_long_help = AFTER_LONG)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -59,7 +58,7 @@ const AFTER_LONG: &str = "Start here:
   fnlm quickstart                            three short runs and a table (three minutes)
   fnlm doctor                                what works on this machine
   fnlm config new electra-small > my.toml    a commented configuration to edit
-  fnlm pretrain -c my.toml --run runs/a      train; the same command goes on after any stop
+  fnlm pretrain -c my.toml --run runs/a      train; the same command resumes after any stop
   fnlm inspect --model runs/a/model \"It was a [MASK] day.\"
   fnlm finetune --task mrpc --model runs/a/model --data glue_data --seeds 5
 
@@ -75,17 +74,17 @@ Exit codes:
 
 Nothing is ever sent over the network. NO_COLOR=1 or CI=1 give plain output.";
 
-/// The flags of a command that the program reads before it runs.
+/// The options that the program reads before it runs a command.
 pub trait Flags {
-    /// Output flags; None for a command that has none.
+    /// Output options; None for a command that has none.
     fn common(&self) -> Option<&Common>;
 
-    /// Configuration flags.
+    /// The options that describe a configuration.
     fn config(&self) -> Option<&ConfigArgs> {
         None
     }
 
-    /// The number of processor threads, of commands that take one outside of a configuration.
+    /// The number of processor threads of commands that have no configuration.
     fn threads(&self) -> Option<usize> {
         None
     }
@@ -129,7 +128,7 @@ macro_rules! flags {
 }
 pub(crate) use flags;
 
-/// Flags that every command has.
+/// Options that every command has.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Common {
@@ -169,17 +168,17 @@ pub struct QuickstartArgs {
     /// Change the generated language, e.g. --language polysemy=0.3 or --language set_sizes=[0,1] (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     pub language: Vec<String>,
-    /// Share of the planted synonyms that the lexicon knows: most, not all, as real ones do.
+    /// Share of the planted synonyms that the lexicon contains: most, not all, as in a real one.
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     pub coverage: f64,
-    /// Wrong pairs in the lexicon, as a share of the right ones.
+    /// Wrong pairs in the lexicon, as a share of the correct ones.
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     pub wrong: f64,
     /// All of seed, steps, language, lexicon and device, as a study of the ground truth has it; what else is typed of them does not
     /// count.
     #[arg(long, value_name = "FILE", hide = true)]
     pub setup: Option<PathBuf>,
-    /// Only write text, tokenizer, lexicon and config.toml into the folder; train nothing.
+    /// Write text, tokenizer, lexicon and config.toml into the folder, and do not train.
     #[arg(long)]
     pub prepare_only: bool,
     /// flex, vulkan, vulkan:0, cuda:1, ...
@@ -203,7 +202,7 @@ pub struct DoctorArgs {
     /// Test this device only. [default: every backend that is compiled in]
     #[arg(long, short, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Measure the disk of this folder.
+    /// Measure the disk that holds this folder.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Print JSON.
@@ -217,7 +216,7 @@ pub struct DoctorArgs {
 /// `fnlm pretrain`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
-  fnlm pretrain -c my.toml --run runs/a                      the same command goes on after any stop
+  fnlm pretrain -c my.toml --run runs/a                      the same command resumes after any stop
   fnlm pretrain -p electra-small --train corpus/ --held-out news.txt --tokenizer vocab.txt \\
        --wordnet dict --correction hard --run runs/hard
   fnlm pretrain -c my.toml --run runs/b --resume runs/a --allow-change train.steps --steps 20000
@@ -229,16 +228,16 @@ pub struct PretrainArgs {
     /// Run directory: configuration, metrics, checkpoints, and at the end model/ in the Hugging Face layout.
     #[arg(long, short, value_name = "DIR")]
     pub run: PathBuf,
-    /// Go on from the newest checkpoint of this run directory, or from this checkpoint. [default: the one in --run]
+    /// Resume from the newest checkpoint of this run directory, or from this checkpoint. [default: the newest one in --run]
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
-    /// Start from the beginning in a new directory beside the old one if --run is not empty.
+    /// If --run is not empty, start from the beginning in a new directory beside it.
     #[arg(long, conflicts_with = "resume")]
     pub new: bool,
-    /// When going on: accept that this key differs from the first run's (repeatable).
+    /// When resuming: accept another value of this key than the run started with (repeatable).
     #[arg(long, value_name = "KEY")]
     pub allow_change: Vec<String>,
-    /// Resolve, open the data, build the model, take a few steps, print memory and disk needs; then stop.
+    /// Check the configuration, open the data, build the model, take a few steps, print how much time, memory and disk the run needs.
     #[arg(long)]
     pub dry_run: bool,
     /// Output flags.
@@ -254,25 +253,25 @@ pub struct PretrainArgs {
   fnlm inspect --model runs/a/model \"She felt banana today.\"     an ELECTRA: which tokens look replaced?
   fnlm inspect --model runs/a/model -l wordnet.safetensors --file news.txt --html page.html")]
 pub struct InspectArgs {
-    /// Texts; [MASK] is what is to be predicted.
+    /// Texts; the model predicts each [MASK].
     #[arg(required_unless_present = "file", value_name = "TEXT")]
     pub text: Vec<String>,
-    /// More texts, one a line.
+    /// File with more texts, one per line.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Lines of the file that are looked at.
+    /// Lines of the file that are read.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub lines: usize,
-    /// Hide pieces of the texts as training does, and write a page with each token coloured by what became of it.
+    /// Mask tokens of the texts as in pre-training, and write a page that colours each token by what the model predicted.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["gold", "json"])]
     pub html: Option<PathBuf>,
-    /// Replace a page that is there.
+    /// Overwrite an existing page.
     #[arg(long, requires = "html")]
     pub overwrite: bool,
-    /// Share of the pieces that are hidden for the page.
+    /// Share of the tokens that are masked for the page.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     pub rate: f64,
-    /// Of the places that are hidden and of the generator's replacements.
+    /// Seed of the masked positions and of the generator's replacements.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Hugging Face folder, as in a run's model/.
@@ -281,7 +280,7 @@ pub struct InspectArgs {
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
-    /// Lexicon that says which predictions are false negatives.
+    /// Lexicon by which predictions are judged false negatives.
     #[arg(long, short, value_name = "FILE")]
     pub lexicon: Option<PathBuf>,
     /// The original word behind each [MASK], in order. [default: the model's own first prediction]
@@ -313,7 +312,7 @@ pub struct ExportArgs {
     /// Folder to write; must not exist yet, or be empty.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
-    /// The newest checkpoint of a run, even if another was measured to be better.
+    /// Export the newest checkpoint of a run, even if an older one has a better metric.
     #[arg(long)]
     pub newest: bool,
     /// Tokenizer. [default: the one in the run's configuration]
@@ -331,10 +330,10 @@ pub struct ExportArgs {
   fnlm report runs/* --markdown --curves pictures > table.md
   fnlm report runs/a --metric eval.detector_auc --metric loss")]
 pub struct ReportArgs {
-    /// Run directories, the one to compare with first.
+    /// Run directories; the first is the baseline.
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// Columns instead of the usual ones (repeatable): loss, terms.masked_lm, eval.masked_accuracy, ...
+    /// Columns in place of the default ones (repeatable): loss, terms.masked_lm, eval.masked_accuracy, ...
     #[arg(long, short, value_name = "NAME")]
     pub metric: Vec<String>,
     /// Draw each column over the steps as NAME.svg in this folder.

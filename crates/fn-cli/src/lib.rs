@@ -1,9 +1,8 @@
 //! The command line of true-negatives: arguments, wiring, printing, and nothing else.
 //!
-//! [`start`] is the whole program: it parses, runs one module of [`run`], prints an error if there is one, and answers with
-//! the exit code. The decision that shapes the crate: **what was typed and what is meant are two types**. [`args`] holds the
-//! first; [`config`] merges preset, file and flags into [`fn_train::config::RunConfig`] and remembers where each value
-//! came from, so that an error can name the line and `fnlm config show` can name the source.
+//! [`start`] is the whole program: it parses the arguments, runs one module of [`run`], prints an error if there is one, and returns the
+//! exit code. The options that describe a configuration become [`fn_train::config::Layers`], which are resolved and checked once,
+//! before anything else is read.
 //!
 //! ```
 //! let code = fn_cli::start(["fnlm", "config", "list"].map(Into::into));
@@ -27,7 +26,6 @@ use fn_study::process::{self, Ended, Record};
 
 use crate::args::Cli;
 use crate::error::{CliError, Outcome};
-pub use fn_train::config;
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {

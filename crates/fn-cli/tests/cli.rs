@@ -155,14 +155,94 @@ fn config_show_says_where_every_value_came_from() {
 }
 
 #[test]
+fn config_show_origin_is_a_line_for_each_key() {
+    let dir = folder();
+    std::fs::write(dir.path().join("my.toml"), "preset = \"electra-tiny\"\n[train]\nbatch = 4\n").unwrap();
+    let show = ["config", "show", "-c", "my.toml", "--steps", "7", "--set", "schedule.lr=1e-3"];
+    let shown = run(dir.path(), &[&show[..], &["--origin"]].concat());
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    insta::assert_snapshot!("config_show_origin", shown.out);
+    let json = run(dir.path(), &[&show[..], &["--json"]].concat());
+    let keys: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let keys = keys.as_array().unwrap();
+    assert_eq!(keys.len(), shown.out.lines().count());
+    let batch = keys.iter().find(|key| key["key"] == "train.batch").unwrap();
+    assert_eq!(batch["value"], 4);
+    assert_eq!(batch["origin"], "my.toml:3");
+    assert_eq!(batch["changes_numbers"], true);
+    assert!(batch["documentation"].as_str().unwrap().starts_with("Sequences per micro-batch."));
+
+    let of_run = dir.path().join("runs/a");
+    std::fs::create_dir_all(&of_run).unwrap();
+    std::fs::write(of_run.join("config.toml"), "[train]\nbatch = 5\n").unwrap();
+    let shown = run(dir.path(), &["config", "show", "--run", "runs/a", "--origin", "--seed", "9"]);
+    let has = |key: &str, value: &str, origin: &str| {
+        shown
+            .out
+            .lines()
+            .any(|line| line.split_whitespace().eq(format!("{key} {value} {origin}").split_whitespace()))
+    };
+    assert!(
+        has("train.batch", "5", "run runs/a") && has("seed", "9", "--seed"),
+        "{}{}",
+        shown.out,
+        shown.err
+    );
+    let error = refused(dir.path(), 3, &["config", "show", "--run", "none"]);
+    assert!(error.contains("none/config.toml"), "{error}");
+}
+
+#[test]
+fn config_show_explains_keys() {
+    let dir = folder();
+    let shown = run(
+        dir.path(),
+        &["config", "show", "train.batch", "lexicon", "correction.generator.epsilon", "--batch", "4"],
+    );
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    insta::assert_snapshot!("config_show_keys", shown.out);
+    let error = refused(dir.path(), 2, &["config", "show", "train.bach"]);
+    assert!(error.contains("did you mean `train.batch`?"), "{error}");
+}
+
+#[test]
+fn the_help_of_an_option_is_the_documentation_of_its_key() {
+    let dir = folder();
+    let help = run(dir.path(), &["pretrain", "--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (option, key) in [("--batch <N>", "train.batch"), ("--init <DIR>", "model.init")] {
+        let doc = &fn_train::config::keys::find(key).unwrap().doc[0];
+        assert!(help.contains(&format!("{option} {} (= {key})", doc.trim_end_matches('.'))), "{key}: {help}");
+    }
+}
+
+/// What is wrong in a configuration is told before a run directory is made.
+#[test]
+fn a_run_that_cannot_start_leaves_nothing_behind() {
+    let dir = folder();
+    std::fs::write(dir.path().join("a.txt"), "a b c\n").unwrap();
+    let pretrain = ["pretrain", "--run", "runs/a", "-p", "electra-tiny"];
+    for (code, more) in [
+        (2, &["--train", "a.txt"][..]),
+        (2, &["--train", "a.txt", "--tokenizer", "a.txt", "--batch", "0"]),
+        (2, &["--train", "a.txt", "--tokenizer", "a.txt", "--correction", "hard"]),
+        (2, &["--train", "a.txt", "--tokenizer", "a.txt", "--device", "cudda"]),
+        (3, &["--train", "none.txt", "--tokenizer", "a.txt"]),
+        (3, &["--train", "a.txt", "--tokenizer", "none.txt"]),
+    ] {
+        refused(dir.path(), code, &[&pretrain[..], more].concat());
+        assert!(!dir.path().join("runs").exists(), "{more:?}");
+    }
+}
+
+#[test]
 fn a_new_configuration_can_be_used_as_it_is() {
     let dir = folder();
     for preset in ["electra-small", "bert-base"] {
         let made = run(dir.path(), &["config", "new", preset]);
         assert_eq!(made.code, 0);
-        let missing = ["# [lexicon]", "# path is not set", "# [correction]", "preset = \"none\""];
+        let missing = ["#[lexicon]", "#path =", "# Lexicon file made by `fnlm lexicon build`.", "#wordnet ="];
         assert!(missing.iter().all(|line| made.out.contains(line)), "{}", made.out);
-        assert!(!made.out.contains("steps is not set"), "what the preset sets is set: {}", made.out);
+        assert!(!made.out.contains("# Peak learning rate"), "what the preset sets is set: {}", made.out);
         std::fs::write(dir.path().join("new.toml"), made.out).unwrap();
         let shown = run(dir.path(), &["config", "show", "-c", "new.toml"]);
         assert_eq!(shown.code, 0, "{preset}: {}", shown.err);

@@ -45,7 +45,7 @@ pub use set::{SetError, set_values};
 
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;
-pub use text::{shown, template};
+pub use text::{explain, shown, template};
 
 documented! {
     /// A whole pre-training run.

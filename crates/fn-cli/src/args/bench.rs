@@ -17,7 +17,7 @@ pub enum DtypeArg {
 }
 
 impl DtypeArg {
-    /// As it is typed.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -32,32 +32,32 @@ impl DtypeArg {
   fnlm bench                                        ELECTRA-small, with and without hard correction
   fnlm bench electra-base bert-base --batch 8       other presets
   fnlm bench --device cuda:0 --batch 128 --json > machine.json
-  fnlm bench --sweep length=32,64,128,256 --plot growth         what a step costs as rows get longer
+  fnlm bench --sweep length=32,64,128,256 --plot growth         time and memory of a step by sequence length
   fnlm bench --corpus 10,100,1000                   preparing and reading text")]
 pub struct BenchArgs {
     /// Presets to measure.
     #[arg(value_name = "PRESET", default_value = "electra-small")]
     pub presets: Vec<String>,
-    /// Rows of a step.
+    /// Sequences per step.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: usize,
-    /// Tokens of a row.
+    /// Sequence length in tokens.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub length: usize,
-    /// Pieces of the vocabulary.
+    /// Size of the vocabulary.
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     pub vocabulary: usize,
-    /// Words of each look-up set.
+    /// Words in each look-up set.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub lexicon_width: usize,
-    /// Set one value of the preset, e.g. --set model.num_layers=6 (repeatable).
+    /// Set one key of the preset, e.g. --set model.num_layers=6 (repeatable).
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Measure the first preset for several values of batch, length, vocabulary, lexicon-width or any key of the configuration.
     #[arg(long, value_name = "KEY=A,B,...")]
     pub sweep: Option<String>,
-    /// Measure, in place of a step, preparing and reading generated text of these sizes in megabytes; needs room for the largest
-    /// twice in the folder for temporary files.
+    /// In place of a step, measure how fast generated text of these sizes, in megabytes, is prepared and read. The temporary folder
+    /// needs room for twice the largest.
     #[arg(long, value_name = "A,B,...", conflicts_with = "sweep")]
     pub corpus: Option<String>,
     /// Draw the sweep, or the sizes of the corpus, as SVG into this folder.
@@ -66,7 +66,7 @@ pub struct BenchArgs {
     /// Steps that are timed, after two that are not.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub steps: usize,
-    /// What the operands of matrix products are.
+    /// Number format of the operands of matrix products.
     #[arg(long, value_enum, default_value_t)]
     pub dtype: DtypeArg,
     /// flex, vulkan, vulkan:0, cuda:1, ...

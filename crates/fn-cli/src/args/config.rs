@@ -154,9 +154,9 @@ impl FromArgMatches for ConfigArgs {
 pub enum ConfigCommand {
     /// Print the resolved configuration, each value with where it came from.
     Show(ConfigShowArgs),
-    /// Check a configuration, its files included, without training.
+    /// Check a configuration and that its files exist, without training.
     Check(ConfigCheckArgs),
-    /// Print a commented configuration to start from.
+    /// Print a configuration with the documentation of every key.
     New(ConfigNewArgs),
     /// List the presets.
     List,
@@ -167,11 +167,15 @@ pub enum ConfigCommand {
 #[command(after_help = "Examples:
   fnlm config show -p electra-small --set train.batch=64
   fnlm config show -c my.toml --origin | grep lr
+  fnlm config show train.batch correction                what these keys mean, their values and origins
   fnlm config show --run runs/a                          what a run was made with")]
 pub struct ConfigShowArgs {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Keys or sections to explain: documentation, value and origin. [default: print the whole configuration]
+    #[arg(value_name = "KEY", conflicts_with_all = ["json", "origin"])]
+    pub keys: Vec<String>,
     /// Configuration of this run directory, under the other options.
     #[arg(long, short, value_name = "DIR", conflicts_with = "preset")]
     pub run: Option<PathBuf>,

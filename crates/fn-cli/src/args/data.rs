@@ -35,16 +35,16 @@ pub struct TokenizerTrainArgs {
     /// Files, folders, or - for standard input.
     #[arg(required = true, value_name = "TEXT")]
     pub text: Vec<PathBuf>,
-    /// Folder for tokenizer.json, vocab.txt and their companions.
+    /// Folder to write: tokenizer.json, vocab.txt and their configuration files.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
-    /// Pieces, special tokens included. 30,522 in BERT and ELECTRA.
+    /// Size of the vocabulary, special tokens included. 30,522 in BERT and ELECTRA.
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     pub size: usize,
     /// Keep upper case and accents.
     #[arg(long)]
     pub cased: bool,
-    /// Reading flags.
+    /// How text is read.
     #[command(flatten)]
     pub reading: TextArgs,
     /// Output flags.
@@ -55,11 +55,11 @@ pub struct TokenizerTrainArgs {
 /// `fnlm data`.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Turn text into checked, memory-mapped rows of ids (pretrain does it by itself where they are missing).
+    /// Tokenise and pack text into memory-mapped files (pretrain does so by itself if they are missing).
     Prepare(DataPrepareArgs),
-    /// Print packed and corrupted rows, decoded, with marks.
+    /// Print packed sequences, decoded, with the masked tokens marked.
     Inspect(DataInspectArgs),
-    /// Take batches of the training text as training would, and say how fast they come.
+    /// Measure how fast batches of the training text are made.
     Speed(DataSpeedArgs),
 }
 
@@ -90,10 +90,10 @@ pub struct DataInspectArgs {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Rows to print.
+    /// Sequences to print.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 3)]
     pub count: usize,
-    /// Step whose corruption is shown.
+    /// Step whose masking is shown.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub step: u64,
     /// Output flags.
@@ -110,7 +110,7 @@ pub struct DataSpeedArgs {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Batches to take, after one that is not timed.
+    /// Batches that are timed, after one that is not.
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub batches: u64,
     /// Print JSON.

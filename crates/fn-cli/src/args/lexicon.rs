@@ -11,11 +11,11 @@ use super::{Common, TextArgs};
 pub enum LexiconCommand {
     /// Build a lexicon from WordNet or from word vectors.
     Build(LexiconBuildArgs),
-    /// Print V(w) of words.
+    /// Print the look-up sets V(w) of words.
     Show(LexiconShowArgs),
-    /// Print how much of a vocabulary, and of running text, a lexicon covers.
+    /// Print how much of a vocabulary and of running text a lexicon covers.
     Stats(LexiconStatsArgs),
-    /// Make a control: sets of the same size with random members.
+    /// Build a placebo lexicon: sets of the same sizes with random members.
     Placebo(LexiconPlaceboArgs),
 }
 
@@ -32,15 +32,15 @@ pub enum PosArg {
     Adverb,
 }
 
-/// How inflected forms take part.
+/// How inflected forms are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum InflectionsArg {
-    /// Not at all.
+    /// Left out.
     None,
     /// V(went) holds the words of go's synsets as they are: go, travel, move.
     #[default]
     BaseForms,
-    /// V(went) holds only forms of the same kind: traveled, moved.
+    /// V(went) holds only words in the same form: traveled, moved.
     Matching,
 }
 
@@ -57,40 +57,40 @@ pub struct LexiconBuildArgs {
     /// Word vectors: GloVe or word2vec text, .npy or .safetensors.
     #[arg(long, value_name = "FILE")]
     pub vectors: Option<PathBuf>,
-    /// Words of the rows of .npy or .safetensors vectors: one a line, or a .parquet file.
+    /// The words of .npy or .safetensors vectors, in their order: a text file with one per line, or a .parquet file.
     #[arg(long, value_name = "FILE", requires = "vectors")]
     pub words: Option<PathBuf>,
     /// Name of the tensor in .safetensors vectors with more than one matrix.
     #[arg(long, value_name = "NAME", requires = "vectors")]
     pub tensor: Option<String>,
-    /// tokenizer.json, vocab.txt or a folder with one: members are pieces of its vocabulary.
+    /// tokenizer.json, vocab.txt or a folder with one; the lexicon holds ids of its vocabulary.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: PathBuf,
     /// The lexicon to write (.safetensors).
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
-    /// Parts of speech kept, e.g. noun,verb. [default: all]
+    /// Parts of speech to use, e.g. noun,verb. [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, help_heading = "WordNet")]
     pub pos: Vec<PosArg>,
     /// Only the first N senses of a word, the most frequent ones. [default: all]
     #[arg(long, value_name = "N", help_heading = "WordNet")]
     pub senses: Option<usize>,
-    /// Also adjectives that WordNet calls similar.
+    /// Also adjectives that WordNet lists as similar.
     #[arg(long, help_heading = "WordNet")]
     pub similar: bool,
-    /// Also words of the synset directly above.
+    /// Also words of the direct hypernym (the synset one level above).
     #[arg(long, help_heading = "WordNet")]
     pub hypernyms: bool,
-    /// How inflected forms take part.
+    /// How inflected forms are treated.
     #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "WordNet")]
     pub inflections: InflectionsArg,
     /// Also words that WordNet writes with a capital: names, abbreviations, chemical symbols.
     #[arg(long, help_heading = "WordNet")]
     pub names: bool,
-    /// Neighbours of a word, at most.
+    /// The most neighbours of a word.
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Vectors")]
     pub top: usize,
-    /// Least cosine of a neighbour, -1 to 1.
+    /// The lowest cosine similarity of a neighbour, -1 to 1.
     #[arg(
         long,
         value_name = "COS",
@@ -99,10 +99,10 @@ pub struct LexiconBuildArgs {
         help_heading = "Vectors"
     )]
     pub threshold: f64,
-    /// Shorter words, in letters, take no part.
+    /// Leave out words with fewer letters than this.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min_length: usize,
-    /// Leave it at r in V(w); do not add w to V(r).
+    /// Keep the sets as they are; by default w is added to V(r) for each r in V(w).
     #[arg(long)]
     pub no_symmetry: bool,
     /// Output flags.
@@ -115,7 +115,7 @@ pub struct LexiconBuildArgs {
 #[command(after_help = "Example:
   fnlm lexicon show happy went --lexicon wordnet.safetensors --tokenizer vocab.txt")]
 pub struct LexiconShowArgs {
-    /// Words; each must be one piece of the vocabulary.
+    /// Words; each must be a single token of the vocabulary.
     #[arg(required = true, value_name = "WORD")]
     pub words: Vec<String>,
     /// The lexicon.
@@ -143,13 +143,13 @@ pub struct LexiconStatsArgs {
     /// The tokenizer that it was built for; needed with --text.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
-    /// Running text to measure the coverage of.
+    /// Running text of which the coverage is measured.
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "tokenizer")]
     pub text: Vec<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Reading flags.
+    /// How text is read.
     #[command(flatten)]
     pub reading: TextArgs,
     /// Output flags.
@@ -168,13 +168,13 @@ pub struct LexiconPlaceboArgs {
     /// The tokenizer that it was built for.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: PathBuf,
-    /// Text from which word frequencies are counted, so that members can be matched in frequency.
+    /// Text in which word frequencies are counted, so that random members have the frequencies of the real ones.
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub text: Vec<PathBuf>,
     /// The lexicon to write (.safetensors).
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
-    /// Seed of the draw.
+    /// Seed of the random members.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Reading flags.

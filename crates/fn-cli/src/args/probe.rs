@@ -11,11 +11,11 @@ use super::{Common, FormatArgs};
 pub enum ProbeCommand {
     /// Which wrong predictions on held-out text are false negatives: by judge, part of speech and frequency, with examples.
     FalseNegatives(ProbeFalseNegativesArgs),
-    /// Multiple choice without training, in the format of oLMpics.
+    /// Zero-shot multiple choice, in the format of oLMpics.
     Olmpics(ProbeOlmpicsArgs),
-    /// Are synonyms nearer in the token table than antonyms and random pairs?
+    /// Similarity of synonyms, antonyms and random pairs in the token embeddings.
     Embeddings(ProbeEmbeddingsArgs),
-    /// Lexical substitution without training: which words could stand here instead?
+    /// Zero-shot lexical substitution: rank the words that fit in place of another one.
     Substitution(ProbeSubstitutionArgs),
 }
 
@@ -31,22 +31,22 @@ pub struct ProbeFalseNegativesArgs {
     /// Run directory, or one of its checkpoints.
     #[arg(value_name = "RUN|CHECKPOINT")]
     pub run: PathBuf,
-    /// Model to look into, e.g. an exported checkpoint. [default: the run's model/, or else its newest checkpoint]
+    /// Model to analyse, e.g. an exported checkpoint. [default: the run's model/, or else its newest checkpoint]
     #[arg(long, short, value_name = "DIR")]
     pub model: Option<PathBuf>,
-    /// Lexicons that judge (repeatable). [default: the run's own]
+    /// Lexicons as judges (repeatable). [default: the run's own]
     #[arg(long, short, value_name = "FILE")]
     pub lexicon: Vec<PathBuf>,
-    /// Masked LMs that judge by context, with the thresholds of the run's correction.verifier (repeatable). [default: the run's own]
+    /// Masked LMs as judges, with the thresholds of the run's correction.verifier (repeatable). [default: the run's own]
     #[arg(long, value_name = "DIR")]
     pub verifier: Vec<PathBuf>,
-    /// WordNet dict folder: parts of speech, and the meaning that both words of an example share.
+    /// WordNet dict folder, for parts of speech and for the meaning that both words of an example share.
     #[arg(long, value_name = "DIR")]
     pub wordnet: Option<PathBuf>,
-    /// Text to predict. [default: the run's held-out text]
+    /// Text whose masked tokens are predicted. [default: the run's held-out text]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub text: Vec<PathBuf>,
-    /// Batches of the text, in its order.
+    /// Batches of the text, from its start.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batches: usize,
     /// False negatives to show.
@@ -55,7 +55,7 @@ pub struct ProbeFalseNegativesArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
-    /// How it is printed.
+    /// Format of the output.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Output flags.
@@ -84,7 +84,7 @@ pub struct ProbeOlmpicsArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
-    /// How it is printed.
+    /// Format of the output.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Output flags.
@@ -109,7 +109,7 @@ pub struct ProbeEmbeddingsArgs {
     /// Seed of the random pairs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// How it is printed.
+    /// Format of the output.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Output flags.
@@ -139,7 +139,7 @@ pub struct ProbeSubstitutionArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
-    /// How it is printed.
+    /// Format of the output.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Output flags.

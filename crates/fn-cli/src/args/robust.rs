@@ -28,10 +28,10 @@ pub struct RobustArgs {
     /// CoLA, SST-2, ..., a description (.toml) of your own, or squad.
     #[arg(long, short, value_name = "TASK")]
     pub task: String,
-    /// Folder of the task's files, or of all tasks: its development set is taken.
+    /// Folder of the task's files, or of all tasks; the development set is used.
     #[arg(long, value_name = "DIR", required_unless_present = "input", conflicts_with = "input")]
     pub data: Option<PathBuf>,
-    /// One file with labels, or SQuAD's questions.
+    /// One file with labels, or with SQuAD's questions.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Folder to write: KIND/FILE for each kind, and with --model robust.json.
@@ -43,10 +43,10 @@ pub struct RobustArgs {
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH", requires = "model")]
     pub tokenizer: Option<PathBuf>,
-    /// Kinds of changes. [default: all that keep the labels of the task]
+    /// Kinds of perturbations. [default: all that leave the labels of the task valid]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub kinds: Vec<String>,
-    /// Share of the words of a sentence that are changed; at least one where possible.
+    /// Share of the words of a sentence that are changed; at least one if possible.
     #[arg(long, value_name = "X", default_value_t = 0.1, allow_negative_numbers = true)]
     pub rate: f64,
     /// Seed of the changes and of the bootstrap.
@@ -55,10 +55,10 @@ pub struct RobustArgs {
     /// WordNet 3.x folder with index.noun, data.noun, ..., for synonyms.
     #[arg(long, value_name = "DIR")]
     pub wordnet: Option<PathBuf>,
-    /// Also kinds that may change what the right label is.
+    /// Also kinds of perturbations that may make the label wrong.
     #[arg(long)]
     pub force: bool,
-    /// Only the first examples or questions.
+    /// Use the first N examples or questions only.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Resamples of the bootstrap.
@@ -67,7 +67,7 @@ pub struct RobustArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
-    /// How it is printed.
+    /// Format of the output.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Output flags.

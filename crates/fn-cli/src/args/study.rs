@@ -13,7 +13,7 @@ pub enum StudyCommand {
     Run(StudyRunArgs),
     /// Compare the arms: a page (HTML) and a table (Markdown).
     Report(StudyReportArgs),
-    /// When does hard correction help, when does it hurt? On generated languages, where the truth is known.
+    /// Measure when hard correction helps and when it hurts, on generated languages whose false negatives are known.
     Truth(StudyTruthArgs),
 }
 
@@ -21,17 +21,17 @@ pub enum StudyCommand {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm study run studies/quick.toml --dry-run      what would be run, and about how long it takes
-  fnlm study run studies/quick.toml                the same command goes on after any stop
+  fnlm study run studies/quick.toml                the same command resumes after any stop
   fnlm study run studies/quick.toml --arm baseline --arm hard
   fnlm study run studies/quick.toml --part 2/3     the second third, on another machine with the same folder")]
 pub struct StudyRunArgs {
-    /// The description.
+    /// The description of the study (TOML).
     #[arg(value_name = "FILE")]
     pub study: PathBuf,
     /// Folder of all runs. [default: study-NAME]
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Check everything, print the plan and an estimate, run nothing.
+    /// Check everything, print what would be run and an estimate of the time, and stop.
     #[arg(long)]
     pub dry_run: bool,
     /// Only the i-th of n equal parts.
@@ -40,7 +40,7 @@ pub struct StudyRunArgs {
     /// Only this arm (repeatable). [default: all]
     #[arg(long = "arm", value_name = "NAME")]
     pub arms: Vec<String>,
-    /// Set one value for all arms (repeatable; wins over the description).
+    /// Set one key for all arms (repeatable; takes precedence over the description).
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Output flags.
@@ -53,13 +53,13 @@ pub struct StudyRunArgs {
 #[command(after_help = "Example:
   fnlm study report studies/quick.toml > table.md      the page is study-quick/report.html")]
 pub struct StudyReportArgs {
-    /// The description.
+    /// The description of the study (TOML).
     #[arg(value_name = "FILE")]
     pub study: PathBuf,
     /// Folder of all runs. [default: study-NAME]
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The page. [default: report.html in the folder of all runs]
+    /// The page to write. [default: report.html in the folder of all runs]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Output flags.
@@ -70,18 +70,18 @@ pub struct StudyReportArgs {
 /// `fnlm study truth`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Example:
-  fnlm study truth --out truth > truth.md      truth/truth.svg is the figure; goes on after any stop")]
+  fnlm study truth --out truth > truth.md      truth/truth.svg is the figure; resumes after any stop")]
 pub struct StudyTruthArgs {
     /// Folder of all runs.
     #[arg(long, short, value_name = "DIR", default_value = "study-truth")]
     pub out: PathBuf,
-    /// Only this dial: set-size, share, polysemy, coverage or wrong (repeatable). [default: all]
+    /// Only this property of the language: set-size, share, polysemy, coverage or wrong (repeatable). [default: all]
     #[arg(long = "dial", value_name = "NAME")]
     pub dials: Vec<String>,
     /// Optimiser steps of each run.
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub steps: u64,
-    /// Seeds of each place of each dial.
+    /// Seeds for each value of each property.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub seeds: u64,
     /// flex, vulkan, vulkan:0, cuda:1, ...

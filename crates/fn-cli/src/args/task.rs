@@ -6,17 +6,17 @@ use clap::{Args, ValueEnum};
 
 use super::Common;
 
-/// Whose habits a recipe starts from.
+/// The published recipe that fine-tuning starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum RecipeName {
-    /// google-research/electra: layer-wise rates, warm-up, epochs by task, both orders of pairs (MRPC, STS-B).
+    /// google-research/electra: layer-wise learning rates, warm-up, epochs by task, both orders of pairs (MRPC, STS-B).
     #[default]
     Electra,
-    /// transformers' Trainer: one rate of 5e-5, no warm-up, PyTorch's AdamW, three epochs.
+    /// transformers' Trainer: one learning rate of 5e-5, no warm-up, PyTorch's AdamW, three epochs.
     Transformers,
 }
 
-/// What all fine-tuning has.
+/// Options of every command that fine-tunes.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct FitArgs {
     /// Encoder in the Hugging Face layout: a run's model/, or any BERT or ELECTRA.
@@ -31,7 +31,7 @@ pub struct FitArgs {
     /// First seed, if not 1.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub first_seed: u64,
-    /// Folder for scores, predictions and models; the same command goes on after any stop. [default: named after the command
+    /// Folder for scores, predictions and models; the same command resumes after any stop. [default: named after the command
     /// and the task or the model]
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -41,28 +41,28 @@ pub struct FitArgs {
     /// Keep scores and predictions, not the fine-tuned models.
     #[arg(long)]
     pub no_models: bool,
-    /// Where the recipe starts.
+    /// The recipe that the options below change.
     #[arg(long, value_enum, default_value_t, help_heading = "Recipe")]
     pub recipe: RecipeName,
-    /// The whole recipe, as a study resolved it; what else is typed stands over it.
+    /// The whole recipe, as a study resolved it; the other options take precedence.
     #[arg(long, value_name = "FILE", hide = true, conflicts_with = "recipe")]
     pub recipe_file: Option<PathBuf>,
-    /// Passes over the examples.
+    /// Epochs.
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub epochs: Option<f64>,
-    /// Highest learning rate.
+    /// Peak learning rate.
     #[arg(long, value_name = "RATE", help_heading = "Recipe")]
     pub lr: Option<f64>,
-    /// Examples a step.
+    /// Examples per step.
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub batch: Option<usize>,
-    /// Longest sequence, in pieces.
+    /// The longest sequence, in tokens.
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub length: Option<usize>,
-    /// Stop when N epochs brought nothing on the development set; keep the best epoch. [default: never]
+    /// Early stopping: stop after N epochs without improvement on the development set, and keep the best epoch. [default: never]
     #[arg(long, value_name = "N", help_heading = "Recipe")]
     pub patience: Option<u32>,
-    /// Set any value of the recipe: warmup, layer_decay, double_pairs, dtype (f32, bf16), optimizer.weight_decay, ... (repeatable).
+    /// Set any key of the recipe: warmup, layer_decay, double_pairs, dtype (f32, bf16), optimizer.weight_decay, ... (repeatable).
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE", help_heading = "Recipe")]
     pub set: Vec<String>,
     /// flex, vulkan, vulkan:0, cuda:1, ...
@@ -71,7 +71,7 @@ pub struct FitArgs {
     /// Processor threads of the flex device. [default: all]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// How the table is printed.
+    /// Format of the table.
     #[command(flatten)]
     pub format: FormatArgs,
     /// Output flags.
@@ -79,7 +79,7 @@ pub struct FitArgs {
     pub common: Common,
 }
 
-/// How a table is printed.
+/// Format of a table.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Output")]
 pub struct FormatArgs {
@@ -114,7 +114,7 @@ pub struct FinetuneArgs {
     /// Folder of the task's files, or of all tasks (glue_data/).
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Everything else.
+    /// Options of fine-tuning.
     #[command(flatten)]
     pub fit: FitArgs,
 }
@@ -129,10 +129,10 @@ pub struct GlueArgs {
     /// Folder with one folder for each task.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// These only. [default: all that are there]
+    /// Only these tasks. [default: all whose files are there]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub tasks: Vec<String>,
-    /// Everything else.
+    /// Options of fine-tuning.
     #[command(flatten)]
     pub fit: FitArgs,
 }
@@ -144,25 +144,25 @@ pub struct GlueArgs {
   fnlm predict --model squad/seed-1/model --input questions.json --out answers
   fnlm score --task squad --input dev-v2.0.json --predictions squad/seed-1/predictions.json")]
 pub struct SquadArgs {
-    /// Questions to learn from: the official JSON, also compressed.
+    /// Training questions: the official JSON, also compressed.
     #[arg(long, value_name = "FILE")]
     pub train: PathBuf,
-    /// Questions to measure on. Its version (1.1 or 2.0) decides about the rules.
+    /// Development questions. The version of the file (1.1 or 2.0) decides how answers are scored.
     #[arg(long, value_name = "FILE")]
     pub dev: PathBuf,
-    /// Pieces from the start of a window to that of the next.
+    /// Stride in tokens from the start of a window to the start of the next.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub stride: usize,
-    /// Pieces of a question that are kept.
+    /// The most tokens of a question; longer ones are truncated.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub question_length: usize,
-    /// Pieces of an answer at most.
+    /// The most tokens of an answer.
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub max_answer: usize,
-    /// Answers in nbest_predictions.json.
+    /// Answers per question in nbest_predictions.json.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub n_best: usize,
-    /// Everything else. --length is that of a window, 384 if not said.
+    /// Options of fine-tuning. --length is that of a window, 384 by default.
     #[command(flatten)]
     pub fit: FitArgs,
 }
@@ -192,7 +192,7 @@ pub struct PredictArgs {
     /// Fine-tuned model: a model/ folder that fnlm wrote, or another one with --task.
     #[arg(long, short, value_name = "DIR")]
     pub model: PathBuf,
-    /// The task, if the model does not say.
+    /// The task, if the model's folder does not name it.
     #[arg(long, short, value_name = "TASK")]
     pub task: Option<String>,
     /// Tokenizer. [default: the one in --model]
@@ -207,10 +207,10 @@ pub struct PredictArgs {
     /// One file of the task, or of SQuAD's questions.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// Where predictions go: .jsonl, or .tsv (index, prediction); a folder for SQuAD. [default: standard output]
+    /// File for the predictions: .jsonl, or .tsv (index, prediction); a folder for SQuAD. [default: standard output]
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
-    /// SQuAD 2.0: odds above which a question has no answer. [default: as tuned]
+    /// SQuAD 2.0: threshold of the no-answer odds, above which a question has no answer. [default: the one tuned in fine-tuning]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub null_threshold: Option<f64>,
     /// flex, vulkan, vulkan:0, cuda:1, ...
@@ -244,16 +244,16 @@ pub struct ScoreArgs {
     /// One file with labels, or SQuAD's questions.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// Other predictions for the same examples: is the difference more than chance? (paired bootstrap)
+    /// Other predictions for the same examples; a paired bootstrap tests whether the difference is significant.
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// Resamples of the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub resamples: usize,
-    /// SQuAD 2.0: probabilities that there is no answer.
+    /// SQuAD 2.0: file with the probabilities that there is no answer.
     #[arg(long, value_name = "FILE")]
     pub na_prob: Option<PathBuf>,
-    /// SQuAD 2.0: above which there is none.
+    /// SQuAD 2.0: threshold of these probabilities, above which there is no answer.
     #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
     pub na_threshold: f64,
     /// Print JSON.
@@ -270,16 +270,16 @@ pub struct ScoreArgs {
   fnlm submit glue-model --out submission.zip
   fnlm submit cola rte mrpc --out part.zip --partial")]
 pub struct SubmitArgs {
-    /// Folders that fnlm glue or fnlm finetune wrote. Of each task the seed that is best on the development set is taken.
+    /// Folders that fnlm glue or fnlm finetune wrote. For each task, the seed with the best development score is used.
     #[arg(required = true, value_name = "DIR")]
     pub from: Vec<PathBuf>,
-    /// The zip to write.
+    /// The zip file to write.
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
     /// Accept that tasks are missing.
     #[arg(long)]
     pub partial: bool,
-    /// Replace a zip that is there.
+    /// Overwrite an existing file.
     #[arg(long)]
     pub overwrite: bool,
     /// Output flags.
@@ -291,8 +291,8 @@ pub struct SubmitArgs {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm import bert-base-uncased --out bert             safetensors or pytorch_model.bin; old names too
-  fnlm import electra-small-discriminator              only say what is in it
-  fnlm pretrain -c my.toml --init bert --run runs/a    go on pre-training from it")]
+  fnlm import electra-small-discriminator              only list its contents
+  fnlm pretrain -c my.toml --init bert --run runs/a    continue pre-training from it")]
 pub struct ImportArgs {
     /// Folder with config.json and weights.
     #[arg(value_name = "DIR")]

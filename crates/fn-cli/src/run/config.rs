@@ -1,10 +1,10 @@
 //! `fnlm config show | check | new | list`.
 
 use fn_train::config::presets::{self, PRESETS};
+use fn_train::config::{ConfigError, Layers, explain, keys, shown, template};
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
-use crate::config::{ConfigError, Layers, keys, shown, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -27,7 +27,10 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
         None => args.config.resolve()?.clone(),
     };
     let values = resolved.values();
-    if args.json {
+    if !args.keys.is_empty() {
+        let explained = args.keys.iter().map(|key| explain(&resolved, key)).collect::<Result<Vec<_>, _>>()?;
+        term::out(&explained.join("\n"))?;
+    } else if args.json {
         let values: Vec<_> = values
             .into_iter()
             .map(|setting| {

@@ -55,7 +55,7 @@ macro_rules! commands {
         }
 
         impl Command {
-            /// The flags that are read before the command runs.
+            /// The options that are read before the command runs.
             pub fn flags(&self) -> &dyn Flags {
                 match self {
                     $(Self::$name(args) => args,)+
@@ -68,15 +68,15 @@ macro_rules! commands {
 commands! {
     /// Pre-train a tiny model three times on generated text and print a table.
     Quickstart(QuickstartArgs) => quickstart::run,
-    /// Show what works on this machine: backends, threads, disk.
+    /// Test what works on this machine: backends, threads, disk.
     Doctor(DoctorArgs) => doctor::run,
-    /// Make a vocabulary.
+    /// Train a tokenizer.
     #[command(subcommand)]
     Tokenizer(TokenizerCommand) => tokenizer::run,
-    /// Turn text into rows, or look at them.
+    /// Tokenise and pack text, inspect it, measure how fast it is read.
     #[command(subcommand)]
     Data(DataCommand) => data::run,
-    /// Build and look at the look-up sets V(w).
+    /// Build and inspect lexicons: the look-up sets V(w).
     #[command(subcommand)]
     Lexicon(LexiconCommand) => lexicon::run,
     /// Pre-train a BERT or an ELECTRA.
@@ -85,33 +85,33 @@ commands! {
     Inspect(InspectArgs) => inspect::run,
     /// Write a checkpoint as a Hugging Face folder.
     Export(ExportArgs) => export::run,
-    /// Read any BERT or ELECTRA in the Hugging Face layout, say what is in it, and write it anew.
+    /// Read any BERT or ELECTRA in the Hugging Face layout, list its contents, and convert it.
     Import(ImportArgs) => import::run,
-    /// Fine-tune an encoder on a task and measure it, with several seeds.
+    /// Fine-tune an encoder on a task and evaluate it, with several seeds.
     Finetune(FinetuneArgs) => finetune::run,
-    /// Fine-tune an encoder on all tasks of GLUE that are there: one table, one average.
+    /// Fine-tune an encoder on all tasks of GLUE whose files are there: one table, one average.
     Glue(GlueArgs) => glue::run,
     /// Fine-tune an encoder on SQuAD 1.1 or 2.0.
     Squad(SquadArgs) => squad::run,
     /// Predict with a fine-tuned model: a test set, a file, or a sentence.
     Predict(PredictArgs) => predict::run,
-    /// Score a file of predictions alone, or compare two.
+    /// Score a file of predictions, or compare two.
     Score(ScoreArgs) => score::run,
-    /// Measure how much a fine-tuned model loses on perturbed copies of a development set.
+    /// Measure how much the score of a fine-tuned model drops on perturbed copies of a development set.
     Robust(RobustArgs) => robust::run,
-    /// Write the zip that the GLUE server takes.
+    /// Write the zip file that the GLUE server accepts.
     Submit(SubmitArgs) => submit::run,
-    /// Compare runs: a table of their last figures, and curves.
+    /// Compare runs: a table of their last metrics, and curves.
     Report(ReportArgs) => report::run,
-    /// Look into the errors of a model.
+    /// Analyse the errors and embeddings of a model.
     #[command(subcommand)]
     Probe(ProbeCommand) => probe::run,
-    /// Run arms with several seeds, and say whether the difference is real.
+    /// Run the arms of a study with several seeds, and test whether their difference is significant.
     #[command(subcommand)]
     Study(StudyCommand) => study::run,
     /// Measure how fast this machine pre-trains.
     Bench(BenchArgs) => bench::run,
-    /// Show, check and make configurations.
+    /// Show, check and create configurations.
     #[command(subcommand)]
     Config(ConfigCommand) => config::run,
     /// Print a completion script for a shell.

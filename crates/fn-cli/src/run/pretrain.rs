@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fn_study::process::{self, Estimate, Record};
+use fn_train::config::Runnable;
 use fn_train::lock::RunLock;
 use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
@@ -12,7 +13,6 @@ use fn_train::{card, rundir};
 use super::data::PrepareBar;
 use super::{doctor, support};
 use crate::args::PretrainArgs;
-use crate::config::Runnable;
 use crate::error::{CliError, Outcome};
 use crate::progress::reporters;
 use crate::{device, term};

@@ -1,4 +1,4 @@
-//! Which configurations can be run.
+//! The ranges of the keys, and combinations of values that are refused.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use fn_core::correct::{CorrectionKind, Normalise};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{ConfigError, RunConfig, VerifierConfig};
+use super::{ConfigError, JudgeKind, RunConfig, VerifierConfig};
 use crate::schedule::ScheduleKind;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
@@ -30,7 +30,10 @@ fn section(section: &'static str, message: String) -> ConfigError {
 }
 
 impl RunConfig {
-    /// Checks every range; does not look at the disk.
+    /// Checks every value and their combinations; reads no file.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let least = |value: u64, least: u64, key: &str| {
             check(value >= least, key, value.to_string(), &format!("{least} or more"))
@@ -159,7 +162,7 @@ impl RunConfig {
             self.correction.verifier.decay == 0.0 || self.correction.verifier.model.is_none(),
             "correction.verifier.decay",
             self.correction.verifier.decay.to_string(),
-            "0 beside a `correction.verifier.model`: either that model judges, or an average of the trained one",
+            "0 together with `correction.verifier.model`: the judge is either that model or an average of the trained one",
         )?;
         self.correction
             .verifier
@@ -170,7 +173,7 @@ impl RunConfig {
             self.correction.prediction != Prediction::Expected,
             "correction.prediction",
             "expected".into(),
-            "argmax or sample (a judge needs one id; `expected` belongs to soft regularisation)",
+            "argmax or sample (a judge needs a single token; `expected` is for soft regularisation)",
         )?;
         let threshold = self.correction.threshold;
         check(
@@ -185,15 +188,15 @@ impl RunConfig {
                 self.correction.verifier.is_none(),
                 "correction.verifier",
                 "set".into(),
-                "not set beside `correction.judge`: write it as a judge of kind `verifier`",
+                "not set together with `correction.judge`: write it as a judge of kind `verifier`",
             )?;
         }
         self.refuse_accumulation()?;
         self.refuse_idle()
     }
 
-    /// Refuses steps of several micro-batches where a term is divided by what is known after all forward passes only: each micro-batch
-    /// would be divided by its own count, which is another objective.
+    /// Refuses gradient accumulation with terms that are normalised by a count over the whole step: each micro-batch would be divided by
+    /// its own count, which is another objective.
     fn refuse_accumulation(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
         let kept = matches!(&c.masked_lm, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
@@ -208,14 +211,14 @@ impl RunConfig {
                 "train.accumulation",
                 self.train.accumulation.to_string(),
                 &format!(
-                    "1 with {key}, whose mean is known after a whole step only; raise `train.batch` instead"
+                    "1 with {key}, which is normalised over the whole step; raise `train.batch` instead"
                 ),
             )?;
         }
         Ok(())
     }
 
-    /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
+    /// Refuses settings that would have no effect.
     fn refuse_idle(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
         let electra = self.model.arch.has_discriminator();
@@ -224,8 +227,8 @@ impl RunConfig {
             c.discriminator != DetectionKind::Banded || c.judge_or_default().is_graded(),
             "correction.discriminator.kind",
             "banded".into(),
-            "drop or relabel; banded beside a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not tell how \
-             right a word is",
+            "drop or relabel; banded needs a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not grade how \
+             plausible a word is",
         )?;
         check(
             electra || c.discriminator == DetectionKind::None || c.masked_lm != CorrectionKind::None,
@@ -255,8 +258,8 @@ impl RunConfig {
             unset || c.asks_judge(electra),
             key,
             found,
-            "not set where no correction asks a judge: it needs `correction.preset=hard`, a generator that is hard or random-shield, or \
-             (ELECTRA) a discriminator that is drop, relabel or banded",
+            "not set where no correction uses a judge: it needs `correction.preset=hard`, `correction.masked_lm.kind` hard or \
+             random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel or banded",
         )
     }
 
@@ -274,6 +277,8 @@ impl RunConfig {
         files.extend(one("lexicon.wordnet", &self.lexicon.wordnet).filter(|_| self.lexicon.path.is_none()));
         files.extend(one("eval.lexicon", &self.eval.lexicon));
         files.extend(one("correction.verifier.model", &self.correction.verifier.model));
+        let verifiers = self.correction.judge.iter().flat_map(JudgeKind::verifiers);
+        files.extend(verifiers.filter_map(|verifier| one("correction.judge", &verifier.model)));
         files
     }
 
@@ -289,7 +294,7 @@ impl RunConfig {
         if self.data.tokenizer.as_os_str().is_empty() {
             return Err(ConfigError::Missing {
                 key: "data.tokenizer",
-                what: "text cannot become ids without a vocabulary (make one with `fnlm tokenizer train`)",
+                what: "text cannot be tokenised without one (train it with `fnlm tokenizer train`)",
                 example: "\"tokenizer.json\"",
             });
         }
@@ -301,7 +306,7 @@ impl RunConfig {
         if self.correction.needs_lexicon() && self.lexicon.path.is_none() && self.lexicon.wordnet.is_none() {
             return Err(ConfigError::Missing {
                 key: "lexicon.path",
-                what: "this correction looks synonyms up (make a lexicon with `fnlm lexicon build`, or set lexicon.wordnet)",
+                what: "this correction looks words up in a lexicon (build one with `fnlm lexicon build`, or set lexicon.wordnet)",
                 example: "\"lexicon.safetensors\"",
             });
         }

@@ -58,6 +58,12 @@ pub enum ConfigError {
         /// The key that was probably meant, or those that exist.
         hint: String,
     },
+    /// A key of a kind that another crate registered, whose documentation is not known here.
+    #[error("`{key}` belongs to a kind of another crate, which documents it")]
+    Undocumented {
+        /// The key.
+        key: String,
+    },
     /// A value for a section.
     #[error("`{key}` is a section, not a value; its keys are {keys}")]
     IsSection {

@@ -36,8 +36,8 @@ const DEPTH: usize = 4;
 /// The keys of a combination.
 pub(super) const COMBINED: &[KeyDoc] = &[KeyDoc {
     name: "judges",
-    doc: "With `all`, `any` and `mean`: the judges that are combined, a list of tables with `kind` and settings. In a `mean`, each may \
-          have a `weight`, 1 by default.",
+    doc: "The judges that are combined, a list of tables with `kind` and settings. In a `mean`, each may have a `weight`, 1 by \
+          default.",
 }];
 
 /// The settings of a combination.

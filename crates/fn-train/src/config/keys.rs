@@ -13,6 +13,7 @@ use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
 use fn_data::synthetic::SyntheticConfig;
 
+use super::judge::COMBINED;
 use super::layers::{Origin, flatten};
 use super::{
     CheckpointConfig, CorrectionConfig, DataConfig, EvalConfig, JudgeKind, LexiconConfig, LogConfig,
@@ -216,8 +217,8 @@ struct Tagged {
     path: &'static str,
     /// The kinds; the documentation of each begins with its name.
     kinds: &'static [KeyDoc],
-    /// The keys of the kinds that have any. A kind of another crate has keys that are not known here.
-    settings: &'static [&'static [KeyDoc]],
+    /// Kinds that have keys, with their keys. Those of a kind of another crate are not known here.
+    settings: &'static [(&'static str, &'static [KeyDoc])],
 }
 
 const TAGGED: &[Tagged] = &[
@@ -225,21 +226,21 @@ const TAGGED: &[Tagged] = &[
         path: "correction.masked_lm",
         kinds: CorrectionKind::KEYS,
         settings: &[
-            HardConfig::KEYS,
-            SoftConfig::KEYS,
-            LabelSmoothingConfig::KEYS,
-            SynonymTargetConfig::KEYS,
+            ("hard", HardConfig::KEYS),
+            ("soft", SoftConfig::KEYS),
+            ("label-smoothing", LabelSmoothingConfig::KEYS),
+            ("synonym-target", SynonymTargetConfig::KEYS),
         ],
     },
     Tagged {
         path: "correction.discriminator",
         kinds: DetectionKind::KEYS,
-        settings: &[SoftDetectionConfig::KEYS],
+        settings: &[("soft", SoftDetectionConfig::KEYS)],
     },
     Tagged {
         path: "correction.judge",
         kinds: JudgeKind::KEYS,
-        settings: &[VerifierConfig::KEYS, super::judge::COMBINED],
+        settings: &[("verifier", VerifierConfig::KEYS), ("all, any, mean", COMBINED)],
     },
 ];
 
@@ -279,9 +280,6 @@ fn walk(section: &str, fields: &[KeyDoc], all: &mut Vec<Key>) {
     for field in fields {
         let path =
             if section.is_empty() { field.name.to_string() } else { format!("{section}.{}", field.name) };
-        if all.iter().any(|key| key.path == path) {
-            continue; // two kinds have a key of this name
-        }
         let inner = SECTIONS.iter().find(|(name, _)| *name == path).map(|(_, inner)| *inner);
         let tagged = TAGGED.iter().find(|tagged| tagged.path == path);
         let is_section = inner.is_some() || tagged.is_some();
@@ -292,8 +290,15 @@ fn walk(section: &str, fields: &[KeyDoc], all: &mut Vec<Key>) {
         if let Some(tagged) = tagged {
             let doc = tagged.kinds.iter().flat_map(KeyDoc::paragraphs).collect();
             all.push(Key { path: format!("{path}.kind"), doc, is_section: false });
-            for settings in tagged.settings {
-                walk(&path, settings, all);
+            for (kind, settings) in tagged.settings {
+                for setting in *settings {
+                    let of_kind = setting.paragraphs().map(|text| format!("{kind}: {text}"));
+                    let path = format!("{path}.{}", setting.name);
+                    match all.iter_mut().find(|key| key.path == path) {
+                        Some(of_other_kind) => of_other_kind.doc.extend(of_kind),
+                        None => all.push(Key { path, doc: of_kind.collect(), is_section: false }),
+                    }
+                }
             }
         }
     }
@@ -378,6 +383,11 @@ mod tests {
         assert_eq!(find("train.batch").unwrap().doc.len(), 1);
         assert!(find("correction.masked_lm.kind").unwrap().doc[1].starts_with("`hard`: "));
         assert!(find("train.batches").is_none());
+        let epsilon = &find("correction.masked_lm.epsilon").unwrap().doc;
+        assert!(
+            epsilon[0].starts_with("label-smoothing: ") && epsilon[1].starts_with("synonym-target: "),
+            "{epsilon:?}"
+        );
     }
 
     #[test]

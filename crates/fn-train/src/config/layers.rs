@@ -1,4 +1,4 @@
-//! Layers of settings: defaults, preset, file, flags. Later ones win, and every value remembers where it came from.
+//! Settings in layers: defaults, preset, file, options. Later layers take precedence, and each value keeps its origin.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,9 +36,9 @@ pub enum Origin {
         column: usize,
     },
     /// The command line.
-    Flag {
-        /// The flag, e.g. `--steps` or `--set`.
-        flag: String,
+    CommandLine {
+        /// The option, e.g. `--steps` or `--set train.steps=7`.
+        option: String,
     },
 }
 
@@ -50,24 +50,24 @@ impl fmt::Display for Origin {
             Self::Preset { name } => write!(f, "preset {name}"),
             Self::Run { path } => write!(f, "run {}", path.display()),
             Self::File { path, line, .. } => write!(f, "{path}:{line}"),
-            Self::Flag { flag } => f.write_str(flag),
+            Self::CommandLine { option } => f.write_str(option),
         }
     }
 }
 
 impl Origin {
-    /// `path:line:column: ` or `--flag: `, to stand in front of an error.
+    /// `path:line:column: ` or `--option: `, the start of an error message.
     pub fn prefix(&self) -> String {
         match self {
             Self::Default | Self::Program => String::new(),
             Self::Preset { .. } | Self::Run { .. } => format!("{self}: "),
             Self::File { path, line, column } => format!("{path}:{line}:{column}: "),
-            Self::Flag { flag } => format!("{flag}: "),
+            Self::CommandLine { option } => format!("{option}: "),
         }
     }
 }
 
-/// One value with its dotted key.
+/// A value with its key and its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// `section.key`, or `section.table.key`.
@@ -79,14 +79,17 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A value that an option of the command line sets.
+    /// The value of an option of the command line that sets a key.
     pub fn option(option: &str, key: &str, value: impl Into<toml::Value>) -> Self {
-        let origin = Origin::Flag { flag: option.to_string() };
+        let origin = Origin::CommandLine { option: option.to_string() };
         Self { key: key.to_string(), value: value.into(), origin }
     }
 }
 
-/// Takes a TOML document apart. `origin` is given line and column of each key.
+/// Parses a TOML document into settings. `origin` makes the origin of each from its line and column.
+///
+/// # Errors
+/// The document is not TOML.
 pub fn parse(
     text: &str,
     name: &str,
@@ -135,7 +138,7 @@ impl Walk<'_> {
     }
 }
 
-/// Takes a table apart, all values with the same origin.
+/// The values of a table as settings, all with the same origin.
 pub fn flatten(table: &toml::Table, origin: &Origin) -> Vec<Setting> {
     fn walk(prefix: &str, table: &toml::Table, origin: &Origin, out: &mut Vec<Setting>) {
         for (key, value) in table {
@@ -151,7 +154,7 @@ pub fn flatten(table: &toml::Table, origin: &Origin) -> Vec<Setting> {
     out
 }
 
-/// Puts settings together to a table again.
+/// The table with these settings; the inverse of [`flatten`].
 pub fn unflatten<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> toml::Table {
     fn put(table: &mut toml::Table, key: &str, value: &toml::Value) {
         match key.split_once('.') {
@@ -178,17 +181,17 @@ fn join(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_string() } else { format!("{prefix}.{key}") }
 }
 
-/// The values that hold after all layers so far.
+/// The settings of all layers so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Merged {
     settings: BTreeMap<String, Setting>,
-    /// Where values came from that were changed after merging.
+    /// Origins of values that were changed after merging.
     changed: BTreeMap<String, Origin>,
 }
 
 impl Merged {
-    /// Puts a layer on top. A layer that changes the `kind` of a tagged table replaces the table, and one that names a preset of
-    /// corrections replaces the corrections below it: their other values belonged to something else.
+    /// Adds a layer on top. A layer that changes the `kind` of a section replaces the section, and one that sets `correction.preset`
+    /// replaces the corrections below it: their other values belong to another kind.
     pub fn put(&mut self, layer: Vec<Setting>) {
         for setting in &layer {
             if setting.key == "correction.preset" {
@@ -210,17 +213,17 @@ impl Merged {
         self.settings.retain(|key, _| !key.starts_with(prefix));
     }
 
-    /// Remembers where the values of `keys` came from that were changed after merging.
+    /// Sets the origin of values that are changed after merging.
     pub fn put_origin(&mut self, keys: impl Iterator<Item = String>, origin: &Origin) {
         self.changed.extend(keys.map(|key| (key, origin.clone())));
     }
 
-    /// All values, by key.
+    /// All settings, by key.
     pub fn settings(&self) -> impl Iterator<Item = &Setting> {
         self.settings.values()
     }
 
-    /// Where the value of `key` came from; values that a `kind` or a preset brought with it came from where that did.
+    /// The origin of the value of `key`; defaults of a `kind` or of `correction.preset` have the origin of that key.
     pub fn origin(&self, key: &str) -> Origin {
         if let Some(origin) = self.changed.get(key).or(self.settings.get(key).map(|setting| &setting.origin))
         {
@@ -246,7 +249,7 @@ mod tests {
         Setting {
             key: key.to_string(),
             value: value.into(),
-            origin: Origin::Flag { flag: "--set".to_string() },
+            origin: Origin::CommandLine { option: "--set".to_string() },
         }
     }
 
@@ -303,6 +306,9 @@ mod tests {
         merged.put(vec![flag("correction.masked_lm.kind", "soft"), flag("correction.masked_lm.lambda", 2.0)]);
         merged.put(vec![flag("correction.preset", "hard")]);
         assert_eq!(merged.settings().count(), 1);
-        assert_eq!(merged.origin("correction.masked_lm.kind"), Origin::Flag { flag: "--set".into() });
+        assert_eq!(
+            merged.origin("correction.masked_lm.kind"),
+            Origin::CommandLine { option: "--set".into() }
+        );
     }
 }

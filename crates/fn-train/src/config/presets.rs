@@ -1,13 +1,13 @@
-//! The presets, compiled in from `configs/` so that the binary needs no files beside it.
+//! The presets: the files of `configs/`, compiled in. (The folder is linked into this crate, so that its package has them.)
 
 /// A named configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Preset {
     /// Its name, as `--preset` takes it.
     pub name: &'static str,
-    /// One line on what it is for.
+    /// Its purpose in one line.
     pub about: &'static str,
-    /// The file, comments included.
+    /// Its TOML, with comments.
     pub text: &'static str,
 }
 
@@ -17,22 +17,22 @@ macro_rules! presets {
         pub const PRESETS: &[Preset] = &[$(Preset {
             name: $name,
             about: $about,
-            text: include_str!(concat!("../../../../configs/", $name, ".toml")),
+            text: include_str!(concat!("../../configs/", $name, ".toml")),
         }),*];
     };
 }
 
 presets! {
-    "electra-tiny", "2 layers of 128: minutes on a laptop, to see that a pipeline works";
-    "electra-mini", "2 layers of 128 on scripts/get-real-data.sh: 3,000 steps in about 10 minutes on two cores";
-    "electra-small", "12 layers of 256, as in the ELECTRA paper";
-    "electra-base", "12 layers of 768, as in the ELECTRA paper";
-    "electra-large", "24 layers of 1024, as in the ELECTRA paper";
-    "bert-tiny", "2 layers of 128: minutes on a laptop, to see that a pipeline works";
-    "bert-tiny-continued", "goes on with the BERT-tiny of scripts/get-real-data.sh: 4,000 steps in about 10 minutes on two cores";
-    "bert-small", "4 layers of 512, as in Google's small BERTs";
-    "bert-base", "12 layers of 768, as in the BERT paper";
-    "bert-large", "24 layers of 1024, as in the BERT paper";
+    "electra-tiny", "2 layers of width 128: minutes on a laptop, to test a pipeline";
+    "electra-mini", "2 layers of width 128, for the data of scripts/get-real-data.sh: 3,000 steps in about 10 minutes on two cores";
+    "electra-small", "12 layers of width 256, as in the ELECTRA paper";
+    "electra-base", "12 layers of width 768, as in the ELECTRA paper";
+    "electra-large", "24 layers of width 1024, as in the ELECTRA paper";
+    "bert-tiny", "2 layers of width 128: minutes on a laptop, to test a pipeline";
+    "bert-tiny-continued", "continued pre-training of the BERT-tiny of scripts/get-real-data.sh: 4,000 steps in about 10 minutes on two cores";
+    "bert-small", "4 layers of width 512, as in Google's small BERTs";
+    "bert-base", "12 layers of width 768, as in the BERT paper";
+    "bert-large", "24 layers of width 1024, as in the BERT paper";
     "quickstart", "what `fnlm quickstart` trains on its generated language";
 }
 

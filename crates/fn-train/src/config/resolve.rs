@@ -34,10 +34,10 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Merges everything and checks it; does not look whether files exist, except for the configuration file.
+    /// Merges the layers and checks the result. Of the files, only the configuration file is read.
     ///
     /// # Errors
-    /// Anything that is wrong in the configuration, with the place that set it.
+    /// Anything that is wrong in the configuration, with its origin.
     pub fn resolve(&self) -> Result<Resolved, ConfigError> {
         let mut file = match &self.file {
             Some(path) => read_file(path)?,
@@ -70,7 +70,7 @@ impl Layers {
         merged.put(file);
         merged.put(self.options.clone());
         for text in &self.set {
-            // One layer each: of two that name the same key, the later wins.
+            // A layer each: of two with the same key, the later takes precedence.
             merged.put(vec![set(text)?]);
         }
         Resolved::new(merged, preset)
@@ -102,7 +102,7 @@ pub(super) fn preset_layer(name: &str) -> Result<Vec<Setting>, ConfigError> {
     Ok(settings)
 }
 
-/// A configuration describes a run in lines, not megabytes: more is another file by mistake.
+/// Size limit of a configuration file in bytes: a larger one is another file by mistake.
 const MAX_FILE: u64 = 1 << 20;
 
 fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
@@ -136,14 +136,14 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     }
 }
 
-/// Reads one `key=value`.
+/// Parses one `key=value`.
 fn set(text: &str) -> Result<Setting, ConfigError> {
-    let origin = Origin::Flag { flag: format!("--set {text}") };
+    let origin = Origin::CommandLine { option: format!("--set {text}") };
     let Some((key, value)) = text.split_once('=') else {
         return Err(ConfigError::NoValue { text: text.to_string() });
     };
     let key = keys::current_name(key.trim()).into_owned();
-    // `{ kind = "soft", ... }` sets several keys at once; everything else is one value.
+    // Text that is not TOML is a string.
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut table| table.remove("value"));
@@ -159,7 +159,7 @@ fn set(text: &str) -> Result<Setting, ConfigError> {
     Ok(setting)
 }
 
-/// A configuration whose values were checked, with where each came from. It reads as a [`RunConfig`].
+/// A configuration whose values were checked, with the origin of each. It dereferences to [`RunConfig`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     run: RunConfig,
@@ -185,7 +185,7 @@ impl Resolved {
         Self { run, preset, merged }.checked()
     }
 
-    /// Checks a configuration that was put together in code.
+    /// Checks a configuration that was made in code.
     ///
     /// # Errors
     /// The first value that cannot be used.
@@ -194,7 +194,7 @@ impl Resolved {
             .change(|config| *config = run)
     }
 
-    /// The configuration with changes, checked again.
+    /// The configuration with a change, checked again.
     ///
     /// # Errors
     /// The first value that cannot be used.
@@ -211,7 +211,7 @@ impl Resolved {
         Ok(self)
     }
 
-    /// Checks that a training run can start: that there are text, a tokenizer, and a lexicon where the correction looks words up.
+    /// Checks that the inputs of a training run are named: text, a tokenizer, and a lexicon if the correction looks words up.
     ///
     /// # Errors
     /// What is missing.
@@ -221,7 +221,7 @@ impl Resolved {
         Ok(Runnable(self))
     }
 
-    /// Checks that there are text and a tokenizer.
+    /// Checks that text and a tokenizer are named.
     ///
     /// # Errors
     /// What is missing.
@@ -253,7 +253,7 @@ impl Resolved {
         self.preset.as_deref()
     }
 
-    /// Where the value of a key came from.
+    /// The origin of the value of a key.
     pub fn origin(&self, key: &str) -> Origin {
         self.merged.origin(key)
     }
@@ -279,13 +279,13 @@ impl Resolved {
             .collect()
     }
 
-    /// As TOML that can be read again, each value with where it came from; keys that are not set stand as comments.
+    /// As TOML that can be read again, each value with its origin; keys that are not set are comments.
     pub fn to_toml(&self) -> String {
         render(&self.values(), true)
     }
 }
 
-/// A checked configuration with everything that a training run needs. It reads as a [`Resolved`] and a [`RunConfig`].
+/// A checked configuration with all the inputs that a training run needs. It dereferences to [`Resolved`] and [`RunConfig`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Runnable(Resolved);
 
@@ -298,7 +298,7 @@ impl Deref for Runnable {
 }
 
 impl Runnable {
-    /// Checks a configuration that was put together in code.
+    /// Checks a configuration that was made in code.
     ///
     /// # Errors
     /// The first value that cannot be used, or what is missing.
@@ -306,7 +306,7 @@ impl Runnable {
         Resolved::of(run)?.runnable()
     }
 
-    /// The configuration with changes, checked again.
+    /// The configuration with a change, checked again.
     ///
     /// # Errors
     /// The first value that cannot be used, or what is missing.
@@ -315,12 +315,12 @@ impl Runnable {
     }
 }
 
-/// Finds out which setting made the configuration unreadable: the first that does so on top of the defaults.
+/// The setting that makes the configuration unreadable: the first that does so on top of the defaults.
 fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
     for setting in merged.settings() {
         let table = setting.key.rsplit_once('.').map_or("", |(table, _)| table);
         let kind = format!("{table}.kind");
-        // The members of a table with a `kind` make sense only together.
+        // The keys of a section with a `kind` are valid only together.
         let unit: Vec<&Setting> = merged
             .settings()
             .filter(|other| {
@@ -339,7 +339,7 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
     ConfigError::Malformed { message: error.message().to_string() }
 }
 
-/// Types in the words of people who do not write Rust.
+/// The message with names of Rust types replaced.
 fn plain(message: &str) -> String {
     let words = [
         ("expected usize", "expected a whole number, 0 or more"),
@@ -384,7 +384,7 @@ pub fn preset(name: &str) -> Result<RunConfig, ConfigError> {
     Ok(Layers { preset: Some(name.to_string()), ..Layers::default() }.resolve()?.into_config())
 }
 
-/// A configuration as TOML that can be read again, without where its values came from.
+/// A configuration as TOML that can be read again, without the origins of its values.
 ///
 /// # Errors
 /// A value that TOML cannot hold.

@@ -1,4 +1,4 @@
-//! Which keys there are, and which one was probably meant.
+//! Checks that a key exists, and finds the one that was probably meant.
 
 use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
 
@@ -11,12 +11,15 @@ pub fn is_list(key: &str) -> bool {
     matches!(key, "data.train" | "data.held_out")
 }
 
-/// Refuses a key that does not exist, with the one that was probably meant.
+/// Checks that a key exists.
+///
+/// # Errors
+/// It does not; the error names the key that was probably meant.
 pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
     find_key(&setting.key).map_err(|error| error.at(&setting.origin))
 }
 
-fn find_key(key: &str) -> Result<(), ConfigError> {
+pub(super) fn find_key(key: &str) -> Result<(), ConfigError> {
     let known: Vec<&str> = keys().map(|key| key.path.as_str()).collect();
     if known.contains(&key) || is_setting_of_a_kind(key) {
         return Ok(());
@@ -29,7 +32,7 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
         });
     }
     let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
-    // The keys beside which this one stands.
+    // The other keys of its section.
     let beside: Vec<&str> = known
         .iter()
         .copied()
@@ -46,7 +49,7 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
         .map(ToString::to_string);
     let suggestion = nearest_beside
         .or_else(|| {
-            // Several sections may have a key of this name: the one that reads most like what was typed.
+            // Several sections may have a key of this name: the one that is most like the key given.
             let same: Vec<&str> = known.iter().copied().filter(|known| tail(known) == last).collect();
             same.into_iter()
                 .map(|known| (strsim::normalized_damerau_levenshtein(key, known), known))
@@ -70,8 +73,7 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
 /// Whether a key belongs to a judge or to a correction of another crate, which alone knows its settings and is asked when the
 /// configuration is read.
 fn is_setting_of_a_kind(key: &str) -> bool {
-    let of =
-        |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
+    let of = |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty());
     of("correction.judge.")
         || (of("correction.masked_lm.") && !CORRECTIONS.is_empty())
         || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
@@ -81,7 +83,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The candidate that `name` was probably meant to be, if one is near enough.
+/// The candidate that is most similar to `name`, if it is similar enough to be what was meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

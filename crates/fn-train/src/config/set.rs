@@ -1,4 +1,4 @@
-//! `key=value` on any typed value: the recipe of a fine-tuning, the generated language.
+//! Applies `key=value` settings to any serialisable value: a fine-tuning recipe, the settings of the generated language.
 
 use super::nearest;
 

@@ -1,12 +1,13 @@
-//! A configuration as text.
+//! Writes a configuration as TOML.
 
 use super::ConfigError;
-use super::keys::{Key, find, is_tagged, keys};
+use super::keys::{Key, current_name, find, is_tagged, keys};
 use super::layers::Setting;
 use super::presets::Preset;
-use super::resolve::{defaults, preset_layer};
+use super::resolve::{Resolved, defaults, preset_layer};
+use super::schema::find_key;
 
-/// Writes settings as TOML.
+/// Settings as TOML.
 pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
     let mut out = String::new();
     let width = settings.iter().map(|s| tail(&s.key).len() + shown(&s.value).len() + 3).filter(|w| *w < 60);
@@ -40,7 +41,7 @@ pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
     out.trim_start().to_string()
 }
 
-/// A value as TOML; small numbers as people write them (`1e-6`).
+/// A value as TOML; small numbers in scientific notation (`1e-6`).
 pub fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
@@ -100,6 +101,36 @@ pub fn template(preset: &Preset) -> Result<String, ConfigError> {
         }
     }
     Ok(out)
+}
+
+/// Documentation, value and origin of a key, or of every key of a section.
+///
+/// # Errors
+/// There is no such key.
+pub fn explain(resolved: &Resolved, path: &str) -> Result<String, ConfigError> {
+    let path = current_name(path);
+    let is_asked =
+        |key: &str| key.strip_prefix(&*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let values = resolved.values();
+    let mut out = String::new();
+    for key in keys().filter(|key| is_asked(&key.path)) {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        comment(&mut out, &key.path);
+        match values.iter().find(|setting| setting.key == key.path) {
+            Some(Setting { value, origin, .. }) => {
+                out.push_str(&format!("{} = {}  # {origin}\n", key.path, shown(value)));
+            }
+            None => out.push_str(&format!("# {} is not set\n", key.path)),
+        }
+    }
+    match out.is_empty() {
+        true => {
+            Err(find_key(&path).err().unwrap_or_else(|| ConfigError::Undocumented { key: path.into_owned() }))
+        }
+        false => Ok(out),
+    }
 }
 
 const TEMPLATE_HEAD: &str = "\n
