@@ -26,14 +26,14 @@ use crate::error::DataError;
 
 pub(crate) use cache::BLANKS;
 
-pub use crate::train::train_wordpiece;
+pub use crate::train::{WordPieceOptions, train_wordpiece};
 
 /// Names of the special tokens: padding, unknown, class, separator, mask.
 pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// What marks a piece that goes on a word.
 pub(crate) const CONTINUES: &str = "##";
 /// Words with more characters are unknown in BERT.
-const MAX_WORD: usize = 100;
+pub(crate) const MAX_WORD: usize = 100;
 /// Most pieces of a vocabulary: ids must fit 31 bits with room, and no published one has more than 300,000.
 const MAX_PIECES: usize = 4 << 20;
 

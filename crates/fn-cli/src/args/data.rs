@@ -41,6 +41,9 @@ pub struct TokenizerTrainArgs {
     /// Pieces, special tokens included. 30,522 in BERT and ELECTRA.
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     pub size: usize,
+    /// Different characters kept at most, the most frequent ones. [default: all that fit --size]
+    #[arg(long, value_name = "N")]
+    pub limit_alphabet: Option<usize>,
     /// Keep upper case and accents.
     #[arg(long)]
     pub cased: bool,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fn_data::source::Sources;
-use fn_data::train::train_wordpiece;
+use fn_data::train::{TrainedWordPiece, WordPieceOptions, train_wordpiece};
 
 use super::support;
 use crate::args::TokenizerTrainArgs;
@@ -15,6 +15,9 @@ use crate::term;
 /// # Errors
 /// Text that cannot be read (3), a folder that cannot be written (1, 5), a signal (128+n).
 pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
+    if args.limit_alphabet == Some(0) {
+        return Err(CliError::usage("--limit-alphabet is 0; allowed: 1 or more"));
+    }
     if args.size < 100 {
         return Err(CliError::usage(format!(
             "--size is {}; allowed: 100 or more (BERT has 30522): single letters and special tokens need room",
@@ -42,34 +45,30 @@ pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
                 None
             }
         });
-    let trained = train_wordpiece(documents_read, args.size, !args.cased);
+    let wanted =
+        WordPieceOptions { size: args.size, lowercase: !args.cased, limit_alphabet: args.limit_alphabet };
+    let trained = train_wordpiece(documents_read, &wanted);
     bar.finish_and_clear();
     if let Some(error) = failed {
         return Err(support::input_error(&stop, error));
     }
-    let tokenizer = trained.map_err(|error| support::input_error(&stop, error))?;
+    let TrainedWordPiece { tokenizer, coverage } =
+        trained.map_err(|error| support::input_error(&stop, error))?;
     if stop.requested() {
         return Err(support::interrupted(&stop));
     }
     tokenizer.save(&args.out).map_err(CliError::failed_from)?;
     if !args.common.quiet {
         term::out(&format!(
-            "{}: {} pieces from {} documents, {}, in {}\n",
+            "{}: {} pieces from {} documents, {}, in {}\n{coverage}\n",
             args.out.display(),
             term::thousands(tokenizer.size() as u64),
             term::thousands(documents),
             term::bytes(bytes),
             term::clock(clock.elapsed().as_secs_f64())
         ))?;
-        if tokenizer.size() < args.size {
-            term::note(
-                false,
-                &format!(
-                    "the text has only {} pieces worth having; {} were asked for",
-                    tokenizer.size(),
-                    args.size
-                ),
-            );
+        for remark in coverage.remarks(tokenizer.size(), args.size) {
+            term::note(false, &remark);
         }
     }
     Ok(Outcome::Done)

@@ -137,9 +137,10 @@ fn doubled_and_empty_pieces_are_named() {
 #[test]
 fn training_is_deterministic_and_covers_its_text() {
     let text = "the cat sat on the mat and the rat ran\n".repeat(20);
+    let options = WordPieceOptions { size: 80, lowercase: true, limit_alphabet: None };
     let train = || {
         let documents = (0..10).map(|_| crate::source::Document { text: text.clone() });
-        train_wordpiece(documents, 80, true).unwrap()
+        train_wordpiece(documents, &options).unwrap().tokenizer
     };
     let (a, b) = (train(), train());
     assert_eq!(a.sha256(), b.sha256());
@@ -150,7 +151,8 @@ fn training_is_deterministic_and_covers_its_text() {
 
 #[test]
 fn training_on_nothing_is_an_error() {
-    assert!(matches!(train_wordpiece(std::iter::empty(), 80, true), Err(DataError::Training { .. })));
+    let options = WordPieceOptions { size: 80, lowercase: true, limit_alphabet: None };
+    assert!(matches!(train_wordpiece(std::iter::empty(), &options), Err(DataError::Training { .. })));
 }
 
 #[test]
