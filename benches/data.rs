@@ -48,7 +48,7 @@ fn loader(criterion: &mut Criterion) {
         let corruptor = common::corruptor(common::VOCABULARY);
         let mut loader = Loader::new(data.clone(), corruptor, config, 0).expect("a loader");
         group.bench_function(BenchmarkId::new("workers", workers), |bencher| {
-            bencher.iter(|| loader.next().expect("a batch").rows.len());
+            bencher.iter(|| loader.next().expect("a batch").positions.len());
         });
     }
     group.finish();

@@ -11,7 +11,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use fn_core::correct::Resources;
 use fn_core::judge::DeviceLexicon;
 use fn_data::loader::MaskedBatch;
-use fn_models::{GeneratorSize, Pretrained};
+use fn_models::Pretrained;
 use fn_train::config::{CorrectionConfig, CorrectionPreset, RunConfig};
 use fn_train::objective::{self, Judging, Objective, Share};
 use fn_train::optim::{AdamW, Gradients, Groups};
@@ -66,10 +66,9 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
         let resources = Resources { lexicon: Some(lexicon) };
         let config = RunConfig { correction: CorrectionConfig::preset(correction), ..config.clone() };
         let device = device.clone().autodiff();
-        let generator =
-            GeneratorSize { width: config.model.generator_width, depth: config.model.generator_depth };
         let encoder = config.model.encoder(common::VOCABULARY);
-        let model = Pretrained::fresh(config.model.arch, encoder, generator, 1, &device).expect("a model");
+        let (arch, generator) = (config.model.arch, config.model.generator());
+        let model = Pretrained::fresh(arch, encoder, generator, 1, &device).expect("a model");
         let objective = objective::build(&config, &resources, judging, device).expect("an objective");
         run(&mut group, BenchmarkId::new(name, arm), &*objective, model, &batch, &config);
     }

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         lexicon.path = "{folder}/lexicon.safetensors"
         train.steps = {steps}
         schedule.warmup = 10
-        correction.generator = {{ kind = "graded", power = 2.0 }}
+        correction.masked_lm = {{ kind = "graded", power = 2.0 }}
         "#,
         steps = setup.steps
     );

@@ -8,14 +8,14 @@ use true_negatives::study::quickstart::{Setup, Trial};
 use true_negatives::train::config::{CorrectionConfig, CorrectionPreset, Runnable};
 use true_negatives::train::{report::Reporters, session::Session};
 
-/// Two words between which the model cannot decide probably both fit: the grade is p(original) / p(prediction).
+/// Two words that share most of the probability probably both fit: the grade is 2 sqrt(p(original) p(prediction)), 1 for two halves.
 struct Undecided;
 
 impl Judge for Undecided {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         let p = softmax(predictions.logits(), 1);
         let of = |ids: &Tensor<1, Int>| p.clone().gather(1, ids.clone().inner().unsqueeze_dim(1));
-        (of(&predictions.batch.gold) / of(&predictions.ids)).clamp_max(1.0).squeeze_dim(1)
+        ((of(&predictions.batch.gold) * of(&predictions.ids)).sqrt() * 2.0).squeeze_dim(1)
     }
 }
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     JUDGES.register("undecided", |_settings, _resources| Ok(Box::new(Undecided)))?;
     let mut args = std::env::args().skip(1);
     let out = std::path::PathBuf::from(args.next().unwrap_or("runs/custom-judge".into()));
-    let setup = Setup::new(0, args.next().map_or(Ok(600), |steps| steps.parse())?, "flex");
+    let setup = Setup::new(0, args.next().map_or(Ok(2000), |steps| steps.parse())?, "flex");
     let inputs = setup.write(&out)?;
     let mut config = inputs.config.clone();
     config.correction = CorrectionConfig::preset(CorrectionPreset::Hard);

@@ -231,8 +231,8 @@ fn a_run_whose_every_error_is_shielded_stays_finite() {
     let lexicon = format!("lexicon.path={path:?}");
     for normalise in ["all", "kept"] {
         let run = run.join(normalise);
-        let correction = format!("correction.generator.normalise={normalise}");
-        let set = [lexicon.as_str(), "correction.generator.kind=hard", correction.as_str()];
+        let correction = format!("correction.masked_lm.normalise={normalise}");
+        let set = [lexicon.as_str(), "correction.masked_lm.kind=hard", correction.as_str()];
         code(&pretrain(&run, 12, &set).output().unwrap(), 0);
         let shielded = |s: &Value| s["counts"]["shielded"].as_f64().unwrap();
         let wrong = |s: &Value| s["counts"]["wrong"].as_f64().unwrap();

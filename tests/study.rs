@@ -76,6 +76,16 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     assert!(there("baseline/seed-1") && there("baseline/seed-2") && !there("hard/seed-1"));
     let rest = run(dir.path(), "run study.toml");
     assert!(rest.status.success() && there("hard/seed-1") && there("hard/seed-2"), "{}", text(&rest));
+    // Processes are handed resolved files, which lie beside the run.
+    let command = |folder: &str| {
+        std::fs::read_to_string(dir.path().join("study-tiny/hard/seed-2").join(folder).join("command.txt"))
+    };
+    let (pretrain, finetune) = (command("").unwrap(), command("finetune-mine").unwrap());
+    assert!(
+        pretrain.contains("--config study-tiny/hard/seed-2.toml") && !pretrain.contains("--set"),
+        "{pretrain}"
+    );
+    assert!(finetune.contains("--recipe-file") && !finetune.contains("--set"), "{finetune}");
     let again = run(dir.path(), "run study.toml --dry-run");
     assert!(text(&again).contains("0 of 4 runs and 0 fine-tunings"), "{}", text(&again));
 

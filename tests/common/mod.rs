@@ -129,7 +129,7 @@ pub fn metrics(run: &Path) -> String {
 
 fn hash(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    fn_core::files::hex(&Sha256::digest(bytes))
 }
 
 /// Names what differs between two outcomes; empty when they are equal.

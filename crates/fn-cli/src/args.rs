@@ -420,7 +420,6 @@ impl Command {
             Self::Probe(ProbeCommand::Olmpics(args)) => Some(&args.device),
             Self::Probe(ProbeCommand::Substitution(args)) => Some(&args.device),
             Self::Doctor(args) => args.device.as_deref(),
-            Self::Pretrain(args) => args.config.device.as_deref(),
             _ => None,
         }
     }

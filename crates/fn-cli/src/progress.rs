@@ -1,109 +1,45 @@
 //! How a training run shows: `metrics.jsonl` and TensorBoard files in its directory, and on the terminal a bar that redraws
 //! itself, or plain lines.
 
-use std::io::Stderr;
 use std::path::Path;
 
-use fn_data::shard::Progress as Preparation;
 use fn_train::config::RunConfig;
 use fn_train::report::{
-    JsonLines, Meter, PlainLines, ReportError, Reporter, StepReport, TensorBoard, evaluation_line,
+    JsonLines, Meter, PlainLines, ReportError, Reporter, Reporters, StepReport, TensorBoard, evaluation_line,
 };
 use indicatif::ProgressBar;
 
 use crate::error::CliError;
-use crate::run::data::PrepareBar;
 use crate::term;
 use fn_train::rundir;
 
-/// Everybody who is told about the run in `dir`.
-pub struct Progress {
-    jsonl: JsonLines,
-    tensorboard: Option<TensorBoard>,
-    terminal: Training,
-    preparing: PrepareBar,
-}
-
-impl Progress {
-    /// Metrics go on where they are if the directory has some; a run that starts at step 0 empties them itself. With `quiet`
-    /// there is nothing on the terminal.
-    ///
-    /// # Errors
-    /// The files cannot be made (1, 5).
-    pub fn new(dir: &Path, label: &str, config: &RunConfig, quiet: bool) -> Result<Self, CliError> {
-        std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
-        let metrics = dir.join(rundir::METRICS);
-        let goes_on = dir.join(rundir::CHECKPOINTS).exists();
-        Ok(Self {
-            jsonl: if goes_on { JsonLines::open(&metrics)? } else { JsonLines::create(&metrics)? },
-            tensorboard: config.log.tensorboard.then(|| TensorBoard::create(dir)).transpose()?,
-            terminal: training(quiet, label, config.train.steps),
-            preparing: PrepareBar::new(quiet),
-        })
+/// Everybody who is told about the run in `dir`. Metrics go on where they are if the directory has some; a run that starts at
+/// step 0 empties them itself. With `quiet` there is nothing on the terminal; without, a bar, or plain lines where it does not
+/// belong.
+///
+/// # Errors
+/// The files cannot be made (1, 5).
+pub fn reporters(
+    dir: &Path,
+    label: &str,
+    config: &RunConfig,
+    quiet: bool,
+) -> Result<Reporters<'static>, CliError> {
+    std::fs::create_dir_all(dir).map_err(|error| CliError::io("create", dir, error))?;
+    let metrics = dir.join(rundir::METRICS);
+    let goes_on = dir.join(rundir::CHECKPOINTS).exists();
+    let jsonl = if goes_on { JsonLines::open(&metrics)? } else { JsonLines::create(&metrics)? };
+    let mut reporters = Reporters::new().with(jsonl);
+    if config.log.tensorboard {
+        reporters.push(TensorBoard::create(dir)?);
     }
-
-    /// Shows how far the preparation of text is.
-    pub fn preparing(&mut self, progress: &Preparation) {
-        self.preparing.show(progress);
+    let total = config.train.steps;
+    if term::interactive() && !quiet {
+        reporters.push(Bar::new(label, total));
+    } else if !quiet {
+        reporters.push(PlainLines::new(std::io::stderr(), total));
     }
-
-    fn each(
-        &mut self,
-        mut tell: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>,
-    ) -> Result<(), ReportError> {
-        tell(&mut self.jsonl)?;
-        if let Some(tensorboard) = &mut self.tensorboard {
-            tell(tensorboard)?;
-        }
-        tell(&mut self.terminal)
-    }
-}
-
-impl Reporter for Progress {
-    fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
-        self.each(|reporter| reporter.step(report))
-    }
-
-    fn tick(&mut self, step: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
-        self.each(|reporter| reporter.tick(step, tokens, seconds))
-    }
-
-    fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        self.each(|reporter| reporter.evaluation(step, metrics))
-    }
-
-    fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
-        self.each(|reporter| reporter.saved(step, path))
-    }
-
-    fn resumed(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
-        self.each(|reporter| reporter.resumed(step, path))
-    }
-
-    fn notice(&mut self, text: &str) -> Result<(), ReportError> {
-        self.each(|reporter| reporter.notice(text))
-    }
-}
-
-/// The reporter of a run of `total` steps: a bar on a terminal, plain lines otherwise, nothing with `quiet`.
-pub fn training(quiet: bool, label: &str, total: u64) -> Training {
-    if quiet {
-        Training::Quiet
-    } else if term::interactive() {
-        Training::Bar(Bar::new(label, total))
-    } else {
-        Training::Lines(PlainLines::new(std::io::stderr(), total))
-    }
-}
-
-/// See [`training`].
-pub enum Training {
-    /// Nothing.
-    Quiet,
-    /// A bar.
-    Bar(Bar),
-    /// Lines.
-    Lines(PlainLines<Stderr>),
+    Ok(reporters)
 }
 
 /// A bar with step, loss, its parts, share of false negatives, learning rate, throughput and time left.
@@ -211,45 +147,6 @@ impl Reporter for Bar {
     fn notice(&mut self, text: &str) -> Result<(), ReportError> {
         self.line(text);
         Ok(())
-    }
-}
-
-impl Training {
-    fn inner(&mut self) -> Option<&mut dyn Reporter> {
-        match self {
-            Self::Quiet => None,
-            Self::Bar(bar) => Some(bar),
-            Self::Lines(lines) => Some(lines),
-        }
-    }
-}
-
-impl Reporter for Training {
-    fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
-        self.inner().map_or(Ok(()), |inner| inner.step(report))
-    }
-
-    fn tick(&mut self, step: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {
-        self.inner().map_or(Ok(()), |inner| inner.tick(step, tokens, seconds))
-    }
-
-    fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError> {
-        self.inner().map_or(Ok(()), |inner| inner.evaluation(step, metrics))
-    }
-
-    fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
-        self.inner().map_or(Ok(()), |inner| inner.saved(step, path))
-    }
-
-    fn resumed(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
-        self.inner().map_or(Ok(()), |inner| inner.resumed(step, path))
-    }
-
-    fn notice(&mut self, text: &str) -> Result<(), ReportError> {
-        match self.inner() {
-            Some(inner) => inner.notice(text),
-            None => Ok(()),
-        }
     }
 }
 

@@ -7,7 +7,9 @@
 #![deny(missing_docs)]
 
 pub mod corrupt;
+pub mod documented;
 pub mod error;
+pub mod files;
 pub mod lexicon;
 pub mod noise;
 pub mod vocab;

@@ -51,8 +51,8 @@ pub struct Stage {
 /// Shapes: B batch, L length, P = B x most predictions of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskedBatch {
-    /// Number of the batch since the start of the run.
-    pub step: u64,
+    /// Number of the micro-batch since the start of the run.
+    pub micro_batch: u64,
     /// B.
     pub batch: usize,
     /// L.
@@ -67,20 +67,20 @@ pub struct MaskedBatch {
     pub attention: Vec<f32>,
     /// Whether there is any padding.
     pub padded: bool,
-    /// Flat position `b * L + l` of each masked row, `[P]`; 0 where `weight` is 0.
-    pub rows: Vec<u32>,
-    /// Original id at each masked row, `[P]`; the padding id where `weight` is 0.
+    /// Flat index `b * L + l` of each masked position, `[P]`; 0 where `weight` is 0.
+    pub positions: Vec<u32>,
+    /// Original id at each masked position, `[P]`; the padding id where `weight` is 0.
     pub gold: Vec<u32>,
-    /// 1 for a masked row, 0 for what fills up to P, `[P]`.
+    /// 1 for a masked position, 0 for what fills up to P, `[P]`.
     pub weight: Vec<f32>,
 }
 
 impl MaskedBatch {
-    /// Corrupts `rows` (each with its number in the global batch) into batch `step`.
+    /// Corrupts `rows` (each with its number in the global batch) into micro-batch `micro_batch`.
     fn make(
         corruptor: &Corruptor,
         seed: u64,
-        step: u64,
+        micro_batch: u64,
         length: usize,
         rows: impl ExactSizeIterator<Item = (PackedRow, u64)>,
     ) -> Self {
@@ -88,7 +88,7 @@ impl MaskedBatch {
         let special = corruptor.vocab().special;
         let most = corruptor.max_predictions(length);
         let mut out = Self {
-            step,
+            micro_batch,
             batch,
             length,
             input: vec![special.pad; batch * length],
@@ -96,13 +96,13 @@ impl MaskedBatch {
             token_type: vec![0; batch * length],
             attention: vec![0.0; batch * length],
             padded: false,
-            rows: vec![0; batch * most],
+            positions: vec![0; batch * most],
             gold: vec![special.pad; batch * most],
             weight: vec![0.0; batch * most],
         };
         for (b, (row, number)) in rows.enumerate() {
             let used = row.ids.len();
-            let corrupted = corruptor.corrupt(&row.ids, Key { seed, step, row: number });
+            let corrupted = corruptor.corrupt(&row.ids, Key { seed, step: micro_batch, row: number });
             let start = b * length;
             out.original[start..start + used].copy_from_slice(&row.ids);
             out.input[start..start + used].copy_from_slice(&corrupted.input);
@@ -111,7 +111,7 @@ impl MaskedBatch {
             out.padded |= used < length;
             let slots = b * most..(b + 1) * most;
             for (slot, (&position, &gold)) in slots.zip(corrupted.positions.iter().zip(&corrupted.gold)) {
-                out.rows[slot] = start as u32 + position;
+                out.positions[slot] = start as u32 + position;
                 out.gold[slot] = gold;
                 out.weight[slot] = 1.0;
             }
@@ -150,7 +150,10 @@ impl Maker {
             stage => {
                 let step = number - stage.as_ref().map_or(0, |stage| stage.batches);
                 let rows = rows(step).map(|(sample, row)| (self.data.row(self.order.index(sample)), row));
-                MaskedBatch { step: number, ..MaskedBatch::make(&self.corruptor, seed, step, length, rows) }
+                MaskedBatch {
+                    micro_batch: number,
+                    ..MaskedBatch::make(&self.corruptor, seed, step, length, rows)
+                }
             }
         }
     }
@@ -367,11 +370,11 @@ mod tests {
             assert!(batch.weight.contains(&1.0));
             for (p, &weight) in batch.weight.iter().enumerate() {
                 if weight == 1.0 {
-                    let flat = batch.rows[p] as usize;
+                    let flat = batch.positions[p] as usize;
                     assert_eq!(batch.original[flat], batch.gold[p]);
                     assert_eq!(batch.attention[flat], 1.0);
                 } else {
-                    assert_eq!((batch.rows[p], batch.gold[p]), (0, SPECIAL.pad));
+                    assert_eq!((batch.positions[p], batch.gold[p]), (0, SPECIAL.pad));
                 }
             }
             for (flat, &real) in batch.attention.iter().enumerate() {

@@ -5,6 +5,7 @@
 //! effect, and what the library cannot cope with never reaches it.
 
 mod cache;
+mod count;
 mod files;
 pub(crate) mod plain;
 
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fn_core::files::hex;
 use fn_core::vocab::{SpecialIds, VocabFacts};
 use sha2::{Digest, Sha256};
 use tokenizers::decoders::DecoderWrapper;
@@ -25,6 +27,8 @@ use tokenizers::{TokenizerBuilder, TokenizerImpl};
 use crate::error::DataError;
 
 pub(crate) use cache::BLANKS;
+
+pub use count::count_tokens;
 
 pub use crate::train::{WordPieceOptions, train_wordpiece};
 
@@ -119,7 +123,7 @@ impl TextTokenizer {
             hasher.update(piece.as_bytes());
             hasher.update(b"\n");
         }
-        let sha256 = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hex(&hasher.finalize());
         let engine = engine(&ids, normalisation).map_err(wrong)?;
         Ok(Self(Arc::new(Inner {
             engine,

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use fn_train::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;

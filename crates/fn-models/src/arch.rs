@@ -82,6 +82,14 @@ impl Arch {
         }
     }
 
+    /// The class in transformers that reads the folder `generator/`, where there is one.
+    pub fn generator_class(self) -> Option<&'static str> {
+        match self {
+            Self::Bert => None,
+            Self::Electra => Some("ElectraForMaskedLM"),
+        }
+    }
+
     /// The class in transformers of a fine-tuned model.
     pub(crate) fn task_class(self, task: Task) -> String {
         let prefix = match self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A size that no model can have.
+/// A size of a model that is out of range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -15,7 +15,7 @@ pub enum ConfigError {
         field: &'static str,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The allowed values.
         allowed: String,
     },
 }
@@ -26,7 +26,7 @@ pub enum ConfigError {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// V: pieces of the vocabulary.
+    /// V: size of the vocabulary, rows of the token table.
     pub vocab_size: usize,
     /// E: width of the embedding tables. A projection follows when it is not the hidden size.
     pub embedding_size: usize,
@@ -38,7 +38,7 @@ pub struct EncoderConfig {
     pub num_heads: usize,
     /// F: inner width of the feed-forward part.
     pub intermediate_size: usize,
-    /// Longest sequence.
+    /// Rows of the position table: the longest sequence, in tokens.
     pub max_positions: usize,
     /// Number of segments.
     pub type_vocab: usize,
@@ -239,9 +239,9 @@ impl BertConfig {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ElectraConfig {
-    /// The one to keep.
+    /// The discriminator, which fine-tuning keeps.
     pub discriminator: EncoderConfig,
-    /// Same vocabulary, embedding size, positions and segments.
+    /// The generator; same vocabulary, embedding size, positions and segments.
     pub generator: EncoderConfig,
 }
 

@@ -1,4 +1,4 @@
-//! ELECTRA: a small generator fills masked positions, a discriminator finds what was replaced.
+//! ELECTRA: a small generator fills the masked positions, a discriminator finds the replaced tokens.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -20,15 +20,15 @@ use crate::inputs::{Inputs, Pooling};
 /// B batch, L length, P masked rows of the batch, V vocabulary, E embedding, H the discriminator's width.
 #[derive(Module, Debug)]
 pub struct Electra {
-    /// Shared.
+    /// Shared by generator and discriminator; owner of the token table.
     pub embeddings: Embeddings,
-    /// The small one.
+    /// The generator's layers.
     pub generator: Encoder,
-    /// Its head.
+    /// The generator's masked-LM head, tied to the token table.
     pub generator_head: MaskedLmHead,
-    /// The one to keep.
+    /// The discriminator's layers, which fine-tuning keeps.
     pub discriminator: Encoder,
-    /// Its head.
+    /// The discriminator's head.
     pub discriminator_head: ReplacedTokenHead,
     #[module(skip)]
     config: ElectraConfig,
@@ -77,7 +77,7 @@ impl Electra {
         self.generator.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
     }
 
-    /// What the generator would put at the masked rows.
+    /// The generator's scores of every token of the vocabulary at the masked rows.
     ///
     /// # Shapes
     /// - rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
@@ -90,7 +90,7 @@ impl Electra {
         self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
-    /// Was the token replaced? `[B, L]`, raw logits.
+    /// The discriminator's scores, `[B, L]`, raw logits: was this token replaced? Positive: rather yes.
     pub fn discriminator_logits(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
         self.discriminator_head.forward(self.discriminator_hidden(inputs, noise))
     }

@@ -92,9 +92,9 @@ impl FeedForward {
 /// One layer.
 #[derive(Module, Debug)]
 pub struct Layer {
-    /// First half.
+    /// First half: self-attention.
     pub attention: Attention,
-    /// Second half.
+    /// Second half: feed-forward.
     pub feed_forward: FeedForward,
 }
 
@@ -106,12 +106,12 @@ impl Layer {
     }
 }
 
-/// A stack of layers; widens or narrows the embeddings first when their width differs.
+/// A stack of layers, after a projection of the embeddings where their width is not that of the layers.
 #[derive(Module, Debug)]
 pub struct Encoder {
     /// `[E, H]`, present when the embedding width E is not the hidden width H.
     pub project: Option<Linear>,
-    /// In order of computation.
+    /// In the order in which they are computed.
     pub layers: Vec<Layer>,
 }
 
@@ -134,7 +134,7 @@ impl Encoder {
         self.layers.iter().fold(self.start(x), |x, layer| layer.forward(x, mask, noise))
     }
 
-    /// What enters the first layer, then what leaves each layer.
+    /// The input of the first layer, then the output of each layer (`hidden_states` in transformers).
     ///
     /// # Shapes
     /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: number of layers + 1 times `[B, L, H]`

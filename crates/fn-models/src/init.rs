@@ -10,7 +10,7 @@ use fn_core::noise::{Stream, Use, mix};
 
 use crate::params;
 
-/// Fills every matrix of `model`; `std` says how wide, by path.
+/// Draws the values of every matrix of `model` from a normal distribution; `std` gives its standard deviation, by path.
 pub(crate) fn normal<M: Module>(model: M, seed: u64, std: impl Fn(&str) -> f64) -> M {
     let filled = params::load(model, &mut |path: &str, shape: &[usize]| {
         Ok::<_, Infallible>((shape.len() == 2).then(|| values(seed, path, shape.iter().product(), std(path))))

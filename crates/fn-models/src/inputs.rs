@@ -1,4 +1,4 @@
-//! What a model is given.
+//! The inputs of a model, and pooling.
 
 use burn::tensor::{Int, Tensor};
 
@@ -24,7 +24,7 @@ impl Inputs {
     }
 }
 
-/// How one vector is made of a sequence.
+/// How the hidden vectors of a sequence become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// The first token's vector (`[CLS]`).

@@ -1,9 +1,9 @@
-//! The three kinds of parameter that everything is made of. They own numbers; [`fn_ops`] computes with them.
+//! Embedding table, linear layer and layer norm: they own the parameters; [`fn_ops`] has the operations.
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Int, Tensor};
 
-/// A parameter that is filled when it is first used: a loader can know its shape without memory being spent.
+/// A parameter that is allocated when it is first used: a loader can ask for its shape before that.
 pub(crate) fn lazy<const D: usize>(shape: [usize; D], value: f32, device: &Device) -> Param<Tensor<D>> {
     let fill = move |device: &Device, trained: bool| {
         let tensor = Tensor::full(shape, value, device);
@@ -12,7 +12,7 @@ pub(crate) fn lazy<const D: usize>(shape: [usize; D], value: f32, device: &Devic
     Param::uninitialized(ParamId::new(), fill, device.clone(), true, shape.into())
 }
 
-/// A table of vectors, one per id.
+/// An embedding table: one vector per id.
 #[derive(Module, Debug)]
 pub struct Table {
     /// `[ids, width]`
@@ -20,12 +20,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of zeros.
+    /// All zero, to be filled by a loader or with initial values.
     pub(crate) fn zeros(ids: usize, width: usize, device: &Device) -> Self {
         Self { weight: lazy([ids, width], 0.0, device) }
     }
 
-    /// Looks ids up.
+    /// Looks up the vectors of ids.
     ///
     /// # Shapes
     /// - ids: `[B, L]` - output: `[B, L, width]`
@@ -34,7 +34,7 @@ impl Table {
     }
 }
 
-/// `x W + b`.
+/// A linear layer, `x W + b`.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[in, out]` (a Hugging Face file holds it transposed)
@@ -44,7 +44,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A layer of zeros.
+    /// All zero, to be filled by a loader or with initial values.
     pub(crate) fn zeros(input: usize, output: usize, device: &Device) -> Self {
         Self { weight: lazy([input, output], 0.0, device), bias: lazy([output], 0.0, device) }
     }

@@ -29,7 +29,7 @@ pub struct TaskConfig {
     pub outputs: usize,
 }
 
-/// One vector in, one score per class out.
+/// The head of a classifier: a vector per sequence in, a logit per class out.
 #[derive(Module, Debug)]
 pub struct ClassifierHead {
     /// `[H, H]`; BERT: its pooler.
@@ -59,9 +59,9 @@ impl ClassifierHead {
 pub struct Classifier {
     /// Owner of the token table.
     pub embeddings: Embeddings,
-    /// The layers.
+    /// The encoder's layers.
     pub encoder: Encoder,
-    /// The task's own weights.
+    /// The task's head.
     pub head: ClassifierHead,
 }
 
@@ -89,7 +89,7 @@ impl Classifier {
     }
 }
 
-/// Scores of every token: start and end of an answer, or tags.
+/// The head of a token model: logits of every token, for start and end of an answer or for tags.
 #[derive(Module, Debug)]
 pub struct TokenHead {
     /// `[H, outputs]`
@@ -102,9 +102,9 @@ pub struct TokenHead {
 pub struct TokenModel {
     /// Owner of the token table.
     pub embeddings: Embeddings,
-    /// The layers.
+    /// The encoder's layers.
     pub encoder: Encoder,
-    /// The task's own weights.
+    /// The task's head.
     pub head: TokenHead,
 }
 
@@ -136,7 +136,8 @@ impl TokenModel {
     }
 }
 
-/// Depth of a parameter for layer-wise learning rates: 0 for the embeddings, `i + 1` for layer i, `layers + 2` for the head.
+/// Depth of a parameter, for layer-wise learning-rate decay: 0 for the embeddings, `i + 1` for layer i, `layers + 2` for the
+/// head.
 pub fn depth(path: &str, layers: usize) -> usize {
     match path.split('.').collect::<Vec<_>>()[..] {
         ["embeddings", ..] | ["encoder", "project", ..] => 0,

@@ -250,3 +250,92 @@ fn ask_to_stop(child: &Child) {
         libc::kill(child.id() as i32, libc::SIGTERM);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Record> {
+        let estimate = Estimate {
+            seconds_per_step: Some(0.1 + 0.2),
+            steps: 7,
+            memory_bytes: 1 << 40,
+            checkpoint_bytes: 3,
+            disk_bytes: 9,
+        };
+        let timed = Timed { seconds_per_step: 1e-7, tokens_per_second: 1.0 / 3.0 };
+        let reading = Reading { prepared_bytes_per_second: None, memory_bytes: 5, tokens_per_second: 2.5 };
+        let failed = |usage| Ended::Failed { message: "line 1\n\"two\" – drei".into(), usage };
+        vec![
+            Record::Estimate(estimate),
+            Record::Estimate(Estimate { seconds_per_step: None, ..estimate }),
+            Record::Timing(Timing { runs: vec![timed, timed], memory_bytes: 0 }),
+            Record::Reading(reading),
+            Record::Ended(Ended::Done),
+            Record::Ended(Ended::Stopped { saved: true }),
+            Record::Ended(Ended::Stopped { saved: false }),
+            Record::Ended(failed(true)),
+            Record::Ended(failed(false)),
+        ]
+    }
+
+    /// A shell that is handed `--record FILE` as `$0 $1`.
+    fn shell(script: &str, record: &Path) -> Result<Finished, ProcessError> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run_to_end(command, record, &|| false)
+    }
+
+    #[test]
+    fn records_round_trip_one_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        assert!(read(&path).unwrap().is_empty(), "a file that is not there has none");
+        for record in all() {
+            append(&path, &record).unwrap();
+        }
+        assert_eq!(read(&path).unwrap(), all());
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), all().len());
+    }
+
+    #[test]
+    fn what_is_no_record_is_an_error_that_names_file_and_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        for (garbled, part) in [
+            ("{\"verdict\":{}}", "unknown variant `verdict`"),
+            ("{\"ended\":\"perhaps\"}", "unknown variant `perhaps`"),
+            ("{\"ended\":{\"stopped\":{}}}", "missing field `saved`"),
+            ("{\"estimate\":{\"steps\":1}}", "missing field"),
+            ("{\"timing\":{\"runs\":[],\"memory_bytes\":1,\"more\":1}}", "unknown field `more`"),
+            ("{\"ended\":\"do", "EOF"),
+            ("one step: 0.1 s", "expected value"),
+            ("", "EOF"),
+        ] {
+            std::fs::write(&path, format!("{{\"ended\":\"done\"}}\n{garbled}\n")).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(matches!(&error, ProcessError::Record { line: 2, .. }), "{error}");
+            let text = error.to_string();
+            let place = format!("{}: line 2: found ", path.display());
+            assert!(text.starts_with(&place) && text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_records_say_how_a_process_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        append(&path, &Record::Ended(Ended::Done)).unwrap();
+        let silent = shell("exit 75", &path).unwrap();
+        assert_eq!(silent.ended(), None, "what an earlier process reported does not count");
+        assert!(silent.failure().contains("exit code 75 and did not report why"), "{}", silent.failure());
+        let stopped = r#"printf '{"ended":{"stopped":{"saved":true}}}\n' > "$1"; exit 3"#;
+        assert_eq!(shell(stopped, &path).unwrap().ended(), Some(&Ended::Stopped { saved: true }));
+        assert!(!path.exists(), "records are removed when they were read");
+        let garbled = shell(r#"echo done > "$1""#, &path).unwrap_err();
+        assert!(matches!(garbled, ProcessError::Record { line: 1, .. }), "{garbled}");
+        // Killed while it wrote: no error of the file's.
+        let killed = shell(r#"printf '{"end' > "$1"; kill -9 $$"#, &path).unwrap();
+        assert_eq!((killed.ended(), killed.failure().as_str()), (None, "ended by a signal"));
+    }
+}

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fn_core::files::{parent, write_atomic};
 use fn_data::language::{Language, LanguageConfig, LexiconNoise, SlotId};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_data::tokenise::TextTokenizer;
+use fn_eval::table::{Table, number, percent};
 use fn_train::TrainError;
 use fn_train::config::{Arch, ConfigError, CorrectionConfig, CorrectionPreset, RunConfig, Runnable, preset};
-use fn_train::fsutil::{parent, write_atomic};
 use fn_train::heldout::Truth;
 use fn_train::report::Reporter;
 use fn_train::session::{Planted, Session, Summary};
@@ -326,6 +327,37 @@ impl Trial {
 /// It cannot be run.
 pub fn arm(config: &RunConfig, preset: CorrectionPreset) -> Result<Runnable, ConfigError> {
     Runnable::of(RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() })
+}
+
+/// A figure that was measured at the end of an arm.
+pub fn measured(summary: &Summary, metric: &str) -> Option<f64> {
+    summary.evaluation.as_ref().and_then(|found| found.get(metric))
+}
+
+/// The figures of all arms side by side.
+pub fn table(setup: &Setup, arms: &[(&str, Summary)]) -> Table {
+    let mut headings = vec!["held out", "exact", "fitting", "wrong", "of them false neg."];
+    if !setup.bert {
+        headings.extend(["detector AUC", "true AUC"]);
+    }
+    headings.push("ms/step");
+    let mut table = Table::new(headings);
+    for (name, summary) in arms {
+        let mut cells = vec![
+            (*name).to_owned(),
+            percent(measured(summary, "masked_accuracy")),
+            percent(measured(summary, "fitting_accuracy")),
+            percent(measured(summary, "wrong_share")),
+            percent(measured(summary, "predicted_true_false_negative_share")),
+        ];
+        if !setup.bert {
+            cells.push(number(measured(summary, "detector_auc"), 3));
+            cells.push(number(measured(summary, "detector_true_auc"), 3));
+        }
+        cells.push(number(Some(summary.seconds_per_step * 1e3), 0));
+        table.row(cells);
+    }
+    table
 }
 
 /// Writes the figures of all arms.

@@ -10,6 +10,7 @@ use fn_train::config::Layers;
 #[test]
 fn every_arm_of_the_studies_is_accepted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let dir = tempfile::tempdir().unwrap();
     let mut arms = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let study = Study::open(&entry.unwrap().path()).unwrap();
@@ -17,9 +18,14 @@ fn every_arm_of_the_studies_is_accepted() {
         let preset = study.preset.clone().unwrap_or_else(|| "quickstart".to_string());
         for arm in &study.arms {
             let set = study.set.iter().chain(&arm.set).cloned().collect();
-            Layers { preset: Some(preset.clone()), set, ..Layers::default() }
+            let resolved = Layers { preset: Some(preset.clone()), set, ..Layers::default() }
                 .resolve()
                 .unwrap_or_else(|e| panic!("{} {}: {e}", study.name, arm.name));
+            // What a process of the study is handed is the same configuration.
+            let file = dir.path().join("arm.toml");
+            std::fs::write(&file, resolved.to_toml()).unwrap();
+            let handed = Layers { file: Some(file), ..Layers::default() }.resolve().unwrap();
+            assert_eq!(handed.into_config(), resolved.into_config(), "{} {}", study.name, arm.name);
             arms += 1;
         }
     }

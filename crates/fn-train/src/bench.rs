@@ -14,10 +14,10 @@ use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::{MaskedBatch, fixed_batches};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
-use fn_models::{ElectraConfig, EncoderConfig, GeneratorSize, Pretrained};
+use fn_models::{ElectraConfig, EncoderConfig, Pretrained};
 
 use crate::TrainError;
-use crate::config::{Arch, CorrectionConfig, CorrectionPreset, RunConfig};
+use crate::config::{CorrectionConfig, CorrectionPreset, RunConfig};
 use crate::objective::{self, Judging, Objective, Share};
 use crate::optim::{AdamW, Gradients, Groups};
 
@@ -66,10 +66,8 @@ pub fn measure(
     let lexicon = DeviceLexicon::new(&lexicon(workload)?, None, device);
     let device = device.clone().autodiff();
     let config = RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() };
-    let generator =
-        GeneratorSize { width: config.model.generator_width, depth: config.model.generator_depth };
-    let encoder = config.model.encoder(workload.vocabulary);
-    let model = Pretrained::fresh(config.model.arch, encoder, generator, 1, &device)?;
+    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary));
+    let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
     let judging = Judging::by_lexicon(lexicon.clone());
     let resources = Resources { lexicon: Some(lexicon) };
     let objective = objective::build(&config, &resources, judging, device)?;
@@ -161,13 +159,12 @@ pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
         let (h, width) = (e.hidden_size as f64, e.embedding_size as f64);
         masked * (h * width + width * workload.vocabulary as f64)
     };
-    let products = match model.arch {
-        Arch::Bert => of_encoder(&encoder) + of_head(&encoder),
-        Arch::Electra => {
-            let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
-            let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
-            of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
-        }
+    let products = if model.arch.has_discriminator() {
+        let shape = ElectraConfig::new(encoder, model.generator_width, model.generator_depth);
+        let head = tokens * (shape.discriminator.hidden_size as f64).powi(2);
+        of_encoder(&shape.discriminator) + of_encoder(&shape.generator) + of_head(&shape.generator) + head
+    } else {
+        of_encoder(&encoder) + of_head(&encoder)
     };
     // A product and a sum; once forward, twice backward.
     6.0 * products

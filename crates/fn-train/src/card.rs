@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use fn_core::files::write_atomic;
 use fn_core::lexicon::Lexicon;
 
-use crate::config::{Arch, RunConfig};
-use crate::fsutil::write_atomic;
+use crate::config::RunConfig;
 use crate::rundir::{self, RundirError};
 
 /// Writes `README.md` into an exported folder.
@@ -23,25 +23,26 @@ pub fn write(folder: &Path, run_dir: &Path, run: &RunConfig, step: u64) -> Resul
 
 /// The text of the card.
 pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
-    let (kind, class, tag) = match run.model.arch {
-        Arch::Bert => ("BERT", "AutoModelForMaskedLM", "fill-mask"),
-        Arch::Electra => ("ELECTRA", "ElectraForPreTraining", "feature-extraction"),
+    let arch = run.model.arch;
+    let (class, tag) = match arch.has_discriminator() {
+        false => ("AutoModelForMaskedLM", "fill-mask"),
+        true => (arch.pretrained_class(), "feature-extraction"),
     };
     let mut out = format!(
         "---\nlibrary_name: transformers\npipeline_tag: {tag}\ntags:\n- {}\n- true-negatives\n---\n\n",
-        kind.to_lowercase()
+        arch.model_type()
     );
-    out.push_str(&format!("# {kind}, pre-trained on true negatives\n\n"));
+    out.push_str(&format!("# {}, pre-trained on true negatives\n\n", arch.name()));
     out.push_str(&format!(
         "Made by `fnlm` {} with {} of {} optimiser steps. Load it with `{class}.from_pretrained(\".\")`",
         env!("CARGO_PKG_VERSION"),
         step,
         run.train.steps
     ));
-    out.push_str(match run.model.arch {
-        Arch::Electra => "; the generator is in `generator/` (`ElectraForMaskedLM`).\n\n",
-        Arch::Bert => ".\n\n",
-    });
+    if let Some(generator) = arch.generator_class() {
+        out.push_str(&format!("; the generator is in `generator/` (`{generator}`)"));
+    }
+    out.push_str(".\n\n");
 
     out.push_str("## Training\n\n| | |\n|---|---|\n");
     let mut row = |name: &str, value: String| out.push_str(&format!("| {name} | {value} |\n"));
@@ -60,8 +61,8 @@ pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
         "rows",
         format!("{} tokens, {} x {} a step", run.data.length, run.train.batch, run.train.accumulation),
     );
-    row("correction of the masked-LM loss", described(&run.correction.generator));
-    if run.model.arch == Arch::Electra {
+    row("correction of the masked-LM loss", described(&run.correction.masked_lm));
+    if arch.has_discriminator() {
         row("correction of the discriminator's loss", described(&run.correction.discriminator));
     }
     row("lexicon", lexicon(run));

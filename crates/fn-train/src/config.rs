@@ -1,9 +1,12 @@
-//! One page of configuration: everything that a pre-training run can be told, with defaults, units and paper values.
+//! The configuration of a pre-training run: every setting with its default, its unit and the values of the papers.
 //!
-//! [`RunConfig`] is what a run *is*: plain data, no behaviour. The command line merges a preset, a file and flags into it
-//! (and remembers where each value came from); the run directory keeps it as `config.toml`; the trainer reads it.
-//! The decision that shapes it: **nothing here is optional in meaning**. An `Option` says "work it out from the data"
-//! and its doc comment says how. Unknown keys are refused everywhere, so a typing error cannot be ignored.
+//! [`RunConfig`] is plain data. [`Layers`] merges defaults, a preset, a file and options into it and remembers where each value
+//! came from; [`Resolved`] and [`Runnable`] are configurations that passed the checks. The run directory keeps the configuration
+//! as `config.toml`. An `Option` that is `None` means "derived from the data", and its doc comment says how. Unknown keys are
+//! refused everywhere, so a typing error cannot be ignored.
+//!
+//! The doc comment of a field is the only documentation of its key: commented configuration files, `fnlm config show` and the
+//! help of options read it from there ([`keys`]).
 //!
 //! ```
 //! let run: fn_train::config::RunConfig = Default::default();
@@ -11,11 +14,11 @@
 //! run.validate().unwrap();
 //! ```
 
-mod about;
 mod check;
 mod correction;
 mod error;
 mod judge;
+pub mod keys;
 pub mod layers;
 pub mod presets;
 mod resolve;
@@ -28,6 +31,7 @@ use std::path::PathBuf;
 pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
 pub use error::ConfigError;
 use fn_core::corrupt::CorruptionConfig;
+use fn_core::documented;
 use fn_data::pack::Packing;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 pub use fn_models::Arch;
@@ -41,36 +45,39 @@ pub use set::{SetError, set_values};
 
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;
-pub use text::template;
+pub use text::{shown, template};
 
-/// A whole pre-training run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RunConfig {
-    /// Seed of every random choice: initial weights, order, corruption, dropout, sampling. Below 2^63 (TOML has no more).
-    pub seed: u64,
-    /// What is trained.
-    pub model: ModelConfig,
-    /// The text and how it becomes rows.
-    pub data: DataConfig,
-    /// Which tokens are hidden, and behind what. ELECTRA 85/0/15, BERT 80/10/10.
-    pub corruption: CorruptionConfig,
-    /// The look-up sets V(w) that say which "wrong" predictions are false negatives.
-    pub lexicon: LexiconConfig,
-    /// What is done about false negatives.
-    pub correction: CorrectionConfig,
-    /// Length of the run, batch, loss weights, device.
-    pub train: TrainConfig,
-    /// AdamW. ELECTRA: betas .9/.999, epsilon 1e-6, decay .01, no bias correction, clip 1.0.
-    pub optimizer: AdamWConfig,
-    /// Learning rate over time.
-    pub schedule: ScheduleConfig,
-    /// When and how many checkpoints are kept.
-    pub checkpoint: CheckpointConfig,
-    /// Measurement on held-out text.
-    pub eval: EvalConfig,
-    /// What is printed and written down.
-    pub log: LogConfig,
+documented! {
+    /// A whole pre-training run.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct RunConfig {
+        /// Seed of every random choice: initial weights, order of the data, masking, dropout, sampling. Below 2^63 (the largest
+        /// integer of TOML).
+        pub seed: u64,
+        /// Architecture and sizes of the model.
+        pub model: ModelConfig,
+        /// The text, and how it is tokenised and packed into sequences.
+        pub data: DataConfig,
+        /// Which tokens are masked, and what replaces them. ELECTRA 85/0/15, BERT 80/10/10.
+        pub corruption: CorruptionConfig,
+        /// The look-up sets V(w): words that fit in place of w, so that predicting them is no error.
+        pub lexicon: LexiconConfig,
+        /// How the loss treats false negatives.
+        pub correction: CorrectionConfig,
+        /// Length of the run, batch size, loss weights, device.
+        pub train: TrainConfig,
+        /// AdamW. ELECTRA: betas .9/.999, epsilon 1e-6, decay .01, no bias correction, clip 1.0.
+        pub optimizer: AdamWConfig,
+        /// Learning rate schedule.
+        pub schedule: ScheduleConfig,
+        /// How often checkpoints are saved, and how many are kept.
+        pub checkpoint: CheckpointConfig,
+        /// Evaluation on held-out text.
+        pub eval: EvalConfig,
+        /// Logging.
+        pub log: LogConfig,
+    }
 }
 
 impl Default for RunConfig {
@@ -92,44 +99,47 @@ impl Default for RunConfig {
     }
 }
 
-/// What is trained. The defaults are ELECTRA-small.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelConfig {
-    /// `bert` or `electra`.
-    pub arch: Arch,
-    /// Continue from this Hugging Face folder: its `config.json` then decides every size below. None: start from noise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
-    /// Width of a layer. 256 (ELECTRA-small), 768 (base), 1024 (large).
-    pub hidden_size: usize,
-    /// Width of the token table. 128 (ELECTRA-small); equal to `hidden_size` for BERT and the larger ELECTRAs.
-    pub embedding_size: usize,
-    /// Number of layers. 12 (small, base), 24 (large).
-    pub num_layers: usize,
-    /// Attention heads; must divide `hidden_size`. 4 (ELECTRA-small), 12 (base), 16 (large).
-    pub num_heads: usize,
-    /// Width inside of the feed-forward block. 4 x `hidden_size` in every published model.
-    pub intermediate_size: usize,
-    /// Longest row that the position table knows, in tokens. 512.
-    pub max_positions: usize,
-    /// Segment kinds. 2.
-    pub type_vocab: usize,
-    /// Dropout after embeddings, attention and feed-forward. 0.1.
-    pub hidden_dropout: f64,
-    /// Dropout on attention weights. 0.1.
-    pub attention_dropout: f64,
-    /// Generator width as a share of the discriminator's (ELECTRA only). 0.25 (small, large), 1/3 (base).
-    pub generator_width: f64,
-    /// Generator depth as a share of the discriminator's (ELECTRA only). 1.0: same depth.
-    pub generator_depth: f64,
-    /// Standard deviation of the initial weights. 0.02.
-    pub init_std: f64,
-    /// Added to the variance in LayerNorm. 1e-12.
-    pub layer_norm_eps: f64,
-    /// Rows of the token table. None: as many as the tokenizer has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vocab_size: Option<usize>,
+documented! {
+    /// Architecture and sizes of the model. The defaults are ELECTRA-small.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct ModelConfig {
+        /// Architecture: `bert` or `electra`.
+        pub arch: Arch,
+        /// Hugging Face folder with the initial weights (continued pre-training); its `config.json` overrides every size below.
+        /// Not set: random initialisation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub init: Option<PathBuf>,
+        /// Hidden size. 256 (ELECTRA-small), 768 (base), 1024 (large).
+        pub hidden_size: usize,
+        /// Width of the token embeddings. 128 (ELECTRA-small); equal to `hidden_size` in BERT and the larger ELECTRAs.
+        pub embedding_size: usize,
+        /// Number of layers. 12 (small, base), 24 (large).
+        pub num_layers: usize,
+        /// Attention heads; must divide `hidden_size`. 4 (ELECTRA-small), 12 (base), 16 (large).
+        pub num_heads: usize,
+        /// Width of the feed-forward block. 4 x `hidden_size` in every published model.
+        pub intermediate_size: usize,
+        /// Longest sequence that the position embeddings allow, in tokens. 512.
+        pub max_positions: usize,
+        /// Number of segment (token type) embeddings. 2.
+        pub type_vocab: usize,
+        /// Dropout after embeddings, attention and feed-forward. 0.1.
+        pub hidden_dropout: f64,
+        /// Dropout on attention weights. 0.1.
+        pub attention_dropout: f64,
+        /// Width of the generator, as a fraction of the discriminator's (ELECTRA only). 0.25 (small, large), 1/3 (base).
+        pub generator_width: f64,
+        /// Number of layers of the generator, as a fraction of the discriminator's (ELECTRA only). 1.0: as many.
+        pub generator_depth: f64,
+        /// Standard deviation of the initial weights. 0.02.
+        pub init_std: f64,
+        /// Epsilon of LayerNorm, added to the variance. 1e-12.
+        pub layer_norm_eps: f64,
+        /// Size of the vocabulary. Not set: that of the tokenizer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub vocab_size: Option<usize>,
+    }
 }
 
 impl Default for ModelConfig {
@@ -180,31 +190,34 @@ impl ModelConfig {
     }
 }
 
-/// The text and how it becomes rows of ids.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// Files, folders or `-` (standard input) to train on: .txt (blank line = new document), .jsonl, .parquet, also .gz .zst .xz.
-    pub train: Vec<PathBuf>,
-    /// Text that is only measured on. Empty: no evaluation.
-    pub held_out: Vec<PathBuf>,
-    /// `tokenizer.json`, `vocab.txt` or a folder that holds one.
-    pub tokenizer: PathBuf,
-    /// Folder for prepared rows, keyed by content. None: `fnlm-cache` in the current folder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache: Option<PathBuf>,
-    /// Tokens per row, `[CLS]` and `[SEP]` included. 128 (ELECTRA-small), 512 (base, large).
-    pub length: usize,
-    /// How documents fill rows: `electra`, `bert` or `dense`.
-    pub packing: Packing,
-    /// Field of a .jsonl line that holds the text.
-    pub json_field: String,
-    /// Column of a .parquet file that holds the text.
-    pub parquet_column: String,
-    /// Loader threads. 0: make each batch when it is asked for. Batches are the same with any number.
-    pub workers: usize,
-    /// Artificial rows before text: structure without meaning. None by default.
-    pub synthetic: SyntheticConfig,
+documented! {
+    /// The text, and how it is tokenised and packed into sequences.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct DataConfig {
+        /// Text to train on: files, folders, or `-` for standard input. Formats: .txt (a blank line separates documents), .jsonl,
+        /// .parquet, also compressed as .gz, .zst, .xz.
+        pub train: Vec<PathBuf>,
+        /// Held-out text for evaluation, in the same formats. Empty: no evaluation.
+        pub held_out: Vec<PathBuf>,
+        /// The tokenizer: a `tokenizer.json`, a `vocab.txt`, or a folder that holds one.
+        pub tokenizer: PathBuf,
+        /// Cache folder of tokenised and packed text, keyed by its content. Not set: `fnlm-cache` in the current folder.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub cache: Option<PathBuf>,
+        /// Sequence length in tokens, `[CLS]` and `[SEP]` included. 128 (ELECTRA-small), 512 (base, large).
+        pub length: usize,
+        /// How documents are packed into sequences: `electra`, `bert` or `dense`.
+        pub packing: Packing,
+        /// Field of a .jsonl line that holds the text.
+        pub json_field: String,
+        /// Column of a .parquet file that holds the text.
+        pub parquet_column: String,
+        /// Threads that prepare batches ahead. 0: none, each batch is made when it is needed. Batches do not depend on it.
+        pub workers: usize,
+        /// Pre-training on synthetic sequences before text: structure without meaning. None by default.
+        pub synthetic: SyntheticConfig,
+    }
 }
 
 impl Default for DataConfig {
@@ -225,70 +238,75 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// Micro-batches of artificial rows at the start of a run with this accumulation.
+    /// Micro-batches of synthetic sequences at the start of a run with this accumulation.
     pub fn synthetic_batches(&self, accumulation: usize) -> u64 {
         self.synthetic.steps.saturating_mul(accumulation as u64)
     }
 
-    /// The folder of prepared rows.
+    /// The cache folder.
     pub fn cache_dir(&self) -> PathBuf {
         self.cache.clone().unwrap_or_else(|| PathBuf::from("fnlm-cache"))
     }
 }
 
-/// The look-up sets V(w).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LexiconConfig {
-    /// A .safetensors file made by `fnlm lexicon build`. Wins over `wordnet`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathBuf>,
-    /// A WordNet 3.x `dict` folder: the lexicon is built when the run starts and kept in the cache.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wordnet: Option<PathBuf>,
-    /// Most members of V(w) that are put on the device. None: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_width: Option<usize>,
+documented! {
+    /// The look-up sets V(w).
+    #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct LexiconConfig {
+        /// Lexicon file made by `fnlm lexicon build`. Takes precedence over `wordnet`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub path: Option<PathBuf>,
+        /// WordNet 3.x `dict` folder, from which the lexicon is built when the run starts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub wordnet: Option<PathBuf>,
+        /// The most words of a set V(w) that are used. Not set: all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub max_width: Option<usize>,
+    }
 }
 
-/// Number format of activations.
+/// Number format of matrix products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floats everywhere.
     #[default]
     F32,
-    /// Parameters and optimiser in f32, matrix products in bf16; only where the device has it.
+    /// Weights and optimiser in f32, matrix products in bf16; only on devices that support it.
     Bf16,
 }
 
-/// Length of the run, batch, loss weights, device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainConfig {
-    /// Optimiser steps. 1,000,000 (ELECTRA-small), 766,000 (base), 1,750,000 (large).
-    pub steps: u64,
-    /// Rows per micro-batch. 128 (ELECTRA-small), 256 (base), 2048 (large) when `accumulation` is 1.
-    pub batch: usize,
-    /// Micro-batches whose gradients are added before one optimiser step. Rows per step = batch x accumulation.
-    pub accumulation: usize,
-    /// Weight of the discriminator's loss. 50 (ELECTRA).
-    pub discriminator_weight: f64,
-    /// Weight of the generator's (or BERT's) loss. 1.
-    pub generator_weight: f64,
-    /// Temperature of the generator's sampling; higher = more random. 1.
-    pub temperature: f64,
-    /// Never sample the original token. ELECTRA's `disallow_correct`, off there.
-    pub disallow_correct: bool,
-    /// `f32` or `bf16`.
-    pub dtype: Dtype,
-    /// `flex`, `vulkan`, `vulkan:0`, `vulkan:cpu`, `wgpu`, `metal`, `cuda:1`, `rocm`.
-    pub device: String,
-    /// Processor threads of the flex device. None: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub threads: Option<usize>,
-    /// Stop with exit code 4 after this many non-finite steps in a row.
-    pub max_skipped: u32,
+documented! {
+    /// Length of the run, batch size, loss weights, device.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct TrainConfig {
+        /// Optimiser steps. 1,000,000 (ELECTRA-small), 766,000 (base), 1,750,000 (large).
+        pub steps: u64,
+        /// Sequences per micro-batch. 128 (ELECTRA-small), 256 (base), 2048 (large), with `accumulation` 1.
+        pub batch: usize,
+        /// Micro-batches whose gradients are accumulated for one optimiser step: `batch` x `accumulation` sequences per step.
+        pub accumulation: usize,
+        /// Weight of the discriminator's loss. 50 (ELECTRA).
+        pub discriminator_weight: f64,
+        /// Weight of the masked-LM loss of the generator or of BERT. 1.
+        #[serde(alias = "generator_weight")]
+        pub masked_lm_weight: f64,
+        /// Temperature of the generator's sampling; higher is more random. 1.
+        pub temperature: f64,
+        /// Never sample the original token as a replacement. `disallow_correct` of ELECTRA, where it is off.
+        pub disallow_correct: bool,
+        /// Number format of matrix products: `f32` or `bf16`. Weights and optimiser are in f32.
+        pub dtype: Dtype,
+        /// Device to train on: `flex` (the processor), `vulkan`, `vulkan:0`, `vulkan:cpu`, `wgpu`, `metal`, `cuda:1`, `rocm`.
+        pub device: String,
+        /// Processor threads of the `flex` device. Not set: all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub threads: Option<usize>,
+        /// Stop with exit code 4 after this many steps in a row whose gradients are not finite.
+        pub max_skipped: u32,
+    }
 }
 
 impl Default for TrainConfig {
@@ -298,7 +316,7 @@ impl Default for TrainConfig {
             batch: 128,
             accumulation: 1,
             discriminator_weight: 50.0,
-            generator_weight: 1.0,
+            masked_lm_weight: 1.0,
             temperature: 1.0,
             disallow_correct: false,
             dtype: Dtype::F32,
@@ -309,16 +327,18 @@ impl Default for TrainConfig {
     }
 }
 
-/// When and how many checkpoints are kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CheckpointConfig {
-    /// Optimiser steps between two checkpoints. (One is written at step 0 as well, to find disk problems in the first second.)
-    pub every: u64,
-    /// How many of the newest are kept. At least 1.
-    pub keep_last: usize,
-    /// Also keep the one with the best `eval.metric`.
-    pub keep_best: bool,
+documented! {
+    /// How often checkpoints are saved, and how many are kept.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct CheckpointConfig {
+        /// Optimiser steps between two checkpoints. (One is saved at step 0 as well, so that a full disk shows at once.)
+        pub every: u64,
+        /// How many of the newest checkpoints are kept. At least 1.
+        pub keep_last: usize,
+        /// Also keep the checkpoint with the best `eval.metric`.
+        pub keep_best: bool,
+    }
 }
 
 impl Default for CheckpointConfig {
@@ -327,19 +347,21 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// Measurement on held-out text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvalConfig {
-    /// Optimiser steps between two measurements. 0: only at the end.
-    pub every: u64,
-    /// Batches per measurement; they are the same ones each time. 0: all of the held-out text.
-    pub batches: usize,
-    /// The number that says which checkpoint is best, e.g. `masked_accuracy`, `masked_loss` or `discriminator_auc`.
-    pub metric: String,
-    /// The lexicon by which held-out metrics judge, so that arms with different ones are measured by the same. None: that of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lexicon: Option<PathBuf>,
+documented! {
+    /// Evaluation on held-out text.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct EvalConfig {
+        /// Optimiser steps between two evaluations. 0: only at the end.
+        pub every: u64,
+        /// Batches per evaluation, the same each time. 0: all of the held-out text.
+        pub batches: usize,
+        /// Held-out metric by which the best checkpoint is chosen, e.g. `masked_loss`, `masked_accuracy` or `discriminator_auc`.
+        pub metric: String,
+        /// Lexicon of the held-out metrics, so that runs with different lexicons are evaluated by the same one. Not set: `lexicon.path`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub lexicon: Option<PathBuf>,
+    }
 }
 
 impl Default for EvalConfig {
@@ -348,14 +370,16 @@ impl Default for EvalConfig {
     }
 }
 
-/// What is printed and written down.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// Optimiser steps between two lines of `metrics.jsonl` (and of plain output).
-    pub every: u64,
-    /// Also write TensorBoard event files.
-    pub tensorboard: bool,
+documented! {
+    /// Logging.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct LogConfig {
+        /// Optimiser steps between two lines of `metrics.jsonl` and of plain output.
+        pub every: u64,
+        /// Also write TensorBoard event files.
+        pub tensorboard: bool,
+    }
 }
 
 impl Default for LogConfig {

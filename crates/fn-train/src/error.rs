@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fn_models::FitError;
+
 use crate::checkpoint::CheckpointError;
 use crate::optim::OptimError;
 use crate::report::ReportError;
@@ -43,27 +45,9 @@ pub enum TrainError {
     /// A Hugging Face folder that cannot be read or written.
     #[error(transparent)]
     Model(#[from] fn_models::hf::HfError),
-    /// The model has no rows for some of the tokenizer's pieces.
-    #[error(
-        "the model has {model} rows in its token table, the tokenizer {tokenizer} pieces; use the tokenizer that the model was \
-         made with (`data.tokenizer`), or raise `model.vocab_size`"
-    )]
-    VocabularyTooSmall {
-        /// Rows of the table.
-        model: usize,
-        /// Pieces of the tokenizer.
-        tokenizer: usize,
-    },
-    /// The model has no rows for some of the positions.
-    #[error(
-        "the model knows {model} positions, rows have {length}; lower `data.length` or raise `model.max_positions`"
-    )]
-    PositionsTooFew {
-        /// Rows of the position table.
-        model: usize,
-        /// Ids per row.
-        length: usize,
-    },
+    /// The model is too small for the tokenizer or the length of the sequences.
+    #[error("{0} ({keys})", keys = keys(.0))]
+    Fit(#[from] FitError),
     /// A verifier for another vocabulary.
     #[error(
         "{path}: this verifier has a token table of {model} rows, but the tokenizer has {tokenizer} pieces; give `correction.verifier.model` a model with the run's own vocabulary"
@@ -146,5 +130,13 @@ impl RangeError {
     /// An error unless `ok`.
     pub fn unless(ok: bool, field: &'static str, found: f64, allowed: &'static str) -> Result<(), Self> {
         if ok { Ok(()) } else { Err(Self { field, found, allowed }) }
+    }
+}
+
+/// The keys of the configuration that change what does not fit.
+fn keys(error: &FitError) -> &'static str {
+    match error {
+        FitError::Vocabulary { .. } => "`data.tokenizer`, `model.vocab_size`",
+        _ => "`data.length`, `model.max_positions`",
     }
 }

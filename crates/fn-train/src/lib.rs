@@ -9,13 +9,13 @@ pub mod bench;
 pub mod card;
 pub mod checkpoint;
 pub mod config;
+pub mod disk;
 pub mod error;
 #[cfg(feature = "faults")]
 pub mod faults;
 #[cfg(not(feature = "faults"))]
 #[path = "no_faults.rs"]
 mod faults;
-pub mod fsutil;
 pub mod guard;
 pub mod heldout;
 pub mod lock;
@@ -24,12 +24,14 @@ pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod parity;
+pub mod pretraining;
+pub mod preview;
 pub mod report;
 pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;
-pub mod trainer;
+pub mod training_loop;
 
 pub use error::TrainError;
 pub use fn_models::params::NamedTensor;

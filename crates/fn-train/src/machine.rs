@@ -109,7 +109,7 @@ impl Disk {
         let measured = measure();
         Self {
             path: dir.display().to_string(),
-            free: crate::fsutil::free_bytes(dir).ok(),
+            free: crate::disk::free_bytes(dir).ok(),
             fsync_seconds: measured.as_ref().ok().copied(),
             error: measured.err().map(|error| error.to_string()),
         }

@@ -14,10 +14,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fn_core::files::write_atomic;
 use serde_json::{Value, json};
 
-use crate::config::{self, ConfigError, Resolved, RunConfig, differences};
-use crate::fsutil::write_atomic;
+use crate::checkpoint::{self, CheckpointError, Checkpoints};
+use crate::config::{self, ConfigError, Resolved, RunConfig, differences, keys};
+use crate::lock;
 
 /// Name of the resolved configuration.
 pub const CONFIG: &str = "config.toml";
@@ -31,19 +33,6 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Name of the folder of the finished model.
 pub const MODEL: &str = "model";
-
-/// Keys that say how fast or how far, never what is computed: they may differ when a run goes on.
-const FREE_TO_CHANGE: &[&str] = &[
-    "data.workers",
-    "data.cache",
-    "train.threads",
-    "log.every",
-    "log.tensorboard",
-    "checkpoint.every",
-    "checkpoint.keep_last",
-    "checkpoint.keep_best",
-    "eval.every",
-];
 
 /// The command line of this process, quoted so that a shell reads it back.
 pub fn command_line() -> String {
@@ -107,6 +96,57 @@ pub enum RundirError {
     /// The configuration cannot be read or written.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A checkpoint that cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The directory is a file.
+    #[error("--run {path} is a file; name a folder")]
+    IsFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No name beside the directory is free.
+    #[error("{path} and all numbered names beside it are taken")]
+    AllTaken {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error(
+        "{path} is not empty and holds no run; choose another --run, or --new for a fresh directory beside it"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is nothing to go on from.
+    #[error("{path} is neither a run with a checkpoint nor a checkpoint (a folder with manifest.json)")]
+    NoCheckpoint {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A checkpoint outside of a run directory.
+    #[error(
+        "{path} is a checkpoint outside of a run directory; its config.toml is needed: leave it in run/checkpoints/"
+    )]
+    OutsideOfRun {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// Neither a run nor a checkpoint.
+    #[error(
+        "{path} is no run directory (no config.toml) and no checkpoint (no manifest.json); give what `fnlm pretrain --run` was given"
+    )]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run without a checkpoint.
+    #[error("{path} holds no checkpoint yet; run `fnlm pretrain` first")]
+    NoneYet {
+        /// The folder of checkpoints.
+        path: PathBuf,
+    },
     /// The directory holds a run with another configuration.
     #[error(
         "{path} holds a run with another configuration:\n{list}\nTo go on with it, repeat its command (see {command}); to start \
@@ -174,11 +214,13 @@ pub fn note_command(dir: &Path) -> Result<(), RundirError> {
     write_atomic(&path, commands.as_bytes()).map_err(RundirError::io("write", &path))
 }
 
-/// Keys with both values that differ, are not free to change and not in `allowed`.
+/// Keys with both values that differ, except those that change no numbers (see [`keys::effect`]) and those in `allowed`.
 pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(String, String, String)> {
     let matters = |key: &str| {
-        !FREE_TO_CHANGE.contains(&key)
-            && !allowed.iter().any(|allowed| key == allowed || key.starts_with(&format!("{allowed}.")))
+        keys::effect(key).changes_numbers()
+            && !allowed.iter().map(|allowed| keys::current_name(allowed)).any(|allowed| {
+                key.strip_prefix(&*allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
     };
     differences(before, now).into_iter().filter(|(key, _, _)| matters(key)).collect()
 }
@@ -214,6 +256,93 @@ pub fn has_started(dir: &Path) -> bool {
     saved || dir.join(METRICS).metadata().is_ok_and(|metrics| metrics.len() > 0)
 }
 
+/// The directory of a run: `run`, or with `new` the first free one beside it. A directory that holds anything but a run is
+/// left alone.
+///
+/// # Errors
+/// A file, or a folder of something else.
+pub fn choose(run: &Path, new: bool) -> Result<PathBuf, RundirError> {
+    if run.exists() && !run.is_dir() {
+        return Err(RundirError::IsFile { path: run.to_owned() });
+    }
+    // A lock alone is what a start that failed at once leaves behind.
+    let used = |dir: &Path| {
+        dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != lock::FILE))
+    };
+    if new && used(run) {
+        let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut beside = (2..10_000).map(|n| run.with_file_name(format!("{name}-{n}")));
+        let free = beside.find(|dir| !used(dir));
+        return free.ok_or_else(|| RundirError::AllTaken { path: run.to_owned() });
+    }
+    if used(run) && !run.join(CONFIG).exists() {
+        return Err(RundirError::Foreign { path: run.to_owned() });
+    }
+    Ok(run.to_owned())
+}
+
+/// Copies a checkpoint, or the newest one of another run, into a run, where the session finds and verifies it.
+///
+/// # Errors
+/// Neither a run with a checkpoint nor a checkpoint; a file that cannot be copied.
+pub fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), RundirError> {
+    let checkpoint = if from.join(CHECKPOINTS).is_dir() {
+        Checkpoints::new(from.join(CHECKPOINTS), 1, false).latest()?.map(|found| found.path)
+    } else {
+        from.join(checkpoint::MANIFEST).exists().then(|| from.to_owned())
+    };
+    let Some(checkpoint) = checkpoint else {
+        return Err(RundirError::NoCheckpoint { path: from.to_owned() });
+    };
+    let target = dir.join(CHECKPOINTS).join(checkpoint.file_name().unwrap_or_default());
+    if target.exists() {
+        return Ok(()); // the run's own checkpoint
+    }
+    std::fs::create_dir_all(&target).map_err(RundirError::io("create", &target))?;
+    for entry in checkpoint.read_dir().map_err(RundirError::io("read", &checkpoint))? {
+        let path = entry.map_err(RundirError::io("read", &checkpoint))?.path();
+        let to = target.join(path.file_name().unwrap_or_default());
+        std::fs::copy(&path, &to).map_err(RundirError::io("write", &to))?;
+    }
+    Ok(())
+}
+
+/// A checkpoint and the run that it belongs to.
+#[derive(Debug)]
+pub struct Found {
+    /// The run directory.
+    pub run: PathBuf,
+    /// The checkpoint's folder.
+    pub checkpoint: PathBuf,
+    /// What is worth knowing, e.g. of newer ones that are damaged.
+    pub notices: Vec<String>,
+}
+
+/// The checkpoint that is meant by a checkpoint or a run: of a run the best one by its own measurement, or with `newest`, or
+/// where none was measured, the newest.
+///
+/// # Errors
+/// A checkpoint outside of a run, a folder that is neither, a run without a checkpoint that can be read.
+pub fn find_checkpoint(from: &Path, newest: bool) -> Result<Found, RundirError> {
+    if from.join(checkpoint::MANIFEST).exists() {
+        let Some(run) = of_checkpoint(from) else {
+            return Err(RundirError::OutsideOfRun { path: from.to_owned() });
+        };
+        return Ok(Found { run, checkpoint: from.to_owned(), notices: Vec::new() });
+    }
+    if !from.join(CONFIG).exists() {
+        return Err(RundirError::NoRun { path: from.to_owned() });
+    }
+    let checkpoints = Checkpoints::new(from.join(CHECKPOINTS), 1, false);
+    let Some(found) = checkpoints.latest()? else {
+        return Err(RundirError::NoneYet { path: from.join(CHECKPOINTS) });
+    };
+    let best = if newest { None } else { checkpoint::load(&found.path)?.state.best };
+    let best = best.and_then(|best| checkpoints.best(&best));
+    let checkpoint = best.unwrap_or(found.path);
+    Ok(Found { run: from.to_owned(), checkpoint, notices: found.notices })
+}
+
 /// The run directory of a checkpoint folder `run/checkpoints/step-...`.
 pub fn of_checkpoint(checkpoint: &Path) -> Option<PathBuf> {
     let checkpoints = checkpoint.parent()?;
@@ -243,6 +372,7 @@ pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CorrectionConfig, CorrectionPreset};
 
     fn start(dir: &Path, run: &RunConfig) {
         let program = Program { backends: vec!["flex"], processor: Value::Null };
@@ -278,6 +408,28 @@ mod tests {
         assert!(error.to_string().contains("--allow-change train.batch"), "{error}");
         check_same(dir.path(), &other, &["train.batch".to_string()]).unwrap();
         check_same(dir.path(), &other, &["train".to_string()]).unwrap();
+    }
+
+    #[test]
+    fn a_run_made_before_keys_were_renamed_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut run = RunConfig {
+            correction: CorrectionConfig::preset(CorrectionPreset::Soft),
+            ..RunConfig::default()
+        };
+        start(dir.path(), &run);
+        let path = dir.path().join(CONFIG);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let old = text
+            .replace("[correction.masked_lm]", "[correction.generator]")
+            .replace("masked_lm_weight", "generator_weight");
+        assert_eq!(old.matches("generator]").count() + old.matches("\ngenerator_weight").count(), 2, "{old}");
+        std::fs::write(&path, old).unwrap();
+        assert_eq!(config::read(&path).unwrap(), run);
+        check_same(dir.path(), &run, &[]).unwrap();
+        run.train.masked_lm_weight = 2.0;
+        assert!(check_same(dir.path(), &run, &[]).is_err());
+        check_same(dir.path(), &run, &["train.generator_weight".to_owned()]).unwrap();
     }
 
     #[test]

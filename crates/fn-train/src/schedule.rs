@@ -3,6 +3,7 @@
 //! `at(step)` takes the number of updates **already made**, as TensorFlow's global step and PyTorch's schedulers do: the
 //! first update uses `at(0)`, the last of n uses `at(n - 1)`. So with a warm-up the first rate is 0.
 
+use fn_core::documented;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RangeError;
@@ -22,20 +23,22 @@ pub enum ScheduleKind {
     Constant,
 }
 
-/// The learning rate over time. Defaults: ELECTRA-small.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScheduleConfig {
-    /// `electra` (warm-up times linear decay), `linear`, `cosine` or `constant`.
-    pub kind: ScheduleKind,
-    /// Peak learning rate. 5e-4 (ELECTRA-small), 2e-4 (base, large).
-    pub lr: f64,
-    /// Steps of linear warm-up from 0. 10,000 in every ELECTRA. 0: none.
-    pub warmup: u64,
-    /// Step at which the decay ends. 1,000,000 (ELECTRA-small), 766,000 (base). 0: the length of the run.
-    pub total: u64,
-    /// Learning rate at the end, as a share of the peak. 0 in every ELECTRA.
-    pub end_factor: f64,
+documented! {
+    /// Learning rate schedule. The defaults are ELECTRA-small's.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct ScheduleConfig {
+        /// Shape: `electra` (warm-up times linear decay), `linear`, `cosine` or `constant`.
+        pub kind: ScheduleKind,
+        /// Peak learning rate. 5e-4 (ELECTRA-small), 2e-4 (base, large).
+        pub lr: f64,
+        /// Steps of linear warm-up from 0. 10,000 in every ELECTRA. 0: no warm-up.
+        pub warmup: u64,
+        /// Step at which the decay ends. 1,000,000 (ELECTRA-small), 766,000 (base). 0: `train.steps`.
+        pub total: u64,
+        /// Final learning rate, as a share of the peak. 0 in every ELECTRA.
+        pub end_factor: f64,
+    }
 }
 
 impl Default for ScheduleConfig {

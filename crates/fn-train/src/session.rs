@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
 use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
@@ -16,22 +15,23 @@ use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
+use fn_models::Pretrained;
 use fn_models::hf::SaveOptions;
-use fn_models::{GeneratorSize, Pretrained, params};
 use fn_ops::MatmulPrecision;
-use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
+use crate::checkpoint::Checkpoints;
 use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
+use crate::model;
 use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
+use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
 use crate::report::Reporter;
 use crate::stop::Stop;
-use crate::trainer::{HeldOut, Run, stage};
+use crate::training_loop::{self, Start};
 
 /// Everything that a configuration names, opened and checked.
 pub struct Session {
@@ -164,23 +164,15 @@ impl Session {
         Ok(())
     }
 
-    /// The model at its start: from `model.init`, or fresh.
+    /// The model before the first step.
     fn model(&self, reporter: &mut dyn Reporter, device: &Device) -> Result<Pretrained, TrainError> {
-        let config = &self.config.model;
-        let model = match &config.init {
-            Some(folder) => {
-                let (model, report) = Pretrained::open_as(config.arch, folder, device)?;
-                reporter.notice(&report.to_string())?;
-                model
-            }
-            None => {
-                let generator =
-                    GeneratorSize { width: config.generator_width, depth: config.generator_depth };
-                let encoder = config.encoder(self.tokenizer.size());
-                Pretrained::fresh(config.arch, encoder, generator, self.config.seed, device)?
-            }
-        };
-        self.check_shape(model.encoder().vocab_size, model.encoder().max_positions)?;
+        let (config, pieces) = (&self.config, self.tokenizer.size());
+        let (model, report) = model::initial(&config.model, pieces, config.seed, device)?;
+        if let Some(report) = report {
+            reporter.notice(&report.to_string())?;
+        }
+        // A vocabulary or a length that the model has no rows for would read outside of its tables.
+        model.encoder().check_fit(pieces, config.data.length)?;
         Ok(model)
     }
 
@@ -194,9 +186,8 @@ impl Session {
     ) -> Result<Summary, TrainError> {
         let keep = &self.config.checkpoint;
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
-        let mut optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
-        let found = checkpoints.latest()?;
-        let (model, state) = match &found {
+        let optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
+        let start = match checkpoints.latest()? {
             Some(found) => {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
@@ -204,59 +195,48 @@ impl Session {
                 let mut loaded = checkpoints.load(&found.path)?;
                 objective.restore(&model, &mut loaded.optim);
                 reporter.resumed(loaded.state.step, &found.path)?;
-                restore(model, &mut optimizer, loaded)?
+                Start::resumed(model, optimizer, loaded)?
             }
             None => {
                 objective.follow(&model);
-                (model, TrainState::new(self.config.seed, self.fingerprint()))
+                Start::new(model, optimizer, self.config.seed)
             }
         };
-        let held_out = match &planted {
-            Some(p) => Some(HeldOut { data: p.data.clone(), truth: Some(p.truth) }),
+        let held_out = match planted {
+            Some(Planted { data, truth }) => Some(HeldOut { data, truth: Some(truth) }),
             None => self.held_out.clone().map(|data| HeldOut { data, truth: None }),
         };
-        let run = Run {
-            config: &self.config,
-            objective,
-            model,
-            optimizer,
-            state,
-            resumed_from: found.as_ref().map(|f| f.path.as_path()),
-            data: self.data.clone(),
-            corruptor: self.corruptor.clone(),
-            held_out,
-            checkpoints: Some(&checkpoints),
-            extra: &[],
-            reporter: &mut *reporter,
-            stop: &self.stop,
+        let inputs = Inputs { data: self.data.clone(), corruptor: self.corruptor.clone(), held_out };
+        let training = Pretraining::new(&self.config, objective, inputs, &start.state, reporter, &self.stop)?;
+        let skipped = self.config.train.max_skipped;
+        let mut ended = training_loop::run(training, start, Some(&checkpoints), skipped, &self.stop)?;
+        let model = match ended.complete {
+            true => Some(self.write_model(&ended.model)?),
+            false => None,
         };
-        let finished = run.train()?;
-        let mut folder = None;
-        if finished.complete {
-            // Written beside and renamed: a folder of that name says that the run is complete.
-            let (dir, temporary) = (self.dir.join("model"), self.dir.join(".model.tmp"));
-            if temporary.exists() {
-                std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
-            }
-            finished.model.save(&temporary, &self.save_options())?;
-            self.tokenizer.save(&temporary)?;
-            if dir.exists() {
-                std::fs::remove_dir_all(&dir).map_err(io("remove", &dir))?;
-            }
-            std::fs::rename(&temporary, &dir).map_err(io("write", &dir))?;
-            folder = Some(dir);
-        }
         Ok(Summary {
-            step: finished.state.step,
-            complete: finished.complete,
-            evaluation: finished.evaluation,
-            saved: finished.saved,
-            model: folder,
-            seconds_per_step: match finished.steps_taken {
-                0 | 1 => finished.step_seconds / finished.steps_taken as f64,
-                n => (finished.step_seconds - finished.first_step_seconds) / (n - 1) as f64,
-            },
+            step: ended.state.step,
+            complete: ended.complete,
+            evaluation: ended.training.evaluation(&ended.model),
+            saved: ended.saved,
+            model,
+            seconds_per_step: ended.training.seconds_per_step(),
         })
+    }
+
+    /// Writes `model/` in the Hugging Face format: beside and renamed, since a folder of that name says that the run is complete.
+    fn write_model(&self, model: &Pretrained) -> Result<PathBuf, TrainError> {
+        let (folder, temporary) = (self.dir.join("model"), self.dir.join(".model.tmp"));
+        if temporary.exists() {
+            std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
+        }
+        model.save(&temporary, &self.save_options())?;
+        self.tokenizer.save(&temporary)?;
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(io("remove", &folder))?;
+        }
+        std::fs::rename(&temporary, &folder).map_err(io("write", &folder))?;
+        Ok(folder)
     }
 
     fn save_options(&self) -> SaveOptions {
@@ -331,31 +311,6 @@ impl Session {
         }
         Ok(Box::new(Verifier::new(model, mask, config.bands())))
     }
-
-    /// A vocabulary or a length that the model has no rows for would read outside of its tables.
-    fn check_shape(&self, vocabulary: usize, positions: usize) -> Result<(), TrainError> {
-        if vocabulary < self.tokenizer.size() {
-            return Err(TrainError::VocabularyTooSmall {
-                model: vocabulary,
-                tokenizer: self.tokenizer.size(),
-            });
-        }
-        if positions < self.config.data.length {
-            return Err(TrainError::PositionsTooFew { model: positions, length: self.config.data.length });
-        }
-        Ok(())
-    }
-
-    /// Hash of the part of the configuration that changes numbers.
-    fn fingerprint(&self) -> String {
-        let mut config: RunConfig = (**self.config).clone();
-        let plain = RunConfig::default();
-        (config.log, config.checkpoint) = (plain.log, plain.checkpoint);
-        (config.data.workers, config.data.cache) = (plain.data.workers, plain.data.cache);
-        (config.train.steps, config.train.threads) = (plain.train.steps, plain.train.threads);
-        let text = serde_json::to_string(&config).unwrap_or_default();
-        Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
-    }
 }
 
 /// From now on this thread multiplies matrices in `dtype`; `name` is the device's in the configuration.
@@ -372,24 +327,6 @@ pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainE
     };
     fn_ops::set_matmul_precision(precision);
     Ok(())
-}
-
-/// Puts a checkpoint into a freshly built model and optimiser; the third value is the seed of the noise.
-///
-/// # Errors
-/// Weights or moments that do not fit the model.
-pub fn restore<M: Module>(
-    model: M,
-    optimizer: &mut AdamW,
-    mut loaded: LoadedCheckpoint,
-) -> Result<(M, TrainState), TrainError> {
-    let mut take = |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some);
-    let model = params::load(model, &mut take)?;
-    let mut state = loaded.state;
-    let mut moments = loaded.optim;
-    faults::restored(&mut state, &mut moments);
-    optimizer.load_state(&model, moments, state.optimizer_updates)?;
-    Ok((model, state))
 }
 
 /// How the text of a configuration is prepared: the cache is keyed by it, so every command must say the same.

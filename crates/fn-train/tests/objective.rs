@@ -52,7 +52,7 @@ fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
     const MOST: usize = 4;
     let n = sequences.len();
     let mut out = MaskedBatch {
-        step: 0,
+        micro_batch: 0,
         batch: n,
         length: LENGTH,
         input: vec![0; n * LENGTH],
@@ -60,7 +60,7 @@ fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
         token_type: vec![0; n * LENGTH],
         attention: vec![0.0; n * LENGTH],
         padded: true,
-        rows: vec![0; n * MOST],
+        positions: vec![0; n * MOST],
         gold: vec![0; n * MOST],
         weight: vec![0.0; n * MOST],
     };
@@ -72,7 +72,7 @@ fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
             out.attention[b * LENGTH + l] = 1.0;
         }
         for (p, &l) in masked.iter().enumerate() {
-            out.rows[b * MOST + p] = (b * LENGTH + l) as u32;
+            out.positions[b * MOST + p] = (b * LENGTH + l) as u32;
             out.gold[b * MOST + p] = out.original[b * LENGTH + l];
             out.weight[b * MOST + p] = 1.0;
         }

@@ -66,8 +66,8 @@ fn the_part_of_the_child() {
 
 fn save(checkpoints: &Checkpoints, step: u64, value: f32) {
     let tensors = [NamedTensor { name: "w".into(), shape: vec![1000], data: vec![value; 1000] }];
-    let state = TrainState { step, ..TrainState::new(7, String::new()) };
-    checkpoints.save(&state, &tensors, &[], &[]).unwrap();
+    let state = TrainState { step, ..TrainState::new(7) };
+    checkpoints.save(&state, &tensors, &[]).unwrap();
 }
 
 fn send(child: &Child, signal: &str) {

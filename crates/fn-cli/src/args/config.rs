@@ -1,102 +1,116 @@
-//! `fnlm config ...` as it can be typed.
+//! The options that describe a configuration, and `fnlm config ...`.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand, value_parser};
 use fn_train::config::layers::Setting;
-use fn_train::config::{ConfigError, Layers, Resolved};
+use fn_train::config::{ConfigError, Layers, Resolved, keys};
+use toml::Value;
 
 use super::Common;
 use crate::error::CliError;
 
-/// The flags with which a run is described.
+/// The options that name a layer of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Configuration")]
-pub struct ConfigArgs {
+struct LayerArgs {
     /// TOML file with the run's configuration.
     ///
     /// Start from `fnlm config new electra-small > my.toml`. A file may name the preset that it changes in its first line:
     /// preset = "electra-small".
     #[arg(long, short = 'c', value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
     /// Preset under the file: electra-small, electra-base, bert-base, ... (`fnlm config list`).
     #[arg(long, short = 'p', value_name = "NAME")]
-    pub preset: Option<String>,
+    preset: Option<String>,
 
-    /// Set one value, e.g. --set train.batch=64 (repeatable; wins over everything).
+    /// Set one key, e.g. --set train.batch=64 (repeatable; takes precedence over everything else).
     ///
     /// The value is TOML: numbers, true, "text", ["a", "b"]; text may stand without quotes. Keys: `fnlm config show`.
     #[arg(long = "set", short = 's', value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    set: Vec<String>,
+}
 
-    /// Text to train on: files, folders, or - for standard input (= data.train).
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub train: Vec<PathBuf>,
+/// An option that sets one key; its help is the documentation of the key.
+struct KeyOption {
+    long: &'static str,
+    short: Option<char>,
+    key: &'static str,
+    value: &'static str,
+    kind: Kind,
+}
 
-    /// Text to measure on (= data.held_out).
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub held_out: Vec<PathBuf>,
+/// What the value of such an option is.
+enum Kind {
+    Number,
+    Text,
+    Paths,
+}
 
-    /// tokenizer.json, vocab.txt or a folder with one (= data.tokenizer).
-    #[arg(long, value_name = "PATH")]
-    pub tokenizer: Option<PathBuf>,
+const fn option(long: &'static str, key: &'static str, value: &'static str, kind: Kind) -> KeyOption {
+    KeyOption { long, short: None, key, value, kind }
+}
 
-    /// Lexicon made by `fnlm lexicon build` (= lexicon.path).
-    #[arg(long, value_name = "FILE")]
-    pub lexicon: Option<PathBuf>,
+const OPTIONS: &[KeyOption] = &[
+    option("train", "data.train", "PATH", Kind::Paths),
+    option("held-out", "data.held_out", "PATH", Kind::Paths),
+    option("tokenizer", "data.tokenizer", "PATH", Kind::Text),
+    option("lexicon", "lexicon.path", "FILE", Kind::Text),
+    option("wordnet", "lexicon.wordnet", "DIR", Kind::Text),
+    option("init", "model.init", "DIR", Kind::Text),
+    option("correction", "correction.preset", "NAME", Kind::Text),
+    option("steps", "train.steps", "N", Kind::Number),
+    option("batch", "train.batch", "N", Kind::Number),
+    option("length", "data.length", "N", Kind::Number),
+    option("seed", "seed", "N", Kind::Number),
+    KeyOption { short: Some('d'), ..option("device", "train.device", "DEVICE", Kind::Text) },
+    option("threads", "train.threads", "N", Kind::Number),
+];
 
-    /// WordNet dict folder, to build the lexicon from on the fly (= lexicon.wordnet).
-    #[arg(long, value_name = "DIR")]
-    pub wordnet: Option<PathBuf>,
+impl KeyOption {
+    fn arg(&self) -> Arg {
+        let doc = keys::find(self.key).and_then(|key| key.doc.first());
+        let first = doc.map_or("", |text| text.trim_end_matches('.'));
+        let arg = Arg::new(self.long)
+            .long(self.long)
+            .value_name(self.value)
+            .help_heading("Configuration")
+            .help(format!("{first} (= {})", self.key));
+        let arg = if let Some(short) = self.short { arg.short(short) } else { arg };
+        match self.kind {
+            Kind::Number => arg.value_parser(value_parser!(i64).range(0..)),
+            Kind::Text => arg,
+            Kind::Paths => arg.num_args(1..).action(ArgAction::Append),
+        }
+    }
 
-    /// Start from this Hugging Face folder, or from what `fnlm import` wrote (= model.init).
-    #[arg(long, value_name = "DIR")]
-    pub init: Option<PathBuf>,
+    fn setting(&self, matches: &ArgMatches) -> Option<Setting> {
+        let value = match self.kind {
+            Kind::Number => Value::Integer(*matches.get_one::<i64>(self.long)?),
+            Kind::Text => Value::String(matches.get_one::<String>(self.long)?.clone()),
+            Kind::Paths => {
+                let paths = matches.get_many::<String>(self.long)?;
+                Value::Array(paths.map(|path| Value::String(path.clone())).collect())
+            }
+        };
+        Some(Setting::option(&format!("--{}", self.long), self.key, value))
+    }
+}
 
-    /// none, hard or soft (= correction.preset).
-    #[arg(long, value_name = "NAME")]
-    pub correction: Option<String>,
-
-    /// Optimiser steps (= train.steps).
-    #[arg(long, value_name = "N")]
-    pub steps: Option<u64>,
-
-    /// Rows per micro-batch (= train.batch).
-    #[arg(long, value_name = "N")]
-    pub batch: Option<u64>,
-
-    /// Tokens per row (= data.length).
-    #[arg(long, value_name = "N")]
-    pub length: Option<u64>,
-
-    /// Seed of every random choice (= seed).
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-
-    /// flex, vulkan, vulkan:0, cuda:1, ... (= train.device).
-    #[arg(long, short = 'd', value_name = "DEVICE")]
-    pub device: Option<String>,
-
-    /// Processor threads of the flex device (= train.threads).
-    #[arg(long, value_name = "N")]
-    pub threads: Option<u64>,
-
+/// The options with which the configuration of a run is described.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ConfigArgs {
+    layers: Layers,
     /// What they come to, once it was asked for.
-    #[arg(skip)]
     resolved: OnceLock<Result<Resolved, ConfigError>>,
 }
 
 impl ConfigArgs {
-    /// As layers of a configuration.
-    pub fn layers(&self) -> Layers {
-        Layers {
-            preset: self.preset.clone(),
-            file: self.config.clone(),
-            options: self.options(),
-            set: self.set.clone(),
-        }
+    /// The layers as they were typed.
+    pub fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     /// The checked configuration. The first call merges the layers and reads the file; later ones give the same again.
@@ -104,36 +118,34 @@ impl ConfigArgs {
     /// # Errors
     /// Anything that is wrong in the configuration (exit code 2).
     pub fn resolve(&self) -> Result<&Resolved, CliError> {
-        let resolved = self.resolved.get_or_init(|| self.layers().resolve());
+        let resolved = self.resolved.get_or_init(|| self.layers.resolve());
         resolved.as_ref().map_err(|error| error.clone().into())
     }
+}
 
-    /// The options that set one key each.
-    fn options(&self) -> Vec<Setting> {
-        let path = |path: &PathBuf| toml::Value::String(path.display().to_string());
-        let paths = |paths: &[PathBuf]| {
-            (!paths.is_empty()).then(|| toml::Value::Array(paths.iter().map(path).collect()))
-        };
-        let number = |n: u64| toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-        let options = [
-            ("--train", "data.train", paths(&self.train)),
-            ("--held-out", "data.held_out", paths(&self.held_out)),
-            ("--tokenizer", "data.tokenizer", self.tokenizer.as_ref().map(path)),
-            ("--lexicon", "lexicon.path", self.lexicon.as_ref().map(path)),
-            ("--wordnet", "lexicon.wordnet", self.wordnet.as_ref().map(path)),
-            ("--init", "model.init", self.init.as_ref().map(path)),
-            ("--correction", "correction.preset", self.correction.clone().map(Into::into)),
-            ("--steps", "train.steps", self.steps.map(number)),
-            ("--batch", "train.batch", self.batch.map(number)),
-            ("--length", "data.length", self.length.map(number)),
-            ("--seed", "seed", self.seed.map(number)),
-            ("--device", "train.device", self.device.clone().map(Into::into)),
-            ("--threads", "train.threads", self.threads.map(number)),
-        ];
-        options
-            .into_iter()
-            .filter_map(|(option, key, value)| Some(Setting::option(option, key, value?)))
-            .collect()
+impl Args for ConfigArgs {
+    fn augment_args(command: Command) -> Command {
+        LayerArgs::augment_args(command).args(OPTIONS.iter().map(KeyOption::arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ConfigArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let LayerArgs { config, preset, set } = LayerArgs::from_arg_matches(matches)?;
+        let options = OPTIONS.iter().filter_map(|option| option.setting(matches)).collect();
+        Ok(Self {
+            layers: Layers { preset, run: None, file: config, options, set },
+            resolved: OnceLock::new(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -152,13 +164,21 @@ pub enum ConfigCommand {
 
 /// `fnlm config show`.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(after_help = "Example:
-  fnlm config show -p electra-small --set train.batch=64")]
+#[command(after_help = "Examples:
+  fnlm config show -p electra-small --set train.batch=64
+  fnlm config show -c my.toml --origin | grep lr
+  fnlm config show --run runs/a                          what a run was made with")]
 pub struct ConfigShowArgs {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Print JSON: key, value and origin of each.
+    /// Configuration of this run directory, under the other options.
+    #[arg(long, short, value_name = "DIR", conflicts_with = "preset")]
+    pub run: Option<PathBuf>,
+    /// Print one line for each key: key, value, and the file and line, preset or option that set it.
+    #[arg(long, conflicts_with = "json")]
+    pub origin: bool,
+    /// Print JSON: key, value, origin and documentation of each.
     #[arg(long)]
     pub json: bool,
     /// Output flags.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
-use crate::config::{ConfigError, template};
+use crate::config::{ConfigError, Layers, keys, shown, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 use fn_train::config::presets::{self, PRESETS};
@@ -22,16 +22,35 @@ pub fn run(command: &ConfigCommand) -> Result<Outcome, CliError> {
 }
 
 fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
-    let resolved = args.config.resolve()?;
+    let resolved = match &args.run {
+        Some(run) => Layers { run: Some(run.clone()), ..args.config.layers().clone() }.resolve()?,
+        None => args.config.resolve()?.clone(),
+    };
+    let values = resolved.values();
     if args.json {
-        let values: Vec<_> = resolved
-            .values()
+        let values: Vec<_> = values
             .into_iter()
             .map(|setting| {
-                json!({ "key": setting.key, "value": setting.value, "origin": setting.origin.to_string() })
+                json!({
+                    "key": setting.key,
+                    "value": setting.value,
+                    "origin": setting.origin.to_string(),
+                    "changes_numbers": keys::effect(&setting.key).changes_numbers(),
+                    "documentation": keys::find(&setting.key).map(|key| key.doc.join("\n")),
+                })
             })
             .collect();
         term::out(&format!("{:#}\n", serde_json::Value::Array(values)))?;
+    } else if args.origin {
+        let lines: Vec<[String; 3]> = values
+            .into_iter()
+            .map(|setting| [setting.key, shown(&setting.value), setting.origin.to_string()])
+            .collect();
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let (key_width, value_width) = (width(0), width(1).min(40));
+        for [key, value, origin] in &lines {
+            term::out(&format!("{key:key_width$}  {value:value_width$}  {origin}\n"))?;
+        }
     } else {
         term::out(&resolved.to_toml())?;
     }

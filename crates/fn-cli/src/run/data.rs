@@ -2,14 +2,11 @@
 
 mod speed;
 
-use fn_core::corrupt::{CorruptedRow, Corruptor, Key};
-use fn_data::pack::{PackedRow, Packer};
+use fn_core::corrupt::{Corruptor, Key};
 use fn_data::shard::{Progress, prepare};
-use fn_data::source::Sources;
-use fn_data::tokenise::TextTokenizer;
 use fn_train::config::RunConfig;
+use fn_train::preview::{first_rows, marked};
 use fn_train::session::prepare_config;
-use fn_train::stop::Stop;
 use indicatif::ProgressBar;
 
 use super::support;
@@ -143,7 +140,8 @@ fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
     let facts = tokenizer.facts();
     let corruptor = Corruptor::new(run.corruption.clone(), facts.clone())
         .map_err(|error| CliError::usage(format!("section `[corruption]`: {error}")))?;
-    let rows = first_rows(run, &tokenizer, args.count, &stop)?;
+    let rows =
+        first_rows(run, &tokenizer, args.count, &stop).map_err(|error| support::input_error(&stop, error))?;
     if rows.is_empty() && args.count > 0 {
         return Err(CliError::input(
             "the text is too short for a single row; lower --length or add text".to_string(),
@@ -168,60 +166,4 @@ fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
         ))?;
     }
     Ok(Outcome::Done)
-}
-
-/// The first rows of the text, packed as for training.
-fn first_rows(
-    run: &RunConfig,
-    tokenizer: &TextTokenizer,
-    count: usize,
-    stop: &Stop,
-) -> Result<Vec<PackedRow>, CliError> {
-    let config = prepare_config(run, &run.data.train);
-    let documents =
-        Sources::open(&run.data.train, &config.options).map_err(|error| support::input_error(stop, error))?;
-    let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.facts().special, run.seed);
-    let mut rows = Vec::new();
-    for document in documents {
-        let document = document.map_err(|error| support::input_error(stop, error))?;
-        let sentences: Vec<Vec<u32>> = document.text.lines().map(|line| tokenizer.encode(line)).collect();
-        rows.extend(packer.push(&sentences));
-        if rows.len() >= count {
-            rows.truncate(count);
-            return Ok(rows);
-        }
-        if stop.requested() {
-            return Err(support::interrupted(stop));
-        }
-    }
-    rows.extend(packer.finish());
-    rows.truncate(count);
-    Ok(rows)
-}
-
-/// A row as text; `{gold}` is hidden, `{gold=>other}` replaced, `{gold=}` chosen and left.
-fn marked(tokenizer: &TextTokenizer, ids: &[u32], corrupted: &CorruptedRow) -> String {
-    let special = tokenizer.facts().special;
-    let mut out = String::new();
-    for (at, &id) in ids.iter().enumerate() {
-        let piece = tokenizer.piece(id);
-        let seen = corrupted.input.get(at).copied().unwrap_or(id);
-        let chosen = u32::try_from(at).is_ok_and(|at| corrupted.positions.binary_search(&at).is_ok());
-        let text = match (chosen, seen) {
-            (false, _) => piece.clone(),
-            (true, seen) if seen == special.mask => format!("{{{piece}}}"),
-            (true, seen) if seen == id => format!("{{{piece}=}}"),
-            (true, seen) => format!("{{{piece}=>{}}}", tokenizer.piece(seen)),
-        };
-        match text.strip_prefix("##") {
-            Some(rest) => out.push_str(rest),
-            None => {
-                if !out.is_empty() {
-                    out.push(' ');
-                }
-                out.push_str(&text);
-            }
-        }
-    }
-    out
 }

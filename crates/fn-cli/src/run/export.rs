@@ -1,9 +1,9 @@
 //! `fnlm export`: a checkpoint becomes a Hugging Face folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fn_models::hf;
-use fn_train::checkpoint::{self, Checkpoints};
+use fn_train::checkpoint;
 
 use super::support;
 use crate::args::ExportArgs;
@@ -17,7 +17,11 @@ use fn_train::{card, model, rundir};
 /// No checkpoint, a damaged one, or a tokenizer that does not fit (3); a folder that is not empty (2).
 pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     check_out(&args.out)?;
-    let (run_dir, folder) = find(args)?;
+    let rundir::Found { run: run_dir, checkpoint: folder, notices } =
+        rundir::find_checkpoint(&args.from, args.newest)?;
+    for notice in &notices {
+        term::note(args.common.quiet, notice);
+    }
     let config = fn_train::config::read(&run_dir.join(rundir::CONFIG))?;
     let mut loaded = checkpoint::load(&folder).map_err(CliError::input_from)?;
     let step = loaded.state.step;
@@ -35,22 +39,11 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
         CliError::input(format!("{} with {}: {error} (--tokenizer)", folder.display(), path.display()))
     })?;
     let options = hf::SaveOptions::with_pad(tokenizer.special().pad);
-    // Written beside and renamed: an interrupted export leaves nothing that looks like a model.
-    let temporary = temporary(&args.out);
-    let written = model
-        .save(&temporary, &options)
-        .map_err(CliError::failed_from)
-        .and_then(|()| tokenizer.save(&temporary).map_err(CliError::failed_from))
-        .and_then(|()| Ok(card::write(&temporary, &run_dir, &config, step)?))
-        .and_then(|()| {
-            // An empty folder may stand there; anything else was refused above.
-            let _ = std::fs::remove_dir(&args.out);
-            std::fs::rename(&temporary, &args.out).map_err(|error| CliError::io("write", &args.out, error))
-        });
-    if let Err(error) = written {
-        let _ = std::fs::remove_dir_all(&temporary);
-        return Err(error);
-    }
+    write_folder(&args.out, &|folder| {
+        model.save(folder, &options).map_err(CliError::failed_from)?;
+        tokenizer.save(folder).map_err(CliError::failed_from)?;
+        Ok(card::write(folder, &run_dir, &config, step)?)
+    })?;
     term::note(
         args.common.quiet,
         &format!("step {step} of {} is now in {}", folder.display(), args.out.display()),
@@ -71,47 +64,20 @@ pub(super) fn check_out(out: &Path) -> Result<(), CliError> {
     }
 }
 
-pub(super) fn temporary(out: &Path) -> PathBuf {
+/// Writes a folder beside its place and renames it: an interrupted command leaves nothing that looks like a model.
+pub(super) fn write_folder(
+    out: &Path,
+    write: &dyn Fn(&Path) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let name = out.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
-    out.with_file_name(format!(".{name}.tmp-{}", std::process::id()))
-}
-
-/// The run directory and the checkpoint that are meant.
-fn find(args: &ExportArgs) -> Result<(PathBuf, PathBuf), CliError> {
-    let from = &args.from;
-    if from.join(checkpoint::MANIFEST).exists() {
-        let Some(run) = rundir::of_checkpoint(from) else {
-            return Err(CliError::input(format!(
-                "{} is a checkpoint outside of a run directory; its {} is needed: leave it in run/{}/",
-                from.display(),
-                rundir::CONFIG,
-                rundir::CHECKPOINTS
-            )));
-        };
-        return Ok((run, from.clone()));
+    let beside = out.with_file_name(format!(".{name}.tmp-{}", std::process::id()));
+    let written = write(&beside).and_then(|()| {
+        // An empty folder may stand there; anything else was refused by `check_out`.
+        let _ = std::fs::remove_dir(out);
+        std::fs::rename(&beside, out).map_err(|error| CliError::io("write", out, error))
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_dir_all(&beside);
     }
-    if !from.join(rundir::CONFIG).exists() {
-        return Err(CliError::input(format!(
-            "{} is no run directory (no {}) and no checkpoint (no {}); give what `fnlm pretrain --run` was given",
-            from.display(),
-            rundir::CONFIG,
-            checkpoint::MANIFEST
-        )));
-    }
-    let checkpoints = Checkpoints::new(from.join(rundir::CHECKPOINTS), 1, false);
-    let Some(newest) = checkpoints.latest().map_err(CliError::input_from)? else {
-        return Err(CliError::input(format!(
-            "{} holds no checkpoint yet; run `fnlm pretrain` first",
-            from.join(rundir::CHECKPOINTS).display()
-        )));
-    };
-    for notice in &newest.notices {
-        term::note(args.common.quiet, notice);
-    }
-    if args.newest {
-        return Ok((from.clone(), newest.path));
-    }
-    let state = checkpoint::load(&newest.path).map_err(CliError::input_from)?.state;
-    let best = state.best.as_ref().and_then(|best| checkpoints.best(best));
-    Ok((from.clone(), best.unwrap_or(newest.path)))
+    written
 }

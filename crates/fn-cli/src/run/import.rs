@@ -2,7 +2,7 @@
 
 use fn_models::{Pretrained, hf};
 
-use super::export::{check_out, temporary};
+use super::export::{check_out, write_folder};
 use super::support;
 use crate::args::ImportArgs;
 use crate::error::{CliError, Outcome};
@@ -38,20 +38,10 @@ pub fn run(args: &ImportArgs) -> Result<Outcome, CliError> {
     let Some(out) = &args.out else { return Ok(Outcome::Done) };
     let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.from))?;
     hf::check_fit(&args.from, tokenizer.size(), 0).map_err(CliError::input_from)?;
-    // Written beside and renamed: an interrupted import leaves nothing that looks like a model.
-    let beside = temporary(out);
-    let written = model
-        .save(&beside, &report.options)
-        .map_err(CliError::failed_from)
-        .and_then(|()| tokenizer.save(&beside).map_err(CliError::failed_from))
-        .and_then(|()| {
-            let _ = std::fs::remove_dir(out);
-            std::fs::rename(&beside, out).map_err(|error| CliError::io("write", out, error))
-        });
-    if let Err(error) = written {
-        let _ = std::fs::remove_dir_all(&beside);
-        return Err(error);
-    }
+    write_folder(out, &|folder| {
+        model.save(folder, &report.options).map_err(CliError::failed_from)?;
+        tokenizer.save(folder).map_err(CliError::failed_from)
+    })?;
     term::note(args.common.quiet, &format!("wrote {}", out.display()));
     Ok(Outcome::Done)
 }

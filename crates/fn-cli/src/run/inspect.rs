@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
+use fn_core::files::write_atomic;
 use fn_eval::inspect::{self, Corruption, GAP, Inspected, Inspector, Verdict};
 use fn_models::{Pretrained, hf};
-use fn_train::fsutil::write_atomic;
 
 use super::support;
 use crate::args::InspectArgs;

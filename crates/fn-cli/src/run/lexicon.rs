@@ -7,7 +7,7 @@ use fn_data::lexicon::{
     Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors, build_vector_lexicon,
     build_wordnet_lexicon, is_word, placebo,
 };
-use fn_data::tokenise::TextTokenizer;
+use fn_data::tokenise::{TextTokenizer, count_tokens};
 use serde_json::json;
 
 use super::support;
@@ -115,7 +115,8 @@ fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(&args.tokenizer)?;
     let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
     let options = support::source_options(&args.reading, &stop);
-    let counts = support::count_tokens(&args.text, &options, &tokenizer, &stop)?;
+    let counts =
+        count_tokens(&args.text, &options, &tokenizer).map_err(|error| support::input_error(&stop, error))?;
     let candidate = |id: u32| tokenizer.token(id).is_some_and(is_word);
     let made = placebo(&lexicon, &counts, candidate, args.seed).map_err(CliError::input_from)?;
     save(&made, &args.out, args.common.quiet)
@@ -176,7 +177,10 @@ fn stats(args: &LexiconStatsArgs) -> Result<Outcome, CliError> {
         (Some(tokenizer), false) => {
             let stop = support::interruptible()?;
             let options = support::source_options(&args.reading, &stop);
-            Some(support::count_tokens(&args.text, &options, tokenizer, &stop)?)
+            Some(
+                count_tokens(&args.text, &options, tokenizer)
+                    .map_err(|error| support::input_error(&stop, error))?,
+            )
         }
         _ => None,
     };

@@ -1,19 +1,19 @@
 //! `fnlm pretrain`: the main job.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fn_study::process::{self, Estimate, Record};
-use fn_train::checkpoint::Checkpoints;
-use fn_train::lock::{self, RunLock};
+use fn_train::lock::RunLock;
 use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
+use super::data::PrepareBar;
 use super::{doctor, support};
 use crate::args::PretrainArgs;
 use crate::config::Runnable;
 use crate::error::{CliError, Outcome};
-use crate::progress::Progress;
+use crate::progress::reporters;
 use crate::{device, term};
 use fn_train::{card, rundir};
 
@@ -29,7 +29,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     if args.dry_run {
         return dry_run(args, config, &stop);
     }
-    let dir = run_directory(args)?;
+    let dir = rundir::choose(&args.run, args.new)?;
     let held = RunLock::take(&dir)?;
     // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
     if rundir::has_started(&dir) {
@@ -37,7 +37,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     }
     rundir::describe(&dir, &config, &doctor::program())?;
     if let Some(from) = &args.resume {
-        bring_checkpoint(from, &dir)?;
+        rundir::bring_checkpoint(from, &dir)?;
     }
     let summary = train(args, &config, &dir, &stop, held)?;
     if !summary.complete {
@@ -62,68 +62,14 @@ fn train(
     held: RunLock,
 ) -> Result<Summary, CliError> {
     let device = device::open(&config.train.device)?;
-    let mut progress = Progress::new(dir, "pretrain", config, args.common.quiet)?;
-    let session = Session::open(config.clone(), dir, &device, stop, held, &mut |p| progress.preparing(p))
+    let mut reporters = reporters(dir, "pretrain", config, args.common.quiet)?;
+    let mut preparing = PrepareBar::new(args.common.quiet);
+    let session = Session::open(config.clone(), dir, &device, stop, held, &mut |p| preparing.show(p))
         .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
     if stop.requested() {
         return Err(support::interrupted(stop));
     }
-    Ok(session.run(&mut progress, None)?)
-}
-
-/// The directory of this run: the one named, or with `--new` the first free one beside it. A directory that holds anything
-/// but a run is left alone.
-fn run_directory(args: &PretrainArgs) -> Result<PathBuf, CliError> {
-    if args.run.exists() && !args.run.is_dir() {
-        return Err(CliError::usage(format!("--run {} is a file; name a folder", args.run.display())));
-    }
-    // A lock alone is what a start that failed at once leaves behind.
-    let used = |dir: &Path| {
-        dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != lock::FILE))
-    };
-    if args.new && used(&args.run) {
-        let name = args.run.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let beside = (2..10_000).map(|n| args.run.with_file_name(format!("{name}-{n}")));
-        return beside.into_iter().find(|dir| !used(dir)).ok_or_else(|| {
-            CliError::usage(format!("{} and all numbered names beside it are taken", args.run.display()))
-        });
-    }
-    if used(&args.run) && !args.run.join(rundir::CONFIG).exists() {
-        return Err(CliError::usage(format!(
-            "{} is not empty and holds no run; choose another --run, or --new for a fresh directory beside it",
-            args.run.display()
-        )));
-    }
-    Ok(args.run.clone())
-}
-
-/// Copies the checkpoint that `--resume` names into this run, where the session finds and verifies it.
-fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), CliError> {
-    let checkpoint = if from.join(rundir::CHECKPOINTS).is_dir() {
-        let found = Checkpoints::new(from.join(rundir::CHECKPOINTS), 1, false).latest();
-        found.map_err(CliError::input_from)?.map(|found| found.path)
-    } else {
-        from.join("manifest.json").exists().then(|| from.to_owned())
-    };
-    let Some(checkpoint) = checkpoint else {
-        return Err(CliError::input(format!(
-            "{} is neither a run with a checkpoint nor a checkpoint (a folder with manifest.json)",
-            from.display()
-        )));
-    };
-    let name = checkpoint.file_name().unwrap_or_default();
-    let target = dir.join(rundir::CHECKPOINTS).join(name);
-    if target.exists() {
-        return Ok(()); // `--resume` of the run's own checkpoint
-    }
-    std::fs::create_dir_all(&target).map_err(|e| CliError::io("create", &target, e))?;
-    let entries = checkpoint.read_dir().map_err(|e| CliError::io("read", &checkpoint, e))?;
-    for entry in entries {
-        let path = entry.map_err(|e| CliError::io("read", &checkpoint, e))?.path();
-        let to = target.join(path.file_name().unwrap_or_default());
-        std::fs::copy(&path, &to).map_err(|e| CliError::io("write", &to, e))?;
-    }
-    Ok(())
+    Ok(session.run(&mut reporters, None)?)
 }
 
 /// Steps of a dry run: the first one is slower than all others.

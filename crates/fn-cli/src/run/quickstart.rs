@@ -2,19 +2,19 @@
 
 use burn::tensor::Device;
 use fn_data::language::{Language, LanguageConfig, LexiconNoise};
-use fn_eval::table::{Table, number, percent};
-use fn_study::quickstart::{self, ARMS, Inputs, STEPS, Setup, Trial};
+use fn_eval::table::percent;
+use fn_study::quickstart::{self, ARMS, Inputs, STEPS, Setup, Trial, measured};
 use fn_train::config::{RunConfig, Runnable, set_values};
-use fn_train::heldout::Evaluation;
 use fn_train::lock::RunLock;
 use fn_train::rundir;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
+use super::data::PrepareBar;
 use super::{doctor, support};
 use crate::args::QuickstartArgs;
 use crate::error::{CliError, Outcome};
-use crate::progress::Progress;
+use crate::progress::reporters;
 use crate::{device, term};
 
 /// Runs the command.
@@ -81,9 +81,10 @@ fn run_arm(
     let dir = args.out.join(name);
     let held = RunLock::take(&dir)?;
     rundir::write(&dir, &config, &doctor::program())?;
-    let mut progress = Progress::new(&dir, name, &config, args.common.quiet)?;
-    let session = Session::open(config, &dir, device, stop, held, &mut |p| progress.preparing(p))?;
-    Ok(trial.run(&session, &mut progress)?)
+    let mut reporters = reporters(&dir, name, &config, args.common.quiet)?;
+    let mut preparing = PrepareBar::new(args.common.quiet);
+    let session = Session::open(config, &dir, device, stop, held, &mut |p| preparing.show(p))?;
+    Ok(trial.run(&session, &mut reporters)?)
 }
 
 fn introduction(args: &QuickstartArgs, setup: &Setup, language: &Language, config: &RunConfig) -> String {
@@ -105,30 +106,7 @@ fn introduction(args: &QuickstartArgs, setup: &Setup, language: &Language, confi
 
 /// The comparison, and what it says; the table alone with `--quiet`.
 fn conclusion(args: &QuickstartArgs, setup: &Setup, language: &Language, arms: &[(&str, Summary)]) -> String {
-    let get = |summary: &Summary, metric: &str| {
-        summary.evaluation.as_ref().and_then(|e: &Evaluation| e.get(metric))
-    };
-    let mut headings = vec!["held out", "exact", "fitting", "wrong", "of them false neg."];
-    if !setup.bert {
-        headings.extend(["detector AUC", "true AUC"]);
-    }
-    headings.push("ms/step");
-    let mut table = Table::new(headings);
-    for (name, summary) in arms {
-        let mut cells = vec![
-            (*name).to_owned(),
-            percent(get(summary, "masked_accuracy")),
-            percent(get(summary, "fitting_accuracy")),
-            percent(get(summary, "wrong_share")),
-            percent(get(summary, "predicted_true_false_negative_share")),
-        ];
-        if !setup.bert {
-            cells.push(number(get(summary, "detector_auc"), 3));
-            cells.push(number(get(summary, "detector_true_auc"), 3));
-        }
-        cells.push(number(Some(summary.seconds_per_step * 1e3), 0));
-        table.row(cells);
-    }
+    let table = quickstart::table(setup, arms);
     if args.common.quiet {
         return table.to_text();
     }
@@ -142,8 +120,8 @@ fn conclusion(args: &QuickstartArgs, setup: &Setup, language: &Language, arms: &
     if let Some((_, hard)) = arms.iter().find(|(name, _)| *name == "hard") {
         text.push_str(&format!(
             "The lexicon's verdicts on wrong predictions, against the planted truth: precision {}, recall {}.\n",
-            percent(get(hard, "predicted_detection_precision")),
-            percent(get(hard, "predicted_detection_recall")),
+            percent(measured(hard, "predicted_detection_precision")),
+            percent(measured(hard, "predicted_detection_recall")),
         ));
     }
     text.push_str(&format!(

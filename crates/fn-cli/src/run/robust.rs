@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use fn_core::files::write_atomic;
 use fn_data::lexicon::wordnet::WordNet;
 use fn_data::perturb::{Options, Perturbation, Perturber};
 use fn_eval::finetune::Task;
 use fn_eval::robust::{self, Event, Job, Results, Settings, Subject, is_squad};
 use fn_eval::table::{Table, number};
-use fn_train::fsutil::write_atomic;
 
 use super::support;
 use crate::args::{FormatArgs, RobustArgs};

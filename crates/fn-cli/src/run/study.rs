@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use fn_core::files::write_atomic;
 use fn_eval::table::Table;
 use fn_study::study::{self, Arm, Plan, Ran, State, Study};
-use fn_train::fsutil::write_atomic;
 
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fn_core::lexicon::Lexicon;
-use fn_data::source::{SourceOptions, Sources};
+use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::stop::Stop;
 
@@ -73,37 +73,6 @@ pub fn lexicon(path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliErr
         .check_vocabulary(tokenizer.size(), tokenizer.sha256())
         .map_err(|error| CliError::input(format!("{}: {error}", path.display())))?;
     Ok(lexicon)
-}
-
-/// How often each token of the vocabulary occurs in a text.
-///
-/// # Errors
-/// Text that cannot be read (3), a signal (128+n).
-pub fn count_tokens(
-    text: &[PathBuf],
-    options: &SourceOptions,
-    tokenizer: &TextTokenizer,
-    stop: &Stop,
-) -> Result<Vec<u64>, CliError> {
-    let mut counts = vec![0_u64; tokenizer.size()];
-    let documents = Sources::open(text, options).map_err(|error| input_error(stop, error))?;
-    for document in documents {
-        let document = document.map_err(|error| input_error(stop, error))?;
-        for line in document.text.lines() {
-            if stop.requested() {
-                return Err(interrupted(stop));
-            }
-            for id in tokenizer.encode(line) {
-                if let Some(count) = counts.get_mut(id as usize) {
-                    *count += 1;
-                }
-            }
-        }
-    }
-    if stop.requested() {
-        return Err(interrupted(stop));
-    }
-    Ok(counts)
 }
 
 /// The one piece that a word is.

@@ -1,7 +1,7 @@
 //! `fnlm study truth`: when correction helps and when it hurts, on languages whose false negatives are known.
 
+use fn_core::files::write_atomic;
 use fn_study::truth::{DIALS, Dial, Found, Sweep, draw, table};
-use fn_train::fsutil::write_atomic;
 
 use super::support;
 use crate::args::StudyTruthArgs;

@@ -8,13 +8,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Corrected, Correction, Masked, Normalise};
+use crate::documented;
 
-/// Settings of [`Hard`].
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HardConfig {
-    /// What the sum is divided by. Default `all`.
-    pub normalise: Normalise,
+documented! {
+    /// Settings of [`Hard`].
+    #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct HardConfig {
+        /// What the sum is divided by. Default `all`.
+        pub normalise: Normalise,
+    }
 }
 
 /// Leaves false negatives out of the loss.

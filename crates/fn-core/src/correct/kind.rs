@@ -9,30 +9,33 @@ use super::{
     Correction, HardConfig, LabelSmoothingConfig, RandomShield, Resources, SoftConfig, SynonymTargetConfig,
     Uncorrected,
 };
+use crate::documented;
 use crate::error::{CoreError, check_epsilon, check_lambda};
 
 /// The built-in kinds.
 pub(super) const NAMES: &[&str] =
     &["none", "hard", "soft", "label-smoothing", "synonym-target", "random-shield"];
 
-/// What the masked-language-model loss does about false negatives, as a configuration says it: `kind` and the settings of that kind.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum CorrectionKind {
-    /// `none`: nothing, the baseline.
-    #[default]
-    None,
-    /// `hard`: false negatives give no gradient.
-    Hard(HardConfig),
-    /// `soft`: adds the distance between prediction and original.
-    Soft(SoftConfig),
-    /// `label-smoothing`: spreads a share of the target over the vocabulary.
-    LabelSmoothing(LabelSmoothingConfig),
-    /// `synonym-target`: spreads a share of the target over the look-up set of the original word.
-    SynonymTarget(SynonymTargetConfig),
-    /// `random-shield`: the control of `hard`, as many wrong predictions picked at random.
-    RandomShield,
-    /// One that another crate registered with [`CORRECTIONS`].
-    Registered(Settings),
+documented! {
+    /// How the masked-language-model loss treats false negatives: `kind` and the settings of that kind.
+    #[derive(Debug, Clone, PartialEq, Default)]
+    pub enum CorrectionKind {
+        /// `none`: as any other error, the baseline.
+        #[default]
+        None,
+        /// `hard`: false negatives give no gradient.
+        Hard(HardConfig),
+        /// `soft`: adds the distance between prediction and original.
+        Soft(SoftConfig),
+        /// `label-smoothing`: spreads a share of the target over the vocabulary.
+        LabelSmoothing(LabelSmoothingConfig),
+        /// `synonym-target`: spreads a share of the target over the look-up set of the original word.
+        SynonymTarget(SynonymTargetConfig),
+        /// `random-shield`: the control of `hard`; as many wrong predictions, picked at random, give no gradient.
+        RandomShield,
+        /// Or the name of one that another crate registered (`fn_core::correct::registry::CORRECTIONS`).
+        Registered(Settings),
+    }
 }
 
 impl CorrectionKind {

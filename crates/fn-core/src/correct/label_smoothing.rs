@@ -9,14 +9,17 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Corrected, Correction, Masked, Term};
+use crate::documented;
 use crate::error::{CoreError, check_epsilon};
 
-/// Settings of [`LabelSmoothing`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LabelSmoothingConfig {
-    /// Mass that is spread, 0 to 0.999. Default 0.1.
-    pub epsilon: f64,
+documented! {
+    /// Settings of [`LabelSmoothing`].
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct LabelSmoothingConfig {
+        /// Mass that is spread, 0 to 0.999. Default 0.1.
+        pub epsilon: f64,
+    }
 }
 
 impl Default for LabelSmoothingConfig {

@@ -12,6 +12,7 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Corrected, Correction, Masked, Term};
+use crate::documented;
 use crate::error::{CoreError, check_lambda};
 use crate::loss::{cosine_distance, scatter_vectors};
 use crate::sample::{Prediction, SampleConfig, argmax_ids, expected_vectors, gumbel_sample};
@@ -27,17 +28,19 @@ pub enum Level {
     Sentence,
 }
 
-/// Settings of [`Soft`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SoftConfig {
-    /// Words (default) or sentences.
-    pub level: Level,
-    /// Which prediction is compared. Default `argmax`. With `argmax` and `sample` the distance reaches only rows of
-    /// the embedding table; `expected` reaches the logits too.
-    pub prediction: Prediction,
-    /// Weight of the distance, 0 to 1000. Default 1.
-    pub lambda: f64,
+documented! {
+    /// Settings of [`Soft`].
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct SoftConfig {
+        /// Words (default) or sentences.
+        pub level: Level,
+        /// Which prediction is compared. Default `argmax`. With `argmax` and `sample` the distance reaches only rows of
+        /// the embedding table; `expected` reaches the logits too.
+        pub prediction: Prediction,
+        /// Weight of the distance, 0 to 1000. Default 1.
+        pub lambda: f64,
+    }
 }
 
 impl Default for SoftConfig {

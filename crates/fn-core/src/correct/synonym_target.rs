@@ -9,15 +9,18 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Corrected, Correction, Masked, Resources, Term};
+use crate::documented;
 use crate::error::{CoreError, check_epsilon};
 use crate::judge::DeviceLexicon;
 
-/// Settings of [`SynonymTarget`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SynonymTargetConfig {
-    /// Mass that is spread, 0 to 0.999. Default 0.1.
-    pub epsilon: f64,
+documented! {
+    /// Settings of [`SynonymTarget`].
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct SynonymTargetConfig {
+        /// Mass that is spread, 0 to 0.999. Default 0.1.
+        pub epsilon: f64,
+    }
 }
 
 impl Default for SynonymTargetConfig {

@@ -1,11 +1,12 @@
-//! How rows are corrupted.
+//! How sequences are corrupted.
 
 use serde::{Deserialize, Serialize};
 
 use super::{bert, electra};
+use crate::documented;
 use crate::error::{CoreError, check_range, config_error};
 
-/// Whose shares of mask, random word and unchanged token.
+/// Which paper's shares of `[MASK]`, random and unchanged tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
@@ -16,29 +17,31 @@ pub enum Scheme {
     Electra,
 }
 
-/// What is hidden as a whole.
+/// The unit of masking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Single tokens.
     #[default]
     Token,
-    /// Words: a piece with all `##` pieces that continue it.
+    /// Whole words: a piece with all `##` pieces that continue it.
     WholeWord,
     /// Runs of tokens of random length (SpanBERT).
     Span,
 }
 
-/// What happens at corrupted positions. The three add up to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shares {
-    /// Share that becomes `[MASK]`.
-    pub mask: f64,
-    /// Share that becomes a random word.
-    pub random: f64,
-    /// Share that stays as it is (and still is predicted).
-    pub keep: f64,
+documented! {
+    /// What replaces the masked tokens, as three shares that add up to 1.
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Shares {
+        /// Share of the masked tokens that become `[MASK]`.
+        pub mask: f64,
+        /// Share of the masked tokens that become a random word.
+        pub random: f64,
+        /// Share of the masked tokens that stay as they are (and still are predicted).
+        pub keep: f64,
+    }
 }
 
 impl Shares {
@@ -56,26 +59,28 @@ impl Shares {
     }
 }
 
-/// Corruption of the input text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CorruptionConfig {
-    /// Preset of the shares. Default `electra`.
-    pub scheme: Scheme,
-    /// What is hidden as a whole: `token` (default), `whole-word` or `span`.
-    pub unit: Unit,
-    /// Share of the maskable tokens that is corrupted. Default 0.15 (ELECTRA-large 0.25).
-    pub rate: f64,
-    /// The most corrupted tokens of one row. Default: `int((rate + 0.005) * length)`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_predictions: Option<usize>,
-    /// Spans: mean of the geometric distribution of lengths before clipping. Default 3.
-    pub span_mean: f64,
-    /// Spans: the longest one. Default 10.
-    pub span_max: usize,
-    /// Shares in place of those of `scheme`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shares: Option<Shares>,
+documented! {
+    /// Which tokens are masked, and what replaces them.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct CorruptionConfig {
+        /// Shares of `[MASK]`, random word and unchanged token: `electra` (85/0/15, default) or `bert` (80/10/10).
+        pub scheme: Scheme,
+        /// Unit of masking: `token` (default), `whole-word` or `span`.
+        pub unit: Unit,
+        /// Share of the tokens that are masked. Default 0.15 (ELECTRA-large 0.25).
+        pub rate: f64,
+        /// The most masked tokens of one sequence. Not set: `int((rate + 0.005) * length)`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub max_predictions: Option<usize>,
+        /// Mean length of a span: that of the geometric distribution, before clipping (`unit = "span"`). Default 3.
+        pub span_mean: f64,
+        /// Length of the longest span (`unit = "span"`). Default 10.
+        pub span_max: usize,
+        /// Shares in place of those of `scheme`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub shares: Option<Shares>,
+    }
 }
 
 impl Default for CorruptionConfig {

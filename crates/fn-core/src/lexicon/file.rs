@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Lexicon, LexiconError, LexiconInfo, hex};
+use super::{Lexicon, LexiconError, LexiconInfo};
+use crate::files::{hex, write_atomic};
 
 /// The largest vocabulary of a lexicon: 64 times that of today's largest models.
 pub const MAX_VOCABULARY: usize = 1 << 24;
@@ -62,41 +63,14 @@ impl Lexicon {
         safetensors::tensor::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))
     }
 
-    /// Writes the lexicon so that `path` holds either the old file or the whole new one, also after a loss of power: the
-    /// bytes go to `.NAME.tmp-PID` beside it, are synced, and are renamed. Equal lexicons give equal files.
+    /// Writes the lexicon with [`write_atomic`](crate::files::write_atomic). Equal lexicons give equal files.
     pub fn save(&self, path: &Path) -> Result<(), LexiconError> {
         let bytes = self.to_bytes(path)?;
-        let io = |action| {
-            let path = path.to_owned();
-            move |source| LexiconError::Io { path, action, source }
-        };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let Some(name) = path.file_name() else {
-            return Err(LexiconError::Format {
-                path: path.to_owned(),
-                what: "the path names no file".into(),
-            });
-        };
-        let beside = folder.join(format!(".{}.tmp-{}", name.to_string_lossy(), std::process::id()));
-        let written = File::create(&beside).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()
-        });
-        let result =
-            written.map_err(io("write")).and_then(|()| std::fs::rename(&beside, path).map_err(io("replace")));
-        if result.is_err() {
-            // The first error is the one to report.
-            let _ = std::fs::remove_file(&beside);
-            return result;
-        }
-        // A folder cannot be synced on every system; the rename itself is done.
-        if let Ok(folder) = File::open(&folder) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
+        write_atomic(path, &bytes).map_err(|source| LexiconError::Io {
+            path: path.to_owned(),
+            action: "write",
+            source,
+        })
     }
 
     /// Reads a lexicon and checks all of it: checksum, offsets, ids, order.

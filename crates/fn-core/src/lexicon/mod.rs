@@ -14,6 +14,8 @@ pub use stats::LexiconStats;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::files::hex;
+
 /// Where a lexicon comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LexiconInfo {
@@ -184,8 +186,4 @@ impl Lexicon {
         }
         Ok(())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

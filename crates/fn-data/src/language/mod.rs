@@ -41,6 +41,7 @@ mod words;
 pub use ceiling::Ceiling;
 pub use config::{LanguageConfig, LanguageError};
 
+use fn_core::files::hex;
 use fn_core::lexicon::{Lexicon, LexiconError, LexiconInfo};
 use fn_core::noise::{Stream, Use, mix};
 use fn_core::vocab::{SpecialIds, VocabFacts};
@@ -177,7 +178,7 @@ impl Language {
             hash.update(piece.as_bytes());
             hash.update(b"\n");
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// The ids of `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.

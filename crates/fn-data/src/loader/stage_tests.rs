@@ -48,8 +48,8 @@ fn text_begins_as_it_would_without_the_stage() {
             let plain = take(config(4, workers), None, 0, 30);
             for (mut text, expected) in staged[BORDER as usize..].iter().cloned().zip(plain) {
                 // Only the number differs: dropout does not repeat itself.
-                assert_eq!(text.step, expected.step + BORDER);
-                text.step = expected.step;
+                assert_eq!(text.micro_batch, expected.micro_batch + BORDER);
+                text.micro_batch = expected.micro_batch;
                 assert_eq!(text, expected, "{kind:?}, {workers} workers");
             }
         }
@@ -61,19 +61,19 @@ fn artificial_batches_are_the_rows_of_the_maker_corrupted_like_text() {
     let stage = stage(SyntheticKind::ShuffleDyck);
     let plain = take(config(4, 0), None, 0, BORDER);
     for (step, batch) in take(config(4, 0), Some(stage.clone()), 0, BORDER).into_iter().enumerate() {
-        assert_eq!((batch.step, batch.padded), (step as u64, false));
+        assert_eq!((batch.micro_batch, batch.padded), (step as u64, false));
         assert!(batch.token_type.iter().all(|t| *t == 0) && batch.attention.iter().all(|a| *a == 1.0));
         for (b, row) in batch.original.chunks(16).enumerate() {
             assert_eq!(row, stage.rows.row((step * 4 + b) as u64, 16).ids);
         }
         // 15 % of 14 places.
         assert_eq!(batch.weight.iter().filter(|w| **w == 1.0).count(), 4 * 2);
-        let hidden = batch.rows.iter().zip(&batch.gold).zip(&batch.weight).filter(|(_, w)| **w == 1.0);
+        let hidden = batch.positions.iter().zip(&batch.gold).zip(&batch.weight).filter(|(_, w)| **w == 1.0);
         for ((&flat, &gold), _) in hidden {
             assert_eq!(batch.original[flat as usize], gold);
             assert!(!corruptor().vocab().is_special[gold as usize]);
         }
-        assert_ne!(batch.rows, plain[step].rows, "the places hidden are those of text");
+        assert_ne!(batch.positions, plain[step].positions, "the masked positions are those of text");
     }
 }
 
@@ -99,8 +99,8 @@ fn ranks_together_make_the_batches_of_one_process() {
         let half = take(mine, Some(stage.clone()), 0, BORDER + 5);
         let part = rank as usize * 64..(rank as usize + 1) * 64;
         for (half, whole) in half.iter().zip(&whole) {
-            assert_eq!(half.original, whole.original[part.clone()], "step {}", whole.step);
-            assert_eq!(half.input, whole.input[part.clone()], "step {}", whole.step);
+            assert_eq!(half.original, whole.original[part.clone()], "step {}", whole.micro_batch);
+            assert_eq!(half.input, whole.input[part.clone()], "step {}", whole.micro_batch);
         }
     }
 }

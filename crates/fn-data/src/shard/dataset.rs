@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use fn_core::files::hex;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::format::{Manifest, ShardEntry, hash_file, hex};
+use super::format::{Manifest, ShardEntry, hash_file};
 use crate::error::DataError;
 use crate::pack::PackedRow;
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use fn_core::files::hex;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -235,8 +236,4 @@ pub(super) fn hash_file(path: &Path, hasher: &mut Sha256) -> Result<u64, DataErr
         hasher.update(&buffer[..read]);
         bytes += read as u64;
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -9,11 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use fn_core::files::{hex, sync_dir};
 use fn_core::vocab::SpecialIds;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::format::{Manifest, ShardBuffer, ShardEntry, VERSION, hash_file, hex, write_counts};
+use super::format::{Manifest, ShardBuffer, ShardEntry, VERSION, hash_file, write_counts};
 use crate::error::DataError;
 use crate::pack::{PackedRow, Packer, Packing};
 use crate::source::{Document, SourceOptions, Sources, StopFlag, kind};
@@ -115,9 +116,9 @@ pub fn prepare(
     };
     let written = write(config, tokenizer, sources, &key, &scratch, progress, stop, &clock);
     let finished = written.and_then(|written| {
-        sync_dir(&scratch)?;
+        sync_dir(&scratch).map_err(DataError::io(&scratch, "sync"))?;
         std::fs::rename(&scratch, &dir).map_err(DataError::io(&dir, "rename to"))?;
-        sync_dir(&config.cache)?;
+        sync_dir(&config.cache).map_err(DataError::io(&config.cache, "sync"))?;
         Ok(written)
     });
     let (manifest, split_documents) = finished.inspect_err(|_| {
@@ -398,8 +399,4 @@ impl<'a> Writer<'a> {
 
 fn check(stop: &StopFlag) -> Result<(), DataError> {
     if stop.load(Ordering::Relaxed) { Err(DataError::Stopped) } else { Ok(()) }
-}
-
-fn sync_dir(dir: &Path) -> Result<(), DataError> {
-    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(DataError::io(dir, "sync"))
 }

@@ -1,36 +1,39 @@
-//! Which artificial sequences, for how long, and the ranges of their numbers.
+//! Which synthetic sequences, for how long, and the ranges of their numbers.
 
+use fn_core::documented;
 use serde::{Deserialize, Serialize};
 
-/// What artificial rows are made of.
+/// The kind of synthetic sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SyntheticKind {
-    /// No artificial rows: text from the first step on.
+    /// No synthetic sequences: text from the first step on.
     #[default]
     None,
     /// Brackets of `k` types, each type balanced, freely interleaved (k-Shuffle-Dyck).
     ShuffleDyck,
-    /// What a random linear recurrent network says.
+    /// The output of a random linear recurrent network.
     LinearRnn,
 }
 
-/// A stage of artificial rows before text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SyntheticConfig {
-    /// `none`, `shuffle-dyck` or `linear-rnn`.
-    pub kind: SyntheticKind,
-    /// Optimiser steps at the start of the run that take artificial rows. Below `train.steps`; 0 with kind `none`.
-    pub steps: u64,
-    /// Bracket types; the rows have `2 k` symbols. 1 to 16,384. Default 64.
-    pub k: usize,
-    /// Probability of an opening bracket where both are possible, 0 to 1 (shuffle-dyck). Default 0.51.
-    pub p: f64,
-    /// Most brackets open at once, of all types together, 1 to 65,535 (shuffle-dyck). Default 8.
-    pub depth: usize,
-    /// Width of the hidden state, 1 to 256 (linear-rnn). Default 16.
-    pub dim: usize,
+documented! {
+    /// Pre-training on synthetic sequences before text.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct SyntheticConfig {
+        /// Kind of the sequences: `none`, `shuffle-dyck` or `linear-rnn`.
+        pub kind: SyntheticKind,
+        /// Optimiser steps on synthetic sequences at the start of the run. Below `train.steps`; 0 with kind `none`.
+        pub steps: u64,
+        /// Types of brackets; the sequences have `2 k` symbols. 1 to 16,384. Default 64.
+        pub k: usize,
+        /// Probability of an opening bracket where both are possible, 0 to 1 (shuffle-dyck). Default 0.51.
+        pub p: f64,
+        /// The most brackets that are open at once, of all types together, 1 to 65,535 (shuffle-dyck). Default 8.
+        pub depth: usize,
+        /// Size of the hidden state, 1 to 256 (linear-rnn). Default 16.
+        pub dim: usize,
+    }
 }
 
 impl Default for SyntheticConfig {
@@ -39,7 +42,7 @@ impl Default for SyntheticConfig {
     }
 }
 
-/// Why there can be no artificial rows.
+/// Why there can be no synthetic sequences.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyntheticError {

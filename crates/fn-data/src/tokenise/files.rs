@@ -1,9 +1,10 @@
 //! The files of a tokenizer.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use fn_core::files::write_atomic;
 use serde_json::{Map, Value, json};
 
 use super::{CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer};
@@ -189,7 +190,10 @@ fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
 pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataError> {
     std::fs::create_dir_all(dir).map_err(DataError::io(dir, "create"))?;
     let vocabulary: String = tokenizer.pieces().iter().flat_map(|p| [p.as_str(), "\n"]).collect();
-    let put = |name: &str, bytes: &[u8]| replace(&dir.join(name), bytes);
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        write_atomic(&path, bytes).map_err(DataError::io(&path, "write"))
+    };
     put("vocab.txt", vocabulary.as_bytes())?;
     for (name, value) in [
         ("tokenizer.json", tokenizer_json(tokenizer)),
@@ -199,19 +203,6 @@ pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataErr
         put(name, format!("{value:#}\n").as_bytes())?;
     }
     Ok(())
-}
-
-/// Old or new, never half: written beside, synced, renamed.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.tmp-{}", std::process::id()));
-    File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&beside, path))
-        .inspect_err(|_| {
-            let _ = std::fs::remove_file(&beside);
-        })
-        .map_err(DataError::io(path, "write"))
 }
 
 const ROLES: [&str; 5] = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::finetune::fit::Recipe;
-use fn_train::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 
 use super::{FinetuneError, Kind, SeedResult};
 

@@ -13,6 +13,7 @@
 //! ```
 
 mod card;
+mod course;
 mod entities;
 mod error;
 pub mod fit;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fn_train::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use super::FinetuneError;

@@ -2,24 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use crate::finetune::fit::{Ended, Job, Recipe, Step};
 use burn::tensor::Device;
 use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf;
-use fn_train::checkpoint::Checkpoints;
-use fn_train::lock::RunLock;
+use fn_models::TaskConfig;
+use fn_models::hf::LoadReport;
 use fn_train::stop::Stop;
 
-use super::card::{self, CARD};
+use super::card::CARD;
+use super::course::{self, Course, Measured, Shared};
+use super::fit::{Ended, Job, Recipe, Step};
 use super::results::{self, RESULT, RESULTS};
 use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel};
 use crate::predictions;
-
-/// Name of the fine-tuned model's folder.
-pub const MODEL: &str = "model";
 
 /// What all seeds share.
 pub struct Setup<'a> {
@@ -148,86 +144,90 @@ pub fn run_seed(
     dir: &Path,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Option<SeedResult>, FinetuneError> {
-    if let Some(done) = results::read::<SeedResult>(&dir.join(RESULT))? {
-        return Ok(Some(done));
-    }
-    let _lock = RunLock::take(dir)?;
-    let (model, config, report) = TaskModel::load(setup.task, setup.model, seed, setup.device)?;
-    hf::check_fit(setup.model, setup.tokenizer.size(), setup.recipe.length)?;
-    tell(Event::Notice(report.to_string()));
-    let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
-    let clock = Instant::now();
-    let mut steps_seen: Vec<Step> = Vec::new();
-    let mut on_step = |step: Step| {
-        steps_seen.push(step);
-        tell(Event::Step(step));
-    };
-    let mut job = Job {
-        recipe: setup.recipe,
-        seed,
-        layers: config.encoder.num_layers,
-        device: setup.device,
-        stop: setup.stop,
-        checkpoints: Some(&checkpoints),
-        on_step: &mut on_step,
-    };
-    let measure = |model: &TaskModel| {
-        let mut sum = 0.0;
-        for (set, encoded) in &prepared.dev {
-            let records = model.predict(set, encoded, setup.device, setup.stop)?;
-            sum += set.score(&records).map_or(f64::NAN, |scores| scores.main);
-        }
-        Some(sum / prepared.dev.len() as f64)
-    };
-    let ended = model.fit(&mut job, &prepared.train, Some(&measure))?;
-    let Ended::Done { model, steps, .. } = ended else {
-        return Ok(None);
-    };
-    let (mean, speed) = course(&steps_seen);
+    course::run(&Tuning { setup, prepared }, seed, dir, tell)
+}
 
-    let mut scores = BTreeMap::new();
-    let (mut main, mut metric) = (Vec::new(), String::new());
-    for (split, sets) in [("dev", &prepared.dev), ("test", &prepared.test)] {
-        for (set, encoded) in sets {
-            tell(Event::Predicting(set.set_name()));
-            let Some(records) = model.predict(set, encoded, setup.device, setup.stop) else {
-                return Ok(None);
-            };
-            let path = dir.join(format!("{split}-{}.jsonl", set.set_name()));
-            predictions::write(&path, &records).map_err(crate::EvalError::from)?;
-            if split == "dev" {
-                let found = set.score(&records)?;
-                main.push(found.main);
-                metric.clone_from(&found.main_name);
-                let finite = |(name, value): (String, f64)| (name, value.is_finite().then_some(value));
-                scores.insert(set.set_name().to_owned(), found.all.into_iter().map(finite).collect());
+struct Tuning<'a> {
+    setup: &'a Setup<'a>,
+    prepared: &'a Prepared,
+}
+
+impl Course for Tuning<'_> {
+    type Model = TaskModel;
+
+    fn shared(&self) -> Shared<'_> {
+        let Setup { task, model, tokenizer, recipe, device, stop, keep_model, .. } = *self.setup;
+        Shared {
+            task: task.name(),
+            kind: Some(task.kind()),
+            model,
+            tokenizer,
+            recipe,
+            length: recipe.length,
+            train_examples: self.prepared.train.data.examples.len(),
+            device,
+            stop,
+            keep_model,
+        }
+    }
+
+    fn load(&self, seed: u64) -> Result<(TaskModel, TaskConfig, LoadReport), FinetuneError> {
+        TaskModel::load(self.setup.task, self.setup.model, seed, self.setup.device)
+    }
+
+    fn fit(&self, model: TaskModel, job: &mut Job<'_>) -> Result<Ended<TaskModel>, FinetuneError> {
+        let Setup { device, stop, .. } = *self.setup;
+        let dev = &self.prepared.dev;
+        let measure = |model: &TaskModel| {
+            let mut sum = 0.0;
+            for (set, encoded) in dev {
+                let records = model.predict(set, encoded, device, stop)?;
+                sum += set.score(&records).map_or(f64::NAN, |scores| scores.main);
+            }
+            Some(sum / dev.len() as f64)
+        };
+        model.fit(job, &self.prepared.train, Some(&measure))
+    }
+
+    fn measure(
+        &self,
+        model: &TaskModel,
+        dir: &Path,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Measured>, FinetuneError> {
+        let mut scores = BTreeMap::new();
+        let (mut main, mut metric) = (Vec::new(), String::new());
+        for (split, sets) in [("dev", &self.prepared.dev), ("test", &self.prepared.test)] {
+            for (set, encoded) in sets {
+                tell(Event::Predicting(set.set_name()));
+                let Some(records) = model.predict(set, encoded, self.setup.device, self.setup.stop) else {
+                    return Ok(None);
+                };
+                let path = dir.join(format!("{split}-{}.jsonl", set.set_name()));
+                predictions::write(&path, &records).map_err(crate::EvalError::from)?;
+                if split == "dev" {
+                    let found = set.score(&records)?;
+                    main.push(found.main);
+                    metric.clone_from(&found.main_name);
+                    let finite = |(name, value): (String, f64)| (name, value.is_finite().then_some(value));
+                    scores.insert(set.set_name().to_owned(), found.all.into_iter().map(finite).collect());
+                }
             }
         }
+        let main = main.iter().sum::<f64>() / main.len() as f64;
+        Ok(Some(Measured { main, metric, scores, null_threshold: None }))
     }
-    let main = main.iter().sum::<f64>() / main.len() as f64;
-    let result = SeedResult {
-        task: setup.task.name().to_owned(),
-        seed,
-        main: main.is_finite().then_some(main),
-        metric,
-        scores,
-        steps,
-        train_examples: prepared.train.data.examples.len(),
-        train_loss: mean.is_finite().then_some(mean),
-        examples_per_second: speed,
-        seconds: clock.elapsed().as_secs_f64(),
-    };
-    if setup.keep_model {
-        let folder = dir.join(MODEL);
-        model.save(setup.task, &folder, &config)?;
-        setup.tokenizer.save(&folder)?;
-        save_card(&folder, setup.task, setup.recipe.length)?;
-        card::write(&folder, setup.model, Some(setup.task.kind()), setup.recipe, &result)?;
+
+    fn save(
+        &self,
+        model: &TaskModel,
+        config: &TaskConfig,
+        _: &Measured,
+        folder: &Path,
+    ) -> Result<(), FinetuneError> {
+        model.save(self.setup.task, folder, config)?;
+        save_card(folder, self.setup.task, self.setup.recipe.length)
     }
-    results::write(&dir.join(RESULT), &result)?;
-    // Nothing goes on from here any more.
-    let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
-    Ok(Some(result))
 }
 
 /// Runs one seed in a folder and reports what happens meanwhile; None when a stop was asked for.
@@ -259,13 +259,6 @@ pub fn run_seeds(
         results::write(&out.join(RESULTS), &done)?;
     }
     Ok(Some(done))
-}
-
-/// Mean loss over the last tenth of the steps, and examples per second at the end.
-pub(super) fn course(steps: &[Step]) -> (f64, f64) {
-    let last = &steps[steps.len() - steps.len().div_ceil(10)..];
-    let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
-    (loss, steps.last().map_or(0.0, |s| s.examples_per_second))
 }
 
 /// What a fine-tuned model is for: `fnlm predict` reads it.

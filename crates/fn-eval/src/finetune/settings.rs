@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::finetune::fit::Recipe;
-use fn_train::fsutil::write_atomic;
+use fn_core::files::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use super::{FinetuneError, Task};

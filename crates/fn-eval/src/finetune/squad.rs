@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use crate::finetune::fit::{Ended, Job, Recipe, Sequence, Step, find_spans, fit_spans};
 use burn::tensor::Device;
 use fn_data::task::squad::decode::{DecodeOptions, Decoded, SpanLogits, decode};
 use fn_data::task::squad::{Problems, SquadData, Window, WindowOptions, read, text, windows};
 use fn_data::tokenise::TextTokenizer;
-use fn_models::{Arch, TokenModel, hf};
-use fn_train::checkpoint::Checkpoints;
-use fn_train::lock::RunLock;
+use fn_models::hf::{self, LoadReport};
+use fn_models::{Arch, TaskConfig, TokenModel};
 use fn_train::stop::Stop;
 use serde::{Deserialize, Serialize};
 
-use super::card::{self, CARD};
-use super::results::{self, RESULT};
-use super::seed::{MODEL, course};
+use super::card::CARD;
+use super::course::{self, Course, Measured, Shared};
+use super::fit::{Ended, Job, Recipe, Sequence, find_spans, fit_spans};
+use super::results;
 use super::{Event, FinetuneError, SeedResult, Task};
 use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
 
@@ -245,71 +243,84 @@ pub fn run_squad_seed(
     dir: &Path,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Option<SeedResult>, FinetuneError> {
-    if let Some(done) = results::read::<SeedResult>(&dir.join(RESULT))? {
-        return Ok(Some(done));
-    }
-    let _lock = RunLock::take(dir)?;
-    let (model, config, report) = hf::load_spans(setup.model, seed, setup.device)?;
-    hf::check_fit(setup.model, setup.tokenizer.size(), setup.options.length)?;
-    tell(Event::Notice(report.to_string()));
-    let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, setup.recipe.patience > 0);
-    let clock = Instant::now();
-    let mut steps_seen: Vec<Step> = Vec::new();
-    let mut on_step = |step: Step| {
-        steps_seen.push(step);
-        tell(Event::Step(step));
-    };
-    let mut job = Job {
-        recipe: setup.recipe,
-        seed,
-        layers: config.encoder.num_layers,
-        device: setup.device,
-        stop: setup.stop,
-        checkpoints: Some(&checkpoints),
-        on_step: &mut on_step,
-    };
-    let version = prepared.dev.scored.version();
-    let measure = |model: &TokenModel| {
-        let found = assess(&prepared.dev, model, &setup.options, version, setup.device, setup.stop);
-        found.ok().flatten().map(|(_, scored)| scored.f1())
-    };
-    let ended = fit_spans(model, &mut job, &prepared.train, &prepared.spans, Some(&measure))?;
-    let Ended::Done { model, steps, .. } = ended else {
-        return Ok(None);
-    };
-    let (loss, speed) = course(&steps_seen);
+    course::run(&Tuning { setup, prepared }, seed, dir, tell)
+}
 
-    tell(Event::Predicting("SQuAD"));
-    let found = assess(&prepared.dev, &model, &setup.options, version, setup.device, setup.stop)?;
-    let Some((decoded, scored)) = found else {
-        return Ok(None);
-    };
-    write_answers(dir, &decoded)?;
-    let f1 = scored.f1();
-    let result = SeedResult {
-        task: "SQuAD".to_owned(),
-        seed,
-        main: f1.is_finite().then_some(f1),
-        metric: "f1".to_owned(),
-        scores: BTreeMap::from([("dev".to_owned(), scored.figures())]),
-        steps,
-        train_examples: prepared.train.len(),
-        train_loss: loss.is_finite().then_some(loss),
-        examples_per_second: speed,
-        seconds: clock.elapsed().as_secs_f64(),
-    };
-    if setup.keep_model {
-        let folder = dir.join(MODEL);
-        hf::save_spans(&folder, &model, &config)?;
-        setup.tokenizer.save(&folder)?;
-        let card =
-            SquadCard { task: "SQuAD".to_owned(), options: setup.options, null_threshold: scored.threshold };
-        results::write(&folder.join(CARD), &card)?;
-        card::write(&folder, setup.model, None, setup.recipe, &result)?;
+struct Tuning<'a> {
+    setup: &'a SquadSetup<'a>,
+    prepared: &'a SquadPrepared,
+}
+
+impl Tuning<'_> {
+    fn assess(&self, model: &TokenModel) -> Result<Option<(Decoded, Scored)>, FinetuneError> {
+        let SquadSetup { options, device, stop, .. } = self.setup;
+        let dev = &self.prepared.dev;
+        assess(dev, model, options, dev.scored.version(), device, stop)
     }
-    results::write(&dir.join(RESULT), &result)?;
-    let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
-    Ok(Some(result))
+}
+
+impl Course for Tuning<'_> {
+    type Model = TokenModel;
+
+    fn shared(&self) -> Shared<'_> {
+        let SquadSetup { model, tokenizer, options, recipe, device, stop, keep_model, .. } = *self.setup;
+        Shared {
+            task: "SQuAD",
+            kind: None,
+            model,
+            tokenizer,
+            recipe,
+            length: options.length,
+            train_examples: self.prepared.train.len(),
+            device,
+            stop,
+            keep_model,
+        }
+    }
+
+    fn load(&self, seed: u64) -> Result<(TokenModel, TaskConfig, LoadReport), FinetuneError> {
+        Ok(hf::load_spans(self.setup.model, seed, self.setup.device)?)
+    }
+
+    fn fit(&self, model: TokenModel, job: &mut Job<'_>) -> Result<Ended<TokenModel>, FinetuneError> {
+        let measure = |model: &TokenModel| {
+            let found = self.assess(model);
+            found.ok().flatten().map(|(_, scored)| scored.f1())
+        };
+        Ok(fit_spans(model, job, &self.prepared.train, &self.prepared.spans, Some(&measure))?)
+    }
+
+    fn measure(
+        &self,
+        model: &TokenModel,
+        dir: &Path,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Measured>, FinetuneError> {
+        tell(Event::Predicting("SQuAD"));
+        let Some((decoded, scored)) = self.assess(model)? else {
+            return Ok(None);
+        };
+        write_answers(dir, &decoded)?;
+        Ok(Some(Measured {
+            main: scored.f1(),
+            metric: "f1".to_owned(),
+            scores: BTreeMap::from([("dev".to_owned(), scored.figures())]),
+            null_threshold: scored.threshold,
+        }))
+    }
+
+    fn save(
+        &self,
+        model: &TokenModel,
+        config: &TaskConfig,
+        measured: &Measured,
+        folder: &Path,
+    ) -> Result<(), FinetuneError> {
+        hf::save_spans(folder, model, config)?;
+        let (options, null_threshold) = (self.setup.options, measured.null_threshold);
+        let card = SquadCard { task: "SQuAD".to_owned(), options, null_threshold };
+        results::write(&folder.join(CARD), &card)
+    }
 }
 
 /// Scores by the rules of the file's version.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
-use fn_train::fsutil::write_atomic_with;
+use fn_core::files::write_atomic_with;
 use zip::write::SimpleFileOptions;
 
 pub use super::collect::{Collected, collect};

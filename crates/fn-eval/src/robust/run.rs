@@ -158,9 +158,9 @@ fn write_all(files: &[(PathBuf, String)], tell: &mut dyn FnMut(Event<'_>)) -> Re
         }
     }
     for (path, text) in new {
-        let folder = fn_train::fsutil::parent(path);
+        let folder = fn_core::files::parent(path);
         std::fs::create_dir_all(folder).map_err(RobustError::io("create", folder))?;
-        fn_train::fsutil::write_atomic(path, text.as_bytes()).map_err(RobustError::io("write", path))?;
+        fn_core::files::write_atomic(path, text.as_bytes()).map_err(RobustError::io("write", path))?;
         tell(Event::Wrote(path));
     }
     Ok(())
@@ -341,7 +341,7 @@ fn questions(job: &mut Job<'_>) -> Result<Vec<Row>, RobustError> {
 /// Answers a file beside it and gives the F1 of each question.
 fn answers(subject: &Subject<'_>, card: &SquadCard, file: &Path) -> Result<Vec<f64>, RobustError> {
     let Subject { model, tokenizer, device, stop, .. } = *subject;
-    let folder = fn_train::fsutil::parent(file);
+    let folder = fn_core::files::parent(file);
     if predict_squad(model, tokenizer, card, file, folder, device, stop)?.is_none() {
         return Err(RobustError::Stopped);
     }

@@ -1,4 +1,4 @@
-//! Which token stood here?
+//! The masked-LM head.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
@@ -7,7 +7,7 @@ use crate::layers::{LayerNorm, Linear, lazy};
 
 /// `LN(gelu(h W)) E^T + b`, where E is the token table of [`crate::Embeddings`].
 ///
-/// Owns everything but E. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
+/// E belongs to the embeddings and is handed in. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
     /// `[H, E]`

@@ -1,4 +1,4 @@
-//! What stands behind an encoder.
+//! Heads of pre-training, and BERT's pooler.
 
 pub mod masked_lm;
 pub mod pooler;

@@ -1,4 +1,4 @@
-//! One vector per sequence, as BERT makes it.
+//! BERT's pooler: one vector per sequence.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};

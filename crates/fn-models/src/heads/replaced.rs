@@ -1,4 +1,4 @@
-//! Was this token replaced?
+//! ELECTRA's replaced-token head.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -19,7 +19,7 @@ impl ReplacedTokenHead {
         Self { dense: Linear::zeros(hidden, hidden, device), score: Linear::zeros(hidden, 1, device) }
     }
 
-    /// Scores every position: was this token replaced by the generator?
+    /// Scores every position: was this token replaced by the generator? Positive: rather yes.
     ///
     /// # Shapes
     /// - hidden: `[B, L, H]` - output: `[B, L]`, raw logits (no sigmoid)

@@ -15,9 +15,9 @@ pub enum HfError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A folder without the file that is needed.
@@ -39,8 +39,8 @@ pub enum HfError {
         /// The head, or the choice of heads.
         expected: &'static str,
     },
-    /// A file that is much larger than any of its kind.
-    #[error("{path}: {found} bytes are too many (limit {limit}); this is no file of its kind")]
+    /// A file that is much larger than any such file should be.
+    #[error("{path}: {found} bytes, at most {limit} are read; is it really this kind of file?")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -69,12 +69,12 @@ pub enum HfError {
         /// What can be read.
         expected: String,
     },
-    /// Sizes that no model can have.
+    /// Sizes that are out of range.
     #[error("{path}: {source}")]
     Config {
         /// The file.
         path: PathBuf,
-        /// Which size.
+        /// Which one.
         source: ConfigError,
     },
     /// A model whose tables are too small for a tokenizer or a length.
@@ -85,12 +85,12 @@ pub enum HfError {
         /// The sizes of both sides.
         source: FitError,
     },
-    /// The file of weights was cut, changed or is something else.
+    /// A file of weights that was truncated or changed, or is something else.
     #[error("{path}: damaged or not a file of weights: {reason}; get a fresh copy")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The reader's error.
         reason: String,
     },
     /// A shard outside of the folder, or not a plain file name.
@@ -130,7 +130,7 @@ pub enum HfError {
         /// The shape that config.json asks for (as the file would store it).
         expected: Vec<usize>,
     },
-    /// A tensor of numbers that are no floats.
+    /// A tensor that does not hold floating-point numbers.
     #[error("{path}: `{tensor}` holds {found}, expected F32, F16, BF16 or F64; convert the file first")]
     Precision {
         /// The file.
@@ -142,7 +142,7 @@ pub enum HfError {
     },
     /// A tensor with NaN or infinity.
     #[error(
-        "{path}: `{tensor}` holds {found} at index {index}; the weights are spoilt (a run that diverged?)"
+        "{path}: `{tensor}` holds {found} at index {index}; the weights cannot be used (did the run diverge?)"
     )]
     NotFinite {
         /// The file.
@@ -154,7 +154,7 @@ pub enum HfError {
         /// Where.
         index: usize,
     },
-    /// Tensors of the encoder are not there.
+    /// Tensors of the encoder are missing.
     #[error(
         "{path}: {count} tensors of the encoder are missing, the first is `{first}`; config.json asks for more than the \
          file holds"
@@ -167,7 +167,7 @@ pub enum HfError {
         /// How many.
         count: usize,
     },
-    /// Two tensors that mean the same parameter.
+    /// Two tensors that both are the same parameter.
     #[error("{path}: `{first}` and `{second}` are the same parameter of one model; split the file first")]
     Ambiguous {
         /// The file.

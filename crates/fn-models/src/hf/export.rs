@@ -1,14 +1,14 @@
-//! Our models -> a folder that transformers loads.
+//! Writing: one of our models becomes a folder that transformers loads.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use fn_core::files::write_atomic;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
 use super::error::HfError;
-use super::files::write_atomic;
 use super::names::Layout;
 use super::{CONFIG_FILE, GENERATOR_FOLDER, WEIGHTS_FILE, config_json};
 use crate::arch::Arch;
@@ -112,8 +112,11 @@ pub(super) fn save<'a>(
     }
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(refused)?;
-    write_atomic(&path, &bytes)?;
-    write_atomic(&dir.join(CONFIG_FILE), config.as_bytes())
+    for (name, bytes) in [(WEIGHTS_FILE, bytes.as_slice()), (CONFIG_FILE, config.as_bytes())] {
+        let path = dir.join(name);
+        write_atomic(&path, bytes).map_err(HfError::io(&path, "write the file"))?;
+    }
+    Ok(())
 }
 
 /// `[rows, columns]` -> `[columns, rows]`

@@ -1,4 +1,4 @@
-//! A folder -> our models.
+//! Reading: a folder becomes one of our models.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -41,9 +41,9 @@ pub fn load_bert(
     Ok((model, config, report))
 }
 
-/// Reads ELECTRA: a discriminator with its generator in `generator/`, or one of both alone.
+/// Reads ELECTRA: a discriminator with its generator in `generator/`, or one of the two alone.
 ///
-/// The half that is not there is fresh and reported: a generator gets the paper's share of the discriminator's width, a
+/// A half that is missing is fresh and reported: a generator gets the paper's share of the discriminator's width, a
 /// discriminator gets the generator's sizes. Shared embeddings come from the discriminator. A folder of BERT makes an ELECTRA
 /// whose generator and discriminator both start as that BERT.
 ///

@@ -5,8 +5,8 @@
 //! DIR/config.json          DIR/config.json, model.safetensors            the discriminator (ElectraForPreTraining)
 //! DIR/model.safetensors    DIR/generator/config.json, model.safetensors  the generator (ElectraForMaskedLM)
 //! ```
-//! Read are `model.safetensors`, its sharded form and `pytorch_model.bin`; written is `model.safetensors`. Which name of
-//! theirs is which path of ours stands in one table, [`names`], that is used in both directions.
+//! `model.safetensors`, its sharded form and `pytorch_model.bin` are read; `model.safetensors` is written. One table, [`names`],
+//! maps transformers' names to ours and back.
 //!
 //! Files come from strangers: sizes are checked against the file before memory is spent, a pickle is never executed, shard
 //! names must stay inside the folder, and every way of being wrong is an [`HfError`] that names the file.

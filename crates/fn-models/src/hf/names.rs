@@ -1,6 +1,6 @@
-//! One table: their name <-> our path.
+//! One table: transformers' name of a tensor <-> our path of a parameter.
 //!
-//! An entry names a module; its `Kind` says which tensors it holds and whether they are stored the other way round.
+//! An entry names a module; its `Kind` says which tensors it holds and whether they are stored transposed.
 //! `{}` stands for the number of a layer.
 
 /// Which file a name belongs to.
@@ -163,12 +163,12 @@ impl Layout {
         }
     }
 
-    /// Their name of our path, and whether the matrix is stored the other way round. `None`: not in such a file.
+    /// Transformers' name of our path, and whether the matrix is stored transposed. `None`: not in such a file.
     pub fn theirs(self, ours: &str) -> Option<(String, bool)> {
         self.find(ours, Side::Ours)
     }
 
-    /// Our path of their name, and whether the matrix is stored the other way round.
+    /// Our path of transformers' name, and whether the matrix is stored transposed.
     pub fn ours(self, theirs: &str) -> Option<(String, bool)> {
         self.find(theirs, Side::Theirs)
     }

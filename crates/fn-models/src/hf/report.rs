@@ -1,4 +1,4 @@
-//! What was read, and what was not.
+//! What a loader read, and what it did not find.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub struct LoadReport {
     pub unused: Vec<String>,
     /// Tensors that were cast to f32.
     pub cast: Vec<Cast>,
-    /// Anything else worth knowing.
+    /// Anything else that a user should know.
     pub notes: Vec<String>,
     /// What [`super::save_bert_with`] and [`super::save_electra_with`] need to write the same folder again.
     pub options: SaveOptions,

@@ -1,4 +1,4 @@
-//! Task models, in and out.
+//! Fine-tuned models, read and written.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::arch::{Arch, Task};
 use crate::params;
 use crate::task::{Classifier, TaskConfig, TokenModel};
 
-/// What `config.json` says of the classes: names in the order of the outputs. Empty for a regression and for spans.
+/// Names of the classes (`id2label` in `config.json`) in the order of the outputs. Empty for a regression and for spans.
 pub type Labels<'a> = &'a [&'a str];
 
 /// Reads an encoder (BERT, or ELECTRA's discriminator) with a classifier of `outputs` classes. A head that is not in the file

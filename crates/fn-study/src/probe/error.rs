@@ -82,6 +82,14 @@ pub enum ProbeError {
     /// A run without held-out text, and none was named.
     #[error("the run has no held-out text; name some with --text")]
     NoText,
+    /// A vocabulary without synonyms.
+    #[error(
+        "{path}: found no two synonyms that both are pieces of the vocabulary; is it lower-case English?"
+    )]
+    NoSynonyms {
+        /// The model's folder.
+        path: PathBuf,
+    },
     /// Text of special pieces only.
     #[error("the text has no word that can be masked; give more of it")]
     NothingMasked,

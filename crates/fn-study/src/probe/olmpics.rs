@@ -1,6 +1,6 @@
 //! Multiple choice without training, in the format of oLMpics (Talmor et al. 2020): which word fills the gap?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fn_train::stop::Stop;
 use serde::Deserialize;
@@ -119,6 +119,29 @@ impl Accuracy {
         let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
         (centre - half, centre + half)
     }
+}
+
+/// The files named, and the .jsonl files of folders by name.
+///
+/// # Errors
+/// A folder that cannot be read or has none.
+pub fn files(data: &[PathBuf]) -> Result<Vec<PathBuf>, ProbeError> {
+    let mut out = Vec::new();
+    for path in data {
+        if !path.is_dir() {
+            out.push(path.clone());
+            continue;
+        }
+        let entries = path.read_dir().map_err(|source| ProbeError::Io { path: path.clone(), source })?;
+        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        found.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
+        if found.is_empty() {
+            return Err(ProbeError::Empty { path: path.clone(), what: ".jsonl file in this folder" });
+        }
+        found.sort();
+        out.extend(found);
+    }
+    Ok(out)
 }
 
 #[cfg(test)]

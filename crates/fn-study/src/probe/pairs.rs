@@ -1,8 +1,21 @@
 //! Pairs of words in an embedding table: are synonyms nearer to each other than antonyms and random pairs?
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use burn::tensor::Device;
 use fn_core::noise::{Stream, Use};
+use fn_core::stats::anisotropy;
+use fn_data::lexicon::WordNet;
+use fn_data::tokenise::TextTokenizer;
+use fn_models::{Pretrained, params};
+
+use super::ProbeError;
+
+/// Letters of a word at least.
+const LETTERS: usize = 3;
+/// Rows of the table that anisotropy is estimated on.
+const ROWS: usize = 2048;
 
 /// Cosines of one kind of pair.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +93,49 @@ pub fn random(
         }
     }
     out
+}
+
+/// What the token table of a model says about pairs of words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Near {
+    /// Synonyms, antonyms and as many random pairs.
+    pub found: [(&'static str, Cosines); 3],
+    /// How often one kind is above another.
+    pub areas: [(&'static str, f64); 3],
+    /// Mean norm of a row.
+    pub norm: f64,
+    /// Mean cosine of two rows.
+    pub anisotropy: f64,
+}
+
+/// Compares WordNet's synonyms and antonyms that are pieces of the vocabulary in a model's token table.
+///
+/// # Errors
+/// A model that cannot be read; no two synonyms in the vocabulary.
+pub fn near(model: &Path, tokenizer: &TextTokenizer, net: &WordNet, seed: u64) -> Result<Near, ProbeError> {
+    let (opened, _) = Pretrained::open(model, &Device::flex())?;
+    let table = opened.word_embedding();
+    let [rows, width] = table.dims();
+    let (norm, cosine) = anisotropy(table.clone(), ROWS);
+    let values = params::host(table);
+    let id = |word: &str| {
+        let plain = word.len() >= LETTERS && word.bytes().all(|b| b.is_ascii_lowercase());
+        plain.then(|| tokenizer.id(word)).flatten().filter(|&id| (id as usize) < rows)
+    };
+    let (synonyms, antonyms) = (known(net.synonyms(), &id), known(net.antonyms(), &id));
+    if synonyms.is_empty() {
+        return Err(ProbeError::NoSynonyms { path: model.to_owned() });
+    }
+    let others = random(&synonyms, &antonyms, seed);
+    let kinds = [("synonyms", &synonyms), ("antonyms", &antonyms), ("random pairs", &others)];
+    let found = kinds.map(|(name, pairs)| (name, Cosines::of(pairs, &values, width)));
+    let [(_, near), (_, opposite), (_, far)] = &found;
+    let areas = [
+        ("synonyms over random pairs", near.area_over(far)),
+        ("synonyms over antonyms", near.area_over(opposite)),
+        ("antonyms over random pairs", opposite.area_over(far)),
+    ];
+    Ok(Near { found, areas, norm, anisotropy: cosine })
 }
 
 #[cfg(test)]

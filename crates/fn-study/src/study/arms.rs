@@ -28,6 +28,7 @@ impl Study {
             file: self.config.clone(),
             options: vec![Setting::option("--seed", "seed", number)],
             set: [&self.set[..], &arm.set[..], set].concat(),
+            ..Layers::default()
         };
         let wrong = |source| StudyError::Arm { arm: arm.name.clone(), source };
         layers.resolve().and_then(Resolved::runnable).map_err(wrong)
@@ -111,7 +112,7 @@ fn wrong_recipe(evaluation: &Evaluation) -> impl FnOnce(SetError) -> StudyError 
 }
 
 impl Evaluation {
-    /// The task and how an encoder of this family and width is fine-tuned on it.
+    /// The task and how an encoder of this architecture and width is fine-tuned on it.
     ///
     /// # Errors
     /// A task that does not exist, a setting that is wrong.

@@ -13,9 +13,8 @@ use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, FinetuneError, Task};
 use fn_models::Arch;
-use fn_train::config::{CheckpointConfig, EvalConfig, LogConfig, RunConfig, Runnable};
+use fn_train::config::Runnable;
 use fn_train::rundir;
-use fn_train::schedule::ScheduleConfig;
 
 use super::run::Plan;
 use super::{Arm, Evaluation, StudyError, arms, run_folder};
@@ -77,9 +76,9 @@ pub struct Outlook {
     pub kinds: usize,
 }
 
-/// A kind of arm and the seconds of a step, if they were measured.
+/// Arms whose steps take equally long: the values on which that depends, and the seconds of a step, if they were measured.
 struct Kind {
-    like: RunConfig,
+    like: Vec<(String, String)>,
     seconds: Option<f64>,
 }
 
@@ -130,7 +129,7 @@ impl Plan<'_> {
         let mut sets = Sets::default();
         for entry in entries {
             let run = &entry.config;
-            let like = kind(run);
+            let like = run.step_time();
             let known = kinds.iter().find(|kind| kind.like == like).and_then(|kind| kind.seconds);
             let step = known.unwrap_or(slowest);
             outlook.pretraining += step * entry.steps as f64;
@@ -148,7 +147,7 @@ impl Plan<'_> {
         let mut kinds: Vec<Kind> = Vec::new();
         for entry in entries {
             let run = &entry.config;
-            let like = kind(run);
+            let like = run.step_time();
             if kinds.iter().any(|kind| kind.like == like) {
                 continue;
             }
@@ -189,22 +188,6 @@ impl Entry<'_> {
     fn is_done(&self) -> bool {
         matches!(self.state, State::Done | State::DoneOtherwise)
     }
-}
-
-/// What the time of a step depends on: two runs that agree in it take equally long.
-fn kind(run: &RunConfig) -> RunConfig {
-    let mut kind = RunConfig {
-        seed: 0,
-        schedule: ScheduleConfig::default(),
-        checkpoint: CheckpointConfig::default(),
-        eval: EvalConfig::default(),
-        log: LogConfig::default(),
-        ..run.clone()
-    };
-    kind.train.steps = 0;
-    // Sets of another lexicon are a little wider or narrower, which hardly shows.
-    (kind.lexicon.path, kind.lexicon.wordnet) = (None, None);
-    kind
 }
 
 /// The step of the newest checkpoint, by its name.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fn_train::fsutil::{parent, write_atomic};
+use fn_core::files::{parent, write_atomic};
 use fn_train::rundir;
 use fn_train::stop::Stop;
 

@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use fn_core::files::hex;
 use sha2::{Digest, Sha256};
 
-use super::manifest::hex;
 use super::save::entries;
 use super::{
     CheckpointError, Checkpoints, FileEntry, MODEL, Manifest, OPTIMIZER, STATE, TrainState, tensors,
@@ -25,8 +25,6 @@ pub struct LoadedCheckpoint {
     pub model: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     /// The moments, as [`AdamW::state`](crate::optim::AdamW::state) gave them.
     pub optim: Vec<NamedTensor>,
-    /// All other files.
-    pub extra: BTreeMap<String, Vec<u8>>,
 }
 
 impl LoadedCheckpoint {
@@ -137,8 +135,11 @@ pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
     let mut take = |name: &str| {
         files.remove(name).ok_or_else(|| content(name, "the manifest does not list this file".to_owned()))
     };
-    let state: TrainState =
+    let mut state: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&take(STATE)?).map_err(|e| content(STATE, e.to_string()))?;
+    state.remove("config_sha256"); // earlier versions wrote it, nobody read it
+    let state: TrainState =
+        serde_json::from_value(state.into()).map_err(|e| content(STATE, e.to_string()))?;
     if state.step != manifest.step {
         return Err(content(
             STATE,
@@ -150,7 +151,7 @@ pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
         .map(|t| (t.name, (t.shape, t.data)))
         .collect();
     let optim = tensors::read(&path.join(OPTIMIZER), &take(OPTIMIZER)?)?;
-    Ok(LoadedCheckpoint { path: path.to_owned(), state, model, optim, extra: files })
+    Ok(LoadedCheckpoint { path: path.to_owned(), state, model, optim })
 }
 
 /// Compares every file with the manifest, in little memory.

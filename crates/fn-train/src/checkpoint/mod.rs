@@ -7,7 +7,6 @@
 //! | `model.safetensors` | the weights, f32, by parameter path |
 //! | `optimizer.safetensors` | both moments of every parameter, f32, as `m.<path>` and `v.<path>` |
 //! | `state.json` | [`TrainState`]: where the run stands, in steps, data and counters |
-//! | further files | whatever the caller hands to [`Checkpoints::save`], e.g. the configuration |
 //! | `manifest.json` | format, step, and size and SHA-256 of each file and of itself; written last |
 //!
 //! There is no random state to keep: all noise is a function of (seed, step). Nothing in here is executable or pickled.

@@ -4,15 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use fn_core::files::{self, hex};
 use sha2::{Digest, Sha256};
 
-use super::manifest::{hex, is_plain_name};
 use super::tensors::Layout;
 use super::{
     Best, CheckpointError, Checkpoints, FileEntry, MANIFEST, MODEL, Manifest, OPTIMIZER, STATE, TrainState,
     folder_name, load,
 };
-use crate::{faults, fsutil};
+use crate::{disk, faults};
 use fn_models::params::NamedTensor;
 
 /// Bytes per write call.
@@ -25,8 +25,6 @@ const SMALL_FILES: u64 = 16 << 10;
 impl Checkpoints {
     /// Writes the checkpoint of `state.step` and gives its folder. See the [module](super) for what happens on disk.
     ///
-    /// `extra` are files that the checkpoint carries along: plain names, any bytes.
-    ///
     /// # Errors
     /// [`CheckpointError::NoSpace`] or another failure to write or to read back; earlier checkpoints are intact then.
     pub fn save(
@@ -34,14 +32,13 @@ impl Checkpoints {
         state: &TrainState,
         model: &[NamedTensor],
         optimizer: &[NamedTensor],
-        extra: &[(String, Vec<u8>)],
     ) -> Result<PathBuf, CheckpointError> {
         faults::begin_save();
         fs::create_dir_all(&self.dir).map_err(CheckpointError::io(&self.dir, "create the folder"))?;
         self.remove_leftovers();
 
-        let files = Files::new(state, model, optimizer, extra)?;
-        let needed = Self::required_bytes(model, extra)?.max(files.bytes());
+        let files = Files::new(state, model, optimizer)?;
+        let needed = Self::required_bytes(model)?.max(files.bytes());
         check_room(&self.dir, needed)?;
 
         let name = folder_name(state.step);
@@ -53,8 +50,8 @@ impl Checkpoints {
         let target = written.map_err(|failure| {
             let _ = fs::remove_dir_all(&temporary);
             match failure {
-                Failure::Disk { source, .. } if fsutil::is_out_of_space(&source) => {
-                    let free = fsutil::free_bytes(&self.dir).unwrap_or(0);
+                Failure::Disk { source, .. } if disk::is_out_of_space(&source) => {
+                    let free = disk::free_bytes(&self.dir).unwrap_or(0);
                     CheckpointError::NoSpace { path: self.dir.clone(), needed, free }
                 }
                 Failure::Disk { path, action, source } => CheckpointError::Io { path, action, source },
@@ -68,16 +65,12 @@ impl Checkpoints {
     /// Bytes that a checkpoint takes once the optimiser has its moments: what a run needs free at every save.
     ///
     /// # Errors
-    /// Tensors or extra files that cannot be saved.
-    pub fn required_bytes(
-        model: &[NamedTensor],
-        extra: &[(String, Vec<u8>)],
-    ) -> Result<u64, CheckpointError> {
+    /// Tensors that cannot be saved.
+    pub fn required_bytes(model: &[NamedTensor]) -> Result<u64, CheckpointError> {
         let weights = Layout::of(model)?.bytes;
-        let extra: u64 = extra.iter().map(|(_, bytes)| bytes.len() as u64 + PER_FILE).sum();
         // The moments are two tensors per weight, with names two letters longer.
         let moments = weights * 2 + model.len() as u64 * 8;
-        Ok(weights + moments + extra + SMALL_FILES + 2 * PER_FILE)
+        Ok(weights + moments + SMALL_FILES + 2 * PER_FILE)
     }
 
     /// Renames the finished folder, reads it back, and only then lets its predecessor go.
@@ -90,7 +83,7 @@ impl Checkpoints {
             step(&target, "rename", || fs::rename(&target, &old))?;
         }
         let placed = step(&target, "rename", || fs::rename(temporary, &target))
-            .and_then(|()| step(&self.dir, "sync", || fsutil::sync_dir(&self.dir)))
+            .and_then(|()| step(&self.dir, "sync", || files::sync_dir(&self.dir)))
             .and_then(|()| {
                 let found = Manifest::read(&target).and_then(|m| load::verify(&target, &m).map(|()| m));
                 match found {
@@ -108,7 +101,7 @@ impl Checkpoints {
                 if replaces {
                     let _ = fs::rename(&old, &target);
                 }
-                let _ = fsutil::sync_dir(&self.dir);
+                let _ = files::sync_dir(&self.dir);
             }
         } else if replaces {
             remove(&old);
@@ -178,7 +171,7 @@ impl Checkpoints {
 /// # Errors
 /// [`CheckpointError::NoSpace`], or whatever the system says.
 pub fn check_room(dir: &Path, needed: u64) -> Result<(), CheckpointError> {
-    let free = fsutil::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
+    let free = disk::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
     if free < needed {
         return Err(CheckpointError::NoSpace { path: dir.to_owned(), needed, free });
     }
@@ -229,7 +222,7 @@ struct Files<'a> {
     step: u64,
     model: (Layout, &'a [NamedTensor]),
     optimizer: (Layout, &'a [NamedTensor]),
-    small: Vec<(&'a str, std::borrow::Cow<'a, [u8]>)>,
+    state: Vec<u8>,
 }
 
 impl<'a> Files<'a> {
@@ -237,7 +230,6 @@ impl<'a> Files<'a> {
         state: &TrainState,
         model: &'a [NamedTensor],
         optimizer: &'a [NamedTensor],
-        extra: &'a [(String, Vec<u8>)],
     ) -> Result<Self, CheckpointError> {
         let unsaveable =
             |name: &str, reason: String| CheckpointError::Unsaveable { name: name.to_owned(), reason };
@@ -245,25 +237,16 @@ impl<'a> Files<'a> {
         text.push(b'\n');
         // JSON has no NaN: what would come back as null is refused here.
         serde_json::from_slice::<TrainState>(&text).map_err(|e| unsaveable(STATE, e.to_string()))?;
-        let mut small = vec![(STATE, text.into())];
-        for (name, bytes) in extra {
-            let taken = [MODEL, OPTIMIZER].contains(&name.as_str()) || small.iter().any(|(n, _)| n == name);
-            if taken || !is_plain_name(name) {
-                return Err(unsaveable(name, "the file name is taken or is not a plain name".to_owned()));
-            }
-            small.push((name, bytes.as_slice().into()));
-        }
         Ok(Self {
             step: state.step,
             model: (Layout::of(model)?, model),
             optimizer: (Layout::of(optimizer)?, optimizer),
-            small,
+            state: text,
         })
     }
 
     fn bytes(&self) -> u64 {
-        let small: u64 = self.small.iter().map(|(_, bytes)| bytes.len() as u64 + PER_FILE).sum();
-        self.model.0.bytes + self.optimizer.0.bytes + small + 3 * PER_FILE
+        self.model.0.bytes + self.optimizer.0.bytes + self.state.len() as u64 + 4 * PER_FILE
     }
 
     /// Fills `folder`, everything synced, the manifest last.
@@ -273,12 +256,10 @@ impl<'a> Files<'a> {
         for (name, (layout, tensors)) in [(MODEL, &self.model), (OPTIMIZER, &self.optimizer)] {
             files.push(write_file(folder, name, |to| layout.write(tensors, to))?);
         }
-        for (name, bytes) in &self.small {
-            files.push(write_file(folder, name, |to| to.write_all(bytes))?);
-        }
+        files.push(write_file(folder, STATE, |to| to.write_all(&self.state))?);
         let manifest = Manifest::new(self.step, files);
         write_file(folder, MANIFEST, |to| to.write_all(&manifest.to_bytes()))?;
-        step(folder, "sync", || fsutil::sync_dir(folder))?;
+        step(folder, "sync", || files::sync_dir(folder))?;
         Ok(manifest)
     }
 }

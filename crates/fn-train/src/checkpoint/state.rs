@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::guard::GuardState;
+use crate::training_loop::Score;
 
 /// Where a run stands. Together with weights and moments this is everything: noise is a function of (seed, step).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,14 +26,22 @@ pub struct TrainState {
     pub best: Option<Best>,
     /// Tokens trained on, without padding.
     pub tokens_seen: u64,
-    /// SHA-256 of the configuration that the run was started with, as hex.
-    pub config_sha256: String,
 }
 
 impl TrainState {
     /// The start of a run.
-    pub fn new(seed: u64, config_sha256: String) -> Self {
-        Self { seed, config_sha256, ..Self::default() }
+    pub fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    /// Remembers `score`, an evaluation after this step, if it is the best so far of its metric.
+    pub(crate) fn note_best(&mut self, score: Score) {
+        let Score { metric, value, lower_is_better } = score;
+        let better = |old: f64| if lower_is_better { value < old } else { value > old };
+        let is_best = self.best.as_ref().is_none_or(|best| best.metric != metric || better(best.value));
+        if value.is_finite() && is_best {
+            self.best = Some(Best { step: self.step, metric, value });
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use fn_core::correct::{CorrectionKind, Normalise};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{Arch, ConfigError, RunConfig, VerifierConfig};
+use super::{ConfigError, RunConfig, VerifierConfig};
 use crate::schedule::ScheduleKind;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
@@ -126,7 +126,7 @@ impl RunConfig {
         least(t.batch as u64, 1, "train.batch")?;
         least(t.accumulation as u64, 1, "train.accumulation")?;
         at_least_zero(t.discriminator_weight, "train.discriminator_weight")?;
-        at_least_zero(t.generator_weight, "train.generator_weight")?;
+        at_least_zero(t.masked_lm_weight, "train.masked_lm_weight")?;
         positive(t.temperature, "train.temperature")?;
         check(!t.device.is_empty(), "train.device", "empty".into(), "flex, vulkan, vulkan:0, cuda:1, ...")?;
         if let Some(threads) = t.threads {
@@ -142,7 +142,7 @@ impl RunConfig {
     }
 
     fn validate_correction(&self) -> Result<(), ConfigError> {
-        self.correction.generator.validate().map_err(|e| section("correction.generator", e.to_string()))?;
+        self.correction.masked_lm.validate().map_err(|e| section("correction.masked_lm", e.to_string()))?;
         self.correction
             .discriminator
             .validate()
@@ -196,10 +196,10 @@ impl RunConfig {
     /// would be divided by its own count, which is another objective.
     fn refuse_accumulation(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
-        let kept = matches!(&c.generator, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
-        let soft = matches!(c.discriminator, DetectionKind::Soft(_)) && self.model.arch == Arch::Electra;
+        let kept = matches!(&c.masked_lm, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
+        let soft = self.model.arch.has_discriminator() && matches!(c.discriminator, DetectionKind::Soft(_));
         for (set, key) in [
-            (kept, "correction.generator.normalise = kept"),
+            (kept, "correction.masked_lm.normalise = kept"),
             (soft, "correction.discriminator.kind = soft"),
             (c.hard_negatives > 0.0, "correction.hard_negatives"),
         ] {
@@ -218,7 +218,7 @@ impl RunConfig {
     /// Refuses corrections that would do nothing: whoever sets them believes that they do something.
     fn refuse_idle(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
-        let electra = self.model.arch == Arch::Electra;
+        let electra = self.model.arch.has_discriminator();
         let unset = c.verifier.is_none();
         check(
             c.discriminator != DetectionKind::Banded || c.judge_or_default().is_graded(),
@@ -228,10 +228,10 @@ impl RunConfig {
              right a word is",
         )?;
         check(
-            electra || c.discriminator == DetectionKind::None || c.generator != CorrectionKind::None,
+            electra || c.discriminator == DetectionKind::None || c.masked_lm != CorrectionKind::None,
             "correction.discriminator.kind",
             c.discriminator.name().to_owned(),
-            "none with model.arch = bert, as a BERT has no discriminator: set `correction.generator.kind`",
+            "none with model.arch = bert, as a BERT has no discriminator: set `correction.masked_lm.kind`",
         )?;
         let default = VerifierConfig::default();
         for (value, usual, key) in [

@@ -1,9 +1,10 @@
-//! What is done about false negatives, by preset or piece by piece.
+//! How the loss treats false negatives, by preset or key by key.
 
 use std::path::PathBuf;
 
 use fn_core::correct::detection::DetectionKind;
 use fn_core::correct::{CorrectionKind, HardConfig, SoftConfig};
+use fn_core::documented;
 use fn_core::judge::{Bands, THRESHOLD};
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
@@ -17,17 +18,17 @@ pub enum CorrectionPreset {
     /// The baseline: every wrong prediction is a negative.
     #[default]
     None,
-    /// Hard Correction: generator (or BERT) `hard`, discriminator `drop`.
+    /// Hard Correction: `masked_lm` is `hard`, `discriminator` is `drop`.
     Hard,
-    /// Soft Regularisation: generator (or BERT) `soft` at word level with lambda 1, discriminator as it was.
+    /// Soft Regularisation: `masked_lm` is `soft` at word level with lambda 1, the discriminator is not corrected.
     Soft,
-    /// Neither: `generator` and `discriminator` say it themselves.
+    /// None of these: `masked_lm` and `discriminator` are set themselves.
     Custom,
 }
 
 impl CorrectionPreset {
-    /// What the generator (or BERT) does under this preset.
-    pub fn generator(self) -> CorrectionKind {
+    /// Correction of the masked-LM loss under this preset.
+    pub fn masked_lm(self) -> CorrectionKind {
         match self {
             Self::None | Self::Custom => CorrectionKind::None,
             Self::Hard => CorrectionKind::Hard(HardConfig::default()),
@@ -35,7 +36,7 @@ impl CorrectionPreset {
         }
     }
 
-    /// What the discriminator does under this preset.
+    /// Correction of the discriminator's loss under this preset.
     pub fn discriminator(self) -> DetectionKind {
         match self {
             Self::None | Self::Soft | Self::Custom => DetectionKind::None,
@@ -44,21 +45,23 @@ impl CorrectionPreset {
     }
 }
 
-/// Another masked language model that judges by context, in place of the lexicon.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct VerifierConfig {
-    /// Hugging Face folder of a BERT with its masked-LM head, or of an ELECTRA (its generator judges), with the same vocabulary; it is
-    /// not trained. None: the lexicon judges.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
-    /// Above 0: a moving average of the model that is trained judges, this share of which is kept at each step, e.g. 0.999. 0: none.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub decay: f64,
-    /// From this ratio p(r) / p(w) on a wrong prediction is a false negative. 0.5.
-    pub low: f64,
-    /// From this ratio on it is as right as the gold word (`banded` calls it original). 1.
-    pub high: f64,
+documented! {
+    /// Another masked language model that judges predictions by their context, in place of the lexicon.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct VerifierConfig {
+        /// Hugging Face folder of a BERT with its masked-LM head, or of an ELECTRA (whose generator is used), with the same vocabulary. Its
+        /// weights stay fixed. Not set: the lexicon is the judge.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub model: Option<PathBuf>,
+        /// Decay of an exponential moving average of the trained model, which then is the judge, e.g. 0.999. 0: no average.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub decay: f64,
+        /// A wrong prediction r of the word w is a false negative if p(r) / p(w) is this or higher. 0.5.
+        pub low: f64,
+        /// It is as good as w if the ratio is this or higher (`banded` labels it as original). 1.
+        pub high: f64,
+    }
 }
 
 impl Default for VerifierConfig {
@@ -80,31 +83,33 @@ impl VerifierConfig {
     }
 }
 
-/// What is done about false negatives. Reading it resolves the preset: `generator` and `discriminator` are always filled,
-/// what is written beside a preset wins over it, and `preset` then reads `custom`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "TypedCorrection")]
-pub struct CorrectionConfig {
-    /// `none`, `hard` or `soft`: sets both of the following.
-    pub preset: CorrectionPreset,
-    /// For the generator's (or BERT's) masked-LM loss.
-    pub generator: CorrectionKind,
-    /// For the discriminator's loss (ELECTRA only).
-    pub discriminator: DetectionKind,
-    /// Which prediction `r` of the masked LM is judged: `argmax` (default) or `sample`.
-    pub prediction: Prediction,
-    /// beta of the importance weights of true negatives: errors that look right weigh more. 0 (default): all weigh the same.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub hard_negatives: f64,
-    /// A masked LM that judges in place of the lexicon.
-    #[serde(skip_serializing_if = "VerifierConfig::is_none")]
-    pub verifier: VerifierConfig,
-    /// The judge, where it is more than the lexicon or one verifier: `kind` and its settings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub judge: Option<JudgeKind>,
-    /// From this grade of the judge on a wrong prediction is a false negative, above 0 to 1. 0.5.
-    #[serde(skip_serializing_if = "is_usual_threshold")]
-    pub threshold: f64,
+documented! {
+    /// How the loss treats false negatives. Reading it resolves the preset: `masked_lm` and `discriminator` are always filled,
+    /// what is written beside a preset wins over it, and `preset` then reads `custom`.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(from = "TypedCorrection")]
+    pub struct CorrectionConfig {
+        /// Both corrections by name: `none`, `hard` or `soft`. `correction.masked_lm` and `correction.discriminator` take precedence.
+        pub preset: CorrectionPreset,
+        /// Correction of the masked-LM loss of the generator or of BERT.
+        pub masked_lm: CorrectionKind,
+        /// Correction of the discriminator's loss (ELECTRA only).
+        pub discriminator: DetectionKind,
+        /// Which prediction of the masked LM is judged: `argmax` (default) or `sample`.
+        pub prediction: Prediction,
+        /// Exponent beta of the importance weights of true negatives: errors that look plausible weigh more. 0 (default): equal weights.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub hard_negatives: f64,
+        /// A masked LM that is the judge in place of the lexicon.
+        #[serde(skip_serializing_if = "VerifierConfig::is_none")]
+        pub verifier: VerifierConfig,
+        /// The judge, if it is another than the lexicon or one verifier: a combination, or one of another crate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub judge: Option<JudgeKind>,
+        /// A wrong prediction is a false negative if the judge grades it this high or higher; above 0, at most 1. 0.5.
+        #[serde(skip_serializing_if = "is_usual_threshold")]
+        pub threshold: f64,
+    }
 }
 
 fn is_usual_threshold(value: &f64) -> bool {
@@ -130,7 +135,7 @@ impl CorrectionConfig {
     pub fn preset(preset: CorrectionPreset) -> Self {
         Self {
             preset,
-            generator: preset.generator(),
+            masked_lm: preset.masked_lm(),
             discriminator: preset.discriminator(),
             prediction: Prediction::Argmax,
             hard_negatives: 0.0,
@@ -145,14 +150,14 @@ impl CorrectionConfig {
     pub fn asks_judge(&self, discriminator: bool) -> bool {
         use DetectionKind::{Banded, Drop, Registered, Relabel};
         matches!(
-            self.generator,
+            self.masked_lm,
             CorrectionKind::Hard(_) | CorrectionKind::RandomShield | CorrectionKind::Registered(_)
         ) || (discriminator && matches!(self.discriminator, Drop | Relabel | Banded | Registered(_)))
     }
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
-        match &self.generator {
+        match &self.masked_lm {
             CorrectionKind::SynonymTarget(_) => true,
             _ if !self.judge_or_default().reads_lexicon() => false,
             CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::Registered(_) => {
@@ -178,7 +183,8 @@ impl CorrectionConfig {
 struct TypedCorrection {
     #[serde(default)]
     preset: CorrectionPreset,
-    generator: Option<CorrectionKind>,
+    #[serde(alias = "generator")]
+    masked_lm: Option<CorrectionKind>,
     discriminator: Option<DetectionKind>,
     #[serde(default = "most_probable")]
     prediction: Prediction,
@@ -200,7 +206,7 @@ impl From<TypedCorrection> for CorrectionConfig {
         let named = Self::preset(typed.preset);
         let mut out = Self {
             preset: typed.preset,
-            generator: typed.generator.unwrap_or_else(|| named.generator.clone()),
+            masked_lm: typed.masked_lm.unwrap_or_else(|| named.masked_lm.clone()),
             discriminator: typed.discriminator.unwrap_or_else(|| named.discriminator.clone()),
             prediction: typed.prediction,
             hard_negatives: typed.hard_negatives,
@@ -208,7 +214,7 @@ impl From<TypedCorrection> for CorrectionConfig {
             judge: typed.judge,
             threshold: typed.threshold,
         };
-        if out.generator != named.generator || out.discriminator != named.discriminator {
+        if out.masked_lm != named.masked_lm || out.discriminator != named.discriminator {
             out.preset = CorrectionPreset::Custom;
         }
         out

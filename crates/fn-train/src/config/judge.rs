@@ -2,33 +2,43 @@
 
 use fn_core::correct::registry::{JUDGES, Settings};
 use fn_core::correct::tagged;
-use fn_core::{CoreError, config_error};
+use fn_core::documented::KeyDoc;
+use fn_core::{CoreError, config_error, documented};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::VerifierConfig;
 
-/// Who grades predictions, as a configuration says it: `kind` and the settings of that kind.
-#[derive(Debug, Clone, PartialEq)]
-pub enum JudgeKind {
-    /// `none`: nothing is a false negative.
-    None,
-    /// `lexicon`: look-up sets.
-    Lexicon,
-    /// `verifier`: another masked language model, or a moving average of the trained one.
-    Verifier(VerifierConfig),
-    /// `all`: the lowest grade of `judges`.
-    All(Vec<JudgeKind>),
-    /// `any`: the highest grade of `judges`.
-    Any(Vec<JudgeKind>),
-    /// `mean`: the weighted mean of the grades; each of `judges` may have a `weight` beside its kind, 1 by default.
-    Mean(Vec<(f64, JudgeKind)>),
-    /// One that another crate registered with [`JUDGES`].
-    Registered(Settings),
+documented! {
+    /// The judge that grades predictions: `kind` and the settings of that kind.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum JudgeKind {
+        /// `none`: nothing is a false negative.
+        None,
+        /// `lexicon`: predictions in the look-up set of the original word are false negatives.
+        Lexicon,
+        /// `verifier`: the probabilities of another masked language model, or of a moving average of the trained one.
+        Verifier(VerifierConfig),
+        /// `all`: the lowest grade of `judges`.
+        All(Vec<JudgeKind>),
+        /// `any`: the highest grade of `judges`.
+        Any(Vec<JudgeKind>),
+        /// `mean`: the weighted mean of the grades; each of `judges` may have a `weight` beside its kind, 1 by default.
+        Mean(Vec<(f64, JudgeKind)>),
+        /// Or the name of one that another crate registered (`fn_core::correct::registry::JUDGES`).
+        Registered(Settings),
+    }
 }
 
 /// Judges within judges, at most.
 const DEPTH: usize = 4;
+
+/// The keys of a combination.
+pub(super) const COMBINED: &[KeyDoc] = &[KeyDoc {
+    name: "judges",
+    doc: "With `all`, `any` and `mean`: the judges that are combined, a list of tables with `kind` and settings. In a `mean`, each may \
+          have a `weight`, 1 by default.",
+}];
 
 /// The settings of a combination.
 #[derive(Serialize, Deserialize)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::keys::{current_name, is_tagged};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,11 @@ pub enum Origin {
     Preset {
         /// Its name.
         name: String,
+    },
+    /// The configuration that a run directory keeps.
+    Run {
+        /// The run directory.
+        path: PathBuf,
     },
     /// A file, with the place in it.
     File {
@@ -41,6 +48,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::Program => f.write_str("fnlm"),
             Self::Preset { name } => write!(f, "preset {name}"),
+            Self::Run { path } => write!(f, "run {}", path.display()),
             Self::File { path, line, .. } => write!(f, "{path}:{line}"),
             Self::Flag { flag } => f.write_str(flag),
         }
@@ -52,7 +60,7 @@ impl Origin {
     pub fn prefix(&self) -> String {
         match self {
             Self::Default | Self::Program => String::new(),
-            Self::Preset { name } => format!("preset {name}: "),
+            Self::Preset { .. } | Self::Run { .. } => format!("{self}: "),
             Self::File { path, line, column } => format!("{path}:{line}:{column}: "),
             Self::Flag { flag } => format!("{flag}: "),
         }
@@ -120,7 +128,8 @@ impl Walk<'_> {
             } else {
                 let (line, column) = (self.place)(key.span().start);
                 let origin = (self.origin)(line, column);
-                self.out.push(Setting { key: path, value: value.clone(), origin });
+                let key = current_name(&path).into_owned();
+                self.out.push(Setting { key, value: value.clone(), origin });
             }
         }
     }
@@ -183,10 +192,10 @@ impl Merged {
     pub fn put(&mut self, layer: Vec<Setting>) {
         for setting in &layer {
             if setting.key == "correction.preset" {
-                self.remove("correction.generator.");
+                self.remove("correction.masked_lm.");
                 self.remove("correction.discriminator.");
             } else if let Some(table) = setting.key.strip_suffix(".kind")
-                && tagged(table)
+                && is_tagged(table)
                 && self.settings.get(&setting.key).is_none_or(|below| below.value != setting.value)
             {
                 self.remove(&format!("{table}."));
@@ -218,7 +227,7 @@ impl Merged {
             return origin.clone();
         }
         let table = key.rsplit_once('.').map_or("", |(table, _)| table);
-        if tagged(table) {
+        if is_tagged(table) {
             for selector in [&format!("{table}.kind"), "correction.preset"] {
                 if let Some(setting) = self.settings.get(selector) {
                     return setting.origin.clone();
@@ -227,11 +236,6 @@ impl Merged {
         }
         Origin::Default
     }
-}
-
-/// Tables whose `kind` decides which other keys they have.
-pub fn tagged(table: &str) -> bool {
-    matches!(table, "correction.generator" | "correction.discriminator" | "correction.judge")
 }
 
 #[cfg(test)]
@@ -278,7 +282,7 @@ mod tests {
     #[test]
     fn a_new_kind_replaces_the_table_but_the_same_kind_does_not() {
         let mut merged = Merged::default();
-        let g = "correction.generator";
+        let g = "correction.masked_lm";
         let key = |name: &str| format!("{g}.{name}");
         merged.put(vec![
             flag(&key("kind"), "soft"),
@@ -296,9 +300,9 @@ mod tests {
     #[test]
     fn a_preset_of_corrections_replaces_the_corrections_below() {
         let mut merged = Merged::default();
-        merged.put(vec![flag("correction.generator.kind", "soft"), flag("correction.generator.lambda", 2.0)]);
+        merged.put(vec![flag("correction.masked_lm.kind", "soft"), flag("correction.masked_lm.lambda", 2.0)]);
         merged.put(vec![flag("correction.preset", "hard")]);
         assert_eq!(merged.settings().count(), 1);
-        assert_eq!(merged.origin("correction.generator.kind"), Origin::Flag { flag: "--set".into() });
+        assert_eq!(merged.origin("correction.masked_lm.kind"), Origin::Flag { flag: "--set".into() });
     }
 }

@@ -1,7 +1,7 @@
 //! From defaults, preset, file and options to one checked configuration; each value knows where it came from.
 //!
 //! ```text
-//! defaults < --preset (or `preset = "..."` in the file) < --config FILE < options that set a key (--steps ...) < --set key=value
+//! defaults < --preset (or `preset = "..."` in the file, or a run directory) < --config FILE < options that set a key (--steps ...) < --set key=value
 //! ```
 //! An unknown key is refused with the nearest known one, a value of the wrong type or out of range with its file, line and
 //! column. [`Resolved`] and [`Runnable`] can only be made by these checks: whoever is handed one need not check again.
@@ -9,18 +9,22 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use fn_core::files::write_atomic;
+
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
 use super::schema;
 use super::text::{head, render};
-use super::{ConfigError, RunConfig, presets};
+use super::{ConfigError, RunConfig, keys, presets};
 use crate::error::TrainError;
-use crate::fsutil::write_atomic;
+use crate::rundir;
 
 /// What a configuration is put together from, each part over the one before: defaults, preset, file, options, `--set`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layers {
-    /// Name of a preset; wins over the one that the file names.
+    /// Name of a preset; takes precedence over the one that the file names.
     pub preset: Option<String>,
+    /// A run directory, whose configuration stands in place of defaults and preset.
+    pub run: Option<PathBuf>,
     /// A TOML file.
     pub file: Option<PathBuf>,
     /// Options of the command line that set one key each.
@@ -51,8 +55,14 @@ impl Layers {
 
         let mut merged = Merged::default();
         merged.put(defaults());
-        if let Some(name) = &preset {
-            merged.put(preset_layer(name)?);
+        match (&self.run, &preset) {
+            (Some(run), None) => merged.put(run_layer(run)?),
+            (None, Some(name)) => merged.put(preset_layer(name)?),
+            (None, None) => {}
+            (Some(_), Some(name)) => {
+                let message = format!("cannot be {name} beside the configuration of a run directory");
+                return Err(ConfigError::Setting { key: "preset".to_string(), message });
+            }
         }
         for setting in &file {
             schema::check_key(setting)?;
@@ -71,6 +81,12 @@ pub(super) fn defaults() -> Vec<Setting> {
     toml::Table::try_from(RunConfig::default())
         .map(|table| flatten(&table, &Origin::Default))
         .unwrap_or_default()
+}
+
+fn run_layer(run: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let origin = Origin::Run { path: run.to_owned() };
+    let table = toml::Table::try_from(read(&run.join(rundir::CONFIG))?);
+    Ok(table.map(|table| flatten(&table, &origin)).unwrap_or_default())
 }
 
 pub(super) fn preset_layer(name: &str) -> Result<Vec<Setting>, ConfigError> {
@@ -108,7 +124,16 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes: size, most: MAX_FILE });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })
+    let settings =
+        layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })?;
+    let is_twice = |at: usize| settings[..at].iter().any(|before| before.key == settings[at].key);
+    match (0..settings.len()).find(|at| is_twice(*at)).map(|at| &settings[at]) {
+        None => Ok(settings),
+        Some(Setting { key, origin, .. }) => {
+            let message = "is set twice, by this name and by a former one; remove one of them".to_string();
+            Err(ConfigError::Setting { key: key.clone(), message }.at(origin))
+        }
+    }
 }
 
 /// Reads one `key=value`.
@@ -117,7 +142,7 @@ fn set(text: &str) -> Result<Setting, ConfigError> {
     let Some((key, value)) = text.split_once('=') else {
         return Err(ConfigError::NoValue { text: text.to_string() });
     };
-    let key = key.trim().to_string();
+    let key = keys::current_name(key.trim()).into_owned();
     // `{ kind = "soft", ... }` sets several keys at once; everything else is one value.
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
         .ok()
@@ -300,7 +325,7 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
             .settings()
             .filter(|other| {
                 other.key == setting.key
-                    || (layers::tagged(table)
+                    || (keys::is_tagged(table)
                         && (other.key == kind || (setting.key == kind && head(&other.key) == table)))
                     || (table == "corruption.shares" && head(&other.key) == table)
             })

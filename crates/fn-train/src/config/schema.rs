@@ -1,79 +1,14 @@
 //! Which keys there are, and which one was probably meant.
 
-use std::sync::OnceLock;
-
-use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
 use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
-use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
-use fn_core::corrupt::Shares;
-use fn_core::judge::THRESHOLD;
 
-use super::layers::{Origin, Setting, flatten};
-use super::{ConfigError, JudgeKind, RunConfig};
-
-/// Every key that a configuration may hold, in the order of [`RunConfig`]. Made from samples of every variant, so it
-/// cannot fall behind the types.
-pub fn known_keys() -> &'static [String] {
-    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let mut keys: Vec<String> = Vec::new();
-        for sample in samples() {
-            let Ok(table) = toml::Table::try_from(&sample) else {
-                continue;
-            };
-            let mut after = 0;
-            for setting in flatten(&table, &Origin::Default) {
-                match keys.iter().position(|key| *key == setting.key) {
-                    Some(at) => after = at + 1,
-                    None => {
-                        keys.insert(after.min(keys.len()), setting.key);
-                        after += 1;
-                    }
-                }
-            }
-        }
-        keys
-    })
-}
+use super::ConfigError;
+use super::keys::{find, keys};
+use super::layers::Setting;
 
 /// Whether the value of a key is a list.
 pub fn is_list(key: &str) -> bool {
     matches!(key, "data.train" | "data.held_out")
-}
-
-/// Configurations that together have every key.
-fn samples() -> Vec<RunConfig> {
-    let mut full = RunConfig::default();
-    full.model.init = Some("model".into());
-    full.model.vocab_size = Some(30_522);
-    full.data.cache = Some("cache".into());
-    full.data.train = vec!["a".into()];
-    full.lexicon.path = Some("lexicon.safetensors".into());
-    full.lexicon.wordnet = Some("dict".into());
-    full.lexicon.max_width = Some(1);
-    full.corruption.max_predictions = Some(1);
-    full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
-    full.train.threads = Some(1);
-    full.optimizer.clip_norm = Some(0.5);
-    full.eval.lexicon = Some("lexicon.safetensors".into());
-    full.correction.hard_negatives = 1.0;
-    full.correction.verifier.model = Some("bert".into());
-    full.correction.verifier.decay = 0.999;
-    full.correction.threshold = THRESHOLD / 2.0;
-    full.correction.judge = Some(JudgeKind::Lexicon);
-    let mut samples = vec![full];
-    for generator in [
-        CorrectionKind::Hard(HardConfig::default()),
-        CorrectionKind::Soft(SoftConfig::default()),
-        CorrectionKind::LabelSmoothing(LabelSmoothingConfig::default()),
-        CorrectionKind::SynonymTarget(SynonymTargetConfig::default()),
-    ] {
-        let mut run = RunConfig::default();
-        run.correction.generator = generator;
-        run.correction.discriminator = DetectionKind::Soft(SoftDetectionConfig::default());
-        samples.push(run);
-    }
-    samples
 }
 
 /// Refuses a key that does not exist, with the one that was probably meant.
@@ -82,11 +17,11 @@ pub fn check_key(setting: &Setting) -> Result<(), ConfigError> {
 }
 
 fn find_key(key: &str) -> Result<(), ConfigError> {
-    let known = known_keys();
-    if known.iter().any(|known| known == key) || is_setting_of_a_kind(key) {
+    let known: Vec<&str> = keys().map(|key| key.path.as_str()).collect();
+    if known.contains(&key) || is_setting_of_a_kind(key) {
         return Ok(());
     }
-    let is_section = |name: &str| known.iter().any(|known| known.starts_with(&format!("{name}.")));
+    let is_section = |name: &str| find(name).is_some_and(|key| key.is_section);
     if is_section(key) {
         return Err(ConfigError::IsSection {
             key: key.to_string(),
@@ -97,8 +32,8 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
     // The keys beside which this one stands.
     let beside: Vec<&str> = known
         .iter()
+        .copied()
         .filter(|known| known.rsplit_once('.').map_or("", |(section, _)| section) == section)
-        .map(String::as_str)
         .collect();
     let tail = |known: &str| known.rsplit('.').next().unwrap_or_default().to_string();
     let place = match section {
@@ -112,14 +47,13 @@ fn find_key(key: &str) -> Result<(), ConfigError> {
     let suggestion = nearest_beside
         .or_else(|| {
             // Several sections may have a key of this name: the one that reads most like what was typed.
-            let same: Vec<&str> =
-                known.iter().map(String::as_str).filter(|known| tail(known) == last).collect();
+            let same: Vec<&str> = known.iter().copied().filter(|known| tail(known) == last).collect();
             same.into_iter()
                 .map(|known| (strsim::normalized_damerau_levenshtein(key, known), known))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .map(|(_, known)| known.to_string())
         })
-        .or_else(|| nearest(key, known.iter().map(String::as_str)).map(ToString::to_string));
+        .or_else(|| nearest(key, known.iter().copied()).map(ToString::to_string));
     let hint = match suggestion {
         Some(name) => format!("did you mean `{name}`?"),
         None if !beside.is_empty() => {
@@ -139,7 +73,7 @@ fn is_setting_of_a_kind(key: &str) -> bool {
     let of =
         |table: &str| key.strip_prefix(table).is_some_and(|name| !name.is_empty() && !name.contains('.'));
     of("correction.judge.")
-        || (of("correction.generator.") && !CORRECTIONS.is_empty())
+        || (of("correction.masked_lm.") && !CORRECTIONS.is_empty())
         || (of("correction.discriminator.") && !DETECTION_CORRECTIONS.is_empty())
 }
 
@@ -160,6 +94,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Origin;
 
     fn message(key: &str) -> String {
         let origin = Origin::File { path: "x.toml".into(), line: 3, column: 1 };
@@ -178,10 +113,10 @@ mod tests {
             "corruption.shares.mask",
             "lexicon.path",
             "correction.preset",
-            "correction.generator.kind",
-            "correction.generator.normalise",
-            "correction.generator.lambda",
-            "correction.generator.epsilon",
+            "correction.masked_lm.kind",
+            "correction.masked_lm.normalise",
+            "correction.masked_lm.lambda",
+            "correction.masked_lm.epsilon",
             "correction.discriminator.lambda",
             "correction.hard_negatives",
             "correction.verifier.model",
@@ -191,7 +126,7 @@ mod tests {
             "train.threads",
             "log.tensorboard",
         ] {
-            assert!(known_keys().iter().any(|known| known == key), "{key} of {:?}", known_keys());
+            assert!(keys().any(|known| known.path == key), "{key}");
         }
     }
 
@@ -204,7 +139,7 @@ mod tests {
         assert!(message("model.hiden_size").contains("`model.hidden_size`"));
         assert!(message("sead").contains("`seed`"));
         assert!(message("trian.steps").contains("did you mean `train.steps`"));
-        assert!(message("correction.generator.lamda").contains("`correction.generator.lambda`"));
+        assert!(message("correction.masked_lm.lamda").contains("`correction.masked_lm.lambda`"));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! A configuration as text.
 
 use super::ConfigError;
-use super::about::about;
-use super::layers::{Setting, tagged};
+use super::keys::{Key, find, is_tagged, keys};
+use super::layers::Setting;
 use super::presets::Preset;
 use super::resolve::{defaults, preset_layer};
-use super::schema::known_keys;
 
 /// Writes settings as TOML.
 pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
@@ -20,7 +19,7 @@ pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
     }
     for name in sections {
         let empty = settings.iter().all(|setting| head(&setting.key) != name);
-        if empty && !known_keys().iter().any(|key| head(key) == name && is_plain_option(key)) {
+        if empty && plain_keys(name).next().is_none() {
             continue;
         }
         if !name.is_empty() {
@@ -34,19 +33,15 @@ pub(super) fn render(settings: &[Setting], provenance: bool) -> String {
                 out.push_str(&format!("{line}\n"));
             }
         }
-        let unset = known_keys()
-            .iter()
-            .filter(|key| head(key) == name && is_plain_option(key))
-            .filter(|key| settings.iter().all(|setting| setting.key != **key));
-        for key in unset {
-            out.push_str(&format!("# {} is not set\n", tail(key)));
+        for key in plain_keys(name).filter(|key| settings.iter().all(|setting| setting.key != key.path)) {
+            out.push_str(&format!("# {} is not set\n", tail(&key.path)));
         }
     }
     out.trim_start().to_string()
 }
 
 /// A value as TOML; small numbers as people write them (`1e-6`).
-fn shown(value: &toml::Value) -> String {
+pub fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
         value => value.to_string(),
@@ -56,7 +51,7 @@ fn shown(value: &toml::Value) -> String {
 /// All sections, in the order of the configuration.
 fn sections() -> Vec<&'static str> {
     let mut out = Vec::new();
-    for name in known_keys().iter().map(|key| head(key)) {
+    for name in keys().map(|key| head(&key.path)) {
         if !out.contains(&name) {
             out.push(name);
         }
@@ -64,9 +59,10 @@ fn sections() -> Vec<&'static str> {
     out
 }
 
-/// Keys of plain sections are optional values; keys of a table with a `kind` belong to another kind.
-fn is_plain_option(key: &str) -> bool {
-    !tagged(head(key)) && head(key) != "corruption.shares"
+/// The keys of a section, but not those that only one kind of correction or a set of shares has.
+fn plain_keys(section: &str) -> impl Iterator<Item = &'static Key> {
+    let plain = !is_tagged(section) && section != "corruption.shares";
+    keys().filter(move |key| plain && head(&key.path) == section)
 }
 
 pub(super) fn head(key: &str) -> &str {
@@ -77,33 +73,56 @@ fn tail(key: &str) -> &str {
     key.rsplit_once('.').map_or(key, |(_, tail)| tail)
 }
 
-/// A commented file to start from: the preset as it is, and every other key as a comment with its default and its meaning.
+/// A commented file to start from: the preset as it is, and every other key as a comment, with its documentation and its default.
+///
+/// # Errors
+/// The preset cannot be read.
 pub fn template(preset: &Preset) -> Result<String, ConfigError> {
     let named = preset_layer(preset.name)?;
     let defaults = defaults();
     let mut out = preset.text.trim_end().to_string();
-    out.push_str("\n\n# ---- Everything else, with its default. Take the # away to change it. ----\n");
-    out.push_str(
-        "# (A section may stand only once in a file: move the line up to its section where there is one.)\n",
-    );
+    out.push_str(TEMPLATE_HEAD);
     for section in sections() {
-        let keys: Vec<&String> = known_keys()
-            .iter()
-            .filter(|key| head(key) == section && is_plain_option(key))
-            .filter(|key| named.iter().all(|named| named.key != **key))
+        let left: Vec<&Key> = keys()
+            .filter(|key| head(&key.path) == section && named.iter().all(|named| named.key != key.path))
             .collect();
-        if !keys.is_empty() && !section.is_empty() {
-            out.push_str(&format!("\n# [{section}]\n"));
-        }
-        for key in keys {
-            let line = match defaults.iter().find(|setting| setting.key == *key) {
-                Some(setting) => format!("# {} = {}", tail(key), shown(&setting.value)),
-                None => format!("# {} is not set", tail(key)),
-            };
-            let about = about(key).map(|about| format!("  # {about}")).unwrap_or_default();
-            out.push_str(format!("{line:<30}{about}").trim_end());
+        if !left.is_empty() && !section.is_empty() {
             out.push('\n');
+            comment(&mut out, section);
+            out.push_str(&format!("#[{section}]\n"));
+        }
+        for key in left {
+            out.push('\n');
+            comment(&mut out, &key.path);
+            let default = defaults.iter().find(|setting| setting.key == key.path);
+            let default = default.map(|setting| format!(" {}", shown(&setting.value))).unwrap_or_default();
+            out.push_str(&format!("#{} ={default}\n", tail(&key.path)));
         }
     }
     Ok(out)
+}
+
+const TEMPLATE_HEAD: &str = "\n
+# ---- Every other key, with its default. Remove the # in front of a key and of its section to change it. ----
+# A section may stand only once in a file: move the key up to its section where there is one.
+# A key without a value is not set by default, or belongs to one `kind` of its section only.
+";
+
+/// Width of comment lines.
+const WIDTH: usize = 100;
+
+/// Appends the documentation of a key or a section as comment lines.
+fn comment(out: &mut String, path: &str) {
+    for paragraph in find(path).iter().flat_map(|key| &key.doc) {
+        let mut line = "#".to_string();
+        for word in paragraph.split(' ') {
+            if line.len() > 1 && line.len() + 1 + word.len() > WIDTH {
+                out.push_str(&format!("{line}\n"));
+                line = "#".to_string();
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        out.push_str(&format!("{line}\n"));
+    }
 }

@@ -50,7 +50,7 @@ impl<'a> DetectionMeter<'a> {
             if batch.weight[p] == 0.0 || word == batch.gold[p] {
                 continue;
             }
-            let flat = batch.rows[p] as usize;
+            let flat = batch.positions[p] as usize;
             let (row, position) = place(self.seen, batch, p);
             let fits = self.truth.is_some_and(|t| t.fits(row, position, word));
             replaced[flat] = true;

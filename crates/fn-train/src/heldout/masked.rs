@@ -97,7 +97,7 @@ pub(super) fn flagged(judge: Option<&dyn Judge>, threshold: f64, predictions: &P
 
 /// Held-out row and position of masked row `p`, when `seen` rows came before this batch.
 pub(super) fn place(seen: usize, batch: &MaskedBatch, p: usize) -> (usize, usize) {
-    let flat = batch.rows[p] as usize;
+    let flat = batch.positions[p] as usize;
     (seen + flat / batch.length, flat % batch.length)
 }
 
@@ -126,7 +126,7 @@ mod tests {
         // Gold 1, 1, 1, 2 and a row without weight; 1 and 3 may stand for one another.
         let lexicon = Lexicon::from_rows(5, [(1, vec![3]), (3, vec![1])], LexiconInfo::default()).unwrap();
         let batch = MaskedBatch {
-            step: 0,
+            micro_batch: 0,
             batch: 1,
             length: 5,
             input: vec![4; 5],
@@ -134,7 +134,7 @@ mod tests {
             token_type: vec![0; 5],
             attention: vec![1.0; 5],
             padded: false,
-            rows: vec![0, 1, 2, 3, 0],
+            positions: vec![0, 1, 2, 3, 0],
             gold: vec![1, 1, 1, 2, 0],
             weight: vec![1.0, 1.0, 1.0, 1.0, 0.0],
         };

@@ -18,7 +18,7 @@ impl DeviceBatch {
     /// Copies `batch` to `device`.
     pub fn new(batch: &MaskedBatch, device: &Device) -> Self {
         let shape = [batch.batch, batch.length];
-        let positions = [batch.rows.len()];
+        let positions = [batch.positions.len()];
         let attention = floats(&batch.attention, shape, device);
         let segments = ids(&batch.token_type, shape, device);
         Self {
@@ -32,7 +32,7 @@ impl DeviceBatch {
                 segments,
                 attention,
                 padded: batch.padded,
-                positions: ids(&batch.rows, positions, device),
+                positions: ids(&batch.positions, positions, device),
                 gold: ids(&batch.gold, positions, device),
                 weight: floats(&batch.weight, positions, device),
                 memo: Memo::default(),

@@ -22,12 +22,12 @@ pub fn build(
 ) -> Result<Box<dyn Objective>, TrainError> {
     let (train, correction) = (&config.train, &config.correction);
     let masked_lm = MaskedLmConfig {
-        correction: correction.generator.clone(),
+        correction: correction.masked_lm.clone(),
         hard_negatives: correction.hard_negatives,
     };
     let masked_lm = masked_lm.init(resources)?;
     if config.model.arch.discriminator_head().is_none() {
-        let (prediction, weight) = (correction.prediction, train.generator_weight);
+        let (prediction, weight) = (correction.prediction, train.masked_lm_weight);
         return Ok(Box::new(MaskedLanguageModel { device, masked_lm, prediction, weight, judging }));
     }
     let replaced_token = ReplacedTokenConfig {
@@ -39,7 +39,7 @@ pub fn build(
         device,
         masked_lm,
         prediction: correction.prediction,
-        generator_weight: train.generator_weight,
+        generator_weight: train.masked_lm_weight,
         replaced_token: replaced_token.init(resources)?,
         sample: SampleConfig { temperature: train.temperature, disallow_correct: train.disallow_correct },
         judging,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use fn_core::documented;
 use fn_ops::adamw::{Coefficients, Deferred, Slot, SquareSum, update};
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +13,25 @@ use super::{Gradients, Groups, OptimError};
 use crate::error::RangeError;
 use fn_models::params::NamedTensor;
 
-/// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamWConfig {
-    /// Decay of the first moment. 0.9.
-    pub beta1: f64,
-    /// Decay of the second moment. 0.999.
-    pub beta2: f64,
-    /// Added outside of the root of the second moment. 1e-6 (ELECTRA, BERT); 1e-8 in PyTorch.
-    pub epsilon: f64,
-    /// Weight decay, decoupled; not for biases and LayerNorm. 0.01.
-    pub weight_decay: f64,
-    /// Divide the moments by 1 - beta^t, as PyTorch does. Off in ELECTRA and BERT.
-    pub bias_correction: bool,
-    /// Largest norm of all gradients together; larger ones are scaled down to it. 1.0. In a file, 0 means no clipping.
-    #[serde(with = "zero_is_none")]
-    pub clip_norm: Option<f64>,
+documented! {
+    /// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct AdamWConfig {
+        /// Decay of the first moment of AdamW. 0.9.
+        pub beta1: f64,
+        /// Decay of the second moment of AdamW. 0.999.
+        pub beta2: f64,
+        /// Epsilon of AdamW, added to the square root of the second moment. 1e-6 (ELECTRA, BERT); 1e-8 in PyTorch.
+        pub epsilon: f64,
+        /// Decoupled weight decay; none for biases and LayerNorm. 0.01.
+        pub weight_decay: f64,
+        /// Bias correction of the moments (division by 1 - beta^t), as in PyTorch. Off in ELECTRA and BERT.
+        pub bias_correction: bool,
+        /// Clip the global norm of the gradients to this. 1.0. 0: no clipping.
+        #[serde(with = "zero_is_none")]
+        pub clip_norm: Option<f64>,
+    }
 }
 
 impl Default for AdamWConfig {
@@ -140,7 +143,7 @@ pub struct AdamW {
     unread: Vec<Unread>,
 }
 
-/// A step that the caller has not been told of.
+/// A step whose update was not read back.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one for a step")]
 enum Unread {
@@ -163,19 +166,19 @@ impl AdamW {
         Self { config, groups, moments: BTreeMap::new(), updates: 0, unread: Vec::new() }
     }
 
-    /// One update; waits for the device to say what it was like. `gradients` is the sum over all micro-batches; it is clipped
+    /// One update; waits for the device to compute the norm of the gradients. `gradients` is the sum over all micro-batches; it is clipped
     /// here.
     ///
     /// Hand the model over rather than a clone of it: parameters that nobody else holds are updated in place.
     pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> (M, Update) {
         let model = self.enqueue(model, gradients, lr);
         #[allow(clippy::expect_used)] // one step was enqueued above
-        let update = *self.settle().last().expect("a step");
+        let update = *self.read_back().last().expect("a step");
         (model, update)
     }
 
-    /// One update, as [`step`](Self::step), without waiting: [`settle`](Self::settle) tells later what it was like. Where the
-    /// norm of the gradients is not finite the device changes nothing.
+    /// One update, as [`step`](Self::step), without waiting: [`read_back`](Self::read_back) gives its norm later. Where the norm of
+    /// the gradients is not finite the device changes nothing.
     pub fn enqueue<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> M {
         self.enqueue_by(gradients.square_sum(), model, gradients, lr)
     }
@@ -216,23 +219,23 @@ impl AdamW {
         model.map(&mut Apply { path: Path::default(), optimizer: self, gradients, lr, clip, corrections })
     }
 
-    /// Steps that the caller has not been told of, and whether telling means waiting for the device.
-    pub fn unsettled(&self) -> (usize, bool) {
+    /// Steps whose updates were not read back, and whether reading means waiting for the device.
+    pub fn pending(&self) -> (usize, bool) {
         let waits = self.unread.iter().any(|step| matches!(step, Unread::Enqueued(_)));
         (self.unread.len(), waits)
     }
 
-    /// What the steps since the last call were like, in their order; one transfer from the device for all of them.
-    pub fn settle(&mut self) -> Vec<Update> {
+    /// The updates since the last call, in their order; one transfer from the device for all of them.
+    pub fn read_back(&mut self) -> Vec<Update> {
         let norms: Vec<Tensor<1>> = self.unread.iter().filter_map(Unread::norm).collect();
         let mut read = match norms.is_empty() {
             true => Vec::new(),
             false => Tensor::cat(norms, 0).into_data().iter::<f64>().collect(),
         }
         .into_iter();
-        let mut told = Vec::with_capacity(self.unread.len());
+        let mut updates = Vec::with_capacity(self.unread.len());
         for step in std::mem::take(&mut self.unread) {
-            told.push(match step {
+            updates.push(match step {
                 Unread::Known(update) => update,
                 Unread::Enqueued(_) => {
                     let update = Update::of(read.next().unwrap_or(f64::NAN), self.config.clip_norm);
@@ -241,10 +244,10 @@ impl AdamW {
                 }
             });
         }
-        told
+        updates
     }
 
-    /// Updates made so far. Skipped steps do not count, once they are [settled](Self::settle).
+    /// Updates made so far. Skipped steps do not count, once they are [read back](Self::read_back).
     pub fn updates(&self) -> u64 {
         self.updates
     }

@@ -12,11 +12,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use fn_core::files;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Meter, ReportError, Reporter, StepReport};
-use crate::fsutil;
 
 /// Appends to `metrics.jsonl`.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl JsonLines {
         let old = File::open(&self.path).map_err(ReportError::io(&self.path, "read the metrics"))?;
         let mut lines = BufReader::new(old);
         let mut wrong = None;
-        let replaced = fsutil::write_atomic_with(&self.path, |to| {
+        let replaced = files::write_atomic_with(&self.path, |to| {
             let mut line = Vec::new();
             for number in 1.. {
                 line.clear();

@@ -188,7 +188,7 @@ pub enum ReportError {
 impl ReportError {
     /// Whether the disk was too full (exit code 5).
     pub fn is_out_of_space(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if crate::fsutil::is_out_of_space(source))
+        matches!(self, Self::Io { source, .. } if crate::disk::is_out_of_space(source))
     }
 
     fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {

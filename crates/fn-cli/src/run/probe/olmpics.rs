@@ -1,9 +1,7 @@
 //! `fnlm probe olmpics`: multiple choice without training.
 
-use std::path::PathBuf;
-
 use fn_eval::table::{Table, percent};
-use fn_study::probe::olmpics::{Accuracy, answer, read};
+use fn_study::probe::olmpics::{Accuracy, answer, files, read};
 use serde_json::{Value, json};
 
 use crate::args::ProbeOlmpicsArgs;
@@ -45,26 +43,6 @@ pub fn run(args: &ProbeOlmpicsArgs) -> Result<Outcome, CliError> {
     }
     term::out(&print(args, &rows))?;
     Ok(Outcome::Done)
-}
-
-/// The files named, and those of folders by name.
-fn files(data: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
-    let mut out = Vec::new();
-    for path in data {
-        if !path.is_dir() {
-            out.push(path.clone());
-            continue;
-        }
-        let entries = path.read_dir().map_err(|error| CliError::io("read", path, error))?;
-        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        found.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
-        if found.is_empty() {
-            return Err(CliError::input(format!("{}: found no .jsonl file in this folder", path.display())));
-        }
-        found.sort();
-        out.extend(found);
-    }
-    Ok(out)
 }
 
 fn print(args: &ProbeOlmpicsArgs, rows: &[Row]) -> String {

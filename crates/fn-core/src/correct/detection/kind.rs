@@ -6,28 +6,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::super::registry::{DETECTION_CORRECTIONS, Resources, Settings};
 use super::super::tagged;
 use super::{Banded, DetectionCorrection, Drop, Relabel, SoftDetectionConfig, UncorrectedDetection};
+use crate::documented;
 use crate::error::{CoreError, check_lambda};
 
 /// The built-in kinds.
 pub(in super::super) const NAMES: &[&str] = &["none", "drop", "relabel", "banded", "soft"];
 
-/// What the discriminator's loss does about replacements that are false negatives, as a configuration says it: `kind` and the settings
-/// of that kind.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum DetectionKind {
-    /// `none`: nothing, they are to be called replaced.
-    #[default]
-    None,
-    /// `drop`: they are left out of the loss.
-    Drop,
-    /// `relabel`: they are called original.
-    Relabel,
-    /// `banded`: those of grade 1 are called original, the others are left out.
-    Banded,
-    /// `soft`: adds the distance between the embeddings of replacement and original.
-    Soft(SoftDetectionConfig),
-    /// One that another crate registered with [`DETECTION_CORRECTIONS`].
-    Registered(Settings),
+documented! {
+    /// How the discriminator's loss treats replacements that are false negatives: `kind` and the settings of that kind.
+    #[derive(Debug, Clone, PartialEq, Default)]
+    pub enum DetectionKind {
+        /// `none`: they are labelled as replaced, the baseline.
+        #[default]
+        None,
+        /// `drop`: they are left out of the loss.
+        Drop,
+        /// `relabel`: they are labelled as original.
+        Relabel,
+        /// `banded`: those of grade 1 are labelled as original, the others are left out of the loss.
+        Banded,
+        /// `soft`: adds the distance between the embeddings of replacement and original.
+        Soft(SoftDetectionConfig),
+        /// Or the name of one that another crate registered (`fn_core::correct::registry::DETECTION_CORRECTIONS`).
+        Registered(Settings),
+    }
 }
 
 impl DetectionKind {

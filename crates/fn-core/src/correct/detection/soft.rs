@@ -9,15 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{CorrectedLabels, DetectionCorrection, Replaced};
 use crate::batch::guarded;
+use crate::documented;
 use crate::error::{CoreError, check_lambda};
 use crate::loss::cosine_distance;
 
-/// Settings of [`SoftDetection`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SoftDetectionConfig {
-    /// Weight of the distance, beside (not within) the discriminator's weight, 0 to 1000. Default 1.
-    pub lambda: f64,
+documented! {
+    /// Settings of [`SoftDetection`].
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct SoftDetectionConfig {
+        /// Weight of the distance, beside (not within) the discriminator's weight, 0 to 1000. Default 1.
+        pub lambda: f64,
+    }
 }
 
 impl Default for SoftDetectionConfig {

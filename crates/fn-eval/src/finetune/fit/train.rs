@@ -1,4 +1,4 @@
-//! The loop: batches, loss, one update each, with ELECTRA's layer-wise learning rates.
+//! Fine-tuning as a [`Training`]: batches of like length, ELECTRA's layer-wise learning rates, and the best epoch's weights.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,19 @@ use fn_data::task::features::Buckets;
 use fn_models::params;
 use fn_models::task::depth;
 use fn_ops::Noise;
+use fn_train::checkpoint::{Checkpoints, TrainState, load};
+use fn_train::error::{RangeError, TrainError};
+use fn_train::optim::{AdamW, Groups, Update};
+use fn_train::schedule::{ScheduleConfig, ScheduleKind};
+use fn_train::stop::Stop;
+use fn_train::training_loop::{self, SaveDue, Score, Start, Training};
 
 use super::Recipe;
-use fn_train::checkpoint::{Best, Checkpoints, TrainState};
-use fn_train::error::{RangeError, TrainError};
-use fn_train::guard::Guard;
-use fn_train::optim::{AdamW, Gradients, Groups};
-use fn_train::schedule::{ScheduleConfig, ScheduleKind};
-use fn_train::session::restore;
-use fn_train::stop::Stop;
 
-/// Non-finite steps in a row after which a run gives up.
-const PATIENCE: u32 = 10;
-/// Steps after which a device is asked what they were like.
-const MOST_UNSETTLED: usize = 20;
+/// Non-finite steps in a row after which fine-tuning gives up.
+const MAX_SKIPPED: u32 = 10;
+/// Losses are read from a device that computes ahead at least this often.
+const REPORT_EVERY: u64 = 20;
 /// A checkpoint at least this often: what a power failure costs.
 const SAVE_EVERY: Duration = Duration::from_secs(300);
 
@@ -53,7 +52,7 @@ pub struct Job<'a> {
     pub stop: &'a Stop,
     /// Where the fit is saved when it is stopped, every five minutes and at a best epoch, and from where it goes on.
     pub checkpoints: Option<&'a Checkpoints>,
-    /// Told of each step.
+    /// Receives each step.
     pub on_step: &'a mut dyn FnMut(Step),
 }
 
@@ -91,6 +90,9 @@ impl<M> Ended<M> {
 /// Measures a model on the development set, larger is better; None when a stop was asked for.
 pub type Measure<'a, M> = dyn Fn(&M) -> Option<f64> + 'a;
 
+/// Computes the mean loss, `[1]`, of the chosen examples.
+type Loss<'a, M> = dyn Fn(&M, &[usize], &Noise) -> Tensor<1> + 'a;
+
 /// Trains to the end, or until a stop is asked for. `loss` computes the mean loss of the chosen examples, `lengths` are the
 /// numbers of ids of all examples. `measure` is needed with [`Recipe::patience`] only.
 ///
@@ -101,173 +103,171 @@ pub fn fit<M: Module>(
     model: M,
     job: &mut Job<'_>,
     lengths: &[usize],
-    loss: &dyn Fn(&M, &[usize], &Noise) -> Tensor<1>,
+    loss: &Loss<'_, M>,
     measure: Option<&Measure<'_, M>>,
 ) -> Result<Ended<M>, TrainError> {
     let recipe = job.recipe;
     recipe.validate()?;
     RangeError::unless(!lengths.is_empty(), "examples", 0.0, "at least 1")?;
-    let steps = recipe.steps(lengths.len());
-    let schedule = ScheduleConfig {
-        kind: ScheduleKind::Linear,
-        lr: recipe.lr,
-        warmup: (steps as f64 * recipe.warmup) as u64,
-        total: steps,
-        end_factor: 0.0,
-    };
     let layers = job.layers;
     let groups = Groups::layerwise(recipe.layer_decay, layers, move |path| depth(path, layers));
-    let mut optimizer = AdamW::new(recipe.optimizer.clone(), groups);
-    let (mut model, state) = match job.checkpoints.map(Checkpoints::latest).transpose()?.flatten() {
-        Some(found) => {
-            let loaded = fn_train::checkpoint::load(&found.path)?;
-            let (model, state) = restore(model, &mut optimizer, loaded)?;
-            (model, state)
-        }
-        None => (model, TrainState::new(job.seed, String::new())),
+    let optimizer = AdamW::new(recipe.optimizer.clone(), groups);
+    let (checkpoints, stop) = (job.checkpoints, job.stop);
+    let start = match checkpoints.map(Checkpoints::latest).transpose()?.flatten() {
+        Some(found) => Start::resumed(model, optimizer, load(&found.path)?)?,
+        None => Start::new(model, optimizer, job.seed),
     };
-    let mut progress = Progress { state, saved: Instant::now() };
-    let mut guard = Guard::new(PATIENCE, progress.state.guard);
-    let buckets = Buckets::new(job.seed, recipe.batch)?;
-    let mut course = Course { clock: Instant::now(), examples: 0, steps, losses: Vec::new() };
-    let each = recipe.steps_of_epoch(lengths.len());
-    loop {
-        if recipe.patience > 0
-            && let Some(measure) = measure
-            && progress.at_unmeasured_end(each, steps)
-        {
-            let Some(value) = measure(&model) else {
-                return progress.stopped(job.checkpoints, &model, &optimizer, &guard);
-            };
-            progress.state.micro_step = progress.state.step;
-            if progress.is_best(value) {
-                progress.state.best =
-                    Some(Best { step: progress.state.step, metric: "score".to_owned(), value });
-                progress.save(job.checkpoints, &model, &optimizer, &guard)?;
-            } else if progress.epochs_since_best(each) >= u64::from(recipe.patience) {
-                break;
-            }
-        }
-        if progress.state.step >= steps {
-            break;
-        }
-        let batches = buckets.epoch(lengths, progress.state.step / each);
-        for chosen in batches.iter().skip((progress.state.step % each) as usize) {
-            let step = progress.state.step;
-            if step == steps {
-                break;
-            }
-            if job.stop.requested() {
-                course.tell(&mut optimizer, &mut guard, &mut progress.state, job.on_step)?;
-                return progress.stopped(job.checkpoints, &model, &optimizer, &guard);
-            }
-            let seeds = mix(&[job.seed, step, Use::Dropout as u64]);
-            job.device.seed(seeds);
-            let value = loss(&model, chosen, &Noise::new(seeds));
-            let gradients = Gradients::from_backward(&model, value.backward());
-            model = optimizer.enqueue(model, gradients, schedule.at(step));
-            progress.state.step += 1;
-            course.examples += chosen.len();
-            course.losses.push(value.inner());
-            let save = progress.saved.elapsed() > SAVE_EVERY;
-            let (unsettled, waits) = optimizer.unsettled();
-            let ends = step + 1 == steps || (step + 1).is_multiple_of(each);
-            if !waits || unsettled >= MOST_UNSETTLED || save || ends {
-                course.tell(&mut optimizer, &mut guard, &mut progress.state, job.on_step)?;
-            }
-            if save {
-                progress.save(job.checkpoints, &model, &optimizer, &guard)?;
-            }
-        }
+    let tuning = FineTuning::new(job, lengths, loss, measure)?;
+    let ended = training_loop::run(tuning, start, checkpoints, MAX_SKIPPED, stop)?;
+    let (mut model, state) = (ended.model, ended.state);
+    if !ended.complete {
+        return Ok(Ended::Stopped { step: state.step, saved: ended.saved.is_some() });
     }
-    let best = progress.state.best.clone();
-    if let (Some(best), Some(checkpoints)) = (&best, job.checkpoints)
-        && best.step != progress.state.step
+    if let (Some(best), Some(checkpoints)) = (&state.best, checkpoints)
+        && best.step != state.step
         && let Some(path) = checkpoints.best(best)
     {
-        let mut loaded = fn_train::checkpoint::load(&path)?;
+        let mut loaded = load(&path)?;
         model = params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))?;
     }
-    Ok(Ended::Done { model, steps: progress.state.step, best: best.map(|b| b.value) })
+    Ok(Ended::Done { model, steps: state.step, best: state.best.map(|best| best.value) })
 }
 
-/// How the steps go, told when a device need not be waited for or was long not asked.
-struct Course {
-    clock: Instant,
-    examples: usize,
+/// A fit under way.
+struct FineTuning<'a, 'j, M> {
+    job: &'a mut Job<'j>,
+    lengths: &'a [usize],
+    loss: &'a Loss<'a, M>,
+    measure: Option<&'a Measure<'a, M>>,
+    schedule: ScheduleConfig,
     steps: u64,
-    /// Of the steps that nobody was told of.
+    steps_of_epoch: u64,
+    buckets: Buckets,
+    /// The epoch under way, and the examples of each of its batches.
+    epoch: Option<(u64, Vec<Vec<usize>>)>,
+    /// Of the steps that were not reported.
     losses: Vec<Tensor<1>>,
+    began: Instant,
+    examples: usize,
 }
 
-impl Course {
-    fn tell(
-        &mut self,
-        optimizer: &mut AdamW,
-        guard: &mut Guard,
-        state: &mut TrainState,
-        on_step: &mut dyn FnMut(Step),
-    ) -> Result<(), TrainError> {
-        if self.losses.is_empty() {
+/// The examples of one step.
+struct Chosen {
+    /// Steps before it.
+    step: u64,
+    examples: Vec<usize>,
+}
+
+impl<'a, 'j, M> FineTuning<'a, 'j, M> {
+    fn new(
+        job: &'a mut Job<'j>,
+        lengths: &'a [usize],
+        loss: &'a Loss<'a, M>,
+        measure: Option<&'a Measure<'a, M>>,
+    ) -> Result<Self, TrainError> {
+        let recipe = job.recipe;
+        let steps = recipe.steps(lengths.len());
+        Ok(Self {
+            lengths,
+            loss,
+            measure: measure.filter(|_| recipe.patience > 0),
+            schedule: ScheduleConfig {
+                kind: ScheduleKind::Linear,
+                lr: recipe.lr,
+                warmup: (steps as f64 * recipe.warmup) as u64,
+                total: steps,
+                end_factor: 0.0,
+            },
+            steps,
+            steps_of_epoch: recipe.steps_of_epoch(lengths.len()),
+            buckets: Buckets::new(job.seed, recipe.batch)?,
+            epoch: None,
+            losses: Vec::new(),
+            began: Instant::now(),
+            examples: 0,
+            job,
+        })
+    }
+
+    /// Whether an epoch, or the whole fit, ends with `step`.
+    fn epoch_ends(&self, step: u64) -> bool {
+        step == self.steps || step.is_multiple_of(self.steps_of_epoch)
+    }
+
+    /// Whole epochs since the best measurement.
+    fn epochs_since_best(&self, state: &TrainState) -> u64 {
+        (state.step - state.best.as_ref().map_or(0, |best| best.step)) / self.steps_of_epoch
+    }
+}
+
+impl<M: Module> Training for FineTuning<'_, '_, M> {
+    type Model = M;
+    type Batch = Chosen;
+    type Details = ();
+
+    fn next_batches(&mut self, step: u64) -> Result<Vec<Chosen>, TrainError> {
+        let (number, place) = (step / self.steps_of_epoch, (step % self.steps_of_epoch) as usize);
+        let (_, batches) = match self.epoch.take() {
+            Some(epoch) if epoch.0 == number => self.epoch.insert(epoch),
+            _ => self.epoch.insert((number, self.buckets.epoch(self.lengths, number))),
+        };
+        Ok(vec![Chosen { step, examples: batches[place].clone() }])
+    }
+
+    fn loss(&self, model: &M, batch: &Chosen, seed: u64) -> (Tensor<1>, ()) {
+        let seed = mix(&[seed, batch.step, Use::Dropout as u64]);
+        self.job.device.seed(seed);
+        ((self.loss)(model, &batch.examples, &Noise::new(seed)), ())
+    }
+
+    fn add((): (), (): ()) {}
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.schedule.at(step)
+    }
+
+    fn updated(&mut self, _: &M, _: &mut TrainState, batches: &[Chosen], total: Tensor<1>, (): ()) {
+        self.examples += batches.iter().map(|batch| batch.examples.len()).sum::<usize>();
+        self.losses.push(total);
+    }
+
+    fn report_due(&self, step: u64) -> bool {
+        self.epoch_ends(step) || step.is_multiple_of(REPORT_EVERY)
+    }
+
+    fn report(&mut self, _: &TrainState, updates: &[(u64, Update)]) -> Result<(), TrainError> {
+        if updates.is_empty() {
             return Ok(());
         }
         let losses = Tensor::cat(std::mem::take(&mut self.losses), 0).into_data();
-        let updates = optimizer.settle();
-        let examples_per_second = self.examples as f64 / self.clock.elapsed().as_secs_f64().max(1e-9);
-        let first = state.step + 1 - updates.len() as u64;
-        for ((step, update), loss) in (first..).zip(&updates).zip(losses.iter::<f64>()) {
-            guard.observe(step, update, None)?;
-            on_step(Step { step, steps: self.steps, loss, examples_per_second });
+        let examples_per_second = self.examples as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+        for ((step, _), loss) in updates.iter().zip(losses.iter::<f64>()) {
+            (self.job.on_step)(Step { step: *step, steps: self.steps, loss, examples_per_second });
         }
-        state.optimizer_updates = optimizer.updates();
         Ok(())
     }
-}
 
-/// Where the fit stands. `state.micro_step` holds the step after which was measured last.
-struct Progress {
-    state: TrainState,
-    saved: Instant,
-}
-
-impl Progress {
-    fn at_unmeasured_end(&self, each: u64, steps: u64) -> bool {
-        let step = self.state.step;
-        step > self.state.micro_step && (step.is_multiple_of(each) || step == steps)
+    fn is_over(&self, state: &TrainState) -> bool {
+        let patience = u64::from(self.job.recipe.patience);
+        state.step >= self.steps || (self.measure.is_some() && self.epochs_since_best(state) >= patience)
     }
 
-    fn stopped<M: Module>(
-        &mut self,
-        checkpoints: Option<&Checkpoints>,
-        model: &M,
-        optimizer: &AdamW,
-        guard: &Guard,
-    ) -> Result<Ended<M>, TrainError> {
-        let saved = self.save(checkpoints, model, optimizer, guard)?;
-        Ok(Ended::Stopped { step: self.state.step, saved })
+    fn evaluation_due(&self, step: u64) -> bool {
+        self.measure.is_some() && self.epoch_ends(step)
     }
 
-    fn is_best(&self, value: f64) -> bool {
-        value.is_finite() && self.state.best.as_ref().is_none_or(|best| value > best.value)
+    fn evaluate(&mut self, model: &M, _: &TrainState) -> Result<Option<Score>, TrainError> {
+        let value = self.measure.and_then(|measure| measure(model));
+        Ok(value.map(|value| Score { metric: "score".to_owned(), value, lower_is_better: false }))
     }
 
-    fn epochs_since_best(&self, each: u64) -> u64 {
-        (self.state.step - self.state.best.as_ref().map_or(0, |best| best.step)) / each
-    }
-
-    fn save<M: Module>(
-        &mut self,
-        checkpoints: Option<&Checkpoints>,
-        model: &M,
-        optimizer: &AdamW,
-        guard: &Guard,
-    ) -> Result<bool, TrainError> {
-        let Some(checkpoints) = checkpoints else {
-            return Ok(false);
-        };
-        self.state.guard = *guard.state();
-        checkpoints.save(&self.state, &params::collect(model), &optimizer.state(), &[])?;
-        self.saved = Instant::now();
-        Ok(true)
+    fn save_due(&self, state: &TrainState, since_last: Duration) -> SaveDue {
+        if state.best.as_ref().is_some_and(|best| best.step == state.step) {
+            SaveDue::Always
+        } else if since_last > SAVE_EVERY {
+            SaveDue::IfFinite
+        } else {
+            SaveDue::No
+        }
     }
 }

@@ -23,10 +23,10 @@ use fn_train::checkpoint::{self, Checkpoints};
 use fn_train::config::RunConfig;
 use fn_train::model;
 use fn_train::objective::DeviceBatch;
+use fn_train::pretraining::HELD_OUT_SEED;
 use fn_train::rundir;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
-use fn_train::trainer::HELD_OUT_SEED;
 
 use self::judges::Judges;
 pub use self::report::Report;
@@ -266,7 +266,7 @@ impl Probe<'_> {
                     probability: of_predicted[place],
                     of_gold: of_gold[place],
                     excused: verdicts.iter().map(|says| says[place]).collect(),
-                    context: context(batch, batch.rows[place] as usize, self.tokenizer),
+                    context: context(batch, batch.positions[place] as usize, self.tokenizer),
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! Whatever was changed on disk is caught, by the name of the file, and nothing is deleted.
 
 use super::*;
-use crate::checkpoint::manifest::{Manifest, hex};
+use crate::checkpoint::manifest::Manifest;
 
 /// Loading must fail, and both the error and the notice of `latest` must name the file that was touched.
 fn assert_caught(checkpoints: &Checkpoints, folder: &Path, file: &Path, what: &str) {

@@ -63,7 +63,7 @@ fn later_layers_win_and_each_value_knows_its_own() {
 fn what_is_shown_can_be_read_again() {
     for set in [
         &["correction.preset=soft"][..],
-        &["correction.generator.kind=hard"],
+        &["correction.masked_lm.kind=hard"],
         &["corruption.max_predictions=3"],
     ] {
         let resolved = args(None, Some("electra-tiny"), set).resolve().unwrap();
@@ -85,9 +85,32 @@ fn templates_of_all_presets_can_be_used_as_they_are() {
     }
 }
 
+/// With the # removed, what the template offers is the default.
+#[test]
+fn the_comments_of_a_template_are_the_defaults() {
+    for preset in presets::PRESETS {
+        let text = template(preset).unwrap();
+        let (_, offered) = text.split_once("# ---- Every other key").unwrap();
+        let lines: Vec<&str> = offered
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix('#').filter(|line| !line.starts_with(' ') && !line.ends_with('='))
+            })
+            .collect();
+        // A section none of whose keys has a default stays away.
+        let used =
+            |at: usize| !lines[at].starts_with('[') || lines.get(at + 1).is_some_and(|l| !l.starts_with('['));
+        let uncommented: String =
+            (0..lines.len()).filter(|at| used(*at)).map(|at| format!("{}\n", lines[at])).collect();
+        let read: RunConfig = toml::from_str(&uncommented).unwrap_or_else(|e| panic!("{e}\n{uncommented}"));
+        assert_eq!(read, RunConfig::default(), "{}", preset.name);
+        assert!(uncommented.lines().count() > 20, "{uncommented}");
+    }
+}
+
 #[test]
 fn what_belongs_to_another_kind_or_to_no_verifier_is_refused() {
-    let error = refused(&["correction.generator.kind=none", "correction.generator.lambda=1"]);
+    let error = refused(&["correction.masked_lm.kind=none", "correction.masked_lm.lambda=1"]);
     assert!(error.contains("`lambda`, this kind has no settings"), "{error}");
     assert!(refused(&["correction.discriminator.kind=banded"]).starts_with(
         "--set correction.discriminator.kind=banded: `correction.discriminator.kind` is banded"
@@ -111,7 +134,7 @@ fn wrong_types_and_ranges_are_blamed_on_the_setting() {
     );
     assert!(refused(&["train.dtype=f8"]).contains("f32"));
     assert!(refused(&["correction.preset=medium"]).contains("correction.preset"));
-    assert!(refused(&["correction.generator={kind=\"soft\"}"]).contains("one by one"));
+    assert!(refused(&["correction.masked_lm={kind=\"soft\"}"]).contains("one by one"));
     assert!(refused(&["train.batch"]).contains("KEY=VALUE"));
     assert!(refused(&["train.bach=3"]).contains("did you mean `train.batch`?"));
 }
@@ -148,16 +171,86 @@ fn a_synthetic_stage_is_set_by_key_and_shown() {
 #[test]
 fn a_correction_named_later_replaces_all_of_the_one_before() {
     let run = args(None, None, &["correction.preset=soft", "correction.preset=hard"]).resolve().unwrap();
-    assert!(matches!(run.correction.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(run.correction.masked_lm, CorrectionKind::Hard(_)));
     assert!(matches!(run.correction.discriminator, DetectionKind::Drop));
     let run =
-        args(None, None, &["correction.generator.kind=hard", "correction.preset=none"]).resolve().unwrap();
-    assert!(matches!(run.correction.generator, CorrectionKind::None));
+        args(None, None, &["correction.masked_lm.kind=hard", "correction.preset=none"]).resolve().unwrap();
+    assert!(matches!(run.correction.masked_lm, CorrectionKind::None));
     let run = args(None, None, &["correction.preset=hard", "correction.discriminator.kind=relabel"])
         .resolve()
         .unwrap();
-    assert!(matches!(run.correction.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(run.correction.masked_lm, CorrectionKind::Hard(_)));
     assert!(matches!(run.correction.discriminator, DetectionKind::Relabel));
+}
+
+#[test]
+fn former_names_of_keys_are_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("old.toml");
+    let text = "[train]\ngenerator_weight = 2\n[correction.generator]\nkind = \"soft\"\nlambda = 3\n";
+    std::fs::write(&file, text).unwrap();
+    let old = args(Some(&file), None, &["correction.generator.level=sentence"]).resolve().unwrap();
+    let new = ["train.masked_lm_weight=2", "correction.masked_lm.kind=soft", "correction.masked_lm.lambda=3"];
+    let new =
+        args(None, None, &[&new[..], &["correction.masked_lm.level=sentence"]].concat()).resolve().unwrap();
+    assert_eq!(*old, *new);
+    assert!(old.origin("train.masked_lm_weight").to_string().ends_with("old.toml:2"));
+    assert!(matches!(old.correction.masked_lm, CorrectionKind::Soft(_)));
+
+    std::fs::write(&file, "[train]\ngenerator_weight = 2\nmasked_lm_weight = 2\n").unwrap();
+    let error = args(Some(&file), None, &[]).resolve().unwrap_err().to_string();
+    assert!(error.contains("old.toml:3:1: `train.masked_lm_weight` is set twice"), "{error}");
+}
+
+#[test]
+fn a_run_directory_is_a_layer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = RunConfig::default();
+    run.train.batch = 7;
+    write(&dir.path().join(crate::rundir::CONFIG), &run).unwrap();
+    let layers =
+        |preset: Option<&str>| Layers { run: Some(dir.path().to_owned()), ..args(None, preset, &["seed=3"]) };
+    let resolved = layers(None).resolve().unwrap();
+    assert_eq!((resolved.train.batch, resolved.seed), (7, 3));
+    assert_eq!(resolved.origin("train.batch").to_string(), format!("run {}", dir.path().display()));
+    assert!(
+        layers(Some("bert-base"))
+            .resolve()
+            .unwrap_err()
+            .to_string()
+            .contains("beside the configuration of a run")
+    );
+    let nowhere = Layers { run: Some("nowhere".into()), ..Layers::default() };
+    assert!(nowhere.resolve().unwrap_err().is_input());
+}
+
+#[test]
+fn changes_are_checked_again_and_remembered() {
+    let resolved = args(None, None, &[]).resolve().unwrap();
+    let changed = resolved.clone().change(|run| run.train.batch = 7).unwrap();
+    assert_eq!(changed.train.batch, 7);
+    assert_eq!(changed.origin("train.batch"), Origin::Program);
+    assert_eq!(changed.origin("train.steps"), Origin::Default);
+    assert!(resolved.change(|run| run.train.batch = 0).is_err());
+    let mut wrong = RunConfig::default();
+    wrong.model.num_heads = 3;
+    assert!(Resolved::of(wrong).is_err());
+}
+
+#[test]
+fn files_that_do_not_exist_are_named_with_key_and_place() {
+    let set = ["data.train=no-such.txt", "data.tokenizer=-", "lexicon.path=later/lexicon"];
+    let config = args(None, None, &set).resolve().unwrap().runnable().unwrap();
+    let error = config.require_files(|_| false).unwrap_err();
+    assert!(error.is_input());
+    assert!(
+        error
+            .to_string()
+            .starts_with("--set data.train=no-such.txt: `data.train`: no-such.txt does not exist")
+    );
+    let config = config.change(|run| run.data.train = vec!["Cargo.toml".into()]).unwrap();
+    assert!(config.require_files(|_| false).unwrap_err().to_string().contains("`lexicon.path`"));
+    config.require_files(|path| path.starts_with("later")).unwrap();
 }
 
 #[test]

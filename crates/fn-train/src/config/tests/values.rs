@@ -14,7 +14,7 @@ fn the_defaults_are_valid() {
 fn a_preset_fills_both_corrections() {
     let c: CorrectionConfig = serde_json::from_str(r#"{"preset": "hard"}"#).unwrap();
     assert_eq!(c, CorrectionConfig::preset(CorrectionPreset::Hard));
-    assert!(matches!(c.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(c.masked_lm, CorrectionKind::Hard(_)));
     assert!(matches!(c.discriminator, DetectionKind::Drop));
 }
 
@@ -22,7 +22,7 @@ fn a_preset_fills_both_corrections() {
 fn what_stands_beside_a_preset_wins_and_the_name_says_so() {
     let c: CorrectionConfig =
         serde_json::from_str(r#"{"preset": "hard", "discriminator": {"kind": "relabel"}}"#).unwrap();
-    assert!(matches!(c.generator, CorrectionKind::Hard(_)));
+    assert!(matches!(c.masked_lm, CorrectionKind::Hard(_)));
     assert!(matches!(c.discriminator, DetectionKind::Relabel));
     assert_eq!(c.preset, CorrectionPreset::Custom);
 }
@@ -129,19 +129,19 @@ fn what_would_do_nothing_is_refused() {
             ["`correction.verifier.model` is bert", "hard"],
         ),
         (
-            r#"{"generator": {"kind": "synonym-target"}, "verifier": {"decay": 0.9}}"#,
+            r#"{"masked_lm": {"kind": "synonym-target"}, "verifier": {"decay": 0.9}}"#,
             ["`correction.verifier.decay`", "hard"],
         ),
         (r#"{"preset": "hard", "verifier": {"low": 0.2}}"#, ["`correction.verifier.low` is 0.2", "0.5"]),
         (r#"{"preset": "hard", "verifier": {"high": 2}}"#, ["`correction.verifier.high` is 2", "decay"]),
-        (r#"{"generator": {"kind": "none", "lambda": 1}}"#, ["`lambda`", "no settings"]),
+        (r#"{"masked_lm": {"kind": "none", "lambda": 1}}"#, ["`lambda`", "no settings"]),
     ] {
         let error = read(correction).unwrap_err();
         assert!(parts.iter().all(|part| error.contains(part)), "{correction}: {error}");
     }
     for correction in [
         r#"{"preset": "hard", "verifier": {"decay": 0.99, "low": 0.2, "high": 2}}"#,
-        r#"{"generator": {"kind": "random-shield"}, "verifier": {"decay": 0.9}}"#,
+        r#"{"masked_lm": {"kind": "random-shield"}, "verifier": {"decay": 0.9}}"#,
         r#"{"discriminator": {"kind": "banded"}, "verifier": {"model": "bert"}}"#,
         r#"{"preset": "hard", "verifier": {"low": 0.5, "high": 1}}"#,
     ] {

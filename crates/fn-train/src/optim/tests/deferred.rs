@@ -26,12 +26,12 @@ fn steps_that_are_told_late_are_the_same_steps() {
         (b, update) = at_once.step(b, g, 1e-2);
         told.push(update);
     }
-    assert_eq!((late.unsettled(), at_once.unsettled()), ((4, true), (0, false)));
-    for (late, at_once) in late.settle().iter().zip(&told) {
+    assert_eq!((late.pending(), at_once.pending()), ((4, true), (0, false)));
+    for (late, at_once) in late.read_back().iter().zip(&told) {
         assert!((late.grad_norm / at_once.grad_norm - 1.0).abs() < 1e-5);
         assert!(late.finite && late.clipped && at_once.clipped);
     }
-    assert_eq!((late.unsettled(), late.updates()), ((0, false), 4));
+    assert_eq!((late.pending(), late.updates()), ((0, false), 4));
     for (a, b) in collect(&a).iter().zip(collect(&b)) {
         for (x, y) in a.data.iter().zip(b.data) {
             assert!((x - y).abs() < 1e-5, "{}: {x} instead of {y}", a.name);
@@ -49,7 +49,7 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_told_in_its_place() {
     }
     assert_eq!((bits(&collect(&model)), bits(&adam.state())), before);
     let model = enqueue(model, &mut adam, 1.0);
-    let finite: Vec<bool> = adam.settle().iter().map(|update| update.finite).collect();
+    let finite: Vec<bool> = adam.read_back().iter().map(|update| update.finite).collect();
     assert_eq!(finite, [true, false, false, true]);
     assert_eq!(adam.updates(), 2);
     assert_ne!(bits(&collect(&model)), before.0);

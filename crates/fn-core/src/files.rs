@@ -1,4 +1,4 @@
-//! Files that are whole or absent, and the free space of a disk.
+//! Files that are whole or absent, and hashes as text: what every crate needs that writes files.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -57,13 +57,19 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes renames and new names in `dir` survive a power failure.
+/// Makes renames and new names in `dir` survive a power failure, where the system can.
 ///
 /// # Errors
 /// Whatever the system says.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    return File::open(dir)?.sync_all();
+    return match File::open(dir)?.sync_all() {
+        // Some network file systems have no such call.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        result => result,
+    };
     #[cfg(not(unix))]
     {
         let _ = dir;
@@ -71,46 +77,13 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Bytes that this user may still write to the disk of `path` (or of its nearest parent that exists).
+/// Bytes as hexadecimal digits, two for each: how hashes are written down.
 ///
-/// # Errors
-/// Whatever the system says.
-pub fn free_bytes(path: &Path) -> io::Result<u64> {
-    let absolute = std::path::absolute(path)?;
-    let existing = absolute.ancestors().find(|p| p.exists()).unwrap_or(&absolute);
-    free_bytes_at(existing)
-}
-
-#[cfg(unix)]
-fn free_bytes_at(path: &Path) -> io::Result<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let name = std::ffi::CString::new(path.as_os_str().as_bytes())?;
-    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: `name` ends in NUL and `stat` is large enough for what the call writes.
-    #[allow(unsafe_code)]
-    let done = unsafe { libc::statvfs(name.as_ptr(), stat.as_mut_ptr()) };
-    if done != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call succeeded, so it filled the struct; all zeros were valid before.
-    #[allow(unsafe_code)]
-    let stat = unsafe { stat.assume_init() };
-    #[allow(clippy::unnecessary_cast)] // the fields are narrower on some systems
-    Ok((stat.f_bavail as u64).saturating_mul(stat.f_frsize as u64))
-}
-
-#[cfg(not(unix))]
-fn free_bytes_at(_: &Path) -> io::Result<u64> {
-    Ok(u64::MAX)
-}
-
-/// Whether the disk (or the user's share of it) was full.
-pub fn is_out_of_space(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)) {
-        return true;
-    }
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+/// ```
+/// assert_eq!(fn_core::files::hex(&[0x00, 0xab, 0x7f]), "00ab7f");
+/// ```
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -136,21 +109,8 @@ mod tests {
             w.write_all(b"half")?;
             Err(io::Error::from(io::ErrorKind::StorageFull))
         });
-        assert!(is_out_of_space(&failed.unwrap_err()));
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn free_space_is_known_for_folders_that_do_not_exist_yet() {
-        let dir = tempfile::tempdir().unwrap();
-        let free = free_bytes(&dir.path().join("not/yet/there")).unwrap();
-        assert!(free > 0);
-    }
-
-    #[test]
-    fn a_full_disk_is_recognised() {
-        assert!(is_out_of_space(&io::Error::from_raw_os_error(libc::ENOSPC)));
-        assert!(!is_out_of_space(&io::Error::from_raw_os_error(libc::EACCES)));
     }
 }

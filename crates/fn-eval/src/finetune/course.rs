@@ -1,0 +1,158 @@
+//! The course of one seed, whatever the task: what was done is read back, all else is trained, predicted, scored and saved.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use fn_data::tokenise::TextTokenizer;
+use fn_models::TaskConfig;
+use fn_models::hf::{self, LoadReport};
+use fn_train::checkpoint::Checkpoints;
+use fn_train::lock::RunLock;
+use fn_train::stop::Stop;
+
+use super::fit::{Ended, Job, Recipe, Step};
+use super::results::{self, RESULT};
+use super::{Event, FinetuneError, Kind, SeedResult, card};
+
+/// Name of the fine-tuned model's folder.
+const MODEL: &str = "model";
+
+/// What all tasks have.
+pub(super) struct Shared<'a> {
+    /// Name of the task.
+    pub task: &'a str,
+    /// None for SQuAD.
+    pub kind: Option<Kind>,
+    /// The encoder, in the Hugging Face layout.
+    pub model: &'a Path,
+    /// Its tokenizer.
+    pub tokenizer: &'a TextTokenizer,
+    /// How.
+    pub recipe: &'a Recipe,
+    /// Ids of the longest sequence.
+    pub length: usize,
+    /// Sequences to train on.
+    pub train_examples: usize,
+    /// An autodiff device.
+    pub device: &'a Device,
+    /// Asked before each step.
+    pub stop: &'a Stop,
+    /// Keep the fine-tuned model.
+    pub keep_model: bool,
+}
+
+/// What a model is worth.
+pub(super) struct Measured {
+    /// The number that counts; NaN if it does not exist.
+    pub main: f64,
+    /// Its name.
+    pub metric: String,
+    /// All metrics, by development set.
+    pub scores: BTreeMap<String, BTreeMap<String, Option<f64>>>,
+    /// For SQuAD 2.0: odds above which there is no answer.
+    pub null_threshold: Option<f64>,
+}
+
+/// What a task adds to the course.
+pub(super) trait Course {
+    /// Encoder and head.
+    type Model;
+
+    /// What all tasks have.
+    fn shared(&self) -> Shared<'_>;
+
+    /// Reads the encoder; the head is drawn from `seed`.
+    fn load(&self, seed: u64) -> Result<(Self::Model, TaskConfig, LoadReport), FinetuneError>;
+
+    /// Trains.
+    fn fit(&self, model: Self::Model, job: &mut Job<'_>) -> Result<Ended<Self::Model>, FinetuneError>;
+
+    /// Predicts all sets, writes the predictions into `dir` and scores them. None when a stop was asked for.
+    fn measure(
+        &self,
+        model: &Self::Model,
+        dir: &Path,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Measured>, FinetuneError>;
+
+    /// Writes the model and the file that says what it is for.
+    fn save(
+        &self,
+        model: &Self::Model,
+        config: &TaskConfig,
+        measured: &Measured,
+        folder: &Path,
+    ) -> Result<(), FinetuneError>;
+}
+
+/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None when a stop was asked for.
+pub(super) fn run<C: Course>(
+    course: &C,
+    seed: u64,
+    dir: &Path,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Option<SeedResult>, FinetuneError> {
+    if let Some(done) = results::read::<SeedResult>(&dir.join(RESULT))? {
+        return Ok(Some(done));
+    }
+    let _lock = RunLock::take(dir)?;
+    let shared = course.shared();
+    let (model, config, report) = course.load(seed)?;
+    hf::check_fit(shared.model, shared.tokenizer.size(), shared.length)?;
+    tell(Event::Notice(report.to_string()));
+    let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, shared.recipe.patience > 0);
+    let clock = Instant::now();
+    let mut steps_seen: Vec<Step> = Vec::new();
+    let mut on_step = |step: Step| {
+        steps_seen.push(step);
+        tell(Event::Step(step));
+    };
+    let mut job = Job {
+        recipe: shared.recipe,
+        seed,
+        layers: config.encoder.num_layers,
+        device: shared.device,
+        stop: shared.stop,
+        checkpoints: Some(&checkpoints),
+        on_step: &mut on_step,
+    };
+    let Ended::Done { model, steps, .. } = course.fit(model, &mut job)? else {
+        return Ok(None);
+    };
+    let (loss, examples_per_second) = last_steps(&steps_seen);
+    let Some(measured) = course.measure(&model, dir, tell)? else {
+        return Ok(None);
+    };
+    let finite = |value: f64| value.is_finite().then_some(value);
+    let result = SeedResult {
+        task: shared.task.to_owned(),
+        seed,
+        main: finite(measured.main),
+        metric: measured.metric.clone(),
+        scores: measured.scores.clone(),
+        steps,
+        train_examples: shared.train_examples,
+        train_loss: finite(loss),
+        examples_per_second,
+        seconds: clock.elapsed().as_secs_f64(),
+    };
+    if shared.keep_model {
+        let folder = dir.join(MODEL);
+        course.save(&model, &config, &measured, &folder)?;
+        shared.tokenizer.save(&folder)?;
+        card::write(&folder, shared.model, shared.kind, shared.recipe, &result)?;
+    }
+    results::write(&dir.join(RESULT), &result)?;
+    // Nothing goes on from here any more.
+    let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
+    Ok(Some(result))
+}
+
+/// Mean loss over the last tenth of the steps, and examples per second at the end.
+fn last_steps(steps: &[Step]) -> (f64, f64) {
+    let last = &steps[steps.len() - steps.len().div_ceil(10)..];
+    let loss = last.iter().map(|s| s.loss).sum::<f64>() / last.len() as f64;
+    (loss, steps.last().map_or(0.0, |s| s.examples_per_second))
+}

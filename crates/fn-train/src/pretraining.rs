@@ -1,0 +1,333 @@
+//! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Tensor;
+use fn_core::corrupt::Corruptor;
+use fn_core::noise::mix;
+use fn_core::stats::FalseNegativeCounts;
+use fn_data::DataError;
+use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
+use fn_data::shard::Dataset;
+use fn_data::synthetic::Synthetic;
+use fn_models::Pretrained;
+
+use crate::NamedTensor;
+use crate::checkpoint::TrainState;
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::heldout::{Evaluation, Truth};
+use crate::objective::{Objective, Share, StepLoss, real_tokens};
+use crate::optim::Update;
+use crate::report::{Reporter, StepReport};
+use crate::schedule::ScheduleConfig;
+use crate::stop::Stop;
+use crate::training_loop::{SaveDue, Score, Training};
+
+/// The seed of the held-out corruption: the same masked tokens for every run, arm and step.
+pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
+
+/// What a pre-training run reads, besides its configuration.
+pub struct Inputs<'a> {
+    /// Rows to train on.
+    pub data: Arc<Dataset>,
+    /// Masks tokens.
+    pub corruptor: Arc<Corruptor>,
+    /// Rows to evaluate on.
+    pub held_out: Option<HeldOut<'a>>,
+}
+
+/// Text that is only evaluated on.
+#[derive(Clone)]
+pub struct HeldOut<'a> {
+    /// The rows, in their own order.
+    pub data: Arc<Dataset>,
+    /// What fits where, if the text was generated.
+    pub truth: Option<&'a dyn Truth>,
+}
+
+/// A pre-training run.
+pub struct Pretraining<'a> {
+    config: &'a RunConfig,
+    objective: &'a dyn Objective,
+    schedule: ScheduleConfig,
+    loader: Loader,
+    corruptor: Arc<Corruptor>,
+    held_out: Option<HeldOut<'a>>,
+    /// Receives progress reports.
+    reporter: &'a mut dyn Reporter,
+    stop: &'a Stop,
+    evaluation: Option<Evaluation>,
+    /// The newest step, until it is reported.
+    unreported: Option<Unreported>,
+    clock: Clock,
+}
+
+/// A step that was computed and not yet reported.
+struct Unreported {
+    total: Tensor<1>,
+    details: Details,
+    learning_rate: f64,
+    tokens: u64,
+}
+
+/// The terms of a loss, which add up to it, and counts of wrong predictions among the masked rows.
+pub struct Details {
+    terms: Vec<(&'static str, Tensor<1>)>,
+    counts: FalseNegativeCounts,
+}
+
+/// Wall time in steps, without evaluations and saves.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    /// When the step under way began.
+    began: Instant,
+    /// Seconds that it waited for data.
+    waited: f64,
+    steps: u64,
+    seconds: f64,
+    /// Of them, those of the first step, which takes memory and chooses kernels.
+    first: f64,
+}
+
+impl<'a> Pretraining<'a> {
+    /// A run that stands at `state`.
+    ///
+    /// # Errors
+    /// A vocabulary that has too few pieces for the stage of artificial rows.
+    pub fn new(
+        config: &'a RunConfig,
+        objective: &'a dyn Objective,
+        inputs: Inputs<'a>,
+        state: &TrainState,
+        reporter: &'a mut dyn Reporter,
+        stop: &'a Stop,
+    ) -> Result<Self, TrainError> {
+        let loading = LoaderConfig {
+            batch: config.train.batch,
+            seed: config.seed,
+            rank: 0,
+            world: 1,
+            workers: config.data.workers,
+        };
+        let Inputs { data, corruptor, held_out } = inputs;
+        let stage = stage(config, &corruptor)?;
+        Ok(Self {
+            config,
+            objective,
+            schedule: config.schedule.clone().resolved(config.train.steps),
+            loader: Loader::staged(data, corruptor.clone(), loading, state.micro_step, stage)?,
+            corruptor,
+            held_out,
+            reporter,
+            stop,
+            evaluation: None,
+            unreported: None,
+            clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
+        })
+    }
+
+    /// The last held-out metrics. A run that was complete before is evaluated again, without a report.
+    pub fn evaluation(&mut self, model: &Pretrained) -> Option<Evaluation> {
+        if self.clock.steps == 0 && self.evaluation.is_none() && !self.stop.requested() {
+            self.evaluation = self.held_out_metrics(model);
+        }
+        self.evaluation.take()
+    }
+
+    /// Mean seconds of a step of this process (evaluations and saves left out, and the first step where there are others); NaN when
+    /// no step was taken.
+    pub fn seconds_per_step(&self) -> f64 {
+        let Clock { steps, seconds, first, .. } = self.clock;
+        match steps {
+            0 | 1 => seconds / steps as f64,
+            n => (seconds - first) / (n - 1) as f64,
+        }
+    }
+
+    /// Held-out metrics; None without held-out rows, or when a stop was requested meanwhile.
+    fn held_out_metrics(&self, model: &Pretrained) -> Option<Evaluation> {
+        let held_out = self.held_out.as_ref()?;
+        let limit = match self.config.eval.batches {
+            0 => usize::MAX,
+            n => n,
+        };
+        let (data, corruptor) = (held_out.data.clone(), self.corruptor.clone());
+        let mut batches = fixed_batches(data, corruptor, self.config.train.batch, HELD_OUT_SEED, limit)
+            .take_while(|_| !self.stop.requested());
+        let evaluation = self.objective.evaluate(model, &mut batches, held_out.truth);
+        (!self.stop.requested()).then_some(evaluation)
+    }
+
+    fn is_last(&self, step: u64) -> bool {
+        step == self.config.train.steps
+    }
+}
+
+impl Training for Pretraining<'_> {
+    type Model = Pretrained;
+    type Batch = (MaskedBatch, Share);
+    type Details = Details;
+
+    fn next_batches(&mut self, _step: u64) -> Result<Vec<Self::Batch>, TrainError> {
+        self.clock.began = Instant::now();
+        let batches = (0..self.config.train.accumulation).map(|_| self.loader.next());
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
+        self.clock.waited = self.clock.began.elapsed().as_secs_f64();
+        let shares = Share::of(&batches);
+        Ok(batches.into_iter().zip(shares).collect())
+    }
+
+    fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
+        let StepLoss { total, terms, counts } =
+            self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch]));
+        let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
+        (total, Details { terms, counts })
+    }
+
+    fn add(a: Details, b: Details) -> Details {
+        let terms = a.terms.into_iter().zip(b.terms).map(|((name, x), (_, y))| (name, x + y)).collect();
+        Details { terms, counts: a.counts.plus(b.counts) }
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.schedule.at(step)
+    }
+
+    fn updated(
+        &mut self,
+        model: &Pretrained,
+        state: &mut TrainState,
+        batches: &[Self::Batch],
+        total: Tensor<1>,
+        details: Details,
+    ) {
+        self.objective.follow(model);
+        let tokens = batches.iter().map(|(batch, _)| real_tokens(batch)).sum::<f64>() as u64;
+        state.micro_step = self.loader.position();
+        state.tokens_seen += tokens;
+        let learning_rate = self.learning_rate(state.step - 1);
+        self.unreported = Some(Unreported { total, details, learning_rate, tokens });
+    }
+
+    fn report_due(&self, step: u64) -> bool {
+        self.is_last(step) || step.is_multiple_of(self.config.log.every)
+    }
+
+    fn report(&mut self, state: &TrainState, updates: &[(u64, Update)]) -> Result<(), TrainError> {
+        let newest = self.unreported.take();
+        let mut report = None;
+        for (step, update) in updates {
+            match &newest {
+                Some(newest) if *step == state.step => {
+                    if self.report_due(*step) || !update.finite {
+                        report = Some(newest.read(state, update));
+                    }
+                }
+                // Skipped steps whose own lines were not due.
+                _ if !update.finite => {
+                    let text = format!("step {step}: skipped, the gradient norm is {}", update.grad_norm);
+                    self.reporter.notice(&text)?;
+                }
+                _ => {}
+            }
+        }
+        let Some(newest) = newest else { return Ok(()) };
+        let seconds = self.clock.end_step();
+        match report {
+            Some(report) => {
+                self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?
+            }
+            None => self.reporter.tick(state.step, newest.tokens, seconds)?,
+        }
+        Ok(())
+    }
+
+    fn is_over(&self, state: &TrainState) -> bool {
+        state.step >= self.config.train.steps
+    }
+
+    fn evaluation_due(&self, step: u64) -> bool {
+        let every = self.config.eval.every;
+        self.held_out.is_some() && (self.is_last(step) || (every > 0 && step.is_multiple_of(every)))
+    }
+
+    fn evaluate(&mut self, model: &Pretrained, state: &TrainState) -> Result<Option<Score>, TrainError> {
+        let Some(found) = self.held_out_metrics(model) else {
+            return Ok(None);
+        };
+        self.reporter.evaluation(state.step, &found.metrics)?;
+        let metric = self.config.eval.metric.clone();
+        let value = found.get(&metric).unwrap_or(f64::NAN);
+        self.evaluation = Some(found);
+        Ok(Some(Score { value, lower_is_better: metric.ends_with("loss"), metric }))
+    }
+
+    fn save_due(&self, state: &TrainState, _since_last: Duration) -> SaveDue {
+        // At the start too: a full disk shows now, not later.
+        if state.step == 0 || self.is_last(state.step) {
+            SaveDue::Always
+        } else if state.step.is_multiple_of(self.config.checkpoint.every) {
+            SaveDue::IfFinite
+        } else {
+            SaveDue::No
+        }
+    }
+
+    fn extra_tensors(&self) -> Vec<NamedTensor> {
+        self.objective.extra_tensors()
+    }
+
+    fn saved(&mut self, step: u64, checkpoint: &Path) -> Result<(), TrainError> {
+        Ok(self.reporter.saved(step, checkpoint)?)
+    }
+}
+
+impl Unreported {
+    /// Reads the numbers of the step from the device; its times are filled in later.
+    fn read(&self, state: &TrainState, update: &Update) -> StepReport {
+        let terms = self.details.terms.iter().map(|(name, term)| ((*name).to_owned(), scalar(term)));
+        StepReport {
+            step: state.step,
+            loss: scalar(&self.total),
+            terms: terms.collect(),
+            counts: self.details.counts.clone().read(),
+            learning_rate: self.learning_rate,
+            grad_norm: update.grad_norm,
+            skipped: !update.finite,
+            tokens: self.tokens,
+            tokens_seen: state.tokens_seen,
+            seconds: 0.0,
+            waited: 0.0,
+        }
+    }
+}
+
+impl Clock {
+    /// The seconds of the step that ends now.
+    fn end_step(&mut self) -> f64 {
+        let seconds = self.began.elapsed().as_secs_f64();
+        self.steps += 1;
+        self.seconds += seconds;
+        if self.steps == 1 {
+            self.first = seconds;
+        }
+        seconds
+    }
+}
+
+/// The stage of artificial rows before text, if the configuration has one.
+///
+/// # Errors
+/// A vocabulary that has too few pieces for it.
+pub(crate) fn stage(config: &RunConfig, corruptor: &Corruptor) -> Result<Option<Stage>, TrainError> {
+    let made = Synthetic::new(&config.data.synthetic, corruptor.vocab(), config.seed);
+    let batches = config.data.synthetic_batches(config.train.accumulation);
+    Ok(made.map_err(DataError::from)?.map(|rows| Stage { rows: Arc::new(rows), batches }))
+}
+
+fn scalar(value: &Tensor<1>) -> f64 {
+    f64::from(value.clone().into_scalar::<f32>())
+}

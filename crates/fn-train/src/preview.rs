@@ -1,0 +1,69 @@
+//! Rows of the training text as people read them: packed and corrupted as a step would see them.
+
+use fn_core::corrupt::CorruptedRow;
+use fn_data::DataError;
+use fn_data::pack::{PackedRow, Packer};
+use fn_data::source::Sources;
+use fn_data::tokenise::TextTokenizer;
+
+use crate::config::RunConfig;
+use crate::session::prepare_config;
+use crate::stop::Stop;
+
+/// The first rows of the training text, packed as for training.
+///
+/// # Errors
+/// Text that cannot be read; a stop.
+pub fn first_rows(
+    run: &RunConfig,
+    tokenizer: &TextTokenizer,
+    count: usize,
+    stop: &Stop,
+) -> Result<Vec<PackedRow>, DataError> {
+    let config = prepare_config(run, &run.data.train);
+    let documents = Sources::open(&run.data.train, &config.options)?;
+    let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.facts().special, run.seed);
+    let mut rows = Vec::new();
+    for document in documents {
+        let document = document?;
+        let sentences: Vec<Vec<u32>> = document.text.lines().map(|line| tokenizer.encode(line)).collect();
+        rows.extend(packer.push(&sentences));
+        if rows.len() >= count {
+            rows.truncate(count);
+            return Ok(rows);
+        }
+        if stop.requested() {
+            return Err(DataError::Stopped);
+        }
+    }
+    rows.extend(packer.finish());
+    rows.truncate(count);
+    Ok(rows)
+}
+
+/// A row as text; `{gold}` is masked, `{gold=>other}` replaced, `{gold=}` chosen and left.
+pub fn marked(tokenizer: &TextTokenizer, ids: &[u32], corrupted: &CorruptedRow) -> String {
+    let special = tokenizer.facts().special;
+    let mut out = String::new();
+    for (at, &id) in ids.iter().enumerate() {
+        let piece = tokenizer.piece(id);
+        let seen = corrupted.input.get(at).copied().unwrap_or(id);
+        let chosen = u32::try_from(at).is_ok_and(|at| corrupted.positions.binary_search(&at).is_ok());
+        let text = match (chosen, seen) {
+            (false, _) => piece.clone(),
+            (true, seen) if seen == special.mask => format!("{{{piece}}}"),
+            (true, seen) if seen == id => format!("{{{piece}=}}"),
+            (true, seen) => format!("{{{piece}=>{}}}", tokenizer.piece(seen)),
+        };
+        match text.strip_prefix("##") {
+            Some(rest) => out.push_str(rest),
+            None => {
+                if !out.is_empty() {
+                    out.push(' ');
+                }
+                out.push_str(&text);
+            }
+        }
+    }
+    out
+}
