@@ -101,6 +101,16 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
+    /// A setting of a tokenizer that would give other ids than ours.
+    #[error(
+        "{path}: {message}; if ids by BERT's own rules are wanted, put vocab.txt into a folder without this file, or correct it"
+    )]
+    TokenizerSetting {
+        /// The file.
+        path: PathBuf,
+        /// The setting, what was found and expected.
+        message: String,
+    },
     /// A vocabulary could not be trained.
     #[error("training a vocabulary failed: {message}")]
     Training {

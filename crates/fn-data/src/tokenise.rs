@@ -2,12 +2,14 @@
 //!
 //! Of a foreign `tokenizer.json` only what we need is taken (the vocabulary and how text is normalised) and the tokenizer is built
 //! anew from it through the `tokenizers` crate: truncation, padding and post-processing that the file may ask for have no
-//! effect, and what the library cannot cope with never reaches it.
+//! effect, special tokens are not looked for in text, and what the library cannot cope with never reaches it. Whatever else in
+//! it or in the files beside it would change ids is honoured or refused by name.
 
 mod cache;
 mod count;
 mod files;
 pub(crate) mod plain;
+mod settings;
 
 use std::collections::HashMap;
 use std::ops::Range;

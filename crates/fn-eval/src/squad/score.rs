@@ -63,7 +63,7 @@ pub fn score_v2(
     let mut scored: Vec<Scored<'_>> = Vec::new();
     for question in data.questions() {
         if let Some(prediction) = ids.prediction(question) {
-            scored.push(Scored { question, prediction, raw: best_v2(prediction, question.references()) });
+            scored.push(Scored { question, raw: best_v2(prediction, question.references()) });
         }
     }
     let mut unknown_scores = Vec::new();
@@ -95,7 +95,6 @@ pub fn score_v2(
 /// A question with a prediction.
 struct Scored<'a> {
     question: &'a Question,
-    prediction: &'a str,
     /// Before a threshold is applied.
     raw: AnswerScore,
 }
@@ -130,13 +129,12 @@ fn check_scores(scored: &[Scored<'_>], no_answer: NoAnswer<'_>) -> Result<(), Sq
 
 fn best_thresholds(scored: &[Scored<'_>], no_answer: &ById<f64>) -> Option<Best> {
     let by_id: HashMap<&str, &Scored<'_>> = scored.iter().map(|s| (s.question.id.as_str(), s)).collect();
-    let candidates = |raw: fn(&AnswerScore) -> f64| -> Vec<Candidate> {
+    let candidates = |metric: fn(&AnswerScore) -> f64| -> Vec<Candidate> {
         let of = |(id, &no_answer): (&str, &f64)| {
             by_id.get(id).map(|s| Candidate {
                 no_answer,
-                has_answer: s.question.has_answer(),
-                predicted: !s.prediction.is_empty(),
-                raw: raw(&s.raw),
+                answered: metric(&s.raw),
+                refused: metric(&s.refused()),
             })
         };
         no_answer.iter().filter_map(of).collect()
