@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn rare_signs_do_not_take_the_room_of_pieces_where_not_all_characters_fit() {
-        let signs: String = (0..300_u32).map(|i| char::from_u32(0x2600 + i).unwrap()).collect();
+        let signs: String = (0..300_u32).flat_map(|i| [char::from_u32(0x2600 + i).unwrap(), ' ']).collect();
         let text = format!("{}\n{signs}", "the cat sat on that mat ".repeat(50_000));
         let trained = train(&[&text], 120, None);
         assert!(trained.tokenizer.id("that").is_some() && trained.coverage.unknown_share() < 5e-4);

@@ -35,7 +35,7 @@ pub(super) enum LabelRule {
     /// A name, or the number of one where `digits` holds.
     Class { names: Vec<String>, digits: bool, undecided: Option<&'static str> },
     /// A number; `hidden` stands for none.
-    Score { low: f32, high: f32, hidden: Option<f32> },
+    Score { low: f64, high: f64, hidden: Option<f64> },
     /// As many names or numbers of names as there are words.
     Tags { names: Vec<String> },
 }
@@ -195,9 +195,9 @@ impl Place<'_> {
             }
             LabelRule::Score { low, high, hidden } => {
                 let number = match cell {
-                    Cell::Text(text) => text.trim().parse::<f32>().ok(),
-                    Cell::Int(number) => Some(*number as f32),
-                    Cell::Float(number) => Some(*number as f32),
+                    Cell::Text(text) => text.trim().parse::<f64>().ok(),
+                    Cell::Int(number) => Some(*number as f64),
+                    Cell::Float(number) => Some(*number),
                     _ => None,
                 };
                 match number {

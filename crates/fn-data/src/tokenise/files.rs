@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fn_core::files::write_atomic;
 use serde_json::{Map, Value, json};
 
-use super::settings::{ROLES, Settings, added_token, flag};
+use super::settings::{ROLES, Settings, added_token, cut_out, flag};
 use super::{CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer};
 use crate::error::DataError;
 
@@ -111,16 +111,21 @@ fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
     }
     let vocabulary = model.get("vocab").and_then(Value::as_object).ok_or("no `model.vocab` in it")?;
     let mut pieces = place(vocabulary)?;
-    let mut added = Vec::new();
+    let (mut added, mut plain) = (Vec::new(), None);
     if let Some(tokens) = value.get("added_tokens").filter(|v| !v.is_null()) {
         for token in tokens.as_array().ok_or("`added_tokens` is no list")? {
             let id = token.get("id").and_then(Value::as_u64);
             let id = id.ok_or_else(|| format!("an added token is {token}; expected an object with `id`"))?;
-            added.push((id, added_token(token)?.to_owned()));
+            let (token, special) = added_token(token)?;
+            added.push((id, token.to_owned()));
+            plain = plain.or((!special).then_some(token));
         }
     }
     added.sort_unstable();
     add(&mut pieces, &added)?;
+    if let Some(token) = plain {
+        return Err(cut_out(token));
+    }
     let unknown = model.get("unk_token").and_then(Value::as_str).unwrap_or(SPECIAL_TOKENS[1]);
     if unknown != SPECIAL_TOKENS[1] {
         return Err(format!("unknown words become `{unknown}`, `{}` is needed", SPECIAL_TOKENS[1]));

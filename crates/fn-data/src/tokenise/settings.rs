@@ -96,7 +96,10 @@ impl Settings {
             for (id, token) in added {
                 let id: u64 =
                     id.parse().map_err(|_| format!("`added_tokens_decoder` has `{id}` in place of an id"))?;
-                self.added.push((id, added_token(token)?.to_owned()));
+                match added_token(token)? {
+                    (token, true) => self.added.push((id, token.to_owned())),
+                    (token, false) => return Err(cut_out(token)),
+                }
             }
             self.added.sort_unstable();
         }
@@ -239,16 +242,17 @@ fn content(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
-/// The content of an added token, which must be special: others are cut out of text before BERT's rules see it.
-pub(super) fn added_token(value: &Value) -> Result<&str, String> {
+/// An added token, and whether it is special: others are cut out of text before BERT's rules see it.
+pub(super) fn added_token(value: &Value) -> Result<(&str, bool), String> {
     let token = value.get("content").and_then(Value::as_str);
     let token =
         token.ok_or_else(|| format!("an added token is {value}; expected an object with `content`"))?;
     let special = value.get("special").and_then(Value::as_bool).unwrap_or(false);
-    if special || SPECIAL_TOKENS.contains(&token) { Ok(token) } else { Err(cut_out(token)) }
+    Ok((token, special || SPECIAL_TOKENS.contains(&token)))
 }
 
-fn cut_out(token: &str) -> String {
+/// That a token is not special.
+pub(super) fn cut_out(token: &str) -> String {
     format!(
         "`{token}` is an added token that is not special: it would be cut out of any text, which is not built in; make it an \
          ordinary piece (a line of vocab.txt)"
