@@ -144,6 +144,14 @@ pub struct Common {
     pub record: Option<PathBuf>,
 }
 
+/// What happens to a file, or a folder with something in it, that is to be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Args)]
+pub struct WriteArgs {
+    /// Write over what is there.
+    #[arg(long, alias = "overwrite")]
+    pub force: bool,
+}
+
 /// `fnlm quickstart`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
@@ -266,9 +274,9 @@ pub struct InspectArgs {
     /// Hide pieces of the texts as training does, and write a page with each token coloured by what became of it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["gold", "json"])]
     pub html: Option<PathBuf>,
-    /// Replace a page that is there.
-    #[arg(long, requires = "html")]
-    pub overwrite: bool,
+    /// Of the page.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Share of the pieces that are hidden for the page.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     pub rate: f64,

@@ -8,7 +8,7 @@ use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::stop::Stop;
 
-use crate::args::TextArgs;
+use crate::args::{TextArgs, WriteArgs};
 use crate::error::CliError;
 
 /// From now on SIGINT and SIGTERM only ask; whoever has a long loop looks.
@@ -51,8 +51,21 @@ pub fn source_options(reading: &TextArgs, stop: &Stop) -> SourceOptions {
     SourceOptions {
         json_field: reading.json_field.clone(),
         parquet_column: reading.parquet_column.clone(),
+        on_bad_line: reading.on_bad_line,
         stop: stop.flag(),
     }
+}
+
+/// Refuses to write over a file, or into a folder with something in it, before any work; one rule for all commands.
+///
+/// # Errors
+/// There is something, and no `--force` (2).
+pub fn may_write(option: &str, path: &Path, write: WriteArgs) -> Result<(), CliError> {
+    let empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if write.force || !path.exists() || empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("{} exists; choose another {option}, or add --force", path.display())))
 }
 
 /// Loads a tokenizer.

@@ -31,6 +31,7 @@ fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
             args.size
         )));
     }
+    support::may_write("--out", &args.out, args.write)?;
     let stop = support::interruptible()?;
     let options = support::source_options(&args.reading, &stop);
     let clock = Instant::now();

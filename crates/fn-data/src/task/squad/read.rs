@@ -10,7 +10,6 @@ use serde::Deserialize;
 use super::super::TaskError;
 use super::super::error::quoted;
 use super::{Answer, Paragraph, Question, SquadData, SquadReport};
-use crate::error::DataError;
 use crate::source::{Counters, compressed};
 
 /// Longest file, unpacked: ten times the largest official one.
@@ -120,14 +119,8 @@ pub fn text(path: &Path) -> Result<String, TaskError> {
 fn bytes(path: &Path) -> Result<Vec<u8>, TaskError> {
     let mut bytes = Vec::new();
     let mut reader = compressed::open(path, &Counters::default())?.take(MAX_FILE + 1);
-    reader.read_to_end(&mut bytes).map_err(|error| match error.raw_os_error() {
-        Some(_) => DataError::io(path, "read")(error),
-        None => DataError::Truncated {
-            path: path.to_owned(),
-            bytes: bytes.len() as u64,
-            message: error.to_string(),
-        },
-    })?;
+    let read = reader.read_to_end(&mut bytes);
+    read.map_err(|error| compressed::read_error(path, bytes.len() as u64, error))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(TaskError::TooLarge { path: path.to_owned(), what: "bytes", limit: MAX_FILE });
     }
