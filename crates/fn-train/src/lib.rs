@@ -9,6 +9,7 @@ pub mod bench;
 pub mod card;
 pub mod checkpoint;
 pub mod config;
+pub mod device;
 pub mod disk;
 pub mod error;
 #[cfg(feature = "faults")]

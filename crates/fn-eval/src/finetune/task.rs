@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::finetune::fit::Recipe;
 use fn_data::DataError;
 use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
 use fn_models::Arch;
 
 use super::FinetuneError;
+use crate::finetune::fit::Recipe;
 use crate::glue as scores;
 use crate::metrics;
 use crate::predictions::{self, Answer, PredictionError, Record};

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::page::{CLOSE, escape, open};
 use fn_core::noise::{Stream, Use};
 use fn_models::Pretrained;
 
 use super::{InspectError, Inspector};
+use crate::page::{CLOSE, escape, open};
 
 const STYLE: &str = "
 .text { line-height: 2.4; max-width: none; margin-bottom: .2rem; }
