@@ -133,6 +133,18 @@ pub enum DataError {
         /// The setting, what was found and expected.
         message: String,
     },
+    /// A word that is no piece of the vocabulary.
+    #[error(
+        "`{word}` is not one piece of this vocabulary but {found} ({pieces}); lexicons hold single pieces only, try another word"
+    )]
+    NotOnePiece {
+        /// The word.
+        word: String,
+        /// How many pieces it is.
+        found: usize,
+        /// They themselves.
+        pieces: String,
+    },
     /// A vocabulary could not be trained.
     #[error("training a vocabulary failed: {message}")]
     Training {

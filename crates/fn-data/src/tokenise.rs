@@ -205,6 +205,27 @@ impl TextTokenizer {
         self.0.ids.get(piece).copied()
     }
 
+    /// The one piece that a word is.
+    ///
+    /// # Errors
+    /// [`DataError::NotOnePiece`].
+    pub fn one_piece(&self, word: &str) -> Result<u32, DataError> {
+        if let Some(id) = self.id(word) {
+            return Ok(id);
+        }
+        match self.encode(word).as_slice() {
+            [id] if *id != self.0.special.unk => Ok(*id),
+            ids => {
+                let pieces: Vec<String> = ids.iter().map(|&id| self.piece(id)).collect();
+                Err(DataError::NotOnePiece {
+                    word: word.to_owned(),
+                    found: pieces.len(),
+                    pieces: pieces.join(" "),
+                })
+            }
+        }
+    }
+
     /// Number of pieces.
     pub fn size(&self) -> usize {
         self.0.pieces.len()

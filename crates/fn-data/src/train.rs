@@ -157,6 +157,21 @@ pub fn train_wordpiece(
     Ok(TrainedWordPiece { tokenizer, coverage })
 }
 
+/// [`train_wordpiece`] of documents that may fail to be read; `seen` is told of each.
+///
+/// # Errors
+/// The first document that could not be read; those of [`train_wordpiece`].
+pub fn train_from(
+    documents: impl Iterator<Item = Result<Document, DataError>>,
+    options: &WordPieceOptions,
+    mut seen: impl FnMut(&Document),
+) -> Result<TrainedWordPiece, DataError> {
+    let mut failed = None;
+    let read = documents.map_while(|document| document.map_err(|error| failed = Some(error)).ok());
+    let trained = train_wordpiece(read.inspect(&mut seen), options);
+    failed.map_or(trained, Err)
+}
+
 /// Words and how often they occur.
 #[derive(Default)]
 struct Counted {

@@ -1,5 +1,6 @@
 //! `fnlm tokenizer ...` and `fnlm data ...` as they can be typed.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -48,7 +49,7 @@ pub struct TokenizerTrainArgs {
     pub size: usize,
     /// Different characters kept at most, the most frequent ones. [default: all that fit --size]
     #[arg(long, value_name = "N")]
-    pub limit_alphabet: Option<usize>,
+    pub limit_alphabet: Option<NonZeroUsize>,
     /// Of the folder.
     #[command(flatten)]
     pub write: WriteArgs,

@@ -57,7 +57,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let mut gold = args
         .gold
         .iter()
-        .map(|word| support::one_piece(&tokenizer, word))
+        .map(|word| tokenizer.one_piece(word).map_err(|error| CliError::usage(error.to_string())))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter();
     let mut all = Vec::new();

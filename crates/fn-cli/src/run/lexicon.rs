@@ -151,7 +151,7 @@ fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for word in &args.words {
-        match support::one_piece(&tokenizer, word) {
+        match tokenizer.one_piece(word) {
             Ok(id) => {
                 found.push((word, lexicon.row(id).iter().map(|&member| tokenizer.piece(member)).collect()))
             }
@@ -163,7 +163,7 @@ fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
         term::note(found.is_empty(), &error.to_string());
     }
     if let Some(error) = unknown.pop().filter(|_| found.is_empty()) {
-        return Err(error);
+        return Err(CliError::usage(error.to_string()));
     }
     let found: Vec<(&String, Vec<String>)> = found;
     if args.json {

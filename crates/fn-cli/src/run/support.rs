@@ -87,24 +87,3 @@ pub fn lexicon(path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliErr
         .map_err(|error| CliError::input(format!("{}: {error}", path.display())))?;
     Ok(lexicon)
 }
-
-/// The one piece that a word is.
-///
-/// # Errors
-/// The word is several pieces, or none (2).
-pub fn one_piece(tokenizer: &TextTokenizer, word: &str) -> Result<u32, CliError> {
-    if let Some(id) = tokenizer.id(word) {
-        return Ok(id);
-    }
-    match tokenizer.encode(word).as_slice() {
-        [id] if *id != tokenizer.facts().special.unk => Ok(*id),
-        ids => {
-            let pieces: Vec<String> = ids.iter().map(|&id| tokenizer.piece(id)).collect();
-            Err(CliError::usage(format!(
-                "`{word}` is not one piece of this vocabulary but {} ({}); lexicons hold single pieces only, try another word",
-                pieces.len(),
-                pieces.join(" ")
-            )))
-        }
-    }
-}

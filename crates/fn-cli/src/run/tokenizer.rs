@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fn_data::source::Sources;
-use fn_data::train::{TrainedWordPiece, WordPieceOptions, train_wordpiece};
+use fn_data::train::{TrainedWordPiece, WordPieceOptions, train_from};
 
 use super::support;
 use crate::args::{TokenizerCommand, TokenizerTrainArgs};
@@ -22,9 +22,6 @@ pub fn run(command: &TokenizerCommand) -> Result<Outcome, CliError> {
 
 /// Trains a WordPiece vocabulary and writes it.
 fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
-    if args.limit_alphabet == Some(0) {
-        return Err(CliError::usage("--limit-alphabet is 0; allowed: 1 or more"));
-    }
     if args.size < 100 {
         return Err(CliError::usage(format!(
             "--size is {}; allowed: 100 or more (BERT has 30522): single letters and special tokens need room",
@@ -36,30 +33,20 @@ fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
     let options = support::source_options(&args.reading, &stop);
     let clock = Instant::now();
     let bar = term::bar(args.common.quiet, None, "{spinner} {wide_msg}");
-    let mut documents = 0_u64;
-    let mut bytes = 0_u64;
-    let mut failed = None;
-    let documents_read = Sources::open(&args.text, &options)
-        .map_err(|error| support::input_error(&stop, error))?
-        .map_while(|document| match document {
-            Ok(document) => {
-                documents += 1;
-                bytes += document.text.len() as u64;
-                bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
-                Some(document)
-            }
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        });
-    let wanted =
-        WordPieceOptions { size: args.size, lowercase: !args.cased, limit_alphabet: args.limit_alphabet };
-    let trained = train_wordpiece(documents_read, &wanted);
+    let wanted = WordPieceOptions {
+        size: args.size,
+        lowercase: !args.cased,
+        limit_alphabet: args.limit_alphabet.map(Into::into),
+    };
+    let (mut documents, mut bytes) = (0, 0);
+    let trained = Sources::open(&args.text, &options).and_then(|sources| {
+        train_from(sources, &wanted, |document| {
+            documents += 1;
+            bytes += document.text.len() as u64;
+            bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
+        })
+    });
     bar.finish_and_clear();
-    if let Some(error) = failed {
-        return Err(support::input_error(&stop, error));
-    }
     let TrainedWordPiece { tokenizer, coverage } =
         trained.map_err(|error| support::input_error(&stop, error))?;
     if stop.requested() {

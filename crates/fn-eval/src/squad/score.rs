@@ -39,6 +39,7 @@ pub fn score_v1(data: &Dataset, predictions: &ById<String>) -> Result<Report, Sq
         total,
         has_answer: None,
         no_answer: None,
+        no_probabilities: false,
         best: None,
         missing: ids.missing,
         unknown: ids.unknown,
@@ -84,6 +85,9 @@ pub fn score_v2(
         total: Part::of(finals.iter().map(|&(_, s)| s)).ok_or_else(|| ids.nothing())?,
         has_answer: part(true),
         no_answer: part(false),
+        no_probabilities: no_answer.is_some_and(|n| {
+            n.threshold == 1.0 && n.scores.iter().any(|(_, score)| !(0.0..=1.0).contains(score))
+        }),
         best,
         missing: ids.missing,
         unknown: ids.unknown,
@@ -265,6 +269,21 @@ mod tests {
         assert_eq!(report.unknown_scores, ["x"]);
         let best = report.best.unwrap();
         assert_eq!((best.exact.score, best.exact.threshold, best.f1.threshold), (1.0, 0.6, 0.6));
+    }
+
+    #[test]
+    fn the_neutral_threshold_of_probabilities_is_questioned_for_other_scores() {
+        let (data, predictions) = (data(&[&["cat"]]), texts(&[("q0", "cat")]));
+        let warned = |score: f64, threshold| {
+            let scores = by_id(&[("q0", score)]);
+            let report =
+                score_v2(&data, &predictions, Some(NoAnswer { scores: &scores, threshold })).unwrap();
+            report.warnings().iter().any(|w| w.contains("--na-threshold"))
+        };
+        assert_eq!(
+            [warned(-2.0, 1.0), warned(3.0, 1.0), warned(0.5, 1.0), warned(-2.0, 0.0)],
+            [true, true, false, false]
+        );
     }
 
     #[test]

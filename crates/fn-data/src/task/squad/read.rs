@@ -69,8 +69,7 @@ struct RawAnswer {
 /// `answer_start`, a context without text, an id that comes twice.
 pub fn read(path: &Path, problems: Problems) -> Result<SquadData, TaskError> {
     let bytes = bytes(path)?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let raw: RawFile = serde_json::from_slice(text).map_err(|error| TaskError::Json {
+    let raw: RawFile = serde_json::from_slice(&bytes).map_err(|error| TaskError::Json {
         path: path.to_owned(),
         line: error.line() as u64,
         message: error.to_string(),
@@ -123,6 +122,9 @@ fn bytes(path: &Path) -> Result<Vec<u8>, TaskError> {
     read.map_err(|error| compressed::read_error(path, bytes.len() as u64, error))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(TaskError::TooLarge { path: path.to_owned(), what: "bytes", limit: MAX_FILE });
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
     }
     Ok(bytes)
 }
