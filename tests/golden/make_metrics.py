@@ -296,15 +296,16 @@ class Questions2:
         return dict(zip(("exact", "f1"), np.mean(kept, axis=0).tolist()), questions=len(kept)) if kept else None
 
     def best(self, metric):
-        """All sums of "answer the first k of the questions by no-answer score", the first largest of them, and its score.
+        """The best mean over all thresholds, tried one after the other, and the lowest threshold that reaches it.
 
-        A question without answer is right until something is predicted for it. Equal scores stay in the order of their file.
+        "Refuse all" is threshold 0 where all scores are above 0, and the lowest score less 1 elsewhere.
         """
-        order = sorted((i for i in self.scores if i in self.raw), key=self.scores.get)
-        gain = [self.raw[i][metric] if self.references[i] else -float(self.predictions[i] != "") for i in order]
-        sums = list(itertools.accumulate(gain, initial=float(sum(not self.references[i] for i in order))))
-        k = sums.index(max(sums))
-        return dict(score=sums[k] / len(order), threshold=self.scores[order[k - 1]] if k else 0.0)
+        order = [i for i in self.scores if i in self.raw]
+        lowest = min(self.scores[i] for i in order)
+        candidates = sorted({0.0 if lowest > 0 else lowest - 1} | {self.scores[i] for i in order})
+        means = [float(np.mean([self.final(i, t)[metric] for i in order])) for t in candidates]
+        k = next(k for k, mean in enumerate(means) if mean > max(means) - 1e-9)
+        return dict(score=means[k], threshold=candidates[k])
 
 
 def squad_v2_case(name, length, answerable=0.6, missing=0.0, unknown=0, scores=None, threshold=1.0):

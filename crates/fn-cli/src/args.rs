@@ -143,6 +143,14 @@ pub struct Common {
     pub record: Option<PathBuf>,
 }
 
+/// What happens to a file, or a folder with something in it, that is to be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Args)]
+pub struct WriteArgs {
+    /// Write over what is there.
+    #[arg(long, alias = "overwrite")]
+    pub force: bool,
+}
+
 /// `fnlm quickstart`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
@@ -265,9 +273,9 @@ pub struct InspectArgs {
     /// Mask tokens of the texts as in pre-training, and write a page that colours each token by what the model predicted.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["gold", "json"])]
     pub html: Option<PathBuf>,
-    /// Overwrite an existing page.
-    #[arg(long, requires = "html")]
-    pub overwrite: bool,
+    /// Of the page.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Share of the tokens that are masked for the page.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     pub rate: f64,

@@ -112,6 +112,21 @@ fn a_word_of_several_pieces_or_a_foreign_vocabulary_is_refused() {
     let (code, _, err) = fnlm(dir.path(), &show);
     assert_eq!(code, 2);
     assert!(err.contains("not one piece") && err.contains("happy ##ly"), "{err}");
+    // It does not keep others from being shown.
+    let show = [
+        "lexicon",
+        "show",
+        "happy",
+        "happyly",
+        "big",
+        "--lexicon",
+        "w.safetensors",
+        "--tokenizer",
+        "vocab.txt",
+    ];
+    let (code, out, err) = fnlm(dir.path(), &show);
+    assert!(code == 0 && out.starts_with("happy: ") && out.contains("\nbig: "), "{out}{err}");
+    assert!(err.contains("`happyly` is not one piece"), "{err}");
 
     std::fs::write(dir.path().join("other.txt"), WORDS.join("\n") + "\nextra\n").unwrap();
     let show = ["lexicon", "show", "happy", "--lexicon", "w.safetensors", "--tokenizer", "other.txt"];
@@ -172,4 +187,26 @@ fn a_placebo_keeps_the_size_of_every_set() {
         serde_json::from_str::<serde_json::Value>(&out).unwrap()["stats"]["entries"].clone()
     };
     assert_eq!(entries("p.safetensors"), entries("w.safetensors"));
+}
+
+#[test]
+fn what_is_there_is_not_written_over_without_being_told_so() {
+    let dir = built();
+    std::fs::write(dir.path().join("text.txt"), "happy glad merry gay go went travel big\n").unwrap();
+    std::fs::create_dir(dir.path().join("tok")).unwrap();
+    std::fs::write(dir.path().join("tok/vocab.txt"), "mine").unwrap();
+    let placebo =
+        "lexicon placebo --lexicon w.safetensors --tokenizer vocab.txt --text text.txt --out p.safetensors";
+    std::fs::write(dir.path().join("p.safetensors"), "mine").unwrap();
+    for (command, path) in
+        [(placebo, "p.safetensors"), ("tokenizer train text.txt --size 100 --out tok", "tok/vocab.txt")]
+    {
+        let words: Vec<&str> = command.split(' ').collect();
+        let (code, _, err) = fnlm(dir.path(), &words);
+        assert!(code == 2 && err.contains("exists; choose another --out, or add --force"), "{err}");
+        assert_eq!(std::fs::read(dir.path().join(path)).unwrap(), b"mine");
+        let (code, _, err) = fnlm(dir.path(), &[&words[..], &["--force"]].concat());
+        assert_eq!(code, 0, "{err}");
+        assert_ne!(std::fs::read(dir.path().join(path)).unwrap(), b"mine");
+    }
 }

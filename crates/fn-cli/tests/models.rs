@@ -145,7 +145,7 @@ fn a_page_colours_every_token_once() {
             "2",
             "--html",
             "page.html",
-            "--overwrite",
+            "--force",
         ];
         let page = |more: &[&str]| {
             let (code, out, err) = fnlm(dir.path(), &[&arguments[..], more].concat());
@@ -168,7 +168,7 @@ fn a_page_colours_every_token_once() {
     }
     std::fs::write(dir.path().join("page.html"), "mine").unwrap();
     let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", "--html", "page.html", "a"]);
-    assert!(code == 2 && err.contains("page.html exists") && err.contains("--overwrite"), "{err}");
+    assert!(code == 2 && err.contains("page.html exists") && err.contains("--force"), "{err}");
     assert_eq!(std::fs::read_to_string(dir.path().join("page.html")).unwrap(), "mine");
     let (code, _, err) =
         fnlm(dir.path(), &["inspect", "--model", "bert", "--html", "p.html", "--rate", "1", "a"]);

@@ -24,7 +24,9 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Bytes that are no UTF-8.
-    #[error("{path}: line {line} is not UTF-8; convert the file first, e.g. `iconv -f latin1 -t utf-8`")]
+    #[error(
+        "{path}: line {line} is neither UTF-8 nor UTF-16 with its mark; convert the file first, e.g. `iconv -f latin1 -t utf-8`"
+    )]
     NotUtf8 {
         /// The file.
         path: PathBuf,
@@ -56,12 +58,30 @@ pub enum DataError {
         limit: u64,
     },
     /// A file of a kind that is not read.
-    #[error(
-        "{path}: this kind of file is not read; expected .txt, .jsonl or .parquet, each also .gz, .zst or .xz"
-    )]
+    #[error("{path}: {reason}; read are .txt, .jsonl and .parquet, each also .gz, .zst or .xz")]
     Unsupported {
         /// The file.
         path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A compressed file that takes more memory to unpack than is given to it.
+    #[error("{path}: unpacking it takes more than {limit_mib} MiB of memory, the limit; {again}")]
+    DecoderMemory {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_mib: u64,
+        /// What to do.
+        again: &'static str,
+    },
+    /// A row of a Parquet file that is no text.
+    #[error("{path}: row {row} is not UTF-8")]
+    ParquetRow {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1, without those that are null.
+        row: u64,
     },
     /// Sources without a single document.
     #[error("{path}: no text in there; a document is one or more lines that are not blank")]
@@ -71,7 +91,7 @@ pub enum DataError {
     },
     /// A line of JSON that cannot be used.
     #[error(
-        "{path}: line {line}: {message}; expected an object with a text field `{field}` (another field: `--json-field`)"
+        "{path}: line {line}: {message}; expected an object with a text field `{field}` (another field: `--json-field`, or `data.json_field` of a configuration)"
     )]
     Json {
         /// The file.
@@ -84,7 +104,9 @@ pub enum DataError {
         message: String,
     },
     /// A Parquet file that cannot be used.
-    #[error("{path}: {message}; expected a text column `{column}` (another column: `--parquet-column`)")]
+    #[error(
+        "{path}: {message}; expected a text column `{column}` (another column: `--parquet-column`, or `data.parquet_column` of a configuration)"
+    )]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -100,6 +122,28 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong.
         message: String,
+    },
+    /// A setting of a tokenizer that would give other ids than ours.
+    #[error(
+        "{path}: {message}; if ids by BERT's own rules are wanted, put vocab.txt into a folder without this file, or correct it"
+    )]
+    TokenizerSetting {
+        /// The file.
+        path: PathBuf,
+        /// The setting, what was found and expected.
+        message: String,
+    },
+    /// A word that is no piece of the vocabulary.
+    #[error(
+        "`{word}` is not one piece of this vocabulary but {found} ({pieces}); lexicons hold single pieces only, try another word"
+    )]
+    NotOnePiece {
+        /// The word.
+        word: String,
+        /// How many pieces it is.
+        found: usize,
+        /// They themselves.
+        pieces: String,
     },
     /// A vocabulary could not be trained.
     #[error("training a vocabulary failed: {message}")]
@@ -152,6 +196,14 @@ impl DataError {
             io::ErrorKind::NotFound => Self::Missing { path },
             _ => Self::Io { path, action, source },
         }
+    }
+
+    /// Whether it is about one line or row, and others may be better.
+    pub(crate) fn is_bad_line(&self) -> bool {
+        matches!(
+            self,
+            Self::NotUtf8 { .. } | Self::LineTooLong { .. } | Self::Json { .. } | Self::ParquetRow { .. }
+        )
     }
 
     /// Whether the disk was too full.

@@ -2,12 +2,14 @@
 //!
 //! Of a foreign `tokenizer.json` only what we need is taken (the vocabulary and how text is normalised) and the tokenizer is built
 //! anew from it through the `tokenizers` crate: truncation, padding and post-processing that the file may ask for have no
-//! effect, and what the library cannot cope with never reaches it.
+//! effect, special tokens are not looked for in text, and what the library cannot cope with never reaches it. Whatever else in
+//! it or in the files beside it would change ids is honoured or refused by name.
 
 mod cache;
 mod count;
 mod files;
 pub(crate) mod plain;
+mod settings;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -30,14 +32,14 @@ pub(crate) use cache::BLANKS;
 
 pub use count::count_tokens;
 
-pub use crate::train::train_wordpiece;
+pub use crate::train::{WordPieceOptions, train_wordpiece};
 
 /// Names of the special tokens: padding, unknown, class, separator, mask.
 pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// What marks a piece that goes on a word.
 pub(crate) const CONTINUES: &str = "##";
 /// Words with more characters are unknown in BERT.
-const MAX_WORD: usize = 100;
+pub(crate) const MAX_WORD: usize = 100;
 /// Most pieces of a vocabulary: ids must fit 31 bits with room, and no published one has more than 300,000.
 const MAX_PIECES: usize = 4 << 20;
 
@@ -201,6 +203,27 @@ impl TextTokenizer {
     /// The id of this piece.
     pub fn id(&self, piece: &str) -> Option<u32> {
         self.0.ids.get(piece).copied()
+    }
+
+    /// The one piece that a word is.
+    ///
+    /// # Errors
+    /// [`DataError::NotOnePiece`].
+    pub fn one_piece(&self, word: &str) -> Result<u32, DataError> {
+        if let Some(id) = self.id(word) {
+            return Ok(id);
+        }
+        match self.encode(word).as_slice() {
+            [id] if *id != self.0.special.unk => Ok(*id),
+            ids => {
+                let pieces: Vec<String> = ids.iter().map(|&id| self.piece(id)).collect();
+                Err(DataError::NotOnePiece {
+                    word: word.to_owned(),
+                    found: pieces.len(),
+                    pieces: pieces.join(" "),
+                })
+            }
+        }
     }
 
     /// Number of pieces.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use compact_str::CompactString;
 use rayon::prelude::*;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -17,10 +17,13 @@ use tokenizers::{
 
 use crate::error::DataError;
 use crate::source::Document;
-use crate::tokenise::{BLANKS, CONTINUES, Normalisation, SPECIAL_TOKENS, TextTokenizer, normalizer, plain};
+use crate::tokenise::{
+    BLANKS, CONTINUES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer, normalizer, plain,
+};
 
-/// Single characters that become pieces; rarer ones are unknown. As in Hugging Face's BERT trainer.
-const ALPHABET: usize = 1_000;
+/// Of a text whose characters do not all fit the vocabulary, the most frequent ones that make up this share of it are kept:
+/// what SentencePiece calls character coverage, by its default.
+const COVERAGE: f64 = 0.9995;
 /// Pieces that occur less often are not worth having.
 const MIN_FREQUENCY: u64 = 2;
 /// Text that is counted at once: keeps all cores busy in little memory.
@@ -32,28 +35,112 @@ const MAX_LETTERS: u64 = 1 << 30;
 
 type Counts<'a> = AHashMap<&'a str, u64>;
 
+/// What kind of vocabulary is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WordPieceOptions {
+    /// Pieces at most, special tokens included.
+    pub size: usize,
+    /// Whether text is lower-cased and loses its accents.
+    pub lowercase: bool,
+    /// Different characters that are kept at most, the most frequent ones; None: all that fit `size`.
+    pub limit_alphabet: Option<usize>,
+}
+
+/// A trained vocabulary, and how much of its text it can write.
+#[derive(Debug, Clone)]
+pub struct TrainedWordPiece {
+    /// The tokenizer.
+    pub tokenizer: TextTokenizer,
+    /// Which characters of the text it knows.
+    pub coverage: Coverage,
+}
+
+/// How much of the training text a vocabulary can write. Characters are those of the normalised text, without blanks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// Different characters of the text.
+    pub characters: u64,
+    /// Those among them that are pieces, at every place in a word where they occur.
+    pub covered: u64,
+    /// Running characters.
+    pub running: u64,
+    /// Running characters of words that become \[UNK\]: one character that is not covered is enough, or too great a length.
+    pub unknown: u64,
+}
+
+impl Coverage {
+    /// Share of the running characters that become \[UNK\], from 0 to 1.
+    pub fn unknown_share(&self) -> f64 {
+        self.unknown as f64 / (self.running as f64).max(1.0)
+    }
+
+    /// What to say about a vocabulary of `found` pieces that should have become one of `asked`.
+    pub fn remarks(&self, found: usize, asked: usize) -> Vec<String> {
+        let mut out = Vec::new();
+        if self.covered < self.characters {
+            out.push(format!(
+                "{} characters of the text, the rarest ones, are not in the vocabulary; more of them with a larger --size, \
+                 or a larger --limit-alphabet where it is given",
+                self.characters - self.covered
+            ));
+        } else if self.unknown > 0 {
+            out.push(format!(
+                "words of more than {MAX_WORD} characters become [UNK], as in BERT; text of a script without blanks has to \
+                 be cut into words first"
+            ));
+        }
+        if found < asked {
+            out.push(format!(
+                "{asked} pieces were asked for, the vocabulary has {found}: its characters, and every sequence of them that \
+                 occurs twice or more within words"
+            ));
+        }
+        out
+    }
+}
+
+impl std::fmt::Display for Coverage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "characters covered: {} of {}; share of running characters that become [UNK]: {:.2} %",
+            self.covered,
+            self.characters,
+            100.0 * self.unknown_share()
+        )
+    }
+}
+
 /// Trains a vocabulary of at most `size` pieces, the special tokens first. The same text gives the same vocabulary.
 ///
-/// Memory stays flat: of a text with more than four million different words, rare ones are forgotten.
+/// Every character of the text becomes a piece, as in the `tokenizers` crate, unless `limit_alphabet` says otherwise; where
+/// they do not all fit `size`, those that make up 99.95 % of the text, or as many of them as fit.
+///
+/// Memory stays flat: of a text with more than four million different words, rare ones are forgotten (their characters are not).
 ///
 /// # Errors
-/// What the library cannot do; text without a single word.
+/// What the library cannot do; text without a single word; a limit of 0.
 pub fn train_wordpiece(
     documents: impl Iterator<Item = Document>,
-    size: usize,
-    lowercase: bool,
-) -> Result<TextTokenizer, DataError> {
+    options: &WordPieceOptions,
+) -> Result<TrainedWordPiece, DataError> {
     let failed = |message: String| DataError::Training { message };
-    let mut words = count_words(documents, lowercase, MAX_WORDS);
-    if words.is_empty() {
+    if options.limit_alphabet == Some(0) {
+        return Err(failed(
+            "an alphabet of 0 characters; at least 1 is needed (--limit-alphabet)".to_owned(),
+        ));
+    }
+    let counted = count_words(documents, options.lowercase, MAX_WORDS);
+    if counted.words.is_empty() {
         return Err(failed("the text has no words".to_owned()));
     }
-    let letters: u64 = words.iter().map(|(word, count)| word.len() as u64 * count).sum();
+    let alphabet = Alphabet::of(&counted);
+    let letters: u64 = counted.words.iter().map(|(word, count)| word.len() as u64 * count).sum();
     let scale = letters.div_ceil(MAX_LETTERS);
-    words.values_mut().for_each(|count| *count = count.div_ceil(scale));
-    let first = first_pieces(&words, size);
+    let scaled = counted.words.iter().map(|(word, count)| (word.clone(), count.div_ceil(scale))).collect();
+    let first = alphabet.first_pieces(options);
     let trainer = BpeTrainer::builder()
-        .vocab_size(size)
+        .vocab_size(options.size)
         .min_frequency(MIN_FREQUENCY)
         .limit_alphabet(0)
         .special_tokens(first.into_iter().map(|t| AddedToken::from(t, true)).collect())
@@ -61,21 +148,42 @@ pub fn train_wordpiece(
         .show_progress(false)
         .build();
     let mut model = BPE::default();
-    trainer.do_train(&words, &mut model).map_err(|e| failed(e.to_string()))?;
+    trainer.do_train(&scaled, &mut model).map_err(|e| failed(e.to_string()))?;
     let mut vocabulary: Vec<(String, u32)> = model.get_vocab().into_iter().collect();
     vocabulary.sort_by_key(|&(_, id)| id);
     let pieces = vocabulary.into_iter().map(|(piece, _)| piece).collect();
-    TextTokenizer::from_vocab(pieces, lowercase)
+    let tokenizer = TextTokenizer::from_vocab(pieces, options.lowercase)?;
+    let coverage = alphabet.coverage(&counted, &tokenizer);
+    Ok(TrainedWordPiece { tokenizer, coverage })
+}
+
+/// [`train_wordpiece`] of documents that may fail to be read; `seen` is told of each.
+///
+/// # Errors
+/// The first document that could not be read; those of [`train_wordpiece`].
+pub fn train_from(
+    documents: impl Iterator<Item = Result<Document, DataError>>,
+    options: &WordPieceOptions,
+    mut seen: impl FnMut(&Document),
+) -> Result<TrainedWordPiece, DataError> {
+    let mut failed = None;
+    let read = documents.map_while(|document| document.map_err(|error| failed = Some(error)).ok());
+    let trained = train_wordpiece(read.inspect(&mut seen), options);
+    failed.map_or(trained, Err)
+}
+
+/// Words and how often they occur.
+#[derive(Default)]
+struct Counted {
+    words: AHashMap<CompactString, u64>,
+    /// Characters of the words that were forgotten.
+    forgotten: Alphabet,
 }
 
 /// How often each word occurs, after normalisation; at most about `most` words.
-fn count_words(
-    mut documents: impl Iterator<Item = Document>,
-    lowercase: bool,
-    most: usize,
-) -> AHashMap<CompactString, u64> {
+fn count_words(mut documents: impl Iterator<Item = Document>, lowercase: bool, most: usize) -> Counted {
     let normalizer = normalizer(Normalisation::bert(lowercase));
-    let mut words = AHashMap::new();
+    let mut all = Counted::default();
     loop {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         while let Some(document) = (bytes < CHUNK_BYTES).then(|| documents.next()).flatten() {
@@ -83,7 +191,7 @@ fn count_words(
             chunk.push(document);
         }
         if chunk.is_empty() {
-            return words;
+            return all;
         }
         let stretches: Vec<(&str, u64)> = count_stretches(&chunk).into_iter().collect();
         let counted: Vec<Vec<(CompactString, u64)>> = stretches
@@ -97,10 +205,15 @@ fn count_words(
             })
             .collect();
         for (word, count) in counted.into_iter().flatten() {
-            *words.entry(word).or_default() += count;
+            *all.words.entry(word).or_default() += count;
         }
-        if words.len() > most {
-            words.retain(|_, count| *count > 1);
+        if all.words.len() > most {
+            all.words.retain(|word, count| {
+                if *count == 1 {
+                    all.forgotten.add(word, 1);
+                }
+                *count > 1
+            });
         }
     }
 }
@@ -141,26 +254,78 @@ fn words_of(stretch: &str, lowercase: bool, normalizer: &BertNormalizer, mut wit
     }
 }
 
-/// Special tokens, then the most frequent characters, then those that go on a word: at most half of a small vocabulary.
-fn first_pieces(words: &AHashMap<CompactString, u64>, size: usize) -> Vec<String> {
-    let (mut all, mut inner) = (BTreeMap::<char, u64>::new(), BTreeMap::<char, u64>::new());
-    for (word, &count) in words {
+/// How often each character occurs.
+#[derive(Debug, Clone, Default)]
+struct Alphabet {
+    /// Anywhere.
+    all: BTreeMap<char, u64>,
+    /// Not at the beginning of a word.
+    inner: BTreeMap<char, u64>,
+}
+
+impl Alphabet {
+    fn of(counted: &Counted) -> Self {
+        let mut alphabet = counted.forgotten.clone();
+        counted.words.iter().for_each(|(word, &count)| alphabet.add(word, count));
+        alphabet
+    }
+
+    fn add(&mut self, word: &str, count: u64) {
         for (place, c) in word.chars().enumerate() {
-            *all.entry(c).or_default() += count;
+            *self.all.entry(c).or_default() += count;
             if place > 0 {
-                *inner.entry(c).or_default() += count;
+                *self.inner.entry(c).or_default() += count;
             }
         }
     }
-    let mut frequent: Vec<(char, u64)> = all.into_iter().collect();
-    frequent.sort_by_key(|&(c, count)| (std::cmp::Reverse(count), c));
-    frequent.truncate(ALPHABET.min(size.saturating_sub(SPECIAL_TOKENS.len()) / 4));
-    frequent.sort_unstable();
-    let special = SPECIAL_TOKENS.iter().map(|&t| t.to_owned());
-    let plain = frequent.iter().map(|(c, _)| c.to_string());
-    let going_on =
-        frequent.iter().filter(|(c, _)| inner.contains_key(c)).map(|(c, _)| format!("{CONTINUES}{c}"));
-    special.chain(plain).chain(going_on).collect()
+
+    /// Special tokens, then the characters that are kept, then those among them that go on a word.
+    fn first_pieces(&self, options: &WordPieceOptions) -> Vec<String> {
+        let mut frequent: Vec<(char, u64)> = self.all.iter().map(|(&c, &count)| (c, count)).collect();
+        frequent.sort_by_key(|&(c, count)| (std::cmp::Reverse(count), c));
+        frequent.truncate(options.limit_alphabet.unwrap_or(usize::MAX));
+        let room = options.size.saturating_sub(SPECIAL_TOKENS.len());
+        let pieces = |c: char| 1 + usize::from(self.inner.contains_key(&c));
+        if frequent.iter().map(|&(c, _)| pieces(c)).sum::<usize>() > room {
+            let enough = COVERAGE * self.all.values().sum::<u64>() as f64;
+            let (mut used, mut covered) = (0, 0.0);
+            let kept = frequent.iter().take_while(|&&(c, count)| {
+                let take = covered < enough && used + pieces(c) <= room;
+                (used, covered) = (used + pieces(c), covered + count as f64);
+                take
+            });
+            let kept = kept.count();
+            frequent.truncate(kept);
+        }
+        frequent.sort_unstable();
+        let special = SPECIAL_TOKENS.iter().map(|&t| t.to_owned());
+        let plain = frequent.iter().map(|(c, _)| c.to_string());
+        let going_on = frequent
+            .iter()
+            .filter(|(c, _)| self.inner.contains_key(c))
+            .map(|(c, _)| format!("{CONTINUES}{c}"));
+        special.chain(plain).chain(going_on).collect()
+    }
+
+    fn coverage(&self, counted: &Counted, tokenizer: &TextTokenizer) -> Coverage {
+        // A character is kept at the beginning of words and within them, or not at all.
+        let mut buffer = [0; 4];
+        let known: AHashSet<char> =
+            self.all.keys().copied().filter(|c| tokenizer.id(c.encode_utf8(&mut buffer)).is_some()).collect();
+        let mut coverage = Coverage {
+            characters: self.all.len() as u64,
+            covered: known.len() as u64,
+            running: self.all.values().sum(),
+            unknown: counted.forgotten.all.iter().filter(|(c, _)| !known.contains(c)).map(|(_, n)| n).sum(),
+        };
+        for (word, &count) in &counted.words {
+            let letters = word.chars().count();
+            if letters > MAX_WORD || word.chars().any(|c| !known.contains(&c)) {
+                coverage.unknown += letters as u64 * count;
+            }
+        }
+        coverage
+    }
 }
 
 #[cfg(test)]
@@ -172,37 +337,143 @@ mod tests {
         texts.into_iter().map(|text| Document { text })
     }
 
+    fn options(size: usize, limit_alphabet: Option<usize>) -> WordPieceOptions {
+        WordPieceOptions { size, lowercase: true, limit_alphabet }
+    }
+
+    fn train(texts: &[&str], size: usize, limit_alphabet: Option<usize>) -> TrainedWordPiece {
+        train_wordpiece(documents(texts), &options(size, limit_alphabet)).unwrap()
+    }
+
+    /// 1,200 Chinese characters, each a word, and Greek words: more than the 1,000 characters that the library's BERT trainer keeps.
+    fn chinese_and_greek() -> String {
+        let chinese = (0..1_200_u32).map(|i| char::from_u32(0x4e00 + i).unwrap());
+        let line: String = chinese.chain(" αβγ βγα γαβ αβγ".chars()).collect();
+        format!("{line}\n").repeat(3)
+    }
+
+    #[test]
+    fn every_character_is_kept_as_the_library_called_plainly_keeps_it() {
+        use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+        use tokenizers::{
+            TokenizerBuilder, TokenizerImpl, decoders::DecoderWrapper, processors::PostProcessorWrapper,
+        };
+        let text = chinese_and_greek();
+        let mut plainly: TokenizerImpl<
+            WordPiece,
+            BertNormalizer,
+            BertPreTokenizer,
+            PostProcessorWrapper,
+            DecoderWrapper,
+        > = TokenizerBuilder::new()
+            .with_model(WordPiece::default())
+            .with_normalizer(Some(normalizer(Normalisation::bert(true))))
+            .with_pre_tokenizer(Some(BertPreTokenizer))
+            .with_post_processor(None)
+            .with_decoder(None)
+            .build()
+            .unwrap();
+        let mut trainer = WordPieceTrainer::builder().vocab_size(1_300).show_progress(false).build();
+        plainly.train(&mut trainer, std::iter::once(text.as_str())).unwrap();
+        let single = |piece: &str| piece.trim_start_matches("##").chars().count() == 1;
+        let mut theirs: Vec<String> =
+            plainly.get_vocab(false).into_keys().filter(|piece| single(piece)).collect();
+        let trained = train(&[&text], 1_300, None);
+        let mut ours: Vec<String> =
+            trained.tokenizer.pieces().iter().filter(|piece| single(piece)).cloned().collect();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, theirs);
+        assert_eq!(ours.len(), 1_200 + 6);
+        assert!(!trained.tokenizer.encode(&text).contains(&trained.tokenizer.special().unk));
+        assert_eq!(
+            trained.coverage,
+            Coverage { characters: 1_203, covered: 1_203, running: 3 * 1_212, unknown: 0 }
+        );
+        let said = trained.coverage.to_string();
+        assert_eq!(
+            said,
+            "characters covered: 1203 of 1203; share of running characters that become [UNK]: 0.00 %"
+        );
+        // All of "αβγ", "βγα", "γαβ" and their parts that occur: the text has nothing more to give, and that is what is said.
+        let remarks = trained.coverage.remarks(trained.tokenizer.size(), 1_300);
+        assert!(remarks.len() == 1 && remarks[0].contains("1300 pieces were asked for"), "{remarks:?}");
+    }
+
+    #[test]
+    fn a_limited_alphabet_is_measured_as_the_tokenizer_writes_the_text() {
+        let text = chinese_and_greek();
+        let trained = train(&[&text], 1_300, Some(900));
+        let unk = trained.tokenizer.special().unk;
+        // The Greek letters occur most often, then all Chinese ones equally often: those with the smallest code are kept.
+        assert_eq!((trained.coverage.covered, trained.coverage.unknown), (900, 3 * 303));
+        let unknown = trained.tokenizer.encode(&text).iter().filter(|&&id| id == unk).count();
+        assert_eq!(unknown as u64, trained.coverage.unknown, "each Chinese character is a word");
+        assert!(
+            trained
+                .coverage
+                .to_string()
+                .contains("900 of 1203; share of running characters that become [UNK]: 25.00 %")
+        );
+        assert!(trained.coverage.remarks(1_300, 1_300)[0].contains("303 characters"));
+        assert!(train_wordpiece(documents(&[&text]), &options(300, Some(0))).is_err());
+    }
+
+    #[test]
+    fn rare_signs_do_not_take_the_room_of_pieces_where_not_all_characters_fit() {
+        let signs: String = (0..300_u32).flat_map(|i| [char::from_u32(0x2600 + i).unwrap(), ' ']).collect();
+        let text = format!("{}\n{signs}", "the cat sat on that mat ".repeat(50_000));
+        let trained = train(&[&text], 120, None);
+        assert!(trained.tokenizer.id("that").is_some() && trained.coverage.unknown_share() < 5e-4);
+        let all = train(&[&text], 800, None).coverage;
+        assert_eq!((all.covered, all.unknown), (all.characters, 0));
+    }
+
+    #[test]
+    fn words_that_are_too_long_count_as_unknown() {
+        let text = format!("{} abc abc", "abc".repeat(40));
+        let trained = train(&[&text], 100, None);
+        assert_eq!((trained.coverage.running, trained.coverage.unknown), (126, 120));
+        assert!(trained.coverage.remarks(100, 100)[0].contains("more than 100 characters"));
+    }
+
     #[test]
     fn words_are_counted_as_the_tokenizer_cuts_them() {
-        let words = count_words(documents(&["The cat, the\nCafé", "cafe  THE\u{301}"]), true, 100);
+        let words = count_words(documents(&["The cat, the\nCafé", "cafe  THE\u{301}"]), true, 100).words;
         let mut words: Vec<(&str, u64)> = words.iter().map(|(w, &c)| (w.as_str(), c)).collect();
         words.sort_unstable();
         assert_eq!(words, [(",", 1), ("cafe", 2), ("cat", 1), ("the", 3)]);
     }
 
     #[test]
-    fn rare_words_are_forgotten_when_there_are_too_many() {
-        let words = count_words(documents(&["a a b b c d"]), true, 3);
-        assert_eq!(words.len(), 2);
+    fn rare_words_are_forgotten_when_there_are_too_many_but_not_their_characters() {
+        let counted = count_words(documents(&["a a b b c de"]), true, 3);
+        assert_eq!(counted.words.len(), 2);
+        let alphabet = Alphabet::of(&counted);
+        assert_eq!(alphabet.all.into_keys().collect::<String>(), "abcde");
     }
 
     #[test]
     fn a_small_vocabulary_of_a_text_with_many_letters_keeps_its_size() {
         let text: String = ('a'..='z').chain('α'..='ω').flat_map(|c| [c, 'x', c, ' ']).collect();
-        let tokenizer = train_wordpiece(documents(&[&text, &text, &text]), 60, true);
-        assert!(tokenizer.is_ok_and(|t| t.size() <= 60));
+        let trained = train(&[&text, &text, &text], 60, None);
+        assert_eq!(trained.tokenizer.size(), 60);
+        // Each letter but x, and x, as words begin and as they go on: 5 + 3 * 51 pieces would be needed, 55 are there.
+        assert_eq!((trained.coverage.characters, trained.coverage.covered), (51, 27));
     }
 
     #[test]
     fn the_number_of_threads_changes_nothing() {
         let text: String = (0..20_000_u32).map(|i| format!("w{} x{}é\n", i % 777, i % 91)).collect();
-        let train = |threads: usize| {
+        let pieces = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
-            let train =
-                || train_wordpiece(documents(&[&text, &text]), 300, true).map(|t| t.pieces().to_vec());
+            let train = || {
+                train_wordpiece(documents(&[&text, &text]), &options(300, None))
+                    .map(|t| t.tokenizer.pieces().to_vec())
+            };
             pool.map(|pool| pool.install(train).ok())
         };
-        assert_eq!(train(1), train(3));
-        assert!(train(1).flatten().is_some_and(|pieces| pieces.len() == 300));
+        assert_eq!(pieces(1), pieces(3));
+        assert!(pieces(1).flatten().is_some_and(|pieces| pieces.len() == 300));
     }
 }

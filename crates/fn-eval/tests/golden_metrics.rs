@@ -113,3 +113,19 @@ fn stsb_has_both_correlations_and_their_mean() {
         assert_close(&case.name, scores.main(), mean);
     }
 }
+
+#[test]
+fn gold_scores_keep_every_digit_as_in_scipy() {
+    use fn_data::task::Label;
+    use fn_eval::finetune::Task;
+    use fn_eval::predictions::Answer;
+    let task = Task::open("stsb").unwrap();
+    let gold = [2.333333334, 2.333333333, 3.8, 0.1];
+    let kept = gold.map(|score| match task.answer(&Label::Score(score)) {
+        Answer::Score(score) => score,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(kept, gold);
+    // scipy.stats.spearmanr([1, 2, 3, 0], [2.333333334, 2.333333333, 3.8, 0.1]); with gold of 32 bits the first two would tie.
+    assert_close("spearman", metrics::spearman(&[1.0, 2.0, 3.0, 0.0], &kept).unwrap(), Some(0.8));
+}

@@ -33,6 +33,7 @@ pub use error::ConfigError;
 use fn_core::corrupt::CorruptionConfig;
 use fn_core::documented;
 use fn_data::pack::Packing;
+use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 pub use fn_models::Arch;
 use fn_models::{EncoderConfig, GeneratorSize};
@@ -213,6 +214,9 @@ documented! {
         pub json_field: String,
         /// Column of a .parquet file that holds the text.
         pub parquet_column: String,
+        /// What happens at a line that is no text (not UTF-8, no JSON, without the field, too long): `stop` or `skip`, which counts
+        /// such lines and shows the first ones.
+        pub on_bad_line: OnBadLine,
         /// Threads that prepare batches ahead. 0: none, each batch is made when it is needed. Batches do not depend on it.
         pub workers: usize,
         /// Pre-training on synthetic sequences before text: structure without meaning. None by default.
@@ -231,6 +235,7 @@ impl Default for DataConfig {
             packing: Packing::Electra,
             json_field: "text".to_string(),
             parquet_column: "text".to_string(),
+            on_bad_line: OnBadLine::Stop,
             workers: 1,
             synthetic: SyntheticConfig::default(),
         }

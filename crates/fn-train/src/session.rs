@@ -337,6 +337,7 @@ pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
         options: SourceOptions {
             json_field: config.data.json_field.clone(),
             parquet_column: config.data.parquet_column.clone(),
+            on_bad_line: config.data.on_bad_line,
             ..SourceOptions::default()
         },
         packing: config.data.packing,

@@ -1,22 +1,28 @@
 //! `fnlm tokenizer ...` and `fnlm data ...` as they can be typed.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use fn_data::source::OnBadLine;
+
 use super::Common;
-use super::ConfigArgs;
+use super::{ConfigArgs, WriteArgs};
 
 /// How text is read.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Reading")]
 pub struct TextArgs {
-    /// Field of a .jsonl line that holds the text.
+    /// Field of a .jsonl line that holds the text; meta.text is a field within a field.
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub json_field: String,
-    /// Column of a .parquet file that holds the text.
+    /// Column of a .parquet file that holds the text; meta.text is a column within a struct.
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub parquet_column: String,
+    /// At a line that is no text: stop, or skip (such lines are counted, the first ones shown).
+    #[arg(long, value_name = "HOW", default_value_t)]
+    pub on_bad_line: OnBadLine,
 }
 
 /// `fnlm tokenizer`.
@@ -41,6 +47,12 @@ pub struct TokenizerTrainArgs {
     /// Size of the vocabulary, special tokens included. 30,522 in BERT and ELECTRA.
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     pub size: usize,
+    /// Different characters kept at most, the most frequent ones. [default: all that fit --size]
+    #[arg(long, value_name = "N")]
+    pub limit_alphabet: Option<NonZeroUsize>,
+    /// Of the folder.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Keep upper case and accents.
     #[arg(long)]
     pub cased: bool,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Common, TextArgs};
+use super::{Common, TextArgs, WriteArgs};
 
 /// `fnlm lexicon`.
 #[derive(Debug, Subcommand)]
@@ -69,6 +69,9 @@ pub struct LexiconBuildArgs {
     /// The lexicon to write (.safetensors).
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
+    /// Of the lexicon.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Parts of speech to use, e.g. noun,verb. [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, help_heading = "WordNet")]
     pub pos: Vec<PosArg>,
@@ -115,7 +118,7 @@ pub struct LexiconBuildArgs {
 #[command(after_help = "Example:
   fnlm lexicon show happy went --lexicon wordnet.safetensors --tokenizer vocab.txt")]
 pub struct LexiconShowArgs {
-    /// Words; each must be a single token of the vocabulary.
+    /// Words; those that are not one piece of the vocabulary are shown as such.
     #[arg(required = true, value_name = "WORD")]
     pub words: Vec<String>,
     /// The lexicon.
@@ -174,6 +177,9 @@ pub struct LexiconPlaceboArgs {
     /// The lexicon to write (.safetensors).
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
+    /// Of the lexicon.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Seed of the random members.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

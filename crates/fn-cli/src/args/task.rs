@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Common;
+use super::{Common, WriteArgs};
 
 /// The published recipe that fine-tuning starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -213,6 +213,9 @@ pub struct PredictArgs {
     /// SQuAD 2.0: threshold of the no-answer odds, above which a question has no answer. [default: the one tuned in fine-tuning]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub null_threshold: Option<f64>,
+    /// Of the predictions.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
@@ -279,9 +282,9 @@ pub struct SubmitArgs {
     /// Accept that tasks are missing.
     #[arg(long)]
     pub partial: bool,
-    /// Overwrite an existing file.
-    #[arg(long)]
-    pub overwrite: bool,
+    /// Of the zip.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

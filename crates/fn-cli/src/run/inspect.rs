@@ -25,11 +25,8 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     if !(args.rate > 0.0 && args.rate < 1.0) {
         return Err(CliError::usage(format!("--rate is {}; allowed: above 0, below 1", args.rate)));
     }
-    if let Some(path) = args.html.as_deref().filter(|path| path.exists() && !args.overwrite) {
-        return Err(CliError::usage(format!(
-            "{} exists; choose another --html, or add --overwrite",
-            path.display()
-        )));
+    if let Some(path) = &args.html {
+        support::may_write("--html", path, args.write)?;
     }
     let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
@@ -60,7 +57,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let mut gold = args
         .gold
         .iter()
-        .map(|word| support::one_piece(&tokenizer, word))
+        .map(|word| tokenizer.one_piece(word).map_err(|error| CliError::usage(error.to_string())))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter();
     let mut all = Vec::new();

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::support;
 use crate::args::{
     InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
-    PosArg,
+    PosArg, WriteArgs,
 };
 use crate::error::{CliError, Outcome};
 use crate::term;
@@ -32,7 +32,7 @@ pub fn run(command: &LexiconCommand) -> Result<Outcome, CliError> {
 }
 
 fn build(args: &LexiconBuildArgs) -> Result<Outcome, CliError> {
-    check_out(&args.out)?;
+    check_out(&args.out, args.write)?;
     let tokenizer = support::tokenizer(&args.tokenizer)?;
     let lexicon = match (&args.wordnet, &args.vectors) {
         (Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
@@ -110,7 +110,7 @@ fn from_vectors(
 }
 
 fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
-    check_out(&args.out)?;
+    check_out(&args.out, args.write)?;
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(&args.tokenizer)?;
     let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
@@ -123,9 +123,9 @@ fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
 }
 
 /// Refuses a name that nothing would recognise later, before an hour of work.
-fn check_out(out: &Path) -> Result<(), CliError> {
+fn check_out(out: &Path, write: WriteArgs) -> Result<(), CliError> {
     if out.extension().is_some_and(|extension| extension == "safetensors") {
-        return Ok(());
+        return support::may_write("--out", out, write);
     }
     Err(CliError::usage(format!(
         "--out {}: a lexicon is a .safetensors file; write --out {}",
@@ -149,12 +149,25 @@ fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(&args.tokenizer)?;
     let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
     let mut found: Vec<(&String, Vec<(String, f32)>)> = Vec::new();
+    let mut unknown = Vec::new();
     for word in &args.words {
-        let id = support::one_piece(&tokenizer, word)?;
-        // The best first; among equal grades by id.
-        let mut members: Vec<(u32, f32)> = lexicon.graded_row(id).collect();
-        members.sort_by(|a, b| b.1.total_cmp(&a.1));
-        found.push((word, members.into_iter().map(|(id, grade)| (tokenizer.piece(id), grade)).collect()));
+        match tokenizer.one_piece(word) {
+            Ok(id) => {
+                // The best first; among equal grades by id.
+                let mut members: Vec<(u32, f32)> = lexicon.graded_row(id).collect();
+                members.sort_by(|a, b| b.1.total_cmp(&a.1));
+                let named = members.into_iter().map(|(id, grade)| (tokenizer.piece(id), grade));
+                found.push((word, named.collect()));
+            }
+            Err(error) => unknown.push(error),
+        }
+    }
+    // A word that is not a single piece does not keep the others from being shown, but nothing to show is an error.
+    for error in &unknown {
+        term::note(found.is_empty(), &error.to_string());
+    }
+    if let Some(error) = unknown.pop().filter(|_| found.is_empty()) {
+        return Err(CliError::usage(error.to_string()));
     }
     let graded = lexicon.is_graded();
     if args.json {

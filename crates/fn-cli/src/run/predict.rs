@@ -18,6 +18,9 @@ use crate::{device, term};
 /// # Errors
 /// A model without a head for the task, data that cannot be read (3); nothing to predict (2).
 pub fn run(args: &PredictArgs) -> Result<Outcome, CliError> {
+    if let Some(out) = &args.out {
+        support::may_write("--out", out, args.write)?;
+    }
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
     let device = device::open(&args.device)?;

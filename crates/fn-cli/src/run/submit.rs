@@ -2,6 +2,7 @@
 
 use fn_eval::glue::submission::{Collected, Options, collect, write};
 
+use super::support;
 use crate::args::SubmitArgs;
 use crate::error::{CliError, Outcome};
 use crate::term;
@@ -11,12 +12,7 @@ use crate::term;
 /// # Errors
 /// Tasks without test predictions, predictions that do not cover their test set (3); a zip that is there (2).
 pub fn run(args: &SubmitArgs) -> Result<Outcome, CliError> {
-    if args.out.exists() && !args.overwrite {
-        return Err(CliError::usage(format!(
-            "{} exists; choose another --out, or add --overwrite",
-            args.out.display()
-        )));
-    }
+    support::may_write("--out", &args.out, args.write)?;
     let files = collect(&args.from, &mut |notice| match notice {
         Collected::Missing { folder, task } => term::note(
             false,
@@ -26,7 +22,7 @@ pub fn run(args: &SubmitArgs) -> Result<Outcome, CliError> {
             term::note(args.common.quiet, &format!("{task}: seed {seed} of {}", folder.display()));
         }
     })?;
-    let options = Options { partial: args.partial, overwrite: args.overwrite };
+    let options = Options { partial: args.partial, overwrite: args.write.force };
     let report = write(&args.out, &files, &options).map_err(CliError::input_from)?;
     for warning in &report.warnings {
         term::note(false, &format!("warning: {warning}"));

@@ -8,7 +8,7 @@ use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::stop::Stop;
 
-use crate::args::TextArgs;
+use crate::args::{TextArgs, WriteArgs};
 use crate::error::CliError;
 
 /// From now on SIGINT and SIGTERM only ask; whoever has a long loop looks.
@@ -51,8 +51,21 @@ pub fn source_options(reading: &TextArgs, stop: &Stop) -> SourceOptions {
     SourceOptions {
         json_field: reading.json_field.clone(),
         parquet_column: reading.parquet_column.clone(),
+        on_bad_line: reading.on_bad_line,
         stop: stop.flag(),
     }
+}
+
+/// Refuses to write over a file, or into a folder with something in it, before any work; one rule for all commands.
+///
+/// # Errors
+/// There is something, and no `--force` (2).
+pub fn may_write(option: &str, path: &Path, write: WriteArgs) -> Result<(), CliError> {
+    let empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if write.force || !path.exists() || empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("{} exists; choose another {option}, or add --force", path.display())))
 }
 
 /// Loads a tokenizer.
@@ -73,25 +86,4 @@ pub fn lexicon(path: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, CliErr
         .check_vocabulary(tokenizer.size(), tokenizer.sha256())
         .map_err(|error| CliError::input(format!("{}: {error}", path.display())))?;
     Ok(lexicon)
-}
-
-/// The one piece that a word is.
-///
-/// # Errors
-/// The word is several pieces, or none (2).
-pub fn one_piece(tokenizer: &TextTokenizer, word: &str) -> Result<u32, CliError> {
-    if let Some(id) = tokenizer.id(word) {
-        return Ok(id);
-    }
-    match tokenizer.encode(word).as_slice() {
-        [id] if *id != tokenizer.facts().special.unk => Ok(*id),
-        ids => {
-            let pieces: Vec<String> = ids.iter().map(|&id| tokenizer.piece(id)).collect();
-            Err(CliError::usage(format!(
-                "`{word}` is not one piece of this vocabulary but {} ({}); lexicons hold single pieces only, try another word",
-                pieces.len(),
-                pieces.join(" ")
-            )))
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fn_data::source::Sources;
-use fn_data::train::train_wordpiece;
+use fn_data::train::{TrainedWordPiece, WordPieceOptions, train_from};
 
 use super::support;
 use crate::args::{TokenizerCommand, TokenizerTrainArgs};
@@ -28,55 +28,42 @@ fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
             args.size
         )));
     }
+    support::may_write("--out", &args.out, args.write)?;
     let stop = support::interruptible()?;
     let options = support::source_options(&args.reading, &stop);
     let clock = Instant::now();
     let bar = term::bar(args.common.quiet, None, "{spinner} {wide_msg}");
-    let mut documents = 0_u64;
-    let mut bytes = 0_u64;
-    let mut failed = None;
-    let documents_read = Sources::open(&args.text, &options)
-        .map_err(|error| support::input_error(&stop, error))?
-        .map_while(|document| match document {
-            Ok(document) => {
-                documents += 1;
-                bytes += document.text.len() as u64;
-                bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
-                Some(document)
-            }
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        });
-    let trained = train_wordpiece(documents_read, args.size, !args.cased);
+    let wanted = WordPieceOptions {
+        size: args.size,
+        lowercase: !args.cased,
+        limit_alphabet: args.limit_alphabet.map(Into::into),
+    };
+    let (mut documents, mut bytes) = (0, 0);
+    let trained = Sources::open(&args.text, &options).and_then(|sources| {
+        train_from(sources, &wanted, |document| {
+            documents += 1;
+            bytes += document.text.len() as u64;
+            bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));
+        })
+    });
     bar.finish_and_clear();
-    if let Some(error) = failed {
-        return Err(support::input_error(&stop, error));
-    }
-    let tokenizer = trained.map_err(|error| support::input_error(&stop, error))?;
+    let TrainedWordPiece { tokenizer, coverage } =
+        trained.map_err(|error| support::input_error(&stop, error))?;
     if stop.requested() {
         return Err(support::interrupted(&stop));
     }
     tokenizer.save(&args.out).map_err(CliError::failed_from)?;
     if !args.common.quiet {
         term::out(&format!(
-            "{}: {} pieces from {} documents, {}, in {}\n",
+            "{}: {} pieces from {} documents, {}, in {}\n{coverage}\n",
             args.out.display(),
             term::thousands(tokenizer.size() as u64),
             term::thousands(documents),
             term::bytes(bytes),
             term::clock(clock.elapsed().as_secs_f64())
         ))?;
-        if tokenizer.size() < args.size {
-            term::note(
-                false,
-                &format!(
-                    "the text has only {} pieces worth having; {} were asked for",
-                    tokenizer.size(),
-                    args.size
-                ),
-            );
+        for remark in coverage.remarks(tokenizer.size(), args.size) {
+            term::note(false, &remark);
         }
     }
     Ok(Outcome::Done)

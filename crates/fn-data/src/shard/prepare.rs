@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::format::{Manifest, ShardBuffer, ShardEntry, VERSION, hash_file, write_counts};
 use crate::error::DataError;
 use crate::pack::{PackedRow, Packer, Packing};
-use crate::source::{Document, SourceOptions, Sources, StopFlag, kind};
+use crate::source::{Document, OnBadLine, SourceOptions, Sources, StopFlag, kind};
 use crate::tokenise::TextTokenizer;
 
 /// Text per chunk: long enough to keep all cores busy, short enough for flat memory.
@@ -200,6 +200,9 @@ fn key(
         (VERSION, config.packing, config.length, config.seed, &options.json_field, &options.parquet_column);
     // The same vocabulary may be used with and without lower-casing.
     hasher.update(format!("{shape:?}{}{:?}", tokenizer.sha256(), tokenizer.normalisation()));
+    if options.on_bad_line == OnBadLine::Skip {
+        hasher.update("skip bad lines");
+    }
     for file in files {
         check(stop)?;
         if file.as_os_str() == "-" {

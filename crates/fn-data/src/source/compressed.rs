@@ -13,6 +13,28 @@ const BUFFER: usize = 1 << 16;
 /// An .xz file names the memory that it needs: the highest preset 65 MiB, a hostile file 4 GiB.
 const MAX_XZ_MEMORY: u64 = 512 << 20;
 
+/// A .zst file names the window that it needs: 128 MiB is what `zstd` itself takes without a word, `--long=31` makes 2 GiB.
+const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+
+/// What an error of reading means: the system, the contents, or more memory than is given to a decoder.
+pub(crate) fn read_error(path: &Path, bytes: u64, error: io::Error) -> DataError {
+    if error.raw_os_error().is_some() {
+        return DataError::io(path, "read")(error);
+    }
+    let message = error.to_string();
+    let path = path.to_owned();
+    if message.contains("requires too much memory") {
+        let again = "`zstd -d --long=31` unpacks it, without `--long` it can be packed again";
+        return DataError::DecoderMemory { path, limit_mib: 1 << (MAX_ZSTD_WINDOW_LOG - 20), again };
+    }
+    let xz: Option<&liblzma::stream::Error> = error.get_ref().and_then(|e| e.downcast_ref());
+    if xz.is_some_and(|e| matches!(e, liblzma::stream::Error::MemLimit | liblzma::stream::Error::Mem)) {
+        let again = "`xz -d` unpacks it, with `xz -6` it can be packed again";
+        return DataError::DecoderMemory { path, limit_mib: MAX_XZ_MEMORY >> 20, again };
+    }
+    DataError::Truncated { path, bytes, message }
+}
+
 /// Counts what is read of a file.
 struct Counted<R> {
     inner: R,
@@ -40,7 +62,9 @@ pub(crate) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead +
     Ok(if name.ends_with(".gz") {
         buffered(Box::new(flate2::bufread::MultiGzDecoder::new(raw)))
     } else if name.ends_with(".zst") {
-        buffered(Box::new(zstd::Decoder::with_buffer(raw).map_err(DataError::io(path, "decompress"))?))
+        let mut decoder = zstd::Decoder::with_buffer(raw).map_err(DataError::io(path, "decompress"))?;
+        decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(DataError::io(path, "decompress"))?;
+        buffered(Box::new(decoder))
     } else if name.ends_with(".xz") {
         let stream = liblzma::stream::Stream::new_auto_decoder(MAX_XZ_MEMORY, liblzma::stream::CONCATENATED)
             .map_err(|e| DataError::io(path, "decompress")(e.into()))?;

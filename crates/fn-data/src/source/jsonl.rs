@@ -39,13 +39,27 @@ pub(super) fn documents(
     })
 }
 
+/// The text of a line; empty where it is null, as in a Parquet file.
 fn text_of(line: &str, field: &str) -> Result<String, String> {
-    match serde_json::from_str::<Value>(line).map_err(|e| e.to_string())? {
-        Value::Object(mut object) => match object.remove(field) {
-            Some(Value::String(text)) => Ok(text),
-            Some(_) => Err(format!("`{field}` is not text")),
-            None => Err(format!("no field `{field}`")),
-        },
-        _ => Err("not an object".to_owned()),
+    let Value::Object(mut object) = serde_json::from_str::<Value>(line).map_err(|e| e.to_string())? else {
+        return Err("not an object".to_owned());
+    };
+    let found = object.remove(field).or_else(|| {
+        let (first, rest) = field.split_once('.')?;
+        rest.split('.').try_fold(object.remove(first)?, |value, name| match value {
+            Value::Object(mut object) => object.remove(name),
+            // The text of nothing is nothing.
+            Value::Null => Some(Value::Null),
+            _ => None,
+        })
+    });
+    match found {
+        Some(Value::String(text)) => Ok(text),
+        Some(Value::Null) => Ok(String::new()),
+        Some(_) => Err(format!("`{field}` is not text")),
+        None => {
+            let names: Vec<&str> = object.keys().take(8).map(String::as_str).collect();
+            Err(format!("no field `{field}`, only {}", names.join(", ")))
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
+use super::{compressed, utf16};
 use crate::error::DataError;
 
 /// Longest line that is read: 16 MiB is more than any sentence or paragraph, and still little memory.
@@ -12,29 +13,34 @@ pub(crate) const MAX_LINE: u64 = 16 << 20;
 pub(crate) struct Lines {
     pub(crate) path: PathBuf,
     reader: Box<dyn BufRead + Send>,
+    refused: Option<std::io::Error>,
     /// Number of the last line given.
     pub(crate) number: u64,
     bytes: u64,
 }
 
 impl Lines {
+    /// Of UTF-8, or of UTF-16 that begins with its mark.
     pub(crate) fn new(path: &Path, reader: Box<dyn BufRead + Send>) -> Self {
-        Self { path: path.to_owned(), reader, number: 0, bytes: 0 }
+        let (reader, refused) = match utf16::decoded(reader) {
+            Ok(reader) => (reader, None),
+            Err(error) => (Box::new(std::io::empty()) as Box<dyn BufRead + Send>, Some(error)),
+        };
+        Self { path: path.to_owned(), reader, refused, number: 0, bytes: 0 }
     }
 
     /// The next line, without a byte order mark.
     pub(crate) fn next(&mut self) -> Option<Result<String, DataError>> {
+        if let Some(error) = self.refused.take() {
+            return Some(Err(compressed::read_error(&self.path, 0, error)));
+        }
         let mut line = Vec::new();
         let read = (&mut self.reader).take(MAX_LINE + 1).read_until(b'\n', &mut line);
         let read = match read {
             Ok(read) => read as u64,
-            // The system or the disk, not the contents.
-            Err(error) if error.raw_os_error().is_some() => {
-                return Some(Err(DataError::io(&self.path, "read")(error)));
-            }
             Err(error) => {
-                let (bytes, message) = (self.bytes + line.len() as u64, error.to_string());
-                return Some(Err(DataError::Truncated { path: self.path.clone(), bytes, message }));
+                let bytes = self.bytes + line.len() as u64;
+                return Some(Err(compressed::read_error(&self.path, bytes, error)));
             }
         };
         if read == 0 {
@@ -43,6 +49,9 @@ impl Lines {
         self.number += 1;
         self.bytes += read;
         if read > MAX_LINE {
+            if let Err(error) = self.skip_line(line.last() == Some(&b'\n')) {
+                return Some(Err(compressed::read_error(&self.path, self.bytes, error)));
+            }
             return Some(Err(DataError::LineTooLong {
                 path: self.path.clone(),
                 line: self.number,
@@ -57,5 +66,18 @@ impl Lines {
         }
         let not_utf8 = |_| DataError::NotUtf8 { path: self.path.clone(), line: self.number };
         Some(String::from_utf8(line).map_err(not_utf8))
+    }
+
+    /// Passes over the rest of a line, in little memory.
+    fn skip_line(&mut self, mut ended: bool) -> std::io::Result<()> {
+        while !ended {
+            let buffer = self.reader.fill_buf()?;
+            let end = buffer.iter().position(|&b| b == b'\n');
+            let some = end.map_or(buffer.len(), |end| end + 1);
+            ended = end.is_some() || some == 0;
+            self.reader.consume(some);
+            self.bytes += some as u64;
+        }
+        Ok(())
     }
 }

@@ -1,21 +1,28 @@
 //! Bytes to documents, in bounded memory.
 //!
 //! [`Sources`] walks files in a fixed order and gives one [`Document`] after the other. The kind of a file is its name:
-//! `.txt` (a blank line ends a document), `.jsonl`, `.parquet`, each also with `.gz`, `.zst` or `.xz` behind it; `-` is text on
-//! standard input. Folders are walked in the order of their names.
+//! `.txt` (a blank line ends a document), `.jsonl`, `.parquet`, each also with `.gz`, `.zst` or `.xz` behind it; a file whose name
+//! has no ending is text if its first bytes are; `-` is text on standard input. Folders are walked in the order of their names;
+//! files whose names begin with a dot are passed over, and whatever else is not read is named with its reason.
 
 pub(crate) mod compressed;
+mod find;
 mod jsonl;
 pub(crate) mod lines;
 pub(crate) mod parquet;
 mod text;
+mod utf16;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::DataError;
+
+pub use find::LeftOut;
 
 /// Set by whoever wants a long loop to end.
 pub type StopFlag = Arc<AtomicBool>;
@@ -26,19 +33,58 @@ pub(crate) const MAX_DOCUMENT: usize = 4 << 20;
 /// Where the text is in structured files.
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
-    /// Field of a JSON line.
+    /// Field of a JSON line; `meta.text` is the field `text` within `meta`, unless a field has that very name.
     pub json_field: String,
-    /// Column of a Parquet file.
+    /// Column of a Parquet file; `meta.text` is the column `text` within the struct `meta`.
     pub parquet_column: String,
+    /// What happens at a line, or a row of a Parquet file, that cannot be used.
+    pub on_bad_line: OnBadLine,
     /// Ends reading early, with [`DataError::Stopped`].
     pub stop: StopFlag,
 }
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self { json_field: "text".into(), parquet_column: "text".into(), stop: StopFlag::default() }
+        Self {
+            json_field: "text".into(),
+            parquet_column: "text".into(),
+            on_bad_line: OnBadLine::Stop,
+            stop: StopFlag::default(),
+        }
     }
 }
+
+/// What happens at a line that is no text: not UTF-8, no JSON, without the field, too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadLine {
+    /// Reading ends with an error.
+    #[default]
+    Stop,
+    /// It is left out, counted, and shown if it is among the first.
+    Skip,
+}
+
+impl std::str::FromStr for OnBadLine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "skip" => Ok(Self::Skip),
+            other => Err(format!("`{other}`; expected stop or skip")),
+        }
+    }
+}
+
+impl std::fmt::Display for OnBadLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::Stop { "stop" } else { "skip" })
+    }
+}
+
+/// Lines that were left out and are shown; others are only counted.
+const SHOWN: u64 = 10;
 
 /// One text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +99,7 @@ type Documents = Box<dyn Iterator<Item = Result<Document, DataError>> + Send>;
 /// Documents of many files.
 pub struct Sources {
     files: Vec<PathBuf>,
+    left_out: Vec<LeftOut>,
     waiting: VecDeque<PathBuf>,
     current: Option<Documents>,
     options: SourceOptions,
@@ -67,11 +114,21 @@ pub struct Sources {
 pub(crate) struct Counters {
     bytes_read: Arc<AtomicU64>,
     split: Arc<AtomicU64>,
+    bad_lines: Arc<AtomicU64>,
 }
 
 impl Counters {
     pub(crate) fn read(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether reading goes on behind this error: a bad line where such lines are skipped. It is counted, and said of the first.
+    fn passes_over(&self, error: &DataError, on_bad_line: OnBadLine) -> bool {
+        let skip = on_bad_line == OnBadLine::Skip && error.is_bad_line();
+        if skip && self.bad_lines.fetch_add(1, Ordering::Relaxed) < SHOWN {
+            tracing::warn!("left out: {error}");
+        }
+        skip
     }
 
     pub(crate) fn split(&self) {
@@ -85,15 +142,17 @@ impl Sources {
     /// # Errors
     /// A path that does not exist, a file of a kind that is not read, a folder without any file that is.
     pub fn open(paths: &[PathBuf], options: &SourceOptions) -> Result<Self, DataError> {
-        let mut files = Vec::new();
-        for path in paths {
-            find(path, &mut files)?;
+        let found = find::find(paths)?;
+        for left_out in &found.left_out {
+            tracing::warn!("not read: {left_out}");
         }
+        let find::Found { files, left_out } = found;
         let sizes = files.iter().map(|f| std::fs::metadata(f).ok().map(|m| m.len()));
         let total_bytes = sizes.sum::<Option<u64>>();
         Ok(Self {
             waiting: files.iter().cloned().collect(),
             files,
+            left_out,
             current: None,
             options: options.clone(),
             total_bytes,
@@ -106,6 +165,16 @@ impl Sources {
     /// The files, in the order of reading.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// The files of folders that are not read.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Lines left out so far because they could not be used; 0 unless [`OnBadLine::Skip`] says so.
+    pub fn bad_lines(&self) -> u64 {
+        self.counters.bad_lines.load(Ordering::Relaxed)
     }
 
     /// Bytes of the files read so far, compressed ones as they lie on disk.
@@ -130,11 +199,17 @@ impl Sources {
             }
             if let Some(documents) = &mut self.current {
                 match documents.next() {
+                    Some(Err(error)) if self.counters.passes_over(&error, self.options.on_bad_line) => {
+                        continue;
+                    }
                     Some(document) => return Some(document),
                     None => self.current = None,
                 }
             }
             let Some(path) = self.waiting.pop_front() else {
+                if self.bad_lines() > 0 {
+                    tracing::warn!("{} lines that could not be used were left out", self.bad_lines());
+                }
                 let first = self.files.first().cloned().unwrap_or_default();
                 return (self.documents == 0).then_some(Err(DataError::Empty { path: first }));
             };
@@ -180,37 +255,6 @@ pub(crate) fn kind(path: &Path) -> Option<Kind> {
         "parquet" => Some(Kind::Parquet),
         _ => None,
     }
-}
-
-/// The files at `path`: itself, or what a folder holds, in the order of the names.
-fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    if path.as_os_str() == "-" {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    if !path.exists() {
-        return Err(DataError::Missing { path: path.to_owned() });
-    }
-    if path.is_dir() {
-        let before = files.len();
-        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
-            let entry = entry.map_err(|e| DataError::io(path, "walk")(e.into()))?;
-            if entry.file_type().is_file() && kind(entry.path()).is_some() {
-                files.push(entry.into_path());
-            }
-        }
-        if files.len() == before {
-            return Err(DataError::Empty { path: path.to_owned() });
-        }
-        return Ok(());
-    }
-    match kind(path) {
-        Some(_) => files.push(path.to_owned()),
-        None => {
-            return Err(DataError::Unsupported { path: path.to_owned() });
-        }
-    }
-    Ok(())
 }
 
 fn open_file(path: &Path, options: &SourceOptions, counters: &Counters) -> Result<Documents, DataError> {

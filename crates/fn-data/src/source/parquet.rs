@@ -10,8 +10,10 @@ use parquet::basic::Type as Physical;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use super::lines::MAX_LINE;
 use super::{Counters, Document, compressed, cut};
 use crate::error::DataError;
 
@@ -30,7 +32,7 @@ pub(super) fn open(
     let file = plain_file(path, counters)?;
     let reader = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
     let leaves = reader.metadata().file_metadata().schema_descr().columns();
-    let Some(leaf) = leaves.iter().position(|l| l.path().parts() == [column]) else {
+    let Some(leaf) = leaves.iter().position(|l| l.path().string() == column) else {
         let names: Vec<String> = leaves.iter().map(|l| l.path().string()).collect();
         return Err(wrong(format!("there is no such column, only {}", names.join(", "))));
     };
@@ -38,6 +40,7 @@ pub(super) fn open(
     if kind != Physical::BYTE_ARRAY || leaves[leaf].max_rep_level() > 0 {
         return Err(wrong(format!("the column holds {kind}, not text")));
     }
+    check_cells(reader.metadata(), leaf).map_err(wrong)?;
     Ok(Column {
         path: path.to_owned(),
         column: column.to_owned(),
@@ -51,6 +54,20 @@ pub(super) fn open(
         ready: VecDeque::new(),
         counters: counters.clone(),
     })
+}
+
+/// Refuses a column whose values are longer than a line may be: the library unpacks at least one value, whatever its size.
+pub(crate) fn check_cells(metadata: &ParquetMetaData, leaf: usize) -> Result<(), String> {
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let Some(column) = group.columns().get(leaf) else { continue };
+        let (bytes, values) = (column.uncompressed_size().max(0) as u64, column.num_values().max(1) as u64);
+        if bytes / values > MAX_LINE {
+            return Err(format!(
+                "row group {number} has {values} values in {bytes} bytes once unpacked; at most {MAX_LINE} bytes a value are read"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The library panics on some damaged files: that is an error like any other.
@@ -71,14 +88,12 @@ pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataE
     }
     let mut packed = compressed::open(path, counters)?.take(MAX_UNPACKED);
     let mut file = tempfile::tempfile().map_err(DataError::io(path, "unpack"))?;
-    let bytes = std::io::copy(&mut packed, &mut file).map_err(|e| DataError::Truncated {
-        path: path.to_owned(),
-        bytes: 0,
-        message: e.to_string(),
-    })?;
+    let bytes = std::io::copy(&mut packed, &mut file).map_err(|e| compressed::read_error(path, 0, e))?;
     file.flush().map_err(DataError::io(path, "unpack"))?;
     if bytes == MAX_UNPACKED {
-        return Err(DataError::Unsupported { path: path.to_owned() });
+        let reason =
+            format!("it unpacks to {MAX_UNPACKED} bytes or more; unpack it and name the .parquet file");
+        return Err(DataError::Unsupported { path: path.to_owned(), reason });
     }
     Ok(file)
 }
@@ -95,7 +110,7 @@ struct Column {
     /// What is left of the row group under way.
     rows: Option<ColumnReaderImpl<ByteArrayType>>,
     row: u64,
-    ready: VecDeque<Document>,
+    ready: VecDeque<Result<Document, DataError>>,
     counters: Counters,
 }
 
@@ -134,10 +149,13 @@ impl Column {
         // Rows that are null have a level and no text.
         let present = (0..records).filter(|&r| self.levels == 0 || levels.get(r) == Some(&self.levels));
         for (row, text) in present.zip(&texts) {
-            let text = std::str::from_utf8(text.data())
-                .map_err(|_| self.wrong(format!("row {} is not UTF-8", first + 1 + row as u64)))?;
-            if !text.trim().is_empty() {
-                self.ready.extend(cut(text.to_owned(), &self.counters));
+            match std::str::from_utf8(text.data()) {
+                Ok(text) if text.trim().is_empty() => {}
+                Ok(text) => self.ready.extend(cut(text.to_owned(), &self.counters).into_iter().map(Ok)),
+                Err(_) => self.ready.push_back(Err(DataError::ParquetRow {
+                    path: self.path.clone(),
+                    row: first + 1 + row as u64,
+                })),
             }
         }
         Ok(true)
@@ -150,7 +168,7 @@ impl Iterator for Column {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(document) = self.ready.pop_front() {
-                return Some(Ok(document));
+                return Some(document);
             }
             match self.load() {
                 Ok(true) => {}

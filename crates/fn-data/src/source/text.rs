@@ -9,8 +9,9 @@ pub(super) fn documents(
     counters: &Counters,
 ) -> impl Iterator<Item = Result<Document, DataError>> + Send + use<> {
     let counters = counters.clone();
+    // Kept from call to call: a line that cannot be used may be passed over within a document.
+    let mut text = String::new();
     std::iter::from_fn(move || {
-        let mut text = String::new();
         loop {
             match lines.next() {
                 Some(Err(error)) => return Some(Err(error)),
@@ -21,13 +22,13 @@ pub(super) fn documents(
                     text.push_str(&line);
                     if text.len() >= MAX_DOCUMENT {
                         counters.split();
-                        return Some(Ok(Document { text }));
+                        return Some(Ok(Document { text: std::mem::take(&mut text) }));
                     }
                 }
                 // A blank line, or the end.
                 other => {
                     if !text.is_empty() {
-                        return Some(Ok(Document { text }));
+                        return Some(Ok(Document { text: std::mem::take(&mut text) }));
                     }
                     other.as_ref()?;
                 }

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use serde::de::IgnoredAny;
 
+use super::read::MAX_TEXT;
 use super::{Example, TaskData, TaskError};
-use crate::error::DataError;
 use crate::source::{Counters, compressed};
 
 /// Where the sentences of examples stand in their file.
@@ -41,8 +41,12 @@ impl TaskData {
         let Some(places) = &self.places else { return Ok(None) };
         let path = &self.report.path;
         let mut text = String::new();
-        let mut file = compressed::open(path, &Counters::default())?;
-        file.read_to_string(&mut text).map_err(DataError::io(path, "read"))?;
+        let mut file = compressed::open(path, &Counters::default())?.take(MAX_TEXT + 1);
+        let read = file.read_to_string(&mut text);
+        read.map_err(|error| compressed::read_error(path, text.len() as u64, error))?;
+        if text.len() as u64 > MAX_TEXT {
+            return Err(TaskError::TooLarge { path: path.clone(), what: "bytes", limit: MAX_TEXT });
+        }
         let mut out = String::with_capacity(text.len());
         let mut examples = places.lines.iter().zip(self.examples.iter().zip(changed)).peekable();
         let all = changed.len() == places.lines.len();

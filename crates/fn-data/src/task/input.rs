@@ -8,7 +8,7 @@ use parquet::record::reader::RowIter;
 use super::TaskError;
 use super::record::{self, Cell};
 use crate::source::lines::Lines;
-use crate::source::parquet::{guarded, plain_file};
+use crate::source::parquet::{check_cells, guarded, plain_file};
 use crate::source::{self, Counters, Kind, compressed};
 
 /// Columns of a table; more are no table of sentences.
@@ -82,6 +82,9 @@ impl Input {
         let reader = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
         let schema = reader.metadata().file_metadata().schema_descr().root_schema();
         let names = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
+        (0..reader.metadata().file_metadata().schema_descr().num_columns())
+            .try_for_each(|leaf| check_cells(reader.metadata(), leaf))
+            .map_err(wrong)?;
         let rows = guarded(|| Ok(RowIter::from_file_into(Box::new(reader)))).map_err(wrong)?;
         Ok(Self { path: path.to_owned(), names, rows: Rows::Parquet { rows, row: 0 } })
     }

@@ -29,7 +29,7 @@ pub enum Label {
     /// The number of a class.
     Class(u32),
     /// A score.
-    Score(f32),
+    Score(f64),
     /// The number of the tag of each word.
     Tags(Vec<u32>),
 }

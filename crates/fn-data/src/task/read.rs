@@ -10,8 +10,10 @@ use super::{Example, Label, ReadReport, TaskData, TaskError};
 
 /// Most examples that are held: ten times the largest task of GLUE, and more.
 const MAX_ROWS: u64 = 16 << 20;
-/// Most bytes of text that are held.
-const MAX_TEXT: u64 = 4 << 30;
+/// Most bytes of memory that examples may take, whatever the file: a few megabytes of compressed short rows are gigabytes.
+pub(super) const MAX_TEXT: u64 = 2 << 30;
+/// Memory of an example beside its text: itself, what the allocator adds to each of its strings, its place in the file.
+const OVERHEAD: u64 = size_of::<Example>() as u64 + 3 * 24 + 8;
 
 /// Where the parts of an example are in a row.
 #[derive(Debug, Clone)]
@@ -35,13 +37,23 @@ pub(super) enum LabelRule {
     /// A name, or the number of one where `digits` holds.
     Class { names: Vec<String>, digits: bool, undecided: Option<&'static str> },
     /// A number; `hidden` stands for none.
-    Score { low: f32, high: f32, hidden: Option<f32> },
+    Score { low: f64, high: f64, hidden: Option<f64> },
     /// As many names or numbers of names as there are words.
     Tags { names: Vec<String> },
 }
 
 /// Reads all rows.
-pub(super) fn read(mut input: Input, layout: &Layout, rule: &LabelRule) -> Result<TaskData, TaskError> {
+pub(super) fn read(input: Input, layout: &Layout, rule: &LabelRule) -> Result<TaskData, TaskError> {
+    read_within(input, layout, rule, MAX_TEXT)
+}
+
+/// Reads all rows into at most about `limit` bytes of memory.
+pub(super) fn read_within(
+    mut input: Input,
+    layout: &Layout,
+    rule: &LabelRule,
+    limit: u64,
+) -> Result<TaskData, TaskError> {
     if layout.header {
         input.skip_header();
     }
@@ -80,9 +92,9 @@ pub(super) fn read(mut input: Input, layout: &Layout, rule: &LabelRule) -> Resul
             }
             Row::Cells { line, cells } => (line, cells),
         };
-        bytes += cells.iter().map(Cell::bytes).sum::<u64>();
+        bytes += OVERHEAD + cells.iter().map(Cell::bytes).sum::<u64>();
         too_many(&input.path, "rows", examples.len() as u64 + 1, MAX_ROWS)?;
-        too_many(&input.path, "bytes of text", bytes, MAX_TEXT)?;
+        too_many(&input.path, "bytes of examples in memory", bytes, limit)?;
         let place = Place { path: &input.path, line, names: &names };
         let mut cells = cells.into_iter().enumerate();
         let id: Vec<String> = cells.by_ref().take(first).filter_map(|(_, cell)| id_part(cell)).collect();
@@ -195,9 +207,9 @@ impl Place<'_> {
             }
             LabelRule::Score { low, high, hidden } => {
                 let number = match cell {
-                    Cell::Text(text) => text.trim().parse::<f32>().ok(),
-                    Cell::Int(number) => Some(*number as f32),
-                    Cell::Float(number) => Some(*number as f32),
+                    Cell::Text(text) => text.trim().parse::<f64>().ok(),
+                    Cell::Int(number) => Some(*number as f64),
+                    Cell::Float(number) => Some(*number),
                     _ => None,
                 };
                 match number {

@@ -60,7 +60,7 @@ pub struct TaskSpec {
     pub labels: Vec<String>,
     /// Lowest and highest score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub range: Option<[f32; 2]>,
+    pub range: Option<[f64; 2]>,
     /// What is between the columns of a table. Quotation marks are text.
     #[serde(default = "tab")]
     pub delimiter: char,
@@ -156,7 +156,7 @@ impl TaskSpec {
         match self.kind {
             TaskKind::Classify | TaskKind::Pair => LabelRule::Class { names, digits: true, undecided: None },
             TaskKind::Regress => {
-                let [low, high] = self.range.unwrap_or([f32::MIN, f32::MAX]);
+                let [low, high] = self.range.unwrap_or([f32::MIN, f32::MAX].map(f64::from));
                 LabelRule::Score { low, high, hidden: None }
             }
             TaskKind::Tag => LabelRule::Tags { names },

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use fn_core::files::write_atomic;
 use serde_json::{Map, Value, json};
 
+use super::settings::{ROLES, Settings, added_token, cut_out, flag};
 use super::{CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer};
 use crate::error::DataError;
 
@@ -29,17 +30,51 @@ pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf),
     };
     let text = read_text(&file)?;
     let wrong = |message: String| DataError::Tokenizer { path: file.clone(), message };
+    let settings = Settings::beside(&file)?;
     let (pieces, normalisation) = if file.extension().is_some_and(|e| e == "json") {
-        from_json(&text).map_err(wrong)?
+        let (pieces, normalisation) = from_json(&text).map_err(wrong)?;
+        settings.agree(normalisation)?;
+        if path.is_dir() {
+            same_pieces(&file.with_file_name("vocab.txt"), &pieces)?;
+        }
+        (pieces, normalisation)
     } else {
-        let pieces: Vec<String> = text.lines().map(|l| l.trim_end_matches('\r').to_owned()).collect();
-        let lowercase = lowercase_beside(&file)?.unwrap_or_else(|| looks_lowercase(&pieces));
-        (pieces, Normalisation::bert(lowercase))
+        let mut pieces = lines(&text);
+        let normalisation = settings.normalisation(|| looks_lowercase(&pieces));
+        add(&mut pieces, &settings.added).map_err(wrong)?;
+        (pieces, normalisation)
     };
+    settings.check(&pieces)?;
     Ok((pieces, normalisation, file))
 }
 
-fn read_text(path: &Path) -> Result<String, DataError> {
+/// The pieces of a `vocab.txt`.
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|l| l.trim_end_matches('\r').to_owned()).collect()
+}
+
+/// Whether a `vocab.txt` beside a `tokenizer.json` is of the same vocabulary; added tokens need not be in it.
+fn same_pieces(vocabulary: &Path, pieces: &[String]) -> Result<(), DataError> {
+    if !vocabulary.exists() {
+        return Ok(());
+    }
+    let found = lines(&read_text(vocabulary)?);
+    let other = (0..found.len()).find(|&id| pieces.get(id) != found.get(id));
+    match other {
+        None => Ok(()),
+        Some(id) => Err(DataError::Tokenizer {
+            path: vocabulary.to_owned(),
+            message: format!(
+                "piece {id} is `{}` here and `{}` in tokenizer.json beside it; remove the one that is not meant",
+                found[id],
+                pieces.get(id).map_or("missing", String::as_str)
+            ),
+        }),
+    }
+}
+
+/// The text of a file, without a byte order mark.
+pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
     let file = File::open(path).map_err(DataError::io(path, "open"))?;
     let found = file.metadata().map_err(DataError::io(path, "inspect"))?.len();
     let wrong = |message: String| DataError::Tokenizer { path: path.to_owned(), message };
@@ -48,19 +83,13 @@ fn read_text(path: &Path) -> Result<String, DataError> {
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(DataError::io(path, "read"))?;
-    String::from_utf8(bytes).map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))
+    let text = String::from_utf8(bytes)
+        .map_err(|e| wrong(format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to())))?;
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
-/// `do_lower_case` of a `tokenizer_config.json` beside the vocabulary.
-fn lowercase_beside(vocabulary: &Path) -> Result<Option<bool>, DataError> {
-    let path = vocabulary.with_file_name("tokenizer_config.json");
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = read_text(&path)?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|e| DataError::Tokenizer { path, message: e.to_string() })?;
-    Ok(value.get("do_lower_case").and_then(Value::as_bool))
+pub(super) fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
 /// A vocabulary without a single upper-case letter is one of lower-cased text.
@@ -70,7 +99,7 @@ fn looks_lowercase(pieces: &[String]) -> bool {
 }
 
 fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
-    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let value = parse(text)?;
     let model = value.get("model").and_then(Value::as_object).ok_or("no `model` in it")?;
     let kind = model.get("type").and_then(Value::as_str).unwrap_or("WordPiece");
     if kind != "WordPiece" {
@@ -82,7 +111,21 @@ fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
     }
     let vocabulary = model.get("vocab").and_then(Value::as_object).ok_or("no `model.vocab` in it")?;
     let mut pieces = place(vocabulary)?;
-    add(&mut pieces, value.get("added_tokens"))?;
+    let (mut added, mut plain) = (Vec::new(), None);
+    if let Some(tokens) = value.get("added_tokens").filter(|v| !v.is_null()) {
+        for token in tokens.as_array().ok_or("`added_tokens` is no list")? {
+            let id = token.get("id").and_then(Value::as_u64);
+            let id = id.ok_or_else(|| format!("an added token is {token}; expected an object with `id`"))?;
+            let (token, special) = added_token(token)?;
+            added.push((id, token.to_owned()));
+            plain = plain.or((!special).then_some(token));
+        }
+    }
+    added.sort_unstable();
+    add(&mut pieces, &added)?;
+    if let Some(token) = plain {
+        return Err(cut_out(token));
+    }
     let unknown = model.get("unk_token").and_then(Value::as_str).unwrap_or(SPECIAL_TOKENS[1]);
     if unknown != SPECIAL_TOKENS[1] {
         return Err(format!("unknown words become `{unknown}`, `{}` is needed", SPECIAL_TOKENS[1]));
@@ -127,20 +170,13 @@ fn place(vocabulary: &Map<String, Value>) -> Result<Vec<String>, String> {
     Ok(pieces)
 }
 
-/// Added tokens that the vocabulary does not have yet must follow it without a gap.
-fn add(pieces: &mut Vec<String>, added: Option<&Value>) -> Result<(), String> {
-    let mut added: Vec<(u64, &str)> = added
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|t| Some((t.get("id")?.as_u64()?, t.get("content")?.as_str()?)))
-        .collect();
-    added.sort_unstable();
-    for (id, piece) in added {
+/// Added tokens, in the order of ids; those that the vocabulary does not have yet must follow it without a gap.
+fn add(pieces: &mut Vec<String>, added: &[(u64, String)]) -> Result<(), String> {
+    for &(id, ref piece) in added {
         match pieces.get(id as usize) {
             Some(present) if present == piece => {}
             Some(present) => return Err(format!("added token `{piece}` has the id {id} of `{present}`")),
-            None if id as usize == pieces.len() => pieces.push(piece.to_owned()),
+            None if id as usize == pieces.len() => pieces.push(piece.clone()),
             None => {
                 return Err(format!("added token `{piece}` has id {id}, {} is next", pieces.len()));
             }
@@ -166,19 +202,28 @@ fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
         _ => vec![value],
     };
     let kinds: Vec<&str> = parts.iter().map(|part| kind_of(Some(part))).collect();
-    for (part, &kind) in parts.iter().zip(&kinds) {
+    for (place, (part, &kind)) in parts.iter().zip(&kinds).enumerate() {
         match kind {
             "BertNormalizer" => {
-                let flag = |name: &str| part.get(name).and_then(Value::as_bool);
-                rules.lowercase = flag("lowercase").unwrap_or(true);
-                rules.strip_accents = flag("strip_accents");
-                rules.chinese = flag("handle_chinese_chars").unwrap_or(true);
-                rules.clean = flag("clean_text").unwrap_or(true);
+                let part = part.as_object().ok_or("`normalizer` is no object")?;
+                let lowercase = flag(part, "lowercase")?.unwrap_or(true);
+                let strip_accents = flag(part, "strip_accents")?;
+                rules.chinese |= flag(part, "handle_chinese_chars")?.unwrap_or(true);
+                rules.clean |= flag(part, "clean_text")?.unwrap_or(true);
+                rules.lowercase |= lowercase;
+                if parts.len() == 1 {
+                    rules.strip_accents = strip_accents;
+                } else if strip_accents.unwrap_or(lowercase) {
+                    rules.strip_accents = Some(true);
+                }
             }
             "Lowercase" => rules.lowercase = true,
-            "StripAccents" => rules.strip_accents = Some(true),
             // Taking letters and accents apart is the first half of removing accents.
-            "NFD" if kinds.contains(&"StripAccents") => {}
+            "StripAccents" if kinds[..place].contains(&"NFD") => rules.strip_accents = Some(true),
+            "NFD" if kinds[place..].contains(&"StripAccents") => {}
+            "StripAccents" => {
+                return Err("`StripAccents` without `NFD` before it; `BertNormalizer` is needed".to_owned());
+            }
             _ => {
                 return Err(format!("text is normalised by `{kind}`, `BertNormalizer` is needed"));
             }
@@ -205,8 +250,6 @@ pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataErr
     Ok(())
 }
 
-const ROLES: [&str; 5] = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
-
 fn special_json() -> Value {
     ROLES
         .into_iter()
@@ -219,7 +262,9 @@ fn special_json() -> Value {
 fn config_json(tokenizer: &TextTokenizer) -> Value {
     let n = tokenizer.normalisation();
     let mut value = special_json();
-    value["tokenizer_class"] = json!("BertTokenizer");
+    // transformers builds a BertTokenizer from these settings, which have no words for the rest of tokenizer.json.
+    let in_words = n.clean && n.max_word == MAX_WORD;
+    value["tokenizer_class"] = json!(if in_words { "BertTokenizer" } else { "PreTrainedTokenizerFast" });
     value["do_lower_case"] = json!(n.lowercase);
     value["strip_accents"] = json!(n.strip_accents);
     value["tokenize_chinese_chars"] = json!(n.chinese);

@@ -137,9 +137,10 @@ fn doubled_and_empty_pieces_are_named() {
 #[test]
 fn training_is_deterministic_and_covers_its_text() {
     let text = "the cat sat on the mat and the rat ran\n".repeat(20);
+    let options = WordPieceOptions { size: 80, lowercase: true, limit_alphabet: None };
     let train = || {
         let documents = (0..10).map(|_| crate::source::Document { text: text.clone() });
-        train_wordpiece(documents, 80, true).unwrap()
+        train_wordpiece(documents, &options).unwrap().tokenizer
     };
     let (a, b) = (train(), train());
     assert_eq!(a.sha256(), b.sha256());
@@ -150,13 +151,16 @@ fn training_is_deterministic_and_covers_its_text() {
 
 #[test]
 fn training_on_nothing_is_an_error() {
-    assert!(matches!(train_wordpiece(std::iter::empty(), 80, true), Err(DataError::Training { .. })));
+    let options = WordPieceOptions { size: 80, lowercase: true, limit_alphabet: None };
+    assert!(matches!(train_wordpiece(std::iter::empty(), &options), Err(DataError::Training { .. })));
 }
 
 #[test]
 fn rules_that_we_do_not_have_are_refused_and_others_kept() {
     let dir = tempfile::tempdir().unwrap();
     tokenizer().save(dir.path()).unwrap();
+    // It contradicts some of the rules below; only the file is the matter here.
+    std::fs::remove_file(dir.path().join("tokenizer_config.json")).unwrap();
     let path = dir.path().join("tokenizer.json");
     let good: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     let with = |pointer: &str, part: serde_json::Value| {
@@ -173,6 +177,17 @@ fn rules_that_we_do_not_have_are_refused_and_others_kept() {
     for (pointer, part, expected) in [
         ("/normalizer", serde_json::json!({"type": "NFKC"}), "NFKC"),
         ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFD"}]}), "NFD"),
+        (
+            "/normalizer",
+            serde_json::json!({"type": "Sequence", "normalizers": [{"type": "StripAccents"}, {"type": "NFD"}]}),
+            "StripAccents",
+        ),
+        (
+            "/normalizer",
+            serde_json::json!({"type": "BertNormalizer", "lowercase": "yes"}),
+            "`lowercase` is \"yes\"",
+        ),
+        ("/added_tokens", serde_json::json!([{"id": 5, "content": "the", "special": false}]), "`the`"),
         ("/pre_tokenizer", serde_json::json!({"type": "Whitespace"}), "Whitespace"),
         ("/pre_tokenizer", serde_json::Value::Null, "nothing"),
         ("/model/unk_token", "<unk>".into(), "<unk>"),

@@ -66,7 +66,7 @@ impl Encoded {
     fn targets(&self) -> Targets {
         if self.labels.iter().any(|l| matches!(l, Some(Label::Score(_)))) {
             let score = |label: &Option<Label>| match label {
-                Some(Label::Score(score)) => *score,
+                Some(Label::Score(score)) => *score as f32,
                 _ => 0.0,
             };
             return Targets::Scores(self.labels.iter().map(score).collect());

@@ -225,7 +225,7 @@ impl Task {
         let name = |&class: &u32| labels.get(class as usize).cloned().unwrap_or_default();
         match label {
             Label::Class(class) => Answer::Class(name(class)),
-            Label::Score(score) => Answer::Score(f64::from(*score)),
+            Label::Score(score) => Answer::Score(*score),
             Label::Tags(tags) => Answer::Tags(tags.iter().map(name).collect()),
         }
     }

@@ -13,9 +13,6 @@ use super::SquadError;
 use super::data::json_error;
 
 /// Values by question id, in the order in which they were given: the file `{"id": value, ...}`.
-///
-/// The order matters in one place: no-answer scores that are equal are taken in their order in the file when a threshold is
-/// searched, as the official script does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ById<T> {
     entries: Vec<(String, T)>,

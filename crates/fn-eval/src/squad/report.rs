@@ -41,6 +41,8 @@ pub struct Report {
     pub has_answer: Option<Part>,
     /// Those without; None if none of them counts, and by the rules of 1.1.
     pub no_answer: Option<Part>,
+    /// Whether there are no-answer scores outside of 0 to 1 under the threshold 1, which is neutral for probabilities only.
+    pub no_probabilities: bool,
     /// The best thresholds; None without no-answer scores.
     pub best: Option<Best>,
     /// Questions without prediction, in the order of the questions. 1.1: they score 0 and count; 2.0: they do not count.
@@ -65,7 +67,12 @@ impl Report {
         let line = |(ids, what, fate): (&Vec<String>, &str, &str)| {
             ids.first().map(|first| format!("{} {what} {fate} (the first is `{first}`)", ids.len()))
         };
-        lines.into_iter().filter_map(line).collect()
+        let neutral = self.no_probabilities.then(|| {
+            "there are no-answer scores outside of 0 to 1 (differences of logits?), for which the threshold 1 is not neutral; \
+             --na-threshold gives another, best_f1_thresh is the best one"
+                .to_owned()
+        });
+        lines.into_iter().filter_map(line).chain(neutral).collect()
     }
 
     /// All figures by the names and in the units of the official script of this version: percent, counts.

@@ -39,6 +39,7 @@ pub fn score_v1(data: &Dataset, predictions: &ById<String>) -> Result<Report, Sq
         total,
         has_answer: None,
         no_answer: None,
+        no_probabilities: false,
         best: None,
         missing: ids.missing,
         unknown: ids.unknown,
@@ -63,7 +64,7 @@ pub fn score_v2(
     let mut scored: Vec<Scored<'_>> = Vec::new();
     for question in data.questions() {
         if let Some(prediction) = ids.prediction(question) {
-            scored.push(Scored { question, prediction, raw: best_v2(prediction, question.references()) });
+            scored.push(Scored { question, raw: best_v2(prediction, question.references()) });
         }
     }
     let mut unknown_scores = Vec::new();
@@ -84,6 +85,9 @@ pub fn score_v2(
         total: Part::of(finals.iter().map(|&(_, s)| s)).ok_or_else(|| ids.nothing())?,
         has_answer: part(true),
         no_answer: part(false),
+        no_probabilities: no_answer.is_some_and(|n| {
+            n.threshold == 1.0 && n.scores.iter().any(|(_, score)| !(0.0..=1.0).contains(score))
+        }),
         best,
         missing: ids.missing,
         unknown: ids.unknown,
@@ -95,7 +99,6 @@ pub fn score_v2(
 /// A question with a prediction.
 struct Scored<'a> {
     question: &'a Question,
-    prediction: &'a str,
     /// Before a threshold is applied.
     raw: AnswerScore,
 }
@@ -130,13 +133,12 @@ fn check_scores(scored: &[Scored<'_>], no_answer: NoAnswer<'_>) -> Result<(), Sq
 
 fn best_thresholds(scored: &[Scored<'_>], no_answer: &ById<f64>) -> Option<Best> {
     let by_id: HashMap<&str, &Scored<'_>> = scored.iter().map(|s| (s.question.id.as_str(), s)).collect();
-    let candidates = |raw: fn(&AnswerScore) -> f64| -> Vec<Candidate> {
+    let candidates = |metric: fn(&AnswerScore) -> f64| -> Vec<Candidate> {
         let of = |(id, &no_answer): (&str, &f64)| {
             by_id.get(id).map(|s| Candidate {
                 no_answer,
-                has_answer: s.question.has_answer(),
-                predicted: !s.prediction.is_empty(),
-                raw: raw(&s.raw),
+                answered: metric(&s.raw),
+                refused: metric(&s.refused()),
             })
         };
         no_answer.iter().filter_map(of).collect()
@@ -267,6 +269,21 @@ mod tests {
         assert_eq!(report.unknown_scores, ["x"]);
         let best = report.best.unwrap();
         assert_eq!((best.exact.score, best.exact.threshold, best.f1.threshold), (1.0, 0.6, 0.6));
+    }
+
+    #[test]
+    fn the_neutral_threshold_of_probabilities_is_questioned_for_other_scores() {
+        let (data, predictions) = (data(&[&["cat"]]), texts(&[("q0", "cat")]));
+        let warned = |score: f64, threshold| {
+            let scores = by_id(&[("q0", score)]);
+            let report =
+                score_v2(&data, &predictions, Some(NoAnswer { scores: &scores, threshold })).unwrap();
+            report.warnings().iter().any(|w| w.contains("--na-threshold"))
+        };
+        assert_eq!(
+            [warned(-2.0, 1.0), warned(3.0, 1.0), warned(0.5, 1.0), warned(-2.0, 0.0)],
+            [true, true, false, false]
+        );
     }
 
     #[test]

@@ -115,6 +115,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "data.held_out",
             "data.json_field",
             "data.parquet_column",
+            "data.on_bad_line",
             // A wider or narrower look-up set hardly shows in the time of a step.
             "lexicon.path",
             "lexicon.wordnet",

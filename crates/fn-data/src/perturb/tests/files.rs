@@ -33,7 +33,7 @@ proptest! {
             let has_id = !matches!(task, GlueTask::Cola | GlueTask::Sst2);
             let id = |n: usize| if task == GlueTask::Mrpc { format!("{n}-7{n}") } else { format!("1{n}") };
             let label = |x: u32| match task.labels().len() as u32 {
-                0 => Label::Score((x % 51) as f32 / 10.0),
+                0 => Label::Score((x % 51) as f64 / 10.0),
                 classes => Label::Class(x % classes),
             };
             let made = |(n, (first, second, x)): (usize, &(String, String, u32))| Example {
@@ -71,7 +71,7 @@ proptest! {
             id: Some(format!("i{n}")),
             first: first.clone(),
             second: Some(second.clone()),
-            label: Some(if spec.labels.is_empty() { Label::Score(*x as f32 / 10.0) } else { Label::Class(x % 2) }),
+            label: Some(if spec.labels.is_empty() { Label::Score(*x as f64 / 10.0) } else { Label::Class(x % 2) }),
         };
         let examples: Vec<Example> = rows.iter().enumerate().map(made).collect();
         let (_dir, path) = folder();

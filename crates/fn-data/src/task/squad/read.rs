@@ -10,7 +10,6 @@ use serde::Deserialize;
 use super::super::TaskError;
 use super::super::error::quoted;
 use super::{Answer, Paragraph, Question, SquadData, SquadReport};
-use crate::error::DataError;
 use crate::source::{Counters, compressed};
 
 /// Longest file, unpacked: ten times the largest official one.
@@ -70,8 +69,7 @@ struct RawAnswer {
 /// `answer_start`, a context without text, an id that comes twice.
 pub fn read(path: &Path, problems: Problems) -> Result<SquadData, TaskError> {
     let bytes = bytes(path)?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let raw: RawFile = serde_json::from_slice(text).map_err(|error| TaskError::Json {
+    let raw: RawFile = serde_json::from_slice(&bytes).map_err(|error| TaskError::Json {
         path: path.to_owned(),
         line: error.line() as u64,
         message: error.to_string(),
@@ -120,16 +118,13 @@ pub fn text(path: &Path) -> Result<String, TaskError> {
 fn bytes(path: &Path) -> Result<Vec<u8>, TaskError> {
     let mut bytes = Vec::new();
     let mut reader = compressed::open(path, &Counters::default())?.take(MAX_FILE + 1);
-    reader.read_to_end(&mut bytes).map_err(|error| match error.raw_os_error() {
-        Some(_) => DataError::io(path, "read")(error),
-        None => DataError::Truncated {
-            path: path.to_owned(),
-            bytes: bytes.len() as u64,
-            message: error.to_string(),
-        },
-    })?;
+    let read = reader.read_to_end(&mut bytes);
+    read.map_err(|error| compressed::read_error(path, bytes.len() as u64, error))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(TaskError::TooLarge { path: path.to_owned(), what: "bytes", limit: MAX_FILE });
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
     }
     Ok(bytes)
 }

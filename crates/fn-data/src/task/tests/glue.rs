@@ -86,6 +86,11 @@ fn stsb_has_scores_with_and_without_a_header() {
     let data = read(GlueTask::Stsb, "sts-test.csv", benchmark).unwrap();
     assert_eq!(data.examples[0].label, Some(Label::Score(0.5)));
     assert_eq!(data.examples[1].second.as_deref(), Some("Y."));
+    // All digits of a score count, as in SciPy; f32 would make one rank of the last two.
+    for (text, score) in [("3.800", 3.8), ("2.333333333", 2.333333333), ("2.333333334", 2.333333334)] {
+        let data = read(GlueTask::Stsb, "train.tsv", &train.replace("4.250", text)).unwrap();
+        assert_eq!(data.examples[0].label, Some(Label::Score(score)));
+    }
     for bad in ["5.1", "-1.5", "NaN", "high", ""] {
         let error = read(GlueTask::Stsb, "train.tsv", &train.replace("4.250", bad)).unwrap_err();
         assert!(matches!(error, TaskError::Label { line: 2, .. }), "{bad}: {error}");

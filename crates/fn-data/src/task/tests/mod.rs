@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 
+mod bounds;
 mod glue;
 mod hub;
 mod spec;

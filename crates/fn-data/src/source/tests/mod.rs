@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use super::*;
 
+mod inputs;
+
 const TEXT: &str = "one\ntwo\n\n\nthree é\n \nfour";
 
 fn texts(paths: &[PathBuf]) -> Result<Vec<String>, DataError> {

@@ -1,0 +1,134 @@
+//! Which files are read.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::{Counters, compressed, kind, utf16};
+use crate::error::DataError;
+
+/// Bytes that are looked at to see whether a file is text.
+const SAMPLE: u64 = 8 << 10;
+
+/// A file of a folder that is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
+/// What the paths stand for.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// Files as they are named, and what folders hold, in the order of the names.
+pub(super) fn find(paths: &[PathBuf]) -> Result<Found, DataError> {
+    let mut found = Found::default();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            found.files.push(path.clone());
+        } else if path.is_dir() {
+            folder(path, &mut found)?;
+        } else {
+            // Named on purpose: what is wrong with it is an error.
+            let is_file = path.metadata().map_err(DataError::io(path, "open"))?.is_file();
+            match is_file.then(|| unreadable(path)).unwrap_or(Some(NO_FILE.to_owned())) {
+                None => found.files.push(path.clone()),
+                Some(reason) => return Err(DataError::Unsupported { path: path.clone(), reason }),
+            }
+        }
+    }
+    Ok(found)
+}
+
+const NO_FILE: &str = "a pipe, socket or device, no file; pass what comes out of it to `-`, standard input";
+
+fn folder(path: &Path, found: &mut Found) -> Result<(), DataError> {
+    let before = (found.files.len(), found.left_out.len());
+    let visible = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+    };
+    for entry in
+        walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible)
+    {
+        let (path, reason) = match entry {
+            Ok(entry) if entry.file_type().is_dir() => continue,
+            Ok(entry) if entry.file_type().is_file() => {
+                let reason = unreadable(entry.path());
+                (entry.into_path(), reason)
+            }
+            Ok(entry) => (entry.into_path(), Some("a pipe, socket or device".to_owned())),
+            Err(error) => match error.path().filter(|_| is_missing(&error)) {
+                Some(path) if hidden(path) => continue,
+                Some(path) => (path.to_owned(), Some("a link to nothing".to_owned())),
+                None => return Err(DataError::io(path, "walk")(error.into())),
+            },
+        };
+        match reason {
+            None => found.files.push(path),
+            Some(reason) => found.left_out.push(LeftOut { path, reason }),
+        }
+    }
+    if found.files.len() == before.0 {
+        let first = found.left_out.get(before.1);
+        return Err(match first {
+            Some(first) => DataError::Unsupported { path: first.path.clone(), reason: first.reason.clone() },
+            None => DataError::Empty { path: path.to_owned() },
+        });
+    }
+    Ok(())
+}
+
+fn hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+fn is_missing(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Why a file is not read; None if it is.
+fn unreadable(path: &Path) -> Option<String> {
+    if kind(path).is_some() {
+        return None;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let plain = compressed::SUFFIXES.iter().find_map(|s| name.strip_suffix(s)).unwrap_or(&name);
+    if let Some((_, ending)) = plain.trim_start_matches('.').rsplit_once('.') {
+        return Some(format!(
+            "files that end in .{ending} are not read; if it is text, let the name end in .txt"
+        ));
+    }
+    match is_text(path) {
+        Ok(true) => None,
+        Ok(false) => Some("neither a name that is read nor text in it".to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Whether the first bytes are UTF-8, or UTF-16 with its mark, and no zeros.
+fn is_text(path: &Path) -> Result<bool, DataError> {
+    let mut bytes = Vec::new();
+    let read = compressed::open(path, &Counters::default())?.take(SAMPLE).read_to_end(&mut bytes);
+    read.map_err(|e| compressed::read_error(path, bytes.len() as u64, e))?;
+    if utf16::mark(&bytes).is_some() {
+        return Ok(true);
+    }
+    let whole = match std::str::from_utf8(&bytes) {
+        Ok(_) => true,
+        // The sample may end within a character.
+        Err(error) => error.error_len().is_none() && bytes.len() as u64 == SAMPLE,
+    };
+    Ok(whole && !bytes.contains(&0))
+}
