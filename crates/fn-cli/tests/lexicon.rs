@@ -60,6 +60,29 @@ fn a_lexicon_is_built_and_shown() {
 }
 
 #[test]
+fn grades_are_printed_where_there_are_any() {
+    use fn_core::lexicon::{Lexicon, LexiconInfo};
+    let dir = built();
+    let id = |word: &str| WORDS.iter().position(|w| *w == word).unwrap() as u32;
+    let rows =
+        [(id("happy"), vec![(id("big"), 0.25), (id("glad"), 0.875)]), (id("go"), vec![(id("travel"), 1.0)])];
+    let lexicon = Lexicon::from_graded_rows(WORDS.len(), rows, LexiconInfo::default()).unwrap();
+    lexicon.save(&dir.path().join("g.safetensors")).unwrap();
+    let show = ["lexicon", "show", "happy", "go", "--lexicon", "g.safetensors", "--tokenizer", "vocab.txt"];
+    let (code, out, err) = fnlm(dir.path(), &show);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out, "happy: glad 0.88, big 0.25\ngo: travel 1.00\n");
+    let (_, out, _) = fnlm(dir.path(), &[&show[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["happy"], serde_json::json!([["glad", 0.875], ["big", 0.25]]));
+    let (_, out, _) = fnlm(dir.path(), &["lexicon", "stats", "--lexicon", "g.safetensors"]);
+    assert!(out.contains("0.250 to 1.000, mean 0.708; 66.7 % of the entries at least 0.5"), "{out}");
+    let (_, out, _) = fnlm(dir.path(), &["lexicon", "stats", "--lexicon", "g.safetensors", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["stats"]["grades"]["lowest"], 0.25);
+}
+
+#[test]
 fn the_coverage_of_vocabulary_and_running_text_is_counted() {
     let dir = built();
     std::fs::write(dir.path().join("text.txt"), "happy big happy big\n").unwrap();

@@ -62,7 +62,7 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
 
 fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
-    resolved.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    device::check_compiled(&resolved.train.device.parse()?)?;
     resolved.clone().runnable()?.require_files(|_| false)?;
     term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
     Ok(Outcome::Done)

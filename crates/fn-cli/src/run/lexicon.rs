@@ -148,18 +148,30 @@ fn save(lexicon: &Lexicon, out: &Path, quiet: bool) -> Result<Outcome, CliError>
 fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(&args.tokenizer)?;
     let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
-    let mut found = Vec::new();
+    let mut found: Vec<(&String, Vec<(String, f32)>)> = Vec::new();
     for word in &args.words {
         let id = support::one_piece(&tokenizer, word)?;
-        let members: Vec<String> = lexicon.row(id).iter().map(|&member| tokenizer.piece(member)).collect();
-        found.push((word, members));
+        // The best first; among equal grades by id.
+        let mut members: Vec<(u32, f32)> = lexicon.graded_row(id).collect();
+        members.sort_by(|a, b| b.1.total_cmp(&a.1));
+        found.push((word, members.into_iter().map(|(id, grade)| (tokenizer.piece(id), grade)).collect()));
     }
+    let graded = lexicon.is_graded();
     if args.json {
+        let value = |members: Vec<(String, f32)>| match graded {
+            true => json!(members),
+            false => json!(members.into_iter().map(|(word, _)| word).collect::<Vec<_>>()),
+        };
         let words: serde_json::Map<String, serde_json::Value> =
-            found.into_iter().map(|(word, members)| (word.clone(), json!(members))).collect();
+            found.into_iter().map(|(word, members)| (word.clone(), value(members))).collect();
         term::out(&format!("{:#}\n", serde_json::Value::Object(words)))?;
     } else {
+        let text = |(word, grade): &(String, f32)| match graded {
+            true => format!("{word} {grade:.2}"),
+            false => word.clone(),
+        };
         for (word, members) in found {
+            let members: Vec<String> = members.iter().map(text).collect();
             let members = if members.is_empty() { "(no entry)".to_string() } else { members.join(", ") };
             term::out(&format!("{word}: {members}\n"))?;
         }
@@ -216,6 +228,15 @@ fn table(stats: &LexiconStats, lexicon: &Lexicon) -> String {
         stats.mean_size,
         stats.max_size
     ));
+    if let Some(grades) = stats.grades {
+        out.push_str(&format!(
+            "grades             {:.3} to {:.3}, mean {:.3}; {:.1} % of the entries at least 0.5\n",
+            grades.lowest,
+            grades.highest,
+            grades.mean,
+            100.0 * grades.half
+        ));
+    }
     if let Some(share) = stats.running_text_share {
         out.push_str(&format!("running text       {:.1} % of the tokens have an entry\n", 100.0 * share));
     }

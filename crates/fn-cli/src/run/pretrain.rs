@@ -23,7 +23,7 @@ use crate::{device, term};
 /// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let config = args.config.resolve()?.clone().runnable()?;
-    config.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    device::check_compiled(&config.train.device.parse()?)?;
     config.require_files(|_| false)?;
     let stop = support::interruptible()?;
     if args.dry_run {

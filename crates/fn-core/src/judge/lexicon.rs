@@ -16,28 +16,42 @@ const NOTHING: i32 = -1;
 pub struct DeviceLexicon {
     /// `[V, K]`, K at least 1; row `w` holds `V(w)` ascending, then -1.
     table: Tensor<2, Int>,
+    /// `[V, K]`: the grade of each member, 0 beside -1. None if all grades are 1.
+    grades: Option<Tensor<2>>,
     truncated: usize,
 }
 
 impl DeviceLexicon {
-    /// Copies `lexicon` to `device`. A row with more than `max_width` members keeps those with the lowest ids, which in
-    /// the usual vocabularies are the most frequent words; [`truncated_rows`](Self::truncated_rows) says how many were cut.
+    /// Copies `lexicon` to `device`. A row with more than `max_width` members keeps those with the highest grades, and among equal ones
+    /// those with the lowest ids, which in the usual vocabularies are the most frequent words;
+    /// [`truncated_rows`](Self::truncated_rows) says how many were cut.
     pub fn new(lexicon: &Lexicon, max_width: Option<usize>, device: &Device) -> Self {
-        let width = lexicon.width().min(max_width.unwrap_or(usize::MAX)).max(1);
+        let limit = max_width.unwrap_or(usize::MAX);
+        let width = lexicon.width().min(limit).max(1);
+        let shape = [lexicon.vocab_size(), width];
         let mut table = vec![NOTHING; lexicon.vocab_size() * width];
+        let mut grades = if lexicon.is_graded() { vec![0.0f32; table.len()] } else { Vec::new() };
         let mut truncated = 0;
-        for (word, members) in lexicon.rows() {
+        for (word, _) in lexicon.rows() {
+            let mut members: Vec<(u32, f32)> = lexicon.graded_row(word).collect();
             // A cap of 0 keeps nothing, although the table has a column.
-            let kept = members.len().min(max_width.unwrap_or(usize::MAX));
-            truncated += usize::from(kept < members.len());
-            let start = word as usize * width;
-            for (slot, &member) in table[start..start + kept].iter_mut().zip(members) {
-                *slot = member as i32;
+            if members.len() > limit {
+                truncated += 1;
+                members.sort_by(|a, b| b.1.total_cmp(&a.1));
+                members.truncate(limit);
+                members.sort_by_key(|member| member.0);
+            }
+            for (k, (member, grade)) in members.into_iter().enumerate() {
+                let slot = word as usize * width + k;
+                table[slot] = member as i32;
+                if let Some(slot) = grades.get_mut(slot) {
+                    *slot = grade;
+                }
             }
         }
-        let table =
-            Tensor::from_data(TensorData::new(table, [lexicon.vocab_size(), width]), &device.clone().inner());
-        Self { table, truncated }
+        let device = device.clone().inner();
+        let grades = lexicon.is_graded().then(|| Tensor::from_data(TensorData::new(grades, shape), &device));
+        Self { table: Tensor::from_data(TensorData::new(table, shape), &device), grades, truncated }
     }
 
     /// Width K of the table.
@@ -68,13 +82,31 @@ impl DeviceLexicon {
     /// # Ok::<(), fn_core::lexicon::LexiconError>(())
     /// ```
     pub fn contains(&self, w: &Tensor<1, Int>, r: &Tensor<1, Int>) -> Tensor<1, Bool> {
+        self.places(w, r).any_dim(1).squeeze_dim(1)
+    }
+
+    /// The grade of `r` in the place of `w`, 0 where it is no member: `[P]`, `[P]` -> `[P]`. Where all grades are 1 this is
+    /// [`contains`](Self::contains).
+    pub fn grade(&self, w: &Tensor<1, Int>, r: &Tensor<1, Int>) -> Tensor<1> {
+        match &self.grades {
+            None => self.contains(w, r).float(),
+            Some(grades) => {
+                let row = grades.clone().select(0, w.clone().inner());
+                // One place at most is taken: the sum is its grade, exactly.
+                row.mask_fill(self.places(w, r).bool_not(), 0.0).sum_dim(1).squeeze_dim(1)
+            }
+        }
+    }
+
+    /// Where `r` stands in the row of `w`: `[P]`, `[P]` -> `[P, K]`.
+    fn places(&self, w: &Tensor<1, Int>, r: &Tensor<1, Int>) -> Tensor<2, Bool> {
         let members = self.members(w);
         let wanted = r.clone().inner().unsqueeze_dim::<2>(1).expand(members.dims());
-        members.equal(wanted).any_dim(1).squeeze_dim(1)
+        members.equal(wanted)
     }
 }
 
-/// Grade 1 where the prediction is in the original word's look-up set, else 0.
+/// The lexicon's grade of the prediction where it is in the original word's look-up set (1 unless the lexicon says otherwise), else 0.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -105,6 +137,6 @@ impl LexiconJudge {
 
 impl Judge for LexiconJudge {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
-        self.lexicon.contains(&predictions.batch.gold, &predictions.ids).float()
+        self.lexicon.grade(&predictions.batch.gold, &predictions.ids)
     }
 }

@@ -61,6 +61,19 @@ pub enum LexiconError {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
+    /// A grade that is none.
+    #[error(
+        "the lexicon grades id {id} in the row of word {word} with {grade}; grades are above 0 and at most 1 (leave out \
+         what has grade 0)"
+    )]
+    GradeOutOfRange {
+        /// Whose row.
+        word: u32,
+        /// The member.
+        id: u32,
+        /// Its grade.
+        grade: f32,
+    },
     /// More words than a lexicon may have.
     #[error("a vocabulary of {found} pieces is larger than the {limit} that a lexicon may have")]
     VocabularyTooLarge {

@@ -1,4 +1,5 @@
-//! A lexicon on disk: one safetensors file with the tensors `offsets` and `members` (u32) and one metadata entry.
+//! A lexicon on disk: one safetensors file with the tensors `offsets` and `members` (u32) and one metadata entry. Where a grade is
+//! below 1 there is a third tensor, `grades` (f32), as long as `members`; without it every entry has grade 1.
 //!
 //! The entry is a JSON object with the [`LexiconInfo`] and a SHA-256 over the information and the rows, so that a changed
 //! byte anywhere is noticed. Nothing is allocated from a number in the file before it is compared with the file's size.
@@ -12,7 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Lexicon, LexiconError, LexiconInfo};
+use super::{Lexicon, LexiconError, LexiconInfo, check_grade};
 use crate::files::{hex, write_atomic};
 
 /// The largest vocabulary of a lexicon: 64 times that of today's largest models.
@@ -47,13 +48,17 @@ impl Lexicon {
 
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, LexiconError> {
         let format = |what: String| LexiconError::Format { path: path.to_owned(), what };
-        let bytes_of = |values: &[u32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
         let parts = [("members", &self.members), ("offsets", &self.offsets)];
-        let parts = parts.map(|(name, values)| (name, values.len(), bytes_of(values)));
+        let bytes = |values: &[u32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        let mut parts = parts.map(|(name, values)| (name, Dtype::U32, values.len(), bytes(values))).to_vec();
+        if self.is_graded() {
+            let bytes = self.grades.iter().flat_map(|v| v.to_le_bytes()).collect();
+            parts.push(("grades", Dtype::F32, self.grades.len(), bytes));
+        }
         let mut views = Vec::new();
-        for (name, length, bytes) in &parts {
-            let view = TensorView::new(Dtype::U32, vec![*length], bytes)
-                .map_err(|e| format(format!("{name}: {e}")))?;
+        for (name, dtype, length, bytes) in &parts {
+            let view =
+                TensorView::new(*dtype, vec![*length], bytes).map_err(|e| format(format!("{name}: {e}")))?;
             views.push((*name, view));
         }
         let header = Header { version: VERSION, info: self.info.clone(), sha256: self.checksum() };
@@ -96,22 +101,38 @@ impl Lexicon {
             return Err(bad(format!("layout version {} (this program reads {VERSION})", header.version)));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
-        if tensors.len() != 2 {
-            return Err(bad(format!("{} tensors instead of two", tensors.len())));
+        let graded = tensors.names().iter().any(|name| **name == *"grades");
+        if tensors.len() != 2 + usize::from(graded) {
+            return Err(bad(format!(
+                "{} tensors instead of offsets, members and perhaps grades",
+                tensors.len()
+            )));
         }
-        let read = |name: &str| -> Result<Vec<u32>, LexiconError> {
+        let read = |name: &str, dtype: Dtype| -> Result<Vec<[u8; 4]>, LexiconError> {
             let view = tensors.tensor(name).map_err(|e| bad(e.to_string()))?;
-            if view.dtype() != Dtype::U32 || view.shape().len() != 1 {
+            if view.dtype() != dtype || view.shape().len() != 1 {
                 return Err(bad(format!(
-                    "`{name}` is {:?} {:?}, not a list of u32",
+                    "`{name}` is {:?} {:?}, not a list of {dtype:?}",
                     view.dtype(),
                     view.shape()
                 )));
             }
-            let chunks = view.data().chunks_exact(4);
-            Ok(chunks.map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect())
+            Ok(view.data().chunks_exact(4).map(|c| [c[0], c[1], c[2], c[3]]).collect())
         };
-        let lexicon = Self { offsets: read("offsets")?, members: read("members")?, info: header.info };
+        let ids = |name| -> Result<Vec<u32>, LexiconError> {
+            Ok(read(name, Dtype::U32)?.into_iter().map(u32::from_le_bytes).collect())
+        };
+        let grades = if graded { read("grades", Dtype::F32)? } else { Vec::new() };
+        let lexicon = Self {
+            offsets: ids("offsets")?,
+            members: ids("members")?,
+            grades: grades.into_iter().map(f32::from_le_bytes).collect(),
+            info: header.info,
+        };
+        if graded && lexicon.grades.len() != lexicon.members.len() {
+            let (grades, members) = (lexicon.grades.len(), lexicon.members.len());
+            return Err(bad(format!("{grades} grades for {members} members")));
+        }
         lexicon.check_layout(path)?;
         let found = lexicon.checksum();
         if found != header.sha256 {
@@ -149,6 +170,10 @@ impl Lexicon {
             if row.contains(&word) {
                 return bad(format!("the row of word {word} holds the word itself"));
             }
+            self.graded_row(word).try_for_each(|(id, grade)| check_grade(word, id, grade))?;
+        }
+        if self.is_graded() && self.grades.iter().all(|&grade| grade == 1.0) {
+            return bad("`grades` is there although all of them are 1".into());
         }
         Ok(())
     }

@@ -69,6 +69,27 @@ proptest! {
     }
 
     #[test]
+    fn grades_on_the_device_are_those_of_the_host(
+        v in 1usize..30, seed: u64,
+        sets in prop::collection::vec((0u32..30, prop::collection::vec((0u32..30, 1u32..=8), 0..10)), 0..25),
+    ) {
+        let id = |i: u32| i % v as u32;
+        let row = |set: Vec<(u32, u32)>| set.into_iter().map(|(r, eighths)| (id(r), eighths as f32 / 8.0)).collect();
+        let rows = sets.into_iter().map(|(w, set)| (id(w), row(set)));
+        let host = Lexicon::from_graded_rows(v, rows, LexiconInfo::default()).unwrap();
+        let (gold, predicted_ids, weight) = random_rows(seed, v, 50);
+        let batch = batch_of(&gold, &weight);
+        let judge = LexiconJudge::new(DeviceLexicon::new(&host, None, &device()));
+        let verdict = Verdict::of(&judge, &predicted(&batch, &predicted_ids), 0.5);
+        let (grades, flags) = (to_f32(&verdict.grade), to_bool(&verdict.false_negative));
+        for k in 0..50 {
+            let expected = if weight[k] > 0.0 { host.grade(gold[k], predicted_ids[k]) } else { 0.0 };
+            prop_assert_eq!(grades[k], expected, "row {}: {} for {}", k, predicted_ids[k], gold[k]);
+            prop_assert_eq!(flags[k], expected >= 0.5);
+        }
+    }
+
+    #[test]
     fn random_shielding_takes_as_many_and_only_wrong_rows(seed: u64, p in 1usize..40) {
         let (gold, predicted, weight) = random_rows(seed, 5, p);
         let mut stream = Stream::new(seed, 1, 0, Use::Test);
@@ -124,6 +145,15 @@ fn a_width_limit_keeps_the_lowest_ids_and_is_reported() {
     let nothing = DeviceLexicon::new(&host, Some(0), &device());
     assert_eq!(nothing.truncated_rows(), 3);
     assert!(!to_bool(&nothing.contains(&ids(&[0, 0]), &ids(&[3, 0])))[0]);
+}
+
+#[test]
+fn a_width_limit_keeps_the_highest_grades() {
+    let rows = [(0, vec![(3, 0.25), (5, 0.5), (8, 1.0), (2, 0.5)])];
+    let host = Lexicon::from_graded_rows(9, rows, LexiconInfo::default()).unwrap();
+    let table = DeviceLexicon::new(&host, Some(2), &device());
+    assert_eq!((table.truncated_rows(), to_ids(&table.members(&ids(&[0])))), (1, vec![2, 8]));
+    assert_eq!(to_f32(&table.grade(&ids(&[0, 0, 0]), &ids(&[2, 8, 5]))), [0.5, 1.0, 0.0]);
 }
 
 #[test]

@@ -29,8 +29,53 @@ fn rows() -> impl Strategy<Value = (usize, Vec<(u32, Vec<u32>)>)> {
     })
 }
 
+/// Graded rows of a small vocabulary; some grades are 1.
+fn graded_rows() -> impl Strategy<Value = (usize, Vec<(u32, Vec<(u32, f32)>)>)> {
+    (1usize..30).prop_flat_map(|v| {
+        let id = 0..v as u32;
+        let entry = (id.clone(), (1u32..=8).prop_map(|eighths| eighths as f32 / 8.0));
+        (Just(v), prop::collection::vec((id, prop::collection::vec(entry, 0..12)), 0..20))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn graded_entries_equal_a_map_of_highest_grades_and_survive_the_disk((v, rows) in graded_rows(), (_, more) in graded_rows()) {
+        let more: Vec<(u32, Vec<(u32, f32)>)> = more.into_iter().map(|(w, row)| {
+            (w % v as u32, row.into_iter().map(|(r, grade)| (r % v as u32, grade)).collect())
+        }).collect();
+        let map_of = |rows: &[(u32, Vec<(u32, f32)>)]| {
+            let mut map: BTreeMap<(u32, u32), f32> = BTreeMap::new();
+            for (w, row) in rows {
+                for (r, grade) in row.iter().filter(|(r, _)| r != w) {
+                    let best = map.entry((*w, *r)).or_default();
+                    *best = best.max(*grade);
+                }
+            }
+            map
+        };
+        let (map, other_map) = (map_of(&rows), map_of(&more));
+        let lexicon = Lexicon::from_graded_rows(v, rows, info()).unwrap();
+        let other = Lexicon::from_graded_rows(v, more, info()).unwrap();
+        let (closed, both) = (lexicon.clone().symmetric(), lexicon.union(&other).unwrap());
+        prop_assert_eq!(lexicon.is_graded(), map.values().any(|&grade| grade < 1.0));
+        let get = |map: &BTreeMap<(u32, u32), f32>, w, r| map.get(&(w, r)).copied().unwrap_or(0.0);
+        for w in 0..v as u32 {
+            for r in 0..v as u32 {
+                prop_assert_eq!(lexicon.grade(w, r), get(&map, w, r));
+                prop_assert_eq!(lexicon.contains(w, r), get(&map, w, r) > 0.0);
+                prop_assert_eq!(closed.grade(w, r), get(&map, w, r).max(get(&map, r, w)));
+                prop_assert_eq!(both.grade(w, r), get(&map, w, r).max(get(&other_map, w, r)));
+            }
+            let row: Vec<(u32, f32)> = lexicon.graded_row(w).collect();
+            prop_assert!(row.iter().all(|&(r, grade)| lexicon.grade(w, r) == grade));
+            prop_assert_eq!(row.into_iter().map(|(r, _)| r).collect::<Vec<_>>(), lexicon.row(w));
+        }
+        let (_folder, path) = saved(&lexicon);
+        prop_assert_eq!(&Lexicon::load(&path).unwrap(), &lexicon);
+    }
 
     #[test]
     fn equals_a_map_of_sets_and_survives_the_disk((v, rows) in rows()) {
@@ -105,9 +150,19 @@ fn saving_replaces_the_old_file_and_leaves_nothing_beside_it() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+fn graded_sample() -> Lexicon {
+    Lexicon::from_graded_rows(12, [(7, vec![(9, 0.5), (11, 1.0)]), (9, vec![(7, 0.25)])], info()).unwrap()
+}
+
 #[test]
 fn every_changed_byte_is_noticed() {
-    let (_folder, path) = saved(&sample());
+    for lexicon in [sample(), graded_sample()] {
+        every_changed_byte_of(&lexicon);
+    }
+}
+
+fn every_changed_byte_of(lexicon: &Lexicon) {
+    let (_folder, path) = saved(lexicon);
     let good = std::fs::read(&path).unwrap();
     for place in 0..good.len() {
         for flip in [0x01, 0x80, 0xff] {
@@ -169,6 +224,53 @@ fn forged_files_are_refused_before_their_numbers_are_used() {
     assert!(message(&[0, 1, 1], &[1], "{").contains("fn-lexicon"));
 }
 
+/// Written before lexicons had grades.
+#[test]
+fn a_file_without_grades_reads_as_grade_1_with_its_old_checksum() {
+    let header = r#"{"version":1,"info":{"kind":"","vocabulary_sha256":"","note":""},"sha256":"OLD"}"#;
+    let (_folder, path) = forged(&[0, 1, 1, 1], &[2], &header.replace("OLD", OLD_CHECKSUM));
+    let lexicon = Lexicon::load(&path).unwrap();
+    assert_eq!((lexicon.grade(0, 2), lexicon.grade(0, 1), lexicon.is_graded()), (1.0, 0.0, false));
+    let (_folder, again) = saved(&lexicon);
+    assert_eq!(std::fs::read(again).unwrap(), std::fs::read(path).unwrap(), "the same bytes as before");
+    let explicit = Lexicon::from_graded_rows(3, [(0, vec![(2, 1.0)])], LexiconInfo::default()).unwrap();
+    assert_eq!((explicit.fingerprint(), &explicit), (lexicon.fingerprint(), &lexicon));
+}
+
+/// Of the file above, by the program as it was before.
+const OLD_CHECKSUM: &str = "494b6487a3b80f4aabcef92f830a64df7ee617c8ca54892943bb06e5de8579a1";
+
+#[test]
+fn grades_out_of_range_are_refused_from_memory_and_from_files() {
+    for grade in [0.0, -0.5, 1.5, f32::NAN, f32::INFINITY] {
+        let e = Lexicon::from_graded_rows(5, [(2, vec![(3, grade)])], info()).unwrap_err();
+        assert!(matches!(e, LexiconError::GradeOutOfRange { word: 2, id: 3, .. }), "{e}");
+        let e = forged_grades(&[0.5, grade]).to_string();
+        assert!(e.contains("grades id 2 in the row of word 0") && e.contains("at most 1"), "{e}");
+    }
+    assert!(forged_grades(&[0.5]).to_string().contains("1 grades for 2 members"));
+    assert!(forged_grades(&[1.0, 1.0]).to_string().contains("all of them are 1"));
+    assert!(forged_grades(&[0.5, 1.0]).to_string().contains("changed after it was written"));
+}
+
+/// What is wrong with a file that has a row of two members and these grades.
+fn forged_grades(grades: &[f32]) -> LexiconError {
+    use safetensors::tensor::{Dtype, TensorView, serialize};
+    let ids = |v: &[u32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let (offsets, members) = (ids(&[0, 2, 2, 2]), ids(&[1, 2]));
+    let bytes: Vec<u8> = grades.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let views = [
+        ("offsets", TensorView::new(Dtype::U32, vec![4], &offsets).unwrap()),
+        ("members", TensorView::new(Dtype::U32, vec![2], &members).unwrap()),
+        ("grades", TensorView::new(Dtype::F32, vec![grades.len()], &bytes).unwrap()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forged.safetensors");
+    let metadata = [("fn-lexicon".to_owned(), HEADER.to_owned())].into();
+    std::fs::write(&path, serialize(views, Some(metadata)).unwrap()).unwrap();
+    Lexicon::load(&path).unwrap_err()
+}
+
 #[test]
 fn a_missing_file_names_itself() {
     let e = Lexicon::load("/nonexistent/lexicon".as_ref()).unwrap_err();
@@ -228,6 +330,10 @@ fn statistics_count_vocabulary_and_text() {
     counts[7] = 9; // 20 tokens, covered: words 0, 7, 9
     assert_eq!(sample().stats(Some(&counts)).running_text_share, Some(11.0 / 20.0));
     assert_eq!(sample().stats(Some(&[])).running_text_share, Some(0.0));
+    assert_eq!(stats.grades, None);
+    let grades = graded_sample().stats(None).grades.unwrap();
+    assert_eq!((grades.lowest, grades.highest, grades.half), (0.25, 1.0, 2.0 / 3.0));
+    assert!((grades.mean - 1.75 / 3.0).abs() < 1e-12);
     let empty = Lexicon::from_rows(0, [], info()).unwrap().stats(None);
     assert_eq!((empty.vocabulary_share, empty.mean_size), (0.0, 0.0));
 }

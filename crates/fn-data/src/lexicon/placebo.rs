@@ -48,7 +48,7 @@ pub enum PlaceboError {
 ///
 /// Every set keeps its size. The member that replaces `m` has the log-frequency decile of `m` (deciles of the candidates
 /// that occur in the corpus, by count; pieces that do not occur form a class of their own); where a class is used up, the
-/// nearest one serves. No set holds its own word or a true member. The result depends on the arguments and the seed only.
+/// nearest one serves. It inherits the grade of `m`. No set holds its own word or a true member. The result depends on the arguments and the seed only.
 ///
 /// The placebo is not symmetric, even where `truth` is: sizes and frequencies cannot be kept otherwise.
 ///
@@ -75,13 +75,13 @@ pub fn placebo(
         let mut banned: HashSet<u32> = row.iter().copied().collect();
         banned.insert(w);
         let mut drawn = Vec::with_capacity(row.len());
-        for &member in row {
+        for (member, grade) in truth.graded_row(w) {
             let Some(other) = classes.draw(classes.of[member as usize], &banned, &mut stream) else {
                 let left = drawn.len();
                 return Err(PlaceboError::TooFewWords { word: w, size: row.len(), left });
             };
             banned.insert(other);
-            drawn.push(other);
+            drawn.push((other, grade));
         }
         rows.push((w, drawn));
     }
@@ -90,7 +90,7 @@ pub fn placebo(
         vocabulary_sha256: truth.info().vocabulary_sha256.clone(),
         note: format!("sizes of {} ({}), seed {seed}", truth.info().kind, truth.fingerprint()),
     };
-    Ok(Lexicon::from_rows(size, rows, info)?)
+    Ok(Lexicon::from_graded_rows(size, rows, info)?)
 }
 
 /// The frequency class of every piece.
@@ -205,6 +205,21 @@ mod tests {
         let of = |seed| placebo(&truth, &counts, |id| id >= 100, seed).unwrap();
         assert_eq!(of(1), of(1));
         assert_ne!(of(1).fingerprint(), of(2).fingerprint());
+    }
+
+    #[test]
+    fn every_set_keeps_its_grades() {
+        let (truth, counts) = example();
+        let rows =
+            truth.rows().map(|(w, row)| (w, row.iter().map(|r| (*r, 1.0 / (1 + r % 7) as f32)).collect()));
+        let truth = Lexicon::from_graded_rows(2000, rows, LexiconInfo::default()).unwrap();
+        let fake = placebo(&truth, &counts, |id| id >= 100, 5).unwrap();
+        let grades = |lexicon: &Lexicon, w| {
+            let mut grades: Vec<f32> = lexicon.graded_row(w).map(|(_, grade)| grade).collect();
+            grades.sort_by(f32::total_cmp);
+            grades
+        };
+        assert!(fake.is_graded() && (0..2000).all(|w| grades(&fake, w) == grades(&truth, w)));
     }
 
     #[test]
