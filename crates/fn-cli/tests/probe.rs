@@ -168,7 +168,7 @@ fn a_verifier_that_does_not_fit_and_two_models_are_refused() {
     assert!(code == 3 && err.contains("but the model's token table has only 21 rows"), "{err}");
     let (code, _, err) =
         fnlm(dir.path(), "probe false-negatives run/checkpoints/step-00000030 --model run/model");
-    assert!(code == 2 && err.contains("two models"), "{err}");
+    assert!(code == 2 && err.contains("both a checkpoint and --model"), "{err}");
     std::fs::remove_dir_all(dir.path().join("run/model")).unwrap();
     let newest = json(dir.path(), "probe false-negatives run --batches 1 --json -l a/w.safetensors");
     assert_eq!(newest["checkpoints"][1]["wrong"], newest["wrong"], "without model/ the newest checkpoint");

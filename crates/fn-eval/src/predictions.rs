@@ -128,9 +128,9 @@ pub enum PredictionError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A line that is no prediction.
@@ -138,11 +138,11 @@ pub enum PredictionError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// What stands there.
+        /// What was found.
         found: String,
-        /// What should.
+        /// What was expected.
         expected: &'static str,
     },
     /// Predictions that are not one for each example.
@@ -168,9 +168,9 @@ pub enum PredictionError {
         index: usize,
         /// `prediction` or `gold`.
         side: &'static str,
-        /// What stands there.
+        /// What was found.
         found: String,
-        /// What may.
+        /// What is allowed.
         expected: String,
     },
     /// Examples whose label is not public.

@@ -1,4 +1,4 @@
-//! What preparing text and reading batches of it cost as the corpus grows. Each size is measured by a process of its own, on
+//! Time and memory to prepare a corpus and to load batches, as the corpus grows. Each size is measured in its own process, on
 //! generated text.
 
 use std::collections::BTreeMap;
@@ -18,41 +18,41 @@ use crate::process::Record;
 use crate::runs::RunRecord;
 use crate::sweep::{SweepError, measured};
 
-/// Batches that are read of each size.
+/// Number of batches to load from a corpus of each size.
 const BATCHES: &str = "5000";
 
-/// One size.
+/// Measurements of one corpus size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     /// Size of the text.
     pub megabytes: u64,
-    /// MB of text a second.
+    /// MB of text per second.
     pub prepared: f64,
-    /// MiB at most while preparing.
+    /// Peak memory while preparing, in MiB.
     pub memory: f64,
-    /// Tokens a second that the loader hands out.
+    /// Throughput of the data loader, in tokens per second.
     pub loaded: f64,
 }
 
-/// What is the same for all sizes.
+/// Settings shared by the measurements of all sizes.
 pub struct Growth<'a> {
-    /// This program.
+    /// Path of the `fnlm` executable.
     pub program: &'a Path,
-    /// Rows of a batch.
+    /// Sequences per batch.
     pub batch: usize,
-    /// Ids of a row.
+    /// Tokens per sequence.
     pub length: usize,
     /// Further `key=value` settings.
     pub set: &'a [String],
-    /// The process's.
+    /// Stop flag of this process.
     pub stop: &'a Stop,
 }
 
 impl Growth<'_> {
-    /// Generates so many megabytes of text below `scratch` and measures them in a process of its own.
+    /// Generates `megabytes` MB of text below `scratch` and measures them in a separate process.
     ///
     /// # Errors
-    /// A full disk, a measurement that fails, a stop.
+    /// A full disk, a measurement that fails, a requested stop.
     pub fn measure(&self, megabytes: u64, scratch: &Path) -> Result<Point, SweepError> {
         let folder = scratch.join(megabytes.to_string());
         write_text(&folder, megabytes)?;
@@ -83,7 +83,7 @@ impl Growth<'_> {
     }
 }
 
-/// One row for each size.
+/// The measurements as a table, one row per size.
 pub fn table(points: &[Point]) -> Table {
     let mut table = Table::new(["corpus, MB", "prepare, MB/s", "memory, MiB", "loader, tokens/s"]);
     for point in points {
@@ -97,7 +97,7 @@ pub fn table(points: &[Point]) -> Table {
     table
 }
 
-/// The same for programs.
+/// The same figures as JSON.
 pub fn json(points: &[Point]) -> Value {
     let point = |p: &Point| {
         serde_json::json!({"corpus_mb": p.megabytes, "prepare_mb_per_second": p.prepared, "memory_mib": p.memory,
@@ -106,7 +106,7 @@ pub fn json(points: &[Point]) -> Value {
     points.iter().map(point).collect()
 }
 
-/// A corpus of the generated language, no document twice, and its tokenizer.
+/// Writes a corpus of the generated language without duplicate documents, and its tokenizer.
 fn write_text(folder: &Path, megabytes: u64) -> Result<(), SweepError> {
     let language = Language::new(LanguageConfig::default(), 1)?;
     let tokenizer = TextTokenizer::from_vocab(language.vocabulary(), true)?;
@@ -125,7 +125,7 @@ fn write_text(folder: &Path, megabytes: u64) -> Result<(), SweepError> {
     file.flush().map_err(io)
 }
 
-/// Draws the points into a folder.
+/// Draws one figure per measured quantity into a folder.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -138,7 +138,7 @@ pub fn draw(folder: &Path, points: &[Point]) -> Result<(), SweepError> {
         curves::draw_over(&[run], "y", title, "MB of text", &path)
     };
     figure("prepare", "preparing text, MB/s", &|p| p.prepared)?;
-    figure("memory", "memory of preparing at its highest, MiB", &|p| p.memory)?;
-    figure("loader", "million tokens a second of the loader", &|p| p.loaded / 1e6)?;
+    figure("memory", "peak memory while preparing, MiB", &|p| p.memory)?;
+    figure("loader", "data loader, million tokens/s", &|p| p.loaded / 1e6)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Curves of several runs in one picture, which is light or dark as its reader's page is.
+//! Draws curves of several runs into one SVG, with colours for light and dark mode.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::RecordError;
 use crate::runs::RunRecord;
 
-/// Colours that stay apart for most readers (after Okabe and Ito), and more for large studies.
+/// Curve colours: the colour-blind safe palette of Okabe and Ito, then more for large studies.
 const COLOURS: [RGBColor; 18] = [
     RGBColor(0, 0, 0),
     RGBColor(213, 94, 0),
@@ -31,7 +31,7 @@ const COLOURS: [RGBColor; 18] = [
     RGBColor(75, 0, 130),
 ];
 
-/// Colours of [`plot`] that cannot be read on a dark page, and what stands for them there; the background is that of
+/// Colours that are illegible in dark mode, each with its replacement; the background is that of
 /// [`fn_eval::page`].
 const DARK: [(&str, &str); 8] = [
     ("#FFFFFF", "#161616"),
@@ -55,7 +55,7 @@ const ROW: u32 = 20;
 /// Longest name in a legend, in characters.
 const NAME: usize = 80;
 
-/// Draws `metric` of every run over training steps as an SVG file, 720 pixels wide.
+/// Plots `metric` of every run against training steps into an SVG file, 720 pixels wide.
 ///
 /// # Errors
 /// [`RecordError::NoValues`] when no run has the metric; [`RecordError::Draw`] when the file cannot be written.
@@ -63,7 +63,7 @@ pub fn draw(runs: &[RunRecord], metric: &str, title: &str, path: &Path) -> Resul
     draw_over(runs, metric, title, "step", path)
 }
 
-/// [`draw`] over something else than steps: `x` names it.
+/// Like [`draw`], with another x axis than steps; `x` is its label.
 ///
 /// # Errors
 /// As [`draw`].
@@ -81,7 +81,7 @@ pub fn draw_over(
 }
 
 /// Several runs of several arms as SVG text: the mean of each arm over steps, with a band from its lowest to its highest run.
-/// It takes the width that it is given.
+/// The SVG scales to the width of its container.
 ///
 /// # Errors
 /// As [`draw`].
@@ -91,18 +91,18 @@ pub fn bands(arms: &[(&str, Vec<&RunRecord>)], metric: &str, title: &str) -> Res
     Ok(with_dark(&svg.replacen(&format!("width=\"{WIDTH}\" height=\"{height}\" "), "", 1)))
 }
 
-/// A panel of a figure of several.
+/// One panel of [`panels`].
 #[derive(Debug)]
 pub struct Panel<'a> {
-    /// Above it.
+    /// Title above the panel.
     pub title: &'a str,
-    /// Below it.
+    /// Label of the x axis.
     pub x: &'a str,
-    /// Its series of `metric`, as in [`bands`].
+    /// Runs of each arm, as in [`bands`].
     pub arms: Vec<(&'a str, Vec<&'a RunRecord>)>,
 }
 
-/// Panels two by two in one SVG, each with bands from its lowest to its highest run.
+/// Draws panels into one SVG, two to a row, each with bands from the lowest to the highest run.
 ///
 /// # Errors
 /// As [`draw`].
@@ -121,7 +121,7 @@ pub fn panels(panels: &[Panel<'_>], metric: &str) -> Result<String, RecordError>
     Ok(svg)
 }
 
-/// The picture that begins so, with other colours where its reader's page is dark. A file by itself keeps a background of its own,
+/// Adds dark-mode colours to an SVG, given its beginning or all of it. A stand-alone file keeps its own background,
 /// so that it can be read on any page.
 fn with_dark(svg: &str) -> String {
     let rule = |(light, dark): &(&str, &str)| {
@@ -132,7 +132,7 @@ fn with_dark(svg: &str) -> String {
     svg.replacen(">\n", &style, 1)
 }
 
-/// Mean and ends of the runs of an arm at a step.
+/// Mean, lowest and highest value of an arm's runs at one step.
 #[derive(Clone, Copy)]
 struct Point {
     step: f64,
@@ -141,7 +141,7 @@ struct Point {
     high: f64,
 }
 
-/// Every arm's points, where a value is finite.
+/// The points of one arm; non-finite values are skipped.
 fn points(runs: &[&RunRecord], metric: &str) -> Vec<Point> {
     let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (step, value) in runs.iter().filter_map(|run| run.series.get(metric)).flatten() {
@@ -158,7 +158,7 @@ fn points(runs: &[&RunRecord], metric: &str) -> Vec<Point> {
     at.into_iter().map(point).collect()
 }
 
-/// Lowest and highest value with a little room.
+/// Axis range: lowest and highest value with a margin.
 fn range(low: impl Iterator<Item = f64>, high: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = (low.fold(f64::INFINITY, f64::min), high.fold(f64::NEG_INFINITY, f64::max));
     let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.05 };
@@ -190,17 +190,17 @@ fn picture(
     Ok((svg, height))
 }
 
-/// A name of the legend and where it begins.
+/// A legend entry and the x, y where it starts.
 type Entry = (String, (i32, i32));
 
-/// The legend in rows below the plot, where it covers no curve, and the height of the whole picture. There is no font to measure
+/// Lays the legend out in rows below the plot and returns the height of the whole picture. There is no font to measure
 /// names with, so their widths are guessed.
 fn legend<'a>(names: impl Iterator<Item = &'a str>) -> (Vec<Entry>, u32) {
     let (mut x, mut y) = (LEFT, HEIGHT + ROW / 2);
     let mut entries = Vec::new();
     for name in names {
         let letters = name.chars().count();
-        // The end of a path tells more than its beginning.
+        // The end of a path is more specific than its beginning.
         let name = match letters.checked_sub(NAME) {
             Some(over) if over > 0 => format!("...{}", name.chars().skip(over + 3).collect::<String>()),
             _ => name.to_owned(),
@@ -276,7 +276,7 @@ mod tests {
         assert!(svg.contains("hard") && svg.contains("Loss") && svg.contains("</svg>"));
     }
 
-    /// The y coordinate of the text that holds `name`.
+    /// The y coordinate of the text element that contains `name`.
     fn height_of(svg: &str, name: &str) -> u32 {
         let before = &svg[..svg.find(&format!("\n{name}\n")).unwrap()];
         let y = before.rsplit(" y=\"").next().unwrap();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_legend_stands_below_the_plot_in_as_many_rows_as_it_needs() {
+    fn the_legend_is_below_the_plot_in_as_many_rows_as_needed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("loss.svg");
         let long = format!("runs/{}/last", "x".repeat(200));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_curve_can_be_seen_on_a_dark_page() {
+    fn every_curve_colour_has_enough_contrast_in_dark_mode() {
         let on_dark = |colour: &str| {
             let other = DARK.iter().find(|(light, _)| *light == colour).map(|(_, dark)| *dark);
             other.unwrap_or(colour).to_owned()
@@ -332,7 +332,7 @@ mod tests {
         let svg = bands(&[("a", vec![&run])], "loss", "Loss").unwrap();
         assert!(svg.starts_with("<svg viewBox") && svg.contains("prefers-color-scheme: dark"), "{svg}");
         for (light, _) in &DARK[..4] {
-            assert!(svg.contains(&format!("=\"{light}\"")), "{light} is drawn no more");
+            assert!(svg.contains(&format!("=\"{light}\"")), "{light} is no longer drawn");
         }
         assert!(bands(&arms, "loss", "").is_err());
     }

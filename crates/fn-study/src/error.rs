@@ -1,8 +1,8 @@
-//! What goes wrong when records of runs are read or drawn.
+//! Errors of reading and plotting the metrics of runs.
 
 use std::path::PathBuf;
 
-/// Why a run cannot be read or drawn.
+/// Error of reading or plotting the metrics of a run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -11,33 +11,33 @@ pub enum RecordError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A line of `metrics.jsonl` is not a record.
+    /// A line of `metrics.jsonl` is not a metrics record.
     #[error("{path}: line {line} is not a metrics record ({message}); was the file cut or edited?")]
     Record {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// What the JSON reader says.
+        /// Message of the JSON parser.
         message: String,
     },
-    /// No run has a value of this metric.
-    #[error("no run has a finite value of `{metric}`; known: {known}")]
+    /// No run has a finite value of this metric.
+    #[error("no run has a finite value of `{metric}`; available: {known}")]
     NoValues {
         /// The metric asked for.
         metric: String,
-        /// The metrics there are.
+        /// The available metrics.
         known: String,
     },
-    /// The picture cannot be drawn.
+    /// The figure cannot be drawn.
     #[error("{path}: cannot draw: {message}")]
     Draw {
-        /// The picture.
+        /// The figure's file.
         path: PathBuf,
-        /// What the drawing library says.
+        /// Message of the plotting library.
         message: String,
     },
 }

@@ -1,7 +1,7 @@
 //! Claims a run of a study so that only one process works on it, on a folder that several machines share.
 //!
-//! On one machine the lock of the operating system decides: it goes with its process. Other machines may not see that lock, so
-//! there is a claim beside it: a file that its owner renews. A claim that was not renewed for a while has expired.
+//! On one machine the file lock of the operating system is enough: it ends with its process. Other machines may not see it, so
+//! there is also a claim: a file that its owner rewrites every minute. A claim that was not renewed for 10 minutes has expired.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -14,47 +14,47 @@ use std::time::{Duration, SystemTime};
 use fn_train::TrainError;
 use fn_train::lock::RunLock;
 
-/// Name of the claim.
+/// Name of the claim file.
 const CLAIM: &str = "claim";
-/// How often it is renewed, and when it has expired.
+/// Interval of the renewals, and the age at which a claim expires.
 const RENEW: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 const EXPIRE: Duration = Duration::from_secs(600);
 
-/// Why nothing can be claimed.
+/// Error of claiming a folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaseError {
-    /// A file of the claim cannot be made, read or renamed.
+    /// The claim file cannot be created, read or renamed.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
-        /// The claim.
+        /// The claim file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The lock cannot be made.
+    /// The lock file cannot be created.
     #[error(transparent)]
     Lock(#[from] TrainError),
 }
 
-/// Holds a folder until it is dropped.
+/// Exclusive claim of a folder, released on drop.
 #[derive(Debug)]
 pub struct Lease {
     claim: PathBuf,
     mark: String,
-    /// Dropped first: ends the thread that renews.
+    /// Dropped first: ends the thread that renews the claim.
     renewing: Option<(Sender<()>, std::thread::JoinHandle<()>)>,
     lost: Arc<AtomicBool>,
     _lock: RunLock,
 }
 
 impl Lease {
-    /// Takes `folder`, which is made if it is not there; None where another process holds it.
+    /// Claims `folder`, creating it if needed; None if another process holds it.
     ///
     /// # Errors
-    /// The files cannot be made, read or renamed.
+    /// The files cannot be created, read or renamed.
     pub fn take(folder: &Path) -> Result<Option<Self>, LeaseError> {
         let Some(lock) = free(folder)? else { return Ok(None) };
         let claim = folder.join(CLAIM);
@@ -75,12 +75,12 @@ impl Lease {
                 Err(error) => return Err(io("create")(error)),
             }
             let Some(found) = read(&claim).map_err(io("read"))? else { continue };
-            // This machine's own lock was free, so whoever claimed it here has ended.
+            // The lock was free, so a claim made by this machine is left over from a process that has ended.
             let ours = found.lines().next() == Some(machine().as_str());
             if !ours && !expired(folder, &claim).map_err(io("look at"))? {
                 return Ok(None);
             }
-            // Only one can move it away. Where it changed hands in between, it goes back.
+            // Only one process can rename the expired claim. If it was replaced in between, the new claim is put back.
             let aside = folder.join(format!("{CLAIM}-{}", std::process::id()));
             match std::fs::rename(&claim, &aside) {
                 Ok(()) if read(&aside).map_err(io("read"))?.as_ref() == Some(&found) => {
@@ -98,7 +98,7 @@ impl Lease {
 }
 
 impl Lease {
-    /// Whether another machine has taken the claim, which had expired: this one slept, or the folder was out of reach.
+    /// Whether another machine took over the claim after it had expired, because this one slept or could not reach the folder.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
@@ -110,17 +110,17 @@ impl Drop for Lease {
             drop(end);
             let _ = thread.join();
         }
-        // Somebody else's claim stays.
+        // A claim of another process is not removed.
         if matches!(read(&self.claim), Ok(Some(found)) if found == self.mark) {
             let _ = std::fs::remove_file(&self.claim);
         }
     }
 }
 
-/// The lock of a folder on this machine; None where another process holds it.
+/// Locks a folder on this machine; None if another process holds the lock.
 ///
 /// # Errors
-/// The lock cannot be made.
+/// The lock file cannot be created.
 pub fn free(folder: &Path) -> Result<Option<RunLock>, LeaseError> {
     match RunLock::take(folder) {
         Ok(lock) => Ok(Some(lock)),
@@ -129,28 +129,28 @@ pub fn free(folder: &Path) -> Result<Option<RunLock>, LeaseError> {
     }
 }
 
-/// Writes the claim again now and then, as long as it is ours.
+/// Rewrites the claim every [`RENEW`] as long as it is ours.
 fn renew(claim: PathBuf, mark: String, lost: Arc<AtomicBool>) -> (Sender<()>, std::thread::JoinHandle<()>) {
     let (end, ended) = channel::<()>();
     let thread = std::thread::spawn(move || {
         while ended.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
             match read(&claim) {
                 Ok(Some(found)) if found == mark => {}
-                // Out of reach for now.
+                // The file system is unreachable for now.
                 Err(_) => continue,
                 Ok(_) => {
                     lost.store(true, Ordering::Relaxed);
                     return;
                 }
             }
-            // A renewal that fails is tried again; ten in a row, and the claim expires.
+            // A failed renewal is retried; after ten in a row the claim expires.
             let _ = std::fs::write(&claim, &mark);
         }
     });
     (end, thread)
 }
 
-/// None where there is none.
+/// Contents of the claim; None if there is no claim.
 fn read(claim: &Path) -> std::io::Result<Option<String>> {
     match std::fs::read_to_string(claim) {
         Ok(text) => Ok(Some(text)),
@@ -159,7 +159,7 @@ fn read(claim: &Path) -> std::io::Result<Option<String>> {
     }
 }
 
-/// Whether nobody has renewed it, by the clock of whoever keeps the folder.
+/// Whether the claim was not renewed for [`EXPIRE`], by the clock of the file system that holds the folder.
 fn expired(folder: &Path, claim: &Path) -> std::io::Result<bool> {
     let probe = folder.join(format!("clock-{}", std::process::id()));
     let now = File::create(&probe).and_then(|file| file.metadata()).and_then(|data| data.modified());
@@ -171,7 +171,7 @@ fn expired(folder: &Path, claim: &Path) -> std::io::Result<bool> {
     }
 }
 
-/// This machine since it was started; where the system does not say, every process is a machine of its own.
+/// Identifies this machine and boot; where the system has no boot id, each process counts as its own machine.
 fn machine() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     if boot.trim().is_empty() {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_died_on_this_machine_is_taken_over_at_once() {
+    fn a_claim_of_a_dead_process_on_this_machine_is_taken_over_at_once() {
         let boot = machine();
         if boot == machine() {
             let dir = claimed(&boot, Duration::ZERO);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_lost_its_claim_knows_when_it_would_have_renewed_it() {
+    fn a_lost_claim_is_noticed_at_the_next_renewal() {
         let dir = tempfile::tempdir().unwrap();
         let lease = Lease::take(dir.path()).unwrap().unwrap();
         std::thread::sleep(5 * RENEW);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_changed_hands_is_not_removed() {
+    fn the_claim_of_a_new_owner_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
         let lease = Lease::take(dir.path()).unwrap().unwrap();
         std::fs::write(dir.path().join(CLAIM), "elsewhere\n1\n").unwrap();

@@ -1,9 +1,9 @@
-//! Questions about pre-training that one fine-tuned model does not answer: several runs side by side, several judges, what a
+//! Analyses that need more than one fine-tuned model: comparisons of runs, of judges of false negatives, and of what a
 //! model learnt before any fine-tuning.
 //!
-//! [`study`] is a comparison of arms over seeds: its description, and the table and page made of finished runs. [`stats`] says
-//! whether a difference is more than noise. [`runs`] reads `metrics.jsonl` of a run back, [`curves`] draws it, so pictures can
-//! be made again from a run directory long after the weights are gone. [`probe`] asks a pre-trained model without
+//! [`study`] compares arms over seeds: its description, and the table and page made from finished runs. [`stats`] tests
+//! whether a difference is more than noise. [`runs`] reads `metrics.jsonl` of a run, [`curves`] plots it, so figures can
+//! be made again from a run directory long after the weights are gone. [`probe`] evaluates a pre-trained model without
 //! fine-tuning it. [`process`] runs jobs and reads what they report, [`lease`] keeps two processes from working
 //! on one run.
 #![deny(missing_docs)]

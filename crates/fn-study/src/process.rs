@@ -1,7 +1,7 @@
-//! Processes of this program, and what they report in records: JSON, one a line.
+//! Runs jobs as child processes and reads the records that they report: one JSON object per line.
 //!
-//! A study runs each of its jobs in a process of its own, which writes its records to the file of `--record FILE`. The result of
-//! the job is read from there, never from its exit code or from what it prints for people.
+//! A study runs each of its jobs in a separate process, which reports into the file of `--record FILE`. The outcome of the job
+//! is read from that file, never from its exit code or from its output on the terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// One line of a file of records.
+/// One line of a record file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
@@ -25,39 +25,39 @@ pub enum Record {
     Ended(Ended),
 }
 
-/// What a run of pre-training will need, measured in a few steps.
+/// What a pre-training run will need, measured in a few steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
-    /// Mean seconds of a step; None when no step was taken.
+    /// Mean seconds per step; None if no step was run.
     pub seconds_per_step: Option<f64>,
     /// Steps of the whole run.
     pub steps: u64,
-    /// Largest resident set so far, in bytes.
+    /// Peak resident memory so far, in bytes.
     pub memory_bytes: u64,
-    /// Bytes of a checkpoint.
+    /// Size of a checkpoint, in bytes.
     pub checkpoint_bytes: u64,
-    /// Bytes on disk of the whole run, about.
+    /// Approximate disk space of the whole run, in bytes.
     pub disk_bytes: u64,
 }
 
-/// Times of steps, in the order in which they were measured.
+/// Step times, in the order in which they were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
-    /// Without and with hard correction.
+    /// Step times without and with hard correction.
     pub runs: Vec<Timed>,
-    /// Largest resident set, in bytes.
+    /// Peak resident memory, in bytes.
     pub memory_bytes: u64,
 }
 
-/// Time of a step.
+/// Time of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timed {
-    /// Median.
+    /// Median seconds per step.
     pub seconds_per_step: f64,
-    /// Ids a second.
+    /// Tokens per second.
     pub tokens_per_second: f64,
 }
 
@@ -65,11 +65,11 @@ pub struct Timed {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
-    /// Bytes of text a second; None where the text had been prepared before.
+    /// Bytes of text per second; None if the text was already prepared.
     pub prepared_bytes_per_second: Option<f64>,
-    /// Largest resident set while preparing, in bytes.
+    /// Peak resident memory while preparing, in bytes.
     pub memory_bytes: u64,
-    /// Ids a second that the loader hands out.
+    /// Throughput of the data loader, in tokens per second.
     pub tokens_per_second: f64,
 }
 
@@ -77,16 +77,16 @@ pub struct Reading {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Ended {
-    /// All is done.
+    /// The job finished.
     Done,
-    /// A stop was asked for.
+    /// A stop was requested.
     Stopped {
-        /// Whether the same command goes on from there.
+        /// Whether a checkpoint was saved from which the same command resumes.
         saved: bool,
     },
-    /// It failed.
+    /// The job failed.
     Failed {
-        /// The error in words.
+        /// The error message.
         message: String,
         /// Whether the command line or the configuration is at fault.
         usage: bool,
@@ -102,20 +102,20 @@ pub enum ProcessError {
     Run {
         /// The program.
         program: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file of records cannot be read or written.
+    /// The record file cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A line that is no record.
+    /// A line is not a valid record.
     #[error(
         "{path}: line {line}: found {found}, expected a record that `fnlm --record` of this version writes; is another version of the \
          program running?"
@@ -123,14 +123,14 @@ pub enum ProcessError {
     Record {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
         /// What is wrong with it.
         found: String,
     },
 }
 
-/// Adds a record to a file, which is made if it is not there.
+/// Appends a record to a file, creating it if needed.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -142,10 +142,10 @@ pub fn append(path: &Path, record: &Record) -> Result<(), ProcessError> {
     file.write_all(&line).map_err(io)
 }
 
-/// Reads a file of records; one that is not there has none.
+/// Reads a record file; a missing file has no records.
 ///
 /// # Errors
-/// A file that cannot be read; a line that is no record, by its number.
+/// A file that cannot be read; an invalid line, with its number.
 pub fn read(path: &Path) -> Result<Vec<Record>, ProcessError> {
     let io = |source| ProcessError::Io { action: "read", path: path.to_owned(), source };
     let file = match File::open(path) {
@@ -164,18 +164,18 @@ pub fn read(path: &Path) -> Result<Vec<Record>, ProcessError> {
     Ok(records)
 }
 
-/// What became of a process.
+/// A process that has ended, with its records.
 #[derive(Debug)]
 pub struct Finished {
-    /// What it reported.
+    /// Records that it reported.
     pub records: Vec<Record>,
-    /// Whether it was asked to stop.
+    /// Whether this process asked it to stop.
     pub asked_to_stop: bool,
     status: ExitStatus,
 }
 
 impl Finished {
-    /// How it ended, by its own report.
+    /// How it ended, by its own record.
     pub fn ended(&self) -> Option<&Ended> {
         self.records.iter().rev().find_map(|record| match record {
             Record::Ended(ended) => Some(ended),
@@ -183,7 +183,7 @@ impl Finished {
         })
     }
 
-    /// What it measured.
+    /// Its estimate, if it reported one.
     pub fn estimate(&self) -> Option<&Estimate> {
         self.records.iter().find_map(|record| match record {
             Record::Estimate(estimate) => Some(estimate),
@@ -191,24 +191,24 @@ impl Finished {
         })
     }
 
-    /// Why it is not done, in words.
+    /// Why it did not finish, in words.
     pub fn failure(&self) -> String {
         match (self.ended(), self.status.code()) {
             (Some(Ended::Failed { message, .. }), _) => message.clone(),
             (Some(Ended::Stopped { .. }), _) => "it was stopped, and nothing was saved".to_owned(),
             (_, Some(code)) => {
-                format!("ended with exit code {code} and did not report why; its messages stand above")
+                format!("ended with exit code {code} and did not report why; see its messages above")
             }
             (_, None) => "ended by a signal".to_owned(),
         }
     }
 }
 
-/// Runs a process that reports into `record` to its end, which is asked of it when `stop` says so. What an earlier process
-/// reported there is removed first.
+/// Runs a process that reports into `record` to its end; asks it to stop once `stop` returns true. Records of an earlier process
+/// are removed first.
 ///
 /// # Errors
-/// It cannot be started; a record that is none, unless the process was killed while it wrote.
+/// The process cannot be started; an invalid record, unless the process was killed while writing it.
 pub fn run_to_end(
     mut command: Command,
     record: &Path,
@@ -242,7 +242,7 @@ pub fn run_to_end(
     Ok(Finished { records, asked_to_stop, status })
 }
 
-/// Asks a process to stop.
+/// Sends a process the signal to stop.
 fn ask_to_stop(child: &Child) {
     // SAFETY: `kill` only takes a process id and a number; the child is ours and has not been waited for.
     #[allow(unsafe_code)]
@@ -279,7 +279,7 @@ mod tests {
         ]
     }
 
-    /// A shell that is handed `--record FILE` as `$0 $1`.
+    /// A shell script that gets `--record FILE` as `$0 $1`.
     fn shell(script: &str, record: &Path) -> Result<Finished, ProcessError> {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -290,7 +290,7 @@ mod tests {
     fn records_round_trip_one_a_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
-        assert!(read(&path).unwrap().is_empty(), "a file that is not there has none");
+        assert!(read(&path).unwrap().is_empty(), "a missing file has no records");
         for record in all() {
             append(&path, &record).unwrap();
         }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_an_error_that_names_file_and_line() {
+    fn invalid_records_are_errors_with_file_and_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
         for (garbled, part) in [
@@ -331,10 +331,10 @@ mod tests {
         assert!(silent.failure().contains("exit code 75 and did not report why"), "{}", silent.failure());
         let stopped = r#"printf '{"ended":{"stopped":{"saved":true}}}\n' > "$1"; exit 3"#;
         assert_eq!(shell(stopped, &path).unwrap().ended(), Some(&Ended::Stopped { saved: true }));
-        assert!(!path.exists(), "records are removed when they were read");
+        assert!(!path.exists(), "records are removed after reading");
         let garbled = shell(r#"echo done > "$1""#, &path).unwrap_err();
         assert!(matches!(garbled, ProcessError::Record { line: 1, .. }), "{garbled}");
-        // Killed while it wrote: no error of the file's.
+        // Killed while writing: the incomplete line is not an error.
         let killed = shell(r#"printf '{"end' > "$1"; kill -9 $$"#, &path).unwrap();
         assert_eq!((killed.ended(), killed.failure().as_str()), (None, "ended by a signal"));
     }

@@ -1,6 +1,6 @@
-//! A generated language whose false negatives are known by construction, and three arms that learn it.
+//! A generated language whose false negatives are known by construction, and three arms that are pre-trained on it.
 //!
-//! [`Setup`] is what decides about all of it. [`Setup::write`] makes what a user would bring (a corpus, a vocabulary, a lexicon, a
+//! [`Setup`] holds all settings. [`Setup::write`] generates what a user would bring (a corpus, a vocabulary, a lexicon, a
 //! configuration), so the folder is also a worked example; [`Trial`] then pre-trains one arm after the other.
 
 use std::collections::BTreeMap;
@@ -20,20 +20,20 @@ use fn_train::report::Reporter;
 use fn_train::session::{Planted, Session, Summary};
 use serde::{Deserialize, Serialize};
 
-/// Documents of the training text for each step, so that nothing is seen twice: 16 rows of 64 ids are about 13 of them.
+/// Training documents generated per step, so that training is below one epoch: 16 sequences of 64 tokens are about 13 documents.
 const DOCUMENTS_PER_STEP: u64 = 14;
-/// Documents of the held-out text.
+/// Number of documents of the held-out text.
 const HELD_OUT_DOCUMENTS: usize = 400;
-/// Rows that are only measured on.
+/// Number of held-out sequences for evaluation.
 const HELD_OUT_ROWS: usize = 512;
-/// Steps of one arm that fit three arms into about three minutes on two cores.
+/// Default steps per arm: three arms take about three minutes on two cores.
 pub const STEPS: u64 = 5_000;
-/// Name of the file with the figures of all arms.
+/// Name of the file with the metrics of all arms.
 pub const SUMMARY: &str = "summary.json";
-/// What the folder's language and lexicon were made with.
+/// File with the settings from which language and lexicon were generated.
 const LANGUAGE: &str = "language.toml";
 
-/// Sets the seed of the held-out text apart from that of the training text.
+/// XORed into the seed, so that held-out and training text differ.
 const HELD_OUT: u64 = 0x0e1d;
 
 /// The arms, in the order of the table.
@@ -43,42 +43,42 @@ pub const ARMS: [(&str, CorrectionPreset); 3] = [
     ("soft", CorrectionPreset::Soft),
 ];
 
-/// Figures that were measured at the end, by name; those that do not exist are left out.
+/// Metrics at the end of training, by name; undefined ones are omitted.
 pub type Figures = BTreeMap<String, f64>;
 
-/// [`SUMMARY`]: the figures of each arm.
+/// Contents of [`SUMMARY`]: the metrics of each arm.
 pub type Summaries = BTreeMap<String, Figures>;
 
-/// Why there is no quickstart.
+/// Error of a quickstart.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuickstartError {
-    /// A language that cannot be generated.
+    /// The language cannot be generated.
     #[error("the generated language: {0}")]
     Language(fn_data::language::LanguageError),
-    /// A number out of its range.
+    /// An option is out of its range.
     #[error("--{name} is {found}; allowed: 0 to {most}")]
     OutOfRange {
-        /// Its option.
+        /// The option, without dashes.
         name: &'static str,
-        /// The number.
+        /// Its value.
         found: f64,
         /// The largest that is allowed.
         most: f64,
     },
-    /// A folder of a quickstart that was made with something else.
+    /// The folder holds a quickstart with other settings.
     #[error("{path} holds a quickstart with other arguments; remove it or give another --out")]
     Other {
         /// The folder.
         path: PathBuf,
     },
-    /// A folder of something else.
+    /// The folder is not empty and holds no quickstart.
     #[error("{path} is not empty and holds no quickstart; give another --out")]
     Foreign {
         /// The folder.
         path: PathBuf,
     },
-    /// A setup that cannot be read or written as TOML.
+    /// The setup cannot be read or written as TOML.
     #[error("{path}: {message}")]
     Setup {
         /// The file.
@@ -86,7 +86,7 @@ pub enum QuickstartError {
         /// What is wrong.
         message: String,
     },
-    /// A summary that cannot be read.
+    /// The summary cannot be read.
     #[error("{path}: {message}; remove the folder to run it again")]
     Damaged {
         /// The file.
@@ -97,20 +97,20 @@ pub enum QuickstartError {
     /// A file cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A tokenizer or text that cannot be written or read.
+    /// A tokenizer or text cannot be written or read.
     #[error(transparent)]
     Data(#[from] fn_data::DataError),
-    /// A lexicon that cannot be written.
+    /// The lexicon cannot be written.
     #[error(transparent)]
     Lexicon(#[from] fn_core::lexicon::LexiconError),
     /// Training failed.
@@ -133,43 +133,43 @@ impl QuickstartError {
     }
 }
 
-/// Everything that decides what is generated and trained.
+/// All settings of the generated data and of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// Of the text and of all runs.
+    /// Seed of the text and of all runs.
     pub seed: u64,
-    /// Optimiser steps of each arm.
+    /// Optimiser steps per arm.
     pub steps: u64,
     /// Masked language modelling instead of replaced-token detection.
     pub bert: bool,
     /// As `train.device`.
     pub device: String,
-    /// How far the lexicon is from the truth.
+    /// Errors of the lexicon: missing and wrong pairs.
     pub noise: LexiconNoise,
     /// The language.
     pub language: LanguageConfig,
 }
 
-/// What [`Setup::write`] made.
+/// The result of [`Setup::write`].
 pub struct Inputs {
     /// The language.
     pub language: Language,
-    /// The configuration of all arms, but for the correction.
+    /// The configuration shared by all arms; only the correction differs.
     pub config: RunConfig,
 }
 
 impl Setup {
-    /// ELECTRA on the usual language, with a lexicon that knows most planted synonyms, not all, as real ones do.
+    /// ELECTRA on the default language, with a lexicon that has most of the planted synonyms, but not all, as real ones do.
     pub fn new(seed: u64, steps: u64, device: &str) -> Self {
         let (noise, language) = (LexiconNoise { coverage: 0.9, wrong: 0.05 }, LanguageConfig::default());
         Self { seed, steps, bert: false, device: device.to_owned(), noise, language }
     }
 
-    /// Reads one from a TOML file.
+    /// Reads a setup from a TOML file.
     ///
     /// # Errors
-    /// A file that cannot be read or is no setup.
+    /// A file that cannot be read or is not a valid setup.
     pub fn open(path: &Path) -> Result<Self, QuickstartError> {
         let text = std::fs::read_to_string(path).map_err(QuickstartError::io("read", path))?;
         let wrong = |error: toml::de::Error| QuickstartError::Setup {
@@ -179,7 +179,7 @@ impl Setup {
         toml::from_str(&text).map_err(wrong)
     }
 
-    /// Writes it as a TOML file.
+    /// Writes the setup as a TOML file.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -194,10 +194,10 @@ impl Setup {
         write_atomic(path, text.as_bytes()).map_err(QuickstartError::io("write", path))
     }
 
-    /// Writes corpus, vocabulary, lexicon and configuration; keeps what an earlier quickstart with the same setup wrote.
+    /// Writes corpus, vocabulary, lexicon and configuration; files of an earlier quickstart with the same setup are kept.
     ///
     /// # Errors
-    /// Numbers out of range, a folder with something else, a full disk.
+    /// Options out of range, a folder with other contents, a full disk.
     pub fn write(&self, out: &Path) -> Result<Inputs, QuickstartError> {
         let language = Language::new(self.language.clone(), self.seed).map_err(QuickstartError::Language)?;
         let LexiconNoise { coverage, wrong } = self.noise;
@@ -232,7 +232,7 @@ impl Setup {
         let corpus: Vec<String> = language.documents(documents as usize, self.seed).collect();
         let text = out.join("corpus.txt");
         std::fs::write(&text, corpus.join("\n\n")).map_err(QuickstartError::io("write", &text))?;
-        // For runs of one's own with this configuration: quickstart itself measures on rows whose truth it knows.
+        // For the user's own runs with this configuration; quickstart itself evaluates on sequences with known false negatives.
         let corpus: Vec<String> = language.documents(HELD_OUT_DOCUMENTS, self.seed ^ HELD_OUT).collect();
         let text = out.join("held-out.txt");
         std::fs::write(&text, corpus.join("\n\n")).map_err(QuickstartError::io("write", &text))?;
@@ -244,7 +244,7 @@ impl Setup {
         Ok(Inputs { language, config })
     }
 
-    /// The preset `quickstart` with the paths of this folder.
+    /// The preset `quickstart` with paths in this folder.
     fn configuration(&self, out: &Path) -> Result<RunConfig, ConfigError> {
         let mut config = preset("quickstart")?;
         if self.bert {
@@ -264,7 +264,7 @@ impl Setup {
     }
 }
 
-/// Everything that decides what is generated.
+/// The settings of the generated data, without those of training.
 #[derive(Serialize)]
 struct Made<'a> {
     seed: u64,
@@ -272,7 +272,7 @@ struct Made<'a> {
     language: &'a LanguageConfig,
 }
 
-/// The planted truth about the held-out rows.
+/// The known false negatives of the held-out sequences.
 struct PlantedTruth {
     language: Language,
     slots: Vec<Vec<Option<SlotId>>>,
@@ -285,17 +285,17 @@ impl Truth for PlantedTruth {
     }
 }
 
-/// Held-out rows with their planted truth, on which every arm is measured.
+/// Held-out sequences with known false negatives, on which every arm is evaluated.
 pub struct Trial {
     held_out: Arc<Dataset>,
     truth: PlantedTruth,
 }
 
 impl Trial {
-    /// Generates the held-out rows.
+    /// Generates the held-out sequences.
     ///
     /// # Errors
-    /// Rows that do not fit the configuration.
+    /// Sequences that do not fit the configuration.
     pub fn new(setup: &Setup, inputs: Inputs) -> Result<Self, QuickstartError> {
         let Inputs { language, config } = inputs;
         let rows = language.rows(HELD_OUT_ROWS, config.data.length, setup.seed ^ HELD_OUT);
@@ -311,7 +311,7 @@ impl Trial {
         &self.truth.language
     }
 
-    /// Pre-trains an arm in an open session.
+    /// Pre-trains one arm in its session.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -324,17 +324,17 @@ impl Trial {
 /// The configuration of an arm.
 ///
 /// # Errors
-/// It cannot be run.
+/// An invalid configuration.
 pub fn arm(config: &RunConfig, preset: CorrectionPreset) -> Result<Runnable, ConfigError> {
     Runnable::of(RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() })
 }
 
-/// A figure that was measured at the end of an arm.
+/// A metric at the end of an arm's training.
 pub fn measured(summary: &Summary, metric: &str) -> Option<f64> {
     summary.evaluation.as_ref().and_then(|found| found.get(metric))
 }
 
-/// The figures of all arms side by side.
+/// The metrics of all arms as a table.
 pub fn table(setup: &Setup, arms: &[(&str, Summary)]) -> Table {
     let mut headings = vec!["held out", "exact", "fitting", "wrong", "of them false neg."];
     if !setup.bert {
@@ -360,7 +360,7 @@ pub fn table(setup: &Setup, arms: &[(&str, Summary)]) -> Table {
     table
 }
 
-/// Writes the figures of all arms.
+/// Writes the metrics of all arms to [`SUMMARY`].
 ///
 /// # Errors
 /// The file cannot be written.
@@ -376,7 +376,7 @@ pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<(), QuickstartE
     write_atomic(&path, text.as_bytes()).map_err(QuickstartError::io("write", &path))
 }
 
-/// Reads the figures of all arms.
+/// Reads the metrics of all arms from [`SUMMARY`].
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -387,7 +387,7 @@ pub fn summaries(out: &Path) -> Result<Summaries, QuickstartError> {
         .map_err(|error| QuickstartError::Damaged { path: path.clone(), message: error.to_string() })
 }
 
-/// A sentence of the language with a content word left out, as `fnlm inspect` takes it.
+/// A sentence of the language with one content word masked, as input for `fnlm inspect`.
 pub fn question(language: &Language, seed: u64) -> String {
     let row = language.row(0, 16, seed ^ HELD_OUT);
     let mut out = Vec::new();

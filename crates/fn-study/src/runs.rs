@@ -1,4 +1,4 @@
-//! `metrics.jsonl` of a run, read back.
+//! Reads `metrics.jsonl` of a run.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::RecordError;
 
-/// Every number that a run reported, by name and step.
+/// All metrics of a run, by name and step.
 ///
 /// Names are those of the file; an evaluation's metrics have the prefix `eval.`, the terms of the loss `terms.`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunRecord {
-    /// Name of the run: its folder.
+    /// Name of the run: the name of its folder.
     pub name: String,
     /// `series[name]` = (step, value), in the order of the file.
     pub series: BTreeMap<String, Vec<(u64, f64)>>,
@@ -24,7 +24,7 @@ impl RunRecord {
     /// Reads `run/metrics.jsonl` (or that file itself).
     ///
     /// # Errors
-    /// A file that cannot be read, a line that is not a JSON object with a `step`.
+    /// A file that cannot be read; a line that is not a JSON object with a `step`.
     pub fn open(run: &Path) -> Result<Self, RecordError> {
         let path = if run.is_dir() { run.join("metrics.jsonl") } else { run.to_path_buf() };
         let io = |source| RecordError::Io { path: path.clone(), source };
@@ -63,7 +63,7 @@ impl RunRecord {
                     self.flatten(step, &format!("{name}.{key}"), value);
                 }
             }
-            // Numbers that JSON has no spelling for are written as text.
+            // NaN and infinity are written as strings, because JSON has no numbers for them.
             Value::String(text) => {
                 if let Ok(number) = text.parse::<f64>() {
                     self.series.entry(name.to_owned()).or_default().push((step, number));
@@ -82,12 +82,12 @@ impl RunRecord {
         self.series.get(name).and_then(|s| s.last()).map(|&(_, v)| v)
     }
 
-    /// The last step that anything was reported about; 0 for an empty record.
+    /// The last step with any metric; 0 for an empty record.
     pub fn last_step(&self) -> u64 {
         self.series.values().filter_map(|s| s.last()).map(|&(step, _)| step).max().unwrap_or(0)
     }
 
-    /// The median of a series: robust against the odd slow step.
+    /// The median of a series: robust against single slow steps.
     pub fn median(&self, name: &str) -> Option<f64> {
         let mut values: Vec<f64> =
             self.series.get(name)?.iter().map(|&(_, v)| v).filter(|v| v.is_finite()).collect();
@@ -96,7 +96,7 @@ impl RunRecord {
     }
 }
 
-/// What a report says of runs that it could not read; None without any.
+/// Note about runs that could not be read; None if there are none.
 pub fn left_out(runs: usize) -> Option<String> {
     match runs {
         0 => None,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_named() {
+    fn a_broken_line_is_an_error_with_its_number() {
         let error = read("{\"step\":1}\n{\"step\":").unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
         let dir = tempfile::tempdir().unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn a_missing_file_is_an_error_with_its_path() {
         assert!(RunRecord::open(Path::new("no-such-run")).unwrap_err().to_string().contains("no-such-run"));
     }
 }

@@ -1,4 +1,4 @@
-//! Runs side by side: their last figures in one table.
+//! Compares runs: their last metrics in one table.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,26 +8,26 @@ use fn_eval::table::{Table, number, percent, thousands};
 use crate::RecordError;
 use crate::runs::RunRecord;
 
-/// How a figure is written.
+/// How a metric is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A share, in percent.
+    /// A fraction, shown in percent.
     Percent,
-    /// As it is.
+    /// The plain value.
     Plain,
-    /// Seconds, in milliseconds.
+    /// Seconds, shown in milliseconds.
     Milliseconds,
-    /// A whole number with commas.
+    /// A whole number with thousands separators.
     Thousands,
 }
 
-/// The usual columns: series, heading, unit. A column that no run has is left out.
+/// The default columns: series, heading, unit. Columns without a value in any run are omitted.
 const COLUMNS: &[(&str, &str, Unit)] = &[
     ("eval.masked_loss", "masked loss", Unit::Plain),
     ("eval.masked_accuracy", "masked accuracy", Unit::Percent),
     ("eval.wrong_share", "wrong", Unit::Percent),
     ("eval.false_negative_share", "of them false neg.", Unit::Percent),
-    ("eval.accepted_accuracy", "right or excused", Unit::Percent),
+    ("eval.accepted_accuracy", "right or false neg.", Unit::Percent),
     ("eval.detector_auc", "detector AUC", Unit::Plain),
     ("eval.replaced_share", "replaced", Unit::Percent),
     ("eval.replaced_false_negative_share", "of them false neg.", Unit::Percent),
@@ -36,14 +36,14 @@ const COLUMNS: &[(&str, &str, Unit)] = &[
     ("time.tokens_per_second", "tokens/s", Unit::Thousands),
 ];
 
-/// A figure of every run.
+/// A metric, as one column of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Name of the series in the records.
     pub series: String,
-    /// Above the column.
+    /// Heading of the column.
     pub heading: String,
-    /// How it is written.
+    /// How the value is formatted.
     pub unit: Unit,
 }
 
@@ -52,7 +52,7 @@ impl Column {
         Self { series: series.to_owned(), heading: heading.to_owned(), unit }
     }
 
-    /// Above a picture: "of them ..." says nothing without the column before it.
+    /// Title of a figure; unlike the heading it must make sense without the neighbouring column.
     pub fn title(&self) -> &str {
         match self.series.as_str() {
             "eval.false_negative_share" => "false negatives, share of the wrong predictions",
@@ -63,7 +63,7 @@ impl Column {
     }
 }
 
-/// Runs of the same folder name get the path that was typed.
+/// Names runs whose folders have the same name by the path that was typed.
 pub fn name_apart(runs: &mut [RunRecord], paths: &[&PathBuf]) {
     let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
     for (run, path) in runs.iter_mut().zip(paths) {
@@ -73,10 +73,10 @@ pub fn name_apart(runs: &mut [RunRecord], paths: &[&PathBuf]) {
     }
 }
 
-/// The columns that were asked for by their series, or else the usual ones that some run has.
+/// The requested columns, or the default ones that at least one run has.
 ///
 /// # Errors
-/// [`RecordError::NoValues`]: no run has a series that was asked for.
+/// [`RecordError::NoValues`]: no run has a requested series.
 pub fn columns(runs: &[RunRecord], asked: &[String]) -> Result<Vec<Column>, RecordError> {
     let has = |series: &str| runs.iter().any(|run| run.series.contains_key(series));
     if asked.is_empty() {
@@ -100,12 +100,12 @@ pub fn columns(runs: &[RunRecord], asked: &[String]) -> Result<Vec<Column>, Reco
         .collect()
 }
 
-/// The last value; of a time, the median over the run.
+/// The last value; for times, the median over the run.
 fn value(run: &RunRecord, series: &str) -> Option<f64> {
     if series.starts_with("time.") { run.median(series) } else { run.last(series) }
 }
 
-/// One row for each run.
+/// The table, one row per run.
 pub fn table(runs: &[RunRecord], columns: &[Column]) -> Table {
     let headings = columns.iter().map(|column| column.heading.as_str());
     let mut table = Table::new(["run", "step"].into_iter().chain(headings));
@@ -129,7 +129,7 @@ fn cell(value: Option<f64>, unit: Unit) -> String {
     }
 }
 
-/// The same for programs.
+/// The same figures as JSON.
 pub fn json(runs: &[RunRecord], columns: &[Column]) -> serde_json::Value {
     let figures = |run: &RunRecord| -> serde_json::Map<String, serde_json::Value> {
         columns.iter().map(|column| (column.series.clone(), value(run, &column.series).into())).collect()

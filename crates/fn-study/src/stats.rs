@@ -3,11 +3,11 @@
 
 use fn_core::noise::{Stream, Use};
 
-/// Pairs up to which all signs are tried.
+/// Up to this many pairs, all sign flips are enumerated.
 const EXACT: usize = 16;
 
-/// Two-sided p-value of paired differences: how often their mean would be as far from 0 if each could as well have the other
-/// sign. All signs are tried for up to 16 pairs; beyond that `resamples` are drawn, and 1 is added to both counts.
+/// Two-sided p-value of a paired permutation test: the share of sign flips of the differences whose mean is at least as far from
+/// 0. All sign flips are enumerated for up to 16 pairs; beyond that `resamples` are drawn, and 1 is added to both counts.
 ///
 /// NaN without differences, or if one of them is NaN or infinite.
 pub fn permutation_test(differences: &[f64], resamples: usize, seed: u64) -> f64 {
@@ -16,7 +16,7 @@ pub fn permutation_test(differences: &[f64], resamples: usize, seed: u64) -> f64
         return f64::NAN;
     }
     let observed = differences.iter().sum::<f64>().abs();
-    // Sums of the same numbers in another order may differ in the last bits.
+    // Tolerance: floating-point sums depend on their order.
     let limit = observed - 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
     let signed = |sign: &mut dyn FnMut(usize) -> bool| -> bool {
         let sum: f64 = differences.iter().enumerate().map(|(i, d)| if sign(i) { -d } else { *d }).sum();
@@ -34,12 +34,12 @@ pub fn permutation_test(differences: &[f64], resamples: usize, seed: u64) -> f64
     (far.count() + 1) as f64 / (resamples + 1) as f64
 }
 
-/// The smallest p-value that [`permutation_test`] can give for so many pairs: all differences have one sign.
+/// The smallest p-value that [`permutation_test`] can give for this many pairs: when all differences have the same sign.
 pub fn least_p(pairs: usize, resamples: usize) -> f64 {
     if pairs <= EXACT { (2.0 / f64::from(1_u32 << pairs)).min(1.0) } else { 1.0 / (resamples + 1) as f64 }
 }
 
-/// Holm's correction for several tests: adjusted p-values in the order given, each to be compared with the level itself.
+/// Holm's correction for several tests: adjusted p-values in the order given, to be compared with the significance level.
 ///
 /// (S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.) NaN stays NaN and is not counted as a test.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_sign_or_no_value_has_no_p_value() {
+    fn p_values_of_empty_constant_and_nan_differences() {
         assert!(permutation_test(&[], 10, 1).is_nan());
         assert!(permutation_test(&[1.0, f64::NAN], 10, 1).is_nan());
         assert!(permutation_test(&[1.0, f64::INFINITY], 10, 1).is_nan());
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn holm_keeps_order_and_level() {
+    fn holm_keeps_the_order_of_its_input() {
         assert_eq!(holm(&[]), Vec::<f64>::new());
         assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
         let found = holm(&[0.04, f64::NAN, 0.01]);
@@ -80,10 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn sampled_signs_agree_with_all_signs() {
+    fn sampled_sign_flips_agree_with_the_exact_test() {
         let differences: Vec<f64> = (0..16).map(|i| f64::from(i) / 10.0 - 0.45).collect();
         let exact = permutation_test(&differences, 0, 1);
-        // A difference of 0 has no sign, so one more pair changes nothing but that signs are now drawn.
+        // A difference of 0 has no sign: one more pair only switches from the exact to the sampled test.
         let mut longer = differences.clone();
         longer.push(0.0);
         let sampled = permutation_test(&longer, 20_000, 1);

@@ -1,5 +1,5 @@
-//! What a step of pre-training costs as one number grows. Each value is measured by a process of its own, so that the memory of
-//! one is not taken for that of the next.
+//! Time and memory of a pre-training step as one setting varies. Each value is measured in its own process, so that the memory of
+//! one does not count for the next.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::curves;
 use crate::process::{Ended, ProcessError, Record, run_to_end};
 use crate::runs::RunRecord;
 
-/// Values that are options of `fnlm bench`; others are keys of the configuration.
+/// Settings that are options of `fnlm bench`; others are keys of the configuration.
 const OPTIONS: [&str; 4] = ["batch", "length", "vocabulary", "lexicon-width"];
 
-/// Why nothing was measured.
+/// Error of a measurement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SweepError {
-    /// A measurement failed because of what was asked for.
+    /// A measurement failed because of its arguments.
     #[error("{0}")]
     Usage(String),
     /// A measurement failed.
@@ -34,24 +34,24 @@ pub enum SweepError {
     /// A figure cannot be drawn.
     #[error(transparent)]
     Draw(#[from] RecordError),
-    /// A file or folder cannot be made or removed.
+    /// A file or folder cannot be created or removed.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Text that cannot be generated.
+    /// Text cannot be generated.
     #[error(transparent)]
     Language(#[from] fn_data::language::LanguageError),
-    /// A tokenizer that cannot be written.
+    /// A tokenizer cannot be written.
     #[error(transparent)]
     Data(#[from] fn_data::DataError),
-    /// Somebody asked to stop.
-    #[error("stopped before all was measured")]
+    /// A stop was requested.
+    #[error("stopped before all values were measured")]
     Stopped,
 }
 
@@ -62,7 +62,7 @@ impl SweepError {
     }
 }
 
-/// Runs a process that measures, and gives what it reported.
+/// Runs a measuring process and returns its records.
 pub(crate) fn measured(
     command: Command,
     records: &Path,
@@ -78,30 +78,30 @@ pub(crate) fn measured(
     }
 }
 
-/// One measured value.
+/// The measurements of one value of the setting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     /// The value.
     pub value: f64,
-    /// As it was typed.
+    /// The value as it was typed.
     pub text: String,
-    /// Memory at its highest, in MiB.
+    /// Peak memory, in MiB.
     pub memory: f64,
     /// Seconds per step without and with hard correction.
     pub seconds: [f64; 2],
-    /// Ids a second, without correction.
+    /// Tokens per second without correction.
     pub tokens_per_second: f64,
 }
 
-/// A preset of which one number is varied.
+/// A preset, and the one setting that is varied.
 pub struct Sweep<'a> {
-    /// This program.
+    /// Path of the `fnlm` executable.
     pub program: &'a Path,
     /// The preset.
     pub preset: &'a str,
-    /// An option of `fnlm bench` or a key of the configuration.
+    /// The varied setting: an option of `fnlm bench` or a key of the configuration.
     pub key: &'a str,
-    /// What is not varied.
+    /// The workload, apart from the varied setting.
     pub workload: Workload,
     /// As `--dtype`.
     pub dtype: &'a str,
@@ -111,15 +111,15 @@ pub struct Sweep<'a> {
     pub threads: Option<usize>,
     /// Further `key=value` settings.
     pub set: &'a [String],
-    /// The process's.
+    /// Stop flag of this process.
     pub stop: &'a Stop,
 }
 
 impl Sweep<'_> {
-    /// Measures one value in a process of its own.
+    /// Measures one value in a separate process.
     ///
     /// # Errors
-    /// A measurement that fails, a stop.
+    /// A measurement that fails, a requested stop.
     pub fn measure(&self, text: &str, value: f64) -> Result<Point, SweepError> {
         let Workload { batch, length, vocabulary, lexicon_width, steps } = self.workload;
         let numbers = [batch, length, vocabulary, lexicon_width].map(|number| number.to_string());
@@ -160,7 +160,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// One row for each value.
+    /// The measurements as a table, one row per value.
     pub fn table(&self, points: &[Point]) -> Table {
         let mut table = Table::new([self.key, "ms/step", "with hard correction", "tokens/s", "memory, MiB"]);
         for point in points {
@@ -175,7 +175,7 @@ impl Sweep<'_> {
         table
     }
 
-    /// The same for programs.
+    /// The same figures as JSON.
     pub fn json(&self, points: &[Point]) -> Value {
         let point = |p: &Point| {
             serde_json::json!({self.key: p.value, "seconds_per_step": p.seconds[0], "seconds_per_step_hard": p.seconds[1],
@@ -184,7 +184,7 @@ impl Sweep<'_> {
         points.iter().map(point).collect()
     }
 
-    /// Draws time and memory into a folder, and names the files.
+    /// Draws time and memory into a folder and returns the paths.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -208,8 +208,8 @@ impl Sweep<'_> {
             series("hard correction", &|p| 1e3 * p.seconds[1]),
         ];
         Ok(vec![
-            draw(&times, "milliseconds of a step", "time")?,
-            draw(&[series("memory", &|p| p.memory)], "memory at its highest, MiB", "memory")?,
+            draw(&times, "milliseconds per step", "time")?,
+            draw(&[series("memory", &|p| p.memory)], "peak memory, MiB", "memory")?,
         ])
     }
 }

@@ -1,7 +1,7 @@
-//! When correction helps and when it hurts, on languages whose false negatives are known.
+//! Measures when correction helps and when it hurts, on generated languages whose false negatives are known.
 //!
-//! Five dials are turned one at a time; each place is a quickstart of its own (a process, a folder): baseline, hard and soft
-//! correction, several seeds. What is drawn is what each correction changes, seed by seed.
+//! Five parameters of the language (dials) are varied one at a time; each value is a separate quickstart: baseline, hard and soft
+//! correction, several seeds. The figure shows the paired differences of each correction to the baseline.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,14 +18,14 @@ use crate::process::{Ended, ProcessError, run_to_end};
 use crate::quickstart::{self, QuickstartError, SUMMARY, Setup, Summaries};
 use crate::runs::RunRecord;
 
-/// Name of the series that is drawn.
+/// Name of the plotted series.
 const SERIES: &str = "difference";
 
-/// Why there is no ground truth.
+/// Error of the experiment.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TruthError {
-    /// A quickstart that cannot be described or read.
+    /// The files of a quickstart cannot be written or read.
     #[error(transparent)]
     Quickstart(#[from] QuickstartError),
     /// A process or its records cannot be used.
@@ -37,16 +37,16 @@ pub enum TruthError {
     /// The configuration of a run cannot be read.
     #[error(transparent)]
     Config(#[from] fn_train::config::ConfigError),
-    /// A folder of runs with another number of steps.
+    /// The folder has runs with another number of steps.
     #[error(
         "{path}: these runs have {found} steps, --steps says {steps}; name another --out, or remove the folder"
     )]
     OtherSteps {
         /// The folder.
         path: PathBuf,
-        /// Their steps.
+        /// Steps of the runs in the folder.
         found: u64,
-        /// Those asked for.
+        /// The requested steps.
         steps: u64,
     },
     /// A quickstart failed.
@@ -59,26 +59,26 @@ pub enum TruthError {
     },
 }
 
-/// A place of a dial and the figures of the arms there, for each seed.
+/// A dial, one of its values, and the metrics of the arms for each seed.
 pub type Found = (&'static Dial, u64, Vec<Summaries>);
 
-/// Something about the language or its lexicon.
+/// A parameter of the language or its lexicon that is varied.
 #[derive(Debug)]
 pub struct Dial {
     /// Its name.
     pub name: &'static str,
-    /// What is turned, for the figure.
+    /// What the parameter means; title of the panel.
     title: &'static str,
-    /// Below the figure.
+    /// Label of the x axis: the unit of the values.
     axis: &'static str,
-    /// Places on the axis, in the order in which they are run.
+    /// Values, in the order in which they are run.
     pub places: &'static [u64],
-    /// Turns it to a place.
+    /// Sets the parameter to a value.
     turn: fn(u64, &mut Setup),
 }
 
 impl Dial {
-    /// `setup` with this dial turned to a place of it, all else as it was.
+    /// A copy of `setup` with this parameter set to the value `place`.
     pub fn at(&self, place: u64, setup: &Setup) -> Setup {
         let mut setup = setup.clone();
         (self.turn)(place, &mut setup);
@@ -94,7 +94,7 @@ pub static DIALS: [Dial; 5] = [
         axis: "words of a set",
         places: &[1, 2, 3, 5],
         turn: |words, setup| {
-            // Sets of that size only.
+            // All synonym sets have this size.
             let mut weights = vec![0.0; words as usize];
             weights[words as usize - 1] = 1.0;
             setup.language.set_sizes = weights;
@@ -106,9 +106,9 @@ pub static DIALS: [Dial; 5] = [
         axis: "% of the content words",
         places: &[0, 25, 50, 75, 100],
         turn: |percent, setup| {
-            // Words of two meanings would take some of them away.
+            // Words with two meanings would reduce the share.
             setup.language.polysemy = 0.0;
-            // Of words, not of sets: a set of two counts twice.
+            // The share is of words, not of sets: a set of two counts twice.
             setup.language.set_sizes = match percent {
                 0 => vec![1.0],
                 25 => vec![6.0, 1.0],
@@ -145,30 +145,30 @@ pub static DIALS: [Dial; 5] = [
     },
 ];
 
-/// What is the same everywhere.
+/// Settings shared by all runs.
 pub struct Sweep<'a> {
     /// Folder of all runs.
     pub out: &'a Path,
-    /// Optimiser steps of each run.
+    /// Optimiser steps per arm.
     pub steps: u64,
     /// As `train.device`.
     pub device: &'a str,
-    /// This program.
+    /// Path of the `fnlm` executable.
     pub program: &'a Path,
-    /// The process's.
+    /// Stop flag of this process.
     pub stop: &'a Stop,
 }
 
 impl Sweep<'_> {
-    /// Folder of a place and a seed.
+    /// Folder of the runs with one value of a dial and one seed.
     pub fn folder(&self, dial: &Dial, place: u64, seed: u64) -> PathBuf {
         self.out.join(format!("{}-{place}", dial.name)).join(format!("seed-{seed}"))
     }
 
-    /// The figures of a place and a seed, which are computed if they are not there; None when a stop was asked for.
+    /// The metrics for one value and seed; runs the quickstart unless it is finished. None if a stop was requested.
     ///
     /// # Errors
-    /// A quickstart that fails, a folder of another one.
+    /// A quickstart that fails, a folder of one with other settings.
     pub fn run(&self, dial: &Dial, place: u64, seed: u64) -> Result<Option<Summaries>, TruthError> {
         let out = self.folder(dial, place, seed);
         if out.join(SUMMARY).exists() {
@@ -202,16 +202,16 @@ impl Sweep<'_> {
 /// Corrections that are compared with the baseline.
 const ARMS: [&str; 2] = ["hard", "soft"];
 
-/// Figures that are compared, and their names.
+/// Metrics that are compared, and their names.
 const FIGURES: [(&str, &str); 2] = [("fitting_accuracy", "fitting"), ("detector_true_auc", "true AUC")];
 
-/// What an arm changes in a figure, times 100.
+/// Difference of an arm to the baseline in one metric, times 100.
 fn difference(arms: &Summaries, arm: &str, figure: &str) -> Option<f64> {
     let of = |arm: &str| arms.get(arm)?.get(figure).copied();
     Some(100.0 * (of(arm)? - of("baseline")?))
 }
 
-/// A panel for each dial and figure, as SVG.
+/// An SVG with one panel for each dial and metric.
 ///
 /// # Errors
 /// Nothing can be drawn.
@@ -222,7 +222,7 @@ pub fn draw(found: &[Found]) -> Result<String, TruthError> {
             dials.push(dial);
         }
     }
-    // A record for each seed: the difference over the places of the dial, 0 where no arm is named.
+    // A record for each seed: the difference over the values of the dial, 0 for the baseline itself.
     let records = |dial: &Dial, arm: Option<&str>, figure: &str| -> Vec<RunRecord> {
         let places = || found.iter().filter(|(of, ..)| of.name == dial.name);
         let seeds = places().map(|(_, _, seeds)| seeds.len()).max().unwrap_or(0);
@@ -253,16 +253,16 @@ pub fn draw(found: &[Found]) -> Result<String, TruthError> {
     Ok(panels(&drawn, SERIES)?)
 }
 
-/// The lines of a panel and the records of their seeds.
+/// The curves of a panel, each with one record per seed.
 type Lines = Vec<(&'static str, Vec<RunRecord>)>;
 
-/// Means over seeds: planted synonyms among the errors of the baseline, verdicts of the lexicon, and what each correction
-/// changes, times 100 and with standard deviations.
+/// Means over seeds: share of planted synonyms among the baseline's errors, precision and recall of the lexicon's flags, and the
+/// difference of each correction to the baseline, times 100, with standard deviations.
 pub fn table(found: &[Found]) -> Table {
     let pairs = || ARMS.iter().flat_map(|arm| FIGURES.iter().map(move |figure| (*arm, *figure)));
     let fixed =
         ["dial", "at", "errors that are planted synonyms", "precision", "recall", "fitting, baseline"];
-    let named = pairs().map(|(arm, (_, name))| format!("{arm} less baseline: {name}"));
+    let named = pairs().map(|(arm, (_, name))| format!("{arm} minus baseline: {name}"));
     let mut table = Table::new(fixed.map(str::to_owned).into_iter().chain(named));
     for (dial, place, seeds) in found {
         let mean = |arm: &str, figure: &str| {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_taken_seed_by_seed_and_drawn_in_panels() {
+    fn differences_are_paired_by_seed_and_drawn_in_panels() {
         let found = vec![
             (&DIALS[0], 1, vec![arms(0.5, 0.5), arms(0.6, 0.6)]),
             (&DIALS[0], 2, vec![arms(0.5, 0.52), arms(0.6, 0.64)]),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_that_the_axis_names() {
+    fn dials_set_the_parameters_that_their_axes_name() {
         let base = Setup::new(1, 10, "flex");
         for (dial, place, sizes, polysemy, coverage, wrong) in [
             (0, 1, vec![1.0], 0.1, 0.9, 0.05),

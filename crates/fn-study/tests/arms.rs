@@ -1,6 +1,6 @@
 //! The studies of this repository and the configurations of their arms.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on should stop
+#![allow(clippy::unwrap_used, clippy::panic)] // a failed setup should fail the test
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use fn_study::study::Study;
 use fn_train::config::Layers;
 
 #[test]
-fn every_arm_of_the_studies_is_accepted() {
+fn every_arm_of_every_study_has_a_valid_configuration() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
     let dir = tempfile::tempdir().unwrap();
     let mut arms = 0;
@@ -21,7 +21,7 @@ fn every_arm_of_the_studies_is_accepted() {
             let resolved = Layers { preset: Some(preset.clone()), set, ..Layers::default() }
                 .resolve()
                 .unwrap_or_else(|e| panic!("{} {}: {e}", study.name, arm.name));
-            // What a process of the study is handed is the same configuration.
+            // A child process of the study reads the same configuration from its file.
             let file = dir.path().join("arm.toml");
             std::fs::write(&file, resolved.to_toml()).unwrap();
             let handed = Layers { file: Some(file), ..Layers::default() }.resolve().unwrap();

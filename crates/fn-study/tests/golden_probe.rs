@@ -1,5 +1,5 @@
-//! `tests/golden/probe.json`, made by `make_probe.py` beside it from transformers, torch and scikit-learn.
-#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
+//! Compares with `tests/golden/probe.json`, made by `make_probe.py` beside it from transformers, torch and scikit-learn.
+#![allow(clippy::unwrap_used)] // a failed setup should fail the test
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ fn close(what: &str, found: f64, expected: f64) {
 }
 
 #[test]
-fn choices_score_as_transformers_scores_them() {
+fn scores_of_choices_match_transformers() {
     let fixture = fixture();
     let cases = fixture["cases"].as_array().unwrap();
     for (model, scorers) in [
@@ -52,7 +52,7 @@ fn choices_score_as_transformers_scores_them() {
         };
         let clozes: Vec<Cloze> = cases.iter().map(cloze).collect();
         for &(scorer, name) in scorers {
-            // All at once: texts of different lengths are padded here and were not there.
+            // All in one batch: texts of different lengths are padded here, but were not in the reference.
             let found = prober.scores(&clozes, scorer, &Stop::new()).unwrap();
             for (case, scores) in cases.iter().zip(found) {
                 let expected = floats(&case[name]);
@@ -69,7 +69,7 @@ fn choices_score_as_transformers_scores_them() {
 }
 
 #[test]
-fn a_discriminator_alone_and_a_generator_alone_are_one_scorer_each() {
+fn a_folder_with_one_head_has_one_scorer() {
     let fixture = fixture();
     let dir = tempfile::tempdir().unwrap();
     for file in ["config.json", "model.safetensors"] {
@@ -81,7 +81,7 @@ fn a_discriminator_alone_and_a_generator_alone_are_one_scorer_each() {
 }
 
 #[test]
-fn what_the_model_has_no_room_or_piece_for_is_an_error_with_file_and_line() {
+fn too_long_texts_and_choices_without_tokens_are_errors_with_file_and_line() {
     let tokenizer = tokenizer(&fixture());
     let (prober, _) = Prober::load(&golden("bert_tiny"), tokenizer.clone(), &Device::flex()).unwrap();
     let ask = |before: &str, choice: &str| {
@@ -98,7 +98,7 @@ fn what_the_model_has_no_room_or_piece_for_is_an_error_with_file_and_line() {
     let more = TextTokenizer::from_vocab(more, true).unwrap();
     let error = Prober::load(&golden("bert_tiny"), more, &Device::flex()).unwrap_err().to_string();
     assert!(error.contains("the model's token table has only 56 rows"), "{error}");
-    // Fine-tuned models have heads of their tasks only.
+    // Fine-tuned models have no pre-training head.
     for model in ["task_tiny/bert_classifier", "task_tiny/electra_classifier"] {
         let tokenizer = TextTokenizer::from_vocab(tokenizer.pieces()[..24].to_vec(), true).unwrap();
         let error = Prober::load(&golden(model), tokenizer, &Device::flex()).unwrap_err().to_string();
@@ -107,7 +107,7 @@ fn what_the_model_has_no_room_or_piece_for_is_an_error_with_file_and_line() {
 }
 
 #[test]
-fn cosines_are_those_of_torch_and_their_areas_those_of_scikit_learn() {
+fn cosines_match_torch_and_areas_match_scikit_learn() {
     let fixture = fixture();
     let table = hf::load_bert(&golden("bert_tiny"), &Device::flex()).unwrap().0.word_embedding();
     let [_, width] = table.dims();

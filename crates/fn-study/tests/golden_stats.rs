@@ -17,7 +17,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn summaries_are_those_of_numpy() {
+fn summaries_match_numpy() {
     for case in golden()["summaries"].as_array().unwrap() {
         let found = Summary::of(&numbers(&case["values"])).unwrap();
         for (name, value) in
@@ -29,7 +29,7 @@ fn summaries_are_those_of_numpy() {
 }
 
 #[test]
-fn permutation_tests_are_those_of_scipy() {
+fn permutation_tests_match_scipy() {
     let (mut exact, mut drawn) = (0, 0);
     for case in golden()["permutations"].as_array().unwrap() {
         let (differences, wanted) = (numbers(&case["differences"]), case["p"].as_f64().unwrap());
@@ -40,7 +40,7 @@ fn permutation_tests_are_those_of_scipy() {
         } else {
             drawn += 1;
             let found = permutation_test(&differences, 20_000, 1);
-            // Four standard errors of a share of 20,000.
+            // Four standard errors of a share estimated from 20,000 resamples.
             let allowed = 4.0 * (wanted * (1.0 - wanted) / 20_000.0).sqrt();
             assert!((found - wanted).abs() < allowed, "{found} {allowed} {case}");
         }
@@ -49,7 +49,7 @@ fn permutation_tests_are_those_of_scipy() {
 }
 
 #[test]
-fn bootstrap_intervals_are_those_of_scipy_but_for_the_draw() {
+fn bootstrap_intervals_match_scipy_up_to_sampling() {
     for case in golden()["bootstraps"].as_array().unwrap() {
         let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
         let mean =

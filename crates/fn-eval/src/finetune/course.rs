@@ -29,15 +29,15 @@ pub(super) struct Shared<'a> {
     pub model: &'a Path,
     /// Its tokenizer.
     pub tokenizer: &'a TextTokenizer,
-    /// How.
+    /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
     /// Ids of the longest sequence.
     pub length: usize,
     /// Sequences to train on.
     pub train_examples: usize,
-    /// An autodiff device.
+    /// Device to train on, with autodiff.
     pub device: &'a Device,
-    /// Asked before each step.
+    /// Polled before each step.
     pub stop: &'a Stop,
     /// Keep the fine-tuned model.
     pub keep_model: bool,
@@ -45,7 +45,7 @@ pub(super) struct Shared<'a> {
 
 /// What a model is worth.
 pub(super) struct Measured {
-    /// The number that counts; NaN if it does not exist.
+    /// Value of the main metric; NaN if it does not exist.
     pub main: f64,
     /// Its name.
     pub metric: String,
@@ -69,7 +69,7 @@ pub(super) trait Course {
     /// Trains.
     fn fit(&self, model: Self::Model, job: &mut Job<'_>) -> Result<Ended<Self::Model>, FinetuneError>;
 
-    /// Predicts all sets, writes the predictions into `dir` and scores them. None when a stop was asked for.
+    /// Predicts all sets, writes the predictions into `dir` and scores them. None if a stop was requested.
     fn measure(
         &self,
         model: &Self::Model,
@@ -87,7 +87,7 @@ pub(super) trait Course {
     ) -> Result<(), FinetuneError>;
 }
 
-/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None when a stop was asked for.
+/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None if a stop was requested.
 pub(super) fn run<C: Course>(
     course: &C,
     seed: u64,

@@ -43,9 +43,9 @@ pub enum FinetuneError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The folder holds the results of other settings.

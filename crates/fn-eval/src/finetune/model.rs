@@ -183,7 +183,7 @@ impl TaskModel {
         })
     }
 
-    /// Its prediction for each example, in their order. None when a stop was asked for.
+    /// What it says of each example, in their order. None if a stop was requested.
     pub fn predict(
         &self,
         task: &Task,

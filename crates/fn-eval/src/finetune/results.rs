@@ -22,7 +22,7 @@ pub struct SeedResult {
     pub task: String,
     /// Of head, order and dropout.
     pub seed: u64,
-    /// The number that counts: mean over the development sets of their main metrics. None if it does not exist.
+    /// Value of the main metric: mean over the development sets of their main metrics. None if it does not exist.
     pub main: Option<f64>,
     /// Name of the main metric.
     pub metric: String,

@@ -27,13 +27,13 @@ pub struct Setup<'a> {
     pub tokenizer: &'a TextTokenizer,
     /// Folder of the task, or of all tasks.
     pub data: &'a Path,
-    /// First training examples only.
+    /// Train on this many examples only, the first of the file.
     pub limit: Option<usize>,
-    /// How.
+    /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
-    /// An autodiff device.
+    /// Device to train on, with autodiff.
     pub device: &'a Device,
-    /// Asked before each step.
+    /// Polled before each step.
     pub stop: &'a Stop,
     /// Keep the fine-tuned model.
     pub keep_model: bool,
@@ -42,7 +42,7 @@ pub struct Setup<'a> {
 /// A progress report of fine-tuning.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Something that the user should know.
+    /// A warning for the user.
     Notice(String),
     /// A step.
     Step(Step),
@@ -68,7 +68,7 @@ pub struct Prepared {
     pub dev: Vec<(Task, Encoded)>,
     /// To predict; sets without a file are not there.
     pub test: Vec<(Task, Encoded)>,
-    /// What a user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ fn double(examples: &mut Vec<Example>) {
     }
 }
 
-/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None when a stop was asked for.
+/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None if a stop was requested.
 ///
 /// # Errors
 /// Everything of [`FinetuneError`].
@@ -230,11 +230,11 @@ impl Course for Tuning<'_> {
     }
 }
 
-/// Runs one seed in a folder and reports what happens meanwhile; None when a stop was asked for.
+/// Runs one seed in a folder and reports what happens meanwhile; None if a stop was requested.
 pub type OneSeed<'a> =
     dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, FinetuneError> + 'a;
 
-/// Runs `one` for each seed, in `out/seed-N`, and keeps `out/results.json` up to date. None when a stop was asked for.
+/// Runs `one` for each seed, in `out/seed-N`, and keeps `out/results.json` up to date. None if a stop was requested.
 ///
 /// # Errors
 /// Those of `one`; a file that cannot be written.

@@ -21,13 +21,13 @@ pub struct Settings {
     pub model: PathBuf,
     /// The data's folder or files.
     pub data: Vec<PathBuf>,
-    /// First training examples only.
+    /// Train on this many examples only, the first of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Further settings of the task.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub task_settings: toml::Table,
-    /// How.
+    /// The fine-tuning recipe.
     pub recipe: Recipe,
 }
 

@@ -117,11 +117,11 @@ pub struct SquadSetup<'a> {
     pub limit: Option<usize>,
     /// Windows and answers.
     pub options: SquadOptions,
-    /// How.
+    /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
-    /// An autodiff device.
+    /// Device to train on, with autodiff.
     pub device: &'a Device,
-    /// Asked before each step.
+    /// Polled before each step.
     pub stop: &'a Stop,
     /// Keep the fine-tuned model.
     pub keep_model: bool,
@@ -137,7 +137,7 @@ pub struct SquadPrepared {
     dev: Questions,
     /// Windows without a place to learn from, left out of training.
     pub left_out: usize,
-    /// What a user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
@@ -174,7 +174,7 @@ impl Questions {
         Ok(Self { data, scored, windows, sequences })
     }
 
-    /// Best answers of all questions as they are, whatever the odds of the empty one. None when a stop was asked for.
+    /// Best answers of all questions as they are, whatever the odds of the empty one. None if a stop was requested.
     fn answer(
         &self,
         model: &TokenModel,
@@ -232,7 +232,7 @@ pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneEr
     Ok(SquadPrepared { train, spans, dev, left_out, warnings })
 }
 
-/// Fine-tunes, answers and scores with one seed, or reads what an earlier process found. None when a stop was asked for.
+/// Fine-tunes, answers and scores with one seed, or reads what an earlier process found. None if a stop was requested.
 ///
 /// # Errors
 /// Everything of [`FinetuneError`].

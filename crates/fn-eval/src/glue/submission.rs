@@ -21,7 +21,7 @@ pub struct Options {
     pub overwrite: bool,
 }
 
-/// What a user should know.
+/// Warnings for the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// One sentence each.
@@ -59,7 +59,7 @@ pub enum SubmissionError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A folder of results cannot be read.
@@ -67,7 +67,7 @@ pub enum SubmissionError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A folder without results.

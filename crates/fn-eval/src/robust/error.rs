@@ -92,17 +92,17 @@ pub enum RobustError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the JSON reader says.
+        /// Message of the JSON parser.
         message: String,
     },
     /// A file cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Examples that cannot be read.
@@ -114,7 +114,7 @@ pub enum RobustError {
     /// Answers that cannot be scored.
     #[error(transparent)]
     Squad(#[from] SquadError),
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("stopped before all was predicted")]
     Stopped,
 }

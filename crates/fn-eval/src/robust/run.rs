@@ -20,7 +20,7 @@ const ORIGINAL: &str = "original";
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Something that the user should know.
+    /// A warning for the user.
     Warning(String),
     /// A file was written.
     Wrote(&'a Path),
@@ -42,7 +42,7 @@ pub struct Subject<'a> {
     pub tokenizer: &'a TextTokenizer,
     /// Where it is put.
     pub device: &'a Device,
-    /// Asked before each batch.
+    /// Polled before each batch.
     pub stop: &'a Stop,
     /// Resamples of the bootstrap.
     pub resamples: usize,

@@ -11,7 +11,7 @@ pub enum SquadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file is not JSON of the expected shape.
@@ -19,9 +19,9 @@ pub enum SquadError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         column: usize,
         /// What the JSON reader says, without the place.
         message: String,

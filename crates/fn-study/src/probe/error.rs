@@ -1,8 +1,8 @@
-//! What goes wrong when a model is probed.
+//! Errors of probing a model.
 
 use std::path::PathBuf;
 
-/// Why there is no score.
+/// Error of probing a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {
@@ -11,44 +11,44 @@ pub enum ProbeError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A line that is none of the format.
+    /// A line does not have the expected format.
     #[error("{path}: line {line}: found {found}, expected {expected}; correct the line or remove it")]
     Line {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// What stands there.
+        /// What was found.
         found: String,
-        /// What should.
+        /// What was expected.
         expected: String,
     },
-    /// A file or folder without anything to ask.
-    #[error("{path}: found no {what}, expected at least one; is it the right path?")]
+    /// A file or folder without any questions or items.
+    #[error("{path}: found no {what}, expected at least one; check the path")]
     Empty {
         /// The file or folder.
         path: PathBuf,
         /// What was looked for.
         what: &'static str,
     },
-    /// A text that the model has no positions for.
+    /// A text is longer than the model's maximum sequence length.
     #[error(
-        "{path}: line {line}: found {found} tokens, expected at most {limit}, the positions of the model; shorten the text"
+        "{path}: line {line}: found {found} tokens, expected at most {limit}, the model's maximum length; shorten the text"
     )]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// Tokens with the gap filled, special ones included.
+        /// Number of tokens with the gap filled, special tokens included.
         found: usize,
-        /// Most that the model takes.
+        /// Maximum sequence length of the model.
         limit: usize,
     },
-    /// A model that cannot be read, has no head of pre-training, or fewer pieces than the tokenizer.
+    /// A model cannot be read, has no pre-training head, or a smaller vocabulary than the tokenizer.
     #[error(transparent)]
     Model(#[from] fn_models::hf::HfError),
     /// A checkpoint of another model, or one whose `model.init` is gone.
@@ -68,21 +68,21 @@ pub enum ProbeError {
     Lexicon {
         /// The lexicon.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         source: fn_core::lexicon::LexiconError,
     },
     /// A corruption that cannot be used.
     #[error(transparent)]
     Core(#[from] fn_core::CoreError),
-    /// A run without lexicon and verifier, and none was named.
+    /// The run has neither lexicon nor verifier, and none was given.
     #[error(
         "the run has no lexicon; name one with --lexicon (`fnlm lexicon build`), or a masked LM with --verifier"
     )]
     NoJudge,
-    /// A run without held-out text, and none was named.
+    /// The run has no held-out text, and none was given.
     #[error("the run has no held-out text; name some with --text")]
     NoText,
-    /// A vocabulary without synonyms.
+    /// The vocabulary has no pair of synonyms.
     #[error(
         "{path}: found no two synonyms that both are pieces of the vocabulary; is it lower-case English?"
     )]
@@ -90,27 +90,27 @@ pub enum ProbeError {
         /// The model's folder.
         path: PathBuf,
     },
-    /// Text of special pieces only.
-    #[error("the text has no word that can be masked; give more of it")]
+    /// The text has no token that can be masked.
+    #[error("the text has no token that can be masked; give more text")]
     NothingMasked,
-    /// A checkpoint outside of a run directory.
+    /// A checkpoint is not inside a run directory.
     #[error(
-        "{path} is a checkpoint outside of a run directory, whose config.toml is needed; leave it in run/checkpoints/"
+        "{path} is a checkpoint outside of a run directory, but its config.toml is needed; move it back to run/checkpoints/"
     )]
     NoRun {
         /// The checkpoint.
         path: PathBuf,
     },
-    /// A checkpoint, and a model beside it.
-    #[error("a checkpoint and --model are two models; give the run directory with --model")]
+    /// Both a checkpoint and `--model` were given.
+    #[error("got both a checkpoint and --model; with --model, give the run directory instead")]
     TwoModels,
-    /// A run without anything to look into.
-    #[error("{path}: there is neither a model/ nor an intact checkpoint; `fnlm pretrain` makes them")]
+    /// A run has neither a model nor an intact checkpoint.
+    #[error("{path}: found neither a model/ nor an intact checkpoint; `fnlm pretrain` writes them")]
     NoModel {
         /// The run directory.
         path: PathBuf,
     },
-    /// Somebody asked to stop.
-    #[error("stopped before all was scored")]
+    /// A stop was requested.
+    #[error("stopped before everything was scored")]
     Stopped,
 }

@@ -1,4 +1,4 @@
-//! Lines of JSON with limits.
+//! Reads JSON lines, with limits on their length and number.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 
 use super::ProbeError;
 
-/// Longest line, in bytes: a sentence and its choices.
+/// Maximum length of a line, in bytes: a sentence and its choices.
 const MAX_LINE: u64 = 1 << 20;
-/// Most lines: the largest task of oLMpics has some 16,000.
+/// Maximum number of lines: the largest task of oLMpics has some 16,000.
 const MAX_LINES: usize = 1 << 20;
 
-/// Reads one object a line and hands it on with its line, counted from 1; blank lines are passed over.
+/// Reads one JSON object per line and passes it to the callback with its line number, from 1; blank lines are skipped.
 pub(super) fn read<T: DeserializeOwned, R>(
     path: &Path,
     expected: &str,
@@ -31,7 +31,7 @@ pub(super) fn read<T: DeserializeOwned, R>(
         line += 1;
         if bytes.len() as u64 > MAX_LINE || line > MAX_LINES {
             let limits = "lines of at most 1 MiB, at most 1,048,576 of them";
-            return Err(wrong(path, line, "more than can be", limits));
+            return Err(wrong(path, line, "a longer line or more lines", limits));
         }
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| wrong(path, line, "bytes that are not UTF-8", "text"))?
@@ -40,7 +40,7 @@ pub(super) fn read<T: DeserializeOwned, R>(
             continue;
         }
         let value = serde_json::from_str(text).map_err(|error| {
-            // The reader was given one line, so its line is always 1.
+            // serde_json parsed a single line, so it always reports line 1.
             let found = error.to_string().replace(" at line 1 column ", " at column ");
             wrong(path, line, &found, expected)
         })?;
@@ -48,12 +48,12 @@ pub(super) fn read<T: DeserializeOwned, R>(
     }
 }
 
-/// The error of a line.
+/// Makes the error of a line.
 pub(super) fn wrong(path: &Path, line: usize, found: &str, expected: &str) -> ProbeError {
     ProbeError::Line { path: path.to_owned(), line, found: found.to_owned(), expected: expected.to_owned() }
 }
 
-/// The beginning of a text, for a message.
+/// The first 60 characters of a text, quoted for a message.
 pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(60).collect::<String>())
 }

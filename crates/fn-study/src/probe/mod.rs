@@ -1,8 +1,8 @@
-//! What a model knows before it is fine-tuned.
+//! Zero-shot probes: what a model knows before it is fine-tuned.
 //!
-//! The centre is [`Prober`], which scores what could stand in a gap: [`olmpics`] asks it which choice fits best,
-//! [`substitution`] for an order of substitutes. [`pairs`] looks at the token table instead. [`false_negatives`] lets a run's
-//! model predict masked words, and judges flag its errors.
+//! [`Prober`] scores candidates for a masked position: [`olmpics`] picks the best of several choices,
+//! [`substitution`] ranks substitutes of a word. [`pairs`] measures the token embeddings instead. [`false_negatives`] lets a run's
+//! model predict masked tokens, and judges flag false negatives among its errors.
 
 mod error;
 pub mod false_negatives;

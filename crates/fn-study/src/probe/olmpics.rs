@@ -8,16 +8,16 @@ use serde::Deserialize;
 use super::lines::{self, quoted, wrong};
 use super::{Cloze, GAP, ProbeError, Prober, Scorer};
 
-/// A question.
+/// A multiple-choice question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Its line, counted from 1.
+    /// Line number in the file, counted from 1.
     pub line: usize,
-    /// What stands before and behind the gap.
+    /// The text before and after the gap.
     pub stem: (String, String),
-    /// Words that may fill it, two at least.
+    /// Candidate words, at least two.
     pub choices: Vec<String>,
-    /// The number of the right one.
+    /// Index of the right choice.
     pub answer: usize,
 }
 
@@ -71,10 +71,10 @@ pub fn read(path: &Path) -> Result<Vec<Question>, ProbeError> {
     Ok(out)
 }
 
-/// Answers all questions with each scorer that the model has; see [`Prober::scores`]. `path` serves messages.
+/// Answers all questions with each scorer that the model has; see [`Prober::scores`]. `path` is used in error messages only.
 ///
 /// # Errors
-/// A question that is too long, a choice without pieces; [`ProbeError::Stopped`].
+/// A question that is too long, a choice without tokens; [`ProbeError::Stopped`].
 pub fn answer(
     prober: &Prober,
     questions: &[Question],
@@ -91,17 +91,17 @@ pub fn answer(
     prober.scorers().iter().map(with).collect()
 }
 
-/// Whether the score of `answer` is above all others: who gives everything one score has answered nothing.
+/// Whether `answer` has strictly the highest score; ties count as wrong.
 fn is_best(scores: &[f64], answer: usize) -> bool {
     scores.iter().enumerate().all(|(at, &other)| at == answer || scores[answer] > other)
 }
 
-/// Right answers.
+/// Accuracy of one scorer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Accuracy {
-    /// Questions answered right.
+    /// Number of right answers.
     pub right: usize,
-    /// All questions.
+    /// Number of questions.
     pub questions: usize,
 }
 
@@ -121,7 +121,7 @@ impl Accuracy {
     }
 }
 
-/// The files named, and the .jsonl files of folders by name.
+/// The given files, and the `.jsonl` files of the given folders, sorted by name.
 ///
 /// # Errors
 /// A folder that cannot be read or has none.
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_question_is_named_with_its_line() {
+    fn invalid_questions_are_reported_with_their_line() {
         for (text, part) in [
             (LINE.replace("[MASK]", "so"), "a stem with 0 [MASK]"),
             (LINE.replace("she", "[MASK]"), "a stem with 2 [MASK]"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_scores_are_no_answer() {
+    fn tied_scores_count_as_wrong() {
         assert!(is_best(&[1.0, 3.0, f64::NEG_INFINITY], 1));
         assert!(!is_best(&[3.0, 3.0], 0) && !is_best(&[1.0, 3.0], 0));
         assert!(!is_best(&[f64::NAN, 1.0], 0) && !is_best(&[1.0, f64::NAN], 0));

@@ -1,4 +1,4 @@
-//! Pairs of words in an embedding table: are synonyms nearer to each other than antonyms and random pairs?
+//! Cosines of word pairs in an embedding matrix: are synonyms nearer to each other than antonyms and random pairs?
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,39 +12,39 @@ use fn_models::{Pretrained, params};
 
 use super::ProbeError;
 
-/// Letters of a word at least.
+/// Minimum length of a word, in letters.
 const LETTERS: usize = 3;
-/// Rows of the table that anisotropy is estimated on.
+/// Rows of the embedding matrix on which anisotropy is estimated.
 const ROWS: usize = 2048;
 
-/// Cosines of one kind of pair.
+/// Cosine similarities of one kind of pair.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cosines {
-    /// One for each pair.
+    /// One cosine per pair.
     pub values: Vec<f64>,
 }
 
 impl Cosines {
-    /// Of these rows of `table`, `width` numbers each.
+    /// Cosines of pairs of rows of `table`, which has `width` numbers per row.
     pub fn of(pairs: &BTreeSet<(u32, u32)>, table: &[f32], width: usize) -> Self {
         Self {
             values: pairs.iter().map(|&(a, b)| cosine(row(table, width, a), row(table, width, b))).collect(),
         }
     }
 
-    /// Their mean; NaN without pairs.
+    /// Mean cosine; NaN without pairs.
     pub fn mean(&self) -> f64 {
         self.values.iter().sum::<f64>() / self.values.len() as f64
     }
 
-    /// Standard error of the mean; NaN for fewer than two.
+    /// Standard error of the mean; NaN for fewer than two pairs.
     pub fn standard_error(&self) -> f64 {
         let (n, mean) = (self.values.len() as f64, self.mean());
         let sum: f64 = self.values.iter().map(|v| (v - mean).powi(2)).sum();
         (sum / (n - 1.0) / n).sqrt()
     }
 
-    /// Probability that one of these is above one of the `others`, ties one half; NaN where either is empty.
+    /// Area under the ROC curve: probability that a cosine of these exceeds one of `others`, ties count half; NaN if either is empty.
     pub fn area_over(&self, others: &Self) -> f64 {
         let scores: Vec<f32> = self.values.iter().chain(&others.values).map(|&v| v as f32).collect();
         let labels: Vec<bool> = (0..scores.len()).map(|at| at < self.values.len()).collect();
@@ -62,7 +62,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     if norm > 0.0 { dot(a, b) / norm } else { 0.0 }
 }
 
-/// Pairs of words as pairs of ids, smaller id first, each once; words that `id` does not know are left out.
+/// Pairs of words as unique pairs of ids, smaller id first; pairs with a word outside of the vocabulary are skipped.
 pub fn known<'a>(
     pairs: impl Iterator<Item = (&'a str, &'a str)>,
     id: &dyn Fn(&str) -> Option<u32>,
@@ -71,7 +71,7 @@ pub fn known<'a>(
     ids.filter(|(a, b)| a != b).map(|(a, b)| (a.min(b), a.max(b))).collect()
 }
 
-/// As many random pairs of the words of `like` as there are, none of them in `like` or `without`. Fewer where there are not so many.
+/// Random pairs of the words of `like`, as many as `like` has if possible, none of them in `like` or `without`.
 pub fn random(
     like: &BTreeSet<(u32, u32)>,
     without: &BTreeSet<(u32, u32)>,
@@ -95,20 +95,20 @@ pub fn random(
     out
 }
 
-/// What the token table of a model says about pairs of words.
+/// Geometry of a model's token embeddings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Near {
-    /// Synonyms, antonyms and as many random pairs.
+    /// Cosines of synonyms, antonyms and as many random pairs.
     pub found: [(&'static str, Cosines); 3],
-    /// How often one kind is above another.
+    /// Area under the ROC curve of one kind of pair against another.
     pub areas: [(&'static str, f64); 3],
-    /// Mean norm of a row.
+    /// Mean norm of an embedding.
     pub norm: f64,
-    /// Mean cosine of two rows.
+    /// Mean cosine of two random embeddings.
     pub anisotropy: f64,
 }
 
-/// Compares WordNet's synonyms and antonyms that are pieces of the vocabulary in a model's token table.
+/// Compares the token embeddings of WordNet's synonyms and antonyms that are single tokens of the vocabulary.
 ///
 /// # Errors
 /// A model that cannot be read; no two synonyms in the vocabulary.
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_pairs_are_told_from_far_ones() {
+    fn similar_pairs_have_higher_cosines() {
         // Words 0 and 1 point the same way, 2 and 3 the opposite way, 4 is at a right angle.
         let table = [1.0, 0.0, 2.0, 0.0, -1.0, 0.1, -3.0, 0.2, 0.0, 1.0];
         let of = |pairs: &[(u32, u32)]| Cosines::of(&pairs.iter().copied().collect(), &table, 2);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_sorted_known_and_random_ones_are_others() {
+    fn pairs_are_sorted_in_vocabulary_and_random_pairs_are_new() {
         let id = |word: &str| word.parse().ok();
         let found = known([("3", "1"), ("1", "3"), ("2", "2"), ("x", "1"), ("4", "5")].into_iter(), &id);
         assert_eq!(found, [(1, 3), (4, 5)].into());

@@ -1,4 +1,4 @@
-//! How well choices fit a gap, by a masked LM or by a discriminator.
+//! Scores how well choices fit a gap, with a masked LM or a discriminator.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use fn_train::stop::Stop;
 
 use super::ProbeError;
 
-/// How a gap is written in a text.
+/// Marks the gap in a text.
 pub const GAP: &str = "[MASK]";
-/// Sequences at once.
+/// Sequences per batch.
 const BATCH: usize = 32;
 
-/// What gives the scores.
+/// The head that scores the choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scorer {
     /// BERT's masked LM.
@@ -28,40 +28,40 @@ pub enum Scorer {
 }
 
 impl Scorer {
-    /// Its name in tables.
+    /// Name in tables.
     pub fn name(self) -> &'static str {
         ["masked LM", "generator", "discriminator"][self as usize]
     }
 }
 
-/// A text with one gap and what may fill it, as ids.
+/// A text with one gap and its choices, as token ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloze {
     before: Vec<u32>,
     after: Vec<u32>,
-    /// The pieces of each choice; none is empty.
+    /// The tokens of each choice; none is empty.
     choices: Vec<Vec<u32>>,
 }
 
 impl Cloze {
-    /// The pieces of each choice.
+    /// The tokens of each choice.
     pub fn choices(&self) -> &[Vec<u32>] {
         &self.choices
     }
 
-    /// `[CLS] before FILLING after [SEP]`
+    /// The sequence `[CLS] before FILLING after [SEP]`.
     fn filled(&self, special: (u32, u32), filling: &[u32]) -> Vec<u32> {
         let (cls, sep) = special;
         [&[cls], &self.before[..], filling, &self.after, &[sep]].concat()
     }
 
-    /// Place of the gap in [`Cloze::filled`].
+    /// Position of the gap in [`Cloze::filled`].
     fn start(&self) -> usize {
         1 + self.before.len()
     }
 }
 
-/// A model that was pre-trained and its tokenizer.
+/// A pre-trained model with its tokenizer.
 #[derive(Debug)]
 pub struct Prober {
     model: Pretrained,
@@ -71,10 +71,10 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Reads a Hugging Face folder of BERT or of ELECTRA; what the folder has no head for is no scorer.
+    /// Reads a Hugging Face folder of BERT or ELECTRA; its [`Prober::scorers`] are the pre-training heads that the folder has.
     ///
     /// # Errors
-    /// A folder that cannot be read, has no head of pre-training, or fewer pieces than the tokenizer.
+    /// A folder that cannot be read, has no pre-training head, or a smaller vocabulary than the tokenizer.
     pub fn load(
         dir: &Path,
         tokenizer: TextTokenizer,
@@ -93,20 +93,20 @@ impl Prober {
         Ok((Self { model, scorers, tokenizer, device: device.clone() }, report))
     }
 
-    /// What this model can score with.
+    /// The scorers that this model has.
     pub fn scorers(&self) -> &[Scorer] {
         &self.scorers
     }
 
-    /// Its tokenizer.
+    /// The tokenizer.
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
     }
 
-    /// The text before and after a gap, and the choices, as ids. `path` and `line` serve messages.
+    /// Encodes the text before and after a gap, and the choices. `path` and `line` are used in error messages only.
     ///
     /// # Errors
-    /// A choice without pieces; a text too long for the model.
+    /// A choice without tokens; a text too long for the model.
     pub fn cloze(
         &self,
         (before, after): (&str, &str),
@@ -115,7 +115,7 @@ impl Prober {
     ) -> Result<Cloze, ProbeError> {
         let pieces: Vec<Vec<u32>> = choices.iter().map(|choice| self.tokenizer.encode(choice)).collect();
         if let Some(empty) = pieces.iter().position(Vec::is_empty) {
-            let found = format!("the choice {:?}, which has no piece", choices[empty]);
+            let found = format!("the choice {:?}, which has no tokens", choices[empty]);
             return Err(super::lines::wrong(path, line, &found, "choices that are words"));
         }
         let (before, after) = (self.tokenizer.encode(before), self.tokenizer.encode(after));
@@ -128,11 +128,11 @@ impl Prober {
         Ok(Cloze { before, after, choices: pieces })
     }
 
-    /// Scores of the choices of each text, natural logarithms; a higher one fits better.
+    /// Log-probabilities (natural logarithm) of the choices of each text; higher fits better.
     ///
-    /// A masked LM sees as many masks as a choice has pieces and gives the mean log-probability of the pieces. Among choices
-    /// of one piece this is the order of the logits at the mask. A discriminator sees the text with the choice in the gap and
-    /// gives the mean over the choice's pieces of the log-probability that the piece is the original one.
+    /// A masked LM gets one `[MASK]` per token of a choice and gives the mean log-probability of the tokens. Among choices
+    /// of one token this is the order of the logits at the mask. A discriminator gets the text with the choice in the gap and
+    /// gives the mean over the choice's tokens of the log-probability that the token is original.
     ///
     /// # Errors
     /// [`ProbeError::Stopped`].
@@ -162,7 +162,7 @@ impl Prober {
                 asked.push(ask(&vec![special.mask; length], mine.collect()));
             }
         }
-        // Sequences of about one length together: less padding.
+        // Batch sequences of similar length: less padding.
         asked.sort_by_key(|asked| asked.ids.len());
         for batch in asked.chunks(BATCH) {
             if stop.requested() {
@@ -206,7 +206,7 @@ impl Prober {
         }
     }
 
-    /// Padded to the longest, whose length comes back as well.
+    /// Pads to the longest sequence; returns its length as well.
     fn inputs(&self, batch: &[Asked]) -> (Inputs, usize) {
         let length = batch.iter().map(|asked| asked.ids.len()).max().unwrap_or(0);
         let pad = self.tokenizer.special().pad;
@@ -230,7 +230,7 @@ impl Prober {
     }
 }
 
-/// A sequence to be computed, and which choices of which text it answers.
+/// A sequence of the forward pass, and the text and choices that it scores.
 struct Asked {
     ids: Vec<u32>,
     text: usize,
@@ -239,7 +239,7 @@ struct Asked {
     choices: Vec<usize>,
 }
 
-/// `ln(1 - sigmoid(logit))`, the logit being that of "replaced".
+/// `ln(1 - sigmoid(logit))` for the discriminator's logit of "replaced".
 fn log_original(logit: f64) -> f64 {
     -(logit.max(0.0) + (-logit.abs()).exp().ln_1p())
 }
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logarithms_hold_for_extreme_logits() {
+    fn log_probabilities_stay_finite_for_extreme_logits() {
         assert!((log_original(0.0) - 0.5_f64.ln()).abs() < 1e-15);
         assert_eq!(log_original(1e4), -1e4);
         assert_eq!(log_original(-1e4), 0.0);

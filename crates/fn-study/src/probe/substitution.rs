@@ -1,4 +1,4 @@
-//! Lexical substitution without training: which words could stand here instead?
+//! Zero-shot lexical substitution: ranks substitutes of a word in its context.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::lines::{self, quoted, wrong};
 use super::{Cloze, ProbeError, Prober, Scorer};
 
-/// A word in a text and its substitutes.
+/// A word in context with its gold substitutes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// Its line in the file, counted from 1.
+    /// Line number in the file, counted from 1.
     pub line: usize,
     /// The word.
     pub word: String,
@@ -21,7 +21,7 @@ pub struct Item {
     pub text: (String, String),
     /// How many people named each substitute, or any other weight of at least 0; one at least is positive.
     pub substitutes: BTreeMap<String, f64>,
-    /// What is to be ordered, each once, without the word itself.
+    /// The candidates to rank: unique, without the word itself.
     pub candidates: Vec<String>,
 }
 
@@ -35,14 +35,14 @@ struct Row {
     candidates: Option<Vec<String>>,
 }
 
-/// Reads items, one JSON object a line:
+/// Reads items, one JSON object per line:
 /// `{"text": "She is a bright child .", "word": "bright", "at": 9, "substitutes": {"clever": 4, "smart": 3}, "candidates": [...]}`.
 ///
-/// `at` counts characters (not bytes) from 0; without it the word is where it stands first, not inside of another word.
-/// Without `candidates` they are all substitutes that the file has for the same word.
+/// `at` counts characters (not bytes) from 0; without it, the first occurrence of the word as a whole word is taken.
+/// Without `candidates`, the candidates are all substitutes that the file has for the same word.
 ///
 /// # Errors
-/// A file that cannot be read or has no item; a line that is none: the word is not there, no substitute has a positive
+/// A file that cannot be read or has no item; an invalid item: the word is not in the text, no substitute has a positive
 /// weight, a weight is negative, a word is a substitute of itself.
 pub fn read(path: &Path) -> Result<Vec<Item>, ProbeError> {
     const FORMAT: &str = "{\"text\": a text, \"word\": a word of it, \"at\": its first character (optional), \"substitutes\": {a word: \
@@ -93,7 +93,7 @@ fn split(row: &Row) -> Result<(String, String), String> {
     }
     let start = match row.at {
         Some(at) => {
-            // The offset of the end is an offset as well; there, no word begins.
+            // `at` may be the end of the text, where no word begins.
             let byte = text.char_indices().nth(at).map_or(text.len(), |(byte, _)| byte);
             if !text[byte..].starts_with(word.as_str()) {
                 return Err(format!("{} at character {at}", quoted(&text[byte..])));
@@ -113,10 +113,10 @@ fn split(row: &Row) -> Result<(String, String), String> {
 }
 
 /// Generalised average precision (Kishida, Property of Average Precision and its Generalization, 2005): average precision
-/// for weights in place of yes and no, divided by that of the best order.
+/// with weights instead of binary relevance, divided by the value of the best order.
 ///
-/// `ranked`: weights of the candidates, the best scored first; `gold`: weights of all substitutes, in any order. Substitutes
-/// that are no candidates count as not found. NaN if no weight of `gold` is positive.
+/// `ranked`: weights of the candidates, highest score first; `gold`: weights of all substitutes, in any order. Substitutes
+/// that are not among the candidates count as not found. NaN if no weight of `gold` is positive.
 ///
 /// ```
 /// use fn_study::probe::substitution::gap;
@@ -130,7 +130,7 @@ pub fn gap(ranked: &[f64], gold: &[f64]) -> f64 {
     precisions(ranked) / precisions(&best)
 }
 
-/// Sum over the places with a positive weight of the mean weight up to there.
+/// Sum, over the ranks with a positive weight, of the mean weight up to that rank.
 fn precisions(weights: &[f64]) -> f64 {
     let (mut sum, mut out) = (0.0, 0.0);
     for (place, &weight) in weights.iter().enumerate() {
@@ -142,35 +142,35 @@ fn precisions(weights: &[f64]) -> f64 {
     out
 }
 
-/// How well one scorer orders.
+/// Quality of the ranking by one scorer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
     /// Mean generalised average precision; NaN without items.
     pub gap: f64,
-    /// Its standard error over items; NaN for fewer than two.
+    /// Standard error of `gap` over items; NaN for fewer than two.
     pub gap_error: f64,
-    /// Share of items whose best candidate has a positive weight.
+    /// Share of items whose top candidate has a positive weight.
     pub first: f64,
 }
 
-/// What came out of a file.
+/// The results on one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Substitution {
     /// Items scored.
     pub items: usize,
-    /// Items left out because a candidate is not one piece of the vocabulary.
+    /// Items skipped because a candidate is not a single token of the vocabulary.
     pub left_out: usize,
-    /// Mean number of candidates of the items scored.
+    /// Mean number of candidates per scored item.
     pub candidates: f64,
-    /// By scorer.
+    /// Results by scorer.
     pub scores: Vec<(Scorer, Figures)>,
 }
 
-/// Orders the candidates of every item. A masked LM scores `log p(candidate | the text with the word masked)`, a
-/// discriminator see [`Prober::scores`]. Among equal scores the smaller weight comes first.
+/// Ranks the candidates of every item. A masked LM scores `log p(candidate | the text with the word masked)`; for the
+/// discriminator see [`Prober::scores`]. Ties are broken against the scorer: the smaller weight comes first.
 ///
 /// # Errors
-/// A text that is too long, a candidate without pieces; [`ProbeError::Stopped`].
+/// A text that is too long, a candidate without tokens; [`ProbeError::Stopped`].
 pub fn order(prober: &Prober, items: &[Item], path: &Path, stop: &Stop) -> Result<Substitution, ProbeError> {
     let unknown = prober.tokenizer().special().unk;
     let mut kept: Vec<(&Item, Cloze)> = Vec::new();
@@ -193,7 +193,7 @@ pub fn order(prober: &Prober, items: &[Item], path: &Path, stop: &Stop) -> Resul
     Ok(Substitution { items, left_out, candidates: candidates / items as f64, scores })
 }
 
-/// Weights of the candidates, the best scored first. A score that does not exist is the lowest.
+/// Weights of the candidates, highest score first. NaN counts as the lowest score.
 fn ranked(item: &Item, scores: &[f64]) -> Vec<f64> {
     let mut all: Vec<(f64, f64)> = item
         .candidates
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_item_is_refused_with_its_line() {
+    fn invalid_items_are_refused_with_their_line() {
         for (line, expected) in [
             (r#"{"text":"a b","word":"c","substitutes":{"x":1}}"#, "line 1: found no \"c\" in \"a b\""),
             (r#"{"text":"a b","word":"b","at":1,"substitutes":{"x":1}}"#, "found \" b\" at character 1"),
@@ -274,14 +274,14 @@ mod tests {
         assert!((gap(&[0.0, 2.0, 0.0, 1.0], &[1.0, 2.0]) - 1.75 / 3.5).abs() < 1e-12);
         // With weights of 0 and 1 it is average precision: (1/1 + 2/3) / 2.
         assert!((gap(&[1.0, 0.0, 1.0], &[1.0, 1.0]) - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
-        // A substitute that is no candidate is not found: (2/1) / (2/1 + 3/2).
+        // A substitute that is not a candidate counts as not found: (2/1) / (2/1 + 3/2).
         assert!((gap(&[2.0, 0.0], &[1.0, 2.0]) - 2.0 / 3.5).abs() < 1e-12);
         assert_eq!(gap(&[0.0], &[1.0]), 0.0);
         assert!(gap(&[0.0], &[0.0]).is_nan());
     }
 
     #[test]
-    fn equal_and_missing_scores_are_no_advantage() {
+    fn ties_and_nan_scores_give_no_advantage() {
         let item = Item {
             line: 1,
             word: "w".into(),

@@ -1,4 +1,4 @@
-//! Arms as what they are: a resolved configuration of pre-training, and settings of the tasks.
+//! Resolves the pre-training configuration of each arm and the fine-tuning settings of each task.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use fn_train::rundir;
 
 use super::{Arm, Evaluation, Run, Study, StudyError, evaluation_folder, run_folder};
 
-/// A machine's own affair: parts of a study may run on different ones.
+/// May differ between the runs of a study, which may be spread over machines.
 const DEVICE: &str = "train.device";
 
 impl Study {
-    /// The configuration of a run; `set` are further `key=value` settings, over all others.
+    /// The configuration of a run; `set` are further `key=value` settings, which override all others.
     ///
     /// # Errors
-    /// Anything that is wrong in it, by the name of the arm.
+    /// An invalid configuration, with the name of the arm.
     pub fn resolve(&self, arm: &Arm, seed: u64, set: &[String]) -> Result<Runnable, StudyError> {
         let number = i64::try_from(seed).unwrap_or(i64::MAX);
         let layers = Layers {
@@ -34,11 +34,11 @@ impl Study {
         layers.resolve().and_then(Resolved::runnable).map_err(wrong)
     }
 
-    /// Checks every arm's configuration and every task, and that what `mine` read is there, but for what another run of the
-    /// study writes into `out` first.
+    /// Checks every arm's configuration and every task, and that the input files of the arms `mine` exist, except files that another
+    /// run of the study will write into `out`.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem found.
     pub fn check(&self, out: &Path, mine: &[&Arm], set: &[String]) -> Result<(), StudyError> {
         if let Some(seed) = set.iter().find(|setting| super::sets_seed(setting)) {
             return Err(StudyError::SetsSeed { setting: seed.clone() });
@@ -47,7 +47,7 @@ impl Study {
             let config = self.resolve(arm, 1, set)?;
             if mine.contains(&arm) {
                 let missing = |source| StudyError::Files { arm: arm.name.clone(), source };
-                // What another run of the study writes first need not be there yet.
+                // Files that another run of the study will write need not exist yet.
                 config.require_files(|path| path.starts_with(out)).map_err(missing)?;
             }
         }
@@ -64,8 +64,8 @@ impl Study {
         Ok(())
     }
 
-    /// How many runs were made with other settings than those that the description has now, with an example; None if all were
-    /// made with these.
+    /// A warning with the number of runs whose settings differ from the current description, and an example; None if there are
+    /// none.
     pub fn made_otherwise(&self, out: &Path, runs: &[Run]) -> Option<String> {
         let mut others = Vec::new();
         for run in runs {
@@ -93,16 +93,16 @@ impl Study {
     }
 }
 
-/// The first key in which two runs differ that must not, with both values.
+/// The first key (except the device) in which two configurations differ, with both values.
 pub(super) fn different(before: &RunConfig, now: &RunConfig) -> Option<(String, String, String)> {
     rundir::unlike(before, now, &[DEVICE.to_owned()]).into_iter().next()
 }
 
-/// What a run that is there has otherwise than it would have now, in words.
+/// How the configuration of an existing run differs from the current one, in words; None if it does not.
 pub(super) fn unlike(run: &Path, now: &RunConfig) -> Option<String> {
     match config::read(&run.join(rundir::CONFIG)) {
         Ok(before) => different(&before, now).map(|(key, old, new)| format!("{key}: {old} there, {new} now")),
-        Err(error) => Some(format!("its own cannot be read: {error}")),
+        Err(error) => Some(format!("its config.toml cannot be read: {error}")),
     }
 }
 
@@ -112,17 +112,17 @@ fn wrong_recipe(evaluation: &Evaluation) -> impl FnOnce(SetError) -> StudyError 
 }
 
 impl Evaluation {
-    /// The task and how an encoder of this architecture and width is fine-tuned on it.
+    /// The task, and the recipe for fine-tuning an encoder of this architecture and hidden size on it.
     ///
     /// # Errors
-    /// A task that does not exist, a setting that is wrong.
+    /// An unknown task, an invalid setting.
     pub fn recipe(&self, arch: Arch, hidden_size: usize) -> Result<(Task, Recipe), StudyError> {
         let task = Task::open(&self.task)?;
         let recipe = set_values(&task.recipe(arch, hidden_size), &self.set).map_err(wrong_recipe(self))?;
         Ok((task, recipe))
     }
 
-    /// What a run's model is fine-tuned with; `model` is how its folder is named in the settings.
+    /// The fine-tuning settings for a run's model; `model` is the path of its folder to record in the settings.
     ///
     /// # Errors
     /// As [`Evaluation::recipe`]; a run without a model.
@@ -132,23 +132,23 @@ impl Evaluation {
         Ok(Settings::of_task(&task, model, &self.data, self.limit, recipe))
     }
 
-    /// The scores of a run, if all seeds are there.
+    /// The scores of a run, if all fine-tuning seeds are finished.
     pub fn results(&self, run: &Path) -> Option<Results> {
         let path = evaluation_folder(run, self).join(results::RESULTS);
         let found = results::read::<Results>(&path).ok().flatten()?;
         (found.seeds.len() as u64 >= self.seeds).then_some(found)
     }
 
-    /// Whether the folder of scores was made with what the evaluation says now.
+    /// Whether the scores were made with the current settings of the evaluation.
     pub(super) fn is_same(&self, run: &Path) -> bool {
         let path = evaluation_folder(run, self).join(SETTINGS);
         let Ok(text) = std::fs::read_to_string(path) else { return false };
         let Ok(made) = toml::from_str::<Settings>(&text) else { return false };
-        // The model is the run's own, by whatever path it was reached.
+        // The model is the run's own, whatever path was recorded for it.
         self.settings(run, &made.model).is_ok_and(|now| now == made)
     }
 
-    /// Whether the scores of a run are there and were made with what the evaluation says now.
+    /// Whether the scores of a run exist and were made with the current settings.
     pub(super) fn is_done(&self, run: &Path) -> bool {
         self.results(run).is_some() && self.is_same(run)
     }

@@ -1,4 +1,4 @@
-//! What goes wrong with a study.
+//! Errors of studies.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use fn_train::config::{ConfigError, SetError};
 use crate::lease::LeaseError;
 use crate::process::ProcessError;
 
-/// Why a study cannot be read, run or reported.
+/// Error of reading, running or reporting a study.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StudyError {
@@ -17,19 +17,19 @@ pub enum StudyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The description is wrong.
+    /// The description is invalid.
     #[error("{path}: {message}")]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// What, and what is expected.
+        /// What is wrong, and what is expected.
         message: String,
     },
-    /// Nothing has been run.
-    #[error("{path}: found no finished run of this study; `fnlm study run` makes them")]
+    /// No run is finished.
+    #[error("{path}: found no finished run of this study; start them with `fnlm study run`")]
     NoRuns {
         /// The folder of results.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum StudyError {
     /// A run's scores cannot be read.
     #[error(transparent)]
     Finetune(#[from] fn_eval::finetune::FinetuneError),
-    /// The configuration of an arm is wrong.
+    /// The configuration of an arm is invalid.
     #[error("arm {arm}: {source}")]
     Arm {
         /// The arm.
@@ -51,10 +51,10 @@ pub enum StudyError {
     /// Every run would have the same seed.
     #[error("--set {setting} would give every run the same seed; change `seeds` in the description")]
     SetsSeed {
-        /// What was set.
+        /// The `key=value` setting.
         setting: String,
     },
-    /// A file that an arm reads is not there.
+    /// An input file of an arm is missing.
     #[error("arm {arm}: {source}; or choose other arms with --arm")]
     Files {
         /// The arm.
@@ -62,7 +62,7 @@ pub enum StudyError {
         /// The file and its key.
         source: ConfigError,
     },
-    /// The recipe of a task is wrong.
+    /// The recipe of a task is invalid.
     #[error("{task}: {source}")]
     Recipe {
         /// The task.
@@ -70,14 +70,14 @@ pub enum StudyError {
         /// What is wrong.
         source: SetError,
     },
-    /// A set of a task is not there.
+    /// A training or development set of a task is missing.
     #[error(
         "{data}: found no {split:?} set of {task}, expected the task's files there; check `data` in the description"
     )]
     NoSet {
-        /// Where it was looked for.
+        /// The folder that was searched.
         data: PathBuf,
-        /// Which part of the data.
+        /// The missing set.
         split: Split,
         /// The task.
         task: String,
@@ -91,12 +91,12 @@ pub enum StudyError {
     /// A process or its records cannot be used.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// A file that a process is handed cannot be written.
+    /// An input file of a child process cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A probe of a few steps failed.
@@ -104,10 +104,10 @@ pub enum StudyError {
     Probe {
         /// The arm.
         arm: String,
-        /// Why.
+        /// The message of the probe.
         message: String,
     },
-    /// Somebody asked to stop.
-    #[error("stopped before all was probed")]
+    /// A stop was requested.
+    #[error("stopped before all arms were probed")]
     Stopped,
 }

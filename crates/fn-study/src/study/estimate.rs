@@ -1,8 +1,8 @@
-//! What is to do of a study, and about how long it takes.
+//! Lists the unfinished runs of a study and estimates how long they take.
 //!
-//! Pre-training is measured, by a probe of a few steps for each kind of arm. Fine-tuning is derived from it: the ids of a task's sets
-//! by the ids a second of the probes. A step of pre-training does more with an id (a generator, a vocabulary), but a batch of a task
-//! is small; so the figure is rough.
+//! Pre-training is measured by a probe of a few steps for each kind of arm. Fine-tuning is derived from it: the tokens of a task's
+//! sets divided by the tokens per second of the probes. Pre-training does more per token (generator, output vocabulary), but a
+//! fine-tuning batch is small; so the estimate is rough.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,26 +20,26 @@ use super::run::Plan;
 use super::{Arm, Evaluation, StudyError, arms, run_folder};
 use crate::process::run_to_end;
 
-/// Time for probes; the kinds that are left then are taken to be as slow as the slowest.
+/// Time limit of all probes; kinds that were not probed by then are assumed to be as slow as the slowest.
 const BUDGET: Duration = Duration::from_secs(300);
-/// Examples of a set that are tokenised to know how long one is.
+/// Examples of a set that are tokenised to estimate the mean length.
 const SAMPLE: usize = 1_000;
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing is there.
+    /// Not started.
     ToDo,
-    /// It was stopped.
+    /// Stopped before the end.
     HalfWay,
     /// Pre-trained.
     Done,
-    /// Pre-trained, but not as the study says now.
+    /// Pre-trained, but with other settings than the study has now.
     DoneOtherwise,
 }
 
 impl State {
-    /// In words.
+    /// Name for tables.
     pub fn name(self) -> &'static str {
         ["to do", "half-way", "done", "done with other settings"][self as usize]
     }
@@ -52,41 +52,41 @@ pub struct Entry<'a> {
     pub arm: &'a Arm,
     /// Its seed.
     pub seed: u64,
-    /// How far its pre-training is.
+    /// Progress of its pre-training.
     pub state: State,
-    /// What is otherwise than the study says now.
+    /// How its settings differ from those that the study has now.
     pub difference: Option<String>,
-    /// Tasks that are not done.
+    /// Tasks without finished fine-tuning.
     pub missing: Vec<&'a Evaluation>,
     config: Runnable,
-    /// Optimiser steps that are left.
+    /// Remaining optimiser steps.
     steps: u64,
 }
 
-/// About how long the rest of a study takes.
+/// Estimated time of the rest of a study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {
-    /// Seconds of pre-training, without measuring and saving.
+    /// Seconds of pre-training, without evaluations and checkpoints.
     pub pretraining: f64,
-    /// Seconds of fine-tuning, derived.
+    /// Seconds of fine-tuning, derived from the probes.
     pub finetuning: f64,
-    /// Seconds of a step of each kind of arm that was probed; empty where every arm reads what another run writes first.
+    /// Seconds per step of each probed kind of arm; empty if every arm needs files that another run has not written yet.
     pub probes: Vec<f64>,
-    /// Kinds of arms.
+    /// Number of kinds of arms.
     pub kinds: usize,
 }
 
-/// Arms whose steps take equally long: the values on which that depends, and the seconds of a step, if they were measured.
+/// Arms with the same step time: the settings on which it depends, and the seconds per step, if measured.
 struct Kind {
     like: Vec<(String, String)>,
     seconds: Option<f64>,
 }
 
 impl Plan<'_> {
-    /// How far each of these runs is.
+    /// The progress of each of these runs.
     ///
     /// # Errors
-    /// A configuration that is wrong.
+    /// An invalid configuration.
     pub fn survey<'a>(&'a self, mine: &[(&'a Arm, u64)]) -> Result<Vec<Entry<'a>>, StudyError> {
         let entry = |&(arm, seed): &(&'a Arm, u64)| -> Result<Entry<'a>, StudyError> {
             let folder = run_folder(self.out, arm, seed);
@@ -106,10 +106,10 @@ impl Plan<'_> {
         mine.iter().map(entry).collect()
     }
 
-    /// How long what is missing will take; `tell` receives each arm before it is probed. None where nothing is missing.
+    /// Estimates the time of the unfinished runs; `tell` is called with each arm that is probed. None if nothing is missing.
     ///
     /// # Errors
-    /// A probe that fails, files of a task that cannot be read; a stop.
+    /// A probe that fails, files of a task that cannot be read; a requested stop.
     pub fn estimate(
         &self,
         entries: &[Entry<'_>],
@@ -141,7 +141,7 @@ impl Plan<'_> {
         Ok(Some(outlook))
     }
 
-    /// A probe for each kind of arm among the runs.
+    /// Probes each kind of arm among the runs.
     fn probe_all(&self, entries: &[&Entry<'_>], tell: &mut dyn FnMut(&Arm)) -> Result<Vec<Kind>, StudyError> {
         let start = Instant::now();
         let mut kinds: Vec<Kind> = Vec::new();
@@ -163,7 +163,7 @@ impl Plan<'_> {
         Ok(kinds)
     }
 
-    /// Seconds of a step.
+    /// Measures the seconds per step of an arm.
     fn probe(&self, entry: &Entry<'_>) -> Result<f64, StudyError> {
         let scratch = std::env::temp_dir().join(format!("fnlm-probe-{}", std::process::id()));
         let config = scratch.join("config.toml");
@@ -174,7 +174,7 @@ impl Plan<'_> {
             command.args(["--dry-run", "--quiet", "--run"]).arg(&scratch);
             Ok(run_to_end(command, &scratch.join("records.jsonl"), &|| self.stop.requested())?)
         });
-        let _ = std::fs::remove_dir_all(&scratch); // what is left of it harms nobody
+        let _ = std::fs::remove_dir_all(&scratch); // best effort: leftovers in the temporary folder are harmless
         let measured = measured?;
         if self.stop.requested() {
             return Err(StudyError::Stopped);
@@ -197,7 +197,7 @@ fn reached(run: &Path) -> u64 {
     steps.max().unwrap_or(0)
 }
 
-/// How much there is to read in the sets of a task, by the task and the tokenizer.
+/// Number of tokens in the sets of a task, by task and tokenizer.
 #[derive(Default)]
 struct Sets {
     tokenizers: BTreeMap<PathBuf, TextTokenizer>,
@@ -205,7 +205,7 @@ struct Sets {
 }
 
 impl Sets {
-    /// Ids that all seeds of an evaluation go over, forwards and backwards.
+    /// Tokens that all seeds of an evaluation process, forward and backward.
     fn ids(&mut self, evaluation: &Evaluation, tokenizer: &Path) -> Result<f64, StudyError> {
         let key = (evaluation.task.clone(), tokenizer.to_owned());
         if let Some(ids) = self.ids.get(&key) {
@@ -222,7 +222,7 @@ impl Sets {
 }
 
 fn ids_of_seed(evaluation: &Evaluation, tokenizer: &TextTokenizer) -> Result<f64, StudyError> {
-    // Architecture and size decide about the learning rate alone.
+    // Architecture and size only affect the learning rate, not the time.
     let (task, recipe) = evaluation.recipe(Arch::Electra, 256)?;
     let find = |set: &Task, split| set.find(&evaluation.data, split).map_err(FinetuneError::from);
     let mut ids = 0.0;
@@ -238,7 +238,7 @@ fn ids_of_seed(evaluation: &Evaluation, tokenizer: &TextTokenizer) -> Result<f64
     {
         for set in sets {
             if let Some(data) = find(&set, split)? {
-                // Forwards only is a third of the work.
+                // A forward pass alone is a third of the work of a training step.
                 ids += times * ids_of_set(&set, data, tokenizer, &recipe)? / 3.0;
             }
         }

@@ -1,4 +1,4 @@
-//! The report as one page: no network, no scripts, pictures inside; readable on a phone and in the dark.
+//! The report as one stand-alone HTML page: no network, no scripts, inline SVG; for phones and dark mode.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ tr.real td { color: var(--good); font-weight: 600; }
 }
 ";
 
-/// Curves of the page: series and title.
+/// Metrics to plot: series and title.
 const CURVES: &[(&str, &str)] = &[
     ("eval.masked_accuracy", "masked accuracy"),
     ("eval.false_negative_share", "false negatives, share of the wrong predictions"),
@@ -27,7 +27,7 @@ const CURVES: &[(&str, &str)] = &[
     ("eval.masked_loss", "masked loss"),
 ];
 
-/// The page.
+/// The report as HTML.
 pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
     let mut out = open(&study.name, STYLE);
     if !study.about.is_empty() {
@@ -50,7 +50,7 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
     }
     out.push_str("</ul>\n<h2>Arms</h2>\n<ul>\n");
     for arm in &study.arms {
-        let set = if arm.set.is_empty() { "as it is".to_owned() } else { arm.set.join(", ") };
+        let set = if arm.set.is_empty() { "no settings".to_owned() } else { arm.set.join(", ") };
         let about = if arm.about.is_empty() { String::new() } else { format!(": {}", escape(&arm.about)) };
         let _ = writeln!(
             out,
@@ -79,7 +79,7 @@ pub fn page(study: &Study, runs: &[Run], table: &Table) -> String {
                 (arm.name.as_str(), runs.iter().filter(|r| r.arm == n).map(|r| &r.record).collect())
             })
             .collect();
-        // A metric that no run has is not drawn.
+        // Metrics that no run has are not plotted.
         if let Ok(svg) = curves::bands(&arms, series, title) {
             out.push_str(&svg);
         }

@@ -1,6 +1,6 @@
-//! Several arms, several seeds, one question: is the difference real?
+//! Studies: compares arms (ways of pre-training) over several seeds, and tests whether their differences are more than noise.
 //!
-//! [`Study`] is the description, [`Plan`] runs what is missing of it, [`Table`] is what came out. Arms are compared with the first one, seed by seed.
+//! [`Study`] is the description, [`Plan`] runs the unfinished runs, [`Table`] holds the results. Arms are compared with the first one, seed by seed.
 //!
 //! ```toml
 //! name = "quick"
@@ -42,30 +42,30 @@ pub use run::{Plan, Ran};
 pub use verdict::Effect;
 use verdict::words;
 
-/// Longest description.
+/// Maximum size of a description, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A study as it is written down.
+/// The description of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
     /// Its name.
     pub name: String,
-    /// What is asked, for the report.
+    /// The question of the study, for the report.
     #[serde(default)]
     pub about: String,
-    /// Configuration file under all arms.
+    /// Base configuration file of all arms.
     #[serde(default)]
     pub config: Option<PathBuf>,
-    /// Preset under the configuration file.
+    /// Preset that the configuration file overrides.
     #[serde(default)]
     pub preset: Option<String>,
-    /// `key=value` for all arms.
+    /// `key=value` settings for all arms.
     #[serde(default)]
     pub set: Vec<String>,
-    /// One run of each arm for each of them.
+    /// Seeds: every arm is run once with each.
     pub seeds: Vec<u64>,
-    /// The first is what the others are compared with.
+    /// The arms; the first is the baseline of all comparisons.
     #[serde(rename = "arm")]
     pub arms: Vec<Arm>,
     /// Tasks on which each run is fine-tuned.
@@ -77,12 +77,12 @@ pub struct Study {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
-    /// Its name: letters, digits, `-`, `_` and `.`; a folder is named so.
+    /// Its name: letters, digits, `-`, `_` and `.`; also the name of its folder.
     pub name: String,
-    /// What it is, for the report.
+    /// Its description, for the report.
     #[serde(default)]
     pub about: String,
-    /// `key=value`, after those of the study.
+    /// `key=value` settings that override those of the study.
     #[serde(default)]
     pub set: Vec<String>,
 }
@@ -93,15 +93,15 @@ pub struct Arm {
 pub struct Evaluation {
     /// A task of GLUE, or a description (.toml).
     pub task: String,
-    /// Folder of the task's files, or of all tasks.
+    /// Folder of the task's files, or the parent folder of all tasks.
     pub data: PathBuf,
-    /// Fine-tuning seeds; the run's score is their mean.
+    /// Number of fine-tuning seeds; the run's score is their mean.
     #[serde(default = "one")]
     pub seeds: u64,
-    /// First training examples only.
+    /// Train on this many examples only, the first of the file.
     #[serde(default)]
     pub limit: Option<usize>,
-    /// `key=value` of the recipe.
+    /// `key=value` settings of the recipe.
     #[serde(default)]
     pub set: Vec<String>,
 }
@@ -114,7 +114,7 @@ impl Study {
     /// Reads a description.
     ///
     /// # Errors
-    /// A file that cannot be read; unknown keys, no arms or seeds, a name, a seed or a task that comes twice.
+    /// A file that cannot be read; unknown keys, no arms or seeds, duplicate names, seeds or tasks.
     pub fn open(path: &Path) -> Result<Self, StudyError> {
         let io = |source| StudyError::Io { path: path.to_owned(), source };
         let size = std::fs::metadata(path).map_err(io)?.len();
@@ -127,7 +127,7 @@ impl Study {
         Self::parse(&std::fs::read_to_string(path).map_err(io)?, path)
     }
 
-    /// Reads a description from text; `path` is for messages. Paths in it are relative to its folder.
+    /// Parses a description; `path` is used in error messages, and relative paths in the text are relative to its folder.
     ///
     /// # Errors
     /// As [`Study::open`].
@@ -164,7 +164,7 @@ impl Study {
         for arm in &self.arms {
             if !plain(&arm.name) {
                 return Err(format!(
-                    "the arm {:?} is named with more than letters, digits, `-`, `_` and `.`; a folder is named so",
+                    "the name of arm {:?} may only have letters, digits, `-`, `_` and `.`, because a folder gets that name",
                     arm.name
                 ));
             }
@@ -194,13 +194,13 @@ impl Study {
         Ok(())
     }
 
-    /// Every run: arm and seed, seeds first, so that a half-finished study has all arms.
+    /// Every run (arm and seed): all arms of the first seed come first, so that a half-finished study covers all arms.
     pub fn runs(&self) -> Vec<(&Arm, u64)> {
         self.seeds.iter().flat_map(|&seed| self.arms.iter().map(move |arm| (arm, seed))).collect()
     }
 }
 
-/// Whether a `key=value` sets the seed, which the study does itself.
+/// Whether a `key=value` setting sets the seed, which only the study may set.
 pub fn sets_seed(setting: &str) -> bool {
     setting.split_once('=').is_some_and(|(key, _)| key.trim() == "seed")
 }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_of_the_description_name_the_problem() {
         let arm = "[[arm]]\nname = \"a\"\n";
         for (text, part) in [
             (format!("name = \"x\"\nseeds = [1, 2, 1]\n{arm}"), "seed 1 is in `seeds` twice"),

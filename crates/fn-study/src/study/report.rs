@@ -1,4 +1,4 @@
-//! What came out of a study.
+//! Collects the results of a study and compares its arms.
 
 use std::path::Path;
 
@@ -9,65 +9,65 @@ use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
 use crate::runs::RunRecord;
 use crate::stats::{holm, least_p, permutation_test};
 
-/// Resamples of intervals and, for many seeds, of permutation tests.
+/// Resamples of bootstrap intervals and, for many seeds, of permutation tests.
 const RESAMPLES: usize = 10_000;
 /// Seed of the resamples.
 const SEED: u64 = 1;
 
-/// Held-out figures in the table: series, name, factor, whether more is better.
+/// Held-out metrics in the table: series, name, factor, whether more is better.
 const FIGURES: &[(&str, &str, f64, Option<bool>)] = &[
     ("eval.masked_accuracy", "masked accuracy, %", 100.0, Some(true)),
-    // By the lexicon of the measurement. An arm that learns with the same one is favoured, so this is no better or worse.
-    ("eval.accepted_accuracy", "right or excused, %", 100.0, None),
+    // Depends on the run's lexicon, which favours arms that train with the same one: neither better nor worse.
+    ("eval.accepted_accuracy", "right or false negative, %", 100.0, None),
     ("eval.fitting_accuracy", "fitting predictions, %", 100.0, Some(true)),
     ("eval.masked_loss", "masked loss", 1.0, Some(false)),
     ("eval.detector_auc", "detector AUC", 1.0, Some(true)),
     ("eval.false_negative_share", "false negatives of the errors, %", 100.0, None),
 ];
 
-/// Below so many pairs a bootstrap interval is nothing but the range of the differences, and is called that: of three, the smallest mean
-/// (three times the same pair) has a share of 1/27, more than the 2.5 % that would be cut off.
+/// With fewer pairs, a bootstrap interval is just the range of the differences and is labelled so: of three, the smallest mean
+/// (the same pair three times) has probability 1/27, more than the 2.5 % that would be cut off.
 const FEW: usize = 4;
 
-/// Name of the one figure that is a cost, not an outcome.
+/// Name of the one metric that is a cost, not an outcome.
 const TIME: &str = "ms of a step";
 
-/// Headings of the table.
+/// Column headings of the table.
 pub(super) const HEADINGS: [&str; 10] =
     ["figure", "arm", "mean", "sd", "seeds", "difference", "95 % interval", "p", "p (Holm)", "verdict"];
 
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Number of the arm.
+    /// Index of the arm.
     pub arm: usize,
     /// Its seed.
     pub seed: u64,
-    /// Everything that it reported.
+    /// Its metrics.
     pub record: RunRecord,
-    /// Scores on the study's tasks, in percent; None where the task has not been run.
+    /// Scores on the study's tasks, in percent; None if the task is not finished.
     pub scores: Vec<Option<f64>>,
 }
 
 /// All finished runs.
 #[derive(Debug)]
 pub struct Collected {
-    /// Those that can be read, at least one.
+    /// The readable runs, at least one.
     pub runs: Vec<Run>,
-    /// Why the others cannot: file, place and what is wrong.
+    /// Errors of the unreadable ones: file, line and problem.
     pub damaged: Vec<StudyError>,
 }
 
-/// Reads all finished runs; those with a damaged file are left out.
+/// Reads all finished runs; those with a damaged file are skipped.
 ///
 /// # Errors
-/// No finished run; none that can be read.
+/// No finished run; no readable run.
 pub fn collect(study: &Study, out: &Path) -> Result<Collected, StudyError> {
     let (mut runs, mut damaged) = (Vec::new(), Vec::new());
     for (number, arm) in study.arms.iter().enumerate() {
         for &seed in &study.seeds {
             let folder = run_folder(out, arm, seed);
-            // The model is written when the run is complete.
+            // The model is written last, when the run is complete.
             if !folder.join("model").exists() {
                 continue;
             }
@@ -90,47 +90,47 @@ fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, Stud
     for evaluation in &study.evaluations {
         let found: Option<Results> = results::read(&evaluation_folder(folder, evaluation).join(RESULTS))?;
         let complete = found.filter(|found| found.seeds.len() as u64 >= evaluation.seeds);
-        // A seed without a score (all predictions alike, say) is no reason to take the mean of the others.
+        // If one fine-tuning seed has no score (e.g. constant predictions), the mean of the others would be biased.
         let whole = complete.filter(|found| found.seeds.iter().all(|seed| seed.main.is_some()));
         scores.push(whole.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
     }
     Ok(Run { arm, seed, record, scores })
 }
 
-/// One figure of one arm.
+/// One metric of one arm.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Number of the arm.
+    /// Index of the arm.
     pub arm: usize,
-    /// Over its seeds; None without any.
+    /// Summary over its seeds; None without seeds.
     pub summary: Option<Summary>,
-    /// Against the first arm; None for that itself, or without a common seed.
+    /// Difference to the first arm; None for the first arm itself, or without a common seed.
     pub effect: Option<Effect>,
 }
 
-/// One figure of all arms.
+/// One metric of all arms.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// Its name and unit.
+    /// Name and unit.
     pub name: String,
-    /// Whether more is better, where that can be said.
+    /// Whether more is better; None if neither direction is.
     pub more_is_better: Option<bool>,
-    /// One for each arm.
+    /// One row per arm.
     pub rows: Vec<Row>,
 }
 
-/// All figures.
+/// All metrics of all arms.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    /// In the order of the report.
+    /// The metrics in the order of the report.
     pub figures: Vec<Figure>,
-    /// Finished runs that are not in it, as a file of theirs is damaged.
+    /// Number of finished runs that were skipped because a file is damaged.
     pub left_out: usize,
-    /// What else a reader must know, e.g. that runs have other settings than the description.
+    /// A warning for the reader, e.g. that runs have other settings than the description.
     pub warning: Option<String>,
 }
 
-/// Compares all arms in all figures that any run has; `left_out` are runs that could not be read.
+/// Compares all arms in all metrics that any run has; `left_out` is the number of unreadable runs.
 pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
     let mut figures = Vec::new();
     for (number, evaluation) in study.evaluations.iter().enumerate() {
@@ -184,14 +184,14 @@ fn effect(pairs: &[f64]) -> Option<Effect> {
         low: found.low,
         high: found.high,
         p,
-        // Known when all comparisons are.
+        // Filled in by `correct`, once all comparisons are known.
         p_holm: f64::NAN,
         p_least: f64::NAN,
         compared: 0,
     })
 }
 
-/// Holm over all comparisons of outcomes; those of cost are a question of their own.
+/// Holm's correction over all comparisons of outcomes, and separately over those of cost.
 fn correct(table: &mut Table) {
     for cost in [false, true] {
         let figures = table.figures.iter_mut().filter(|figure| figure.is_cost() == cost);
@@ -210,26 +210,26 @@ fn correct(table: &mut Table) {
 }
 
 impl Figure {
-    /// Whether it is a cost, not an outcome.
+    /// Whether the metric is a cost, not an outcome.
     pub(super) fn is_cost(&self) -> bool {
         self.name == TIME
     }
 
-    /// Decimals that are shown.
+    /// Number of decimals to show.
     pub(super) fn digits(&self) -> usize {
         if self.name.ends_with('%') || self.is_cost() { 2 } else { 4 }
     }
 }
 
 impl Table {
-    /// What a reader must know of runs that are left out, and the warning.
+    /// Note about skipped runs, and the warning; None without either.
     pub fn omission(&self) -> Option<String> {
         let all: Vec<String> =
             crate::runs::left_out(self.left_out).into_iter().chain(self.warning.clone()).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// A row for each figure and arm that has a value, under [`HEADINGS`]; and whether it is a real difference.
+    /// A row under [`HEADINGS`] for each metric and arm with a value; and whether its difference is more than noise.
     pub(super) fn cells(&self, study: &Study) -> Vec<(bool, Vec<String>)> {
         let number = |v: f64, digits: usize| fn_eval::table::number(Some(v), digits);
         let mut out = Vec::new();
@@ -264,7 +264,7 @@ impl Table {
         out
     }
 
-    /// As a Markdown table, what it says in words, and what was left out.
+    /// The Markdown table, its summary in words, and notes about skipped runs.
     pub fn to_markdown(&self, study: &Study) -> String {
         let mut table = fn_eval::table::Table::new(HEADINGS);
         self.cells(study).into_iter().for_each(|(_, cells)| table.row(cells));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_difference_is_found_and_noise_is_called_noise() {
+    fn a_real_difference_is_found_and_noise_is_not() {
         let (study, runs) = (study(10), runs(10));
         let table = table(&study, &runs, 0);
         let names: Vec<&str> = table.figures.iter().map(|f| f.name.as_str()).collect();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn three_seeds_cannot_show_much_and_the_report_says_so() {
+    fn the_report_says_that_three_seeds_cannot_show_much() {
         let table = table(&study(3), &runs(3), 0);
         let better = table.figures[0].rows[1].effect.unwrap();
         assert_eq!(better.p, 0.25);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn table_and_page_give_one_verdict_by_the_corrected_level() {
+    fn table_and_page_give_the_same_verdict_after_correction() {
         // 6 pairs: 2 / 64 = 0.031 is below the level, times four comparisons it is not.
         let (study, runs) = (study(6), runs(6));
         let table = table(&study, &runs, 0);
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_that_only_one_arm_has_are_not_compared() {
+    fn only_seeds_of_both_arms_are_compared() {
         let mut some = runs(4);
         some.retain(|run| run.arm != 1 || run.seed > 2);
         let table = table(&study(4), &some, 0);

@@ -1,4 +1,4 @@
-//! Runs what is missing of a study: each job is a process of its own, which is handed a resolved configuration and reports in
+//! Runs the unfinished jobs of a study: each job is a separate process, which gets a resolved configuration and reports in
 //! records.
 
 use std::path::{Path, PathBuf};
@@ -12,51 +12,51 @@ use super::{Arm, Evaluation, Study, StudyError, arms, evaluation_folder, run_fol
 use crate::lease::{Lease, free};
 use crate::process::{Ended, run_to_end};
 
-/// Folder of the locks, beside the arms; a process that holds one keeps the records of its children there.
+/// Folder of the locks, beside the arms; also holds the record files of child processes.
 const LOCKS: &str = ".locks";
-/// File of the records of a child.
+/// Record file of a child process.
 const RECORDS: &str = "records.jsonl";
 
-/// A study that is run.
+/// A study and the options with which it is run.
 pub struct Plan<'a> {
     /// The description.
     pub study: &'a Study,
     /// Folder of all runs.
     pub out: &'a Path,
-    /// `key=value` for all arms, over the description.
+    /// `key=value` settings for all arms, which override the description.
     pub set: &'a [String],
-    /// This program.
+    /// Path of the `fnlm` executable.
     pub program: &'a Path,
-    /// Whether the processes are to be quiet.
+    /// Whether child processes run with `--quiet`.
     pub quiet: bool,
-    /// The process's.
+    /// Stop flag of this process.
     pub stop: &'a Stop,
 }
 
 /// How a run of a study ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ran {
-    /// Everything is there.
+    /// Finished, now or before.
     Done,
-    /// It failed; why.
+    /// Failed, with the reason.
     Failed(String),
     /// Skipped: another process is running it.
     Busy,
-    /// A stop was asked for; the same command goes on from there.
+    /// A stop was requested; the same command resumes the run.
     Stopped,
 }
 
 impl Plan<'_> {
-    /// Runs what is missing of one run: pre-training, then each task.
+    /// Runs the unfinished parts of one run: pre-training, then each task.
     ///
     /// # Errors
-    /// Locks, processes or records that cannot be used; a configuration that is wrong. A job that fails is [`Ran::Failed`].
+    /// Locks, processes or records that cannot be used; an invalid configuration. A job that fails is [`Ran::Failed`].
     pub fn run(&self, arm: &Arm, seed: u64) -> Result<Ran, StudyError> {
         let run = run_folder(self.out, arm, seed);
-        // This one is held to the end of the run, between its processes as well.
+        // The lease is held until the end of the run, also between its child processes.
         let lock = run_folder(&self.out.join(LOCKS), arm, seed);
         let Some(held) = Lease::take(&lock)? else { return Ok(Ran::Busy) };
-        // And these by a process that outlived the study that started it.
+        // These locks may be held by a child process that outlived the study that started it.
         let seeds = |e: &Evaluation| -> Vec<PathBuf> {
             (1..=e.seeds).map(|seed| evaluation_folder(&run, e).join(format!("seed-{seed}"))).collect()
         };
@@ -100,14 +100,14 @@ impl Plan<'_> {
         Ok(Ran::Done)
     }
 
-    /// Pre-training with a configuration.
+    /// The command for pre-training with a configuration.
     pub(super) fn pretrain(&self, config: &Path) -> Command {
         let mut command = Command::new(self.program);
         command.arg("pretrain").arg("--config").arg(config);
         command
     }
 
-    /// Fine-tuning of a run's model, with the recipe in a file beside the folder of scores.
+    /// The command for fine-tuning a run's model, with the recipe in a file beside the folder of scores.
     fn finetune(&self, evaluation: &Evaluation, run: &Path) -> Result<Command, StudyError> {
         let device = fn_train::config::read(&run.join(rundir::CONFIG))?.train.device;
         let (out, model) = (evaluation_folder(run, evaluation), run.join(rundir::MODEL));
@@ -126,7 +126,7 @@ impl Plan<'_> {
         Ok(command)
     }
 
-    /// Runs a process to its end, unless the run is lost to another machine meanwhile.
+    /// Runs a process to its end, unless another machine takes over the run meanwhile.
     fn child(
         &self,
         mut command: Command,
@@ -151,7 +151,7 @@ impl Plan<'_> {
     }
 }
 
-/// Writes a file that a child is handed.
+/// Writes an input file of a child process.
 fn write(path: &Path, text: &str) -> Result<(), StudyError> {
     let folder = parent(path);
     std::fs::create_dir_all(folder)

@@ -1,43 +1,43 @@
-//! What differences say in words: one judgement for the table and the page.
+//! States in words whether differences are more than noise, for both the table and the page.
 
 use super::{Study, Table};
 
-/// Level of the tests, after correction.
+/// Significance level, applied to corrected p-values.
 const LEVEL: f64 = 0.05;
 
-/// An arm against the first one.
+/// Difference of an arm to the first one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effect {
-    /// Seeds that both have.
+    /// Number of seeds that both arms have.
     pub pairs: usize,
-    /// Mean of the differences, arm less baseline.
+    /// Mean of the paired differences, arm minus baseline.
     pub difference: f64,
-    /// 95 % bootstrap interval over the pairs.
+    /// Lower end of the 95 % bootstrap interval over the pairs.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of the interval.
     pub high: f64,
-    /// Of a permutation test over the pairs.
+    /// p-value of the permutation test over the pairs.
     pub p: f64,
-    /// Corrected for all comparisons that are made together (Holm).
+    /// p-value corrected for all comparisons that are made together (Holm).
     pub p_holm: f64,
-    /// The smallest `p_holm` that so many pairs could have given here, the other comparisons as they are.
+    /// The smallest `p_holm` that this number of pairs could give, with the other comparisons unchanged.
     pub p_least: f64,
     /// Number of comparisons that are made together.
     pub compared: usize,
 }
 
 impl Effect {
-    /// Whether it is more than noise, after correction.
+    /// Whether the difference is significant after correction.
     pub fn is_real(&self) -> bool {
         self.p_holm < LEVEL
     }
 
-    /// Whether nothing could have been shown.
+    /// Whether no result could have been significant with so few seeds.
     fn is_hopeless(&self) -> bool {
         !self.is_real() && self.p_least >= LEVEL
     }
 
-    /// In words, by the corrected p-value. With few seeds even the smallest possible one is large.
+    /// The verdict in words, by the corrected p-value. With few seeds even the smallest possible p-value is large.
     pub fn verdict(&self) -> String {
         if self.is_real() {
             "a difference".to_owned()
@@ -49,7 +49,7 @@ impl Effect {
     }
 }
 
-/// What the table says: a sentence for each real difference of an outcome, and a summary of all others.
+/// The table in words: a sentence for each significant difference of an outcome, and a summary of the others.
 pub(super) fn words(study: &Study, table: &Table) -> Vec<String> {
     let mut out = Vec::new();
     let mut effects: Vec<Effect> = Vec::new();

@@ -136,7 +136,7 @@ fn span_logits(model: &TokenModel, batch: &TaskBatch, noise: &Noise) -> [Tensor<
     [side(0), side(1)]
 }
 
-/// Raw outputs of a classifier for every sequence, in their order; without dropout. None when a stop was asked for.
+/// Raw outputs of a classifier for every sequence, in their order; without dropout. None if a stop was requested.
 pub fn classify(
     model: &Classifier,
     sequences: &[Sequence],
@@ -162,7 +162,7 @@ pub fn classify(
     Some(out)
 }
 
-/// Start and end scores of every sequence (as long as the sequence), in their order. None when a stop was asked for.
+/// Start and end scores of every sequence (as long as the sequence), in their order. None if a stop was requested.
 pub fn find_spans(
     model: &TokenModel,
     sequences: &[Sequence],
@@ -187,7 +187,7 @@ pub fn find_spans(
     Some(out)
 }
 
-/// Scores of every tag at chosen places of every sequence, in their order. None when a stop was asked for.
+/// Scores of every tag at chosen places of every sequence, in their order. None if a stop was requested.
 pub fn tag(
     model: &TokenModel,
     sequences: &[Sequence],

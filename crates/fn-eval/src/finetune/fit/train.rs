@@ -28,7 +28,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// What a step was like.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Counted from 1.
+    /// Line number, counted from 1.
     pub step: u64,
     /// Steps of the whole run.
     pub steps: u64,
@@ -40,7 +40,7 @@ pub struct Step {
 
 /// Everything about a fit but its model and examples.
 pub struct Job<'a> {
-    /// How.
+    /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
     /// Of the order of examples and of dropout.
     pub seed: u64,
@@ -48,7 +48,7 @@ pub struct Job<'a> {
     pub layers: usize,
     /// An autodiff device; the model lives there.
     pub device: &'a Device,
-    /// Asked before each step.
+    /// Polled before each step.
     pub stop: &'a Stop,
     /// Where the fit is saved when it is stopped, every five minutes and at a best epoch, and from where it goes on.
     pub checkpoints: Option<&'a Checkpoints>,
@@ -68,7 +68,7 @@ pub enum Ended<M> {
         /// The best measurement, if there were any.
         best: Option<f64>,
     },
-    /// A stop was asked for.
+    /// A stop was requested.
     Stopped {
         /// Steps taken.
         step: u64,
@@ -87,7 +87,7 @@ impl<M> Ended<M> {
     }
 }
 
-/// Measures a model on the development set, larger is better; None when a stop was asked for.
+/// Measures a model on the development set, larger is better; None if a stop was requested.
 pub type Measure<'a, M> = dyn Fn(&M) -> Option<f64> + 'a;
 
 /// Computes the mean loss, `[1]`, of the chosen examples.

@@ -1,4 +1,4 @@
-//! What flags false negatives: lexicons, and masked LMs that judge by context.
+//! The judges that flag false negatives: lexicons, and masked LMs that use the context.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use fn_train::objective::Reader;
 use super::Asked;
 use crate::probe::ProbeError;
 
-/// The judges, by names that are all different.
+/// The judges, under unique names.
 pub(super) struct Judges {
     /// Their names, lexicons first.
     pub names: Vec<String>,
@@ -23,7 +23,7 @@ pub(super) struct Judges {
 }
 
 impl Judges {
-    /// Those that are asked for, or else those of the run.
+    /// Opens the requested judges, or those of the run if none are requested.
     pub fn open(
         asked: &Asked<'_>,
         config: &RunConfig,
@@ -69,7 +69,7 @@ impl Judges {
     }
 }
 
-/// Short names: the stem; the path as it was typed where two share the stem; with a number where that is the same as well.
+/// Short unique names: the file stem; the path as typed if two share the stem; with a number if the paths are equal too.
 fn names(paths: &[&PathBuf]) -> Vec<String> {
     let stem =
         |path: &PathBuf| path.file_stem().map_or("judge".into(), |name| name.to_string_lossy().into_owned());
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_judges_have_one_name() {
+    fn names_of_judges_are_unique() {
         let paths =
             ["a/w.safetensors", "b/w.safetensors", "g.safetensors", "b/w.safetensors"].map(PathBuf::from);
         let found = names(&paths.iter().collect::<Vec<_>>());

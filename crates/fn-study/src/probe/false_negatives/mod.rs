@@ -1,6 +1,6 @@
 //! Wrong predictions of a model on held-out text, and which of them are false negatives by which judge.
 //!
-//! [`Subject::find`] says what is looked into: a run's model, its checkpoints, or another model. [`examine`] makes the [`Report`].
+//! [`Subject::find`] finds the models to analyse: a run's model, its checkpoints, or another model. [`examine`] makes the [`Report`].
 
 mod judges;
 mod report;
@@ -33,73 +33,73 @@ pub use self::report::Report;
 use super::ProbeError;
 use crate::runs::RunRecord;
 
-/// Pieces shown on either side of a gap.
+/// Tokens shown on either side of a masked position.
 const CONTEXT: usize = 12;
 
-/// A wrong prediction.
+/// A wrong prediction at a masked position.
 struct Mistake {
     gold: u32,
     predicted: u32,
     probability: f64,
     of_gold: f64,
-    /// What each judge says.
-    excused: Vec<bool>,
+    /// Whether each judge flags it as a false negative.
+    flagged: Vec<bool>,
     context: String,
 }
 
-/// Everything that was predicted.
+/// All predictions of one model.
 #[derive(Default)]
 struct Found {
     masked: usize,
     mistakes: Vec<Mistake>,
-    /// How often each word is there.
+    /// Number of occurrences of each token.
     seen: HashMap<u32, u64>,
 }
 
-/// A checkpoint in short.
+/// Counts of one checkpoint.
 struct Step {
     step: u64,
     masked: usize,
     wrong: usize,
-    /// False negatives by each judge.
-    excused: Vec<usize>,
+    /// Number of false negatives that each judge flags.
+    flagged: Vec<usize>,
 }
 
-/// What is asked.
+/// Options of [`examine`].
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Lexicons that judge; none: the run's own.
+    /// Lexicons that act as judges; if empty, the run's own.
     pub lexicons: &'a [PathBuf],
-    /// Masked LMs that judge by context, with the thresholds of the run; none: the run's own.
+    /// Masked LMs that act as judges, with the thresholds of the run; if empty, the run's own.
     pub verifiers: &'a [PathBuf],
-    /// WordNet's dict folder, for parts of speech and shared meanings.
+    /// WordNet's `dict` folder, for parts of speech and shared senses.
     pub wordnet: Option<&'a Path>,
-    /// Text to predict; none: the run's held-out text.
+    /// Text to mask and predict; if empty, the run's held-out text.
     pub text: &'a [PathBuf],
-    /// Batches of the text, at least 1.
+    /// Number of batches to predict, at least 1.
     pub batches: usize,
-    /// False negatives to show.
+    /// Number of false negatives to show.
     pub examples: usize,
 }
 
-/// What is looked into: one checkpoint, one model, or a whole run.
+/// The models to analyse: one checkpoint, one model, or a whole run.
 #[derive(Debug)]
 pub struct Subject {
     /// The run directory.
     pub run: PathBuf,
-    /// Checkpoints, the oldest first; the last one is looked into if there is no folder.
+    /// Checkpoints, oldest first; without `folder` the last one is analysed in full.
     checkpoints: Vec<PathBuf>,
     /// A model in the Hugging Face format.
     folder: Option<PathBuf>,
-    /// Whether the whole run is looked into.
+    /// Whether the checkpoints are listed as well.
     whole: bool,
 }
 
 impl Subject {
-    /// From a run directory or one of its checkpoints, and a model of the run's vocabulary that is looked into instead.
+    /// From a run directory or one of its checkpoints; `model`, with the vocabulary of the run, is analysed instead of the run's.
     ///
     /// # Errors
-    /// A checkpoint outside of a run; a checkpoint and a model.
+    /// A checkpoint outside of a run; both a checkpoint and a model.
     pub fn find(path: &Path, model: Option<&Path>) -> Result<Self, ProbeError> {
         if path.join(checkpoint::MANIFEST).exists() {
             let Some(run) = rundir::of_checkpoint(path) else {
@@ -126,11 +126,11 @@ impl Subject {
     }
 }
 
-/// Predicts masked words of the text, and lets the judges flag false negatives among the errors. `warn` receives a line for each
-/// checkpoint that is damaged and left out.
+/// Predicts masked tokens of the text; the judges flag false negatives among the errors. `warn` gets a message for each damaged
+/// checkpoint, which is skipped.
 ///
 /// # Errors
-/// A run without model, text or judge; files that cannot be read; a stop.
+/// A run without model, text or judge; files that cannot be read; a requested stop.
 pub fn examine<'a>(
     subject: &Subject,
     asked: &Asked<'_>,
@@ -169,7 +169,7 @@ pub fn examine<'a>(
         return Err(ProbeError::NothingMasked);
     }
     Ok(Report {
-        // What the run itself measured on the way; a copied model may come without it.
+        // Evaluations during training; a copied model may lack `metrics.jsonl`.
         by_step: RunRecord::open(&subject.run).map(|record| by_step(&record)).unwrap_or_default(),
         kept: subject.whole.then(|| report::kept(&config.checkpoint, steps.len())),
         ranks: ranks(&found.seen),
@@ -182,7 +182,7 @@ pub fn examine<'a>(
     })
 }
 
-/// The same text, masked in the same places, for every model.
+/// The same text, masked at the same positions, for every model.
 struct Probe<'a> {
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -195,7 +195,7 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Every checkpoint in short, and all about the last one. A damaged one is left out with a warning.
+    /// Counts of every checkpoint, and all predictions of the last one. Damaged checkpoints are skipped with a warning.
     fn checkpoints(
         &self,
         folders: &[PathBuf],
@@ -216,7 +216,7 @@ impl Probe<'_> {
                 step,
                 masked: found.masked,
                 wrong: found.mistakes.len(),
-                excused: (0..self.judges.names.len()).map(|judge| found.excused(judge)).collect(),
+                flagged: (0..self.judges.names.len()).map(|judge| found.flagged(judge)).collect(),
             });
             last = Some(found);
         }
@@ -243,7 +243,7 @@ impl Probe<'_> {
         let on_device = DeviceBatch::new(batch, self.device);
         let logits =
             model.masked_logits(&on_device.inputs, on_device.batch.positions.clone(), &Noise::none());
-        // A token table may be larger than the vocabulary; nothing is known about the rest.
+        // The embedding may be padded beyond the vocabulary; drop those logits.
         let rows = logits.dims()[0];
         let logits = logits.slice([0..rows, 0..self.tokenizer.size()]);
         let predictions = Predictions::new(&on_device.batch, &logits, Prediction::Argmax);
@@ -265,7 +265,7 @@ impl Probe<'_> {
                     predicted: word,
                     probability: of_predicted[place],
                     of_gold: of_gold[place],
-                    excused: verdicts.iter().map(|says| says[place]).collect(),
+                    flagged: verdicts.iter().map(|flags| flags[place]).collect(),
                     context: context(batch, batch.positions[place] as usize, self.tokenizer),
                 });
             }
@@ -274,19 +274,19 @@ impl Probe<'_> {
 }
 
 impl Found {
-    /// Wrong predictions that a judge flags as false negatives.
-    fn excused(&self, judge: usize) -> usize {
-        self.mistakes.iter().filter(|mistake| mistake.excused[judge]).count()
+    /// Number of errors that a judge flags as false negatives.
+    fn flagged(&self, judge: usize) -> usize {
+        self.mistakes.iter().filter(|mistake| mistake.flagged[judge]).count()
     }
 }
 
-/// Whether a piece only frames the text.
+/// Whether a token is `[PAD]`, `[CLS]` or `[SEP]`.
 fn is_frame(tokenizer: &TextTokenizer, id: u32) -> bool {
     let special = tokenizer.special();
     [special.pad, special.cls, special.sep].contains(&id)
 }
 
-/// The original words around a masked place, which is written `[...]`.
+/// The original text around a masked position, which is written `[...]`.
 fn context(batch: &MaskedBatch, place: usize, tokenizer: &TextTokenizer) -> String {
     let start = place / batch.length * batch.length;
     let row = &batch.original[start..start + batch.length];
@@ -300,14 +300,14 @@ fn context(batch: &MaskedBatch, place: usize, tokenizer: &TextTokenizer) -> Stri
     format!("{} [...] {}", side(before), side(after)).trim().to_owned()
 }
 
-/// Rank of each word by how often it is there, from 0.
+/// Rank of each token by its frequency, from 0.
 fn ranks(seen: &HashMap<u32, u64>) -> HashMap<u32, usize> {
     let mut words: Vec<(&u32, &u64)> = seen.iter().collect();
     words.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     words.into_iter().enumerate().map(|(rank, (word, _))| (*word, rank)).collect()
 }
 
-/// Step, share of wrong predictions, and share of these that are false negatives, of every measurement of the run.
+/// For each evaluation of the run: step, share of wrong predictions, and share of these that are false negatives.
 fn by_step(record: &RunRecord) -> Vec<(u64, f64, f64)> {
     let series = |name: &str| record.series.get(name).cloned().unwrap_or_default();
     let shares: HashMap<u64, f64> = series("eval.false_negative_share").into_iter().collect();

@@ -1,4 +1,4 @@
-//! The errors in tables and as JSON.
+//! The report on wrong predictions, as tables and as JSON.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Found, Mistake, Step};
 
-/// Ends of the frequency bands, by rank of the gold word in the text.
+/// Upper bounds of the frequency bands, by rank of the original token in the text.
 const BANDS: [(usize, &str); 4] = [
     (100, "the 100 most frequent"),
     (1_000, "101 to 1,000"),
@@ -19,13 +19,13 @@ const BANDS: [(usize, &str); 4] = [
     (usize::MAX, "rarer"),
 ];
 
-/// Everything that is reported.
+/// Wrong predictions and their flags, ready to print.
 pub struct Report<'a> {
-    /// What the run measured itself.
+    /// Evaluations during training, see [`super::by_step`].
     pub(super) by_step: Vec<(u64, f64, f64)>,
-    /// Each checkpoint.
+    /// Counts of each checkpoint.
     pub(super) steps: Vec<Step>,
-    /// How many checkpoints there are, in words; None where they were not asked for.
+    /// How many checkpoints there are, in words; None if they are not listed.
     pub(super) kept: Option<String>,
     pub(super) examples: usize,
     /// Names of the judges.
@@ -36,24 +36,24 @@ pub struct Report<'a> {
     pub(super) ranks: HashMap<u32, usize>,
 }
 
-/// Wrong predictions of a kind: how many, and how many of them each judge flags as false negatives.
+/// A group of errors: how many, and how many of them each judge flags.
 struct Group {
     name: &'static str,
     errors: usize,
-    excused: Vec<usize>,
+    flagged: Vec<usize>,
 }
 
-/// Two judges on the same mistakes.
+/// Agreement of two judges on the same errors.
 struct Agreement<'a> {
     judges: [&'a str; 2],
     both: usize,
     first_alone: usize,
     second_alone: usize,
-    /// Cohen's; None where chance alone agrees on everything.
+    /// Cohen's kappa; None where the agreement expected by chance is 1.
     kappa: Option<f64>,
 }
 
-/// How many checkpoints were found, and why no more.
+/// How many checkpoints were found, and how many the run keeps.
 pub(super) fn kept(config: &CheckpointConfig, found: usize) -> String {
     let best = if config.keep_best { " and the best" } else { "" };
     format!(
@@ -67,7 +67,7 @@ fn share(count: usize, of: usize) -> Option<f64> {
     (of > 0).then(|| count as f64 / of as f64)
 }
 
-/// `12 (3.4 %)`
+/// A count with its share: `12 (3.4 %)`.
 fn cell(count: usize, of: usize) -> String {
     format!("{} ({})", thousands(count as u64), percent(share(count, of)))
 }
@@ -80,8 +80,8 @@ impl Report<'_> {
     fn groups(&self, of: &dyn Fn(&Mistake) -> &'static str, order: &[&'static str]) -> Vec<Group> {
         let group = |name: &&'static str| {
             let mine: Vec<&Mistake> = self.found.mistakes.iter().filter(|m| of(m) == *name).collect();
-            let excused = |judge: usize| mine.iter().filter(|m| m.excused[judge]).count();
-            Group { name, errors: mine.len(), excused: (0..self.judges.len()).map(excused).collect() }
+            let flagged = |judge: usize| mine.iter().filter(|m| m.flagged[judge]).count();
+            Group { name, errors: mine.len(), flagged: (0..self.judges.len()).map(flagged).collect() }
         };
         order.iter().map(group).filter(|group| group.errors > 0).collect()
     }
@@ -95,7 +95,7 @@ impl Report<'_> {
         self.groups(&|m| self.band(m), &BANDS.map(|(_, name)| name))
     }
 
-    /// The part of speech in which WordNet has most senses of a word.
+    /// The part of speech in which WordNet has the most senses of a word.
     fn pos(&self, word: u32) -> &'static str {
         let (Some(net), Some(piece)) = (&self.net, self.tokenizer.token(word)) else { return "none" };
         let senses = |pos: Pos| net.synsets(piece, pos).len();
@@ -109,7 +109,7 @@ impl Report<'_> {
         self.groups(&|m| self.pos(m.gold), &names)
     }
 
-    /// Definition of a meaning that both words have.
+    /// WordNet's gloss of a sense that both words share.
     fn gloss(&self, a: u32, b: u32) -> Option<String> {
         let (net, a, b) = (self.net.as_ref()?, self.tokenizer.token(a)?, self.tokenizer.token(b)?);
         POS.into_iter().find_map(|pos| {
@@ -119,10 +119,10 @@ impl Report<'_> {
         })
     }
 
-    /// Excused mistakes, the most probable first, no pair of words twice.
+    /// Flagged errors, most probable first, no pair of words twice.
     fn examples(&self) -> Vec<&Mistake> {
         let mut all: Vec<&Mistake> =
-            self.found.mistakes.iter().filter(|m| m.excused.contains(&true)).collect();
+            self.found.mistakes.iter().filter(|m| m.flagged.contains(&true)).collect();
         all.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         let mut seen = HashSet::new();
         all.retain(|m| seen.insert((m.gold, m.predicted)));
@@ -130,24 +130,24 @@ impl Report<'_> {
         all
     }
 
-    /// Names of the judges that flag a wrong prediction as a false negative.
-    fn excused_by(&self, mistake: &Mistake) -> Vec<&str> {
+    /// Names of the judges that flag an error.
+    fn flagged_by(&self, mistake: &Mistake) -> Vec<&str> {
         self.judges
             .iter()
-            .zip(&mistake.excused)
+            .zip(&mistake.flagged)
             .filter(|(_, says)| **says)
             .map(|(name, _)| name.as_str())
             .collect()
     }
 
-    /// Every pair of judges.
+    /// Agreement of every pair of judges.
     fn agreements(&self) -> Vec<Agreement<'_>> {
         let pairs = (0..self.judges.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
         let mut pairs: Vec<(usize, usize)> = pairs.collect();
         pairs.sort_unstable();
         let agreement = |(a, b): (usize, usize)| {
             let count = |of_a: bool, of_b: bool| {
-                self.found.mistakes.iter().filter(|m| m.excused[a] == of_a && m.excused[b] == of_b).count()
+                self.found.mistakes.iter().filter(|m| m.flagged[a] == of_a && m.flagged[b] == of_b).count()
             };
             let (both, first_alone, second_alone) =
                 (count(true, true), count(true, false), count(false, true));
@@ -161,7 +161,7 @@ impl Report<'_> {
         pairs.into_iter().map(agreement).collect()
     }
 
-    /// As tables, for a terminal or in Markdown.
+    /// The report as tables, for a terminal or in Markdown.
     pub fn text(&self, markdown: bool) -> String {
         let print = |table: &Table| if markdown { table.to_markdown() } else { table.to_text() };
         let wrong = self.wrong();
@@ -173,7 +173,7 @@ impl Report<'_> {
         );
         let mut table = Table::new(["judge", "false negatives", "of the errors"]);
         for (at, name) in self.judges.iter().enumerate() {
-            let count = self.found.excused(at);
+            let count = self.found.flagged(at);
             table.row([name.clone(), thousands(count as u64), percent(share(count, wrong))]);
         }
         out.push_str(&print(&table));
@@ -196,8 +196,8 @@ impl Report<'_> {
         for (name, groups) in tables {
             let mut table = Table::new([name.to_owned(), "errors".to_owned()].into_iter().chain(judges()));
             for group in groups {
-                let excused = group.excused.iter().map(|&count| cell(count, group.errors));
-                table.row([group.name.to_owned(), thousands(group.errors as u64)].into_iter().chain(excused));
+                let flagged = group.flagged.iter().map(|&count| cell(count, group.errors));
+                table.row([group.name.to_owned(), thousands(group.errors as u64)].into_iter().chain(flagged));
             }
             out.push_str(&format!("\n{}", print(&table)));
         }
@@ -206,8 +206,8 @@ impl Report<'_> {
             let mut table =
                 Table::new(["step", "wrong predictions"].map(str::to_owned).into_iter().chain(judges()));
             for step in &self.steps {
-                let excused = step.excused.iter().map(|&count| cell(count, step.wrong));
-                table.row([thousands(step.step), cell(step.wrong, step.masked)].into_iter().chain(excused));
+                let flagged = step.flagged.iter().map(|&count| cell(count, step.wrong));
+                table.row([thousands(step.step), cell(step.wrong, step.masked)].into_iter().chain(flagged));
             }
             out.push_str(&print(&table));
         }
@@ -217,7 +217,7 @@ impl Report<'_> {
                 table.row([thousands(step), percent(Some(wrong)), percent(Some(share))]);
             }
             out.push_str(&format!(
-                "\nWhat the run measured on its held-out text, by the lexicon that it measures with:\n{}",
+                "\nEvaluations during training on the held-out text, false negatives by the run's own lexicon:\n{}",
                 print(&table)
             ));
         }
@@ -230,7 +230,7 @@ impl Report<'_> {
                 piece(mistake.gold),
                 mistake.probability,
                 mistake.of_gold,
-                self.excused_by(mistake).join(", ")
+                self.flagged_by(mistake).join(", ")
             ));
             if let Some(gloss) = self.gloss(mistake.gold, mistake.predicted) {
                 out.push_str(&format!("    both: {gloss}\n"));
@@ -239,27 +239,27 @@ impl Report<'_> {
         out
     }
 
-    /// For programs.
+    /// The report as JSON.
     pub fn json(&self) -> Value {
         let by_judge = |counts: &[usize]| -> Map<String, Value> {
             self.judges.iter().cloned().zip(counts.iter().map(|&count| count.into())).collect()
         };
         let groups = |groups: Vec<Group>| -> Vec<Value> {
-            let one = |g: Group| json!({"group": g.name, "errors": g.errors, "false_negatives": by_judge(&g.excused)});
+            let one = |g: Group| json!({"group": g.name, "errors": g.errors, "false_negatives": by_judge(&g.flagged)});
             groups.into_iter().map(one).collect()
         };
         let judge =
-            |(at, name): (usize, &String)| json!({"judge": name, "false_negatives": self.found.excused(at)});
+            |(at, name): (usize, &String)| json!({"judge": name, "false_negatives": self.found.flagged(at)});
         let agreement = |a: Agreement| {
             json!({"judges": a.judges, "both": a.both, "first_alone": a.first_alone, "second_alone": a.second_alone,
                    "kappa": a.kappa})
         };
-        let checkpoint = |s: &Step| json!({"step": s.step, "masked": s.masked, "wrong": s.wrong, "false_negatives": by_judge(&s.excused)});
+        let checkpoint = |s: &Step| json!({"step": s.step, "masked": s.masked, "wrong": s.wrong, "false_negatives": by_judge(&s.flagged)});
         let measured = |(step, wrong, share): &(u64, f64, f64)| json!({"step": step, "wrong_share": wrong, "false_negative_share": share});
         let example = |m: &Mistake| {
             json!({"context": m.context, "gold": self.tokenizer.piece(m.gold),
                    "predicted": self.tokenizer.piece(m.predicted), "probability": m.probability,
-                   "probability_of_gold": m.of_gold, "judges": self.excused_by(m),
+                   "probability_of_gold": m.of_gold, "judges": self.flagged_by(m),
                    "gloss": self.gloss(m.gold, m.predicted)})
         };
         json!({
