@@ -241,7 +241,7 @@ fn glue_gives_one_table_and_a_zip_for_the_server() {
 
     place.fails("submit runs --out all.zip", 3, &["CoLA", "--partial"]);
     place.ok("submit runs --out part.zip --partial");
-    place.fails("submit runs --out part.zip --partial", 2, &["--overwrite"]);
+    place.fails("submit runs --out part.zip --partial", 2, &["--force"]);
     let mut zip = zip::ZipArchive::new(std::fs::File::open(place.path("part.zip")).unwrap()).unwrap();
     let mut files = BTreeMap::new();
     for at in 0..zip.len() {
@@ -370,7 +370,7 @@ fn what_is_wrong_is_said() {
     place.fails(&run("ax", "data"), 2, &["AX has no training set", "MNLI"]);
     place.fails(&run("cola", "data"), 3, &["train.tsv"]);
     place.fails(&run("rte", "data").replace("--length 16", "--length 99"), 2, &["16 positions", "--length"]);
-    place.fails(&format!("{} --set layr=1", run("rte", "data")), 2, &["layr", "did you mean"]);
+    place.fails(&format!("{} --set layer_dcay=1", run("rte", "data")), 2, &["layer_dcay", "did you mean"]);
     place.fails(&format!("{} --set dtype=f8", run("rte", "data")), 2, &["dtype", "bf16"]);
     place.fails(&format!("{} --lr 0", run("rte", "data").replace("--lr 5e-3", "")), 2, &["lr", "above 0"]);
     for (name, dev, parts) in [

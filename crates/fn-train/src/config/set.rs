@@ -91,7 +91,7 @@ fn keys(prefix: &str, table: &toml::Table) -> Vec<String> {
 
 fn unknown(setting: &str, key: &str, known: &[String]) -> SetError {
     let hint = nearest(key, known.iter().map(String::as_str));
-    let hint = hint.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+    let hint = hint.map_or(".".to_owned(), |name| format!("; did you mean `{name}`?"));
     SetError::UnknownKey { setting: setting.to_owned(), key: key.to_owned(), hint, known: known.join(", ") }
 }
 
