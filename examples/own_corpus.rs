@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (text, synonyms): (PathBuf, PathBuf) = files.map_or_else(|| generate(&out), Ok)?;
 
     // A vocabulary of at most 2,000 pieces (BERT has 30,522), and the lexicon in its ids.
-    let documents = Sources::open(&[text.clone()], &SourceOptions::default())?;
+    let documents = Sources::open(std::slice::from_ref(&text), &SourceOptions::default())?;
     let documents = documents.collect::<Result<Vec<Document>, _>>()?;
     let first = documents.first().ok_or("the text is empty")?.text.clone();
     let pieces = WordPieceOptions { size: 2_000, lowercase: true, limit_alphabet: None };

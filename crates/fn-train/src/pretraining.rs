@@ -221,10 +221,8 @@ impl Training for Pretraining<'_> {
         let mut report = None;
         for (step, update) in updates {
             match &newest {
-                Some(newest) if *step == state.step => {
-                    if self.report_due(*step) || !update.finite {
-                        report = Some(newest.read(state, update));
-                    }
+                Some(newest) if *step == state.step && (self.report_due(*step) || !update.finite) => {
+                    report = Some(newest.read(state, update));
                 }
                 // Skipped steps whose own lines were not due.
                 _ if !update.finite => {

@@ -87,11 +87,8 @@ proptest! {
 #[test]
 fn a_verifier_reads_a_batch_once_however_often_it_is_asked() {
     let batch = batch_of(&[1, 2], &[1.0, 1.0]);
-    let judge = Verifier::new(
-        std::sync::Arc::new(Model { logits: matrix(&[0.0; 14], 7), read: Cell::new(0) }),
-        MASK,
-        Bands::default(),
-    );
+    let judge =
+        Verifier::new(Model { logits: matrix(&[0.0; 14], 7), read: Cell::new(0) }, MASK, Bands::default());
     let first = to_f32(&judge.grade(&predicted(&batch, &[3, 4])));
     assert_eq!(to_f32(&judge.grade(&predicted(&batch, &[3, 4]))), first);
     assert_eq!(judge.model().read.get(), 1);

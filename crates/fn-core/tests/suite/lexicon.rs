@@ -29,8 +29,11 @@ fn rows() -> impl Strategy<Value = (usize, Vec<(u32, Vec<u32>)>)> {
     })
 }
 
-/// Graded rows of a small vocabulary; some grades are 1.
-fn graded_rows() -> impl Strategy<Value = (usize, Vec<(u32, Vec<(u32, f32)>)>)> {
+/// A word, and the members of its set with their grades.
+type GradedRow = (u32, Vec<(u32, f32)>);
+
+/// Graded sets of a small vocabulary; some grades are 1.
+fn graded_rows() -> impl Strategy<Value = (usize, Vec<GradedRow>)> {
     (1usize..30).prop_flat_map(|v| {
         let id = 0..v as u32;
         let entry = (id.clone(), (1u32..=8).prop_map(|eighths| eighths as f32 / 8.0));

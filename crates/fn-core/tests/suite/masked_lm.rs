@@ -234,8 +234,7 @@ fn no_gradient_passes_through_the_original_sentence() {
     let logits = matrix(&[0.0; 14], 7);
     let out = MaskedLm::new(correction).forward(&logits, &predictions, &verdict, &embedding);
     let gradient = embedding.grad(&term(&out, "sentence_distance").backward()).unwrap();
-    let size =
-        |word: usize| to_f32(&gradient.clone().slice([word..word + 1])).iter().map(|g| g.abs()).sum::<f32>();
+    let size = |word: usize| to_f32(&gradient)[2 * word..2 * word + 2].iter().map(|g| g.abs()).sum::<f32>();
     assert_eq!(size(5), 0.0);
     assert!(size(6) > 1e-3 && size(3) > 1e-3, "{gradient}");
 }

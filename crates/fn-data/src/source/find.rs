@@ -43,7 +43,8 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, DataError> {
         } else {
             // Named on purpose: what is wrong with it is an error.
             let is_file = path.metadata().map_err(DataError::io(path, "open"))?.is_file();
-            match is_file.then(|| unreadable(path)).unwrap_or(Some(NO_FILE.to_owned())) {
+            let reason = if is_file { unreadable(path) } else { Some(NO_FILE.to_owned()) };
+            match reason {
                 None => found.files.push(path.clone()),
                 Some(reason) => return Err(DataError::Unsupported { path: path.clone(), reason }),
             }

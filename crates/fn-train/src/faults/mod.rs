@@ -102,7 +102,10 @@ fn poison(step: u64, target: poison::Target) -> Option<f32> {
 
 /// A session is about to be opened.
 pub(crate) fn opening() {
-    ask(|faults| Some(std::thread::sleep(faults.pause_open)));
+    ask(|faults| {
+        std::thread::sleep(faults.pause_open);
+        Some(())
+    });
 }
 
 /// State and moments were read from a checkpoint.
@@ -148,7 +151,10 @@ pub(crate) fn gradients(gradients: &mut Gradients, step: u64) {
 
 /// A save begins.
 pub(crate) fn begin_save() {
-    ask(|faults| Some(faults.fail_points.begin_save()));
+    ask(|faults| {
+        faults.fail_points.begin_save();
+        Some(())
+    });
 }
 
 /// A save is about to write, sync or rename. True asks a write to damage what it writes.

@@ -61,11 +61,11 @@ impl Judges {
 
     /// Which predictions each judge flags, `[judges][P]`.
     pub fn flagged(&self, predictions: &Predictions<'_>) -> Vec<Vec<bool>> {
-        let flags = |judge: &Box<dyn Judge>| {
+        let flags = |judge: &dyn Judge| {
             let verdict = Verdict::of(judge, predictions, self.threshold);
             verdict.false_negative.into_data().iter::<bool>().collect()
         };
-        self.judges.iter().map(flags).collect()
+        self.judges.iter().map(|judge| flags(&**judge)).collect()
     }
 }
 
