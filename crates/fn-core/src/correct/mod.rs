@@ -1,7 +1,7 @@
 //! What the masked-language-model loss does about false negatives: one file per correction, with its configuration.
 //!
 //! A [`Correction`] is made once from its configuration and owns what it needs (a lexicon, say), so what is missing is an error when
-//! it is made. For each batch it gets the logits, the predictions and the [`Verdict`](crate::judge::Verdict), and says how the loss changes:
+//! it is made. For each batch it gets the logits, the predictions and the [`Verdict`], and says how the loss changes:
 //! weights of positions, changes of targets, further terms. [`detection`] holds the counterparts for the discriminator, [`registry`] the
 //! names by which a configuration finds a correction, those of other crates included.
 

@@ -68,7 +68,7 @@ impl Lexicon {
         safetensors::tensor::serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))
     }
 
-    /// Writes the lexicon with [`write_atomic`](crate::files::write_atomic). Equal lexicons give equal files.
+    /// Writes the lexicon with [`write_atomic`]. Equal lexicons give equal files.
     pub fn save(&self, path: &Path) -> Result<(), LexiconError> {
         let bytes = self.to_bytes(path)?;
         write_atomic(path, &bytes).map_err(|source| LexiconError::Io {

@@ -1,6 +1,6 @@
 //! Every key of a configuration: what it means, and what changes with it.
 //!
-//! What a key means is the doc comment of its field ([`fn_core::documented`]). What changes with a key stands in one table,
+//! What a key means is the doc comment of its field ([`fn_core::documented!`]). What changes with a key stands in one table,
 //! `EFFECTS`: whether a run can go on with another value, whether an arm of a study was made with other values, and which arms take
 //! equally long are all read from it.
 
