@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = format!(
         r#"
         preset = "quickstart"
-        data = {{ train = ["{folder}/corpus.txt"], tokenizer = "{folder}/tokenizer" }}
+        data = {{ train = ["{folder}/corpus.txt"], tokenizer = "{folder}/tokenizer", cache = "{folder}/cache" }}
         lexicon.path = "{folder}/lexicon.safetensors"
         train.steps = {steps}
         schedule.warmup = 10
