@@ -5,31 +5,25 @@ use std::ffi::{c_int, c_long};
 /// `mi_option_purge_delay` of mimalloc's `mi_option_e`; the same number in its versions 2 and 3.
 const PURGE_DELAY: c_int = 15;
 
+// SAFETY: these are mimalloc's signatures; the `mimalloc` crate links the library in. Both functions take integers, check the first
+// one against their table, and may be called at any time, so that they are safe.
 #[allow(unsafe_code)]
 unsafe extern "C" {
-    fn mi_option_set(option: c_int, value: c_long);
-    fn mi_option_get(option: c_int) -> c_long;
+    safe fn mi_option_set(option: c_int, value: c_long);
+    safe fn mi_option_get(option: c_int) -> c_long;
 }
 
 /// Tells mimalloc never to hand pages back to the system, unless `MIMALLOC_PURGE_DELAY` says otherwise.
 pub fn keep_pages() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
-        // SAFETY: the C library is linked in by the `mimalloc` crate; the function takes two integers, checks the first
-        // against its table, and may be called at any time.
-        #[allow(unsafe_code)]
-        unsafe {
-            mi_option_set(PURGE_DELAY, -1);
-        }
+        mi_option_set(PURGE_DELAY, -1);
     }
 }
 
 /// Milliseconds after which freed pages go back to the system; -1: never.
 pub fn purge_delay() -> i64 {
-    // SAFETY: as above; reads one integer.
-    #[allow(unsafe_code)]
-    let delay = unsafe { mi_option_get(PURGE_DELAY) };
     #[allow(clippy::useless_conversion)] // `c_long` has 32 bits elsewhere
-    i64::from(delay)
+    i64::from(mi_option_get(PURGE_DELAY))
 }
 
 // `extern "C"` alone does not make the linker take the library in; this use of the crate does.

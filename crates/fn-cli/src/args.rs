@@ -14,8 +14,10 @@ mod task;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 use clap_complete::Shell;
+
+use crate::run::Command;
 
 pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
@@ -74,63 +76,59 @@ Exit codes:
 
 Nothing is ever sent over the network. NO_COLOR=1 or CI=1 give plain output.";
 
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Pre-train a tiny model three times on generated text and print a table.
-    Quickstart(QuickstartArgs),
-    /// Show what works on this machine: backends, threads, disk.
-    Doctor(DoctorArgs),
-    /// Make a vocabulary.
-    #[command(subcommand)]
-    Tokenizer(TokenizerCommand),
-    /// Turn text into rows, or look at them.
-    #[command(subcommand)]
-    Data(DataCommand),
-    /// Build and look at the look-up sets V(w).
-    #[command(subcommand)]
-    Lexicon(LexiconCommand),
-    /// Pre-train a BERT or an ELECTRA.
-    Pretrain(PretrainArgs),
-    /// Show what a model predicts, and which predictions are false negatives.
-    Inspect(InspectArgs),
-    /// Write a checkpoint as a Hugging Face folder.
-    Export(ExportArgs),
-    /// Read any BERT or ELECTRA in the Hugging Face layout, say what is in it, and write it anew.
-    Import(ImportArgs),
-    /// Fine-tune an encoder on a task and measure it, with several seeds.
-    Finetune(FinetuneArgs),
-    /// Fine-tune an encoder on all tasks of GLUE that are there: one table, one average.
-    Glue(GlueArgs),
-    /// Fine-tune an encoder on SQuAD 1.1 or 2.0.
-    Squad(SquadArgs),
-    /// Predict with a fine-tuned model: a test set, a file, or a sentence.
-    Predict(PredictArgs),
-    /// Score a file of predictions alone, or compare two.
-    Score(ScoreArgs),
-    /// Measure how much a fine-tuned model loses on perturbed copies of a development set.
-    Robust(RobustArgs),
-    /// Write the zip that the GLUE server takes.
-    Submit(SubmitArgs),
-    /// Compare runs: a table of their last figures, and curves.
-    Report(ReportArgs),
-    /// Look into the errors of a model.
-    #[command(subcommand)]
-    Probe(ProbeCommand),
-    /// Run arms with several seeds, and say whether the difference is real.
-    #[command(subcommand)]
-    Study(StudyCommand),
-    /// Measure how fast this machine pre-trains.
-    Bench(BenchArgs),
-    /// Show, check and make configurations.
-    #[command(subcommand)]
-    Config(ConfigCommand),
-    /// Print a completion script for a shell.
-    Completions(CompletionsArgs),
-    /// Print the help of every command.
-    #[command(hide = true)]
-    HelpAll,
+/// The flags of a command that the program reads before it runs.
+pub trait Flags {
+    /// Output flags; None for a command that has none.
+    fn common(&self) -> Option<&Common>;
+
+    /// Configuration flags.
+    fn config(&self) -> Option<&ConfigArgs> {
+        None
+    }
+
+    /// The number of processor threads, of commands that take one outside of a configuration.
+    fn threads(&self) -> Option<usize> {
+        None
+    }
 }
+
+/// [`Flags`] of the arguments of commands: `flags!(Args)` for a field `common`, `flags!(Args, fit)` for one within `fit`; then where other
+/// flags are. `flags!(Enum::{A, B})` for a group of commands.
+macro_rules! flags {
+    ($enum:ident::{$($variant:ident),+}) => {
+        impl $crate::args::Flags for $enum {
+            fn common(&self) -> Option<&$crate::args::Common> {
+                match self { $(Self::$variant(args) => $crate::args::Flags::common(args)),+ }
+            }
+
+            fn config(&self) -> Option<&$crate::args::ConfigArgs> {
+                match self { $(Self::$variant(args) => $crate::args::Flags::config(args)),+ }
+            }
+
+            fn threads(&self) -> Option<usize> {
+                match self { $(Self::$variant(args) => $crate::args::Flags::threads(args)),+ }
+            }
+        }
+    };
+    ($args:ident $(, in $inner:ident)? $(, config: $config:ident)? $(, threads: $($threads:ident).+)?) => {
+        impl $crate::args::Flags for $args {
+            fn common(&self) -> Option<&$crate::args::Common> {
+                Some(&self$(.$inner)?.common)
+            }
+            $(
+                fn config(&self) -> Option<&$crate::args::ConfigArgs> {
+                    Some(&self.$config)
+                }
+            )?
+            $(
+                fn threads(&self) -> Option<usize> {
+                    self.$($threads).+
+                }
+            )?
+        }
+    };
+}
+pub(crate) use flags;
 
 /// Flags that every command has.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -364,87 +362,26 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-impl Command {
-    /// Output flags of the command, where it has any.
-    pub fn common(&self) -> Option<&Common> {
-        Some(match self {
-            Self::Quickstart(args) => &args.common,
-            Self::Doctor(args) => &args.common,
-            Self::Tokenizer(TokenizerCommand::Train(args)) => &args.common,
-            Self::Data(DataCommand::Prepare(args)) => &args.common,
-            Self::Data(DataCommand::Inspect(args)) => &args.common,
-            Self::Data(DataCommand::Speed(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Build(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Show(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Stats(args)) => &args.common,
-            Self::Lexicon(LexiconCommand::Placebo(args)) => &args.common,
-            Self::Pretrain(args) => &args.common,
-            Self::Inspect(args) => &args.common,
-            Self::Export(args) => &args.common,
-            Self::Import(args) => &args.common,
-            Self::Finetune(args) => &args.fit.common,
-            Self::Glue(args) => &args.fit.common,
-            Self::Squad(args) => &args.fit.common,
-            Self::Predict(args) => &args.common,
-            Self::Score(args) => &args.common,
-            Self::Robust(args) => &args.common,
-            Self::Submit(args) => &args.common,
-            Self::Report(args) => &args.common,
-            Self::Bench(args) => &args.common,
-            Self::Probe(ProbeCommand::FalseNegatives(args)) => &args.common,
-            Self::Probe(ProbeCommand::Olmpics(args)) => &args.common,
-            Self::Probe(ProbeCommand::Embeddings(args)) => &args.common,
-            Self::Probe(ProbeCommand::Substitution(args)) => &args.common,
-            Self::Study(StudyCommand::Run(args)) => &args.common,
-            Self::Study(StudyCommand::Report(args)) => &args.common,
-            Self::Study(StudyCommand::Truth(args)) => &args.common,
-            Self::Config(ConfigCommand::Show(args)) => &args.common,
-            Self::Config(ConfigCommand::Check(args)) => &args.common,
-            Self::Config(ConfigCommand::New(_) | ConfigCommand::List)
-            | Self::Completions(_)
-            | Self::HelpAll => return None,
-        })
-    }
+/// `fnlm help-all`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct HelpAllArgs {}
 
-    /// The device that the command was told on the command line, before any file is read.
-    pub fn typed_device(&self) -> Option<&str> {
-        match self {
-            Self::Quickstart(args) => Some(&args.device),
-            Self::Inspect(args) => Some(&args.device),
-            Self::Finetune(args) => Some(&args.fit.device),
-            Self::Glue(args) => Some(&args.fit.device),
-            Self::Squad(args) => Some(&args.fit.device),
-            Self::Predict(args) => Some(&args.device),
-            Self::Robust(args) => Some(&args.device),
-            Self::Bench(args) => Some(&args.device),
-            Self::Probe(ProbeCommand::FalseNegatives(args)) => Some(&args.device),
-            Self::Probe(ProbeCommand::Olmpics(args)) => Some(&args.device),
-            Self::Probe(ProbeCommand::Substitution(args)) => Some(&args.device),
-            Self::Doctor(args) => args.device.as_deref(),
-            _ => None,
-        }
-    }
+flags!(QuickstartArgs, threads: threads);
+flags!(DoctorArgs);
+flags!(PretrainArgs, config: config);
+flags!(InspectArgs);
+flags!(ExportArgs);
+flags!(ReportArgs);
 
-    /// The number of processor threads that was typed, of commands that take one outside of a configuration.
-    pub fn typed_threads(&self) -> Option<usize> {
-        match self {
-            Self::Quickstart(args) => args.threads,
-            Self::Finetune(args) => args.fit.threads,
-            Self::Glue(args) => args.fit.threads,
-            Self::Squad(args) => args.fit.threads,
-            Self::Bench(args) => args.threads,
-            _ => None,
-        }
+impl Flags for CompletionsArgs {
+    fn common(&self) -> Option<&Common> {
+        None
     }
+}
 
-    /// The configuration flags of the command, where it has any.
-    pub fn config(&self) -> Option<&ConfigArgs> {
-        match self {
-            Self::Pretrain(args) => Some(&args.config),
-            Self::Data(DataCommand::Prepare(args)) => Some(&args.config),
-            Self::Data(DataCommand::Speed(args)) => Some(&args.config),
-            _ => None,
-        }
+impl Flags for HelpAllArgs {
+    fn common(&self) -> Option<&Common> {
+        None
     }
 }
 

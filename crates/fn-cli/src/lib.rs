@@ -39,14 +39,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let common = cli.command.common().cloned().unwrap_or_default();
+    let flags = cli.command.flags();
+    let common = flags.common().cloned().unwrap_or_default();
     term::log(common.verbose);
     // Resolved and checked here, before anything else is read, and kept in the command's arguments.
-    let mut ended = match cli.command.config().map(|config| config.resolve()).transpose() {
+    let mut ended = match flags.config().map(|config| config.resolve()).transpose() {
         Ok(config) => {
-            name_backend(cli.command.typed_device().or(config.map(|config| config.train.device.as_str())));
-            let threads = cli.command.typed_threads().or(config.and_then(|config| config.train.threads));
-            device::on_pool(threads, || run::run(cli.command))
+            let threads = flags.threads().or(config.and_then(|config| config.train.threads));
+            device::on_pool(threads, || run::run(&cli.command))
         }
         Err(error) => Err(error),
     };
@@ -72,24 +72,6 @@ fn record_of(ended: &Result<Outcome, CliError>) -> Ended {
         Err(CliError::Interrupted(_)) => Ended::Stopped { saved: false },
         Err(error) => {
             Ended::Failed { message: error.to_string(), usage: matches!(error, CliError::Usage(_)) }
-        }
-    }
-}
-
-/// Burn asks `BURN_DEVICE` wherever nobody hands it a device, and takes the most powerful backend compiled in otherwise,
-/// which need not work on this machine. Set before there is any second thread.
-fn name_backend(spec: Option<&str>) {
-    if std::env::var_os("BURN_DEVICE").is_some() {
-        return;
-    }
-    let Some(Ok(spec)) = spec.map(str::parse::<device::DeviceSpec>) else {
-        return;
-    };
-    if spec.backend.compiled() {
-        // SAFETY: first thing after parsing; no other thread has been started that could read the environment.
-        #[allow(unsafe_code)]
-        unsafe {
-            std::env::set_var("BURN_DEVICE", spec.backend.name());
         }
     }
 }

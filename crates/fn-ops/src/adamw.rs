@@ -4,44 +4,44 @@
 //! g' = c g        m = b1 m + (1 - b1) g'        v = b2 v + (1 - b2) g'^2
 //! p  = p - d p - r m / (s sqrt(v) + e)
 //! ```
-//! with c the clipping factor, d = learning rate x weight decay, r = learning rate / (1 - b1^t), s = 1 / sqrt(1 - b2^t);
-//! without bias correction r is the learning rate itself and s is 1. On Flex this is one pass over four slices, in place;
-//! elsewhere [`composed`] says the same with tensor operations. Every element is computed on its own, so the number of
-//! threads cannot change a bit.
+//! with c the clipping factor, d = learning rate x weight decay, r = learning rate / (1 - b1^t), s = 1 / sqrt(1 - b2^t) in step
+//! t; without bias correction r is the learning rate itself and s is 1. On Flex this is one pass over four slices, in place; on
+//! other devices [`composed`] does it with tensor operations. Elements do not depend on each other, so the number of threads
+//! does not change a bit.
 
 use burn::tensor::{Bool, Tensor};
 
-/// The scalars of one update, see the formula above.
+/// The scalars of one update, named as in the formula of this module.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coefficients {
-    /// b1.
+    /// b1, the decay of the first moment.
     pub beta1: f32,
-    /// b2.
+    /// b2, the decay of the second moment.
     pub beta2: f32,
-    /// e, added outside of the root.
+    /// e, added to the root of the second moment.
     pub epsilon: f32,
-    /// r.
+    /// r, the learning rate with the bias correction of the first moment.
     pub rate: f32,
-    /// s.
+    /// s, the bias correction of the root of the second moment.
     pub root: f32,
-    /// d.
+    /// d, learning rate times weight decay.
     pub decay: f32,
-    /// c.
+    /// c, the factor of gradient clipping.
     pub gradient: f32,
 }
 
-/// A flat parameter with its moments, each `[n]`, without autodiff.
+/// A parameter with its moments, each flattened to `[n]` and without autodiff.
 #[derive(Debug, Clone)]
 pub struct Slot {
-    /// p.
+    /// p, the parameter.
     pub param: Tensor<1>,
-    /// m.
+    /// m, the first moment.
     pub m: Tensor<1>,
-    /// v.
+    /// v, the second moment.
     pub v: Tensor<1>,
 }
 
-/// Updates `slot` with `gradient` `[n]`. In place where nobody else holds the tensors.
+/// Updates `slot` with `gradient` `[n]`, in place if no other handle shares its tensors.
 pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
     #[cfg(feature = "flex")]
     return match flex::update(slot, gradient, k) {
@@ -52,18 +52,18 @@ pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
     composed::update(slot, gradient, k)
 }
 
-/// A sum of squares, where it was computed.
+/// A sum of squares, on the side that computed it.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one for a parameter and step, gone at once")]
+#[expect(clippy::large_enum_variant, reason = "one per step, dropped at once")]
 pub enum SquareSum {
     /// On the host, in f64.
     Host(f64),
-    /// `[1]` on a device that nobody has waited for.
+    /// On the device, `[1]`, possibly not computed yet.
     Device(Tensor<1>),
 }
 
 impl SquareSum {
-    /// The number; waits for the device.
+    /// The sum on the host; waits for the device.
     pub fn read(self) -> f64 {
         match self {
             Self::Host(sum) => sum,
@@ -72,9 +72,9 @@ impl SquareSum {
     }
 }
 
-/// The sum of the squares of all elements. On Flex it is taken in f64 and known at once; elsewhere it is enqueued.
+/// The sum of the squares of all elements. On Flex it is computed in f64 at once; on other devices it is enqueued.
 ///
-/// The order of the sum depends on the tensors' sizes alone.
+/// The order of the additions depends on the sizes of the tensors only.
 pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> SquareSum {
     #[cfg_attr(not(feature = "flex"), allow(unused_mut))]
     let mut on_host = 0.0;
@@ -93,31 +93,31 @@ pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> Squar
     }
 }
 
-/// What clipping does to a step whose norm the host does not know yet.
+/// Gradient clipping on the device, for a step whose norm the host has not read.
 #[derive(Debug, Clone)]
 pub struct Deferred {
-    /// The norm of all gradients, `[1]`.
+    /// The global norm of the gradients, `[1]`.
     pub norm: Tensor<1>,
-    /// c of the formula, `[1]`.
+    /// The clipping factor, `[1]`.
     factor: Tensor<1>,
-    /// Whether the norm is finite, `[1]`: if not, nothing may change.
+    /// Whether the norm is finite, `[1]`; if not, the update is skipped.
     keep: Tensor<1, Bool>,
 }
 
 impl Deferred {
-    /// Of a sum of squares `[1]`; gradients above `limit` are scaled down to it.
+    /// From the sum of squares `[1]` of all gradients; `limit` is the largest norm.
     pub fn new(square_sum: Tensor<1>, limit: Option<f64>) -> Self {
         let norm = square_sum.sqrt();
         let factor = match limit {
             Some(limit) => norm.clone().recip().mul_scalar(limit).clamp_max(1.0),
             None => norm.ones_like(),
         };
-        // A comparison, which NaN fails as well.
+        // False for NaN, too.
         let keep = norm.clone().lower_equal_elem(f32::MAX);
         Self { norm, factor, keep }
     }
 
-    /// [`update`] by this much of the gradient, or not at all; `k.gradient` counts as well.
+    /// [`update`] with the gradient clipped (and multiplied by `k.gradient`); returns `slot` unchanged if the norm is not finite.
     pub fn update(&self, slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
         let old = slot.clone();
         let new = composed::update(slot, gradient * self.factor.clone(), k);
@@ -127,11 +127,11 @@ impl Deferred {
     }
 }
 
-/// The same in tensor operations, for every backend.
+/// The same operations for every backend, from tensor operations.
 pub mod composed {
     use super::{Coefficients, Slot, Tensor};
 
-    /// The sum of the squares of all elements, `[1]`; None without tensors.
+    /// The sum of the squares of all elements, `[1]`; `None` if there are no tensors.
     pub fn square_sum<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> Option<Tensor<1>> {
         tensors.into_iter().map(|tensor| tensor.clone().square().sum()).reduce(|so_far, sum| so_far + sum)
     }
@@ -154,10 +154,10 @@ mod flex {
     use burn_flex::{Flex, FlexTensor};
     use rayon::prelude::*;
 
-    /// Elements that one task works on; fixed, so that the split does not depend on the number of threads.
+    /// Elements per task; fixed, so that the split does not depend on the number of threads.
     const CHUNK: usize = 1 << 14;
 
-    /// The slot updated in one pass, or everything back where a tensor is not a Flex tensor of f32.
+    /// Updates in one pass; returns the arguments if one of the tensors is not a Flex tensor of f32.
     pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Result<Slot, Box<(Slot, Tensor<1>)>> {
         if ![&slot.param, &slot.m, &slot.v, &gradient].into_iter().all(is_flex) {
             return Err(Box::new((slot, gradient)));
@@ -193,7 +193,7 @@ mod flex {
         }
     }
 
-    /// In f64, chunk by chunk, the chunks' sums added in order. None where the tensor is not a Flex tensor of f32.
+    /// In f64: the sums of the chunks, added in order. `None` if the tensor is not a Flex tensor of f32.
     pub fn square_sum(tensor: &Tensor<1>) -> Option<f64> {
         if !is_flex(tensor) {
             return None;
@@ -224,7 +224,7 @@ mod flex {
         tensor.dtype() == DType::F32 && tensor.clone().try_into_primitive::<Flex>().is_ok()
     }
 
-    /// The Flex tensor, its buffer exactly its elements in order. Only for tensors that pass [`is_flex`].
+    /// As a contiguous Flex tensor that fills its buffer. Only for tensors that pass [`is_flex`].
     #[allow(clippy::expect_used)]
     fn whole(tensor: Tensor<1>) -> FlexTensor {
         let tensor = tensor.try_into_primitive::<Flex>().expect("checked by `is_flex`");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn views_and_shared_tensors_are_read_right_and_never_written_through() {
+    fn views_are_read_correctly_and_shared_tensors_are_not_overwritten() {
         let base = Tensor::<2>::from_data(TensorData::new(noise(600, 5), [20, 30]), &Device::flex());
         let turned = base.clone().transpose().reshape([600]);
         let part = base.clone().slice([5..15, 0..30]).reshape([300]);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deferred_update_is_the_clipped_one_or_none() {
+    fn a_deferred_update_is_clipped_and_skipped_if_the_norm_is_not_finite() {
         let g = tensor(noise(1000, 4));
         let sum = composed::square_sum([&g]).unwrap();
         let norm = square_sum([&g]).read().sqrt();

@@ -1,4 +1,4 @@
-//! Every operation out of plain Burn operations: the reference, on any backend, differentiable by Burn itself.
+//! Every operation built from Burn's own: runs on any backend, differentiated by Burn, and the reference for the kernels.
 
 use burn::tensor::activation;
 use burn::tensor::{Distribution, Int, Tensor, module};
@@ -6,8 +6,8 @@ use burn::tensor::{Distribution, Int, Tensor, module};
 use crate::Noise;
 use crate::precision::{exact, matmul};
 
-/// Sets a share `rate` of the elements to 0 and scales the others by `1 / (1 - rate)`. The mask comes from the device's generator,
-/// which the trainer seeds before each micro-step.
+/// Dropout: sets each element to 0 with probability `rate` and scales the others by `1 / (1 - rate)`. The mask is drawn from the
+/// device's random generator; seed that before the pass.
 pub fn dropout<const D: usize>(x: Tensor<D>, rate: f64, noise: &Noise) -> Tensor<D> {
     if !noise.is_training() || rate <= 0.0 {
         return x;
@@ -42,12 +42,12 @@ pub fn residual_layer_norm<const D: usize>(
     layer_norm(residual + dropout(x, rate, noise), gamma, beta, epsilon)
 }
 
-/// `x Phi(x)`, with the exact error function.
+/// GELU: `x Phi(x)` with the exact normal distribution.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::gelu(x)
 }
 
-/// `x W + b` over the last axis; `weight` is `[in, out]`.
+/// Linear layer: `x W + b` over the last axis; `weight` is `[in, out]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     if exact() {
         return module::linear(x, weight, bias);
@@ -59,7 +59,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     }
 }
 
-/// Scaled dot-product attention with dropout on the weights; see [`crate::attention`].
+/// Multi-head scaled dot-product attention; see [`crate::attention`].
 pub fn attention(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -74,7 +74,7 @@ pub fn attention(
     let split = |x: Tensor<3>| x.reshape([batch, length, heads, size]).swap_dims(1, 2);
     let scores = matmul(split(q), split(k).swap_dims(2, 3)).mul_scalar(1.0 / (size as f64).sqrt());
     let scores = match mask {
-        // Far below any score, yet finite: a row without a single real key gets equal weights, not NaN.
+        // Far below any score, yet finite: a sequence of padding only gets equal weights, not NaN.
         Some(mask) => scores + (mask.reshape([batch, 1, 1, length]).sub_scalar(1.0)).mul_scalar(1e9),
         None => scores,
     };
@@ -82,34 +82,34 @@ pub fn attention(
     matmul(weights, split(v)).swap_dims(1, 2).reshape([batch, length, width])
 }
 
-/// Rows of `weight` `[V, H]` by `ids` `[B, L]`.
+/// Embedding: rows of `weight` `[V, H]` by `ids` `[B, L]`, giving `[B, L, H]`.
 pub fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     module::embedding(weight, ids)
 }
 
-/// Rows of `x` `[N, H]` by `index` `[P]`.
+/// Rows of `x` `[N, H]` by `index` `[P]`, giving `[P, H]`.
 pub fn select_rows(x: Tensor<2>, index: Tensor<1, Int>) -> Tensor<2> {
     x.select(0, index)
 }
 
-/// `ln sum exp` of each row of `[P, V]`, `[P]`.
+/// `ln(sum(exp(x)))` of each row of `[P, V]`, giving `[P]`.
 pub fn log_sum_exp(logits: Tensor<2>) -> Tensor<1> {
     let largest = logits.clone().detach().max_dim(1);
     ((logits - largest.clone()).exp().sum_dim(1).log() + largest).squeeze_dim(1)
 }
 
-/// `log_sum_exp(logits) - logits[gold]` of each row, `[P]`.
+/// Cross-entropy of each row of `[P, V]` with the class `gold` `[P]`, giving `[P]`.
 pub fn cross_entropy_rows(logits: Tensor<2>, gold: Tensor<1, Int>) -> Tensor<1> {
-    // Both terms are taken after the largest logit is subtracted: the difference of two numbers around 1e4 would lose digits.
+    // The largest logit is subtracted from both terms first: the difference of two numbers around 1e4 would lose digits.
     let largest = logits.clone().detach().max_dim(1);
     let shifted = logits - largest;
     let gold = shifted.clone().gather(1, gold.unsqueeze_dim(1));
     (shifted.exp().sum_dim(1).log() - gold).squeeze_dim(1)
 }
 
-/// Binary cross-entropy of each element: `max(x, 0) - x t + ln(1 + exp(-|x|))`.
+/// Binary cross-entropy of each logit, unreduced: `max(x, 0) - x t + ln(1 + exp(-|x|))`.
 pub fn bce_with_logits<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<D> {
-    // max(x, 0) as (x + |x|) / 2, whose derivative at 0 is the right one, 1/2.
+    // max(x, 0) as (x + |x|) / 2, whose derivative at 0 is 1/2, as that of the loss must be.
     let size = logits.clone().abs();
     let positive_part = (logits.clone() + size.clone()).mul_scalar(0.5);
     positive_part - logits * targets + size.neg().exp().log1p()

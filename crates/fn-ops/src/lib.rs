@@ -1,13 +1,13 @@
 //! Tensor operations of transformer training, fused where a backend has a kernel for them.
 //!
-//! Each function here looks at its tensors. On Flex (feature `flex`, f32) one kernel does the whole operation and another
-//! one its derivative in closed form; everywhere else, and on a tape with gradient checkpointing, [`composed`] says the same
-//! with Burn's own operations. Callers need not know which it was: values agree to rounding, shapes and gradients are the
-//! same. The one thing that differs is the noise of dropout: kernels take it from a counter seeded by [`Noise`], composed
-//! operations from the device's generator.
+//! Each function chooses its implementation by the device of its tensors. On Flex (Burn's CPU backend; Cargo feature `flex`,
+//! f32) one kernel computes the whole operation and another one its derivative in closed form. On every other device, and with
+//! gradient checkpointing, [`composed`] builds the same operation from Burn's own. Callers need not know which one ran: shapes
+//! are the same, values and gradients agree to rounding. Only the masks of dropout differ: kernels compute them from a counter
+//! seeded by [`Noise`], composed operations draw them from the device's random generator.
 //!
-//! Kernels split their work in pieces of fixed size and add in a fixed order: the result does not depend on the number of
-//! threads. What they keep for the backward pass is little: attention two numbers a row, dropout its seed.
+//! Kernels split their work into pieces of fixed size and add in a fixed order, so results do not depend on the number of
+//! threads. They save little for the backward pass: attention two numbers per query and head, dropout its seed.
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -30,7 +30,7 @@ pub use precision::{Bf16Unit, MatmulPrecision, matmul_precision, set_matmul_prec
 
 use burn::tensor::{Int, Tensor};
 
-/// What Flex multiplies bf16 with on this processor.
+/// Which instructions Flex multiplies bf16 matrices with on this processor.
 pub fn bf16_unit() -> Bf16Unit {
     #[cfg(feature = "flex")]
     return flex::bf16_unit();
@@ -38,7 +38,7 @@ pub fn bf16_unit() -> Bf16Unit {
     Bf16Unit::None
 }
 
-/// Takes the kernel where it accepts the inputs, else the composed operation.
+/// Runs the kernel if it accepts the inputs, else the composed operation.
 macro_rules! fused {
     ($($name:ident)::+ ( $($arg:expr),* ), $back:pat => $composed:expr) => {{
         #[cfg(feature = "flex")]
@@ -50,7 +50,8 @@ macro_rules! fused {
     }};
 }
 
-/// Sets a share `rate` of the elements to 0 and scales the others by `1 / (1 - rate)`; `x` itself in evaluation.
+/// Dropout: sets each element to 0 with probability `rate` and scales the others by `1 / (1 - rate)`. Returns `x` unchanged in
+/// evaluation ([`Noise::none`]).
 pub fn dropout<const D: usize>(x: Tensor<D>, rate: f64, noise: &Noise) -> Tensor<D> {
     fused!(dropout(x, rate, noise), x => composed::dropout(x, rate, noise))
 }
@@ -69,7 +70,7 @@ pub fn layer_norm<const D: usize>(
         (x, gamma, beta) => composed::layer_norm(x, gamma, beta, epsilon))
 }
 
-/// `layer_norm(residual + dropout(x))`.
+/// `layer_norm(residual + dropout(x))`, the end of each half of a transformer layer (post-norm).
 ///
 /// # Shapes
 /// - x, residual: `[.., H]`, gamma, beta: `[H]` - output: `[.., H]`
@@ -86,12 +87,12 @@ pub fn residual_layer_norm<const D: usize>(
         (x, residual, gamma, beta) => composed::residual_layer_norm(x, residual, rate, noise, gamma, beta, epsilon))
 }
 
-/// `x Phi(x)`, with the exact error function.
+/// GELU: `x Phi(x)` with the exact normal distribution, not the tanh approximation.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     fused!(gelu(x), x => composed::gelu(x))
 }
 
-/// `x W + b` over the last axis.
+/// Linear layer: `x W + b` over the last axis.
 ///
 /// # Shapes
 /// - x: `[.., in]`, weight: `[in, out]`, bias: `[out]` - output: `[.., out]`
@@ -99,11 +100,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     fused!(linear(x, weight, bias), (x, weight, bias) => composed::linear(x, weight, bias))
 }
 
-/// Scaled dot-product attention of each head, with dropout on the weights. A sequence without a single real key gets equal
-/// weights, not NaN. No gradient flows into the mask.
+/// Multi-head scaled dot-product attention, with dropout on the attention weights. A sequence that consists of padding only gets
+/// equal weights, not NaN. The mask gets no gradient.
 ///
 /// # Shapes
-/// - q, k, v: `[B, L, heads * size]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, heads * size]`
+/// - q, k, v: `[B, L, heads * size]`, mask: `[B, L]`, 1 for tokens, 0 for padding - output: `[B, L, heads * size]`
 pub fn attention(
     q: Tensor<3>,
     k: Tensor<3>,
@@ -117,29 +118,29 @@ pub fn attention(
         (q, k, v, mask) => composed::attention(q, k, v, heads, mask, rate, noise))
 }
 
-/// Rows of `weight` by `ids`.
+/// Embedding: the rows of `weight` that `ids` name.
 ///
 /// # Shapes
 /// - weight: `[V, H]`, ids: `[B, L]` - output: `[B, L, H]`
 ///
 /// # Panics
-/// When an id lies outside of the table.
+/// If an id is not below V.
 pub fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     fused!(gather(weight, ids), (weight, ids) => composed::embedding(weight, ids))
 }
 
-/// Rows of `x` by `index`.
+/// The rows of `x` that `index` names.
 ///
 /// # Shapes
 /// - x: `[N, H]`, index: `[P]` - output: `[P, H]`
 ///
 /// # Panics
-/// When an index lies outside of the matrix.
+/// If an index is not below N.
 pub fn select_rows(x: Tensor<2>, index: Tensor<1, Int>) -> Tensor<2> {
     fused!(gather(x, index), (x, index) => composed::select_rows(x, index))
 }
 
-/// `ln sum exp` of each row.
+/// `ln(sum(exp(x)))` of each row, without overflow.
 ///
 /// # Shapes
 /// - logits: `[P, V]` - output: `[P]`
@@ -147,24 +148,25 @@ pub fn log_sum_exp(logits: Tensor<2>) -> Tensor<1> {
     fused!(log_sum_exp(logits), logits => composed::log_sum_exp(logits))
 }
 
-/// `log_sum_exp(logits) - logits[gold]` of each row, exact for logits up to 1e4 and beyond.
+/// Cross-entropy of each row with the class `gold`, unreduced: `log_sum_exp(logits) - logits[gold]`. The largest logit is
+/// subtracted first, so large logits (1e4) cost no digits.
 ///
 /// # Shapes
 /// - logits: `[P, V]`, gold: `[P]` - output: `[P]`
 ///
 /// # Panics
-/// When an id lies outside of the vocabulary.
+/// If an id is not below V.
 pub fn cross_entropy_rows(logits: Tensor<2>, gold: Tensor<1, Int>) -> Tensor<1> {
     fused!(cross_entropy_rows(logits, gold), (logits, gold) => composed::cross_entropy_rows(logits, gold))
 }
 
-/// Binary cross-entropy of each element: `max(x, 0) - x t + ln(1 + exp(-|x|))`.
+/// Binary cross-entropy of each logit, unreduced: `max(x, 0) - x t + ln(1 + exp(-|x|))`.
 pub fn bce_with_logits<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<D> {
     fused!(bce_with_logits(logits, targets), (logits, targets) => composed::bce_with_logits(logits, targets))
 }
 
-/// For tests: the factors (0 or `1 / (1 - rate)`) by which the kernels multiply `rows` rows of `width` elements when dropout
-/// takes `seed` from [`Noise::next_seed`].
+/// For tests: the factors (0 or `1 / (1 - rate)`), row after row, by which the kernels' dropout multiplies `rows` rows of `width`
+/// elements if [`Noise::next_seed`] returned `seed`.
 #[doc(hidden)]
 #[cfg(feature = "flex")]
 pub fn dropout_factors(rows: usize, width: usize, rate: f64, seed: u64) -> Vec<f32> {

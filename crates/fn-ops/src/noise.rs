@@ -1,8 +1,9 @@
-//! The noise of one forward pass.
+//! Random seeds of one forward pass.
 
 use std::cell::Cell;
 
-/// Where dropout gets its seeds: f(seed, site), one site per call, in the order of the calls. No state outlives the pass.
+/// Seeds for the dropout layers of one forward pass: the n-th call of [`next_seed`](Self::next_seed) returns a function of (seed, n).
+/// There is no state beyond the pass.
 #[derive(Debug)]
 pub struct Noise {
     seed: Option<u64>,
@@ -10,22 +11,22 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Evaluation: no dropout anywhere.
+    /// Evaluation: dropout is off.
     pub fn none() -> Self {
         Self { seed: None, site: Cell::new(0) }
     }
 
-    /// Training, with the noise that belongs to `seed`.
+    /// Training, with dropout masks that depend on `seed` only.
     pub fn new(seed: u64) -> Self {
         Self { seed: Some(seed), site: Cell::new(0) }
     }
 
-    /// Whether there is any dropout.
+    /// Whether dropout is on.
     pub fn is_training(&self) -> bool {
         self.seed.is_some()
     }
 
-    /// The seed of the next site. The same passes make the same calls, so they get the same seeds.
+    /// The seed of the next dropout layer. Two passes of the same model make the same calls, hence get the same seeds.
     pub fn next_seed(&self) -> u64 {
         let site = self.site.get();
         self.site.set(site + 1);

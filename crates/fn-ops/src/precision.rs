@@ -1,31 +1,31 @@
-//! How precisely matrices are multiplied.
+//! The precision of matrix products.
 //!
-//! Mixed precision here means: weights, activations, optimiser state and every sum are f32, and only the two operands of a
-//! matrix product are rounded, to bf16, just before it. Softmax, LayerNorm and losses never see bf16.
+//! Mixed precision here means: weights, activations, optimiser state and all sums are f32; only the two operands of a matrix
+//! product are rounded to bf16, just before it. Softmax, LayerNorm and losses are computed in f32.
 
 use std::cell::Cell;
 
 use burn::tensor::{DType, FloatDType, Tensor};
 
-/// What the operands of matrix products are rounded to.
+/// The type that the operands of matrix products are rounded to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatmulPrecision {
-    /// Nothing is rounded.
+    /// No rounding.
     #[default]
     F32,
-    /// 8 bits of mantissa, the range of f32. Worth it where the device multiplies bf16 in hardware: GPUs, and on Flex
-    /// processors with a [`Bf16Unit`]. Other processors give the same, no faster than f32.
+    /// 8 bits of mantissa, the range of f32. Faster where the device multiplies bf16 in hardware: GPUs, and processors with a
+    /// [`Bf16Unit`] on Flex. Other processors emulate it, slower than f32.
     Bf16,
 }
 
-/// What a processor multiplies bf16 with.
+/// The instructions that a processor has for products of bf16 matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bf16Unit {
-    /// Tiles: AMX, under Linux.
+    /// AMX, under Linux.
     Tiles,
-    /// Vectors: AVX-512 BF16.
+    /// AVX-512 BF16.
     Vectors,
-    /// Nothing: numbers are rounded, then multiplied as f32.
+    /// None: numbers are rounded to bf16, then multiplied as f32.
     None,
 }
 
@@ -33,22 +33,22 @@ thread_local! {
     static CURRENT: Cell<MatmulPrecision> = const { Cell::new(MatmulPrecision::F32) };
 }
 
-/// Sets the precision of all later products of this thread, forward and (through the tape) backward.
+/// Sets the precision of this thread's matrix products from now on, in the forward pass and in its backward pass.
 pub fn set_matmul_precision(precision: MatmulPrecision) {
     CURRENT.set(precision);
 }
 
-/// The precision of this thread's products.
+/// The precision of this thread's matrix products.
 pub fn matmul_precision() -> MatmulPrecision {
     CURRENT.get()
 }
 
-/// Whether products keep f32.
+/// Whether operands stay f32.
 pub(crate) fn exact() -> bool {
     matmul_precision() == MatmulPrecision::F32
 }
 
-/// `a b` in the precision of this thread; f32 in, f32 out.
+/// `a b` in this thread's precision; f32 in, f32 out.
 pub(crate) fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     if exact() || a.dtype() != DType::F32 {
         return a.matmul(b);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, Distribution};
 
-    /// Every pair of gradients and values of `linear` and `attention`, f32 against bf16, as relative errors.
+    /// Relative errors of bf16 against f32: values and gradients of `linear` and `attention`.
     fn errors() -> Vec<f64> {
         let device = Device::flex().autodiff();
         device.seed(3);
@@ -91,9 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn bf16_rounds_operands_and_nothing_else() {
+    fn bf16_products_differ_from_f32_by_rounding_only() {
         for error in errors() {
-            // Half a unit of 8 bits is 2^-9 = 0.002 an operand; two products in a row, and softmax between them.
+            // Each operand is off by up to 2^-9 = 0.002; there are two products in a row, with softmax between them.
             assert!(error > 1e-5 && error < 0.03, "{error}");
         }
     }

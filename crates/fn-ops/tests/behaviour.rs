@@ -102,7 +102,7 @@ fn products_that_are_split_between_threads_equal_their_twins() {
 }
 
 #[test]
-fn noise_and_nothing_else_depends_on_the_seed() {
+fn only_dropout_depends_on_the_seed() {
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         bits(&pool.install(|| a_bit_of_everything(7)))
@@ -216,7 +216,7 @@ fn gradients_reach_exactly_the_inputs_that_want_one() {
 }
 
 #[test]
-fn without_a_tape_the_values_are_the_same_and_stay_without() {
+fn without_autodiff_the_values_are_the_same() {
     let (x, w) = (constant([3, 7, 12], 1, 1.0), constant([12, 12], 2, 1.0));
     let y = fn_ops::linear(fn_ops::gelu(x.clone()), w.clone(), None);
     let plain = fn_ops::linear(fn_ops::gelu(x.inner()), w.inner(), None);
@@ -225,7 +225,7 @@ fn without_a_tape_the_values_are_the_same_and_stay_without() {
 }
 
 #[test]
-fn a_tape_with_checkpointing_takes_the_composed_way() {
+fn gradient_checkpointing_uses_the_composed_operation() {
     let device = Device::flex().autodiff().gradient_checkpointing();
     let x = Tensor::<2>::from_data(TensorData::new(numbers(40, 1), [4, 10]), &device).require_grad();
     let found = values(&x.grad(&fn_ops::gelu(x.clone()).sum().backward()).unwrap());
@@ -235,7 +235,7 @@ fn a_tape_with_checkpointing_takes_the_composed_way() {
 }
 
 #[test]
-fn a_sequence_of_padding_alone_gives_equal_weights_and_finite_gradients() {
+fn a_sequence_of_padding_only_gives_equal_weights_and_finite_gradients() {
     let mask = Tensor::<2>::zeros([1, 6], &device());
     let [q, k, v] = [1, 2, 3].map(|seed| leaf([1, 6, 4], seed, 1.0));
     let y = fn_ops::attention(q.clone(), k.clone(), v.clone(), 2, Some(mask), 0.0, &Noise::none());
@@ -246,7 +246,7 @@ fn a_sequence_of_padding_alone_gives_equal_weights_and_finite_gradients() {
 }
 
 #[test]
-fn what_stands_at_padding_changes_nothing_and_gets_no_gradient() {
+fn keys_and_values_at_padding_change_nothing_and_get_no_gradient() {
     let mask = Tensor::<2>::from_floats([[1.0, 1.0, 0.0, 1.0, 0.0, 0.0]], &device());
     let with = |poison: f32| {
         let [q, k, v] = [1, 2, 3].map(|seed| {
@@ -330,7 +330,7 @@ fn a_row_without_weight_passes_no_gradient_even_from_infinite_logits() {
 }
 
 #[test]
-fn logits_that_somebody_else_reads_later_are_not_overwritten() {
+fn logits_that_are_used_again_later_are_not_overwritten() {
     let w = leaf([6, 50], 1, 1.0);
     let logits = fn_ops::linear(constant([3, 6], 2, 1.0), w, None);
     let before = values(&logits);
@@ -341,7 +341,7 @@ fn logits_that_somebody_else_reads_later_are_not_overwritten() {
 }
 
 #[test]
-fn dropout_of_rate_zero_or_in_evaluation_is_nothing_and_takes_no_seed() {
+fn dropout_of_rate_zero_or_in_evaluation_returns_its_input_and_takes_no_seed() {
     let x = constant([3, 5], 1, 1.0);
     let noise = Noise::new(4);
     assert_eq!(values(&fn_ops::dropout(x.clone(), 0.0, &noise)), values(&x));
@@ -363,7 +363,7 @@ fn empty_inputs_give_empty_outputs() {
 }
 
 #[test]
-#[should_panic(expected = "id 5 lies outside of 0..5")]
+#[should_panic(expected = "id 5 is outside of 0..5")]
 fn an_id_outside_of_the_table_is_named() {
     fn_ops::select_rows(constant([5, 2], 1, 1.0), ids(&[1, 5]));
 }

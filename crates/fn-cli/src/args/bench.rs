@@ -82,3 +82,5 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(BenchArgs, threads: threads);

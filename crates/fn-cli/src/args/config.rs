@@ -208,3 +208,16 @@ pub struct ConfigNewArgs {
     #[arg(value_name = "PRESET", default_value = "electra-small")]
     pub preset: String,
 }
+
+super::flags!(ConfigShowArgs);
+super::flags!(ConfigCheckArgs);
+
+impl super::Flags for ConfigCommand {
+    fn common(&self) -> Option<&Common> {
+        match self {
+            Self::Show(args) => super::Flags::common(args),
+            Self::Check(args) => super::Flags::common(args),
+            Self::New(_) | Self::List => None,
+        }
+    }
+}

@@ -120,3 +120,10 @@ pub struct DataSpeedArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(TokenizerTrainArgs);
+super::flags!(DataPrepareArgs, config: config);
+super::flags!(DataInspectArgs);
+super::flags!(DataSpeedArgs, config: config);
+super::flags!(TokenizerCommand::{Train});
+super::flags!(DataCommand::{Prepare, Inspect, Speed});

@@ -184,3 +184,9 @@ pub struct LexiconPlaceboArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(LexiconBuildArgs);
+super::flags!(LexiconShowArgs);
+super::flags!(LexiconStatsArgs);
+super::flags!(LexiconPlaceboArgs);
+super::flags!(LexiconCommand::{Build, Show, Stats, Placebo});

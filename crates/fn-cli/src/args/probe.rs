@@ -193,3 +193,9 @@ pub struct ProbeSubstitutionArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(ProbeFalseNegativesArgs);
+super::flags!(ProbeOlmpicsArgs);
+super::flags!(ProbeEmbeddingsArgs);
+super::flags!(ProbeSubstitutionArgs);
+super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution});

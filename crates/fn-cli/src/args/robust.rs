@@ -74,3 +74,5 @@ pub struct RobustArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(RobustArgs);

@@ -91,3 +91,8 @@ pub struct StudyTruthArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(StudyRunArgs);
+super::flags!(StudyReportArgs);
+super::flags!(StudyTruthArgs);
+super::flags!(StudyCommand::{Run, Report, Truth});

@@ -310,3 +310,11 @@ pub struct ImportArgs {
     #[command(flatten)]
     pub common: Common,
 }
+
+super::flags!(FinetuneArgs, in fit, threads: fit.threads);
+super::flags!(GlueArgs, in fit, threads: fit.threads);
+super::flags!(SquadArgs, in fit, threads: fit.threads);
+super::flags!(PredictArgs);
+super::flags!(ScoreArgs);
+super::flags!(SubmitArgs);
+super::flags!(ImportArgs);

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, CompletionsArgs};
+use crate::args::{Cli, CompletionsArgs, HelpAllArgs};
 use crate::error::{CliError, Outcome};
 use crate::term;
 
@@ -21,7 +21,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<Outcome, CliError> {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn help_all() -> Result<Outcome, CliError> {
+pub fn help_all(_args: &HelpAllArgs) -> Result<Outcome, CliError> {
     fn walk(command: &mut clap::Command, path: &str, out: &mut String) {
         out.push_str(&format!("===== {path} =====\n{}\n", command.render_long_help()));
         let names: Vec<String> = command

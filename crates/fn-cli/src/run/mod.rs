@@ -25,38 +25,98 @@ pub mod support;
 pub mod tokenizer;
 mod truth;
 
-use crate::args::{Command, TokenizerCommand};
+use clap::Subcommand;
+
+use crate::args::{
+    BenchArgs, CompletionsArgs, ConfigCommand, DataCommand, DoctorArgs, ExportArgs, FinetuneArgs, Flags,
+    GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, PredictArgs, PretrainArgs, ProbeCommand,
+    QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand, SubmitArgs, TokenizerCommand,
+};
 use crate::error::CliError;
 pub use crate::error::Outcome;
 
-/// Runs a command.
-///
-/// # Errors
-/// See [`CliError`]; its [`CliError::code`] is the exit code.
-pub fn run(command: Command) -> Result<Outcome, CliError> {
-    match command {
-        Command::Quickstart(args) => quickstart::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Tokenizer(TokenizerCommand::Train(args)) => tokenizer::train(&args),
-        Command::Data(command) => data::run(&command),
-        Command::Lexicon(command) => lexicon::run(&command),
-        Command::Pretrain(args) => pretrain::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Import(args) => import::run(&args),
-        Command::Finetune(args) => finetune::run(&args),
-        Command::Glue(args) => glue::run(&args),
-        Command::Squad(args) => squad::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Score(args) => score::run(&args),
-        Command::Robust(args) => robust::run(&args),
-        Command::Submit(args) => submit::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Probe(command) => probe::run(&command),
-        Command::Study(command) => study::run(&command),
-        Command::Config(command) => config::run(&command),
-        Command::Completions(args) => completions::completions(&args),
-        Command::HelpAll => completions::help_all(),
-    }
+/// Each command in one line: its help, its arguments, the function that runs it.
+macro_rules! commands {
+    ($($(#[$meta:meta])* $name:ident($args:ident) => $run:path,)+) => {
+        /// The commands.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($(#[$meta])* $name($args),)+
+        }
+
+        /// Runs a command.
+        ///
+        /// # Errors
+        /// See [`CliError`]; its [`CliError::code`] is the exit code.
+        pub fn run(command: &Command) -> Result<Outcome, CliError> {
+            match command {
+                $(Command::$name(args) => $run(args),)+
+            }
+        }
+
+        impl Command {
+            /// The flags that are read before the command runs.
+            pub fn flags(&self) -> &dyn Flags {
+                match self {
+                    $(Self::$name(args) => args,)+
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Pre-train a tiny model three times on generated text and print a table.
+    Quickstart(QuickstartArgs) => quickstart::run,
+    /// Show what works on this machine: backends, threads, disk.
+    Doctor(DoctorArgs) => doctor::run,
+    /// Make a vocabulary.
+    #[command(subcommand)]
+    Tokenizer(TokenizerCommand) => tokenizer::run,
+    /// Turn text into rows, or look at them.
+    #[command(subcommand)]
+    Data(DataCommand) => data::run,
+    /// Build and look at the look-up sets V(w).
+    #[command(subcommand)]
+    Lexicon(LexiconCommand) => lexicon::run,
+    /// Pre-train a BERT or an ELECTRA.
+    Pretrain(PretrainArgs) => pretrain::run,
+    /// Show what a model predicts, and which predictions are false negatives.
+    Inspect(InspectArgs) => inspect::run,
+    /// Write a checkpoint as a Hugging Face folder.
+    Export(ExportArgs) => export::run,
+    /// Read any BERT or ELECTRA in the Hugging Face layout, say what is in it, and write it anew.
+    Import(ImportArgs) => import::run,
+    /// Fine-tune an encoder on a task and measure it, with several seeds.
+    Finetune(FinetuneArgs) => finetune::run,
+    /// Fine-tune an encoder on all tasks of GLUE that are there: one table, one average.
+    Glue(GlueArgs) => glue::run,
+    /// Fine-tune an encoder on SQuAD 1.1 or 2.0.
+    Squad(SquadArgs) => squad::run,
+    /// Predict with a fine-tuned model: a test set, a file, or a sentence.
+    Predict(PredictArgs) => predict::run,
+    /// Score a file of predictions alone, or compare two.
+    Score(ScoreArgs) => score::run,
+    /// Measure how much a fine-tuned model loses on perturbed copies of a development set.
+    Robust(RobustArgs) => robust::run,
+    /// Write the zip that the GLUE server takes.
+    Submit(SubmitArgs) => submit::run,
+    /// Compare runs: a table of their last figures, and curves.
+    Report(ReportArgs) => report::run,
+    /// Look into the errors of a model.
+    #[command(subcommand)]
+    Probe(ProbeCommand) => probe::run,
+    /// Run arms with several seeds, and say whether the difference is real.
+    #[command(subcommand)]
+    Study(StudyCommand) => study::run,
+    /// Measure how fast this machine pre-trains.
+    Bench(BenchArgs) => bench::run,
+    /// Show, check and make configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand) => config::run,
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs) => completions::completions,
+    /// Print the help of every command.
+    #[command(hide = true)]
+    HelpAll(HelpAllArgs) => completions::help_all,
 }

@@ -6,15 +6,22 @@ use fn_data::source::Sources;
 use fn_data::train::train_wordpiece;
 
 use super::support;
-use crate::args::TokenizerTrainArgs;
+use crate::args::{TokenizerCommand, TokenizerTrainArgs};
 use crate::error::{CliError, Outcome};
 use crate::term;
 
-/// Trains a WordPiece vocabulary and writes it.
+/// Runs it.
 ///
 /// # Errors
 /// Text that cannot be read (3), a folder that cannot be written (1, 5), a signal (128+n).
-pub fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
+pub fn run(command: &TokenizerCommand) -> Result<Outcome, CliError> {
+    match command {
+        TokenizerCommand::Train(args) => train(args),
+    }
+}
+
+/// Trains a WordPiece vocabulary and writes it.
+fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
     if args.size < 100 {
         return Err(CliError::usage(format!(
             "--size is {}; allowed: 100 or more (BERT has 30522): single letters and special tokens need room",

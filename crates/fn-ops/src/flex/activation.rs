@@ -21,13 +21,15 @@ simd! {
     }
 }
 
-/// The input of GELU.
+/// Saved for the backward pass of [`gelu`]: its input.
 #[derive(Debug, Clone)]
 pub(crate) struct GeluKept(FlexTensor);
 
 pub(crate) fn gelu(x: FlexTensor, keep: bool) -> (FlexTensor, Option<GeluKept>) {
     let x = whole(x);
-    let mut out = unwritten(values(&x).len());
+    // SAFETY: `gelu_chunk` writes every element and reads none; the chunks of `out` are as long as those of `x`.
+    #[allow(unsafe_code)]
+    let mut out = unsafe { unwritten(values(&x).len()) };
     out.par_chunks_mut(CHUNK).zip(values(&x).par_chunks(CHUNK)).for_each(|(out, x)| gelu_chunk(out, x));
     let out = tensor(out, x.layout().shape().clone());
     (out, keep.then_some(GeluKept(x)))
@@ -35,7 +37,7 @@ pub(crate) fn gelu(x: FlexTensor, keep: bool) -> (FlexTensor, Option<GeluKept>) 
 
 impl Derivative<1> for GeluKept {
     fn backward(self, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        // In place where nobody else holds the gradient.
+        // In place if no other handle shares the gradient.
         let mut gradient = whole(gradient);
         let g: &mut [f32] = gradient.storage_mut();
         g.par_chunks_mut(CHUNK)
@@ -45,23 +47,23 @@ impl Derivative<1> for GeluKept {
     }
 }
 
-/// Logits and targets.
+/// Saved for the backward pass of [`bce`]: logits and targets.
 #[derive(Debug, Clone)]
 pub(crate) struct BceKept(FlexTensor, FlexTensor);
 
-/// `max(x, 0) - x t + ln(1 + exp(-|x|))`: one number per token, so the library's functions are fast enough.
+/// `max(x, 0) - x t + ln(1 + exp(-|x|))`: one number per token, so the standard library's functions are fast enough.
 pub(crate) fn bce(logits: FlexTensor, targets: FlexTensor, keep: bool) -> (FlexTensor, Option<BceKept>) {
     let (logits, targets) = (whole(logits), whole(targets));
     let (x, t) = (values(&logits), values(&targets));
     assert_eq!(x.len(), t.len(), "binary cross-entropy: logits and targets differ in shape");
-    // `x * 0.0` keeps NaN, which `max` passes over.
+    // `x * 0.0` keeps NaN, which `max` would drop.
     let loss = |(&x, &t): (&f32, &f32)| x.max(0.0) + x * 0.0 - x * t + (-x.abs()).exp().ln_1p();
     let out: Vec<f32> = x.iter().zip(t).map(loss).collect();
     let out = tensor(out, logits.layout().shape().clone());
     (out, keep.then_some(BceKept(logits, targets)))
 }
 
-/// Without overflow on either side.
+/// `1 / (1 + exp(-x))`, without overflow.
 fn sigmoid(x: f32) -> f32 {
     let e = (-x.abs()).exp();
     if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }

@@ -1,13 +1,13 @@
-//! Scaled dot-product attention, head by head, without a matrix of weights that outlives its head.
+//! Scaled dot-product attention, head by head; the attention weights are not stored.
 //!
 //! ```text
 //! S = Q K^T / sqrt(d) + mask        P = softmax(S)        D = P * M (dropout)        O = D V
 //! dV = D^T dO        dP = M * (dO V^T)        dS = P * (dP - rowsum(P * dP))        dQ = dS K / sqrt(d)        dK = dS^T Q / sqrt(d)
 //! ```
-//! Kept for the backward pass: Q, K, V as they are, and two numbers a row (the largest score and the inverse sum of
-//! exponentials); P is computed again from them and M from its counter. Heads are parts of rows: they are read and written
-//! where they lie, at a stride. A task is one head of one sequence; within it blocks of queries are worked on in order, so
-//! the number of threads cannot change a sum.
+//! Saved for the backward pass: Q, K, V and two numbers per query (its largest score and the inverse of its sum of exponentials),
+//! from which P is computed again; M is computed again from its counter. A head is a range of columns, read and written in place
+//! with a stride. A task is one head of one sequence and goes through blocks of queries in order, so the number of threads does
+//! not change a sum.
 
 use std::sync::Arc;
 
@@ -21,20 +21,20 @@ use super::product::{Target, View, product};
 use super::simd::{LANES, exp, max_of, simd, sum_lanes};
 use crate::MatmulPrecision;
 
-/// Queries worked on at a time: a block of scores against 512 keys stays in the second-level cache.
+/// Queries per block: its scores against 512 keys fit the second-level cache.
 const QUERIES: usize = 128;
 
-/// What a masked key's score is lowered by: far below any score, yet finite, so that a row without a single real key has
-/// equal weights and no NaN.
+/// Subtracted from the scores of padding: more than any score, yet finite, so that a sequence of padding only gets equal weights, not
+/// NaN.
 const MASKED: f32 = 1e9;
 
-/// Sizes of the problem, and how precisely it is multiplied.
+/// Sizes, and the precision of products.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     batch: usize,
     length: usize,
     heads: usize,
-    /// Elements of one head.
+    /// Columns of one head.
     size: usize,
     precision: MatmulPrecision,
 }
@@ -49,7 +49,7 @@ impl Sizes {
     }
 }
 
-/// What is added to the scores of each key, and how many keys there are up to the last real one.
+/// For each key, what is added to its scores; for each sequence, the number of keys up to the last one that is not padding.
 #[derive(Debug, Clone)]
 struct Mask {
     offsets: Vec<f32>,
@@ -62,13 +62,13 @@ impl Mask {
         let real = values(&mask);
         assert_eq!(real.len(), sizes.batch * sizes.length, "attention: the mask must be [batch, length]");
         let offsets = real.iter().map(|m| (m - 1.0) * MASKED).collect();
-        // Weights beyond the last real key are exactly 0; a row of padding alone needs them all.
+        // Weights of trailing padding are exactly 0 and need not be computed, unless there is nothing but padding.
         let last = |row: &[f32]| row.iter().rposition(|&m| m != 0.0).map_or(row.len(), |i| i + 1);
         Self { offsets, keys: real.chunks_exact(sizes.length).map(last).collect() }
     }
 }
 
-/// What is kept.
+/// Saved for the backward pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     q: FlexTensor,
@@ -77,12 +77,13 @@ pub(crate) struct Kept {
     sizes: Sizes,
     mask: Option<Arc<Mask>>,
     dropout: Option<Dropout>,
-    /// Largest score and inverse sum of exponentials of each `[batch, head, query]`.
+    /// The largest score and the inverse sum of exponentials of each `[batch, head, query]`.
     softmax: Arc<Vec<(f32, f32)>>,
 }
 
 simd! {
-    /// Scores become `exp(s - largest)`, dropped ones 0, kept ones times the scale; the largest and the inverse sum of all.
+    /// Replaces each score s by `exp(s - largest)` times its factor of dropout. Returns the largest score and the inverse of the sum of
+    /// all exponentials (before dropout).
     fn softmax_row<S>(scores: &mut [f32], offsets: Option<&[f32]>, key: Option<Key>) -> (f32, f32) {
         if let Some(offsets) = offsets {
             for (s, &o) in scores.iter_mut().zip(offsets) { *s += o; }
@@ -127,7 +128,7 @@ simd! {
         for x in row { *x *= factor; }
     }
 
-    /// From scores and dD = dO V^T to D (in `scores`) and dS (in `slopes`).
+    /// Replaces S in `scores` by D, and dD = dO V^T in `slopes` by dS.
     fn backward_row<S>(
         scores: &mut [f32],
         slopes: &mut [f32],
@@ -142,7 +143,7 @@ simd! {
         }
         let (largest, inverse) = softmax;
         for s in scores.iter_mut() { *s = exp::<S>(*s - largest) * inverse; }
-        // dP: the mask lets through what it let through.
+        // dP = M * dD.
         if let Some(key) = key {
             for (column, d) in slopes.iter_mut().enumerate() { *d *= key.factor(column as u32); }
         }
@@ -160,7 +161,7 @@ simd! {
     }
 }
 
-/// A tensor `[B, L, N d]` with its strides; the last axis lies side by side.
+/// A tensor `[B, L, N d]` with its strides; the last axis is contiguous.
 #[derive(Clone, Copy)]
 struct Heads<'a> {
     data: &'a [f32],
@@ -177,7 +178,7 @@ impl<'a> Heads<'a> {
         Self { data: tensor.storage(), start: layout.start_offset(), batch_stride, row_stride, size }
     }
 
-    /// Rows of one head from `from` on: `[rows, size]`.
+    /// One head from row `from` on: `[rows, size]`.
     fn head(&self, batch: usize, head: usize, from: usize) -> View<'a> {
         let offset = batch as isize * self.batch_stride + from as isize * self.row_stride;
         let start = (self.start as isize + offset) as usize + head * self.size;
@@ -185,16 +186,16 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// A new tensor `[B, L, N d]` that tasks write their own heads of.
+/// A new tensor `[B, L, N d]`, of which each task writes its head.
 struct Output {
     data: Vec<f32>,
 }
 
-/// Lets tasks reach their parts of one buffer.
+/// The buffer of an [`Output`], of which each task writes another part.
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
-// SAFETY: every task writes the rows of its own (batch, head) only; see `Shared::head`.
+// SAFETY: `head` only computes an address; whoever writes there has promised that no other thread does (see `exact_product`).
 #[allow(unsafe_code)]
 unsafe impl Send for Shared {}
 // SAFETY: as above.
@@ -209,8 +210,12 @@ impl Shared {
 }
 
 impl Output {
-    fn new(sizes: Sizes) -> Self {
-        Self { data: unwritten(sizes.batch * sizes.length * sizes.width()) }
+    /// # Safety
+    /// Every element must be written before it is read.
+    #[allow(unsafe_code)]
+    unsafe fn new(sizes: Sizes) -> Self {
+        // SAFETY: the caller's promise.
+        Self { data: unsafe { unwritten(sizes.batch * sizes.length * sizes.width()) } }
     }
 
     fn shared(&mut self) -> Shared {
@@ -222,13 +227,13 @@ impl Output {
     }
 }
 
-/// Elements of a head side by side; copied only where they are not.
+/// With a contiguous last axis; copies only if it is not so already.
 fn readable(tensor: FlexTensor) -> FlexTensor {
     let (shape, strides) = (tensor.layout().shape(), tensor.layout().strides());
     if strides[2] == 1 || shape[2] <= 1 { tensor } else { tensor.to_contiguous() }
 }
 
-/// `[q, k, v]` `[B, L, N d]`, mask `[B, L]`.
+/// `[q, k, v]` `[B, L, N d]`, mask `[B, L]`; saves what the backward pass needs if `keep`.
 pub(crate) fn forward(
     qkv: [FlexTensor; 3],
     heads: usize,
@@ -243,11 +248,16 @@ pub(crate) fn forward(
         assert_eq!(other.layout().shape(), &shape, "attention: q, k and v must have one shape");
     }
     let (batch, length, width) = (shape[0], shape[1], shape[2]);
-    assert!(heads > 0 && width % heads == 0, "attention: {width} elements cannot be shared by {heads} heads");
+    assert!(
+        heads > 0 && width % heads == 0,
+        "attention: a width of {width} is not divisible by {heads} heads"
+    );
     let sizes = Sizes { batch, length, heads, size: width / heads, precision };
     let mask = mask.map(|mask| Arc::new(Mask::new(mask, sizes)));
     let mut softmax = vec![(0.0, 0.0); batch * heads * length];
-    let mut output = Output::new(sizes);
+    // SAFETY: the tasks write all rows of all heads, which are the whole tensor.
+    #[allow(unsafe_code)]
+    let mut output = unsafe { Output::new(sizes) };
     if !output.data.is_empty() {
         let out = output.shared();
         let (q, k, v) = (Heads::new(&q, sizes), Heads::new(&k, sizes), Heads::new(&v, sizes));
@@ -265,7 +275,7 @@ struct Head<'a> {
     sizes: Sizes,
     batch: usize,
     head: usize,
-    /// Keys up to the last real one.
+    /// Number of keys up to the last one that is not padding.
     keys: usize,
     offsets: Option<&'a [f32]>,
     dropout: Option<Dropout>,
@@ -279,13 +289,13 @@ impl<'a> Head<'a> {
         Self { sizes, batch, head, keys, offsets, dropout }
     }
 
-    /// The dropout key of a query's row of weights.
+    /// The dropout seed of a query's attention weights.
     fn key(&self, query: usize) -> Option<Key> {
         let row = (self.batch * self.sizes.heads + self.head) * self.sizes.length + query;
         self.dropout.map(|dropout| dropout.row(row))
     }
 
-    /// Blocks of queries: first and number.
+    /// Blocks of queries: the first one and their number.
     fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let length = self.sizes.length;
         (0..length).step_by(QUERIES).map(move |from| (from, QUERIES.min(length - from)))
@@ -307,7 +317,7 @@ impl<'a> Head<'a> {
             let scores = &mut scores[..queries * keys];
             let target = Target { data: scores.as_mut_ptr(), stride: keys, add: false };
             let (a, b) = (q.head(self.batch, self.head, from), k.head(self.batch, self.head, 0).turned());
-            // SAFETY: `scores` is this task's own, queries x keys numbers.
+            // SAFETY: `scores` belongs to this task and has queries x keys elements.
             unsafe { product(precision, [queries, size, keys], target, a, b, self.sizes.scale()) };
             let softmax = &mut softmax[from..from + queries];
             for (i, (row, softmax)) in scores.chunks_exact_mut(keys).zip(&mut *softmax).enumerate() {
@@ -316,7 +326,7 @@ impl<'a> Head<'a> {
             let target = out.head(self.sizes, self.batch, self.head, from, false);
             let weights = View::rows(scores, keys);
             let v = v.head(self.batch, self.head, 0);
-            // SAFETY: no other task has this (batch, head), whose rows lie in the output.
+            // SAFETY: these rows lie in the output, and no other task has this (batch, head).
             unsafe { product(precision, [queries, keys, size], target, weights, v, 1.0) };
             for (i, &(_, inverse)) in softmax.iter().enumerate() {
                 // SAFETY: row `from + i` of this head, just written by the product.
@@ -326,7 +336,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Gradients of one head, into those of `[q, k, v]` that are wanted.
+    /// Writes the gradients of one head into those of `[dq, dk, dv]` that are wanted.
     #[allow(unsafe_code)]
     fn backward(
         &self,
@@ -342,7 +352,7 @@ impl<'a> Head<'a> {
         for (from, queries) in self.blocks() {
             let (scores, slopes) = (&mut scores[..queries * keys], &mut slopes[..queries * keys]);
             let target = |data: &mut [f32]| Target { data: data.as_mut_ptr(), stride: keys, add: false };
-            // SAFETY: both buffers are this task's own, queries x keys numbers each.
+            // SAFETY: both buffers belong to this task and have queries x keys elements each.
             unsafe {
                 let shape = [queries, size, keys];
                 product(
@@ -361,8 +371,8 @@ impl<'a> Head<'a> {
             }
             let (weights, slopes) = (View::rows(scores, keys), View::rows(slopes, keys));
             let add = from > 0;
-            // SAFETY: no other task has this (batch, head), whose rows lie in the outputs; sums over blocks of queries are
-            // added to what the first block has written.
+            // SAFETY: these rows lie in the outputs, and no other task has this (batch, head). `add` is set from the second block on,
+            // when the first one has written every element.
             unsafe {
                 if let Some(dv) = dv {
                     let target = dv.head(self.sizes, b, h, 0, add);
@@ -392,11 +402,11 @@ impl<'a> Head<'a> {
                 }
             }
         }
-        // Keys that nobody looked at.
+        // Trailing padding, whose scores were not computed.
         for target in [dk, dv].into_iter().flatten() {
             for key in keys..self.sizes.length {
                 let row = target.head(self.sizes, b, h, key, false);
-                // SAFETY: a row of this task's own head.
+                // SAFETY: a row of this task's head.
                 unsafe { std::slice::from_raw_parts_mut(row.data, size) }.fill(0.0);
             }
         }
@@ -407,7 +417,9 @@ impl Derivative<3> for Kept {
     fn backward(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let sizes = self.sizes;
         let gradient = readable(gradient);
-        let mut outputs = wanted.map(|wanted| wanted.then(|| Output::new(sizes)));
+        // SAFETY: as in `forward`; where the tasks are left out below, there is no element.
+        #[allow(unsafe_code)]
+        let mut outputs = wanted.map(|wanted| wanted.then(|| unsafe { Output::new(sizes) }));
         if !self.softmax.is_empty() && sizes.size > 0 {
             let shared = outputs.each_mut().map(|output| output.as_mut().map(Output::shared));
             let inputs = [&self.q, &self.k, &self.v, &gradient].map(|tensor| Heads::new(tensor, sizes));

@@ -1,8 +1,9 @@
 //! Matrix products whose operands are rounded to bf16 and whose sums are f32.
 //!
-//! Processors with AMX multiply bf16 in tiles, much faster than f32 (module `amx`); those with AVX-512 BF16 multiply pairs,
-//! twice as fast as f32 at best (module `dot`). Elsewhere the operands are rounded and multiplied as f32: the same numbers up
-//! to the order of the sums (and denormal ones, which the hardware takes for 0), at no gain.
+//! Processors with AMX multiply tiles of bf16, much faster than f32 (module `amx`); those with AVX-512 BF16 multiply pairs of
+//! bf16, at best twice as fast as f32 (module `dot`). On other processors the operands are rounded to bf16 and multiplied as f32:
+//! the same results up to the order of the additions (and up to denormal numbers, which the hardware treats as 0), but slower
+//! than f32.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use crate::Bf16Unit;
 
 use super::product::{Target, View, exact_product};
 
-/// What this processor multiplies bf16 with.
+/// The best instructions that this processor has.
 pub fn unit() -> Bf16Unit {
     static UNIT: LazyLock<Bf16Unit> = LazyLock::new(|| {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -29,23 +30,23 @@ pub fn unit() -> Bf16Unit {
     *UNIT
 }
 
-/// As [`exact_product`], of rounded operands.
+/// [`exact_product`] of operands rounded to bf16.
 ///
 /// # Safety
 /// As for [`exact_product`].
 #[allow(unsafe_code)]
 pub(crate) unsafe fn product(sizes: [usize; 3], target: Target, a: View, b: View, factor: f32) {
-    // SAFETY: the processor has its own unit, the rest is the caller's promise.
+    // SAFETY: `unit` returns what the processor has; the target is the caller's promise.
     unsafe { product_on(unit(), sizes, target, a, b, factor) }
 }
 
 /// # Safety
-/// The processor must have the unit; the target as for [`exact_product`].
+/// The processor must have `unit`; the target as for [`exact_product`].
 #[allow(unsafe_code)]
 unsafe fn product_on(unit: Bf16Unit, sizes: [usize; 3], target: Target, a: View, b: View, factor: f32) {
     let [m, k, n] = sizes;
-    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
-    // SAFETY: both views lie in their slices (checked above), the rest is the caller's promise.
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view extends beyond its slice");
+    // SAFETY: both views lie in their slices (checked above); the unit and the target are the caller's promise.
     unsafe {
         match unit {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -58,11 +59,11 @@ unsafe fn product_on(unit: Bf16Unit, sizes: [usize; 3], target: Target, a: View,
 }
 
 thread_local! {
-    /// Rounded operands.
+    /// Buffers for the rounded operands.
     static ROUNDED: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
-/// Without bf16 hardware.
+/// For processors without bf16 instructions.
 ///
 /// # Safety
 /// As for [`exact_product`].
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Numbers that are no bf16.
+    /// Repeatable numbers in [-1, 1] that bf16 cannot represent.
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed | 1;
         let mut next = || {
@@ -100,7 +101,7 @@ mod tests {
         (0..n).map(|_| next()).collect()
     }
 
-    /// A matrix in rows, in columns, or with gaps in both directions.
+    /// `data` as a matrix stored by rows (0), by columns (1), or with gaps in both directions (2).
     fn view(data: &[f32], rows: usize, columns: usize, kind: u8) -> View<'_> {
         let (row_stride, column_stride) = match kind {
             0 => (columns, 1),
@@ -110,7 +111,7 @@ mod tests {
         View { data, start: 0, row_stride: row_stride as isize, column_stride: column_stride as isize }
     }
 
-    /// In f64.
+    /// The product in f64.
     fn expected([m, k, n]: [usize; 3], c: &[f32], add: bool, a: View, b: View, factor: f32) -> Vec<f64> {
         let of =
             |view: View, row: usize, column: usize| bf16::from_f32(view.from(row, column).first()).to_f64();
@@ -124,10 +125,17 @@ mod tests {
         out
     }
 
-    /// All that this processor can do.
+    /// All units of this processor; reports those that it lacks.
     fn units() -> &'static [Bf16Unit] {
         let all = &[Bf16Unit::Tiles, Bf16Unit::Vectors, Bf16Unit::None];
-        &all[all.iter().position(|&found| found == unit()).unwrap()..]
+        let (missing, found) = all.split_at(all.iter().position(|&found| found == unit()).unwrap());
+        for missing in missing {
+            super::super::skipped::say(match missing {
+                Bf16Unit::Tiles => "AMX",
+                _ => "AVX-512 BF16",
+            });
+        }
+        found
     }
 
     proptest! {
@@ -138,7 +146,7 @@ mod tests {
             m in 1usize..70, k in 1usize..130, n in 1usize..70, deep in 0usize..8,
             kinds in (0u8..3, 0u8..3), add: bool, scaled: bool, seed: u32,
         ) {
-            // Some sums are longer than a block of k.
+            // Some sums are longer than one block of k.
             let k = if deep == 0 { k + 1000 } else { k };
             let factor = if scaled { 0.3 } else { 1.0 };
             let (first, second) = (numbers(2 * m * k, seed), numbers(2 * k * n, seed ^ 0x9e37_79b9));
@@ -160,7 +168,7 @@ mod tests {
 
     #[test]
     #[allow(unsafe_code)]
-    fn products_of_several_blocks_are_put_together_rightly() {
+    fn products_of_several_blocks_are_assembled_correctly() {
         let [m, k, n] = [300, 1100, 1100];
         let (a, b) = (numbers(m * k, 5), numbers(k * n, 6));
         let (a, b) = (View::rows(&a, k), View::rows(&b, n));
@@ -171,7 +179,7 @@ mod tests {
             let target = Target { data: out.as_mut_ptr(), stride: n, add: true };
             // SAFETY: `out` holds m x n numbers.
             unsafe { product_on(unit, [m, k, n], target, a, b, 1.0) };
-            // All of it would take a second; these rows and columns lie in every block and tile.
+            // Checking all elements would take a second; these rows and columns meet every block and tile.
             for i in (0..m).step_by(7) {
                 for j in (0..n).step_by(11) {
                     let sum: f64 = (0..k).map(|l| rounded(a, i, l) * rounded(b, l, j)).sum();
@@ -184,7 +192,7 @@ mod tests {
 
     #[test]
     #[allow(unsafe_code)]
-    fn nothing_is_written_beside_the_target() {
+    fn nothing_is_written_outside_of_the_target() {
         let (a, b) = (numbers(33 * 40, 1), numbers(40 * 33, 2));
         for &unit in units() {
             let mut out = vec![7.0; 40 * 50];
@@ -200,7 +208,7 @@ mod tests {
 
     #[test]
     #[allow(unsafe_code)]
-    fn what_is_no_number_stays_none() {
+    fn nan_and_infinity_stay() {
         let mut a = numbers(20 * 40, 3);
         (a[45], a[90]) = (f32::NAN, f32::INFINITY);
         let b = vec![1.0; 40 * 20];

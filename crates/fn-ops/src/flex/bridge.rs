@@ -1,4 +1,4 @@
-//! From Burn's tensors to slices and back, with or without a tape.
+//! From Burn's tensors to Flex tensors and back, with or without autodiff.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -13,9 +13,9 @@ use burn_flex::{Flex, FlexTensor};
 
 type Tracked = <Autodiff<Flex> as burn::backend::BackendTypes>::FloatTensorPrimitive;
 
-/// What an operation keeps for its backward pass, and that pass.
+/// What an operation saves for its backward pass, and that pass. N: number of inputs.
 pub(crate) trait Derivative<const N: usize>: Clone + Debug + Send + 'static {
-    /// Gradients of the inputs from that of the output; those not wanted may be left out.
+    /// The gradients of the inputs from that of the output; those that are not `wanted` may be `None`.
     fn backward(self, gradient: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
 }
 
@@ -37,8 +37,8 @@ impl<T: Derivative<N>, const N: usize> Backward<Flex, N> for Step<T> {
     }
 }
 
-/// Whether the kernels can take this tensor: on Flex, f32, and not on a tape that recomputes (which keeps less than the
-/// kernels do).
+/// Whether the kernels accept this tensor: on Flex, f32, and without gradient checkpointing, whose point is to save less for the
+/// backward pass than the kernels do.
 pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     let device = tensor.device();
     tensor.dtype() == DType::F32
@@ -46,18 +46,18 @@ pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
         && device.gradient_checkpointing_strategy() != Some(GradientCheckpointingStrategy::Balanced)
 }
 
-/// Whether the kernels can take these ids.
+/// Whether the kernels accept these ids.
 pub(crate) fn takes_ids<const D: usize>(tensor: &Tensor<D, Int>) -> bool {
     super::memory::is_id_type(tensor.dtype()) && tensor.device() == Device::flex()
 }
 
-/// An input that [`takes`] has accepted.
+/// An input for which [`takes`] returned true.
 pub(crate) enum Input {
     Plain(FlexTensor),
     Tracked(Tracked),
 }
 
-#[allow(clippy::expect_used)] // `takes` was asked
+#[allow(clippy::expect_used)] // callers have checked `takes`
 impl Input {
     pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
         if tensor.device().is_autodiff() {
@@ -68,7 +68,7 @@ impl Input {
         }
     }
 
-    /// Without its tape.
+    /// Without autodiff.
     pub fn detached(self) -> FlexTensor {
         match self {
             Self::Plain(tensor) => tensor,
@@ -77,8 +77,8 @@ impl Input {
     }
 }
 
-/// The Flex tensor behind ids that [`takes_ids`] has accepted.
-#[allow(clippy::expect_used)] // `takes_ids` was asked
+/// The Flex tensor of ids for which [`takes_ids`] returned true.
+#[allow(clippy::expect_used)] // callers have checked `takes_ids`
 pub(crate) fn ids<const D: usize>(tensor: Tensor<D, Int>) -> FlexTensor {
     if tensor.device().is_autodiff() {
         tensor.try_into_primitive::<Autodiff<Flex>>().expect("a Flex tensor")
@@ -87,8 +87,8 @@ pub(crate) fn ids<const D: usize>(tensor: Tensor<D, Int>) -> FlexTensor {
     }
 }
 
-/// Runs `forward`, which is told which inputs need a gradient and returns the output with what [`Derivative`] needs; where
-/// none does, that is dropped at once.
+/// Runs `forward` and records its backward pass with autodiff. `forward` gets the inputs and which of them need a gradient; it
+/// returns the output and, if any does, what [`Derivative`] needs.
 pub(crate) fn run<const N: usize, const D: usize, T: Derivative<N>>(
     inputs: [Input; N],
     forward: impl FnOnce([FlexTensor; N], [bool; N]) -> (FlexTensor, Option<T>),
@@ -105,9 +105,9 @@ pub(crate) fn run<const N: usize, const D: usize, T: Derivative<N>>(
     let nodes = inputs.each_ref().map(Tracked::node);
     let (output, kept) = forward(inputs.map(Tracked::into_primitive), wanted);
     let step = Step::<T>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
-    #[allow(clippy::expect_used)] // every operation keeps something where a gradient is wanted
+    #[allow(clippy::expect_used)] // every `forward` saves something if an input needs a gradient
     let output = match step {
-        OpsKind::Tracked(step) => step.finish(kept.expect("kept for the backward pass"), output),
+        OpsKind::Tracked(step) => step.finish(kept.expect("saved for the backward pass"), output),
         OpsKind::UnTracked(step) => step.finish(output),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(output)

@@ -1,8 +1,8 @@
-//! Tiles multiplied by the dot products of AVX-512 BF16 (Zen 4 and later, Cooper Lake, and whatever has AMX).
+//! The product of tiles with the dot products of AVX-512 BF16 (Zen 4 and later, Cooper Lake, and all processors with AMX).
 //!
-//! One instruction multiplies 16 pairs of numbers of `b` (a row of a tile: two inner indices of 16 columns) by one pair of `a`
-//! and adds both products to 16 sums in f32. Sums of 8 rows and 32 columns are kept at a time: each pair of `a` that is loaded is
-//! used twice, each row of `b` eight times. (16 rows and 16 columns wait for their loads.)
+//! One instruction multiplies 16 pairs of `b` (a row of a tile: two inner indices of 16 columns) by one pair of `a` and adds both
+//! products to 16 sums in f32. The sums of 8 rows and 32 columns are in registers at a time: each pair of `a` that is loaded is
+//! used twice, each row of `b` eight times. (With 16 rows and 16 columns the instructions would wait for their loads.)
 
 use std::arch::x86_64::*;
 
@@ -17,29 +17,34 @@ pub(super) fn available() -> bool {
         && is_x86_feature_detected!("avx512bf16")
 }
 
-/// Rows of sums that are kept in registers.
+/// Rows whose sums are in registers at a time.
 const ROWS: usize = 8;
 
-/// See the module.
-pub(super) struct Dot;
+/// The kernel; a value proves that the processor has the instructions.
+pub(super) struct Dot(());
 
 #[allow(unsafe_code)]
 impl Kernel for Dot {
     const DEEP: usize = 512;
 
-    unsafe fn sums(a: &[Tile], b: &[Tile], target: Target) {
+    unsafe fn begin() -> Self {
+        Self(())
+    }
+
+    unsafe fn sums(&self, a: &[Tile], b: &[Tile], target: Target) {
         debug_assert_eq!(a.len(), b.len());
         for row in (0..2 * OUTER).step_by(ROWS) {
-            // SAFETY: some rows of what the caller vouches for.
+            // SAFETY: `self` proves that the processor has the instructions; the rows are some of the target's.
             unsafe { rows(a, row, b, target.at(row, 0)) };
         }
     }
 }
 
-/// 8 x 32 sums, from row `first` of the two tiles of `a` that lie together on.
+/// 8 of the 32 rows, from row `first` on (counted through both tiles of a pair of `a`), and all 32 columns.
 ///
 /// # Safety
-/// The processor must have the instructions, the target 8 rows of 32 numbers.
+/// The processor must have the instructions; the target as for [`exact_product`](super::product::exact_product), with 8 rows of 32
+/// elements.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(unsafe_code)]
 unsafe fn rows(a: &[Tile], first: usize, b: &[Tile], target: Target) {
@@ -53,7 +58,7 @@ unsafe fn rows(a: &[Tile], first: usize, b: &[Tile], target: Target) {
     for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(2)) {
         let a = &a[first / OUTER].0[first % OUTER * PAIRS..][..ROWS * PAIRS];
         for pair in 0..PAIRS {
-            // SAFETY: row `pair` of a tile, 64 bytes, aligned to them.
+            // SAFETY: row `pair` of a tile is 64 bytes, aligned to 64.
             let load = |tile: &Tile| unsafe { _mm512_load_si512(tile.0.as_ptr().add(pair * OUTER).cast()) };
             let columns = [numbers(load(&b[0])), numbers(load(&b[1]))];
             for (i, sums) in sums.iter_mut().enumerate() {
@@ -71,10 +76,10 @@ unsafe fn rows(a: &[Tile], first: usize, b: &[Tile], target: Target) {
     }
 }
 
-/// The same bits.
+/// The same 512 bits.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(unsafe_code)]
 fn numbers(x: __m512i) -> __m512bh {
-    // SAFETY: both are 64 bytes of which every pattern is a value.
+    // SAFETY: both types are 64 bytes, and every pattern is valid.
     unsafe { std::mem::transmute(x) }
 }

@@ -1,20 +1,20 @@
-//! Counter-based dropout: whether an element is kept is a function of (seed, row, column) alone. Nothing is stored, the
-//! backward pass makes the same mask again, and the number of threads does not matter.
+//! Counter-based dropout: whether an element is dropped is a function of (seed, row, column). The mask is not stored; the backward
+//! pass computes it again, and the number of threads does not matter.
 
 use crate::Noise;
 use crate::noise::scramble;
 
-/// Dropout at one place of the model.
+/// One call of dropout.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dropout {
     seed: u64,
-    /// Below it (of 2^32): dropped.
+    /// An element is dropped if its 32 random bits are below this.
     threshold: u32,
     /// `1 / (1 - rate)`.
     scale: f32,
 }
 
-/// One row's share of the seed.
+/// The seed of one row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
     first: u32,
@@ -24,19 +24,19 @@ pub(crate) struct Key {
 }
 
 impl Dropout {
-    /// Takes a seed from `noise`; none where nothing is dropped.
+    /// With the next seed of `noise`; `None` in evaluation and for rate 0, which take no seed.
     pub fn new(rate: f64, noise: &Noise) -> Option<Self> {
         (noise.is_training() && rate > 0.0).then(|| Self::seeded(rate, noise.next_seed()))
     }
 
-    /// With a given seed.
+    /// With this seed.
     pub fn seeded(rate: f64, seed: u64) -> Self {
         let scale = if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 };
         let threshold = (rate * 4_294_967_296.0).round().min(f64::from(u32::MAX)) as u32;
         Self { seed, threshold, scale: scale as f32 }
     }
 
-    /// The key of a row.
+    /// The seed of a row.
     #[inline]
     pub fn row(&self, row: usize) -> Key {
         let bits = scramble(self.seed.wrapping_add((row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -45,8 +45,8 @@ impl Dropout {
 }
 
 impl Key {
-    /// 0 or the scale. The second half of the key enters between the multiplications: rows whose counters overlap do not
-    /// get shifted copies of one mask.
+    /// What the element of this column is multiplied by: 0 or the scale. The second half of the key enters between the
+    /// multiplications; if it only offset the counter, the masks of some rows would be shifted copies of each other.
     #[inline(always)]
     pub fn factor(self, column: u32) -> f32 {
         let mut x = column.wrapping_add(self.first);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_one_drops_everything_and_none_means_no_mask() {
+    fn a_rate_of_one_drops_everything_and_without_dropout_there_is_no_mask() {
         assert!(factors(1.0, 3, 4, 100).iter().flatten().all(|&x| x == 0.0));
         assert!(Dropout::new(0.0, &Noise::new(1)).is_none());
         assert!(Dropout::new(0.5, &Noise::none()).is_none());

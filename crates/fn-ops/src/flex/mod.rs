@@ -1,5 +1,5 @@
-//! Kernels for Flex: plain Rust over slices, split over threads in fixed pieces.
-#![allow(clippy::result_large_err)] // an `Err` hands the operands back to the composed operation; it is no failure
+//! Kernels for Flex, Burn's CPU backend: Rust over slices, split over threads in pieces of fixed size.
+#![allow(clippy::result_large_err)] // an `Err` returns the operands for the composed operation; it is not a failure
 
 mod activation;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -19,6 +19,8 @@ mod pack;
 mod product;
 mod rows;
 mod simd;
+#[cfg(test)]
+mod skipped;
 
 use burn::tensor::{Int, Tensor};
 
@@ -27,7 +29,7 @@ pub use bf16::unit as bf16_unit;
 use bridge::{Input, run, takes, takes_ids};
 use mask::Dropout;
 
-/// `Ok` with the result, or the inputs back where they are not for Flex.
+/// Returns `Err($inputs)` unless `$ok`.
 macro_rules! or_back {
     ($inputs:expr, $ok:expr) => {
         if !$ok {
@@ -78,7 +80,7 @@ pub(crate) fn residual_layer_norm<const D: usize>(
     epsilon: f64,
 ) -> Result<Tensor<D>, Residual<D>> {
     let ok = takes(&x) && takes(&residual) && takes(&gamma) && takes(&beta);
-    // Shapes that differ broadcast; the composed way does that.
+    // Different shapes broadcast, which the composed operation does.
     or_back!((x, residual, gamma, beta), ok && x.dims() == residual.dims());
     let dropout = Dropout::new(rate, noise);
     let inputs = [Input::new(x), Input::new(residual), Input::new(gamma), Input::new(beta)];
@@ -179,7 +181,7 @@ pub(crate) fn bce_with_logits<const D: usize>(
     Ok(run(inputs, |[x, t], tracked| activation::bce(x, t, tracked.contains(&true))))
 }
 
-/// The factors that dropout with this seed multiplies `rows` rows of `width` elements by, row after row.
+/// See [`crate::dropout_factors`].
 pub(crate) fn dropout_factors(rows: usize, width: usize, rate: f64, seed: u64) -> Vec<f32> {
     let dropout = Dropout::seeded(rate, seed);
     (0..rows).flat_map(|row| (0..width).map(move |column| dropout.row(row).factor(column as u32))).collect()

@@ -1,10 +1,10 @@
-//! Layer normalisation, with the residual and the dropout before it: one pass over the rows each way.
+//! Layer normalisation, alone or with the dropout and the residual sum before it: one pass over the rows forward and one backward.
 //!
 //! ```text
 //! h = r + m x        x^ = (h - mean) s        y = gamma x^ + beta        s = 1 / sqrt(variance + epsilon)
 //! dh = s (gamma dy - mean(gamma dy) - x^ mean(gamma dy x^))        dr = dh        dx = m dh
 //! ```
-//! Kept for the backward pass: x^ and s.
+//! with m the factors of dropout. Saved for the backward pass: x^ and s.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::mask::Dropout;
 use super::memory::{rows_and_width, rows_per_task, tensor, unwritten, values, whole};
 use super::simd::{LANES, simd, sum_lanes};
 
-/// What is kept.
+/// Saved for the backward pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     normal: Arc<Vec<f32>>,
@@ -26,7 +26,7 @@ pub(crate) struct Kept {
 }
 
 simd! {
-    /// Writes `(h - mean) s` into `out`, where h is already; returns s.
+    /// Replaces h in `out` by `(h - mean) s`; returns s.
     fn normalise<S>(out: &mut [f32], epsilon: f32) -> f32 {
         let n = out.len() as f32;
         let mut lanes = [0.0; LANES];
@@ -72,7 +72,7 @@ simd! {
         for ((o, &g), &b) in out.iter_mut().zip(gamma).zip(beta) { *o = S::fma(*o, g, b); }
     }
 
-    /// The output's gradient in `g` becomes dh; dgamma and dbeta grow.
+    /// Replaces dy in `g` by dh; adds to dgamma and dbeta.
     fn backward_row<S>(g: &mut [f32], normal: &[f32], gamma: &[f32], scale: f32, dgamma: &mut [f32], dbeta: &mut [f32]) {
         let n = g.len();
         let (normal, gamma) = (&normal[..n], &gamma[..n]);
@@ -113,7 +113,7 @@ simd! {
     }
 }
 
-/// `y` and, if asked, what its backward pass needs. `residual` and `x` have one shape.
+/// `y`, and what its backward pass needs if `keep`. `residual` has the shape of `x`.
 pub(crate) fn forward(
     x: FlexTensor,
     residual: Option<FlexTensor>,
@@ -126,8 +126,8 @@ pub(crate) fn forward(
     let shape = x.layout().shape().clone();
     let (rows, width) = rows_and_width(&x);
     let (x, residual, gamma, beta) = (whole(x), residual.map(whole), whole(gamma), whole(beta));
-    assert_eq!(values(&gamma).len(), width, "layer norm over {width} elements with another gamma");
-    assert_eq!(values(&beta).len(), width, "layer norm over {width} elements with another beta");
+    assert_eq!(values(&gamma).len(), width, "layer norm over {width} elements: gamma has another length");
+    assert_eq!(values(&beta).len(), width, "layer norm over {width} elements: beta has another length");
     let (xs, rs, gs, bs) = (values(&x), residual.as_ref().map(values), values(&gamma), values(&beta));
     assert!(rs.is_none_or(|r| r.len() == xs.len()), "layer norm: input and residual differ in shape");
     let epsilon = epsilon as f32;
@@ -139,7 +139,10 @@ pub(crate) fn forward(
             (None, _) => out.copy_from_slice(&xs[part]),
         }
     };
-    let mut y = unwritten(rows * width);
+    // SAFETY: here and below, each row of `y` and `normal` is first written by `load` or `scale_shift`, `scale` by the result of
+    // `normalise`; where there is no row, there is no element.
+    #[allow(unsafe_code)]
+    let mut y = unsafe { unwritten(rows * width) };
     let task = rows_per_task(width);
     if width == 0 || rows == 0 {
         return (tensor(y, shape), keep.then(|| Kept::new(Vec::new(), Vec::new(), gamma.clone(), dropout)));
@@ -154,7 +157,9 @@ pub(crate) fn forward(
         });
         return (tensor(y, shape), None);
     }
-    let (mut normal, mut scale) = (unwritten(rows * width), unwritten(rows));
+    // SAFETY: see `y`.
+    #[allow(unsafe_code)]
+    let (mut normal, mut scale) = unsafe { (unwritten(rows * width), unwritten(rows)) };
     y.par_chunks_mut(task * width)
         .zip(normal.par_chunks_mut(task * width))
         .zip(scale.par_chunks_mut(task))
@@ -171,7 +176,7 @@ pub(crate) fn forward(
     (tensor(y, shape), Some(kept))
 }
 
-/// Gradients of gamma, beta, the normalised sum h, and x behind its dropout (none where that is h itself).
+/// The gradients of gamma, beta, h, and x; the last one is `None` without dropout, where it is that of h.
 struct Gradients {
     gamma: FlexTensor,
     beta: FlexTensor,
@@ -187,13 +192,15 @@ impl Kept {
     fn gradients(self, gradient: FlexTensor, want_x: bool) -> Gradients {
         let shape = gradient.layout().shape().clone();
         let (rows, width) = rows_and_width(&gradient);
-        // Where nobody else holds the gradient, it becomes that of h in place.
+        // In place if no other handle shares the gradient.
         let mut h = whole(gradient);
         let task = rows_per_task(width);
         let tasks = rows.div_ceil(task);
         let mut partial = vec![0.0f32; tasks * 2 * width];
         let dropped = self.dropout.filter(|_| want_x);
-        let mut x = dropped.map(|_| unwritten(rows * width));
+        // SAFETY: `drop_into` writes all rows below, wherever there is an element.
+        #[allow(unsafe_code)]
+        let mut x = dropped.map(|_| unsafe { unwritten(rows * width) });
         if width > 0 && rows > 0 {
             let gamma = values(&self.gamma);
             let h: &mut [f32] = h.storage_mut();
@@ -221,7 +228,7 @@ impl Kept {
                 _ => each.for_each(|(((h, normal), scale), partial)| work(h, normal, scale, partial)),
             }
         }
-        // In the order of the chunks.
+        // In the order of the tasks.
         let mut sums = vec![0.0f32; 2 * width];
         for partial in partial.chunks_exact((2 * width).max(1)) {
             for (sum, &part) in sums.iter_mut().zip(partial) {
@@ -258,7 +265,7 @@ impl Derivative<4> for Kept {
 #[derive(Debug, Clone)]
 pub(crate) struct DropoutKept(Dropout);
 
-/// `m x`.
+/// `m x`, and what its backward pass needs if `keep`.
 pub(crate) fn dropout(x: FlexTensor, dropout: Dropout, keep: bool) -> (FlexTensor, Option<DropoutKept>) {
     (drop_rows(x, dropout), keep.then_some(DropoutKept(dropout)))
 }
@@ -267,7 +274,9 @@ fn drop_rows(x: FlexTensor, dropout: Dropout) -> FlexTensor {
     let shape = x.layout().shape().clone();
     let (rows, width) = rows_and_width(&x);
     let x = whole(x);
-    let mut out = unwritten(rows * width);
+    // SAFETY: `drop_into` writes every row.
+    #[allow(unsafe_code)]
+    let mut out = unsafe { unwritten(rows * width) };
     if !out.is_empty() {
         let task = rows_per_task(width);
         out.par_chunks_mut(task * width).zip(values(&x).par_chunks(task * width)).enumerate().for_each(

@@ -1,34 +1,35 @@
-//! Operands of a product as tiles of bf16.
+//! Packs the operands of a product into tiles of bf16. The inner index is the one along k, the outer one counts the rows of `a` or the
+//! columns of `b`.
 
 use std::arch::x86_64::*;
 
 use super::product::View;
 
-/// Inner numbers in a tile.
+/// Inner indices per tile.
 pub(super) const TILE: usize = 32;
-/// Outer rows (of `a`) or columns (of `b`) that lie together: two tiles.
+/// Outer indices that are packed together: two tiles.
 pub(super) const WIDTH: usize = 32;
-/// Outer rows or columns of one tile.
+/// Outer indices per tile.
 pub(super) const OUTER: usize = 16;
 
-/// Two numbers each in a row of a tile.
+/// Pairs of elements per row of a tile.
 pub(super) const PAIRS: usize = TILE / 2;
 
-/// 1 KiB: 16 rows of 16 pairs of numbers.
+/// 1 KiB: 16 rows of 16 pairs of elements.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub(super) struct Tile(pub(super) [i32; OUTER * PAIRS]);
 
-/// How a tile lies in memory.
+/// The layout of a tile.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Order {
-    /// A row for each outer index, its inner numbers side by side: the left operand.
+    /// A row per outer index, with its inner elements in order: the left operand.
     Rows,
-    /// A row for each pair of inner indices, the pairs of all outer indices side by side: the right operand.
+    /// A row per pair of inner indices, with the pairs of all outer indices in order: the right operand.
     Pairs,
 }
 
-/// Packs `[outer, inner]` of `view`: for each 32 of outer, for each 32 of inner, two tiles. What lies beyond the ends is 0.
+/// Packs the `[outer, inner]` elements of `view`: for every 32 outer indices, for every 32 inner ones, two tiles, padded with 0.
 ///
 /// # Safety
 /// The view must hold `[outer, inner]`, the processor have AVX-512 with BW and BF16.
@@ -44,14 +45,14 @@ pub(super) unsafe fn pack(out: &mut Vec<Tile>, view: View, outer: usize, inner: 
         let (from, half) = (at / 2 / blocks * WIDTH, at % 2 * OUTER);
         let (row, column) = (from + half, at / 2 % blocks * TILE);
         let sizes = [outer.saturating_sub(row).min(OUTER), (inner - column).min(TILE)];
-        // A tile may lie beyond the last outer index; then nothing is read, and the view need not reach that far.
+        // The second of two tiles may consist of padding; then nothing is read, and the view need not extend that far.
         let view = if sizes[0] == 0 { view } else { view.from(row, column) };
-        // SAFETY: the part of the view that `sizes` counts lies in its slice.
+        // SAFETY: the view holds this many elements, as part of what the caller promises.
         unsafe { pack_tile(tile, view, sizes, order) };
     }
 }
 
-/// The first `n` of 16.
+/// The mask of the first `n` of 16 elements.
 fn first(n: usize) -> __mmask16 {
     if n >= OUTER { u16::MAX } else { (1 << n) - 1 }
 }
@@ -62,7 +63,7 @@ fn first(n: usize) -> __mmask16 {
 #[allow(unsafe_code)]
 unsafe fn pack_tile(tile: &mut Tile, view: View, [outer, inner]: [usize; 2], order: Order) {
     let mut rows = [_mm512_setzero_si512(); OUTER];
-    // SAFETY: masks keep loads inside of the view.
+    // SAFETY: the caller's promise.
     let made = unsafe {
         if view.row_stride == 1 && view.column_stride != 1 {
             pairs(&mut rows, view, outer, inner);
@@ -72,15 +73,15 @@ unsafe fn pack_tile(tile: &mut Tile, view: View, [outer, inner]: [usize; 2], ord
             Order::Rows
         }
     };
-    // Either order is the other one turned, pair by pair.
+    // Each layout is the transpose of the other one, pair by pair.
     let rows = if made == order { rows } else { transpose(rows) };
     for (to, row) in tile.0.chunks_exact_mut(PAIRS).zip(rows) {
-        // SAFETY: 16 pairs of numbers of 16 bits are 64 bytes.
+        // SAFETY: `to` has 64 bytes.
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), row) };
     }
 }
 
-/// Rows by outer index; numbers side by side or, slower, anywhere.
+/// [`Order::Rows`], of a view whose inner elements are contiguous or, slower, not.
 ///
 /// # Safety
 /// As for [`pack_tile`].
@@ -98,28 +99,28 @@ unsafe fn side_by_side(rows: &mut [__m512i; OUTER], view: View, outer: usize, in
             }
             copy.as_ptr()
         };
-        // SAFETY: `inner` numbers lie there; the masks leave out the others.
+        // SAFETY: `inner` elements are there (in the view or in `copy`), and the masks select no more.
         let (a, b) =
             unsafe { (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(OUTER))) };
         *row = bits(_mm512_cvtne2ps_pbh(b, a));
     }
 }
 
-/// Rows by pair of inner indices, of a view whose outer numbers lie side by side.
+/// [`Order::Pairs`], of a view whose outer elements are contiguous.
 ///
 /// # Safety
 /// As for [`pack_tile`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[allow(unsafe_code)]
 unsafe fn pairs(rows: &mut [__m512i; OUTER], view: View, outer: usize, inner: usize) {
-    // The first of each pair are the lower 16 numbers, the second ones the upper.
+    // The first elements of all pairs come as the lower 16, the second ones as the upper 16.
     let order: [u16; TILE] = std::array::from_fn(|i| (i / 2 + i % 2 * OUTER) as u16);
-    // SAFETY: 32 numbers of 16 bits are 64 bytes.
+    // SAFETY: `order` has 64 bytes.
     let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
     let load = |i: usize| {
         let at = if i < inner { view.from(0, i).start } else { view.start };
         let mask = if i < inner { first(outer) } else { 0 };
-        // SAFETY: `outer` numbers lie there; the mask leaves out the others.
+        // SAFETY: `outer` elements are there if `i < inner`, and the mask selects no more.
         unsafe { _mm512_maskz_loadu_ps(mask, view.data.as_ptr().wrapping_add(at)) }
     };
     for (i, row) in rows.iter_mut().enumerate() {
@@ -128,15 +129,15 @@ unsafe fn pairs(rows: &mut [__m512i; OUTER], view: View, outer: usize, inner: us
     }
 }
 
-/// The same bits.
+/// The same 512 bits.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[allow(unsafe_code)]
 fn bits(x: __m512bh) -> __m512i {
-    // SAFETY: both are 64 bytes of which every pattern is a value.
+    // SAFETY: both types are 64 bytes, and every pattern is valid.
     unsafe { std::mem::transmute(x) }
 }
 
-/// 16 x 16 numbers of 32 bits, rows for columns.
+/// Transposes 16 x 16 elements of 32 bits.
 #[target_feature(enable = "avx512f")]
 fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
     // Within 128 bits: pairs of rows, then fours. `fours[4 i + c]` has column 4 l + c of rows 4 i to 4 i + 3 in its part l.

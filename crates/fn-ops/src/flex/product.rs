@@ -9,15 +9,16 @@ use super::memory::{rows_and_width, tensor, unwritten, values, whole};
 use super::rows::column_sums;
 use crate::MatmulPrecision;
 
-/// Multiplications from which on a product is worth more than one thread.
+/// Number of multiplications from which on a product is split between threads.
 const PARALLEL: usize = 1 << 20;
-/// A thread's share of rows or columns begins at a multiple of this and is not less: the tiles of a kernel stay whole, and small
-/// products, which `gemm` adds up in another order, do not come from cutting.
+/// Each thread gets a multiple of this many rows or columns (the last one also the rest). So the tiles of a kernel stay whole, and
+/// splitting makes no small products, for which `gemm` adds in another order.
 const TILE: usize = 64;
-/// Inner numbers that are added up in one go. `gemm` takes at least as many at once, how many more depends on m, n and caches.
+/// Products along k are added in pieces of this length, so that the order of the additions is ours: `gemm` would take at least as
+/// many at a time, but how many depends on m, n and the caches.
 const DEEP: usize = 512;
 
-/// A matrix somewhere in a slice.
+/// A matrix in a slice.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub data: &'a [f32],
@@ -27,28 +28,29 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Row after row, `width` numbers each.
+    /// A contiguous matrix, row by row, with `width` columns.
     pub fn rows(data: &'a [f32], width: usize) -> Self {
         Self { data, start: 0, row_stride: width as isize, column_stride: 1 }
     }
 
-    /// From this row and column on.
+    /// The part of the matrix that starts at this row and column.
     #[inline(always)]
     pub fn from(self, row: usize, column: usize) -> Self {
         let offset = row as isize * self.row_stride + column as isize * self.column_stride;
         Self { start: (self.start as isize + offset) as usize, ..self }
     }
 
+    /// The transpose.
     pub fn turned(self) -> Self {
         Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
-    /// Row 0, column 0.
+    /// The element in row 0 and column 0.
     pub fn first(self) -> f32 {
         self.data[self.start]
     }
 
-    /// Whether all of `[rows, columns]` lies in the slice.
+    /// Whether a matrix of `[rows, columns]` lies inside of the slice.
     pub fn holds(&self, rows: usize, columns: usize) -> bool {
         if rows == 0 || columns == 0 {
             return true;
@@ -61,24 +63,24 @@ impl<'a> View<'a> {
     }
 }
 
-/// Where a product goes: row after row, `stride` apart, elements side by side.
+/// The memory that a product is written to: rows `stride` elements apart, each contiguous.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub data: *mut f32,
     pub stride: usize,
-    /// Whether the product is added to what is there.
+    /// Whether the product is added to the elements that are there.
     pub add: bool,
 }
 
 impl Target {
-    /// From this row and column on.
+    /// The part of the target that starts at this row and column.
     pub fn at(self, row: usize, column: usize) -> Self {
         Self { data: self.data.wrapping_add(row * self.stride + column), ..self }
     }
 }
 
-/// `target (+)= factor a b` for `a` `[m, k]` and `b` `[k, n]`, on this thread. The order of each sum depends on k and on where it
-/// stands in the target, not on how [`split_product`] cuts that.
+/// `target = factor a b`, or `target += factor a b`, for `a` `[m, k]` and `b` `[k, n]`, on this thread. The order of the additions
+/// in an element depends on k and on the element's place in the target, not on how [`split_product`] splits the target.
 ///
 /// # Safety
 /// As for [`exact_product`].
@@ -100,14 +102,14 @@ pub(crate) unsafe fn product(
     }
 }
 
-/// [`product`] of unrounded operands.
+/// [`product`] in f32, of sizes `[m, k, n]`.
 ///
 /// # Safety
-/// `target` must be valid for writes of m rows of n elements that nobody else touches during the call, and hold
-/// initialised numbers where `add` is set.
+/// `target` must be valid for reads and writes of m rows of n elements, which no other thread may read or write during the call;
+/// they must be initialised if `add` is set.
 #[allow(unsafe_code)]
 pub(crate) unsafe fn exact_product([m, k, n]: [usize; 3], target: Target, a: View, b: View, factor: f32) {
-    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view reaches beyond its slice");
+    assert!(a.holds(m, k) && b.holds(k, n), "matrix product: a view extends beyond its slice");
     for from in (0..k.max(1)).step_by(DEEP) {
         let (a, b) = if from < k { (a.from(0, from), b.from(from, 0)) } else { (a, b) };
         // SAFETY: both views lie in their slices (checked above), the target is the caller's promise.
@@ -137,7 +139,7 @@ pub(crate) unsafe fn exact_product([m, k, n]: [usize; 3], target: Target, a: Vie
     }
 }
 
-/// `a b` in a new buffer; on top of the `bias` in every row where there is one.
+/// `a b`, plus `bias` in every row, if given, in a new buffer.
 #[allow(unsafe_code)]
 fn multiply(
     precision: MatmulPrecision,
@@ -147,7 +149,8 @@ fn multiply(
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let [m, _, n] = sizes;
-    let mut out = unwritten(m * n);
+    // SAFETY: filled with the bias and added to, or written by the product.
+    let mut out = unsafe { unwritten(m * n) };
     if let Some(bias) = bias {
         let task = super::memory::rows_per_task(n);
         out.par_chunks_mut((task * n).max(1)).for_each(|rows| {
@@ -160,22 +163,22 @@ fn multiply(
     out
 }
 
-/// [`product`] on all threads, each with its own rows or columns of the target. One fork and one join: `gemm`'s own threads
-/// meet twice for every 512 of k, which cost a tenth of a training step.
+/// [`product`] on all threads, each of which computes some rows or columns of the target. They wait for each other once:
+/// `gemm`'s own threads do so twice for every 512 of k, which took a tenth of a training step.
 ///
 /// # Safety
 /// As for [`product`].
 #[allow(unsafe_code)]
 unsafe fn split_product(precision: MatmulPrecision, [m, k, n]: [usize; 3], target: Target, a: View, b: View) {
     let threads = if m * n * k < PARALLEL { 1 } else { rayon::current_num_threads() };
-    // Each thread packs its part of one operand and all of the other. In f32, rows of b^T are packed by whoever needs them, and
-    // rows of a are read as they lie where k is contiguous: columns are split first, as long as each thread has enough of them.
+    // Each thread packs its part of one operand and all of the other one. In f32, `b` is always packed, but `a` is read in place if k
+    // is contiguous: then columns are split, if there are enough for every thread.
     let columns = match precision {
         MatmulPrecision::F32 => n >= threads * 2 * TILE && (n > m || a.column_stride == 1),
         MatmulPrecision::Bf16 => n > m,
     };
     let longer = if columns { n } else { m };
-    // The last part has what is left.
+    // The last part gets the rest.
     let parts = (longer / TILE).clamp(1, threads);
     let start = |i: usize| if i == parts { longer } else { longer / TILE * i / parts * TILE };
     let target = Shared(target);
@@ -192,10 +195,10 @@ unsafe fn split_product(precision: MatmulPrecision, [m, k, n]: [usize; 3], targe
     });
 }
 
-/// A target that several threads write to, each its own part.
+/// A target of which each thread writes another part.
 struct Shared(Target);
 
-// SAFETY: the pointer is only used through `at`, whose callers write to disjoint parts.
+// SAFETY: `at` only computes an address; whoever writes there has promised that no other thread does (see `exact_product`).
 #[allow(unsafe_code)]
 unsafe impl Sync for Shared {}
 
@@ -205,13 +208,13 @@ impl Shared {
     }
 }
 
-/// What `x W + b` keeps: x where W needs a gradient, W where x does.
+/// Saved for the backward pass of [`linear`]: x if W needs a gradient, W if x needs one.
 #[derive(Debug, Clone)]
 pub(crate) struct LinearKept {
     x: Option<FlexTensor>,
     weight: Option<FlexTensor>,
     x_shape: Shape,
-    /// W was given column after column; its gradient is made that way, too.
+    /// Whether W is stored by columns; then its gradient is, too.
     turned: bool,
     precision: MatmulPrecision,
 }
@@ -226,7 +229,7 @@ fn matrix(tensor: &FlexTensor) -> View<'_> {
     }
 }
 
-/// `x` `[.., in]`, `weight` `[in, out]` in any layout, `bias` `[out]`; tracked: of x, weight, bias.
+/// `x` `[.., in]`, `weight` `[in, out]` in any layout, `bias` `[out]`; `tracked`: which of x, weight and bias need a gradient.
 pub(crate) fn linear(
     x: FlexTensor,
     weight: FlexTensor,
@@ -263,7 +266,7 @@ pub(crate) fn linear(
 }
 
 impl LinearKept {
-    /// Gradients of x, W and b.
+    /// The gradients of x, W and b.
     fn gradients(self, gradient: FlexTensor, bias: bool) -> [Option<FlexTensor>; 3] {
         let (rows, output) = rows_and_width(&gradient);
         let gradient = whole(gradient);

@@ -1,4 +1,4 @@
-//! Rows of a matrix: gathered by id, and their log-sum-exp and cross-entropy.
+//! Operations on the rows of a matrix: gathering by id, log-sum-exp, cross-entropy.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::bridge::Derivative;
 use super::memory::{CHUNK, rows_and_width, rows_per_task, tensor, unwritten, values, whole};
 use super::simd::{LANES, exp, max_of, simd, sum_lanes};
 
-/// What a gather keeps: which rows, and how many there were.
+/// Saved for the backward pass of [`gather`]: the ids, and the shape of the weight.
 #[derive(Debug, Clone)]
 pub(crate) struct GatherKept {
     ids: Arc<Vec<u32>>,
@@ -17,7 +17,7 @@ pub(crate) struct GatherKept {
     width: usize,
 }
 
-/// Rows of `weight` `[V, H]`; the output has `shape`, which ends in H.
+/// The rows `ids` of `weight` `[V, H]`, as a tensor of `shape`, which ends in H.
 pub(crate) fn gather(
     weight: FlexTensor,
     ids: Vec<u32>,
@@ -27,7 +27,9 @@ pub(crate) fn gather(
     let (rows, width) = rows_and_width(&weight);
     let weight = whole(weight);
     let table = values(&weight);
-    let mut out = unwritten(ids.len() * width);
+    // SAFETY: one row is copied per id.
+    #[allow(unsafe_code)]
+    let mut out = unsafe { unwritten(ids.len() * width) };
     if !out.is_empty() {
         let task = rows_per_task(width);
         out.par_chunks_mut(task * width).zip(ids.par_chunks(task)).for_each(|(out, ids)| {
@@ -45,7 +47,7 @@ impl Derivative<1> for GatherKept {
         let gradient = whole(gradient);
         let mut out = vec![0.0f32; self.rows * self.width];
         if self.width > 0 {
-            // In the order of the ids, whatever the number of threads: few rows, short work.
+            // On one thread, in the order of the ids, so that the sums do not depend on the number of threads; there are few rows.
             for (&id, g) in self.ids.iter().zip(values(&gradient).chunks_exact(self.width)) {
                 for (o, &g) in out[id as usize * self.width..][..self.width].iter_mut().zip(g) {
                     *o += g;
@@ -69,13 +71,14 @@ simd! {
         (largest, sum_lanes(lanes))
     }
 
-    /// `x` becomes `factor exp(x - largest)`.
+    /// Replaces each x by `factor exp(x - largest)`.
     fn softmax_in_place<S>(row: &mut [f32], largest: f32, factor: f32) {
         for x in row { *x = exp::<S>(*x - largest) * factor; }
     }
 }
 
-/// Logits `[P, V]`, their largest element and the sum of exponentials per row, and the ids whose logits are subtracted.
+/// Saved for the backward pass of [`log_sum_exp`]: logits `[P, V]`, the largest logit and the sum of exponentials of each row, and
+/// the gold ids, if any.
 #[derive(Debug, Clone)]
 pub(crate) struct SoftmaxKept {
     logits: FlexTensor,
@@ -83,7 +86,7 @@ pub(crate) struct SoftmaxKept {
     gold: Option<Arc<Vec<u32>>>,
 }
 
-/// Log-sum-exp of each row, less the logit of `gold` where it is given.
+/// Log-sum-exp of each row of `[P, V]`, minus the logit of `gold` `[P]` if given: the cross-entropy.
 pub(crate) fn log_sum_exp(
     logits: FlexTensor,
     gold: Option<Vec<u32>>,
@@ -99,7 +102,7 @@ pub(crate) fn log_sum_exp(
     } else {
         all.par_chunks(width).with_min_len(task).map(largest_and_sum).collect()
     };
-    // Both terms are taken after the largest logit is off: the difference of two numbers around 1e4 would lose digits.
+    // The largest logit is subtracted from both terms first: the difference of two numbers around 1e4 would lose digits.
     let out = match &gold {
         None => found.iter().map(|&(largest, sum)| sum.ln() + largest).collect(),
         Some(gold) => {
@@ -112,7 +115,7 @@ pub(crate) fn log_sum_exp(
 }
 
 impl Derivative<1> for SoftmaxKept {
-    /// `g (softmax - onehot)`, written over the logits where nobody else holds them any more.
+    /// `g (softmax - onehot)`, in place of the logits if no other handle shares them.
     fn backward(self, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let (_, width) = rows_and_width(&self.logits);
         let gradient = whole(gradient);
@@ -120,7 +123,7 @@ impl Derivative<1> for SoftmaxKept {
         let row = |index: usize, row: &mut [f32]| {
             let ((largest, sum), g) = (self.rows[index], g[index]);
             if g == 0.0 {
-                // A row without weight gives nothing, whatever it holds.
+                // Not `0 * softmax`, which is NaN for infinite logits.
                 row.fill(0.0);
                 return;
             }
@@ -137,7 +140,9 @@ impl Derivative<1> for SoftmaxKept {
                 all.par_chunks_mut(width).with_min_len(task).enumerate().for_each(|(i, x)| row(i, x));
             } else {
                 let source = values(&logits);
-                let mut out = unwritten(source.len());
+                // SAFETY: each row is copied from `source` before anything else is done with it.
+                #[allow(unsafe_code)]
+                let mut out = unsafe { unwritten(source.len()) };
                 out.par_chunks_mut(width)
                     .zip(source.par_chunks(width))
                     .with_min_len(task)
@@ -153,9 +158,9 @@ impl Derivative<1> for SoftmaxKept {
     }
 }
 
-/// Column sums of `[rows, width]`: each task owns columns and walks down the rows in order.
+/// Column sums of `[rows, width]`: each task adds some of the columns, in the order of the rows.
 pub(crate) fn column_sums(matrix: &[f32], width: usize) -> Vec<f32> {
-    // Wide enough for whole cache lines, narrow enough for two tasks at 256 columns.
+    // Whole cache lines, and still two tasks for 256 columns.
     const COLUMNS: usize = 128;
     let mut sums = vec![0.0f32; width];
     if matrix.len() <= CHUNK {

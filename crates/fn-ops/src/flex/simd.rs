@@ -1,16 +1,16 @@
-//! Loops that the compiler turns into vector code, compiled once per instruction set, chosen when the program runs.
+//! Loops that the compiler vectorises, compiled once per instruction set; which one runs is decided at run time.
 
-/// What differs between the instruction sets in source code: whether `a b + c` is one instruction.
+/// The one difference between the instruction sets in source code: whether `a b + c` is one instruction.
 pub(crate) trait Lanes: Copy {
     /// `a b + c`.
     fn fma(a: f32, b: f32, c: f32) -> f32;
 }
 
-/// Two roundings; for processors without a fused instruction, where the library call would be slow.
+/// `a b + c` with two roundings, for processors without the fused instruction (a call of the library would be slow there).
 #[derive(Clone, Copy)]
 pub(crate) struct Plain;
 
-/// One rounding.
+/// `a b + c` with one rounding.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 pub(crate) struct Fused;
@@ -29,17 +29,28 @@ impl Lanes for Fused {
     }
 }
 
-/// What this processor can do.
+/// Instruction sets that loops are compiled for: SSE2, AVX2 with FMA, AVX-512.
 #[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) enum Level {
     Baseline,
     V3,
     V4,
 }
 
+/// The instruction set to use.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn level() -> Level {
+    #[cfg(test)]
+    if let Some(level) = tests::LEVEL.get() {
+        return level;
+    }
+    found()
+}
+
+/// The highest one that this processor has.
+#[cfg(target_arch = "x86_64")]
+fn found() -> Level {
     use std::sync::OnceLock;
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
@@ -97,10 +108,10 @@ macro_rules! simd {
 }
 pub(crate) use simd;
 
-/// Partial sums that are kept apart: two registers of the widest kind, so that one addition need not wait for the last.
+/// Number of separate partial sums: two of the widest registers, so that an addition need not wait for the one before it.
 pub(crate) const LANES: usize = 32;
 
-/// Folds the lanes in a fixed order.
+/// The sum of the lanes, added in a fixed order.
 #[inline(always)]
 pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
@@ -113,7 +124,7 @@ pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// The largest value; NaN is passed over, minus infinity for an empty slice.
+/// The largest value, ignoring NaN; minus infinity for an empty slice.
 #[inline(always)]
 pub(crate) fn max_of(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -133,7 +144,7 @@ const LOG2_E: f32 = std::f32::consts::LOG2_E;
 // ln 2 in two parts, the first with few bits: n * LN2_HIGH is exact.
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
-// 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
+// 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
 /// `e^x` within 2 units of the last place; 0 below -87, where results would be denormal; capped at `e^88`; NaN stays NaN.
@@ -150,7 +161,7 @@ pub(crate) fn exp<S: Lanes>(x: f32) -> f32 {
     let p = S::fma(p, r, 0.166_665_76);
     let p = S::fma(p, r, 0.5);
     let e = S::fma(p * r, r, r) + 1.0;
-    // 2^n; the bits of `shifted` hold n, those of ROUND are taken off.
+    // 2^n: the low bits of `shifted` are n, once those of ROUND are subtracted.
     let power = (shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23;
     if x < -87.0 { 0.0 } else { e * f32::from_bits(power) }
 }
@@ -158,7 +169,7 @@ pub(crate) fn exp<S: Lanes>(x: f32) -> f32 {
 /// `1 / sqrt(2 pi)`.
 const DENSITY: f32 = 0.398_942_3;
 
-/// The normal distribution at `x`: `(Phi(x), phi(x))`, absolute error below 3e-7.
+/// The standard normal distribution and its density at `x`: `(Phi(x), phi(x))`, absolute error below 3e-7.
 ///
 /// `Phi(-t) = exp(-t^2 / 2) Q(u)`, `u = 1 / (1 + 0.28 t)`; Q is a Chebyshev fit for t in [0, 5.7], beyond which the first
 /// factor is below 1e-7.
@@ -181,6 +192,28 @@ pub(crate) fn normal<S: Lanes>(x: f32) -> (f32, f32) {
 mod tests {
     use super::*;
 
+    #[cfg(target_arch = "x86_64")]
+    thread_local! {
+        /// What [`level`] returns on this thread; [`at_each_level`] sets it to what the processor has only.
+        pub(super) static LEVEL: std::cell::Cell<Option<Level>> = const { std::cell::Cell::new(None) };
+    }
+
+    /// Runs a test once per instruction set of this processor and reports those that it lacks.
+    fn at_each_level(test: impl Fn()) {
+        #[cfg(target_arch = "x86_64")]
+        for (level, name) in [(Level::Baseline, "SSE2"), (Level::V3, "AVX2"), (Level::V4, "AVX-512")] {
+            if level <= found() {
+                LEVEL.set(Some(level));
+                test();
+                LEVEL.set(None);
+            } else {
+                super::super::skipped::say(name);
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        test();
+    }
+
     simd! {
         fn exps<S>(x: &mut [f32]) { for v in x { *v = exp::<S>(*v); } }
         fn normals<S>(x: &mut [f32], density: &mut [f32]) {
@@ -192,23 +225,27 @@ mod tests {
     #[test]
     fn exp_is_within_two_units_of_the_last_place() {
         let x: Vec<f32> = (0..400_000).map(|i| -87.0 + i as f32 * (175.0 / 400_000.0)).collect();
-        let mut y = x.clone();
-        exps(&mut y);
-        for (&x, &y) in x.iter().zip(&y) {
-            let exact = f64::from(x).exp();
-            assert!((f64::from(y) / exact - 1.0).abs() < 2.4e-7, "{x}: {y} instead of {exact}");
-        }
+        at_each_level(|| {
+            let mut y = x.clone();
+            exps(&mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let exact = f64::from(x).exp();
+                assert!((f64::from(y) / exact - 1.0).abs() < 2.4e-7, "{x}: {y} instead of {exact}");
+            }
+        });
     }
 
     #[test]
     fn exp_of_extremes_is_zero_or_finite_and_nan_stays() {
-        let mut y = vec![-1e9, f32::NEG_INFINITY, -87.5, 0.0, -0.0, 1e4, f32::NAN];
-        exps(&mut y);
-        assert_eq!(y[..5], [0.0, 0.0, 0.0, 1.0, 1.0]);
-        assert!(y[5].is_finite() && y[6].is_nan());
+        at_each_level(|| {
+            let mut y = vec![-1e9, f32::NEG_INFINITY, -87.5, 0.0, -0.0, 1e4, f32::NAN];
+            exps(&mut y);
+            assert_eq!(y[..5], [0.0, 0.0, 0.0, 1.0, 1.0]);
+            assert!(y[5].is_finite() && y[6].is_nan());
+        });
     }
 
-    /// Reference in f64: the series of erf near 0, the continued fraction of its complement farther out.
+    /// Phi in f64, the reference: the series of erf near 0, the continued fraction of erfc elsewhere.
     fn phi(x: f64) -> f64 {
         let z = x.abs() / std::f64::consts::SQRT_2;
         let tail = if z < 3.0 {
@@ -231,24 +268,28 @@ mod tests {
     #[test]
     fn the_normal_distribution_is_within_three_tenmillionths() {
         let x: Vec<f32> = (-30_000..=30_000).map(|i| i as f32 * 5e-4).collect();
-        let (mut y, mut d) = (x.clone(), x.clone());
-        normals(&mut y, &mut d);
-        for ((&x, &y), &d) in x.iter().zip(&y).zip(&d) {
-            let x = f64::from(x);
-            assert!((f64::from(y) - phi(x)).abs() < 3e-7, "{x}: {y}, not {}", phi(x));
-            assert!((x * (f64::from(y) - phi(x))).abs() < 6e-7, "gelu of {x}");
-            let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-            assert!((f64::from(d) - density).abs() < 2e-7, "density at {x}: {d}");
-        }
+        at_each_level(|| {
+            let (mut y, mut d) = (x.clone(), x.clone());
+            normals(&mut y, &mut d);
+            for ((&x, &y), &d) in x.iter().zip(&y).zip(&d) {
+                let x = f64::from(x);
+                assert!((f64::from(y) - phi(x)).abs() < 3e-7, "{x}: {y}, not {}", phi(x));
+                assert!((x * (f64::from(y) - phi(x))).abs() < 6e-7, "gelu of {x}");
+                let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                assert!((f64::from(d) - density).abs() < 2e-7, "density at {x}: {d}");
+            }
+        });
     }
 
     #[test]
     fn the_largest_value_is_found_in_slices_of_any_length() {
-        for n in 1..100usize {
-            let x: Vec<f32> = (0..n).map(|i| ((i * 37) % n) as f32 - 200.0).collect();
-            assert_eq!(largest(&x), x.iter().copied().fold(f32::MIN, f32::max));
-        }
-        assert_eq!(largest(&[]), f32::NEG_INFINITY);
-        assert_eq!(largest(&[f32::NAN, 2.0, f32::NAN]), 2.0);
+        at_each_level(|| {
+            for n in 1..100usize {
+                let x: Vec<f32> = (0..n).map(|i| ((i * 37) % n) as f32 - 200.0).collect();
+                assert_eq!(largest(&x), x.iter().copied().fold(f32::MIN, f32::max));
+            }
+            assert_eq!(largest(&[]), f32::NEG_INFINITY);
+            assert_eq!(largest(&[f32::NAN, 2.0, f32::NAN]), 2.0);
+        });
     }
 }
