@@ -7,13 +7,13 @@ use fn_train::config::RunConfig;
 use fn_train::report::{
     JsonLines, Meter, PlainLines, ReportError, Reporter, Reporters, StepReport, TensorBoard, evaluation_line,
 };
+use fn_train::rundir;
 use indicatif::ProgressBar;
 
 use crate::error::CliError;
 use crate::term;
-use fn_train::rundir;
 
-/// Everybody who is told about the run in `dir`. Metrics go on where they are if the directory has some; a run that starts at
+/// The reporters of a run in `dir`: metrics, TensorBoard, terminal. Metrics go on where they are if the directory has some; a run that starts at
 /// step 0 empties them itself. With `quiet` there is nothing on the terminal; without, a bar, or plain lines where it does not
 /// belong.
 ///

@@ -143,7 +143,7 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
     assert_eq!(before, (place.read("out/robust.json"), place.read("out/typos/dev.tsv")));
     place.write("data/QNLI/dev.tsv", &rte(4, 0).replace("sentence1\tsentence2", "question\tsentence"));
     let other = command.replace("--task rte", "--task qnli").replace("--out out", "--out other");
-    place.fails(&other, 2, &["was fine-tuned for RTE", "qnli"]);
+    place.fails(&other, 2, &["was fine-tuned for RTE", "QNLI"]);
     assert!(!place.path("other").exists());
 }
 

@@ -8,15 +8,15 @@ use crate::error::CoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpecialIds {
-    /// `[PAD]`, fills rows up to their length.
+    /// `[PAD]`, fills sequences up to their length.
     pub pad: u32,
     /// `[UNK]`, a text that the vocabulary cannot write.
     pub unk: u32,
-    /// `[CLS]`, starts a row.
+    /// `[CLS]`, starts a sequence.
     pub cls: u32,
     /// `[SEP]`, ends a segment.
     pub sep: u32,
-    /// `[MASK]`, stands for a hidden token.
+    /// `[MASK]`, stands for a masked token.
     pub mask: u32,
 }
 
@@ -27,7 +27,7 @@ pub struct SpecialIds {
 pub struct VocabFacts {
     /// Number of pieces.
     pub size: usize,
-    /// The pieces with a task.
+    /// The special pieces.
     pub special: SpecialIds,
     /// Per id: never masked and never drawn as a replacement. Holds for the [`SpecialIds`] and for any other piece, such
     /// as `[unused7]`, that no text contains.
@@ -73,7 +73,7 @@ impl VocabFacts {
         Ok(())
     }
 
-    /// Whether a token may be hidden or replaced. False for specials and for ids outside of the vocabulary.
+    /// Whether a token may be masked or replaced. False for specials and for ids outside of the vocabulary.
     pub fn maskable(&self, id: u32) -> bool {
         self.is_special.get(id as usize).is_some_and(|special| !special) && id != self.special.pad
     }

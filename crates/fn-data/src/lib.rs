@@ -19,3 +19,8 @@ pub mod tokenise; // 2  document -> ids
 pub mod train; // 2b documents -> a vocabulary
 
 pub use error::DataError;
+
+/// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

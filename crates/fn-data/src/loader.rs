@@ -3,7 +3,7 @@
 //! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
 //! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
 //!
-//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, hidden in
+//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, masked in
 //! the same way, as in a run without it.
 
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Maker {
         };
         match &self.stage {
             Some(stage) if number < stage.batches => {
-                // Another seed: the first artificial batch and the first of text do not hide the same places.
+                // Another seed: the first artificial batch and the first of text do not mask the same positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
                 MaskedBatch::make(&self.corruptor, seed, number, length, rows)

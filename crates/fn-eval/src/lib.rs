@@ -38,3 +38,8 @@ pub enum EvalError {
     #[error(transparent)]
     Squad(#[from] squad::SquadError),
 }
+
+/// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,7 +19,7 @@ pub enum FitError {
     },
     /// Sequences are longer than the position table.
     #[error(
-        "sequences have {length} tokens, but the model has only {model} positions; use shorter sequences"
+        "sequences have {length} tokens, but the model has only {model} positions; use shorter sequences (`--length`)"
     )]
     Positions {
         /// Positions of the model.

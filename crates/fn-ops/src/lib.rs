@@ -1,21 +1,4 @@
-//! Tensor operations of transformer training, fused where a backend has a kernel for them.
-//!
-//! Each function chooses its implementation by the device of its tensors. On Flex (Burn's CPU backend; Cargo feature `flex`,
-//! f32) one kernel computes the whole operation and another one its derivative in closed form. On every other device, and with
-//! gradient checkpointing, [`composed`] builds the same operation from Burn's own. Callers need not know which one ran: shapes
-//! are the same, values and gradients agree to rounding. Only the masks of dropout differ: kernels compute them from a counter
-//! seeded by [`Noise`], composed operations draw them from the device's random generator.
-//!
-//! Kernels split their work into pieces of fixed size and add in a fixed order, so results do not depend on the number of
-//! threads. They save little for the backward pass: attention two numbers per query and head, dropout its seed.
-//!
-//! ```
-//! use burn::tensor::{Device, Distribution, Tensor};
-//! let device = Device::flex().autodiff();
-//! let x = Tensor::<2>::random([4, 8], Distribution::Default, &device).require_grad();
-//! let loss = fn_ops::gelu(x.clone()).sum();
-//! assert_eq!(x.grad(&loss.backward()).unwrap().dims(), [4, 8]);
-//! ```
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 pub mod adamw;

@@ -51,7 +51,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes `folder`, which is made if it is not there; None where somebody else is at it.
+    /// Takes `folder`, which is made if it is not there; None where another process holds it.
     ///
     /// # Errors
     /// The files cannot be made, read or renamed.

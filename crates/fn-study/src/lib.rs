@@ -24,3 +24,8 @@ pub mod sweep;
 pub mod truth;
 
 pub use error::RecordError;
+
+/// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,7 @@
 //! Processes of this program, and what they report in records: JSON, one a line.
 //!
-//! A study runs each of its jobs in a process of its own, which is told with `--record FILE` where to report. What the job came
-//! to is read from there, never from its exit code or from what it prints for people.
+//! A study runs each of its jobs in a process of its own, which writes its records to the file of `--record FILE`. The result of
+//! the job is read from there, never from its exit code or from what it prints for people.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};

@@ -9,6 +9,7 @@ pub mod bench;
 pub mod card;
 pub mod checkpoint;
 pub mod config;
+pub mod device;
 pub mod disk;
 pub mod error;
 #[cfg(feature = "faults")]
@@ -35,3 +36,8 @@ pub mod training_loop;
 
 pub use error::TrainError;
 pub use fn_models::params::NamedTensor;
+
+/// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -186,6 +186,7 @@ impl Session {
     ) -> Result<Summary, TrainError> {
         let keep = &self.config.checkpoint;
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
+        checkpoints.remove_leftovers();
         let optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
         let start = match checkpoints.latest()? {
             Some(found) => {
@@ -209,7 +210,7 @@ impl Session {
         let inputs = Inputs { data: self.data.clone(), corruptor: self.corruptor.clone(), held_out };
         let training = Pretraining::new(&self.config, objective, inputs, &start.state, reporter, &self.stop)?;
         let skipped = self.config.train.max_skipped;
-        let mut ended = training_loop::run(training, start, Some(&checkpoints), skipped, &self.stop)?;
+        let mut ended = training_loop::train(training, start, Some(&checkpoints), skipped, &self.stop)?;
         let model = match ended.complete {
             true => Some(self.write_model(&ended.model)?),
             false => None,

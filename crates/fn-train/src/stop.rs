@@ -15,12 +15,12 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// A handle that no signal reaches: for tests, and for programs that handle signals themselves.
+    /// A flag that no signal sets: for tests, and for programs that handle signals themselves.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A handle that SIGINT and SIGTERM raise from now on. Call it once, early in `main`.
+    /// From now on SIGINT and SIGTERM only set this flag; long loops must poll it. Call it once, early in `main`.
     ///
     /// # Errors
     /// When the system refuses the handlers.

@@ -27,7 +27,7 @@ pub trait Training {
     type Model: Module;
     /// One micro-batch.
     type Batch;
-    /// What reports tell of a loss beside its total; stays on the device until it is read.
+    /// What is reported of a loss beside its total; stays on the device until it is read.
     type Details;
 
     /// The micro-batches of the step after `step`, at least one.
@@ -172,7 +172,7 @@ pub struct Ended<T: Training> {
 ///
 /// # Errors
 /// Data that cannot be read, checkpoints or reports that cannot be written, gradients that stay non-finite.
-pub fn run<T: Training>(
+pub fn train<T: Training>(
     training: T,
     start: Start<T::Model>,
     checkpoints: Option<&Checkpoints>,
@@ -328,3 +328,6 @@ fn forward_backward<T: Training>(
     #[allow(clippy::expect_used)] // promised by `Training::next_batches`
     sum.expect("a step has at least one micro-batch")
 }
+
+#[cfg(test)]
+mod tests;

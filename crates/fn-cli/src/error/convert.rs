@@ -20,6 +20,7 @@ use fn_study::truth::TruthError;
 use fn_train::TrainError;
 use fn_train::checkpoint::CheckpointError;
 use fn_train::config::{ConfigError, SetError};
+use fn_train::device::DeviceError;
 use fn_train::report::ReportError;
 use fn_train::rundir::RundirError;
 
@@ -151,6 +152,7 @@ convert! {
         SweepError::Stopped => CliError::Interrupted(signal()),
         error => CliError::failed_from(error),
     };
+    DeviceError => |error| CliError::Usage(error.to_string());
     SetError => |error| CliError::Usage(error.to_string());
     RecordError => |error| CliError::input_from(error);
     ProbeError => |error| match error {

@@ -1,12 +1,12 @@
 //! `fnlm config show | check | new | list`.
 
+use fn_train::config::presets::{self, PRESETS};
 use serde_json::json;
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 use crate::config::{ConfigError, Layers, keys, shown, template};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-use fn_train::config::presets::{self, PRESETS};
 
 /// Runs one of them.
 ///
@@ -59,7 +59,7 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
 
 fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
-    resolved.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    device::check_compiled(&resolved.train.device.parse()?)?;
     resolved.clone().runnable()?.require_files(|_| false)?;
     term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
     Ok(Outcome::Done)

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use fn_train::device::{Backend, DeviceSpec, Which};
 use fn_train::machine::{self, Disk, matmul_gflops, train_step_seconds};
 use fn_train::parity::Agreement;
 use fn_train::rundir::Program;
 use serde::Serialize;
 
 use crate::args::DoctorArgs;
-use crate::device::{Backend, DeviceSpec, Which, quietly};
+use crate::device::{check_compiled, compiled, open_spec, quietly};
 use crate::error::{CliError, Outcome};
 use crate::{allocator, term};
 
@@ -32,7 +33,7 @@ pub struct Report {
 /// The processor and how memory is kept.
 #[derive(Debug, Clone, Serialize)]
 pub struct Processor {
-    /// What the system tells.
+    /// What the system reports.
     #[serde(flatten)]
     pub found: machine::Processor,
     /// mimalloc's purge delay in milliseconds; -1: pages are kept.
@@ -65,7 +66,7 @@ pub struct DeviceReport {
 pub fn run(args: &DoctorArgs) -> Result<Outcome, CliError> {
     let asked: Option<DeviceSpec> = args.device.as_deref().map(str::parse).transpose()?;
     if let Some(spec) = asked {
-        spec.check_compiled()?;
+        check_compiled(&spec)?;
     }
     let report = examine(asked, &args.dir);
     if args.json {
@@ -104,7 +105,7 @@ pub fn examine(asked: Option<DeviceSpec>, dir: &Path) -> Report {
 
 /// Backends that are compiled in.
 pub fn features() -> Vec<&'static str> {
-    Backend::ALL.into_iter().filter(|backend| backend.compiled()).map(Backend::name).collect()
+    Backend::ALL.into_iter().filter(|backend| compiled(*backend)).map(Backend::name).collect()
 }
 
 /// The machine in one line, for error reports and model cards.
@@ -134,7 +135,7 @@ pub fn processor() -> Processor {
 fn examine_device(spec: DeviceSpec) -> DeviceReport {
     let mut report = DeviceReport {
         device: spec.to_string(),
-        compiled: spec.backend.compiled(),
+        compiled: compiled(spec.backend),
         usable: false,
         reason: None,
         matmul_gflops: None,
@@ -145,7 +146,7 @@ fn examine_device(spec: DeviceSpec) -> DeviceReport {
         report.reason = Some(format!("cargo build --release --features {}", spec.backend.name()));
         return report;
     }
-    let device = match spec.open() {
+    let device = match open_spec(&spec) {
         Ok(device) => device,
         Err(error) => {
             report.reason = Some(error.to_string());

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use fn_models::hf;
 use fn_train::checkpoint;
+use fn_train::{card, model, rundir};
 
 use super::support;
 use crate::args::ExportArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-use fn_train::{card, model, rundir};
 
 /// Runs it.
 ///

@@ -6,12 +6,13 @@ use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{
-    Event, OneSeed, Results, SeedResult, Settings, Setup, Task, prepare, run_seed, run_seeds, squad_recipe,
+    Event, OneSeed, Results, SeedResult, Settings, Setup, Task, prepare, results, run_seed, run_seeds,
+    squad_recipe,
 };
-use fn_eval::stats::Summary;
-use fn_eval::table::{Table, number};
+use fn_eval::table::number;
 use fn_models::{Arch, hf};
 use fn_train::config::{Dtype, set_values};
+use fn_train::rundir;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
 use indicatif::ProgressBar;
@@ -20,7 +21,6 @@ use super::support;
 use crate::args::{FinetuneArgs, FitArgs, FormatArgs, RecipeName};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-use fn_train::rundir;
 
 /// Runs it.
 ///
@@ -178,19 +178,6 @@ fn speed(result: &SeedResult) -> String {
     )
 }
 
-fn figures(result: &SeedResult) -> String {
-    let of = |(set, scores): (&String, &std::collections::BTreeMap<String, Option<f64>>)| {
-        let each = scores.iter().map(|(name, value)| format!("{name} {}", figure(name, *value)));
-        format!("{set}: {}", each.collect::<Vec<_>>().join(", "))
-    };
-    result.scores.iter().map(of).collect::<Vec<_>>().join("; ")
-}
-
-/// A metric in percent; a threshold as it is.
-fn figure(name: &str, value: Option<f64>) -> String {
-    if name.contains("threshold") { number(value, 3) } else { number(value.map(|v| 100.0 * v), 2) }
-}
-
 /// Makes the folder this task's and notes the command.
 ///
 /// # Errors
@@ -209,30 +196,8 @@ pub fn print(format: &FormatArgs, all: &[Results]) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(all).map_err(CliError::failed_from)?;
         return term::out(&format!("{text}\n"));
     }
-    let mut table = Table::new(["set", "metric", "median", "mean", "sd", "best", "worst", "seeds"]);
-    for results in all {
-        for (set, metric, summary) in results.summaries() {
-            row(&mut table, &set, &metric, summary);
-        }
-    }
+    let table = results::table(all);
     term::out(&if format.markdown { table.to_markdown() } else { table.to_text() })
-}
-
-/// A row of spread over seeds, in percent.
-pub fn row(table: &mut Table, set: &str, metric: &str, summary: Option<Summary>) {
-    let scale = if metric.contains("threshold") { 1.0 } else { 100.0 };
-    let cell = |value: Option<f64>| number(value.map(|v| scale * v), 2);
-    let of = |pick: fn(&Summary) -> f64| cell(summary.as_ref().map(pick));
-    table.row([
-        set.to_owned(),
-        metric.to_owned(),
-        of(|s| s.median),
-        of(|s| s.mean),
-        of(|s| s.standard_deviation),
-        of(|s| s.best),
-        of(|s| s.worst),
-        summary.map_or(0, |s| s.count).to_string(),
-    ]);
 }
 
 /// How far a seed is: a bar on a terminal, ten lines otherwise.
@@ -260,7 +225,7 @@ impl<'a> Show<'a> {
                     bar.finish_and_clear();
                 }
                 let words = if *known { "already done".to_owned() } else { speed(result) };
-                term::note(self.quiet, &format!("{label}: {}  ({words})", figures(result)));
+                term::note(self.quiet, &format!("{label}: {}  ({words})", result.figures()));
             }
             Event::Notice(text) if self.seed == self.first_seed => term::note(self.quiet, text.trim_end()),
             Event::Notice(_) => {}

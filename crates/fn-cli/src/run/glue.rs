@@ -1,11 +1,7 @@
 //! `fnlm glue`: all tasks, one table, one average.
 
-use std::collections::BTreeMap;
-
-use fn_data::task::GlueTask;
 use fn_eval::finetune::{Results, Task};
-use fn_eval::glue::{NINE, average_over, main_metric};
-use fn_eval::table::{Table, number};
+use fn_eval::glue::table;
 
 use super::finetune::{self, Fitting};
 use crate::args::GlueArgs;
@@ -69,25 +65,6 @@ fn print(args: &GlueArgs, all: &[Results]) -> Result<(), CliError> {
     if args.fit.format.json {
         return finetune::print(&args.fit.format, all);
     }
-    let mut table = Table::new(["task", "metric", "median", "mean", "sd", "best", "worst", "seeds"]);
-    let mut medians = BTreeMap::new();
-    for results in all {
-        for (set, metric, summary) in results.summaries() {
-            let task: Option<GlueTask> = set.parse().ok();
-            let Some(task) = task.filter(|task| main_metric(*task).name() == metric) else {
-                continue;
-            };
-            medians.insert(task, summary.as_ref().map_or(f64::NAN, |s| s.median));
-            finetune::row(&mut table, &set, &metric, summary);
-        }
-    }
-    let tasks: Vec<GlueTask> = medians.keys().copied().collect();
-    let average = average_over(&medians, &tasks).map_err(CliError::input_from)?;
-    let name = if NINE.iter().all(|task| tasks.contains(task)) {
-        "GLUE".to_owned()
-    } else {
-        format!("of {} sets", tasks.len())
-    };
-    table.row(["average".to_owned(), name, number(Some(100.0 * average), 2)]);
+    let table = table(all).map_err(CliError::input_from)?;
     term::out(&if args.fit.format.markdown { table.to_markdown() } else { table.to_text() })
 }

@@ -37,7 +37,7 @@ pub use crate::error::Outcome;
 
 /// Each command in one line: its help, its arguments, the function that runs it.
 macro_rules! commands {
-    ($($(#[$meta:meta])* $name:ident($args:ident) => $run:path,)+) => {
+    ($($(#[$meta:meta])* $name:ident($args:ty) => $run:path,)+) => {
         /// The commands.
         #[derive(Debug, Subcommand)]
         pub enum Command {

@@ -7,6 +7,7 @@ use fn_train::lock::RunLock;
 use fn_train::machine::peak_memory;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
+use fn_train::{card, rundir};
 
 use super::data::PrepareBar;
 use super::{doctor, support};
@@ -15,7 +16,6 @@ use crate::config::Runnable;
 use crate::error::{CliError, Outcome};
 use crate::progress::reporters;
 use crate::{device, term};
-use fn_train::{card, rundir};
 
 /// Trains, or goes on training, in the run directory.
 ///
@@ -23,7 +23,7 @@ use fn_train::{card, rundir};
 /// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let config = args.config.resolve()?.clone().runnable()?;
-    config.train.device.parse::<device::DeviceSpec>()?.check_compiled()?;
+    device::check_compiled(&config.train.device.parse()?)?;
     config.require_files(|_| false)?;
     let stop = support::interruptible()?;
     if args.dry_run {

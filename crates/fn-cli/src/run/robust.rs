@@ -44,6 +44,7 @@ pub fn run(args: &RobustArgs) -> Result<Outcome, CliError> {
         _ => {}
     };
     let mut job = Job {
+        asked: &args.task,
         data: args.data.as_deref(),
         input: args.input.as_deref(),
         out: &args.out,

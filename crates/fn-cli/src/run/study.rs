@@ -69,7 +69,7 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
         return Err(CliError::usage(format!("--arm {name}: no such arm; known: {}", known.join(", "))));
     }
     let mut runs = study.runs();
-    runs.retain(|(arm, _)| chosen(&arm));
+    runs.retain(|(arm, _)| chosen(arm));
     let mine: Vec<(&Arm, u64)> = match part(args.part.as_deref())? {
         Some((i, n)) => {
             runs.into_iter().enumerate().filter(|(at, _)| at % n == i).map(|(_, run)| run).collect()

@@ -1,9 +1,9 @@
-//! Which positions of a row are corrupted, and what replaces them: ids in, ids out.
+//! Which positions of a sequence are masked, and what replaces them: ids in, ids out.
 //!
 //! Two choices, one file per variant. *Where*: single tokens (`token.rs`), words (`whole_word.rs`) or spans (`span.rs`).
 //! *What*: the shares of `[MASK]`, random words and unchanged tokens of BERT ([`bert`]) or ELECTRA ([`electra`]).
 //!
-//! A row's corruption is a function of its ids and its [`Key`]: not of the batch, of padding, or of who makes it.
+//! A sequence's corruption is a function of its ids and its [`Key`]: not of the batch, of padding, or of the thread that computes it.
 
 pub mod bert;
 mod config;
@@ -18,18 +18,18 @@ use crate::error::CoreError;
 use crate::noise::{Stream, Use};
 use crate::vocab::VocabFacts;
 
-/// Identity of a row's corruption.
+/// What the corruption of a sequence depends on, beside its ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Seed of the run.
     pub seed: u64,
-    /// Step (or epoch) in which the row is used.
+    /// Micro-batch (or epoch) in which the sequence is used.
     pub step: u64,
-    /// Number of the row.
+    /// Number of the sequence.
     pub row: u64,
 }
 
-/// A corrupted row.
+/// A corrupted sequence.
 ///
 /// Invariants: `positions` ascend, `gold.len() == positions.len()`, and `input` differs from the original at `positions`
 /// only (where the original id is in `gold`).
@@ -37,7 +37,7 @@ pub struct Key {
 pub struct CorruptedRow {
     /// Ids that the model sees, as many as came in.
     pub input: Vec<u32>,
-    /// Corrupted positions within the row.
+    /// Masked positions within the sequence.
     pub positions: Vec<u32>,
     /// Original id at each of them.
     pub gold: Vec<u32>,
@@ -46,7 +46,7 @@ pub struct CorruptedRow {
 /// Positions that are replaced in one go: they share one draw of mask, random or keep.
 pub(crate) type Group = Vec<u32>;
 
-/// Corrupts rows.
+/// Corrupts sequences.
 ///
 /// ```
 /// use fn_core::corrupt::{CorruptionConfig, Corruptor, Key};
@@ -91,7 +91,7 @@ impl Corruptor {
         &self.vocab
     }
 
-    /// The most positions that a row of at most `length` ids gets: the configured number, or
+    /// The most masked positions that a sequence of at most `length` ids gets: the configured number, or
     /// `int((rate + 0.005) * length)` as in ELECTRA, at least 1.
     pub fn max_predictions(&self, length: usize) -> usize {
         let most =
@@ -99,8 +99,8 @@ impl Corruptor {
         most.max(1)
     }
 
-    /// Corrupts one row; `ids` may end in padding, which changes nothing. `round(rate * maskable)` positions are chosen, at
-    /// least one and at most [`max_predictions`](Self::max_predictions) of the row without its padding; a row without a
+    /// Corrupts one sequence; `ids` may end in padding, which changes nothing. `round(rate * maskable)` positions are chosen, at
+    /// least one and at most [`max_predictions`](Self::max_predictions) of the sequence without its padding; a sequence without a
     /// maskable token comes back as it is.
     pub fn corrupt(&self, ids: &[u32], key: Key) -> CorruptedRow {
         let real = ids.iter().rposition(|&id| id != self.vocab.special.pad).map_or(0, |last| last + 1);

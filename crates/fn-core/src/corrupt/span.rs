@@ -5,7 +5,7 @@ use crate::noise::Stream;
 use crate::vocab::VocabFacts;
 
 /// Spans that are tried before what is missing is filled up with single tokens. A span is refused where it would touch a
-/// special or another span, so crowded rows need many attempts.
+/// special or another span, so crowded sequences need many attempts.
 const ATTEMPTS: usize = 8;
 
 /// Distribution of span lengths: geometric with the given mean before clipping, `P(n) ~ (1 - 1/mean)^(n-1)`, `n <= max`.

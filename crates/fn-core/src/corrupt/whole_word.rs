@@ -1,4 +1,4 @@
-//! Words: a piece and all the `##` pieces that continue it are hidden together, or not at all.
+//! Words: a piece and all the `##` pieces that continue it are masked together, or not at all.
 //!
 //! As in BERT's whole-word masking, words are visited in random order and one that would exceed the wanted number is left
 //! out; each piece then draws its own replacement.
@@ -7,7 +7,7 @@ use super::Group;
 use crate::noise::Stream;
 use crate::vocab::VocabFacts;
 
-/// The words of a row as ranges of positions; specials belong to none. A continuation without a head (the row was cut
+/// The words of a sequence as ranges of positions; specials belong to none. A continuation without a head (the sequence was cut
 /// inside of a word) is the head of what follows.
 fn words(ids: &[u32], vocab: &VocabFacts) -> Vec<std::ops::Range<u32>> {
     let mut words: Vec<std::ops::Range<u32>> = Vec::new();
@@ -25,7 +25,7 @@ fn words(ids: &[u32], vocab: &VocabFacts) -> Vec<std::ops::Range<u32>> {
 }
 
 /// Whole words with about `wanted` positions together, never more. If every word is longer than that, the shortest one is
-/// taken alone, unless it exceeds `most`: then nothing is hidden.
+/// taken alone, unless it exceeds `most`: then nothing is masked.
 pub(crate) fn choose(
     ids: &[u32],
     vocab: &VocabFacts,

@@ -24,15 +24,15 @@ use crate::files::hex;
 pub struct LexiconInfo {
     /// What made it: `wordnet`, `vectors`, `placebo`, `planted`, ...
     pub kind: String,
-    /// SHA-256 of the vocabulary whose ids it speaks of.
+    /// SHA-256 of the vocabulary that its ids belong to.
     pub vocabulary_sha256: String,
     /// Options and source, for the reader.
     pub note: String,
 }
 
-/// The look-up sets `V(w)` of a whole vocabulary, as compressed rows.
+/// The look-up sets `V(w)` of a whole vocabulary, as compressed sparse rows.
 ///
-/// Invariants: every row ascends strictly, every member is below [`vocab_size`](Self::vocab_size), and **no row holds its
+/// Invariants: every set ascends strictly, every member is below [`vocab_size`](Self::vocab_size), and **no set holds its
 /// own word**: `w` in `V(w)` would make every correct prediction a false negative. Grades are above 0 and at most 1.
 ///
 /// ```
@@ -60,8 +60,8 @@ pub struct Lexicon {
 impl Eq for Lexicon {}
 
 impl Lexicon {
-    /// Builds a lexicon from rows in any order. Rows of the same word are united, members sorted and made unique, and the
-    /// word itself is dropped from its row; an id outside of the vocabulary is an error. Every entry has grade 1.
+    /// Builds a lexicon from sets in any order. Sets of the same word are united, members sorted and made unique, and the
+    /// word itself is dropped from its set; an id outside of the vocabulary is an error. Every entry has grade 1.
     pub fn from_rows(
         vocab_size: usize,
         rows: impl IntoIterator<Item = (u32, Vec<u32>)>,
@@ -72,7 +72,7 @@ impl Lexicon {
         Self::from_graded_rows(vocab_size, rows.into_iter().map(graded), info)
     }
 
-    /// As [`from_rows`](Self::from_rows), with the grade of every member. Of the grades that are given for one entry the highest counts.
+    /// As [`from_rows`](Self::from_rows), with the grade of every member. Of the grades given for one entry the highest counts.
     ///
     /// # Errors
     /// An id outside of the vocabulary; a grade that is not above 0 and at most 1.
@@ -170,17 +170,17 @@ impl Lexicon {
         self.row(w).binary_search(&r).is_ok()
     }
 
-    /// Size of the largest row.
+    /// Size of the largest set.
     pub fn width(&self) -> usize {
         self.offsets.windows(2).map(|o| (o[1] - o[0]) as usize).max().unwrap_or(0)
     }
 
-    /// Number of members of all rows together.
+    /// Number of members of all sets together.
     pub fn entries(&self) -> usize {
         self.members.len()
     }
 
-    /// The words with a non-empty row, with their rows.
+    /// The words with a non-empty set, with their sets.
     pub fn rows(&self) -> impl Iterator<Item = (u32, &[u32])> {
         (0..self.vocab_size() as u32).map(|w| (w, self.row(w))).filter(|(_, row)| !row.is_empty())
     }

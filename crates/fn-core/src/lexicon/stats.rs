@@ -13,11 +13,11 @@ pub struct LexiconStats {
     pub words: usize,
     /// Share of the vocabulary with at least one member.
     pub vocabulary_share: f64,
-    /// Members of all rows together.
+    /// Members of all sets together.
     pub entries: usize,
-    /// Mean size of the non-empty rows, 0 without any.
+    /// Mean size of the non-empty sets, 0 without any.
     pub mean_size: f64,
-    /// Size of the largest row.
+    /// Size of the largest set.
     pub max_size: usize,
     /// Share of the tokens of running text whose word has at least one member; unknown without counts.
     pub running_text_share: Option<f64>,

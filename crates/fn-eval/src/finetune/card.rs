@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::finetune::fit::Recipe;
 use fn_core::files::write_atomic;
 
 use super::{FinetuneError, Kind, SeedResult};
+use crate::finetune::fit::Recipe;
 
 /// Name of the file that says what a fine-tuned model is for.
 pub const CARD: &str = "fnlm-task.json";

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::finetune::fit::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use burn::module::Module;
 use burn::tensor::Device;
 use fn_data::task::Label;
@@ -15,6 +14,7 @@ use fn_train::stop::Stop;
 use rayon::prelude::*;
 
 use super::{FinetuneError, Kind, Task};
+use crate::finetune::fit::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use crate::predictions::{Answer, Record};
 
 /// Sequences of a measurement at once.
@@ -183,7 +183,7 @@ impl TaskModel {
         })
     }
 
-    /// What it says of each example, in their order. None when a stop was asked for.
+    /// Its prediction for each example, in their order. None when a stop was asked for.
     pub fn predict(
         &self,
         task: &Task,

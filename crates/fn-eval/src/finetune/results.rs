@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FinetuneError;
 use crate::stats::Summary;
+use crate::table::{Table, number};
 
 /// Name of the file in a seed's folder, written last.
 pub const RESULT: &str = "result.json";
@@ -37,6 +38,22 @@ pub struct SeedResult {
     pub examples_per_second: f64,
     /// Seconds of the last process, measuring included.
     pub seconds: f64,
+}
+
+impl SeedResult {
+    /// Every metric of every development set in words, in percent.
+    pub fn figures(&self) -> String {
+        let of = |(set, scores): (&String, &BTreeMap<String, Option<f64>>)| {
+            let each = scores.iter().map(|(name, value)| format!("{name} {}", figure(name, *value)));
+            format!("{set}: {}", each.collect::<Vec<_>>().join(", "))
+        };
+        self.scores.iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// A metric in percent; a threshold as it is.
+fn figure(name: &str, value: Option<f64>) -> String {
+    if name.contains("threshold") { number(value, 3) } else { number(value.map(|v| 100.0 * v), 2) }
 }
 
 /// All seeds of a task.
@@ -79,6 +96,34 @@ impl Results {
         // The first of equals.
         self.seeds.iter().rev().max_by(|a, b| value(a).total_cmp(&value(b)))
     }
+}
+
+/// Headings of [`row`] after the first, which names what the rows are of.
+pub(crate) const SPREAD: [&str; 7] = ["metric", "median", "mean", "sd", "best", "worst", "seeds"];
+
+/// Spread over seeds: a row for each metric of each development set.
+pub fn table(all: &[Results]) -> Table {
+    let mut table = Table::new(std::iter::once("set").chain(SPREAD));
+    for (set, metric, summary) in all.iter().flat_map(Results::summaries) {
+        table.row(row(&set, &metric, summary.as_ref()));
+    }
+    table
+}
+
+/// A row of spread over seeds, in percent.
+pub(crate) fn row(set: &str, metric: &str, summary: Option<&Summary>) -> [String; 8] {
+    let scale = if metric.contains("threshold") { 1.0 } else { 100.0 };
+    let of = |pick: fn(&Summary) -> f64| number(summary.map(|s| scale * pick(s)), 2);
+    [
+        set.to_owned(),
+        metric.to_owned(),
+        of(|s| s.median),
+        of(|s| s.mean),
+        of(|s| s.standard_deviation),
+        of(|s| s.best),
+        of(|s| s.worst),
+        summary.map_or(0, |s| s.count).to_string(),
+    ]
 }
 
 /// Reads a JSON file of ours; None if it is not there.

@@ -39,7 +39,7 @@ pub struct Setup<'a> {
     pub keep_model: bool,
 }
 
-/// What there is to tell meanwhile.
+/// A progress report of fine-tuning.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Something that the user should know.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::finetune::fit::Recipe;
 use fn_core::files::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use super::{FinetuneError, Task};
+use crate::finetune::fit::Recipe;
 
 /// Name of the file.
 pub const SETTINGS: &str = "finetune.toml";

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::finetune::fit::Recipe;
 use fn_data::DataError;
 use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
 use fn_models::Arch;
 
 use super::FinetuneError;
+use crate::finetune::fit::Recipe;
 use crate::glue as scores;
 use crate::metrics;
 use crate::predictions::{self, Answer, PredictionError, Record};
@@ -27,7 +27,7 @@ pub enum Task {
     },
 }
 
-/// What a model says of an example.
+/// The kind of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One of some classes.
@@ -73,7 +73,7 @@ impl Task {
         }
     }
 
-    /// What a model says of an example.
+    /// The kind of its predictions.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Glue(task) if task.is_regression() => Kind::Score,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::list;
-use super::{GlueError, Task};
+use super::{GlueError, Task, main_metric};
+use crate::finetune::Results;
+use crate::finetune::results::{SPREAD, row};
+use crate::table::{Table, number};
 
 /// What the leaderboard averages over: nine tasks, MNLI being two sets. AX is not among them.
 pub const NINE: [Task; 10] = [
@@ -74,6 +77,32 @@ pub fn average_over(scores: &BTreeMap<Task, f64>, tasks: &[Task]) -> Result<f64,
 
 fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Spread of the main metric over seeds for each development set, and the average of the medians.
+///
+/// # Errors
+/// No task of GLUE among them.
+pub fn table(all: &[Results]) -> Result<Table, GlueError> {
+    let mut table = Table::new(std::iter::once("task").chain(SPREAD));
+    let mut medians = BTreeMap::new();
+    for (set, metric, summary) in all.iter().flat_map(Results::summaries) {
+        let task: Option<Task> = set.parse().ok();
+        let Some(task) = task.filter(|task| main_metric(*task).name() == metric) else {
+            continue;
+        };
+        medians.insert(task, summary.as_ref().map_or(f64::NAN, |s| s.median));
+        table.row(row(&set, &metric, summary.as_ref()));
+    }
+    let tasks: Vec<Task> = medians.keys().copied().collect();
+    let average = average_over(&medians, &tasks)?;
+    let name = if NINE.iter().all(|task| tasks.contains(task)) {
+        "GLUE".to_owned()
+    } else {
+        format!("of {} sets", tasks.len())
+    };
+    table.row(["average".to_owned(), name, number(Some(100.0 * average), 2)]);
+    Ok(table)
 }
 
 #[cfg(test)]

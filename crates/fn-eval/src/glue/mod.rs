@@ -7,7 +7,7 @@ pub mod submission;
 
 use std::fmt;
 
-pub use average::{EIGHT, NINE, average, average_over};
+pub use average::{EIGHT, NINE, average, average_over, table};
 pub use error::GlueError;
 pub use fn_data::task::GlueTask as Task;
 

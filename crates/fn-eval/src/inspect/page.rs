@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::page::{CLOSE, escape, open};
 use fn_core::noise::{Stream, Use};
 use fn_models::Pretrained;
 
 use super::{InspectError, Inspector};
+use crate::page::{CLOSE, escape, open};
 
 const STYLE: &str = "
 .text { line-height: 2.4; max-width: none; margin-bottom: .2rem; }
@@ -22,11 +22,11 @@ details { border-bottom: 1px solid var(--line); padding-bottom: .6rem; } summary
 /// What became of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// Not hidden.
+    /// Not masked.
     Kept,
-    /// Not hidden, but called replaced.
+    /// Not masked, but called replaced.
     FalseAlarm,
-    /// Hidden, and predicted right.
+    /// Masked, and predicted right.
     Right,
     /// Replaced, and called so; of a BERT: predicted wrong.
     Caught,
@@ -55,7 +55,7 @@ impl Fate {
         match self {
             Self::Kept => "original",
             Self::FalseAlarm => "original, but called replaced",
-            Self::Right => "hidden, predicted right",
+            Self::Right => "masked, predicted right",
             Self::Caught if detects => "replaced and caught",
             Self::Caught => "predicted wrong",
             Self::Missed => "replaced and missed",
@@ -72,14 +72,14 @@ struct Token {
     fate: Fate,
     /// Of the predicted piece, where one was predicted.
     predicted: Option<f64>,
-    /// That the token was replaced, if the model tells.
+    /// Probability that the token was replaced, of a model with a discriminator.
     replaced: Option<f64>,
 }
 
 /// How texts are corrupted.
 #[derive(Debug, Clone, Copy)]
 pub struct Corruption {
-    /// Share of the pieces that is hidden; at least one of a text.
+    /// Share of the pieces that is masked; at least one of a text.
     pub rate: f64,
     /// Of places and of sampled replacements.
     pub seed: u64,
@@ -123,12 +123,12 @@ fn tokens(
     places.truncate(count);
     places.sort_unstable();
 
-    let (mut hidden, mut filled) = (ids.clone(), ids.clone());
+    let (mut masked, mut filled) = (ids.clone(), ids.clone());
     let mut chosen = vec![None; ids.len()];
-    places.iter().for_each(|&at| hidden[at] = facts.special.mask);
+    places.iter().for_each(|&at| masked[at] = facts.special.mask);
     if !places.is_empty() {
         let samples = model.generator().is_some();
-        for (&at, row) in places.iter().zip(inspector.predict(model, &hidden, &places)?) {
+        for (&at, row) in places.iter().zip(inspector.predict(model, &masked, &places)?) {
             let id = if samples { draw(&row, stream.unit()) } else { super::best(&row) }.unwrap_or(ids[at]);
             filled[at] = id;
             chosen[at] = row.get(id as usize).copied();
@@ -172,7 +172,7 @@ fn render(rows: &[Vec<Token>], detects: bool, judged: bool, corruption: &Corrupt
     };
     let _ = writeln!(
         out,
-        "<p class=\"soft\">{:.0} % of the pieces were hidden (seed {}) and {who}. The small number is the probability that the \
+        "<p class=\"soft\">{:.0} % of the pieces were masked (seed {}) and {who}. The small number is the probability that the \
          token {what}; the tables have all probabilities.</p>",
         100.0 * corruption.rate,
         corruption.seed

@@ -52,6 +52,8 @@ pub struct Subject<'a> {
 
 /// What is perturbed and compared.
 pub struct Job<'a> {
+    /// The task as it was asked for, for messages.
+    pub asked: &'a str,
     /// Folder of the task's files; used where there is no `input`.
     pub data: Option<&'a Path>,
     /// One file.
@@ -254,7 +256,7 @@ fn sentences(job: &mut Job<'_>, task: &Task) -> Result<Vec<Row>, RobustError> {
         return Err(RobustError::OtherTask {
             path: model.to_owned(),
             trained: trained.name().to_owned(),
-            asked: task.name().to_owned(),
+            asked: job.asked.to_owned(),
         });
     }
     let loaded = TaskModel::load_finetuned(task, model, device)?;

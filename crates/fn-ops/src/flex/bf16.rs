@@ -206,6 +206,36 @@ mod tests {
         }
     }
 
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[test]
+    #[allow(unsafe_code)]
+    fn nothing_is_accessed_outside_of_operands_and_target() {
+        use crate::flex::guarded::{Edge, Guarded};
+        const SIZES: [usize; 5] = [1, 15, 17, 33, 64];
+        // The elements up to the last one of the view.
+        let operand = |rows: usize, columns: usize, kind: u8, edge: Edge| {
+            let n = if kind == 2 { (rows - 1) * 2 * columns + 2 * columns - 1 } else { rows * columns };
+            Guarded::new(&numbers(n, 9), edge)
+        };
+        let cases = SIZES.iter().flat_map(|&m| SIZES.iter().flat_map(move |&k| SIZES.map(|n| [m, k, n])));
+        for (case, [m, k, n]) in cases.enumerate() {
+            let (kind_a, kind_b, add) = (case as u8 % 3, case as u8 / 3 % 3, case % 2 == 0);
+            for edge in [Edge::Start, Edge::End] {
+                let (a, b) = (operand(m, k, kind_a, edge), operand(k, n, kind_b, edge));
+                let (a, b) = (view(&a, m, k, kind_a), view(&b, k, n, kind_b));
+                let mut out = Guarded::new(&numbers(m * n, 3), edge);
+                let target = Target { data: out.as_mut_ptr(), stride: n, add };
+                // SAFETY: `out` holds m x n numbers.
+                unsafe {
+                    for &unit in units() {
+                        product_on(unit, [m, k, n], target, a, b, 1.0);
+                    }
+                    exact_product([m, k, n], target, a, b, 1.0);
+                }
+            }
+        }
+    }
+
     #[test]
     #[allow(unsafe_code)]
     fn nan_and_infinity_stay() {

@@ -11,6 +11,8 @@ mod blocks;
 mod bridge;
 #[cfg(target_arch = "x86_64")]
 mod dot;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod guarded;
 mod mask;
 mod memory;
 mod norm;

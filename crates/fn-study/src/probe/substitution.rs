@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use fn_eval::stats::Summary;
 use fn_train::stop::Stop;
 use serde::Deserialize;
 
 use super::lines::{self, quoted, wrong};
 use super::{Cloze, ProbeError, Prober, Scorer};
-use fn_eval::stats::Summary;
 
 /// A word in a text and its substitutes.
 #[derive(Debug, Clone, PartialEq)]

@@ -106,7 +106,7 @@ impl Plan<'_> {
         mine.iter().map(entry).collect()
     }
 
-    /// How long what is missing will take; `tell` is told of each arm that is probed. None where nothing is missing.
+    /// How long what is missing will take; `tell` receives each arm before it is probed. None where nothing is missing.
     ///
     /// # Errors
     /// A probe that fails, files of a task that cannot be read; a stop.

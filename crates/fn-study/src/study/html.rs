@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use fn_eval::page::{CLOSE, escape, open};
+
 use super::{HEADINGS, Run, Study, Table, words};
 use crate::curves;
 use crate::runs::RunRecord;
-use fn_eval::page::{CLOSE, escape, open};
 
 const STYLE: &str = "
 th:nth-child(2), td:nth-child(2), td:last-child, th:last-child { text-align: left; }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use fn_eval::finetune::results::{self, RESULTS, Results};
+use fn_eval::stats::{Summary, paired_bootstrap};
+
 use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
 use crate::runs::RunRecord;
 use crate::stats::{holm, least_p, permutation_test};
-use fn_eval::finetune::results::{self, RESULTS, Results};
-use fn_eval::stats::{Summary, paired_bootstrap};
 
 /// Resamples of intervals and, for many seeds, of permutation tests.
 const RESAMPLES: usize = 10_000;

@@ -18,7 +18,7 @@
 //!   `keep_last` stay, and the best one.
 //! - A step that is saved again replaces its predecessor: that one is renamed to `.step-00000500.old-<pid>` first and
 //!   removed when the new one has been read back. [`Checkpoints::latest`] knows it, should the process die in between.
-//! - Leftovers of killed saves (`.tmp-`) are ignored and removed by the next save.
+//! - Leftovers of killed saves (`.tmp-`) are ignored, and removed when the run is started again or saved ([`Checkpoints::remove_leftovers`]).
 //! - Room is checked before a save ([`Checkpoints::required_bytes`]); a save that fails removes what it wrote.
 
 mod error;

@@ -109,8 +109,9 @@ impl Checkpoints {
         placed
     }
 
-    /// Removes what killed saves left behind, and puts a predecessor back whose successor never came.
-    fn remove_leftovers(&self) {
+    /// Removes what killed saves left behind, and puts a predecessor back whose successor never came. Each save begins with it;
+    /// nobody else may save here meanwhile.
+    pub fn remove_leftovers(&self) {
         for (path, name) in entries(&self.dir) {
             let Some(rest) = name.strip_prefix('.').filter(|r| r.starts_with("step-")) else {
                 continue;

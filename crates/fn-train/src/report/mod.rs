@@ -1,4 +1,4 @@
-//! Telling what happens: to a file that survives resume, to TensorBoard, to the terminal.
+//! Progress reports: to a file that survives resume, to TensorBoard, to the terminal.
 //!
 //! One [`Reporter`] per place, [`Reporters`] for several. Numbers are passed on as they are: a NaN is written as `"NaN"`,
 //! never left out and never replaced by a mean.
@@ -47,15 +47,15 @@ pub struct StepReport {
     pub waited: f64,
 }
 
-/// Somebody who is told about a run.
+/// Receives the progress reports of a run.
 pub trait Reporter {
-    /// A step that is to be reported.
+    /// A step whose values were read from the device.
     ///
     /// # Errors
     /// When it cannot be written.
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError>;
 
-    /// A step that is not reported, for the throughput. `step` steps are done.
+    /// A step without a report, for the throughput. `step` steps are done.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -79,7 +79,7 @@ pub trait Reporter {
         Ok(())
     }
 
-    /// The run goes on from the checkpoint of `step`: later reports of an earlier process are void.
+    /// The run is resumed from the checkpoint of `step`: what an earlier process reported of later steps is void.
     ///
     /// # Errors
     /// When they cannot be removed.
@@ -98,7 +98,7 @@ pub trait Reporter {
     }
 }
 
-/// Several reporters, told in order.
+/// Several reporters; each report goes to all of them, in order.
 #[derive(Default)]
 pub struct Reporters<'a>(Vec<Box<dyn Reporter + 'a>>);
 

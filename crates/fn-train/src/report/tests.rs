@@ -36,7 +36,7 @@ fn without_times(path: &Path) -> Vec<Value> {
     all
 }
 
-/// Steps `from..=to` with an evaluation every 4, as a trainer tells them.
+/// Steps `from..=to` with an evaluation every 4, as the training loop reports them.
 fn tell(to: &mut dyn Reporter, from: u64, until: u64) {
     for step in from..=until {
         if step % 2 == 0 {

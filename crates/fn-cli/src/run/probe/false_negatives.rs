@@ -1,12 +1,12 @@
 //! `fnlm probe false-negatives`: the errors of a model on held-out text, and which of them are false negatives.
 
 use fn_study::probe::false_negatives::{Asked, Subject, examine};
+use fn_train::rundir;
 
 use crate::args::ProbeFalseNegativesArgs;
 use crate::error::{CliError, Outcome};
 use crate::run::support;
 use crate::{device, term};
-use fn_train::rundir;
 
 /// Runs it.
 ///

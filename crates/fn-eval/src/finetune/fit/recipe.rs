@@ -55,7 +55,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// What transformers' Trainer does where it is told nothing: one rate of 5e-5 for all layers, no warm-up, PyTorch's AdamW.
+    /// The defaults of transformers' Trainer: one rate of 5e-5 for all layers, no warm-up, PyTorch's AdamW.
     pub fn transformers() -> Self {
         Self {
             lr: 5e-5,

@@ -118,7 +118,7 @@ pub fn fit<M: Module>(
         None => Start::new(model, optimizer, job.seed),
     };
     let tuning = FineTuning::new(job, lengths, loss, measure)?;
-    let ended = training_loop::run(tuning, start, checkpoints, MAX_SKIPPED, stop)?;
+    let ended = training_loop::train(tuning, start, checkpoints, MAX_SKIPPED, stop)?;
     let (mut model, state) = (ended.model, ended.state);
     if !ended.complete {
         return Ok(Ended::Stopped { step: state.step, saved: ended.saved.is_some() });

@@ -126,8 +126,8 @@ impl Subject {
     }
 }
 
-/// Predicts masked words of the text, and lets the judges flag what is wrong. `warn` is told of checkpoints that are damaged
-/// and left out.
+/// Predicts masked words of the text, and lets the judges flag false negatives among the errors. `warn` receives a line for each
+/// checkpoint that is damaged and left out.
 ///
 /// # Errors
 /// A run without model, text or judge; files that cannot be read; a stop.
@@ -274,7 +274,7 @@ impl Probe<'_> {
 }
 
 impl Found {
-    /// Mistakes that a judge excuses.
+    /// Wrong predictions that a judge flags as false negatives.
     fn excused(&self, judge: usize) -> usize {
         self.mistakes.iter().filter(|mistake| mistake.excused[judge]).count()
     }

@@ -36,7 +36,7 @@ pub struct Report<'a> {
     pub(super) ranks: HashMap<u32, usize>,
 }
 
-/// Mistakes of a kind: how many, and how many of them each judge excuses.
+/// Wrong predictions of a kind: how many, and how many of them each judge flags as false negatives.
 struct Group {
     name: &'static str,
     errors: usize,
@@ -130,7 +130,7 @@ impl Report<'_> {
         all
     }
 
-    /// Names of the judges that excuse a mistake.
+    /// Names of the judges that flag a wrong prediction as a false negative.
     fn excused_by(&self, mistake: &Mistake) -> Vec<&str> {
         self.judges
             .iter()

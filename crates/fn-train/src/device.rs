@@ -1,0 +1,137 @@
+//! Devices by name: `flex`, `vulkan:0`, `cuda:1`. Which of them can be opened is decided by the program, whose Cargo features
+//! compile backends in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::nearest;
+
+/// A name that is no device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DeviceError(String);
+
+/// The backends that this program knows, compiled in or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// Pure Rust on the processor.
+    Flex,
+    /// Vulkan through wgpu, kernels as SPIR-V.
+    Vulkan,
+    /// Whatever wgpu finds.
+    Wgpu,
+    /// Apple's Metal.
+    Metal,
+    /// NVIDIA.
+    Cuda,
+    /// AMD.
+    Rocm,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Flex, Self::Vulkan, Self::Wgpu, Self::Metal, Self::Cuda, Self::Rocm];
+
+    /// Its name on the command line, which is also its Cargo feature and its value of `BURN_DEVICE`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Vulkan => "vulkan",
+            Self::Wgpu => "wgpu",
+            Self::Metal => "metal",
+            Self::Cuda => "cuda",
+            Self::Rocm => "rocm",
+        }
+    }
+}
+
+/// Which of a backend's devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The backend decides.
+    Default,
+    /// The n-th.
+    Index(usize),
+    /// A software driver on the processor (`vulkan:cpu`).
+    Cpu,
+}
+
+/// A device as it is typed: `flex`, `vulkan`, `vulkan:0`, `vulkan:cpu`, `wgpu`, `metal`, `cuda:1`, `rocm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceSpec {
+    /// Its backend.
+    pub backend: Backend,
+    /// Which one.
+    pub which: Which,
+}
+
+impl fmt::Display for DeviceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.backend.name())?;
+        match self.which {
+            Which::Default => Ok(()),
+            Which::Index(index) => write!(f, ":{index}"),
+            Which::Cpu => f.write_str(":cpu"),
+        }
+    }
+}
+
+impl FromStr for DeviceSpec {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let (name, which) = match text.split_once(':') {
+            Some((name, which)) => (name, Some(which)),
+            None => (text, None),
+        };
+        let names: Vec<&str> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+        let Some(backend) = Backend::ALL.into_iter().find(|backend| backend.name() == name) else {
+            let nearest = nearest(name, names.iter().copied())
+                .map(|nearest| format!(" Did you mean `{nearest}`?"))
+                .unwrap_or_default();
+            return Err(DeviceError(format!(
+                "unknown device `{text}`: expected one of {}, with `:0`, `:1`, ... for the graphics card where there are \
+                 several.{nearest}",
+                names.join(", ")
+            )));
+        };
+        let graphics = matches!(backend, Backend::Vulkan | Backend::Wgpu | Backend::Metal);
+        let which = match which {
+            None => Which::Default,
+            Some(_) if backend == Backend::Flex => {
+                return Err(DeviceError(format!(
+                    "unknown device `{text}`: flex is the processor, there is only one; write `flex`"
+                )));
+            }
+            Some("cpu") if graphics => Which::Cpu,
+            Some(index) => Which::Index(index.parse().map_err(|_| {
+                let cpu = if graphics { " or `cpu` for a software driver" } else { "" };
+                DeviceError(format!(
+                    "unknown device `{text}`: expected a number{cpu} after `{name}:`, found `{index}`"
+                ))
+            })?),
+        };
+        Ok(Self { backend, which })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_read_and_written_back() {
+        for text in ["flex", "vulkan", "vulkan:0", "vulkan:cpu", "wgpu", "metal", "cuda:1", "rocm"] {
+            assert_eq!(text.parse::<DeviceSpec>().unwrap().to_string(), text);
+        }
+        for text in ["", "cpu", "flex:0", "cuda:cpu", "cuda:x", "vulkan:-1", "CUDA"] {
+            assert!(text.parse::<DeviceSpec>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_suggested() {
+        let error = "vulcan".parse::<DeviceSpec>().unwrap_err().to_string();
+        assert!(error.contains("Did you mean `vulkan`?"), "{error}");
+    }
+}
