@@ -12,7 +12,7 @@ use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
 
 use crate::reference::{Fixed, batch_of, predicted};
-use crate::tensors::{device, ids, matrix, seeded, to_bool, to_f32, to_ids};
+use crate::tensors::{device, drawing, ids, matrix, seeded, to_bool, to_f32, to_ids};
 
 /// Which predictions of the batch this judge calls false negatives.
 fn flagged(judge: &dyn Judge, batch: &Batch, r: &[u32]) -> Vec<bool> {
@@ -22,6 +22,7 @@ fn flagged(judge: &dyn Judge, batch: &Batch, r: &[u32]) -> Vec<bool> {
 /// Which positions random shielding leaves out, seen from the gradient of the logits.
 fn shielded(gold: &[u32], r: &[u32], weight: &[f32], verdict: &[bool]) -> Vec<bool> {
     const V: usize = 6;
+    let _guard = drawing();
     let batch = batch_of(gold, weight);
     let logits = matrix(&vec![0.0; gold.len() * V], V).require_grad();
     let predictions = Predictions::sampled(&batch, &logits, ids(r));

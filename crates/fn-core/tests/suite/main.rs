@@ -29,6 +29,7 @@ mod statistics;
 #[cfg(feature = "tensor")]
 mod tensors {
     use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+    use std::cell::Cell;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     /// The device of all tests.
@@ -36,10 +37,30 @@ mod tensors {
         Device::flex().autodiff()
     }
 
-    /// Seeds the device and keeps other tests from drawing: the generator is one per process.
-    pub fn seeded(seed: u64) -> MutexGuard<'static, ()> {
+    /// Keeps other tests from drawing noise: the generator is one per process. A test may hold it more than once.
+    pub struct Drawing(Option<MutexGuard<'static, ()>>);
+
+    thread_local! {
+        static HELD: Cell<bool> = const { Cell::new(false) };
+    }
+
+    impl Drop for Drawing {
+        fn drop(&mut self) {
+            if self.0.is_some() {
+                HELD.set(false);
+            }
+        }
+    }
+
+    /// Held by all that draws noise, also where the seed does not matter: else it changes what a seeded test draws.
+    pub fn drawing() -> Drawing {
         static GENERATOR: Mutex<()> = Mutex::new(());
-        let guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        Drawing((!HELD.replace(true)).then(|| GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Seeds the device and keeps other tests from drawing.
+    pub fn seeded(seed: u64) -> Drawing {
+        let guard = drawing();
         device().seed(seed);
         guard
     }

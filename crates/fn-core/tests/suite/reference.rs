@@ -15,7 +15,7 @@ use fn_core::noise::{Stream, Use};
 use fn_core::sample::Prediction;
 use fn_core::student::Student;
 
-use crate::tensors::{device, floats, ids, matrix};
+use crate::tensors::{device, drawing, floats, ids, matrix};
 
 pub fn log_sum_exp(z: &[f64]) -> f64 {
     let max = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -200,6 +200,7 @@ impl Problem {
 
     /// The same with this crate: output, logits and embedding (leaves).
     pub fn run(&self, correction: &CorrectionKind) -> (MaskedLmOutput, [Tensor<2>; 3]) {
+        let _guard = drawing();
         let lexicon = Lexicon::from_rows(self.v, self.sets.clone(), LexiconInfo::default()).unwrap();
         let resources = Resources { lexicon: Some(DeviceLexicon::new(&lexicon, None, &device())) };
         let logits = matrix(&self.logits, self.v).require_grad();
