@@ -8,7 +8,8 @@ use std::time::Duration;
 
 pub use fn_eval::table::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::error::CliError;
 
@@ -31,15 +32,15 @@ pub fn colours() -> bool {
 
 /// Starts logging to standard error: warnings, or more with `--verbose`; `RUST_LOG` decides where it is set.
 pub fn log(verbose: bool) {
-    let default = if verbose { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // Fails only where a test has started it before.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let default = if verbose { LevelFilter::INFO } else { LevelFilter::WARN };
+    let asked = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colours())
         .without_time()
-        .try_init();
+        .with_filter(asked.unwrap_or_else(|| Targets::new().with_default(default)));
+    // Fails only where a test has started it before.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 /// Prints an error, its causes with `--verbose`.
