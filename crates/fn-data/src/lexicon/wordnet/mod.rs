@@ -140,6 +140,11 @@ impl WordNet {
         &self.source
     }
 
+    /// Every synset with its number.
+    pub fn all(&self) -> impl Iterator<Item = (SynsetId, &Synset)> {
+        self.synsets.iter().enumerate().map(|(id, synset)| (SynsetId(id as u32), synset))
+    }
+
     /// Number of synsets.
     pub fn len(&self) -> usize {
         self.synsets.len()
