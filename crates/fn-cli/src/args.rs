@@ -29,7 +29,8 @@ pub use lexicon::{
     PosArg,
 };
 pub use probe::{
-    ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeOlmpicsArgs, ProbeSubstitutionArgs,
+    ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeJudgeArgs, ProbeOlmpicsArgs,
+    ProbeSubstitutionArgs,
 };
 pub use robust::RobustArgs;
 pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};

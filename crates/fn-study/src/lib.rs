@@ -11,6 +11,7 @@
 pub mod corpus;
 pub mod curves;
 mod error;
+pub mod exam;
 pub mod lease;
 pub mod probe;
 pub mod process;

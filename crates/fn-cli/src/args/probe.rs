@@ -17,6 +17,53 @@ pub enum ProbeCommand {
     Embeddings(ProbeEmbeddingsArgs),
     /// Zero-shot lexical substitution: rank the words that fit in place of another one.
     Substitution(ProbeSubstitutionArgs),
+    /// How well judges agree with people on what is a false negative.
+    Judge(ProbeJudgeArgs),
+}
+
+/// `fnlm probe judge`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm probe judge swords-v1.1_test.json.gz --lexicon wordnet.safetensors --embeddings minilm/ --wordnet dict
+  fnlm probe judge errors.jsonl sampled.jsonl --lexicon wordnet.safetensors --tokenizer vocab.txt --html judge.html
+
+Data: SWORDS 1.1, CoInCo or SemEval-2007 in its format (.json, .json.gz); readings of real errors (.jsonl); or a table (.tsv) with the columns
+sentence, start, word, substitute, label, where start is the word's first character, counted from 0, and label is TRUE or FALSE.
+A pair is good if at least half of the people say so; target and substitute must be one lower-case piece of the vocabulary each.")]
+pub struct ProbeJudgeArgs {
+    /// What people said of substitutes in context.
+    #[arg(required = true, value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// Lexicons that judge (repeatable).
+    #[arg(long, short, value_name = "FILE", required_unless_present = "embeddings")]
+    pub lexicon: Vec<PathBuf>,
+    /// Hugging Face folders whose token tables judge by cosine (repeatable).
+    #[arg(long, value_name = "DIR")]
+    pub embeddings: Vec<PathBuf>,
+    /// Tokenizer that the judges were made for. [default: the one of --embeddings]
+    #[arg(long, value_name = "PATH", required_unless_present = "embeddings")]
+    pub tokenizer: Option<PathBuf>,
+    /// WordNet 3.x dict folder: adds antonyms, sisters and inflections of the targets as traps.
+    #[arg(long, value_name = "DIR")]
+    pub wordnet: Option<PathBuf>,
+    /// Grade from which a judge accepts, as correction.threshold.
+    #[arg(long, value_name = "GRADE", default_value_t = fn_core::judge::THRESHOLD)]
+    pub threshold: f64,
+    /// Resamples of the intervals.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub resamples: usize,
+    /// Mistakes of each kind on the page.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub worst: usize,
+    /// A page with curves and the worst mistakes in their contexts.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// How it is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// `fnlm probe false-negatives`.

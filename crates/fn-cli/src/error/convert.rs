@@ -9,6 +9,7 @@ use fn_eval::inspect::InspectError;
 use fn_eval::robust::RobustError;
 use fn_models::hf::HfError;
 use fn_study::RecordError;
+use fn_study::exam::ExamError;
 use fn_study::lease::LeaseError;
 use fn_study::probe::ProbeError;
 use fn_study::process::ProcessError;
@@ -43,6 +44,7 @@ convert! {
         error => CliError::input_from(error),
     };
     LexiconError => |error| CliError::input_from(error);
+    ExamError => |error| CliError::input_from(error);
     std::io::Error => |error| CliError::failed_from(error);
     ReportError => |error| TrainError::from(error).into();
     ConfigError => |error| match error.is_input() {

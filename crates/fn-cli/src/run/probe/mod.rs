@@ -2,6 +2,7 @@
 
 mod embeddings;
 mod false_negatives;
+mod judge;
 mod olmpics;
 mod substitution;
 
@@ -24,6 +25,7 @@ pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
         ProbeCommand::Olmpics(args) => olmpics::run(args),
         ProbeCommand::Embeddings(args) => embeddings::run(args),
         ProbeCommand::Substitution(args) => substitution::run(args),
+        ProbeCommand::Judge(args) => judge::run(args),
     }
 }
 
