@@ -198,4 +198,5 @@ super::flags!(ProbeFalseNegativesArgs);
 super::flags!(ProbeOlmpicsArgs);
 super::flags!(ProbeEmbeddingsArgs);
 super::flags!(ProbeSubstitutionArgs);
-super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution});
+super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution, Judge});
+super::flags!(ProbeJudgeArgs);

@@ -205,6 +205,39 @@ impl WordVectors {
         collector.finish(path, pieces.len())
     }
 
+    /// From the token table of an encoder, `[V, H]` row by row: `width` is H, `pieces` are in the order of the rows.
+    ///
+    /// # Errors
+    /// A table of another size, values that are not finite, no word in the vocabulary.
+    pub fn from_table(
+        path: &Path,
+        table: &[f32],
+        width: usize,
+        pieces: &[impl AsRef<str>],
+    ) -> Result<Self, VectorError> {
+        let mut collector = Collector::new(pieces);
+        if width == 0 || table.len() < pieces.len() * width {
+            return Err(VectorError::Length {
+                path: path.to_path_buf(),
+                found: table.len().checked_div(width).unwrap_or(0) as u64,
+                expected: pieces.len() as u64,
+                unit: "rows",
+            });
+        }
+        for (row, (piece, values)) in pieces.iter().zip(table.chunks_exact(width)).enumerate() {
+            collector.keep(path, row + 1, piece.as_ref(), values)?;
+        }
+        collector.rows = pieces.len() as u64;
+        collector.finish(path, pieces.len())
+    }
+
+    /// Cosine of two words; None if one of them is not held.
+    pub fn cosine(&self, a: u32, b: u32) -> Option<f32> {
+        let place = |id: u32| self.ids.binary_search(&id).ok();
+        let (a, b) = (self.vector(place(a)?), self.vector(place(b)?));
+        Some(a.iter().zip(b).map(|(x, y)| x * y).sum())
+    }
+
     /// Number of words held.
     pub fn len(&self) -> usize {
         self.ids.len()
