@@ -4,8 +4,9 @@ use std::path::Path;
 
 use fn_core::lexicon::{Lexicon, LexiconStats};
 use fn_data::lexicon::{
-    Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors, build_vector_lexicon,
-    build_wordnet_lexicon, is_word, placebo,
+    CalibratedOptions, Calibration, Inflections, Pos, Relation, Relations, VectorOptions, WordNet,
+    WordNetOptions, WordVectors, build_calibrated_lexicon, build_vector_lexicon, build_wordnet_lexicon,
+    is_word, placebo,
 };
 use fn_data::tokenise::{TextTokenizer, count_tokens};
 use serde_json::json;
@@ -34,12 +35,58 @@ pub fn run(command: &LexiconCommand) -> Result<Outcome, CliError> {
 fn build(args: &LexiconBuildArgs) -> Result<Outcome, CliError> {
     check_out(&args.out, args.write)?;
     let tokenizer = support::tokenizer(&args.tokenizer)?;
-    let lexicon = match (&args.wordnet, &args.vectors) {
-        (Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
-        (None, Some(vectors)) => from_vectors(args, vectors, &tokenizer)?,
-        (None, None) => return Err(CliError::usage("give --wordnet DIR or --vectors FILE")),
+    let lexicon = match (&args.embeddings, &args.wordnet, &args.vectors) {
+        (Some(encoder), ..) => calibrated(args, encoder, &tokenizer)?,
+        (None, Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
+        (None, None, Some(vectors)) => from_vectors(args, vectors, &tokenizer)?,
+        (None, None, None) => {
+            return Err(CliError::usage("give --wordnet DIR, --embeddings DIR or --vectors FILE"));
+        }
     };
     save(&lexicon, &args.out, args.common.quiet)
+}
+
+fn calibrated(
+    args: &LexiconBuildArgs,
+    encoder: &Path,
+    tokenizer: &TextTokenizer,
+) -> Result<Lexicon, CliError> {
+    let options = CalibratedOptions {
+        least: args.least,
+        members: args.members,
+        antonyms: args.antonyms,
+        inflections: args.inflected,
+    };
+    options.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let relations = match &args.wordnet {
+        Some(dict) => {
+            Some(Relations::new(&WordNet::open(dict).map_err(CliError::input_from)?, tokenizer.pieces()))
+        }
+        None => None,
+    };
+    let vectors = exam::token_vectors(encoder, tokenizer)?;
+    let calibration = match &args.fit {
+        Some(path) => {
+            let exams = exam::read(path)?;
+            let first = exams.first().ok_or_else(|| CliError::usage("--fit: nothing to fit to"))?;
+            exam::fit(&first.prepare(tokenizer, relations.as_ref())?, &vectors, relations.as_ref())?
+        }
+        None => Calibration::shipped(relations.is_some()),
+    };
+    term::note(args.common.quiet, &calibration.to_string());
+    term::note(
+        args.common.quiet || relations.is_some(),
+        "without --wordnet, antonyms, words of one topic and other forms of a word cannot be told from synonyms, and stay in",
+    );
+    build_calibrated_lexicon(
+        &vectors,
+        relations.as_ref(),
+        tokenizer.pieces(),
+        tokenizer.sha256(),
+        &calibration,
+        &options,
+    )
+    .map_err(CliError::input_from)
 }
 
 fn from_wordnet(

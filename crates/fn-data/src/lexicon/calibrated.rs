@@ -70,6 +70,18 @@ impl Calibration {
     }
 }
 
+impl std::fmt::Display for Calibration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "log-odds ({}): {:.3} {:+.3} cosine", self.source, self.intercept, self.cosine)?;
+        for (relation, weight) in PAIR_RELATIONS.iter().zip(self.relations) {
+            if weight != 0.0 {
+                write!(f, " {weight:+.3} {}", relation.name())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Intercept, cosine, relations: see [`Calibration::shipped`].
 const SHIPPED: (f64, f64, [f64; 7]) = (-3.673, 7.94, [0.339, 0.519, -2.476, -0.394, 0.112, 0.745, -5.367]);
 /// Intercept, cosine.

@@ -91,6 +91,17 @@ pub enum ExamError {
         /// Its checksum.
         expected_sha256: String,
     },
+    /// A token table with numbers that are none.
+    #[error(transparent)]
+    Vectors(#[from] fn_data::lexicon::VectorError),
+    /// Grades that cannot be fitted.
+    #[error("{name}: {source}")]
+    Fit {
+        /// The exam.
+        name: String,
+        /// Why.
+        source: fn_data::lexicon::logistic::LogisticError,
+    },
     /// A picture that cannot be drawn.
     #[error(transparent)]
     Draw(#[from] crate::RecordError),

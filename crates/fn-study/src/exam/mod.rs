@@ -9,6 +9,7 @@
 //! ```
 
 mod error;
+mod fit;
 mod judge;
 mod lexsub;
 mod metrics;
@@ -21,6 +22,7 @@ mod table;
 mod wild;
 
 pub use error::ExamError;
+pub use fit::{fit, token_vectors};
 pub use judge::{EmbeddingCosine, Grades, Judge, LexiconTable};
 pub use metrics::{Curve, Interval, Point};
 pub use page::page;
