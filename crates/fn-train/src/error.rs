@@ -48,6 +48,9 @@ pub enum TrainError {
     /// The model is too small for the tokenizer or the length of the sequences.
     #[error("{0} ({keys})", keys = keys(.0))]
     Fit(#[from] FitError),
+    /// An encoder that cannot judge.
+    #[error(transparent)]
+    Encoder(#[from] crate::objective::EncoderError),
     /// A verifier for another vocabulary.
     #[error(
         "{path}: this verifier has a token table of {model} rows, but the tokenizer has {tokenizer} pieces; give `correction.verifier.model` a model with the run's own vocabulary"

@@ -26,7 +26,7 @@ use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
 use crate::model;
-use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
+use crate::objective::{self, EncoderJudge, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
 use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
 use crate::report::Reporter;
@@ -284,6 +284,9 @@ impl Session {
                 None => Box::new(NoJudge),
             },
             JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::Encoder(config) => {
+                Box::new(EncoderJudge::open(config, &self.tokenizer, self.config.data.length, &self.device)?)
+            }
             JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
             JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
             JudgeKind::Mean(judges) => {

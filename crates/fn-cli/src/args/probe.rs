@@ -25,7 +25,8 @@ pub enum ProbeCommand {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm probe judge swords-v1.1_test.json.gz --lexicon wordnet.safetensors --embeddings minilm/ --wordnet dict
-  fnlm probe judge errors.jsonl sampled.jsonl --lexicon wordnet.safetensors --tokenizer vocab.txt --html judge.html
+  fnlm probe judge swords-v1.1_test.json.gz --encoder minilm/ --wordnet dict --fit swords-v1.1_dev.json.gz --calibration minilm.json
+  fnlm probe judge errors.jsonl sampled.jsonl --embeddings minilm/ --encoder minilm/ --wordnet dict --combine --html judge.html
 
 Data: SWORDS 1.1, CoInCo or SemEval-2007 in its format (.json, .json.gz); readings of real errors (.jsonl); or a table (.tsv) with the columns
 sentence, start, word, substitute, label, where start is the word's first character, counted from 0, and label is TRUE or FALSE.
@@ -35,13 +36,36 @@ pub struct ProbeJudgeArgs {
     #[arg(required = true, value_name = "FILE")]
     pub data: Vec<PathBuf>,
     /// Lexicons that judge (repeatable).
-    #[arg(long, short, value_name = "FILE", required_unless_present = "embeddings")]
+    #[arg(long, short, value_name = "FILE")]
     pub lexicon: Vec<PathBuf>,
     /// Hugging Face folders whose token tables judge by cosine (repeatable).
     #[arg(long, value_name = "DIR")]
     pub embeddings: Vec<PathBuf>,
-    /// Tokenizer that the judges were made for. [default: the one of --embeddings]
-    #[arg(long, value_name = "PATH", required_unless_present = "embeddings")]
+    /// Hugging Face folder of an encoder that judges by its hidden vectors in context, and with --wordnet by relations.
+    #[arg(long, value_name = "DIR")]
+    pub encoder: Option<PathBuf>,
+    /// Layers of --encoder that are read.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub layers: usize,
+    /// Fits the grades of --encoder to these labels, e.g. the development set of SWORDS. [default: the figures that come with the
+    /// program, made for MiniLM-L6]
+    #[arg(long, value_name = "FILE", requires = "encoder")]
+    pub fit: Option<PathBuf>,
+    /// Fitted figures of --encoder: written with --fit, else read.
+    #[arg(long, value_name = "FILE", requires = "encoder")]
+    pub calibration: Option<PathBuf>,
+    /// Hugging Face folders of masked LMs that judge by p(substitute) / p(word) in context (repeatable).
+    #[arg(long, value_name = "DIR")]
+    pub verifier: Vec<PathBuf>,
+    /// Hugging Face folder of a masked LM: --encoder and --verifier also judge rows of which 15 % are filled with its predictions, as in
+    /// training.
+    #[arg(long, value_name = "DIR")]
+    pub student: Option<PathBuf>,
+    /// Also all judges together: a logistic regression, fitted to nine tenths of the targets and asked about the others, ten times.
+    #[arg(long)]
+    pub combine: bool,
+    /// Tokenizer that the judges were made for. [default: the one of --embeddings or --encoder]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["embeddings", "encoder"])]
     pub tokenizer: Option<PathBuf>,
     /// WordNet 3.x dict folder: adds antonyms, sisters and inflections of the targets as traps.
     #[arg(long, value_name = "DIR")]

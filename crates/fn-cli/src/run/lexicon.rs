@@ -4,11 +4,11 @@ use std::path::Path;
 
 use fn_core::lexicon::{Lexicon, LexiconStats};
 use fn_data::lexicon::{
-    CalibratedOptions, Calibration, Inflections, Pos, Relation, Relations, VectorOptions, WordNet,
-    WordNetOptions, WordVectors, build_calibrated_lexicon, build_vector_lexicon, build_wordnet_lexicon,
-    is_word, placebo,
+    CalibratedOptions, Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors,
+    build_vector_lexicon, build_wordnet_lexicon, is_word, placebo,
 };
 use fn_data::tokenise::{TextTokenizer, count_tokens};
+use fn_study::exam;
 use serde_json::json;
 
 use super::support;
@@ -58,35 +58,9 @@ fn calibrated(
         inflections: args.inflected,
     };
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
-    let relations = match &args.wordnet {
-        Some(dict) => {
-            Some(Relations::new(&WordNet::open(dict).map_err(CliError::input_from)?, tokenizer.pieces()))
-        }
-        None => None,
-    };
-    let vectors = exam::token_vectors(encoder, tokenizer)?;
-    let calibration = match &args.fit {
-        Some(path) => {
-            let exams = exam::read(path)?;
-            let first = exams.first().ok_or_else(|| CliError::usage("--fit: nothing to fit to"))?;
-            exam::fit(&first.prepare(tokenizer, relations.as_ref())?, &vectors, relations.as_ref())?
-        }
-        None => Calibration::shipped(relations.is_some()),
-    };
-    term::note(args.common.quiet, &calibration.to_string());
-    term::note(
-        args.common.quiet || relations.is_some(),
-        "without --wordnet, antonyms, words of one topic and other forms of a word cannot be told from synonyms, and stay in",
-    );
-    build_calibrated_lexicon(
-        &vectors,
-        relations.as_ref(),
-        tokenizer.pieces(),
-        tokenizer.sha256(),
-        &calibration,
-        &options,
-    )
-    .map_err(CliError::input_from)
+    let (wordnet, fit) = (args.wordnet.as_deref(), args.fit.as_deref());
+    let mut say = |text: String| term::note(args.common.quiet, &text);
+    Ok(exam::calibrated_lexicon(encoder, wordnet, fit, tokenizer, &options, &mut say)?)
 }
 
 fn from_wordnet(

@@ -37,9 +37,9 @@ pub static CORRECTIONS: Registry<dyn Correction> = Registry::new("correction", s
 pub static DETECTION_CORRECTIONS: Registry<dyn DetectionCorrection> =
     Registry::new("discriminator correction", super::detection::NAMES);
 
-/// Judges. `verifier` belongs to whoever can load models.
+/// Judges. `verifier` and `encoder` belong to whoever can load models.
 pub static JUDGES: Registry<dyn Judge> =
-    Registry::new("judge", &["none", "lexicon", "verifier", "all", "any", "mean"]);
+    Registry::new("judge", &["none", "lexicon", "verifier", "encoder", "all", "any", "mean"]);
 
 /// What judges and corrections may need beside their settings.
 #[derive(Debug, Clone, Default)]

@@ -56,9 +56,12 @@ impl Calibration {
 
     /// Probability that people call the pair good, 0 to 1.
     pub fn grade(&self, cosine: f64, relations: [bool; 7]) -> f64 {
-        let added =
-            relations.iter().zip(self.relations).map(|(holds, weight)| if *holds { weight } else { 0.0 });
-        1.0 / (1.0 + (-(self.intercept + self.cosine * cosine + added.sum::<f64>())).exp())
+        1.0 / (1.0 + (-(self.intercept + self.cosine * cosine + self.added(relations))).exp())
+    }
+
+    /// Log-odds that the relations add.
+    pub fn added(&self, relations: [bool; 7]) -> f64 {
+        relations.iter().zip(self.relations).map(|(holds, weight)| if *holds { weight } else { 0.0 }).sum()
     }
 
     /// The cosine from which a pair without relation has this grade; above 1 where none does.

@@ -14,6 +14,14 @@ pub enum ExamError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("{path}: cannot write: {source}; check that the folder may be written to")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A file is larger than any exam.
     #[error("{path}: more than {limit} bytes of text; this is no file of substitutes")]
     TooLarge {
@@ -102,6 +110,26 @@ pub enum ExamError {
         /// Why.
         source: fn_data::lexicon::logistic::LogisticError,
     },
+    /// Probabilities that the file does not have for every pair.
+    #[error(
+        "{name}: `p_prediction` and `p_word` are not recorded for every pair; add them, and name no --wordnet, or do without"
+    )]
+    NotRecorded {
+        /// The exam.
+        name: String,
+    },
+    /// Nobody to ask.
+    #[error("no judge is named; give --lexicon FILE, --embeddings DIR, --encoder DIR or --verifier DIR")]
+    NoJudge,
+    /// WordNet that cannot be read.
+    #[error(transparent)]
+    WordNet(#[from] fn_data::lexicon::WordNetError),
+    /// A table that cannot be made.
+    #[error(transparent)]
+    Calibrated(#[from] fn_data::lexicon::CalibratedError),
+    /// A judge of contexts that cannot be used.
+    #[error(transparent)]
+    Encoder(#[from] fn_train::objective::EncoderError),
     /// A picture that cannot be drawn.
     #[error(transparent)]
     Draw(#[from] crate::RecordError),

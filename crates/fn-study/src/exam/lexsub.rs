@@ -92,5 +92,6 @@ pub(super) fn read(source: &Source<'_>) -> Result<Exam, ExamError> {
         opinions,
         unlabelled: 0,
         lemmas: file.wprimes_lemmatized,
+        recorded: None,
     })
 }

@@ -8,7 +8,10 @@
 //! target: a word in a context      pair: target and substitute, good or an error      trap: antonym, sister or inflection of the target
 //! ```
 
+mod combine;
+mod context;
 mod error;
+mod examine;
 mod fit;
 mod judge;
 mod lexsub;
@@ -21,9 +24,12 @@ mod swords;
 mod table;
 mod wild;
 
+pub use combine::cross_validated;
+pub use context::{Filled, InContext};
 pub use error::ExamError;
-pub use fit::{fit, token_vectors};
-pub use judge::{EmbeddingCosine, Grades, Judge, LexiconTable};
+pub use examine::{Asked, Examined, calibrated_lexicon, examine};
+pub use fit::{fit, fit_encoder, token_vectors};
+pub use judge::{EmbeddingCosine, Grades, Judge, LexiconTable, Recorded, Scale};
 pub use metrics::{Curve, Interval, Point};
 pub use page::page;
 pub use prepare::{LeftOut, Pair, Prepared, TRAPS, Trap};
@@ -65,6 +71,15 @@ impl Opinion {
     }
 }
 
+/// Probabilities in the masked place, by the model whose error it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probabilities {
+    /// Of the substitute.
+    pub substitute: f64,
+    /// Of the original word.
+    pub word: f64,
+}
+
 /// What people said of substitutes in context, as a file holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exam {
@@ -80,4 +95,6 @@ pub struct Exam {
     pub unlabelled: usize,
     /// Whether only targets in their base form can be asked about, since substitutes are lemmas.
     pub lemmas: bool,
+    /// Probabilities of the model that made the substitutes, where the file records them, in the order of `opinions`.
+    pub recorded: Option<Vec<Probabilities>>,
 }

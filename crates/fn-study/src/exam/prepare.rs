@@ -47,6 +47,8 @@ pub struct Pair {
     pub good: bool,
     /// Whether people were asked about it.
     pub asked: bool,
+    /// Index of what they said in [`Exam::opinions`]; None where nobody was asked.
+    pub opinion: Option<usize>,
     /// Which traps it is, by [`Trap`].
     pub traps: [bool; 3],
 }
@@ -108,7 +110,7 @@ impl Exam {
         let mut by_target: Vec<BTreeMap<u32, usize>> = vec![BTreeMap::new(); self.targets.len()];
         let mut words: Vec<Option<u32>> = vec![None; self.targets.len()];
         let mut pairs: Vec<Pair> = Vec::new();
-        for opinion in &self.opinions {
+        for (index, opinion) in self.opinions.iter().enumerate() {
             let target = &self.targets[opinion.target];
             let word = target.word.to_lowercase();
             if self.lemmas && target.lemma.as_ref().is_some_and(|lemma| *lemma != word) {
@@ -129,6 +131,7 @@ impl Exam {
                 substitute,
                 good: opinion.good(),
                 asked: true,
+                opinion: Some(index),
                 traps: [false; 3],
             };
             words[opinion.target] = Some(word);
@@ -162,6 +165,7 @@ impl Exam {
                             substitute,
                             good: false,
                             asked: false,
+                            opinion: None,
                             traps: [false; 3],
                         });
                         pairs.len() - 1

@@ -10,7 +10,7 @@ use super::metrics::{Curve, Interval, Point};
 use super::prepare::{LeftOut, Prepared, TRAPS};
 
 /// Recalls at which precision is reported.
-const RECALLS: [f64; 3] = [0.2, 0.3, 0.4];
+const RECALLS: [f64; 4] = [0.2, 0.3, 0.4, 0.5];
 /// The one of them whose threshold the traps are held against.
 const AT: usize = 1;
 
@@ -23,8 +23,8 @@ pub struct Scores {
     pub base: f64,
     /// Average precision.
     pub average_precision: f64,
-    /// Points that reach recall .2, .3 and .4; null where the judge accepts too little to reach it.
-    pub at_recall: [Option<Point>; 3],
+    /// Points that reach recall .2, .3, .4 and .5; null where the judge accepts too little to reach it.
+    pub at_recall: [Option<Point>; 4],
     /// Highest recall that the judge reaches, with its precision.
     pub most: Option<Point>,
 }
@@ -158,7 +158,7 @@ fn mistakes(exam: &Prepared<'_>, grades: &[f64], most: usize) -> [Vec<usize>; 2]
 
 impl Report {
     /// Headings of [`row`](Self::row).
-    pub const HEADINGS: [&'static str; 13] = [
+    pub const HEADINGS: [&'static str; 14] = [
         "judge",
         "pairs",
         "base",
@@ -169,13 +169,14 @@ impl Report {
         "P at R .3",
         "95 %",
         "P at R .4",
+        "P at R .5",
         "antonyms",
         "sisters",
         "inflections",
     ];
 
     /// The main figures, as a row of a table.
-    pub fn row(&self) -> [String; 13] {
+    pub fn row(&self) -> [String; 14] {
         let scores = &self.with_traps;
         let at = |place: usize| match (scores.at_recall[place], scores.most) {
             (Some(point), _) => number(Some(point.precision), 3),
@@ -199,6 +200,7 @@ impl Report {
             at(1),
             interval(1),
             at(2),
+            at(3),
             trap(0),
             trap(1),
             trap(2),

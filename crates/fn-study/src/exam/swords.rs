@@ -81,5 +81,6 @@ pub(super) fn read(source: &Source<'_>) -> Result<Exam, ExamError> {
         opinions,
         unlabelled,
         lemmas: file.substitutes_lemmatized,
+        recorded: None,
     })
 }

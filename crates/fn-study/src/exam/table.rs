@@ -61,5 +61,6 @@ pub(super) fn read(source: &Source<'_>) -> Result<Exam, ExamError> {
         opinions: labels.into_iter().filter_map(opinion).collect(),
         unlabelled,
         lemmas: false,
+        recorded: None,
     })
 }

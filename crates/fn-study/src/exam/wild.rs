@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::read::{Source, quoted, share};
-use super::{Exam, ExamError, Opinion};
+use super::{Exam, ExamError, Opinion, Probabilities};
 
 #[derive(Deserialize)]
 struct Row {
@@ -16,12 +16,27 @@ struct Row {
     word: String,
     prediction: String,
     #[serde(default)]
+    p_prediction: Option<f64>,
+    #[serde(default)]
+    p_word: Option<f64>,
+    #[serde(default)]
     labels: Vec<String>,
+}
+
+impl Row {
+    /// Both probabilities; None unless both are recorded.
+    fn probabilities(&self) -> Result<Option<Probabilities>, f64> {
+        let (Some(substitute), Some(word)) = (self.p_prediction, self.p_word) else { return Ok(None) };
+        match [substitute, word].into_iter().find(|p| !(0.0..=1.0).contains(p)) {
+            Some(wrong) => Err(wrong),
+            None => Ok(Some(Probabilities { substitute, word })),
+        }
+    }
 }
 
 pub(super) fn read(source: &Source<'_>) -> Result<Vec<Exam>, ExamError> {
     let (mut targets, mut fits, mut same) = (Vec::new(), Vec::new(), Vec::new());
-    let mut unlabelled = 0;
+    let (mut unlabelled, mut recorded) = (0, Some(Vec::new()));
     for (number, line) in source.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("line {}", number + 1);
         let row: Row = serde_json::from_str(line).map_err(|error| {
@@ -46,6 +61,15 @@ pub(super) fn read(source: &Source<'_>) -> Result<Vec<Exam>, ExamError> {
             unlabelled += 1;
             continue;
         };
+        let probabilities = row.probabilities().map_err(|wrong| {
+            let found = format!("the probability {wrong}");
+            source.wrong(place.clone(), found, "0 to 1", "correct the line or remove it")
+        })?;
+        // Of some rows only, they could not be compared.
+        recorded = recorded.zip(probabilities).map(|(mut all, next): (Vec<Probabilities>, _)| {
+            all.push(next);
+            all
+        });
         let mut target =
             source.target(row.id.unwrap_or(place), &row.context, (row.start, &row.word, false))?;
         target.group = row.domain;
@@ -61,6 +85,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Vec<Exam>, ExamError> {
         opinions,
         unlabelled,
         lemmas: false,
+        recorded: recorded.clone(),
     };
     Ok(vec![exam("same or fits", fits), exam("same", same)])
 }

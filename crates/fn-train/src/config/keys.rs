@@ -13,7 +13,7 @@ use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
 use fn_data::synthetic::SyntheticConfig;
 
-use super::judge::COMBINED;
+use super::judge::{COMBINED, EncoderJudgeConfig};
 use super::layers::{Origin, flatten};
 use super::{
     CheckpointConfig, CorrectionConfig, DataConfig, EvalConfig, JudgeKind, LexiconConfig, LogConfig,
@@ -241,7 +241,11 @@ const TAGGED: &[Tagged] = &[
     Tagged {
         path: "correction.judge",
         kinds: JudgeKind::KEYS,
-        settings: &[("verifier", VerifierConfig::KEYS), ("all, any, mean", COMBINED)],
+        settings: &[
+            ("verifier", VerifierConfig::KEYS),
+            ("encoder", EncoderJudgeConfig::KEYS),
+            ("all, any, mean", COMBINED),
+        ],
     },
 ];
 

@@ -5,6 +5,7 @@
 
 mod batch;
 mod build;
+mod encoder;
 mod judging;
 mod mlm;
 mod rtd;
@@ -13,6 +14,7 @@ mod verifier;
 
 pub use batch::DeviceBatch;
 pub use build::build;
+pub use encoder::{EncoderCalibration, EncoderError, EncoderJudge};
 pub use judging::Judging;
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
