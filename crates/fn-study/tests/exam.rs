@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Device, Tensor};
+use fn_core::batch::Predictions;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_data::lexicon::{Relations, WordNet};
 use fn_data::tokenise::TextTokenizer;
-use fn_study::exam::{self, Curve, Exam, Grades, Judge, LexiconTable, Scale, Trap};
+use fn_study::exam::{self, Curve, Exam, Grades, InContext, Judge, LexiconTable, Recorded, Scale, Trap};
 use serde_json::{Value, json};
 
 const PIECES: [&str; 27] = [
@@ -349,13 +351,13 @@ fn a_judge_of_another_vocabulary_is_refused() {
     let message = LexiconTable::open(&path).unwrap().grade(&prepared).unwrap_err().to_string();
     assert!(message.contains("l.safetensors") && message.contains("build the lexicon again"), "{message}");
     let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let cosine = exam::EmbeddingCosine::open(&encoder).unwrap();
+    let cosine = exam::EmbeddingCosine::open(&encoder, &Device::flex()).unwrap();
     let message = cosine.grade(&prepared).unwrap_err().to_string();
     assert!(
         message.contains("is not that of the exam (27 pieces") && message.contains("--tokenizer"),
         "{message}"
     );
-    assert!(exam::EmbeddingCosine::open(folder.path()).is_err());
+    assert!(exam::EmbeddingCosine::open(folder.path(), &Device::flex()).is_err());
 }
 
 #[test]
@@ -367,6 +369,106 @@ fn grades_of_a_floor_and_of_none_differ() {
     };
     assert!(curve(&with).points().is_empty());
     assert_eq!(curve(&Grades { values, floor: None, scale: Scale::Plain }).points().len(), 2);
+}
+
+/// Grades what it is asked about by its ids alone, and fails where the batch is not what it should be.
+struct Ids;
+
+impl fn_core::judge::Judge for Ids {
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        let batch = predictions.batch;
+        let host =
+            |tensor: Tensor<1, burn::tensor::Int>| tensor.into_data().iter::<i32>().collect::<Vec<_>>();
+        let [rows, length] = batch.shape();
+        let original = host(batch.original.clone().reshape([rows * length]));
+        let gold = host(batch.gold.clone());
+        assert!(
+            host(batch.positions.clone()).iter().zip(&gold).all(|(at, gold)| original[*at as usize] == *gold)
+        );
+        let grades: Vec<f32> =
+            gold.iter().zip(host(predictions.ids.clone())).map(|(w, r)| (100 * w + r) as f32).collect();
+        Tensor::from_floats(grades.as_slice(), &batch.gold.device())
+    }
+}
+
+#[test]
+fn a_judge_of_training_is_asked_about_the_target_in_its_context() {
+    let exams = read("swords.json", &swords().to_string()).unwrap();
+    let tokenizer = tokenizer();
+    let relations = Relations::new(&wordnet(), tokenizer.pieces());
+    let prepared = exams[0].prepare(&tokenizer, Some(&relations)).unwrap();
+    let judge = InContext {
+        name: "ids".into(),
+        judge: Box::new(Ids),
+        tokenizer: &tokenizer,
+        device: Device::flex(),
+        filled: None,
+        scale: Scale::Plain,
+    };
+    let wanted: Vec<f64> =
+        prepared.pairs.iter().map(|pair| f64::from(100 * pair.word + pair.substitute)).collect();
+    assert_eq!(judge.grade(&prepared).unwrap().values, wanted);
+}
+
+/// 40 readings: the probability decides half of them, the rest is noise that another judge knows.
+fn readings(recorded: bool) -> String {
+    let line = |k: usize| {
+        let label = if k % 3 == 0 { "F" } else { "W" };
+        let p = if k % 3 == 0 { 0.4 + 0.01 * k as f64 } else { 0.2 + 0.01 * k as f64 };
+        let mut line = json!({"context": format!("i go {k}"), "start": 2, "word": "go", "prediction": "move", "labels": [label]});
+        if recorded || k > 0 {
+            (line["p_prediction"], line["p_word"]) = (json!(p), json!(0.5));
+        }
+        line.to_string()
+    };
+    (0..40).map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn recorded_probabilities_judge_and_are_combined_on_targets_that_the_fit_did_not_see() {
+    let exams = read("errors.jsonl", &readings(true)).unwrap();
+    let tokenizer = tokenizer();
+    let prepared = exams[0].prepare(&tokenizer, None).unwrap();
+    let probability = Recorded::Probability.grade(&prepared).unwrap();
+    let ratio = Recorded::Ratio.grade(&prepared).unwrap();
+    assert!((probability.values[3] - 0.43).abs() < 1e-12 && (ratio.values[3] - 0.86).abs() < 1e-12);
+    assert!((probability.scale.feature(0.43) - (0.43f64 / 0.57).ln()).abs() < 1e-12);
+    assert_eq!(ratio.scale.feature(0.0), 1e-6f64.ln(), "no infinity");
+    // Knows everything, in a scale of its own.
+    let oracle: Vec<f64> = prepared.pairs.iter().map(|pair| if pair.good { 900.0 } else { 800.0 }).collect();
+    let oracle = Grades { values: oracle, floor: None, scale: Scale::Plain };
+    let average = |grades: &Grades| {
+        let scored = prepared.pairs.iter().zip(&grades.values).map(|(p, g)| (*g, p.good, p.target));
+        Curve::new(scored, grades.floor).average_precision()
+    };
+    let all = [probability.clone(), ratio, oracle];
+    let together = exam::cross_validated(&prepared, &all, 10, 1).unwrap();
+    assert_eq!(average(&together), 1.0);
+    assert!(together.values.iter().all(|p| (0.0..=1.0).contains(p)));
+    assert!(average(&probability) < 0.9, "{}", average(&probability));
+    assert_eq!(exam::cross_validated(&prepared, &all, 10, 1).unwrap(), together);
+    assert_ne!(exam::cross_validated(&prepared, &all, 10, 2).unwrap(), together);
+    // A judge that knows each label only where it was fitted: held out, it says nothing.
+    let own: Vec<Grades> = (0..prepared.pairs.len())
+        .map(|k| Grades {
+            values: (0..prepared.pairs.len()).map(|at| f64::from(u8::from(at == k))).collect(),
+            floor: None,
+            scale: Scale::Plain,
+        })
+        .collect();
+    assert!(average(&exam::cross_validated(&prepared, &own, 10, 1).unwrap()) < 0.6);
+}
+
+#[test]
+fn probabilities_of_some_rows_only_do_not_judge() {
+    let exams = read("errors.jsonl", &readings(false)).unwrap();
+    let tokenizer = tokenizer();
+    let prepared = exams[0].prepare(&tokenizer, None).unwrap();
+    let message = Recorded::Ratio.grade(&prepared).unwrap_err().to_string();
+    assert!(message.contains("errors.jsonl, same or fits") && message.contains("p_word"), "{message}");
+    let wrong = readings(true).replace("0.5", "1.5");
+    let message = read("errors.jsonl", &wrong).unwrap_err();
+    assert!(message.contains("line 1: found the probability 1.5, expected 0 to 1"), "{message}");
 }
 
 /// The counts of the protocol on the real files. It reports itself as ignored unless it is asked for, and fails where the data is not

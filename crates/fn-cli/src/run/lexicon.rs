@@ -17,7 +17,7 @@ use crate::args::{
     PosArg, WriteArgs,
 };
 use crate::error::{CliError, Outcome};
-use crate::term;
+use crate::{device, term};
 
 /// Runs one of them.
 ///
@@ -60,7 +60,8 @@ fn calibrated(
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
     let (wordnet, fit) = (args.wordnet.as_deref(), args.fit.as_deref());
     let mut say = |text: String| term::note(args.common.quiet, &text);
-    Ok(exam::calibrated_lexicon(encoder, wordnet, fit, tokenizer, &options, &mut say)?)
+    let place = (tokenizer, &device::open("flex")?);
+    Ok(exam::calibrated_lexicon(encoder, wordnet, fit, place, &options, &mut say)?)
 }
 
 fn from_wordnet(

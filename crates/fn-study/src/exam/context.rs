@@ -33,9 +33,9 @@ impl Filled {
     ///
     /// # Errors
     /// A folder that cannot be read, or has no masked-LM head; another vocabulary.
-    pub fn open(folder: &Path, tokenizer: &TextTokenizer) -> Result<Self, ExamError> {
+    pub fn open(folder: &Path, tokenizer: &TextTokenizer, device: &Device) -> Result<Self, ExamError> {
         super::judge::same_vocabulary(folder, tokenizer)?;
-        Ok(Self { reader: Reader::load(folder, &Device::flex())?, share: 0.15 })
+        Ok(Self { reader: Reader::load(folder, device)?, share: 0.15 })
     }
 }
 
@@ -47,6 +47,8 @@ pub struct InContext<'a> {
     pub judge: Box<dyn fn_core::judge::Judge + 'a>,
     /// What rows are tokenised with.
     pub tokenizer: &'a TextTokenizer,
+    /// Where it computes.
+    pub device: Device,
     /// Fills other places of the row; None: the target is the only masked position, and the substitute stands in the original row.
     pub filled: Option<&'a Filled>,
     /// What its grades are.
@@ -109,7 +111,7 @@ impl InContext<'_> {
             positions.extend(std::iter::repeat_n(first as i32, most - others.len()));
             weight.extend(std::iter::repeat_n(0.0f32, most - others.len()));
         }
-        let device = Device::flex();
+        let device = self.device.clone();
         let original = Tensor::<2, Int>::from_data(TensorData::new(ids, [count, length]), &device);
         let places = [count * (1 + most)];
         let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, places), &device);

@@ -96,13 +96,15 @@ impl Examined {
 pub fn examine(
     asked: &Asked,
     tokenizer: &TextTokenizer,
+    device: &Device,
     say: &mut dyn FnMut(String),
 ) -> Result<Examined, ExamError> {
     let relations = relations(asked.wordnet.as_deref(), tokenizer)?;
     let exams = asked.data.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let exams: Vec<_> = exams.into_iter().flatten().collect();
-    let filled = asked.student.as_deref().map(|folder| Filled::open(folder, tokenizer)).transpose()?;
-    let judges = judges(asked, tokenizer, relations.as_ref(), filled.as_ref(), say)?;
+    let filled =
+        asked.student.as_deref().map(|folder| Filled::open(folder, tokenizer, device)).transpose()?;
+    let judges = judges(asked, (tokenizer, device), relations.as_ref(), filled.as_ref(), say)?;
     let recorded = exams.iter().any(|exam| exam.recorded.is_some());
     if judges.is_empty() && !recorded {
         return Err(ExamError::NoJudge);
@@ -144,7 +146,7 @@ pub fn examine(
 
 fn judges<'a>(
     asked: &Asked,
-    tokenizer: &'a TextTokenizer,
+    (tokenizer, device): (&'a TextTokenizer, &Device),
     relations: Option<&Relations>,
     filled: Option<&'a Filled>,
     say: &mut dyn FnMut(String),
@@ -154,24 +156,24 @@ fn judges<'a>(
         judges.push(Box::new(LexiconTable::open(path)?));
     }
     for path in &asked.embeddings {
-        judges.push(Box::new(EmbeddingCosine::open(path)?));
+        judges.push(Box::new(EmbeddingCosine::open(path, device)?));
     }
-    let device = Device::flex();
     let ways: Vec<Option<&'a Filled>> = match filled {
         Some(filled) => vec![None, Some(filled)],
         None => vec![None],
     };
     if let Some(folder) = &asked.encoder {
-        let calibration = encoder_calibration(asked, folder, tokenizer, relations)?;
+        let calibration = encoder_calibration(asked, folder, (tokenizer, device), relations)?;
         say(format!("encoder after {} layers: {}", calibration.layers, calibration.regression));
         for filled in &ways {
             let length = super::context::LONGEST;
             let judge =
-                EncoderJudge::with(folder, calibration.clone(), relations, tokenizer, length, &device)?;
+                EncoderJudge::with(folder, calibration.clone(), relations, tokenizer, length, device)?;
             judges.push(Box::new(InContext {
                 name: format!("encoder {}, {} layers", folder.display(), calibration.layers),
                 judge: Box::new(judge),
                 tokenizer,
+                device: device.clone(),
                 filled: *filled,
                 scale: Scale::Probability,
             }));
@@ -182,11 +184,12 @@ fn judges<'a>(
         for filled in &ways {
             // Bands so wide that nearly every ratio has a grade of its own.
             let bands = Bands { low: 1e-3, high: 1e6 };
-            let judge = Verifier::new(Reader::load(folder, &device)?, tokenizer.special().mask, bands);
+            let judge = Verifier::new(Reader::load(folder, device)?, tokenizer.special().mask, bands);
             judges.push(Box::new(InContext {
                 name: format!("verifier {}", folder.display()),
                 judge: Box::new(judge),
                 tokenizer,
+                device: device.clone(),
                 filled: *filled,
                 scale: Scale::Plain,
             }));
@@ -199,14 +202,14 @@ fn judges<'a>(
 fn encoder_calibration(
     asked: &Asked,
     folder: &Path,
-    tokenizer: &TextTokenizer,
+    (tokenizer, device): (&TextTokenizer, &Device),
     relations: Option<&Relations>,
 ) -> Result<EncoderCalibration, ExamError> {
     match (&asked.fit, &asked.calibration) {
         (Some(path), written) => {
             let exam = first(path)?;
             let prepared = exam.prepare(tokenizer, relations)?;
-            let fitted = fit_encoder(&prepared, folder, asked.layers, relations, tokenizer)?;
+            let fitted = fit_encoder(&prepared, folder, asked.layers, relations, tokenizer, device)?;
             if let Some(path) = written {
                 let text = serde_json::to_string_pretty(&fitted).unwrap_or_default();
                 let io = |source| ExamError::Write { path: path.to_owned(), source };
@@ -243,14 +246,14 @@ pub fn calibrated_lexicon(
     folder: &Path,
     wordnet: Option<&Path>,
     labels: Option<&Path>,
-    tokenizer: &TextTokenizer,
+    (tokenizer, device): (&TextTokenizer, &Device),
     options: &CalibratedOptions,
     say: &mut dyn FnMut(String),
 ) -> Result<fn_core::lexicon::Lexicon, ExamError> {
     options.validate()?;
     let relations = relations(wordnet, tokenizer)?;
     let relations = relations.as_ref();
-    let vectors = token_vectors(folder, tokenizer)?;
+    let vectors = token_vectors(folder, tokenizer, device)?;
     let calibration = match labels {
         Some(path) => fit(&first(path)?.prepare(tokenizer, relations)?, &vectors, relations)?,
         None => Calibration::shipped(relations.is_some()),

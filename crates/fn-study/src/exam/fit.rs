@@ -20,9 +20,13 @@ const PENALTY: f64 = 1.0;
 ///
 /// # Errors
 /// A folder that cannot be read, or of another vocabulary.
-pub fn token_vectors(path: &Path, tokenizer: &TextTokenizer) -> Result<WordVectors, ExamError> {
+pub fn token_vectors(
+    path: &Path,
+    tokenizer: &TextTokenizer,
+    device: &Device,
+) -> Result<WordVectors, ExamError> {
     same_vocabulary(path, tokenizer)?;
-    let (table, width) = token_table(path)?;
+    let (table, width) = token_table(path, device)?;
     Ok(WordVectors::from_table(path, &table, width, tokenizer.pieces())?)
 }
 
@@ -51,16 +55,17 @@ pub fn fit_encoder(
     layers: usize,
     relations: Option<&Relations>,
     tokenizer: &TextTokenizer,
+    device: &Device,
 ) -> Result<EncoderCalibration, ExamError> {
     let regression_of = |regression| EncoderCalibration { layers, wordnet: relations.is_some(), regression };
     let unfitted = Calibration { intercept: 0.0, cosine: 1.0, relations: [0.0; 7], source: String::new() };
     let length = super::context::LONGEST;
-    let device = Device::flex();
-    let judge = EncoderJudge::with(folder, regression_of(unfitted), None, tokenizer, length, &device)?;
+    let judge = EncoderJudge::with(folder, regression_of(unfitted), None, tokenizer, length, device)?;
     let cosines = InContext {
         name: String::new(),
         judge: Box::new(Cosine(judge)),
         tokenizer,
+        device: device.clone(),
         filled: None,
         scale: Scale::Plain,
     };

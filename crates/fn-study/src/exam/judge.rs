@@ -146,9 +146,9 @@ impl EmbeddingCosine {
     ///
     /// # Errors
     /// One of them cannot be read.
-    pub fn open(path: &Path) -> Result<Self, ExamError> {
+    pub fn open(path: &Path, device: &Device) -> Result<Self, ExamError> {
         let tokenizer = TextTokenizer::load(path)?;
-        let (table, width) = token_table(path)?;
+        let (table, width) = token_table(path, device)?;
         Ok(Self {
             path: path.to_owned(),
             vocabulary: (tokenizer.size(), tokenizer.sha256().to_owned()),
@@ -174,8 +174,8 @@ pub(super) fn same_vocabulary(path: &Path, tokenizer: &TextTokenizer) -> Result<
 }
 
 /// The token table of a Hugging Face folder, `[V, H]` row by row, and H.
-pub(super) fn token_table(path: &Path) -> Result<(Vec<f32>, usize), ExamError> {
-    let (model, _) = Pretrained::open(path, &Device::flex())?;
+pub(super) fn token_table(path: &Path, device: &Device) -> Result<(Vec<f32>, usize), ExamError> {
+    let (model, _) = Pretrained::open(path, device)?;
     let table = model.word_embedding();
     let width = table.dims()[1];
     Ok((params::host(table), width))

@@ -6,7 +6,7 @@ use fn_study::exam::{Asked, examine};
 use crate::args::ProbeJudgeArgs;
 use crate::error::{CliError, Outcome};
 use crate::run::support;
-use crate::term;
+use crate::{device, term};
 
 /// Runs it.
 ///
@@ -36,7 +36,9 @@ pub fn run(args: &ProbeJudgeArgs) -> Result<Outcome, CliError> {
         resamples: args.resamples,
         worst: args.worst,
     };
-    let examined = examine(&asked, &tokenizer, &mut |text| term::note(args.common.quiet, &text))?;
+    let examined = examine(&asked, &tokenizer, &device::open("flex")?, &mut |text| {
+        term::note(args.common.quiet, &text)
+    })?;
     if let Some(path) = &args.html {
         write_atomic(path, examined.page.as_bytes()).map_err(|error| CliError::io("write", path, error))?;
         term::note(args.common.quiet, &format!("page: {}", path.display()));
