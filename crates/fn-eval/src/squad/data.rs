@@ -131,12 +131,16 @@ impl Dataset {
         self.data.iter().flat_map(|article| &article.paragraphs).flat_map(|paragraph| &paragraph.qas)
     }
 
-    /// The version that the file names; if it names none that is known, 2.0 if a question has no answer or says that it has one.
+    /// 2.0 if a question has no answer, which the rules of 1.1 cannot score; else the version that the file names; else 2.0 if a
+    /// question has `is_impossible`.
     pub fn version(&self) -> Version {
+        if self.questions().any(|question| !question.has_answer()) {
+            return Version::V2;
+        }
         match self.version.trim_start_matches(['v', 'V']).chars().next() {
             Some('1') => Version::V1,
             Some('2') => Version::V2,
-            _ if self.questions().any(|q| q.is_impossible.is_some() || !q.has_answer()) => Version::V2,
+            _ if self.questions().any(|q| q.is_impossible.is_some()) => Version::V2,
             _ => Version::V1,
         }
     }
@@ -197,6 +201,10 @@ mod tests {
         assert_eq!(data.version(), Version::V2);
         data.version = "mine".into();
         assert_eq!(data.version(), Version::V1);
+        // But the rules of 1.1 cannot score a question without answers.
+        let mut data = with(r#"{"id":"q","answers":[],"is_impossible":true}"#).unwrap();
+        data.version = "1.1".into();
+        assert_eq!(data.version(), Version::V2);
     }
 
     #[test]
