@@ -94,13 +94,9 @@ fn a_second_signal_soon_after_the_first_loses_nothing() {
     let ignored =
         status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     let hangs_up = ignored.unwrap_or(0) & 1 == 0;
-    for (index, pair) in PAIRS
-        .into_iter()
-        .filter(|pair| hangs_up || pair.iter().all(|&(n, _)| n != libc::SIGHUP))
-        .enumerate()
-        .into_iter()
-        .enumerate()
-    {
+    let can_be_sent =
+        |pair: &[(i32, u64); 2]| hangs_up || pair.iter().all(|&(number, _)| number != libc::SIGHUP);
+    for (index, pair) in PAIRS.into_iter().filter(can_be_sent).enumerate() {
         let run = dir.path().join(format!("run-{index}"));
         // Saving takes longer than the second signal.
         let child = with_fault(&pretrain(&run, STEPS, &[]), "FNLM_FAIL_POINT", "save@2:2:sleep=400")
