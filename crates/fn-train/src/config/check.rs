@@ -271,7 +271,7 @@ impl RunConfig {
             key,
             found,
             "not set where no correction uses a judge: it needs `correction.preset=hard`, `correction.masked_lm.kind` hard or \
-             random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel or banded",
+             random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel, banded, weight or soft-label",
         )
     }
 
