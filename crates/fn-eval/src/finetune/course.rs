@@ -79,12 +79,12 @@ pub(super) trait Course {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Measured>, FinetuneError>;
 
-    /// Writes the model and `fnlm-task.json`.
+    /// Writes the model and `fnlm-task.json`. `null_threshold` is the no-answer score above which a question has no answer.
     fn save(
         &self,
         model: &Self::Model,
         config: &TaskConfig,
-        measured: &Measured,
+        null_threshold: Option<f64>,
         folder: &Path,
     ) -> Result<(), FinetuneError>;
 }
@@ -124,8 +124,16 @@ pub(super) fn run<C: Course>(
         return Ok(None);
     };
     let (loss, examples_per_second) = last_steps(&steps_seen);
-    let Some(measured) = course.measure(&model, dir, tell)? else {
-        return Ok(None);
+    let folder = dir.join(MODEL);
+    let measured = match course.measure(&model, dir, tell) {
+        Ok(Some(measured)) => measured,
+        Ok(None) => return Ok(None),
+        Err(source) => {
+            // Hours of training are not lost to a file that cannot be scored.
+            course.save(&model, &config, None, &folder)?;
+            shared.tokenizer.save(&folder)?;
+            return Err(FinetuneError::Unscored { source: Box::new(source), model: folder });
+        }
     };
     let finite = |value: f64| value.is_finite().then_some(value);
     let result = SeedResult {
@@ -141,8 +149,7 @@ pub(super) fn run<C: Course>(
         seconds: clock.elapsed().as_secs_f64(),
     };
     if shared.keep_model {
-        let folder = dir.join(MODEL);
-        course.save(&model, &config, &measured, &folder)?;
+        course.save(&model, &config, measured.null_threshold, &folder)?;
         shared.tokenizer.save(&folder)?;
         card::write(&folder, shared.model, shared.kind, shared.recipe, &result)?;
     }

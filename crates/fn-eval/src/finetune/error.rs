@@ -81,6 +81,17 @@ pub enum FinetuneError {
         /// Its folder.
         path: PathBuf,
     },
+    /// The model is trained and kept, but scoring it failed.
+    #[error(
+        "{source}; the fine-tuned model is kept in {model}: `fnlm predict --model {model} --input FILE --out FOLDER` writes its \
+         predictions, `fnlm score` scores them", model = model.display()
+    )]
+    Unscored {
+        /// Why it could not be scored.
+        source: Box<FinetuneError>,
+        /// Folder of the model.
+        model: PathBuf,
+    },
     /// A model that was fine-tuned for another task.
     #[error("{path}: {found}, expected {expected}; {remedy}")]
     WrongModel {

@@ -106,6 +106,7 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
             },
         };
         let data = read(data, true)?;
+        set.check_scoring(&data)?;
         let encoded = encode(&set, data)?;
         dev.push((set, encoded));
     }
@@ -222,7 +223,7 @@ impl Course for Tuning<'_> {
         &self,
         model: &TaskModel,
         config: &TaskConfig,
-        _: &Measured,
+        _: Option<f64>,
         folder: &Path,
     ) -> Result<(), FinetuneError> {
         model.save(self.setup.task, folder, config)?;

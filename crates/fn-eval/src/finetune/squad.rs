@@ -17,7 +17,7 @@ use super::course::{self, Course, Measured, Shared};
 use super::fit::{Ended, Job, Recipe, Sequence, find_spans, fit_spans};
 use super::results;
 use super::{Event, FinetuneError, SeedResult, Task};
-use crate::squad::{ById, Dataset, NoAnswer, Report, Version, score_v1, score_v2};
+use crate::squad::{ById, Dataset, NoAnswer, Question, Report, Version, score_v1, score_v2};
 
 /// Batch size of evaluation, in windows.
 const BATCH: usize = 16;
@@ -208,6 +208,7 @@ fn first_questions(data: &mut SquadData, limit: usize) {
 pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneError> {
     let learnt = Questions::open(setup.train, setup.tokenizer, &setup.options, setup.limit)?;
     let dev = Questions::open(setup.dev, setup.tokenizer, &setup.options, None)?;
+    check_scoring(&dev.scored)?;
     let mut warnings = learnt.data.report.warnings();
     warnings.extend(dev.data.report.warnings());
     let (mut train, mut spans, mut left_out) = (Vec::new(), Vec::new(), 0);
@@ -230,6 +231,17 @@ pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneEr
         return Err(fn_data::task::TaskError::NoRows { path: setup.train.to_owned() }.into());
     }
     Ok(SquadPrepared { train, spans, dev, left_out, warnings })
+}
+
+/// Scores the first reference of each question as if it were predicted, so that errors of scoring are found before training.
+fn check_scoring(data: &Dataset) -> Result<(), FinetuneError> {
+    let first = |question: &Question| question.references().next().unwrap_or_default().to_owned();
+    let answers = by_id(data.questions().map(|question| (question.id.clone(), first(question))).collect())?;
+    match data.version() {
+        Version::V1 => score_v1(data, &answers)?,
+        Version::V2 => score_v2(data, &answers, None)?,
+    };
+    Ok(())
 }
 
 /// Fine-tunes, answers and scores with one seed, or reads the result of a finished run. None if a stop was requested.
@@ -313,12 +325,11 @@ impl Course for Tuning<'_> {
         &self,
         model: &TokenModel,
         config: &TaskConfig,
-        measured: &Measured,
+        null_threshold: Option<f64>,
         folder: &Path,
     ) -> Result<(), FinetuneError> {
         hf::save_spans(folder, model, config)?;
-        let (options, null_threshold) = (self.setup.options, measured.null_threshold);
-        let card = SquadCard { task: "SQuAD".to_owned(), options, null_threshold };
+        let card = SquadCard { task: "SQuAD".to_owned(), options: self.setup.options, null_threshold };
         results::write(&folder.join(CARD), &card)
     }
 }

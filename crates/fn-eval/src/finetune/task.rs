@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fn_data::DataError;
-use fn_data::task::{GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
+use fn_data::task::{Example, GlueTask, Label, Split, TaskData, TaskError, TaskKind, TaskSpec, glue};
 use fn_models::Arch;
 
 use super::FinetuneError;
@@ -247,6 +247,20 @@ impl Task {
             }
             Self::Own { .. } => self.score_own(records),
         }
+    }
+
+    /// Scores the labels of `data` as if they were predictions, so that errors of scoring are found before a model is trained.
+    ///
+    /// # Errors
+    /// See [`Task::score`].
+    pub fn check_scoring(&self, data: &TaskData) -> Result<(), FinetuneError> {
+        let record = |example: &Example| {
+            let gold = self.answer(example.label.as_ref()?);
+            let (index, id, prediction) = (example.index, example.id.clone(), gold.clone());
+            Some(Record { index, id, gold: Some(gold), prediction, scores: Vec::new() })
+        };
+        let records: Vec<Record> = data.examples.iter().filter_map(record).collect();
+        self.score(&records).map(drop)
     }
 
     /// Reads predictions for the examples of `data` from a file; the labels of `data` become their `gold`.

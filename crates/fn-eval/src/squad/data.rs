@@ -131,13 +131,16 @@ impl Dataset {
         self.data.iter().flat_map(|article| &article.paragraphs).flat_map(|paragraph| &paragraph.qas)
     }
 
-    /// The version in the field `version`; if that is missing or unknown: 2.0 if a question has no answer or has the field
-    /// `is_impossible`, otherwise 1.1.
+    /// 2.0 if a question has no answer, which the rules of 1.1 cannot score; otherwise the version in the field `version`; if that is
+    /// missing or unknown, 2.0 if a question has the field `is_impossible`, else 1.1.
     pub fn version(&self) -> Version {
+        if self.questions().any(|question| !question.has_answer()) {
+            return Version::V2;
+        }
         match self.version.trim_start_matches(['v', 'V']).chars().next() {
             Some('1') => Version::V1,
             Some('2') => Version::V2,
-            _ if self.questions().any(|q| q.is_impossible.is_some() || !q.has_answer()) => Version::V2,
+            _ if self.questions().any(|q| q.is_impossible.is_some()) => Version::V2,
             _ => Version::V1,
         }
     }
@@ -191,13 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn the_field_version_takes_precedence_over_the_questions() {
+    fn a_question_without_answer_means_version_2_and_else_the_field_version_decides() {
         let mut data = with(r#"{"id":"q","answers":[{"text":"x"}]}"#).unwrap();
         assert_eq!(data.version(), Version::V1);
         data.version = "v2.0".into();
         assert_eq!(data.version(), Version::V2);
         data.version = "mine".into();
         assert_eq!(data.version(), Version::V1);
+        // But the rules of 1.1 cannot score a question without answers.
+        let mut data = with(r#"{"id":"q","answers":[],"is_impossible":true}"#).unwrap();
+        data.version = "1.1".into();
+        assert_eq!(data.version(), Version::V2);
     }
 
     #[test]
