@@ -1,10 +1,10 @@
-//! Batches of corrupted rows, each a function of its number.
+//! The data loader of pre-training: batches of rows (training sequences) with masked positions.
 //!
-//! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
-//! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
+//! Batch `s` is a function of the seed, `s`, the rows and the corruption. Any number of worker threads delivers the same
+//! batches in the same order, and a resumed run starts at any batch without making the earlier ones.
 //!
-//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, masked in
-//! the same way, as in a run without it.
+//! A run may begin with a [`Stage`] of synthetic sequences. The batches of text after it have the same rows, with the same
+//! masked positions, as in a run without the stage.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,43 +19,43 @@ use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
 
-/// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
+/// Batches that each worker prefetches: enough to hide its latency, at little memory.
 const AHEAD: usize = 2;
 
-/// What a loader makes.
+/// Settings of a loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Rows per batch of this rank.
+    /// Batch size of this rank, in rows.
     pub batch: usize,
-    /// Decides order and corruption.
+    /// Seed of the order of rows and of the corruption.
     pub seed: u64,
-    /// This process, `0..world`.
+    /// Rank of this process, `0..world`.
     pub rank: u64,
-    /// Number of processes.
+    /// World size: number of processes.
     pub world: u64,
-    /// Threads; 0 makes each batch when it is asked for.
+    /// Number of worker threads; 0 makes each batch in the call of [`Loader::next`].
     pub workers: usize,
 }
 
-/// Batches of artificial rows at the start of a run.
+/// Batches of synthetic sequences at the start of a run.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Makes the rows.
+    /// Generator of the synthetic sequences.
     pub rows: Arc<Synthetic>,
-    /// How many batches of each rank are artificial; text begins at this number.
+    /// Number of synthetic batches on each rank; the batch with this number is the first one of text.
     pub batches: u64,
 }
 
 /// One batch in host memory.
 ///
-/// Shapes: B batch, L length, P = B x most predictions of a row.
+/// Shapes: B batch size, L sequence length, P = B x maximum number of masked positions of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskedBatch {
     /// Number of the micro-batch since the start of the run.
     pub micro_batch: u64,
-    /// B.
+    /// Batch size B.
     pub batch: usize,
-    /// L.
+    /// Sequence length L.
     pub length: usize,
     /// Corrupted ids, `[B * L]`, padded.
     pub input: Vec<u32>,
@@ -71,7 +71,7 @@ pub struct MaskedBatch {
     pub positions: Vec<u32>,
     /// Original id at each masked position, `[P]`; the padding id where `weight` is 0.
     pub gold: Vec<u32>,
-    /// 1 for a masked position, 0 for what fills up to P, `[P]`.
+    /// 1 for a masked position, 0 for the padding up to P, `[P]`.
     pub weight: Vec<f32>,
 }
 
@@ -120,7 +120,7 @@ impl MaskedBatch {
     }
 }
 
-/// What makes batch after batch.
+/// Makes a batch from its number.
 #[derive(Clone)]
 struct Maker {
     data: Arc<Dataset>,
@@ -142,7 +142,8 @@ impl Maker {
         };
         match &self.stage {
             Some(stage) if number < stage.batches => {
-                // Another seed: the first artificial batch and the first of text do not mask the same positions.
+                // A different seed, so that the first synthetic batch and the first batch of text do not mask the same
+                // positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
                 MaskedBatch::make(&self.corruptor, seed, number, length, rows)
@@ -159,7 +160,7 @@ impl Maker {
     }
 }
 
-/// Endless batches of training rows.
+/// An endless sequence of training batches.
 pub struct Loader {
     maker: Maker,
     position: u64,
@@ -180,7 +181,7 @@ impl Loader {
         Self::staged(data, corruptor, config, start, None)
     }
 
-    /// Batches from number `start` on, the first ones artificial where there is a `stage`.
+    /// Batches from number `start` on; with a `stage`, those before its end are synthetic.
     ///
     /// # Errors
     /// A data set without rows.
@@ -203,7 +204,7 @@ impl Loader {
     /// The next batch.
     ///
     /// # Errors
-    /// A worker thread that died.
+    /// A worker thread that panicked.
     #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
     pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
         let batch = match &mut self.workers {
@@ -214,15 +215,15 @@ impl Loader {
         Ok(batch)
     }
 
-    /// Number of the batch that comes next: all that has to be remembered.
+    /// Number of the next batch: the whole state of the loader, to be saved in a checkpoint.
     pub fn position(&self) -> u64 {
         self.position
     }
 }
 
-/// Threads that make every n-th batch each, and hand them over in a channel of their own.
+/// Worker threads: each makes every n-th batch and sends it through its own channel.
 struct Workers {
-    /// Of worker `(number - start) % count`.
+    /// The channels; batch `number` comes from worker `(number - start) % count`.
     batches: Vec<Receiver<MaskedBatch>>,
     start: u64,
     threads: Vec<JoinHandle<()>>,
@@ -244,14 +245,14 @@ impl Workers {
 
     fn take(&self, number: u64) -> Result<MaskedBatch, DataError> {
         let worker = ((number - self.start) % self.batches.len() as u64) as usize;
-        // A thread that panicked has dropped its end.
+        // A thread that panicked has dropped its sender.
         self.batches[worker].recv().map_err(|_| DataError::LoaderDied)
     }
 }
 
 fn work(maker: &Maker, first: u64, every: u64, sender: &Sender<MaskedBatch>) {
     let mut number = first;
-    // Fails when the loader is gone.
+    // `send` fails once the loader is dropped.
     while sender.send(maker.make(number)).is_ok() {
         number += every;
     }
@@ -266,8 +267,8 @@ impl Drop for Workers {
     }
 }
 
-/// Rows in their own order, at most `limit` batches, the last one possibly smaller: the same corruption at every call, for
-/// measuring on held-out text.
+/// Batches for evaluation on held-out text: rows in the order of the data set, at most `limit` batches, of which the last may
+/// be smaller. Every call gives the same masked positions.
 pub fn fixed_batches(
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_thread_is_an_error_and_no_endless_wait() {
+    fn a_worker_that_panicked_is_an_error_and_not_a_deadlock() {
         let (sender, receiver) = bounded(1);
         drop(sender);
         let workers = Workers { batches: vec![receiver], start: 3, threads: Vec::new() };
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_rows_point_at_what_they_hide() {
+    fn gold_ids_are_the_original_ids_at_the_masked_positions() {
         for batch in fixed_batches(data(37), corruptor(), 4, 1, usize::MAX) {
             assert!(batch.weight.contains(&1.0));
             for (p, &weight) in batch.weight.iter().enumerate() {
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_load_is_an_error() {
+    fn an_empty_data_set_is_an_error() {
         let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
         assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
     }
