@@ -1,10 +1,10 @@
-//! The data loader of pre-training: batches of rows (training sequences) with masked positions.
+//! Batches of corrupted rows, each a function of its number.
 //!
-//! Batch `s` is a function of the seed, `s`, the rows and the corruption. Any number of worker threads delivers the same
-//! batches in the same order, and a resumed run starts at any batch without making the earlier ones.
+//! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
+//! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
 //!
-//! A run may begin with a [`Stage`] of synthetic sequences. The batches of text after it have the same rows, with the same
-//! masked positions, as in a run without the stage.
+//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, masked in
+//! the same way, as in a run without it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,43 +19,43 @@ use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
 
-/// Batches that each worker prefetches: enough to hide its latency, at little memory.
+/// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
 const AHEAD: usize = 2;
 
-/// Settings of a loader.
+/// What a loader makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Batch size of this rank, in rows.
+    /// Rows per batch of this rank.
     pub batch: usize,
-    /// Seed of the order of rows and of the corruption.
+    /// Decides order and corruption.
     pub seed: u64,
-    /// Rank of this process, `0..world`.
+    /// This process, `0..world`.
     pub rank: u64,
-    /// World size: number of processes.
+    /// Number of processes.
     pub world: u64,
-    /// Number of worker threads; 0 makes each batch in the call of [`Loader::next`].
+    /// Threads; 0 makes each batch when it is asked for.
     pub workers: usize,
 }
 
-/// Batches of synthetic sequences at the start of a run.
+/// Batches of artificial rows at the start of a run.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Generator of the synthetic sequences.
+    /// Makes the rows.
     pub rows: Arc<Synthetic>,
-    /// Number of synthetic batches on each rank; the batch with this number is the first one of text.
+    /// How many batches of each rank are artificial; text begins at this number.
     pub batches: u64,
 }
 
 /// One batch in host memory.
 ///
-/// Shapes: B batch size, L sequence length, P = B x maximum number of masked positions of a row.
+/// Shapes: B batch, L length, P = B x most predictions of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskedBatch {
     /// Number of the micro-batch since the start of the run.
     pub micro_batch: u64,
-    /// Batch size B.
+    /// B.
     pub batch: usize,
-    /// Sequence length L.
+    /// L.
     pub length: usize,
     /// Corrupted ids, `[B * L]`, padded.
     pub input: Vec<u32>,
@@ -71,7 +71,7 @@ pub struct MaskedBatch {
     pub positions: Vec<u32>,
     /// Original id at each masked position, `[P]`; the padding id where `weight` is 0.
     pub gold: Vec<u32>,
-    /// 1 for a masked position, 0 for the padding up to P, `[P]`.
+    /// 1 for a masked position, 0 for what fills up to P, `[P]`.
     pub weight: Vec<f32>,
 }
 
@@ -120,7 +120,7 @@ impl MaskedBatch {
     }
 }
 
-/// Makes a batch from its number.
+/// What makes batch after batch.
 #[derive(Clone)]
 struct Maker {
     data: Arc<Dataset>,
@@ -142,8 +142,7 @@ impl Maker {
         };
         match &self.stage {
             Some(stage) if number < stage.batches => {
-                // A different seed, so that the first synthetic batch and the first batch of text do not mask the same
-                // positions.
+                // Another seed: the first artificial batch and the first of text do not mask the same positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
                 MaskedBatch::make(&self.corruptor, seed, number, length, rows)
@@ -160,7 +159,7 @@ impl Maker {
     }
 }
 
-/// An endless sequence of training batches.
+/// Endless batches of training rows.
 pub struct Loader {
     maker: Maker,
     position: u64,
@@ -181,7 +180,7 @@ impl Loader {
         Self::staged(data, corruptor, config, start, None)
     }
 
-    /// Batches from number `start` on; with a `stage`, those before its end are synthetic.
+    /// Batches from number `start` on, the first ones artificial where there is a `stage`.
     ///
     /// # Errors
     /// A data set without rows.
@@ -204,7 +203,7 @@ impl Loader {
     /// The next batch.
     ///
     /// # Errors
-    /// A worker thread that panicked.
+    /// A worker thread that died.
     #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
     pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
         let batch = match &mut self.workers {
@@ -215,15 +214,15 @@ impl Loader {
         Ok(batch)
     }
 
-    /// Number of the next batch: the whole state of the loader, to be saved in a checkpoint.
+    /// Number of the batch that comes next: all that has to be remembered.
     pub fn position(&self) -> u64 {
         self.position
     }
 }
 
-/// Worker threads: each makes every n-th batch and sends it through its own channel.
+/// Threads that make every n-th batch each, and hand them over in a channel of their own.
 struct Workers {
-    /// The channels; batch `number` comes from worker `(number - start) % count`.
+    /// Of worker `(number - start) % count`.
     batches: Vec<Receiver<MaskedBatch>>,
     start: u64,
     threads: Vec<JoinHandle<()>>,
@@ -245,14 +244,14 @@ impl Workers {
 
     fn take(&self, number: u64) -> Result<MaskedBatch, DataError> {
         let worker = ((number - self.start) % self.batches.len() as u64) as usize;
-        // A thread that panicked has dropped its sender.
+        // A thread that panicked has dropped its end.
         self.batches[worker].recv().map_err(|_| DataError::LoaderDied)
     }
 }
 
 fn work(maker: &Maker, first: u64, every: u64, sender: &Sender<MaskedBatch>) {
     let mut number = first;
-    // `send` fails once the loader is dropped.
+    // Fails when the loader is gone.
     while sender.send(maker.make(number)).is_ok() {
         number += every;
     }
@@ -267,8 +266,8 @@ impl Drop for Workers {
     }
 }
 
-/// Batches for evaluation on held-out text: rows in the order of the data set, at most `limit` batches, of which the last may
-/// be smaller. Every call gives the same masked positions.
+/// Rows in their own order, at most `limit` batches, the last one possibly smaller: the same corruption at every call, for
+/// measuring on held-out text.
 pub fn fixed_batches(
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -342,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_panicked_is_an_error_and_not_a_deadlock() {
+    fn a_dead_thread_is_an_error_and_no_endless_wait() {
         let (sender, receiver) = bounded(1);
         drop(sender);
         let workers = Workers { batches: vec![receiver], start: 3, threads: Vec::new() };
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn gold_ids_are_the_original_ids_at_the_masked_positions() {
+    fn masked_rows_point_at_what_they_hide() {
         for batch in fixed_batches(data(37), corruptor(), 4, 1, usize::MAX) {
             assert!(batch.weight.contains(&1.0));
             for (p, &weight) in batch.weight.iter().enumerate() {
@@ -395,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_data_set_is_an_error() {
+    fn nothing_to_load_is_an_error() {
         let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
         assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
     }

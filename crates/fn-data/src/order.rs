@@ -1,15 +1,15 @@
-//! The shuffled order of rows, computed without a list and without state.
+//! Which row comes when: index arithmetic, no list, no state.
 //!
-//! Epoch `e` is a keyed permutation of the rows: a Feistel network on the next power of four, applied repeatedly until the
-//! result is the index of a row (cycle walking). So the k-th sample is computed in constant time for any k, a resumed run needs
-//! no replay, and the ranks of a distributed run take interleaved parts of the order that a single process would see.
+//! The samples of epoch `e` are a keyed permutation of the rows: a Feistel network over the next power of four, walked along
+//! its cycle until it lands inside. So the k-th sample is found in constant time for any k, a resumed run jumps to its place,
+//! and ranks take interleaved samples of the one order that a single process would see.
 
 use fn_core::noise::{Use, mix};
 
-/// Rounds of the Feistel network; four already mix well, and two more cost little.
+/// Rounds of the network; four already mix well, two more cost nothing here.
 const ROUNDS: u64 = 6;
 
-/// The endless shuffled order of `len` rows: epoch after epoch, each row once per epoch.
+/// The endless order of `len` rows under a seed: epoch after epoch, each row once in each.
 ///
 /// Invariant: `len > 0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +20,19 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of `len` rows under `seed`. A `len` of 0 is treated as 1.
+    /// The order of `len` rows; an order of nothing is an order of one row that does not exist, so `len` is at least 1.
     pub fn new(seed: u64, len: usize) -> Self {
         let len = (len as u64).max(1);
         let bits = u64::BITS - (len - 1).leading_zeros();
         Self { seed, len, half_bits: bits.div_ceil(2).max(1) }
     }
 
-    /// Number of rows of an epoch.
+    /// Rows in an epoch.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Always false; exists because of the convention for types with `len`.
+    /// Never true; here because `len` is.
     pub fn is_empty(&self) -> bool {
         false
     }
@@ -47,7 +47,7 @@ impl Order {
         x as usize
     }
 
-    /// One application of the Feistel network: a bijection of `0..4^half_bits`.
+    /// One pass of the network: a bijection of `0..4^half_bits`.
     fn permute(&self, epoch: u64, x: u64) -> u64 {
         let mask = (1u64 << self.half_bits) - 1;
         let (mut left, mut right) = (x >> self.half_bits, x & mask);
@@ -59,11 +59,9 @@ impl Order {
     }
 }
 
-/// Index, in the order that a single process would see, of the sample that is row `row` of the micro-batch of `rank` in
-/// micro-step `step`.
+/// Number of the sample that is row `row` of the batch of micro-step `step` on `rank`, in the order that one process would see.
 ///
-/// All ranks together take the samples `step * world * batch ..` in micro-step `step`; rank `r` takes the `r`-th block of
-/// `batch`.
+/// Micro-step `step` of all ranks together is samples `step * world * batch ..`; rank `r` takes the `r`-th `batch` of them.
 pub fn sample_number(step: u64, batch: u64, rank: u64, world: u64, row: u64) -> u64 {
     (step * world + rank) * batch + row
 }
