@@ -38,8 +38,10 @@ pub static DETECTION_CORRECTIONS: Registry<dyn DetectionCorrection> =
     Registry::new("discriminator correction", super::detection::NAMES);
 
 /// Judges. `verifier` and `encoder` belong to whoever can load models.
-pub static JUDGES: Registry<dyn Judge> =
-    Registry::new("judge", &["none", "lexicon", "verifier", "encoder", "all", "any", "mean"]);
+pub static JUDGES: Registry<dyn Judge> = Registry::new(
+    "judge",
+    &["none", "lexicon", "verifier", "encoder", "generator", "all", "any", "mean", "shuffled"],
+);
 
 /// What judges and corrections may need beside their settings.
 #[derive(Debug, Clone, Default)]

@@ -11,6 +11,7 @@ use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
 use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
 use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
+use fn_core::judge::GeneratorConfig;
 use fn_data::synthetic::SyntheticConfig;
 
 use super::judge::{COMBINED, EncoderJudgeConfig};
@@ -244,7 +245,8 @@ const TAGGED: &[Tagged] = &[
         settings: &[
             ("verifier", VerifierConfig::KEYS),
             ("encoder", EncoderJudgeConfig::KEYS),
-            ("all, any, mean", COMBINED),
+            ("generator", GeneratorConfig::KEYS),
+            ("all, any, mean, shuffled", COMBINED),
         ],
     },
 ];
