@@ -25,8 +25,8 @@ pub use data::{
     TokenizerTrainArgs,
 };
 pub use lexicon::{
-    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
-    PosArg,
+    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconPreset, LexiconShowArgs,
+    LexiconStatsArgs, PosArg,
 };
 pub use probe::{
     ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeJudgeArgs, ProbeOlmpicsArgs,

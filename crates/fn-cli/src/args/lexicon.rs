@@ -44,6 +44,16 @@ pub enum InflectionsArg {
     Matching,
 }
 
+/// Which table is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LexiconPreset {
+    /// The best that the files allow: calibrated with --embeddings, else the sets of WordNet or of --vectors.
+    #[default]
+    Best,
+    /// WordNet's synonyms without grades, as in the paper, whatever other files are named.
+    Paper,
+}
+
 /// `fnlm lexicon build`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
@@ -68,6 +78,9 @@ pub struct LexiconBuildArgs {
     /// table and, with --wordnet, from seven relations.
     #[arg(long, value_name = "DIR", conflicts_with = "vectors")]
     pub embeddings: Option<PathBuf>,
+    /// Which table is built from these files.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t, conflicts_with = "vectors")]
+    pub preset: LexiconPreset,
     /// tokenizer.json, vocab.txt or a folder with one; the lexicon holds ids of its vocabulary.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: PathBuf,

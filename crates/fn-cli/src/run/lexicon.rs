@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::support;
 use crate::args::{
-    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
-    PosArg, WriteArgs,
+    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconPreset, LexiconShowArgs,
+    LexiconStatsArgs, PosArg, WriteArgs,
 };
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
@@ -35,12 +35,13 @@ pub fn run(command: &LexiconCommand) -> Result<Outcome, CliError> {
 fn build(args: &LexiconBuildArgs) -> Result<Outcome, CliError> {
     check_out(&args.out, args.write)?;
     let tokenizer = support::tokenizer(&args.tokenizer)?;
-    let lexicon = match (&args.embeddings, &args.wordnet, &args.vectors) {
+    let embeddings = args.embeddings.as_ref().filter(|_| args.preset == LexiconPreset::Best);
+    let lexicon = match (embeddings, &args.wordnet, &args.vectors) {
         (Some(encoder), ..) => calibrated(args, encoder, &tokenizer)?,
         (None, Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
         (None, None, Some(vectors)) => from_vectors(args, vectors, &tokenizer)?,
         (None, None, None) => {
-            return Err(CliError::usage("give --wordnet DIR, --embeddings DIR or --vectors FILE"));
+            return Err(CliError::usage("--preset paper needs --wordnet DIR"));
         }
     };
     save(&lexicon, &args.out, args.common.quiet)
