@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Common, FormatArgs};
+use super::{Common, FormatArgs, WriteArgs};
 
 /// `fnlm probe`.
 #[derive(Debug, Subcommand)]
@@ -82,6 +82,9 @@ pub struct ProbeJudgeArgs {
     /// A page with curves and the worst mistakes in their contexts.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Of the page and of --calibration.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// How it is printed.
     #[command(flatten)]
     pub format: FormatArgs,

@@ -19,6 +19,9 @@ pub fn run(args: &ProbeJudgeArgs) -> Result<Outcome, CliError> {
     let Some(path) = args.tokenizer.as_ref().or(args.embeddings.first()).or(args.encoder.as_ref()) else {
         return Err(CliError::usage("give --tokenizer PATH"));
     };
+    let page = args.html.iter().map(|path| ("--html", path));
+    let fitted = args.calibration.iter().filter(|_| args.fit.is_some()).map(|path| ("--calibration", path));
+    page.chain(fitted).try_for_each(|(option, path)| support::may_write(option, path, args.write))?;
     let tokenizer = support::tokenizer(path)?;
     let asked = Asked {
         data: args.data.clone(),
