@@ -413,8 +413,8 @@ fn a_judge_of_training_is_asked_about_the_target_in_its_context() {
 /// 40 readings: the probability decides half of them, the rest is noise that another judge knows.
 fn readings(recorded: bool) -> String {
     let line = |k: usize| {
-        let label = if k % 3 == 0 { "F" } else { "W" };
-        let p = if k % 3 == 0 { 0.4 + 0.01 * k as f64 } else { 0.2 + 0.01 * k as f64 };
+        let label = if k.is_multiple_of(3) { "F" } else { "W" };
+        let p = if k.is_multiple_of(3) { 0.4 + 0.01 * k as f64 } else { 0.2 + 0.01 * k as f64 };
         let mut line = json!({"context": format!("i go {k}"), "start": 2, "word": "go", "prediction": "move", "labels": [label]});
         if recorded || k > 0 {
             (line["p_prediction"], line["p_word"]) = (json!(p), json!(0.5));

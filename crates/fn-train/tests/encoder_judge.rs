@@ -197,7 +197,7 @@ fn a_student_with_the_same_words_under_other_ids_gets_the_same_grades_and_unknow
     };
     let grades = ask(predicted.clone());
     assert!(grades[0] == 0.0 && grades[1] > 0.0 && grades[2] > 0.0, "{grades:?}");
-    predicted = predicted.slice_fill([1..2], id(&replaced, "##s"));
+    predicted = predicted.slice_fill(1..2, id(&replaced, "##s"));
     assert_eq!(ask(predicted)[1], 0.0, "a piece that is no word");
 }
 

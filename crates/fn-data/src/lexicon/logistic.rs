@@ -162,8 +162,9 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
         }
         for row in column + 1..n {
             let factor = matrix[row][column] / matrix[column][column];
-            for k in column..n {
-                matrix[row][k] -= factor * matrix[column][k];
+            let pivot = matrix[column].clone();
+            for (value, above) in matrix[row].iter_mut().zip(&pivot).skip(column) {
+                *value -= factor * above;
             }
             right[row] -= factor * right[column];
         }
