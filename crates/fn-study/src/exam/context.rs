@@ -34,8 +34,24 @@ impl Filled {
     /// # Errors
     /// A folder that cannot be read, or has no masked-LM head; another vocabulary.
     pub fn open(folder: &Path, tokenizer: &TextTokenizer, device: &Device) -> Result<Self, ExamError> {
+        Ok(Self { reader: masked_lm(folder, tokenizer, device)?, share: 0.15 })
+    }
+}
+
+/// The masked LM in a folder. Where a tokenizer lies beside it, it must be `tokenizer`; else its token table must have as many rows.
+pub(super) fn masked_lm(
+    folder: &Path,
+    tokenizer: &TextTokenizer,
+    device: &Device,
+) -> Result<Reader, ExamError> {
+    if ["tokenizer.json", "vocab.txt"].iter().any(|name| folder.join(name).exists()) {
         super::judge::same_vocabulary(folder, tokenizer)?;
-        Ok(Self { reader: Reader::load(folder, device)?, share: 0.15 })
+    }
+    let reader = Reader::load(folder, device)?;
+    let (found, expected) = (reader.vocab_size(), tokenizer.size());
+    match found == expected {
+        true => Ok(reader),
+        false => Err(ExamError::Rows { path: folder.to_owned(), found, expected }),
     }
 }
 

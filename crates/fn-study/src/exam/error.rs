@@ -99,6 +99,18 @@ pub enum ExamError {
         /// Its checksum.
         expected_sha256: String,
     },
+    /// A masked language model for another vocabulary.
+    #[error(
+        "{path}: the token table has {found} rows, but the exam's tokenizer has {expected} pieces; name a model of that vocabulary"
+    )]
+    Rows {
+        /// The model's folder.
+        path: PathBuf,
+        /// Rows of its token table.
+        found: usize,
+        /// Pieces of the exam's tokenizer.
+        expected: usize,
+    },
     /// A token table with numbers that are none.
     #[error(transparent)]
     Vectors(#[from] fn_data::lexicon::VectorError),

@@ -8,8 +8,9 @@ use fn_core::judge::{Bands, Verifier};
 use fn_data::lexicon::{CalibratedOptions, Calibration, Relations, WordNet, build_calibrated_lexicon};
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::Table;
-use fn_train::objective::{EncoderCalibration, EncoderJudge, Reader};
+use fn_train::objective::{EncoderCalibration, EncoderJudge};
 
+use super::context::masked_lm;
 use super::{
     EmbeddingCosine, ExamError, Filled, Grades, InContext, Judge, LexiconTable, Recorded, Report, Scale,
     cross_validated, fit, fit_encoder, page, read, report, token_vectors,
@@ -180,11 +181,10 @@ fn judges<'a>(
         }
     }
     for folder in &asked.verifiers {
-        super::judge::same_vocabulary(folder, tokenizer)?;
         for filled in &ways {
             // Bands so wide that nearly every ratio has a grade of its own.
             let bands = Bands { low: 1e-3, high: 1e6 };
-            let judge = Verifier::new(Reader::load(folder, device)?, tokenizer.special().mask, bands);
+            let judge = Verifier::new(masked_lm(folder, tokenizer, device)?, tokenizer.special().mask, bands);
             judges.push(Box::new(InContext {
                 name: format!("verifier {}", folder.display()),
                 judge: Box::new(judge),
