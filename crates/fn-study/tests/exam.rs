@@ -350,8 +350,16 @@ fn a_judge_of_another_vocabulary_is_refused() {
     let path = lexicon(folder.path(), "beef");
     let message = LexiconTable::open(&path).unwrap().grade(&prepared).unwrap_err().to_string();
     assert!(message.contains("l.safetensors") && message.contains("build the lexicon again"), "{message}");
-    let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let cosine = exam::EmbeddingCosine::open(&encoder, &Device::flex()).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
+    let encoder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(golden.join(name), encoder.path().join(name)).unwrap();
+    }
+    TextTokenizer::from_vocab(PIECES[..9].iter().map(|piece| (*piece).to_owned()).collect(), true)
+        .unwrap()
+        .save(encoder.path())
+        .unwrap();
+    let cosine = exam::EmbeddingCosine::open(encoder.path(), &Device::flex()).unwrap();
     let message = cosine.grade(&prepared).unwrap_err().to_string();
     assert!(
         message.contains("is not that of the exam (27 pieces") && message.contains("--tokenizer"),

@@ -131,14 +131,16 @@ fn the_grade_is_that_of_the_cosine_of_both_rows_with_every_prediction_in_its_pla
     for layers in [0, 1, 2] {
         let (before, after) = (vectors(&ROWS, layers), vectors(&filled, layers));
         let found = ask(&judge(layers, 3.0, false, &PIECES), &PIECES);
+        let mut told = false;
         for p in 0..3 {
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
             let (a, b) = (&before[p], &after[p]);
             let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
             let wanted = 1.0 / (1.0 + (1.5 - 3.0 * cosine).exp());
             assert!((found[p] - wanted).abs() < 1e-5, "{layers} layers, {p}: {} {wanted}", found[p]);
-            assert!(cosine < 0.999, "nothing to tell");
+            told |= cosine < 0.99;
         }
+        assert!(told, "{layers} layers: nothing to tell");
     }
 }
 

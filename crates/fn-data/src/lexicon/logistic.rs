@@ -44,6 +44,8 @@ pub enum LogisticError {
 const STEPS: usize = 100;
 /// Largest gradient, for each row, at which the fit is done.
 const DONE: f64 = 1e-12;
+/// Newton's method squares its error at each step: after a step this small, beside the weights, only rounding is left.
+const SAME: f64 = 1e-9;
 
 impl Logistic {
     /// Minimises `sum of log losses + penalty / 2 * |weights|^2`; the intercept is free. (scikit-learn's `LogisticRegression(C=1 /
@@ -74,6 +76,7 @@ impl Logistic {
                 return Ok(Self { intercept, weights });
             }
             let step = solve(hessian, gradient);
+            let reach = 1.0 + largest(&weights);
             // Halved until the objective falls: Newton's method may overshoot far from the end.
             let mut size = 1.0;
             for _ in 0..40 {
@@ -85,8 +88,8 @@ impl Logistic {
                 }
                 size /= 2.0;
             }
-            if size < 1e-10 {
-                // No step lowers it any more: the end within rounding.
+            // The next weights are the same but for rounding, or no step lowers the objective any more.
+            if largest(&step) < SAME * reach || size < 1e-10 {
                 let intercept = weights.pop().unwrap_or(0.0);
                 return Ok(Self { intercept, weights });
             }
@@ -99,6 +102,10 @@ impl Logistic {
         let log_odds: f64 = row.iter().zip(&self.weights).map(|(value, weight)| value * weight).sum();
         sigmoid(self.intercept + log_odds)
     }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |most, value| value.abs().max(most))
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -219,6 +226,18 @@ mod tests {
         assert!(gradient.iter().all(|part| part.abs() < 1e-6), "{gradient:?}");
         assert!(fit.probability(&[4.9, 1.0]) > 0.99 && fit.probability(&[0.0, 0.0]) < 0.01);
         assert!(sigmoid(-1000.0) == 0.0 && sigmoid(1000.0) == 1.0);
+    }
+
+    #[test]
+    fn many_rows_whose_gradient_never_vanishes_within_rounding_are_fitted_as_well() {
+        // Sums of 20,000 rows leave more than any fixed gradient.
+        let rows: Vec<[f64; 2]> =
+            (0..20_000).map(|k| [f64::from(k % 997) / 997.0, f64::from(u8::from(k % 7 == 0))]).collect();
+        let good: Vec<bool> = (0..20_000).map(|k| (k * 7919) % 1009 < 60 + k % 997 / 4).collect();
+        let fit = Logistic::fit(&rows, &good, 1.0).unwrap();
+        let weights = [&fit.weights[..], &[fit.intercept]].concat();
+        let (gradient, _) = derivatives(&rows, &good, 1.0, &weights);
+        assert!(gradient.iter().all(|part| part.abs() < 1e-5), "{gradient:?}");
     }
 
     #[test]
