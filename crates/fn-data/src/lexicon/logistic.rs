@@ -44,6 +44,8 @@ pub enum LogisticError {
 const STEPS: usize = 100;
 /// Largest gradient, for each row, at which the fit is done.
 const DONE: f64 = 1e-12;
+/// Rounding of a sum of losses, relative.
+const ROUNDING: f64 = 1e-12;
 /// Newton's method squares its error at each step: after a step this small, beside the weights, only rounding is left.
 const SAME: f64 = 1e-9;
 
@@ -82,7 +84,8 @@ impl Logistic {
             for _ in 0..40 {
                 let next: Vec<f64> = weights.iter().zip(&step).map(|(w, s)| w - size * s).collect();
                 let next_loss = objective(rows, good, penalty, &next);
-                if next_loss <= loss {
+                // Near the end the objective falls by less than its rounding, and the full step is right.
+                if next_loss <= loss + ROUNDING * loss.abs() {
                     (weights, loss) = (next, next_loss);
                     break;
                 }
