@@ -249,7 +249,10 @@ fn what_cannot_judge_says_why() {
     let error = open(&config(2, with), &PIECES, LENGTH).to_string();
     assert!(error.contains("fitted with WordNet, and the judge works without"), "{error}");
     let error = open(&config(2, None), &PIECES, LENGTH).to_string();
-    assert!(error.contains("for 2 layers") && error.contains("--layers 2 --fit"), "{error}");
+    assert!(
+        error.contains("needs a calibration") && error.contains("--layers 2 --wordnet DICT --fit"),
+        "{error}"
+    );
     let error = open(&config(2, file("bad.json", "{}")), &PIECES, LENGTH).to_string();
     assert!(error.contains("bad.json: missing field") && error.contains("fnlm probe judge"), "{error}");
     let infinite = written(&calibration(2, 1.0, false)).replace("-1.5", "1e999");

