@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use fn_core::batch::Predictions;
-use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::detection::{BandedConfig, DetectionKind};
 use fn_core::correct::{CorrectionKind, HardConfig, Level, Normalise, Resources, SoftConfig};
 use fn_core::judge::{Bands, Judge, NoJudge, Verifier};
 use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
@@ -207,7 +207,8 @@ fn a_batch_without_a_masked_row_is_well_defined() {
 
 /// The sentence distance alone: what is left of the loss when the cross-entropy is taken away.
 fn sentence_distance(prediction: Prediction) -> (f32, Vec<(String, Vec<f32>)>) {
-    let correction = CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, lambda: 1.0 });
+    let correction =
+        CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, ..SoftConfig::default() });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
@@ -235,6 +236,7 @@ fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
         level: Level::Sentence,
         prediction: Prediction::Expected,
         lambda: 3.0,
+        ..SoftConfig::default()
     });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
@@ -301,7 +303,7 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
 #[test]
 fn a_judge_of_contexts_drives_both_corrections_of_an_electra() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let (mut objective, model) = electra(DetectionKind::Banded, Box::new(NoJudge));
+    let (mut objective, model) = electra(DetectionKind::Banded(BandedConfig::default()), Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
     let shielded = |objective: &ReplacedTokenDetection| {
         objective.loss(&model, &micro, Share::WHOLE, 1).counts.read().shielded

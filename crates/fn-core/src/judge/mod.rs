@@ -6,6 +6,7 @@ mod generator;
 mod lexicon;
 mod none;
 mod shuffled;
+pub(crate) mod teacher;
 mod verifier;
 
 pub use combine::{All, Any, WeightedMean};
@@ -13,7 +14,8 @@ pub use generator::{Generator, GeneratorConfig, Measure};
 pub use lexicon::{DeviceLexicon, LexiconJudge};
 pub use none::NoJudge;
 pub use shuffled::Shuffled;
-pub use verifier::{Bands, MaskedModel, Verifier};
+pub use teacher::{MaskedModel, Own, Reading, Teacher, TeacherKind};
+pub use verifier::{Bands, Verifier};
 
 use burn::tensor::{Bool, Tensor};
 

@@ -1,25 +1,15 @@
 //! The judge that reads the generator, and the control that shuffles grades.
 
-use burn::tensor::Tensor;
 use fn_core::batch::{Batch, Predictions};
 use fn_core::correct::Resources;
 use fn_core::correct::detection::DetectionKind;
-use fn_core::judge::{GeneratorConfig, Judge, Measure, Shuffled, THRESHOLD, Verdict};
+use fn_core::judge::{GeneratorConfig, Measure, Shuffled, THRESHOLD, Verdict};
 use fn_core::loss::ReplacedTokenConfig;
 use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
 
-use crate::reference::{batch_of, bce, predicted, surprise};
+use crate::reference::{Grades, batch_of, bce, predicted, surprise};
 use crate::tensors::{drawing, ids, matrix, seeded, to_bool, to_f32};
-
-/// A judge that gives these grades.
-struct Grades(Vec<f32>);
-
-impl Judge for Grades {
-    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
-        Tensor::from_floats(self.0.as_slice(), &predictions.batch.gold.device().inner())
-    }
-}
 
 fn random(seed: u64, n: usize, scale: f64) -> Vec<f64> {
     let mut stream = Stream::new(seed, 2, 0, Use::Test);
@@ -66,7 +56,8 @@ fn weighing_by_the_generators_probability_is_the_free_judge() {
     let config = ReplacedTokenConfig { correction: DetectionKind::Weight, weight: 1.0, hard_negatives: 0.0 };
     let loss = config.init(&Resources::default()).unwrap();
     let detected = matrix(&scores, 4).require_grad();
-    let out = loss.forward(&detected, &batch, &batch.filled(sampled), &verdict, &matrix(&[0.0; 10], 1));
+    let out =
+        loss.forward(&detected, &replacements, &batch.filled(sampled), &verdict, &matrix(&[0.0; 10], 1));
     let weight = |k: usize, v: usize| 0.05 / (0.05 + (-surprise(&logits[k * V..(k + 1) * V], v)).exp());
     let replaced = [(1, 9), (2, 8), (3, 7)].map(|(k, v)| weight(k, v) * bce(scores[k], 1.0));
     let expected = (bce(scores[0], 0.0) + replaced.iter().sum::<f64>()) / 4.0;

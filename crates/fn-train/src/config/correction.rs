@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use fn_core::correct::detection::DetectionKind;
-use fn_core::correct::{CorrectionKind, HardConfig, SoftConfig};
+use fn_core::correct::{CorrectionKind, HardConfig, Rows, SoftConfig, VerifierTargetConfig};
 use fn_core::documented;
-use fn_core::judge::{Bands, THRESHOLD};
+use fn_core::judge::{Bands, THRESHOLD, TeacherKind};
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl CorrectionPreset {
 }
 
 documented! {
-    /// Another masked language model that judges predictions by their context, in place of the lexicon.
+    /// Another masked language model that judges predictions by their context, in place of the lexicon, or that corrections learn from.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct VerifierConfig {
@@ -148,21 +148,44 @@ impl CorrectionConfig {
     /// Whether the judge's verdict changes the training of a model that has a discriminator or none. What a registered correction
     /// does with it is not known: it counts as asking.
     pub fn asks_judge(&self, discriminator: bool) -> bool {
-        matches!(
-            self.masked_lm,
-            CorrectionKind::Hard(_) | CorrectionKind::RandomShield | CorrectionKind::Registered(_)
-        ) || (discriminator && !matches!(self.discriminator, DetectionKind::None | DetectionKind::Soft(_)))
+        use DetectionKind::{None, RaoBlackwell, Soft};
+        self.masked_lm_asks_judge()
+            || (discriminator && !matches!(self.discriminator, None | Soft(_) | RaoBlackwell(_)))
+    }
+
+    fn masked_lm_asks_judge(&self) -> bool {
+        match &self.masked_lm {
+            CorrectionKind::Soft(SoftConfig { rows, .. })
+            | CorrectionKind::VerifierTarget(VerifierTargetConfig { rows, .. }) => *rows == Rows::Judged,
+            CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::SynonymTarget(_) => {
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a correction learns from the probabilities of `verifier`.
+    pub fn asks_verifier(&self, discriminator: bool) -> bool {
+        let verifier = |teacher: TeacherKind| teacher == TeacherKind::Verifier;
+        matches!(&self.masked_lm, CorrectionKind::VerifierTarget(config) if verifier(config.teacher))
+            || (discriminator
+                && matches!(&self.discriminator, DetectionKind::RaoBlackwell(config) if verifier(config.teacher)))
     }
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
+        use DetectionKind::{None, RaoBlackwell, Registered};
         match &self.masked_lm {
             CorrectionKind::SynonymTarget(_) => true,
             _ if !self.judge_or_default().reads_lexicon() => false,
-            CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::Registered(_) => {
-                !matches!(self.discriminator, DetectionKind::None | DetectionKind::Registered(_))
+            CorrectionKind::Soft(_) => true,
+            CorrectionKind::Registered(_) => {
+                !matches!(self.discriminator, None | Registered(_) | RaoBlackwell(_))
             }
-            _ => true,
+            _ => {
+                self.masked_lm_asks_judge()
+                    || !matches!(self.discriminator, None | Registered(_) | RaoBlackwell(_))
+            }
         }
     }
 

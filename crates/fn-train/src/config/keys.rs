@@ -7,8 +7,11 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
-use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
+use fn_core::correct::detection::{BandedConfig, DetectionKind, RaoBlackwellConfig, SoftDetectionConfig};
+use fn_core::correct::{
+    CorrectionKind, HardConfig, LabelSmoothingConfig, PredictionTargetConfig, SoftConfig,
+    SynonymTargetConfig, VerifierTargetConfig, WeightConfig,
+};
 use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
 use fn_core::judge::GeneratorConfig;
@@ -229,6 +232,9 @@ const TAGGED: &[Tagged] = &[
         kinds: CorrectionKind::KEYS,
         settings: &[
             ("hard", HardConfig::KEYS),
+            ("weight", WeightConfig::KEYS),
+            ("prediction-target", PredictionTargetConfig::KEYS),
+            ("verifier-target", VerifierTargetConfig::KEYS),
             ("soft", SoftConfig::KEYS),
             ("label-smoothing", LabelSmoothingConfig::KEYS),
             ("synonym-target", SynonymTargetConfig::KEYS),
@@ -237,7 +243,11 @@ const TAGGED: &[Tagged] = &[
     Tagged {
         path: "correction.discriminator",
         kinds: DetectionKind::KEYS,
-        settings: &[("soft", SoftDetectionConfig::KEYS)],
+        settings: &[
+            ("banded", BandedConfig::KEYS),
+            ("rao-blackwell", RaoBlackwellConfig::KEYS),
+            ("soft", SoftDetectionConfig::KEYS),
+        ],
     },
     Tagged {
         path: "correction.judge",
@@ -355,10 +365,22 @@ mod tests {
             CorrectionKind::Soft(SoftConfig::default()),
             CorrectionKind::LabelSmoothing(LabelSmoothingConfig::default()),
             CorrectionKind::SynonymTarget(SynonymTargetConfig::default()),
+            CorrectionKind::Weight(WeightConfig::default()),
+            CorrectionKind::PredictionTarget(PredictionTargetConfig::default()),
+            CorrectionKind::VerifierTarget(VerifierTargetConfig::default()),
         ] {
             let mut run = RunConfig::default();
             run.correction.masked_lm = generator;
             run.correction.discriminator = DetectionKind::Soft(SoftDetectionConfig::default());
+            samples.push(run);
+        }
+        for discriminator in [
+            DetectionKind::Banded(BandedConfig::default()),
+            DetectionKind::RaoBlackwell(RaoBlackwellConfig::default()),
+        ] {
+            let mut run = RunConfig::default();
+            run.correction.discriminator = discriminator;
+            run.correction.judge = Some(JudgeKind::Generator(GeneratorConfig::default()));
             samples.push(run);
         }
         samples

@@ -76,7 +76,8 @@ impl Objective for ReplacedTokenDetection {
         let verdict = self.judging.verdict(&replacements);
         let corrupted = batch.filled(sampled);
         let found = detect(model, &inputs(corrupted.clone(), &batch), &noise);
-        let discriminator = self.replaced_token.forward(&found, &batch, &corrupted, &verdict, &student);
+        let discriminator =
+            self.replaced_token.forward(&found, &replacements, &corrupted, &verdict, &student);
 
         let weight = (share.rows * self.generator_weight) as f32;
         let generated = generator.parts.terms.into_iter().map(|(name, t)| (name, t * weight));
