@@ -280,7 +280,15 @@ impl Session {
             (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
             (None, None, _) => None,
         };
-        Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
+        let train = &self.config.train;
+        Ok(Judging {
+            judge,
+            threshold: correction.threshold,
+            cap: correction.cap_or_default(),
+            warmup: correction.warmup_or_default(train.steps) * train.accumulation as u64,
+            average,
+            measured_by,
+        })
     }
 
     fn judge(

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::teacher::surprise;
-use super::{Bands, Judge, Own, Verifier};
+use super::{Bands, Judge, Own, Verifier, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::documented;
 use crate::error::{CoreError, check_range};
@@ -93,5 +93,15 @@ impl Judge for Generator {
                 Verifier::of(Own, Bands { low: self.config.low, high: self.config.high }).grade(predictions)
             }
         }
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        Some(self)
+    }
+}
+
+impl Generator {
+    pub(super) fn config(&self) -> &GeneratorConfig {
+        &self.config
     }
 }

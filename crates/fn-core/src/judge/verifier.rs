@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::teacher::surprise;
-use super::{Judge, MaskedModel, Reading, Teacher};
+use super::{Judge, MaskedModel, Reading, Teacher, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::error::{CoreError, check_range};
 
@@ -43,9 +43,9 @@ impl Bands {
         check_range("high", self.high, self.low, 1e6)
     }
 
-    /// Grades of logarithmic ratios, `[P]` -> `[P]`: `ratio / (2 low)` below `low`, from there in the logarithm of the ratio up to 1 at
+    /// Grades of logarithmic ratios, of any shape: `ratio / (2 low)` below `low`, from there in the logarithm of the ratio up to 1 at
     /// `high`. Continuous where `low < high`, and never falling.
-    pub fn grade(&self, log_ratio: Tensor<1>) -> Tensor<1> {
+    pub fn grade<const D: usize>(&self, log_ratio: Tensor<D>) -> Tensor<D> {
         let (low, high) = (self.low.ln() as f32, self.high.ln() as f32);
         let below = ((log_ratio.clone() - low).clamp_max(0.0).exp() * 0.5).clamp_max(BELOW);
         let within = (log_ratio.clone() - low) * (0.5 / (high - low).max(f32::MIN_POSITIVE)) + 0.5;
@@ -102,6 +102,14 @@ impl<T: Teacher> Verifier<T> {
         Self { teacher, bands }
     }
 
+    pub(super) fn teacher(&self) -> &T {
+        &self.teacher
+    }
+
+    pub(super) fn bands(&self) -> &Bands {
+        &self.bands
+    }
+
     /// `ln p(r) - ln p(w)` of the predictions, `[P]`; None while there is no model.
     pub fn log_ratio(&self, predictions: &Predictions<'_>) -> Option<Tensor<1>> {
         let logits = self.teacher.logits(predictions)?;
@@ -115,5 +123,9 @@ impl<T: Teacher> Judge for Verifier<T> {
             Some(log_ratio) => self.bands.grade(log_ratio),
             None => super::NoJudge.grade(predictions),
         }
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        Some(self)
     }
 }

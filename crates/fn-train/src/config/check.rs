@@ -7,7 +7,7 @@ use fn_core::correct::{CorrectionKind, HardConfig, Normalise, WeightConfig};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{ConfigError, JudgeKind, RunConfig, VerifierConfig};
+use super::{ConfigError, JudgeKind, Replacements, RunConfig, VerifierConfig};
 use crate::schedule::ScheduleKind;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
@@ -207,8 +207,40 @@ impl RunConfig {
                 "0 beside a `correction.judge` that reads with a moving average: there is one at most",
             )?;
         }
+        self.validate_guards()?;
         self.refuse_accumulation()?;
         self.refuse_idle()
+    }
+
+    /// What keeps a judge from excusing everything, and drawing replacements that do not fit.
+    fn validate_guards(&self) -> Result<(), ConfigError> {
+        let c = &self.correction;
+        let electra = self.model.arch.has_discriminator();
+        if let Some(cap) = c.cap {
+            check(cap > 0.0 && cap <= 1.0, "correction.cap", cap.to_string(), "above 0 to 1")?;
+        }
+        if let Some(warmup) = c.warmup_steps {
+            let allowed = format!("below train.steps = {}", self.train.steps);
+            check(warmup < self.train.steps, "correction.warmup_steps", warmup.to_string(), &allowed)?;
+        }
+        for (set, key) in
+            [(c.cap.is_some(), "correction.cap"), (c.warmup_steps.is_some(), "correction.warmup_steps")]
+        {
+            check(
+                !set || c.asks_judge(electra),
+                key,
+                "set".into(),
+                "not set where no correction uses a judge",
+            )?;
+        }
+        let labels = matches!(c.discriminator, DetectionKind::RaoBlackwell(_));
+        check(
+            c.replacements == Replacements::Any || (electra && !labels && c.judge != Some(JudgeKind::None)),
+            "correction.replacements",
+            "errors".into(),
+            "any with model.arch = bert, which replaces nothing; with a judge of kind none, which grades nothing; and with \
+             correction.discriminator.kind = rao-blackwell, whose labels hold for words that are drawn without regard to the original",
+        )
     }
 
     /// Refuses gradient accumulation with terms that are normalised by a count over the whole step: each micro-batch would be divided by
