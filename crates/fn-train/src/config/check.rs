@@ -287,12 +287,15 @@ impl RunConfig {
         let c = &self.correction;
         let electra = self.model.arch.has_discriminator();
         let unset = c.verifier.is_none();
+        let judge = c.judge_or_default();
+        // A lexicon file may be a graded one.
+        let graded = judge.is_graded() || (judge.reads_lexicon() && self.lexicon.path.is_some());
         check(
-            !matches!(c.discriminator, DetectionKind::Banded(_)) || c.judge_or_default().is_graded(),
+            !matches!(c.discriminator, DetectionKind::Banded(_)) || graded,
             "correction.discriminator.kind",
             "banded".into(),
-            "drop or relabel; banded needs a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not grade how \
-             plausible a word is",
+            "drop or relabel; banded needs a judge that grades: a `lexicon.path` with grades, a `correction.verifier.model` or \
+             `correction.verifier.decay`, or the judge `generator`",
         )?;
         check(
             electra || c.discriminator == DetectionKind::None || c.masked_lm != CorrectionKind::None,

@@ -257,6 +257,7 @@ fn guards_and_teachers_that_would_have_no_effect_are_refused() {
         assert!(error.contains(message), "{json}: {error}");
     }
     for json in [
+        r#"{"discriminator": {"kind": "banded", "relabel": 0.9}, "judge": {"kind": "generator"}}"#,
         r#"{"discriminator": {"kind": "rao-blackwell", "teacher": "verifier"}, "verifier": {"model": "bert"}}"#,
         r#"{"masked_lm": {"kind": "verifier-target"}, "judge": {"kind": "lexicon"}, "verifier": {"model": "bert"}}"#,
         r#"{"discriminator": {"kind": "weight"}, "replacements": "errors"}"#,
