@@ -69,7 +69,7 @@ pub fn measure(
     let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary));
     let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
     let judging = Judging::by_lexicon(lexicon.clone());
-    let resources = Resources { lexicon: Some(lexicon) };
+    let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
     let objective = objective::build(&config, &resources, judging, device)?;
     let (seconds_per_step, seconds_of_first_step) =
         median(&*objective, model, &batch, &config, workload.steps);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use fn_core::batch::Predictions;
-use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::detection::{BandedConfig, DetectionKind};
 use fn_core::correct::{CorrectionKind, HardConfig, Level, Normalise, Resources, SoftConfig};
-use fn_core::judge::{Bands, Judge, NoJudge, Verifier};
+use fn_core::judge::{Bands, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier};
+use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
@@ -89,7 +90,7 @@ fn bert(correction: CorrectionKind, judge: Box<dyn Judge>) -> (MaskedLanguageMod
     let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device).into();
     let masked_lm = MaskedLmConfig { correction, hard_negatives: 0.0 }.init(&Resources::default()).unwrap();
     let (prediction, judging) = (Prediction::Argmax, Judging::by(judge));
-    (MaskedLanguageModel { device, masked_lm, prediction, weight: 1.0, judging }, model)
+    (MaskedLanguageModel { device, masked_lm, prediction, weight: 1.0, asks_judge: true, judging }, model)
 }
 
 fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Pretrained) {
@@ -108,6 +109,8 @@ fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDe
             .unwrap(),
         // So cold that what is drawn does not depend on the batch it is drawn in.
         sample: SampleConfig { temperature: 1e-3, disallow_correct: false },
+        errors_only: false,
+        asks_judge: [true, true],
         judging: Judging::by(judge),
     };
     (objective, model)
@@ -207,7 +210,8 @@ fn a_batch_without_a_masked_row_is_well_defined() {
 
 /// The sentence distance alone: what is left of the loss when the cross-entropy is taken away.
 fn sentence_distance(prediction: Prediction) -> (f32, Vec<(String, Vec<f32>)>) {
-    let correction = CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, lambda: 1.0 });
+    let correction =
+        CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, ..SoftConfig::default() });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
@@ -235,6 +239,7 @@ fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
         level: Level::Sentence,
         prediction: Prediction::Expected,
         lambda: 3.0,
+        ..SoftConfig::default()
     });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
@@ -277,7 +282,7 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
         let logits = Tensor::zeros([batch.gold.dims()[0], 1], &device);
         let of = |word: i32| {
             let ids = Tensor::full(batch.gold.dims(), word, &device);
-            verifier.verdict(&Predictions::sampled(&batch, &logits, ids)).false_negative
+            verifier.judge(&Predictions::sampled(&batch, &logits, ids), 0).verdict.false_negative
         };
         (5..VOCABULARY as i32)
             .flat_map(|word| of(word).into_data().iter::<bool>().collect::<Vec<_>>())
@@ -301,7 +306,7 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
 #[test]
 fn a_judge_of_contexts_drives_both_corrections_of_an_electra() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let (mut objective, model) = electra(DetectionKind::Banded, Box::new(NoJudge));
+    let (mut objective, model) = electra(DetectionKind::Banded(BandedConfig::default()), Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
     let shielded = |objective: &ReplacedTokenDetection| {
         objective.loss(&model, &micro, Share::WHOLE, 1).counts.read().shielded
@@ -360,4 +365,50 @@ fn an_average_of_the_trained_model_follows_it_and_is_carried_over_a_stop() {
     let shielded =
         |objective: &MaskedLanguageModel| objective.loss(&moved, &micro, Share::WHOLE, 1).counts.read();
     assert_eq!(shielded(&other), shielded(&objective));
+}
+
+#[test]
+fn a_judge_that_excuses_everything_is_kept_from_it_by_cap_and_warm_up() {
+    let (mut objective, model) = bert(hard(Normalise::All), Box::new(Lenient));
+    let mut micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
+    let shielded = |objective: &MaskedLanguageModel, micro: &MaskedBatch| {
+        let loss = objective.loss(&model, micro, Share::WHOLE, 1);
+        let counts = loss.counts.read();
+        assert!(counts.wrong >= 4.0, "{counts:?}");
+        (counts.shielded, counts.wrong, params::host(loss.excused.unwrap())[0])
+    };
+    let (all, wrong, share) = shielded(&objective, &micro);
+    assert_eq!((all, share), (wrong, 1.0));
+    objective.judging.cap = 0.5;
+    let (half, _, share) = shielded(&objective, &micro);
+    assert_eq!((half, share), ((wrong / 2.0).floor(), 1.0), "the share is that before the cap");
+    objective.judging.warmup = 3;
+    micro.micro_batch = 2;
+    assert_eq!(shielded(&objective, &micro), (0.0, wrong, 0.0));
+    micro.micro_batch = 3;
+    assert_eq!(shielded(&objective, &micro).0, half);
+    objective.asks_judge = false;
+    assert!(objective.loss(&model, &micro, Share::WHOLE, 1).excused.is_none());
+}
+
+#[test]
+fn replacements_are_drawn_from_what_does_not_fit() {
+    // Every word but 7 fits in the place of every other.
+    let all = |w: u32| (w, (0..VOCABULARY as u32).filter(|&v| v != 7 && v != w).collect::<Vec<_>>());
+    let lexicon =
+        Lexicon::from_rows(VOCABULARY, (0..VOCABULARY as u32).map(all), LexiconInfo::default()).unwrap();
+    let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &Device::flex()));
+    let (mut objective, model) = electra(DetectionKind::Drop, Box::new(judge));
+    objective.sample.temperature = 1.0;
+    objective.sample.disallow_correct = true;
+    let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
+    // What is dropped was a replacement that fits.
+    objective.asks_judge = [false, true];
+    let excused = |objective: &ReplacedTokenDetection| {
+        let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
+        params::host(loss.excused.unwrap())[0]
+    };
+    assert!(excused(&objective) > 0.5);
+    objective.errors_only = true;
+    assert_eq!(excused(&objective), 0.0);
 }

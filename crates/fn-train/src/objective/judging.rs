@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burn::tensor::Tensor;
 use fn_core::batch::Predictions;
 use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, THRESHOLD, Verdict};
 
@@ -13,16 +14,29 @@ pub struct Judging {
     pub judge: Box<dyn Judge>,
     /// From this grade on a wrong prediction is a false negative.
     pub threshold: f64,
+    /// The share of the wrong predictions of a batch that it excuses at most.
+    pub cap: f64,
+    /// It excuses nothing in so many micro-batches at the start.
+    pub warmup: u64,
     /// A moving average of the trained model that the judge reads with; it has to follow the model.
     pub average: Option<Arc<MovingAverage>>,
     /// Flags false negatives in held-out metrics, whatever drives the corrections: runs are compared by one measure.
     pub measured_by: Option<Box<dyn Judge>>,
 }
 
+/// What the judge says of the predictions of a batch.
+#[derive(Debug)]
+pub struct Judged {
+    /// What the corrections go by.
+    pub verdict: Verdict,
+    /// The share of the wrong predictions that the judge calls false negatives before the cap, `[1]`; 0 where none is wrong.
+    pub share: Tensor<1>,
+}
+
 impl Judging {
-    /// By this judge, with the usual threshold; held-out metrics do not judge.
+    /// By this judge, with the usual threshold and without a cap; held-out metrics do not judge.
     pub fn by(judge: Box<dyn Judge>) -> Self {
-        Self { judge, threshold: THRESHOLD, average: None, measured_by: None }
+        Self { judge, threshold: THRESHOLD, cap: 1.0, warmup: 0, average: None, measured_by: None }
     }
 
     /// By look-up sets, in training and in held-out metrics.
@@ -31,8 +45,21 @@ impl Judging {
         Self { measured_by: Some(Box::new(judge.clone())), ..Self::by(Box::new(judge)) }
     }
 
-    /// What the judge says of these predictions.
-    pub fn verdict(&self, predictions: &Predictions<'_>) -> Verdict {
-        Verdict::of(&*self.judge, predictions, self.threshold)
+    /// Whether it excuses anything yet in micro-batch `micro_batch` of the run.
+    pub fn is_warm(&self, micro_batch: u64) -> bool {
+        micro_batch >= self.warmup
+    }
+
+    /// What the judge says of these predictions of micro-batch `micro_batch` of the run.
+    pub fn judge(&self, predictions: &Predictions<'_>, micro_batch: u64) -> Judged {
+        if !self.is_warm(micro_batch) {
+            let share = predictions.batch.weight.clone().inner().sum() * 0.0;
+            return Judged { verdict: Verdict::none(predictions), share };
+        }
+        let verdict = Verdict::of(&*self.judge, predictions, self.threshold);
+        let wrong = predictions.wrong();
+        let share = verdict.false_negative.clone().float().sum() / wrong.clone().float().sum().clamp_min(1.0);
+        let verdict = if self.cap < 1.0 { verdict.capped(&wrong, self.cap) } else { verdict };
+        Judged { verdict, share }
     }
 }
