@@ -1,4 +1,4 @@
-//! From a configuration to an objective.
+//! Builds the objective of a configuration.
 
 use burn::tensor::Device;
 use fn_core::correct::Resources;
@@ -9,11 +9,11 @@ use super::{Judging, MaskedLanguageModel, Objective, ReplacedTokenDetection};
 use crate::config::{Replacements, RunConfig};
 use crate::error::TrainError;
 
-/// The objective of `config`: replaced-token detection for an architecture with a discriminator, else masked language modelling.
-/// `device` is that of the model, with autodiff.
+/// The objective of `config`: replaced-token detection for an architecture with a discriminator, otherwise masked language
+/// modelling. `device` is that of the model, with autodiff.
 ///
 /// # Errors
-/// A correction whose settings are out of range, or that needs what `resources` do not have.
+/// A correction whose settings are out of range, or that needs a resource (a lexicon, for instance) that `resources` lack.
 pub fn build(
     config: &RunConfig,
     resources: &Resources,

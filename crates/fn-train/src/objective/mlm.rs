@@ -14,15 +14,15 @@ use super::{DeviceBatch, Judging, Meters, Objective, Share, StepLoss};
 
 /// Masked language modelling with false-negative correction.
 pub struct MaskedLanguageModel {
-    /// Where the model lives (with autodiff).
+    /// Device of the model, with autodiff.
     pub device: Device,
     /// The loss with its correction.
     pub masked_lm: MaskedLm,
-    /// Which `r_k` is judged: the most probable id or a sampled one.
+    /// Which prediction `r_k` is judged: the most probable id or a sampled one.
     pub prediction: Prediction,
     /// Weight of the loss (BERT: 1).
     pub weight: f64,
-    /// Whether the correction goes by what the judge says.
+    /// Whether the correction uses the verdict of the judge.
     pub asks_judge: bool,
     /// Flags false negatives.
     pub judging: Judging,

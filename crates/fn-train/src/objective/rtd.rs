@@ -1,4 +1,4 @@
-//! ELECTRA's objective: a generator fills the masked positions, a discriminator tells which tokens were replaced.
+//! ELECTRA's objective: a generator fills the masked positions, a discriminator detects the tokens that were replaced.
 //!
 //! `L = L_G + weight * BCE`; false negatives can be corrected on either side.
 
@@ -16,26 +16,26 @@ use super::batch::inputs;
 use super::student::StepStudent;
 use super::{DeviceBatch, Judging, Meters, Objective, Share, StepLoss};
 
-/// Seed of the replacements of every evaluation: metrics at two steps differ by the model alone.
+/// Seed of the replacements in every evaluation, so that metrics at different steps differ only because of the model.
 const EVALUATION_SEED: u64 = 0x5eed_e4a1;
 
 /// Replaced-token detection with false-negative correction on both sides.
 pub struct ReplacedTokenDetection {
-    /// Where the model lives (with autodiff).
+    /// Device of the model, with autodiff.
     pub device: Device,
     /// The generator's loss with its correction.
     pub masked_lm: MaskedLm,
-    /// Which `r_k` the generator's loss judges.
+    /// Which prediction `r_k` is judged for the generator's loss.
     pub prediction: Prediction,
     /// Weight of the generator's loss (ELECTRA: 1).
     pub generator_weight: f64,
     /// The discriminator's loss with its correction.
     pub replaced_token: ReplacedToken,
-    /// How the generator's replacements are drawn.
+    /// How replacements are sampled from the generator.
     pub sample: SampleConfig,
-    /// Whether replacements are drawn from the words that do not fit: the judge has to grade the whole vocabulary.
+    /// Whether replacements are sampled from the words that do not fit, for which the judge must grade the whole vocabulary.
     pub errors_only: bool,
-    /// Whether the generator's correction and the discriminator's go by what the judge says.
+    /// Whether the corrections of the generator and of the discriminator use the verdict of the judge.
     pub asks_judge: [bool; 2],
     /// Flags false negatives, for both corrections.
     pub judging: Judging,
@@ -47,7 +47,7 @@ impl ReplacedTokenDetection {
         gumbel_sample(logits.clone().detach(), &batch.gold, &self.sample)
     }
 
-    /// The same, from the generator's probabilities times 1 - g.
+    /// As `sample`, from the generator's probabilities times 1 - g.
     fn sample_errors(&self, batch: &Batch, logits: &Tensor<2>) -> Tensor<1, Int> {
         let Some(judge) = self.judging.judge.vocabulary() else { return self.sample(batch, logits) };
         let predictions = Predictions::sampled(batch, logits, batch.gold.clone());
