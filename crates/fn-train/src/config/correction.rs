@@ -207,7 +207,7 @@ impl CorrectionConfig {
         let decay = self.judge_or_default().decay();
         match self.warmup_steps {
             Some(warmup) => warmup,
-            None if decay > 0.0 => ((3.0 / (1.0 - decay)).ceil() as u64).min(steps / 4),
+            None if decay > 0.0 => ((3.0 / (1.0 - decay)).round() as u64).min(steps / 4),
             None => 0,
         }
     }
