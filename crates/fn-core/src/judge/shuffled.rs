@@ -1,4 +1,4 @@
-//! The control of a judge: its grades, on the wrong positions.
+//! The control of a judge: its grades, shuffled among the positions.
 
 use burn::tensor::Tensor;
 
