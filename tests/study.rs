@@ -113,13 +113,22 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     std::fs::write(base.join("hard/seed-1/metrics.jsonl"), "{\"step\": 1}\n{\"st").unwrap();
     let report = run(dir.path(), "report study.toml");
     let (table, shown) = (String::from_utf8_lossy(&report.stdout).into_owned(), text(&report));
-    assert!(report.status.success() && table.ends_with("\n2 runs left out: damaged\n"), "{shown}");
+    assert!(
+        report.status.success()
+            && table.ends_with("\n2 runs were skipped, because their files are damaged\n"),
+        "{shown}"
+    );
     for part in ["seed-2/finetune-mine/results.json: found EOF", "seed-1/metrics.jsonl: line 2 "] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }
     assert!(table.contains("| mine, % | baseline |") && !table.contains("| hard |"), "{table}");
     let page = std::fs::read_to_string(base.join("report.html")).unwrap();
-    assert!(page.contains("4 of 4 runs are finished. <b>2 runs left out: damaged.</b>"), "{page}");
+    assert!(
+        page.contains(
+            "4 of 4 runs are finished. <b>2 runs were skipped, because their files are damaged.</b>"
+        ),
+        "{page}"
+    );
     for seed in [1, 2] {
         std::fs::write(base.join(format!("baseline/seed-{seed}/metrics.jsonl")), "[").unwrap();
     }
@@ -147,7 +156,11 @@ fn a_stopped_study_goes_on_and_what_another_process_holds_is_left_alone() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let other = run(dir.path(), "run study.toml --set train.steps=4000 --part 1/4");
-    assert!(other.status.success() && text(&other).contains("another process is at it"), "{}", text(&other));
+    assert!(
+        other.status.success() && text(&other).contains("another process is running it"),
+        "{}",
+        text(&other)
+    );
     // SAFETY: `kill` only takes a process id and a number; the child is ours and has not been waited for.
     #[allow(unsafe_code)]
     let sent = unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };

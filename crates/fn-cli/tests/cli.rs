@@ -123,7 +123,7 @@ fn missing_files_are_named_with_what_to_type() {
     let error = refused(dir.path(), 3, &["inspect", "--model", "none", "a [MASK]"]);
     assert!(error.contains("none"), "{error}");
     let error = refused(dir.path(), 3, &["export", "none", "--out", "model"]);
-    assert!(error.contains("no run directory"), "{error}");
+    assert!(error.contains("neither a run directory"), "{error}");
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -299,7 +299,7 @@ fn rows_are_shown_with_marks_and_prepared_once() {
     assert_eq!(code, 0, "{err}");
     assert!(first.contains("MB/s") && first.contains("50 documents"), "{first}");
     let (_, second, _) = fnlm(dir.path(), &[&["data", "prepare"], &flags[..]].concat());
-    assert!(second.contains("already there"), "{second}");
+    assert!(second.contains("prepared before"), "{second}");
 }
 
 #[test]

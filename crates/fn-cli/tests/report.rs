@@ -86,7 +86,7 @@ fn a_damaged_run_is_left_out_and_counted() {
         "{error}"
     );
     assert!(out.contains("| hard | 1,500 |") && !out.contains("baseline"), "{out}");
-    assert!(out.ends_with("\n1 run left out: damaged\n"), "{out}");
+    assert!(out.ends_with("\n1 run was skipped, because its files are damaged\n"), "{out}");
     let (code, out, error) = report(dir.path(), &["baseline", "hard", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert!(code == 0 && json.as_array().unwrap().len() == 1 && error.contains("line 2"), "{error}");

@@ -115,7 +115,7 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
     let shown = place.ok(command);
     assert!(shown.contains("original") && shown.contains("95 % interval"), "{shown}");
     // The vocabulary has no capitals and its tokenizer lowers them: nothing changes for the model.
-    assert!(shown.contains("The interval holds 0 for case"), "{shown}");
+    assert!(shown.contains("The interval contains 0 for case"), "{shown}");
     let results: Value = serde_json::from_str(&place.read("out/robust.json")).unwrap();
     let (typos, case) = (&results["rows"][0], &results["rows"][1]);
     let figure = |row: &Value, name: &str| row[name].as_f64().unwrap();
@@ -136,7 +136,7 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
     place.fails(
         &command.replace("--rate 1", "--rate 0.5"),
         2,
-        &["there rate = 1.0, now rate = 0.5", "--out"],
+        &["before: rate = 1.0, now: rate = 0.5", "--out"],
     );
     let only_files = "robust --task rte --data data --out out --kinds typos --rate 0.5";
     place.fails(only_files, 2, &["out/typos/dev.tsv holds a different set", "nothing was written"]);
@@ -160,7 +160,7 @@ fn questions_are_changed_answered_and_compared() {
     );
     assert!(shown.contains("| original | 30 |") && shown.contains("| distractor | 30 | 0.00 |"), "{shown}");
     // "wab" asks nothing and names nothing, so no distractor could be made.
-    assert!(shown.contains("The interval holds 0 for case, distractor"), "{shown}");
+    assert!(shown.contains("The interval contains 0 for case, distractor"), "{shown}");
     assert!(shown.contains("warning: `distractor` changed none"), "{shown}");
     let results: Value = serde_json::from_str(&place.read("out/robust.json")).unwrap();
     assert!(results["rows"][0]["original"].as_f64().unwrap() > 0.5, "{results:#}");

@@ -19,7 +19,7 @@ use crate::checkpoint::TrainState;
 use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal};
 use crate::config::RunConfig;
 use crate::error::TrainError;
-use crate::heldout::{Evaluation, Truth};
+use crate::heldout::{Evaluation, Truth, lower_is_better};
 use crate::objective::{BatchSize, Objective, Share, StepLoss};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
@@ -308,7 +308,7 @@ impl Training for Pretraining<'_> {
         let metric = self.config.eval.metric.clone();
         let value = found.get(&metric).unwrap_or(f64::NAN);
         self.evaluation = Some(found);
-        Ok(Some(Score { value, lower_is_better: metric.ends_with("loss"), metric }))
+        Ok(Some(Score { value, lower_is_better: lower_is_better(&metric), metric }))
     }
 
     fn save_due(&self, state: &TrainState, _since_last: Duration) -> SaveDue {
