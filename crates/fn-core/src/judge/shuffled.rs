@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Judge;
+use super::{Judge, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::permute::random_sources;
 
@@ -37,5 +37,9 @@ pub struct Shuffled<J>(pub J);
 impl<J: Judge> Judge for Shuffled<J> {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         self.0.grade(predictions).inner().select(0, random_sources(&predictions.wrong()))
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        self.0.vocabulary().is_some().then_some(self as &dyn VocabularyJudge)
     }
 }
