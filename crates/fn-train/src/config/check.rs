@@ -230,7 +230,7 @@ impl RunConfig {
         self.refuse_idle()
     }
 
-    /// What keeps a judge from excusing everything, and drawing replacements that do not fit.
+    /// Checks cap and warm-up of false negatives, and sampling of replacements that do not fit.
     fn validate_guards(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
         let electra = self.model.arch.has_discriminator();
