@@ -30,9 +30,27 @@ pub fn auc(scores: &[f32], positive: &[bool]) -> f64 {
     (rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives)
 }
 
+/// [`auc`] of the items that are not `left_out`.
+pub fn auc_without(scores: &[f32], positive: &[bool], left_out: &[bool]) -> f64 {
+    let kept = |i: &usize| !left_out[*i];
+    let (scores, positive): (Vec<f32>, Vec<bool>) =
+        (0..scores.len()).filter(kept).map(|i| (scores[i], positive[i])).unzip();
+    auc(&scores, &positive)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_on_neither_side() {
+        let scores = [0.1, 0.9, 0.8, 0.2, 0.5];
+        let positive = [false, false, true, false, true];
+        let left_out = [false, true, false, false, false];
+        assert_eq!(auc_without(&scores, &positive, &left_out), 1.0);
+        assert_eq!(auc_without(&scores, &positive, &[false; 5]), auc(&scores, &positive));
+        assert!(auc_without(&scores, &positive, &[true; 5]).is_nan());
+    }
 
     #[test]
     fn a_perfect_ranking_scores_one_and_a_reversed_one_zero() {
