@@ -11,7 +11,7 @@ use true_negatives::core::lexicon::{Lexicon, LexiconError, LexiconInfo};
 use true_negatives::data::language::{Language, LanguageConfig};
 use true_negatives::data::source::{Document, SourceOptions, Sources};
 use true_negatives::data::tokenise::TextTokenizer;
-use true_negatives::data::train::{WordPieceOptions, train_wordpiece};
+use true_negatives::data::wordpiece::{WordPieceOptions, train_wordpiece};
 use true_negatives::eval::inspect::{GAP, Inspector};
 use true_negatives::models::Pretrained;
 use true_negatives::train::config::{CorrectionConfig, CorrectionPreset, Runnable, preset};

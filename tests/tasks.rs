@@ -357,6 +357,42 @@ fn squad_of_both_versions_is_learnt_and_scored_alike() {
 }
 
 #[test]
+fn questions_without_answers_are_scored_by_the_rules_of_2_0_whatever_version_the_file_names() {
+    let place = Place::new();
+    place.write("train.json", &squad("1.1", 40, 0));
+    place.write("dev.json", &squad("v2.0", 30, 1000).replace("v2.0", "1.0"));
+    place.ok(&format!(
+        "squad --model model --train train.json --dev dev.json --out out --epochs 1 {FAST} --question-length 4 --stride 4"
+    ));
+    let result = place.json("out/seed-1/result.json");
+    assert!(result["scores"]["dev"]["no_answer_f1"].is_number(), "{result}");
+}
+
+#[test]
+fn a_model_that_cannot_be_scored_is_kept() {
+    let place = Place::new();
+    place.write("data/RTE/train.tsv", &rte(64, 0, true));
+    place.write("data/RTE/dev.tsv", &rte(20, 1000, true));
+    let command = format!("finetune --task rte --model model --data data --out out --epochs 1 {FAST}");
+    place.ok(&command);
+    // The predictions of a second training cannot be written: a folder has their name.
+    for file in ["out/seed-1/result.json", "out/results.json", "out/seed-1/dev-RTE.jsonl"] {
+        std::fs::remove_file(place.path(file)).unwrap();
+    }
+    std::fs::remove_dir_all(place.path("out/seed-1/model")).unwrap();
+    place.write("out/seed-1/dev-RTE.jsonl/file", "");
+    let output = place.run(&command);
+    assert!(!output.status.success());
+    let said = text(&output);
+    assert!(
+        said.contains("the fine-tuned model is kept in") && said.contains("fnlm predict --model"),
+        "{said}"
+    );
+    let predicted = place.ok("predict --model out/seed-1/model --input data/RTE/dev.tsv --out again.jsonl");
+    assert_eq!(lines(&place.path("again.jsonl")).len(), 20, "{}", text(&predicted));
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let place = Place::new();
     place.write("data/RTE/train.tsv", &rte(32, 0, true));

@@ -23,6 +23,8 @@ pub mod judge;
 #[cfg(feature = "tensor")]
 pub mod loss;
 #[cfg(feature = "tensor")]
+mod permute;
+#[cfg(feature = "tensor")]
 pub mod sample;
 #[cfg(feature = "tensor")]
 pub mod stats;

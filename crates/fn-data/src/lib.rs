@@ -16,7 +16,7 @@ pub mod source; // 1  bytes -> documents
 pub mod synthetic; // 3c artificial rows, before text
 pub mod task; // labelled data of GLUE, SQuAD and users' own tasks
 pub mod tokenise; // 2  document -> ids
-pub mod train; // 2b documents -> a vocabulary
+pub mod wordpiece; // 2b documents -> a vocabulary
 
 pub use error::DataError;
 

@@ -32,7 +32,7 @@ pub(crate) use cache::BLANKS;
 
 pub use count::count_tokens;
 
-pub use crate::train::{WordPieceOptions, train_wordpiece};
+pub use crate::wordpiece::{WordPieceOptions, train_wordpiece};
 
 /// Names of the special tokens: padding, unknown, class, separator, mask.
 pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];

@@ -18,7 +18,7 @@ use crate::NamedTensor;
 use crate::checkpoint::TrainState;
 use crate::config::RunConfig;
 use crate::error::TrainError;
-use crate::heldout::{Evaluation, Truth};
+use crate::heldout::{Evaluation, Truth, lower_is_better};
 use crate::objective::{Objective, Share, StepLoss, real_tokens};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
@@ -260,7 +260,7 @@ impl Training for Pretraining<'_> {
         let metric = self.config.eval.metric.clone();
         let value = found.get(&metric).unwrap_or(f64::NAN);
         self.evaluation = Some(found);
-        Ok(Some(Score { value, lower_is_better: metric.ends_with("loss"), metric }))
+        Ok(Some(Score { value, lower_is_better: lower_is_better(&metric), metric }))
     }
 
     fn save_due(&self, state: &TrainState, _since_last: Duration) -> SaveDue {

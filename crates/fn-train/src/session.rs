@@ -9,7 +9,9 @@ use std::sync::Arc;
 use burn::tensor::{Device, FloatDType};
 use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::{All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier, WeightedMean};
+use fn_core::judge::{
+    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Shuffled, Verifier, WeightedMean,
+};
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
@@ -284,12 +286,14 @@ impl Session {
                 None => Box::new(NoJudge),
             },
             JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::Generator(config) => Box::new(config.init()?),
             JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
             JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
             JudgeKind::Mean(judges) => {
                 let weighted = judges.iter().map(|(weight, judge)| Ok((*weight, inner(judge)?)));
                 Box::new(WeightedMean(weighted.collect::<Result<_, TrainError>>()?))
             }
+            JudgeKind::Shuffled(judge) => Box::new(Shuffled(inner(judge)?)),
             JudgeKind::Registered(settings) => JUDGES.build(settings, resources)?,
         })
     }

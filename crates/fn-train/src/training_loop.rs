@@ -229,6 +229,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         faults::gradients(&mut gradients, step + 1);
         let model = self.optimizer.enqueue(model, gradients, self.training.learning_rate(step));
         self.state.step += 1;
+        self.stop.set_unsaved_steps(self.state.step - self.saved.as_ref().map_or(0, |(_, saved)| saved.step));
         self.training.updated(&model, &mut self.state, &batches, total, details);
         // Only here, and before a checkpoint, is a device waited for.
         let (pending, waits) = self.optimizer.pending();
@@ -299,6 +300,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         self.training.saved(self.state.step, &path)?;
         self.saved = Some((path, self.state.clone()));
         self.saved_at = Instant::now();
+        self.stop.set_unsaved_steps(0);
         Ok(())
     }
 }

@@ -109,6 +109,9 @@ pub struct ProbeEmbeddingsArgs {
     /// Seed of the random pairs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
     /// Format of the output.
     #[command(flatten)]
     pub format: FormatArgs,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use fn_data::source::Sources;
-use fn_data::train::{TrainedWordPiece, WordPieceOptions, train_from};
+use fn_data::wordpiece::{TrainedWordPiece, WordPieceOptions, train_from};
 
 use super::support;
 use crate::args::{TokenizerCommand, TokenizerTrainArgs};

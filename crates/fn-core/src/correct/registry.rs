@@ -39,7 +39,7 @@ pub static DETECTION_CORRECTIONS: Registry<dyn DetectionCorrection> =
 
 /// Judges. `verifier` belongs to whoever can load models.
 pub static JUDGES: Registry<dyn Judge> =
-    Registry::new("judge", &["none", "lexicon", "verifier", "all", "any", "mean"]);
+    Registry::new("judge", &["none", "lexicon", "verifier", "generator", "all", "any", "mean", "shuffled"]);
 
 /// What judges and corrections may need beside their settings.
 #[derive(Debug, Clone, Default)]

@@ -2,13 +2,17 @@
 //! wrong prediction counts as a false negative.
 
 mod combine;
+mod generator;
 mod lexicon;
 mod none;
+mod shuffled;
 mod verifier;
 
 pub use combine::{All, Any, WeightedMean};
+pub use generator::{Generator, GeneratorConfig, Measure};
 pub use lexicon::{DeviceLexicon, LexiconJudge};
 pub use none::NoJudge;
+pub use shuffled::Shuffled;
 pub use verifier::{Bands, MaskedModel, Verifier};
 
 use burn::tensor::{Bool, Tensor};

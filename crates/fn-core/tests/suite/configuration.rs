@@ -59,6 +59,8 @@ fn corrections_are_written_as_in_the_paper() {
         (r#"{"kind": "drop"}"#, DetectionKind::Drop),
         (r#"{"kind": "relabel"}"#, DetectionKind::Relabel),
         (r#"{"kind": "banded"}"#, DetectionKind::Banded),
+        (r#"{"kind": "weight"}"#, DetectionKind::Weight),
+        (r#"{"kind": "soft-label"}"#, DetectionKind::SoftLabel),
         (r#"{"kind": "soft", "lambda": 2.0}"#, DetectionKind::Soft(SoftDetectionConfig { lambda: 2.0 })),
     ] {
         assert_eq!(read::<DetectionKind>(json).unwrap(), expected);
@@ -81,7 +83,7 @@ fn unknown_words_and_keys_are_refused() {
             .unwrap_err()
             .contains("unknown field")
     );
-    for kind in ["none", "drop", "relabel", "banded"] {
+    for kind in ["none", "drop", "relabel", "banded", "weight", "soft-label"] {
         let json = format!(r#"{{"lambda": 1, "kind": "{kind}"}}"#);
         let error = read::<DetectionKind>(&json).unwrap_err();
         assert!(error.contains("unknown field `lambda`, this kind has no settings"), "{error}");

@@ -2,10 +2,9 @@
 
 use burn::tensor::Tensor;
 use fn_core::correct::CorrectionKind;
-use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
 
 use crate::reference::{Problem, corrections};
-use crate::replaced_token::Detection;
+use crate::replaced_token::{self, Detection};
 use crate::tensors::to_f32;
 
 /// Derivatives of `f` by every element of `x`.
@@ -76,12 +75,7 @@ fn masked_lm_gradients_agree_with_differences_for_extreme_logits() {
 
 #[test]
 fn replaced_token_gradients_agree_with_differences() {
-    for correction in [
-        DetectionKind::None,
-        DetectionKind::Drop,
-        DetectionKind::Relabel,
-        DetectionKind::Soft(SoftDetectionConfig { lambda: 0.5 }),
-    ] {
+    for correction in replaced_token::all() {
         for scale in [3.0, 40.0] {
             let problem = Detection::random(3, scale);
             let (out, [logits, embedding]) = problem.run(&correction, 5.0);

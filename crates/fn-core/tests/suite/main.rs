@@ -13,6 +13,8 @@ mod configuration;
 #[cfg(feature = "tensor")]
 mod gradients;
 #[cfg(feature = "tensor")]
+mod guards_and_controls;
+#[cfg(feature = "tensor")]
 mod judge;
 #[cfg(feature = "tensor")]
 mod masked_lm;

@@ -23,7 +23,8 @@ pub struct Detection {
     pub original: Vec<u32>,
     pub corrupted: Vec<u32>,
     pub attention: Vec<f64>,
-    pub false_negative: Vec<bool>,
+    /// What the judge says of each token; a half and more is a false negative.
+    pub grades: Vec<f64>,
 }
 
 impl Detection {
@@ -39,7 +40,7 @@ impl Detection {
             corrupted: vec![1, 9, 3, 8, 5, 3, 7, 2],
             attention: vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
             // Token 4 was not replaced and token 7 is padding: both must be ignored.
-            false_negative: vec![false, true, false, false, true, true, false, true],
+            grades: vec![0.0, 0.75, 0.0, 0.25, 1.0, 0.5, 0.0, 0.875],
         }
     }
 
@@ -48,7 +49,7 @@ impl Detection {
     }
 
     fn fits(&self, t: usize) -> bool {
-        self.replaced(t) && self.false_negative[t]
+        self.replaced(t) && self.grades[t] >= 0.5
     }
 
     /// Every token is a masked position.
@@ -66,6 +67,8 @@ impl Detection {
             match correction {
                 DetectionKind::Drop if self.fits(t) => share = 0.0,
                 DetectionKind::Relabel if self.fits(t) => label = 0.0,
+                DetectionKind::Weight if self.replaced(t) => share *= 1.0 - self.grades[t],
+                DetectionKind::SoftLabel if self.replaced(t) => label -= self.grades[t],
                 _ => {}
             }
             share * bce(self.logits[t], label)
@@ -84,8 +87,7 @@ impl Detection {
     pub fn run(&self, correction: &DetectionKind, weight: f64) -> (ReplacedTokenOutput, [Tensor<2>; 2]) {
         let logits = matrix(&self.logits, L).require_grad();
         let embedding = matrix(&self.embedding, H).require_grad();
-        let verdict =
-            verdict(&self.false_negative.iter().map(|&yes| f32::from(u8::from(yes))).collect::<Vec<_>>());
+        let verdict = verdict(&self.grades.iter().map(|&grade| grade as f32).collect::<Vec<_>>());
         let config = ReplacedTokenConfig { correction: correction.clone(), weight, hard_negatives: 0.0 };
         let loss = config.init(&Resources::default()).unwrap();
         let corrupted = ids(&self.corrupted).reshape([2, L]);
@@ -100,12 +102,15 @@ pub fn verdict(grades: &[f32]) -> Verdict {
     Verdict { false_negative: grade.clone().greater_equal_scalar(0.5), grade }
 }
 
-fn all() -> [DetectionKind; 4] {
+/// Every correction.
+pub fn all() -> [DetectionKind; 6] {
     [
         DetectionKind::None,
         DetectionKind::Drop,
         DetectionKind::Relabel,
         DetectionKind::Soft(SoftDetectionConfig { lambda: 2.0 }),
+        DetectionKind::Weight,
+        DetectionKind::SoftLabel,
     ]
 }
 
@@ -149,7 +154,7 @@ fn the_three_logits_that_break_a_naive_loss() {
 #[test]
 fn drop_and_relabel_change_the_false_negatives_and_nothing_else() {
     let problem = Detection::random(2, 1.0);
-    let [none, drop, relabel, _] = all().map(|c| problem.run(&c, 50.0).0);
+    let [none, drop, relabel, ..] = all().map(|c| problem.run(&c, 50.0).0);
     assert_eq!(to_f32(&none.labels), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!(to_f32(&none.weights), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
     assert_eq!(to_f32(&drop.labels), to_f32(&none.labels));
@@ -163,6 +168,18 @@ fn drop_and_relabel_change_the_false_negatives_and_nothing_else() {
     assert_eq!(counts(none), [7.0, 3.0, 2.0, 0.0]);
     assert_eq!(counts(drop), [7.0, 3.0, 2.0, 2.0]);
     assert_eq!(counts(relabel), [7.0, 3.0, 2.0, 2.0]);
+}
+
+#[test]
+fn grades_weigh_replacements_or_soften_their_labels() {
+    let problem = Detection::random(2, 1.0);
+    let [.., weight, soft_label] = all().map(|c| problem.run(&c, 50.0).0);
+    assert_eq!(to_f32(&weight.labels), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(to_f32(&weight.weights), [1.0, 0.25, 1.0, 0.75, 1.0, 0.5, 1.0, 0.0]);
+    assert_eq!(to_f32(&soft_label.labels), [0.0, 0.25, 0.0, 0.75, 0.0, 0.5, 0.0, 0.0]);
+    assert_eq!(to_f32(&soft_label.weights), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
+    // Three replaced tokens, all of them with a grade.
+    assert_eq!(weight.counts.read().shielded, 3.0);
 }
 
 #[test]

@@ -112,8 +112,14 @@ pub struct Near {
 ///
 /// # Errors
 /// A model that cannot be read; no two synonyms in the vocabulary.
-pub fn near(model: &Path, tokenizer: &TextTokenizer, net: &WordNet, seed: u64) -> Result<Near, ProbeError> {
-    let (opened, _) = Pretrained::open(model, &Device::flex())?;
+pub fn near(
+    model: &Path,
+    tokenizer: &TextTokenizer,
+    net: &WordNet,
+    seed: u64,
+    device: &Device,
+) -> Result<Near, ProbeError> {
+    let (opened, _) = Pretrained::open(model, device)?;
     let table = opened.word_embedding();
     let [rows, width] = table.dims();
     let (norm, cosine) = anisotropy(table.clone(), ROWS);

@@ -31,6 +31,7 @@ mod verdict;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use fn_train::config::layers::explained;
 use serde::{Deserialize, Serialize};
 
 pub use error::StudyError;
@@ -133,7 +134,7 @@ impl Study {
     /// As [`Study::open`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, StudyError> {
         let wrong = |message: String| StudyError::Wrong { path: path.to_owned(), message };
-        let mut study: Self = toml::from_str(text).map_err(|e| wrong(e.to_string().trim().to_owned()))?;
+        let mut study: Self = toml::from_str(text).map_err(|e| wrong(explained(e.to_string().trim())))?;
         study.check_description().map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = study.config.iter_mut();

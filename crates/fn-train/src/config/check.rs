@@ -7,7 +7,8 @@ use fn_core::correct::{CorrectionKind, Normalise};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{ConfigError, JudgeKind, RunConfig, VerifierConfig};
+use super::{ConfigError, JudgeKind, RunConfig, VerifierConfig, nearest};
+use crate::heldout::selectable;
 use crate::schedule::ScheduleKind;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
@@ -139,9 +140,20 @@ impl RunConfig {
 
         least(self.checkpoint.every, 1, "checkpoint.every")?;
         least(self.checkpoint.keep_last as u64, 1, "checkpoint.keep_last")?;
-        check(!self.eval.metric.is_empty(), "eval.metric", "empty".into(), "the name of a held-out metric")?;
+        self.check_metric()?;
         least(self.log.every, 1, "log.every")?;
         Ok(())
+    }
+
+    fn check_metric(&self) -> Result<(), ConfigError> {
+        let lexicon =
+            [&self.eval.lexicon, &self.lexicon.path, &self.lexicon.wordnet].iter().any(|path| path.is_some());
+        let known: Vec<&str> = selectable(self.model.arch.has_discriminator(), lexicon).collect();
+        let metric = &self.eval.metric;
+        let meant = nearest(metric, known.iter().copied());
+        let meant = meant.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let allowed = format!("a held-out metric of this run: {}{meant}", known.join(", "));
+        check(known.contains(&metric.as_str()), "eval.metric", format!("`{metric}`"), &allowed)
     }
 
     fn validate_correction(&self) -> Result<(), ConfigError> {
@@ -259,7 +271,7 @@ impl RunConfig {
             key,
             found,
             "not set where no correction uses a judge: it needs `correction.preset=hard`, `correction.masked_lm.kind` hard or \
-             random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel or banded",
+             random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel, banded, weight or soft-label",
         )
     }
 

@@ -148,11 +148,10 @@ impl CorrectionConfig {
     /// Whether the judge's verdict changes the training of a model that has a discriminator or none. What a registered correction
     /// does with it is not known: it counts as asking.
     pub fn asks_judge(&self, discriminator: bool) -> bool {
-        use DetectionKind::{Banded, Drop, Registered, Relabel};
         matches!(
             self.masked_lm,
             CorrectionKind::Hard(_) | CorrectionKind::RandomShield | CorrectionKind::Registered(_)
-        ) || (discriminator && matches!(self.discriminator, Drop | Relabel | Banded | Registered(_)))
+        ) || (discriminator && !matches!(self.discriminator, DetectionKind::None | DetectionKind::Soft(_)))
     }
 
     /// Whether a lexicon is needed to train with it.

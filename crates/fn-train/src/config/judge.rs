@@ -3,6 +3,7 @@
 use fn_core::correct::registry::{JUDGES, Settings};
 use fn_core::correct::tagged;
 use fn_core::documented::KeyDoc;
+use fn_core::judge::GeneratorConfig;
 use fn_core::{CoreError, config_error, documented};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,12 +20,16 @@ documented! {
         Lexicon,
         /// `verifier`: the probabilities of another masked language model, or of a moving average of the trained one.
         Verifier(VerifierConfig),
+        /// `generator`: the probabilities of the masked language model that made the prediction (ELECTRA: the generator), at no further cost.
+        Generator(GeneratorConfig),
         /// `all`: the lowest grade of `judges`.
         All(Vec<JudgeKind>),
         /// `any`: the highest grade of `judges`.
         Any(Vec<JudgeKind>),
         /// `mean`: the weighted mean of the grades; each of `judges` may have a `weight` beside its kind, 1 by default.
         Mean(Vec<(f64, JudgeKind)>),
+        /// `shuffled`: the control of a judge; the grades of the one in `judges`, shuffled among the wrong predictions of a batch.
+        Shuffled(Box<JudgeKind>),
         /// Or the name of one that another crate registered (`fn_core::correct::registry::JUDGES`).
         Registered(Settings),
     }
@@ -37,7 +42,7 @@ const DEPTH: usize = 4;
 pub(super) const COMBINED: &[KeyDoc] = &[KeyDoc {
     name: "judges",
     doc: "The judges that are combined, a list of tables with `kind` and settings. In a `mean`, each may have a `weight`, 1 by \
-          default.",
+          default; `shuffled` takes exactly one judge.",
 }];
 
 /// The settings of a combination.
@@ -63,7 +68,9 @@ impl JudgeKind {
 
     /// Whether its grades are more than 0 and 1, so that `banded` can tell what is as good as the original.
     pub fn is_graded(&self) -> bool {
-        self.any(&|judge| matches!(judge, Self::Verifier(_) | Self::Mean(_) | Self::Registered(_)))
+        self.any(&|judge| {
+            matches!(judge, Self::Verifier(_) | Self::Generator(_) | Self::Mean(_) | Self::Registered(_))
+        })
     }
 
     /// Checks the settings; does not look at the disk.
@@ -85,6 +92,7 @@ impl JudgeKind {
         match self {
             Self::None | Self::Lexicon => Ok(()),
             Self::Registered(settings) => JUDGES.check(settings),
+            Self::Generator(config) => config.init().map(|_| ()),
             Self::Verifier(verifier) => match verifier.is_none() {
                 true => Err(config_error(
                     "judge.model",
@@ -107,7 +115,7 @@ impl JudgeKind {
             Self::Mean(judges) if !judges.iter().all(|(weight, _)| *weight > 0.0 && weight.is_finite()) => {
                 Err(config_error("judge.judges.weight", "not above 0", "a finite number above 0"))
             }
-            Self::All(_) | Self::Any(_) | Self::Mean(_) => {
+            Self::All(_) | Self::Any(_) | Self::Mean(_) | Self::Shuffled(_) => {
                 self.inner().into_iter().try_for_each(|judge| judge.validate_within(depth - 1))
             }
         }
@@ -119,9 +127,11 @@ impl JudgeKind {
             Self::None => "none",
             Self::Lexicon => "lexicon",
             Self::Verifier(_) => "verifier",
+            Self::Generator(_) => "generator",
             Self::All(_) => "all",
             Self::Any(_) => "any",
             Self::Mean(_) => "mean",
+            Self::Shuffled(_) => "shuffled",
             Self::Registered(settings) => &settings.kind,
         }
     }
@@ -130,6 +140,7 @@ impl JudgeKind {
         match self {
             Self::All(judges) | Self::Any(judges) => judges.iter().collect(),
             Self::Mean(judges) => judges.iter().map(|(_, judge)| judge).collect(),
+            Self::Shuffled(judge) => vec![judge],
             _ => Vec::new(),
         }
     }
@@ -151,7 +162,9 @@ impl Serialize for JudgeKind {
         let settings = match self {
             Self::None | Self::Lexicon => Ok(Default::default()),
             Self::Verifier(config) => tagged::settings(config),
+            Self::Generator(config) => tagged::settings(config),
             Self::All(judges) | Self::Any(judges) => combined(values(judges)),
+            Self::Shuffled(judge) => combined(values(std::slice::from_ref(judge))),
             Self::Mean(judges) => combined(
                 judges
                     .iter()
@@ -179,6 +192,7 @@ impl<'de> Deserialize<'de> for JudgeKind {
             "none" => tagged::without_settings(&settings, Self::None)?,
             "lexicon" => tagged::without_settings(&settings, Self::Lexicon)?,
             "verifier" => Self::Verifier(tagged::typed(&settings)?),
+            "generator" => Self::Generator(tagged::typed(&settings)?),
             "all" => Self::All(inner()?),
             "any" => Self::Any(inner()?),
             "mean" => {
@@ -194,6 +208,15 @@ impl<'de> Deserialize<'de> for JudgeKind {
                 };
                 Self::Mean(judges.into_iter().map(weighted).collect::<Result<_, D::Error>>()?)
             }
+            "shuffled" => match <[Self; 1]>::try_from(inner()?) {
+                Ok([judge]) => Self::Shuffled(Box::new(judge)),
+                Err(judges) => {
+                    let found = judges.len();
+                    return Err(D::Error::custom(format!(
+                        "`judges` holds {found} judges, but must hold exactly one"
+                    )));
+                }
+            },
             kind if JUDGES.contains(kind) => Self::Registered(settings),
             kind => return Err(D::Error::custom(JUDGES.unknown(kind))),
         })
@@ -218,8 +241,12 @@ mod tests {
         let JudgeKind::Mean(judges) = &judge else { panic!("{judge:?}") };
         assert_eq!((judges[0].0, judges[1].1.verifiers()[0].low), (3.0, 0.1));
         assert!(judge.reads_lexicon() && judge.is_graded());
-        let written = serde_json::to_string(&judge).unwrap();
-        assert_eq!(read(&written).unwrap(), judge, "{written}");
+        let shuffled = r#"{"kind":"shuffled","judges":[{"kind":"generator","half":0.1}]}"#;
+        for judge in [judge, read(shuffled).unwrap()] {
+            let written = serde_json::to_string(&judge).unwrap();
+            assert_eq!(read(&written).unwrap(), judge, "{written}");
+            assert!(judge.is_graded());
+        }
         assert!(!read(r#"{"kind":"any","judges":[{"kind":"lexicon"}]}"#).unwrap().is_graded());
     }
 
@@ -230,6 +257,10 @@ mod tests {
             (r#"{"kind":"lexicon","path":"x"}"#, "unknown field `path`"),
             (r#"{"kind":"all","judges":[]}"#, "at least one judge"),
             (r#"{"kind":"all"}"#, "missing field `judges`"),
+            (r#"{"kind":"shuffled","judges":[]}"#, "exactly one"),
+            (r#"{"kind":"shuffled","judges":[{"kind":"lexicon"},{"kind":"lexicon"}]}"#, "exactly one"),
+            (r#"{"kind":"generator","half":0}"#, "`half` is 0, but must be"),
+            (r#"{"kind":"generator","measure":"entropy"}"#, "unknown variant `entropy`"),
             (r#"{"kind":"verifier"}"#, "a folder, or `decay`"),
             (r#"{"kind":"mean","judges":[{"kind":"lexicon","weight":0}]}"#, "above 0"),
             (r#"{"kind":"mean","judges":[{"kind":"lexicon","weight":"x"}]}"#, "must be a number"),

@@ -11,6 +11,7 @@ use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
 use fn_core::correct::{CorrectionKind, HardConfig, LabelSmoothingConfig, SoftConfig, SynonymTargetConfig};
 use fn_core::corrupt::{CorruptionConfig, Shares};
 use fn_core::documented::{Documented, KeyDoc};
+use fn_core::judge::GeneratorConfig;
 use fn_data::synthetic::SyntheticConfig;
 
 use super::judge::COMBINED;
@@ -241,7 +242,11 @@ const TAGGED: &[Tagged] = &[
     Tagged {
         path: "correction.judge",
         kinds: JudgeKind::KEYS,
-        settings: &[("verifier", VerifierConfig::KEYS), ("all, any, mean", COMBINED)],
+        settings: &[
+            ("verifier", VerifierConfig::KEYS),
+            ("generator", GeneratorConfig::KEYS),
+            ("all, any, mean, shuffled", COMBINED),
+        ],
     },
 ];
 

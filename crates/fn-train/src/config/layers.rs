@@ -103,7 +103,7 @@ pub fn parse(
     };
     let broken = |error: toml::de::Error| {
         let (line, column) = error.span().map_or((1, 1), |span| place(span.start));
-        ConfigError::NotToml { path: name.to_string(), line, column, message: error.message().to_string() }
+        ConfigError::NotToml { path: name.to_string(), line, column, message: explained(error.message()) }
     };
     let spans = DeTable::parse(text).map_err(broken)?;
     let values: toml::Table = toml::from_str(text).map_err(broken)?;
@@ -111,6 +111,16 @@ pub fn parse(
     let mut walk = Walk { place: &place, origin: &origin, out: &mut out };
     walk.table("", spans.get_ref(), &values);
     Ok(out)
+}
+
+/// The message of the TOML reader; for a key or section that stands twice, also what to do.
+pub fn explained(message: &str) -> String {
+    match message.contains("duplicate key") {
+        true => format!(
+            "{message}: a key or [section] stands in the file twice; put all keys of a section under one header"
+        ),
+        false => message.to_owned(),
+    }
 }
 
 struct Walk<'a> {

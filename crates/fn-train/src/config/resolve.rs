@@ -14,7 +14,7 @@ use fn_core::files::write_atomic;
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
 use super::schema;
 use super::text::{head, render};
-use super::{ConfigError, RunConfig, keys, presets};
+use super::{ConfigError, RunConfig, keys, presets, set};
 use crate::error::TrainError;
 use crate::rundir;
 
@@ -71,7 +71,7 @@ impl Layers {
         merged.put(self.options.clone());
         for text in &self.set {
             // A layer each: of two with the same key, the later takes precedence.
-            merged.put(vec![set(text)?]);
+            merged.put(vec![parse_set(text)?]);
         }
         Resolved::new(merged, preset)
     }
@@ -137,17 +137,12 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
 }
 
 /// Parses one `key=value`.
-fn set(text: &str) -> Result<Setting, ConfigError> {
+fn parse_set(text: &str) -> Result<Setting, ConfigError> {
     let origin = Origin::CommandLine { option: format!("--set {text}") };
-    let Some((key, value)) = text.split_once('=') else {
+    let Some((key, mut value)) = set::key_value(text) else {
         return Err(ConfigError::NoValue { text: text.to_string() });
     };
-    let key = keys::current_name(key.trim()).into_owned();
-    // Text that is not TOML is a string.
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"));
-    let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.trim().to_string()));
+    let key = keys::current_name(key).into_owned();
     if schema::is_list(&key) && value.is_str() {
         value = toml::Value::Array(vec![value]);
     }

@@ -40,6 +40,14 @@ pub enum SetError {
     },
 }
 
+/// Key and value of `key=value`. Text that is not TOML is a string. None without `=`.
+pub(super) fn key_value(setting: &str) -> Option<(&str, toml::Value)> {
+    let (key, text) = setting.split_once('=')?;
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
+    let value = parsed.and_then(|mut table| table.remove("value"));
+    Some((key.trim(), value.unwrap_or_else(|| toml::Value::String(text.trim().to_owned()))))
+}
+
 /// A value with `key=value` settings applied, the keys dotted, the values TOML (text may stand without quotes).
 ///
 /// # Errors
@@ -51,13 +59,9 @@ pub fn set_values<T: serde::Serialize + for<'a> serde::Deserialize<'a>>(
     let mut table =
         toml::Table::try_from(value).map_err(|error| SetError::NoToml { message: error.to_string() })?;
     for setting in settings {
-        let Some((key, text)) = setting.split_once('=') else {
+        let Some((key, new)) = key_value(setting) else {
             return Err(SetError::NoValue { setting: setting.clone() });
         };
-        let key = key.trim();
-        let parsed = toml::from_str::<toml::Table>(&format!("x = {text}")).ok();
-        let new =
-            parsed.and_then(|mut t| t.remove("x")).unwrap_or_else(|| toml::Value::String(text.to_owned()));
         let known = keys("", &table);
         let mut at = &mut table;
         let (path, last) = key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));

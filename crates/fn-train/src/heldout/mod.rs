@@ -17,6 +17,27 @@ use serde::{Deserialize, Serialize};
 /// Rows of the embedding table that the anisotropy is estimated on.
 const ANISOTROPY_ROWS: usize = 2048;
 
+/// Metrics of the masked language model by which the best checkpoint can be chosen.
+const OF_MASKED: [&str; 3] = ["masked_loss", "masked_accuracy", "wrong_share"];
+/// Those that need a lexicon.
+const OF_LEXICON: [&str; 1] = ["accepted_accuracy"];
+/// Those of replaced-token detection.
+const OF_DETECTION: [&str; 4] =
+    ["detector_accuracy", "detector_precision", "detector_recall", "detector_auc"];
+
+/// Names of the metrics by which the best checkpoint can be chosen, of a model with or without a discriminator, evaluated with or
+/// without a lexicon.
+pub fn selectable(discriminator: bool, lexicon: bool) -> impl Iterator<Item = &'static str> {
+    let of_lexicon = OF_LEXICON.into_iter().filter(move |_| lexicon);
+    let of_detection = OF_DETECTION.into_iter().filter(move |_| discriminator);
+    OF_MASKED.into_iter().chain(of_lexicon).chain(of_detection)
+}
+
+/// Whether a lower value of this metric is better.
+pub fn lower_is_better(metric: &str) -> bool {
+    ["masked_loss", "wrong_share"].contains(&metric)
+}
+
 /// What is known by construction about a generated text: which words fit at a place.
 pub trait Truth {
     /// Whether `word` is right at `position` of held-out row `row`, counted in the order of the batches.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::ProbeEmbeddingsArgs;
 use crate::error::{CliError, Outcome};
 use crate::run::support;
-use crate::term;
+use crate::{device, term};
 
 /// Runs it.
 ///
@@ -17,7 +17,8 @@ use crate::term;
 pub fn run(args: &ProbeEmbeddingsArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
     let net = WordNet::open(&args.wordnet).map_err(CliError::input_from)?;
-    let Near { found, areas, norm, anisotropy } = near(&args.model, &tokenizer, &net, args.seed)?;
+    let device = device::open(&args.device)?;
+    let Near { found, areas, norm, anisotropy } = near(&args.model, &tokenizer, &net, args.seed, &device)?;
     if args.format.json {
         let kind = |(name, cosines): &(&str, Cosines)| json!({"pairs": name, "count": cosines.values.len(), "mean": cosines.mean(), "standard_error": cosines.standard_error()});
         let figures = json!({

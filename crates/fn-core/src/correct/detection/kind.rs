@@ -5,12 +5,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::registry::{DETECTION_CORRECTIONS, Resources, Settings};
 use super::super::tagged;
-use super::{Banded, DetectionCorrection, Drop, Relabel, SoftDetectionConfig, UncorrectedDetection};
+use super::{
+    Banded, DetectionCorrection, Drop, Relabel, SoftDetectionConfig, SoftLabel, UncorrectedDetection, Weight,
+};
 use crate::documented;
 use crate::error::{CoreError, check_lambda};
 
 /// The built-in kinds.
-pub(in super::super) const NAMES: &[&str] = &["none", "drop", "relabel", "banded", "soft"];
+pub(in super::super) const NAMES: &[&str] =
+    &["none", "drop", "relabel", "banded", "weight", "soft-label", "soft"];
 
 documented! {
     /// How the discriminator's loss treats replacements that are false negatives: `kind` and the settings of that kind.
@@ -25,6 +28,10 @@ documented! {
         Relabel,
         /// `banded`: those of grade 1 are labelled as original, the others are left out of the loss.
         Banded,
+        /// `weight`: every replacement weighs 1 - g, g its grade.
+        Weight,
+        /// `soft-label`: every replacement is to be called replaced with probability 1 - g, g its grade.
+        SoftLabel,
         /// `soft`: adds the distance between the embeddings of replacement and original.
         Soft(SoftDetectionConfig),
         /// Or the name of one that another crate registered (`fn_core::correct::registry::DETECTION_CORRECTIONS`).
@@ -43,6 +50,8 @@ impl DetectionKind {
             Self::Drop => Box::new(Drop),
             Self::Relabel => Box::new(Relabel),
             Self::Banded => Box::new(Banded),
+            Self::Weight => Box::new(Weight),
+            Self::SoftLabel => Box::new(SoftLabel),
             Self::Soft(config) => Box::new(config.init()?),
             Self::Registered(settings) => DETECTION_CORRECTIONS.build(settings, resources)?,
         })
@@ -56,7 +65,7 @@ impl DetectionKind {
         match self {
             Self::Soft(config) => check_lambda(config.lambda),
             Self::Registered(settings) => DETECTION_CORRECTIONS.check(settings),
-            Self::None | Self::Drop | Self::Relabel | Self::Banded => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -67,6 +76,8 @@ impl DetectionKind {
             Self::Drop => "drop",
             Self::Relabel => "relabel",
             Self::Banded => "banded",
+            Self::Weight => "weight",
+            Self::SoftLabel => "soft-label",
             Self::Soft(_) => "soft",
             Self::Registered(settings) => &settings.kind,
         }
@@ -76,9 +87,9 @@ impl DetectionKind {
 impl Serialize for DetectionKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let settings = match self {
-            Self::None | Self::Drop | Self::Relabel | Self::Banded => Ok(Default::default()),
             Self::Soft(config) => tagged::settings(config),
             Self::Registered(settings) => Ok(settings.values.clone()),
+            _ => Ok(Default::default()),
         };
         tagged::serialize(self.name(), settings, serializer)
     }
@@ -93,6 +104,8 @@ impl<'de> Deserialize<'de> for DetectionKind {
             "drop" => plain(Self::Drop)?,
             "relabel" => plain(Self::Relabel)?,
             "banded" => plain(Self::Banded)?,
+            "weight" => plain(Self::Weight)?,
+            "soft-label" => plain(Self::SoftLabel)?,
             "soft" => Self::Soft(tagged::typed(&settings)?),
             kind if DETECTION_CORRECTIONS.contains(kind) => Self::Registered(settings),
             kind => return Err(D::Error::custom(DETECTION_CORRECTIONS.unknown(kind))),

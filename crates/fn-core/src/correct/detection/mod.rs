@@ -5,6 +5,8 @@ mod drop;
 mod kind;
 mod relabel;
 mod soft;
+mod soft_label;
+mod weight;
 
 pub use banded::Banded;
 pub use drop::Drop;
@@ -12,6 +14,8 @@ pub use kind::DetectionKind;
 pub(super) use kind::NAMES;
 pub use relabel::Relabel;
 pub use soft::{SoftDetection, SoftDetectionConfig};
+pub use soft_label::SoftLabel;
+pub use weight::Weight;
 
 use burn::tensor::{Bool, Int, Tensor};
 

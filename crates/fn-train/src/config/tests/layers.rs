@@ -122,6 +122,16 @@ fn what_belongs_to_another_kind_or_to_no_verifier_is_refused() {
 }
 
 #[test]
+fn a_section_that_stands_twice_is_explained() {
+    let text = "[train]\nsteps = 5\n[data]\nlength = 64\n[train]\nbatch = 2\n";
+    let error = layers::parse(text, "a.toml", |_, _| unreachable!()).unwrap_err().to_string();
+    assert!(
+        error.contains("a.toml:5:") && error.contains("put all keys of a section under one header"),
+        "{error}"
+    );
+}
+
+#[test]
 fn wrong_types_and_ranges_are_blamed_on_the_setting() {
     assert!(
         refused(&["train.steps=many"])

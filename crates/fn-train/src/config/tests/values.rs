@@ -2,6 +2,7 @@
 
 use fn_core::correct::CorrectionKind;
 use fn_core::correct::detection::DetectionKind;
+use fn_models::Arch;
 
 use crate::config::*;
 
@@ -54,6 +55,27 @@ fn values_out_of_range_are_named() {
     let mut run = RunConfig::default();
     run.data.length = 513;
     assert!(run.validate().unwrap_err().to_string().contains("data.length"));
+}
+
+#[test]
+fn the_metric_of_the_best_checkpoint_is_one_that_the_run_has() {
+    let mut run = RunConfig::default();
+    let mut with = |arch, metric: &str, lexicon: Option<&str>| {
+        run.model.arch = arch;
+        run.eval.metric = metric.to_owned();
+        run.eval.lexicon = lexicon.map(Into::into);
+        run.validate().map_err(|error| error.to_string())
+    };
+    for metric in ["masked_loss", "masked_accuracy", "wrong_share", "detector_auc", "detector_recall"] {
+        with(Arch::Electra, metric, None).unwrap();
+        let bert = with(Arch::Bert, metric, None);
+        assert_eq!(bert.is_ok(), !metric.starts_with("detector"), "{metric}: {bert:?}");
+    }
+    with(Arch::Bert, "accepted_accuracy", Some("l.safetensors")).unwrap();
+    let error = with(Arch::Electra, "accepted_accuracy", None).unwrap_err();
+    assert!(error.contains("`eval.metric` is `accepted_accuracy`"), "{error}");
+    let error = with(Arch::Electra, "masked_los", None).unwrap_err();
+    assert!(error.contains("did you mean `masked_loss`?"), "{error}");
 }
 
 #[test]
