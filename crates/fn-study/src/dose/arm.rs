@@ -19,6 +19,8 @@ pub enum Correction {
     Relabel,
     /// Every replacement weighs 1 - g, g its grade.
     Weight,
+    /// Every replacement is to be called replaced with probability 1 - g.
+    SoftLabel,
 }
 
 /// Who grades the replacements.
@@ -94,7 +96,7 @@ impl std::str::FromStr for Part {
 }
 
 /// Precisions of the grid.
-pub const PRECISIONS: [f64; 5] = [0.95, 0.8, 0.66, 0.5, 0.3];
+pub const PRECISIONS: [f64; 4] = [0.95, 0.8, 0.65, 0.5];
 /// Recalls of the grid.
 pub const RECALLS: [f64; 3] = [0.3, 0.6, 0.9];
 
@@ -110,9 +112,9 @@ impl Arm {
             arm(Correction::Drop, By::Truth, false),
             arm(Correction::Relabel, By::Truth, false),
             arm(Correction::Drop, By::Truth, true),
-            arm(Correction::Relabel, By::Truth, true),
             arm(Correction::Weight, By::Generator, false),
             arm(Correction::Weight, By::Generator, true),
+            arm(Correction::SoftLabel, By::Generator, false),
         ]
     }
 
@@ -133,6 +135,7 @@ impl Arm {
             Correction::Drop => "drop",
             Correction::Relabel => "relabel",
             Correction::Weight => "weight",
+            Correction::SoftLabel => "soft label",
         };
         let by = match self.by {
             By::Nobody => "nobody".to_owned(),
@@ -156,6 +159,7 @@ impl Arm {
             Correction::Drop => DetectionKind::Drop,
             Correction::Relabel => DetectionKind::Relabel,
             Correction::Weight => DetectionKind::Weight,
+            Correction::SoftLabel => DetectionKind::SoftLabel,
         }
     }
 

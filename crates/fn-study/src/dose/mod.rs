@@ -34,7 +34,7 @@ pub const RECORDS: &str = "records.jsonl";
 pub const SHARES: [u32; 4] = [5, 15, 28, 42];
 
 /// Optimiser steps of a run unless told otherwise.
-pub const STEPS: u64 = 800;
+pub const STEPS: u64 = 300;
 
 /// Error of the experiment.
 #[derive(Debug, thiserror::Error)]
