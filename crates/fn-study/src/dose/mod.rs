@@ -222,3 +222,63 @@ impl Dose<'_> {
         file.write_all(&line).map_err(io)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_not_run_again_and_what_a_kill_cut_off_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (device, stop) = (Device::flex(), Stop::new());
+        let dose = Dose {
+            out: folder.path(),
+            shares: &[28],
+            seeds: 1,
+            steps: 2,
+            parts: &[Part::Bounds],
+            device: &device,
+            stop: &stop,
+        };
+        let mut made = Vec::new();
+        let (records, complete) = dose.run(&mut |at, of, record| made.push((at, of, record.arm))).unwrap();
+        let arms = Part::Bounds.arms();
+        assert!(complete && records.len() == arms.len());
+        let counted: Vec<_> = arms.iter().enumerate().map(|(i, arm)| (i + 1, arms.len(), *arm)).collect();
+        assert_eq!(made, counted);
+        for record in &records {
+            assert!(record.error_auc() > 0.0 && record.error_auc() <= 1.0, "{record}");
+            assert!(record.probe.errors >= 0.0 && record.probe.tested > 0, "{record}");
+            let exact = record.arm.by == By::Truth && !record.arm.shuffled;
+            assert!(!exact || (record.precision, record.recall) == (Some(1.0), Some(1.0)), "{record:?}");
+        }
+        assert_eq!(dose.records().unwrap(), records);
+
+        let path = folder.path().join(RECORDS);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 9]).unwrap();
+        let mut again = Vec::new();
+        let (records, _) = dose.run(&mut |_, _, record| again.push(record.arm)).unwrap();
+        assert_eq!(again, arms[arms.len() - 1..]);
+        assert_eq!(records.len(), arms.len());
+
+        let other = Dose { steps: 3, ..dose };
+        let error = other.run(&mut |_, _, _| ()).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("have 2 steps, --steps says 3"), "{error}");
+        std::fs::write(&path, "{}\n").unwrap();
+        assert!(other.records().unwrap_err().to_string().contains("line 1 is not a record"));
+        let none = Dose { seeds: 0, ..other };
+        assert!(none.run(&mut |_, _, _| ()).unwrap_err().to_string().contains("--seeds is 0"));
+    }
+
+    #[test]
+    fn the_language_reaches_every_share() {
+        for share in SHARES {
+            let wanted = f64::from(share) / 100.0;
+            let config = base_language().with_fitting_replacements(wanted, KNOWLEDGE, 5).unwrap();
+            let language = fn_data::language::Language::new(config, 5).unwrap();
+            let found = language.fitting_replacements(KNOWLEDGE, 100, 2);
+            assert!((found - wanted).abs() < 0.015, "{found} for {wanted}");
+        }
+    }
+}

@@ -94,7 +94,16 @@ fn accuracy(learn: &Places, test: &Places, classes: usize, device: &Device) -> f
     if learnt == 0 || tested == 0 {
         return f64::NAN;
     }
-    let width = learn.vectors.len() / learnt;
+    let named = classify(learn, test, classes, device).argmax(1);
+    let named: Vec<u32> = named.into_data().iter::<i64>().map(|c| c as u32).collect();
+    let right = named.iter().zip(&test.concepts).filter(|(a, b)| a == b).count();
+    right as f64 / tested as f64
+}
+
+/// Logits of the classes at the places of `test`, `[N, C]`, by a classifier learnt from `learn`.
+fn classify(learn: &Places, test: &Places, classes: usize, device: &Device) -> Tensor<2> {
+    let (learnt, tested) = (learn.concepts.len(), test.concepts.len());
+    let width = learn.vectors.len() / learnt.max(1);
     let tensor = |places: &Places, rows: usize| {
         Tensor::<2>::from_data(TensorData::new(places.vectors.clone(), [rows, width]), device)
     };
@@ -110,10 +119,7 @@ fn accuracy(learn: &Places, test: &Places, classes: usize, device: &Device) -> f
     let concepts: Vec<i32> = learn.concepts.iter().map(|c| *c as i32).collect();
     let concepts = Tensor::<1, Int>::from_data(TensorData::new(concepts, [learnt]), device);
     let weights = logistic(scaled(x), concepts, classes);
-    let named = scaled(x_test).matmul(weights).argmax(1);
-    let named: Vec<u32> = named.into_data().iter::<i64>().map(|c| c as u32).collect();
-    let right = named.iter().zip(&test.concepts).filter(|(a, b)| a == b).count();
-    right as f64 / tested as f64
+    scaled(x_test).matmul(weights)
 }
 
 /// Multinomial logistic regression: `x` `[N, D + 1]` with ones in its last column, classes `[N]` -> weights `[D + 1, C]`. Minimises
@@ -138,4 +144,55 @@ fn logistic(x: Tensor<2>, y: Tensor<1, Int>, classes: usize) -> Tensor<2> {
         weights = weights - first.clone() / m / ((second.clone() / v).sqrt() + 1e-8) * rate;
     }
     weights
+}
+
+#[cfg(test)]
+mod tests {
+    use fn_train::heldout::{auc, auc_without};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn golden() -> Value {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/dose.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn numbers<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    #[test]
+    fn areas_without_what_is_left_out_match_scikit_learn() {
+        for case in golden()["areas"].as_array().unwrap() {
+            let (scores, kind): (Vec<f32>, Vec<u8>) = (numbers(&case["scores"]), numbers(&case["kind"]));
+            let is = |wanted: u8| kind.iter().map(|k| *k == wanted).collect::<Vec<_>>();
+            let area = auc_without(&scores, &is(1), &is(2));
+            assert!((area - case["auc"].as_f64().unwrap()).abs() < 1e-9, "{area}");
+            let replaced: Vec<bool> = kind.iter().map(|k| *k > 0).collect();
+            let area = auc(&scores, &replaced);
+            assert!((area - case["label_auc"].as_f64().unwrap()).abs() < 1e-9, "{area}");
+        }
+    }
+
+    #[test]
+    fn the_probe_matches_the_logistic_regression_of_scikit_learn() {
+        let case = &golden()["regression"];
+        let (x, y): (Vec<Vec<f32>>, Vec<u32>) = (numbers(&case["x"]), numbers(&case["y"]));
+        let learnt = case["learnt"].as_u64().unwrap() as usize;
+        let places = |range: std::ops::Range<usize>| Places {
+            vectors: x[range.clone()].concat(),
+            concepts: y[range].to_vec(),
+        };
+        let (learn, test) = (places(0..learnt), places(learnt..x.len()));
+        let (classes, device) = (case["classes"].as_u64().unwrap() as usize, Device::flex());
+        let found = softmax(classify(&learn, &test, classes, &device), 1);
+        let expected: Vec<Vec<f64>> = numbers(&case["probabilities"]);
+        for (found, expected) in found.into_data().iter::<f64>().zip(expected.concat()) {
+            assert!((found - expected).abs() < 2e-3, "{found} for {expected}");
+        }
+        let share = accuracy(&learn, &test, classes, &device);
+        assert!((share - case["accuracy"].as_f64().unwrap()).abs() < 1e-12, "{share}");
+        assert!(accuracy(&Places::default(), &test, classes, &device).is_nan());
+    }
 }

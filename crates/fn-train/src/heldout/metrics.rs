@@ -53,6 +53,25 @@ mod tests {
     }
 
     #[test]
+    fn without_the_left_out_it_equals_the_count_over_all_other_pairs() {
+        let scores: Vec<f32> = (0..300u32).map(|i| ((i * 7919) % 37) as f32).collect();
+        // Errors, replacements that fit (left out), originals.
+        let kind: Vec<u32> = (0..300u32).map(|i| (i * 104_729) % 5).collect();
+        let positive: Vec<bool> = kind.iter().map(|k| *k == 0).collect();
+        let left_out: Vec<bool> = kind.iter().map(|k| *k == 1).collect();
+        let (mut hits, mut pairs) = (0.0, 0.0);
+        for (error, _) in kind.iter().enumerate().filter(|(_, k)| **k == 0) {
+            for (original, _) in kind.iter().enumerate().filter(|(_, k)| **k > 1) {
+                pairs += 1.0;
+                hits += f64::from(u8::from(scores[error] > scores[original]));
+                hits += 0.5 * f64::from(u8::from(scores[error] == scores[original]));
+            }
+        }
+        assert!((auc_without(&scores, &positive, &left_out) - hits / pairs).abs() < 1e-12);
+        assert!((auc(&scores, &positive) - hits / pairs).abs() > 1e-4, "what is left out matters");
+    }
+
+    #[test]
     fn a_perfect_ranking_scores_one_and_a_reversed_one_zero() {
         let labels = [false, false, true, true];
         assert_eq!(auc(&[0.1, 0.2, 0.3, 0.4], &labels), 1.0);
