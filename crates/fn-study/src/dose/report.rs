@@ -118,6 +118,7 @@ pub fn bounds(records: &[Record]) -> Table {
         "true AUC",
         "difference x 100",
         "p, Holm",
+        "over the run x 100",
         "by hard labels x 100",
         "probe x 100",
         "steps to the baseline's end",
@@ -152,6 +153,11 @@ pub fn bounds(records: &[Record]) -> Table {
             number(mean(&runs, Record::error_auc), 3),
             if baseline { String::new() } else { Effect::text(*effect_of_area, 100.0) },
             if baseline { String::new() } else { number(Some(p), 3) },
+            if baseline {
+                number(mean(&runs, Record::mean_error_auc), 3)
+            } else {
+                effect_on(Record::mean_error_auc)
+            },
             if baseline { number(mean(&runs, Record::label_auc), 3) } else { effect_on(Record::label_auc) },
             if baseline {
                 let chance = number(mean(&runs, |r| r.probe.chance), 2);
@@ -159,10 +165,9 @@ pub fn bounds(records: &[Record]) -> Table {
             } else {
                 effect_on(|r| r.probe.errors)
             },
-            match (baseline, steps_share(records, *share, arm)) {
-                (true, _) => "100 %".to_owned(),
-                (_, None) => "not reached".to_owned(),
-                (_, found) => percent(found),
+            match steps_share(records, *share, arm) {
+                None => "not reached".to_owned(),
+                found => percent(found),
             },
             format!("{} ms", number(time, 1)),
         ]);
@@ -297,7 +302,7 @@ pub fn report(records: &[Record], out: &Path) -> Result<String, DoseError> {
 /// All runs as comma-separated values, a line for each.
 pub fn csv(records: &[Record]) -> String {
     let mut out = String::from(
-        "share,seed,arm,steps,fitting_mean,fitting_end,judge_precision,judge_recall,true_auc_half,true_auc,label_auc,probe_errors,\
+        "share,seed,arm,steps,fitting_mean,fitting_end,judge_precision,judge_recall,true_auc_half,true_auc_mean,true_auc,label_auc,probe_errors,\
          probe_fitting,probe_chance,masked_accuracy,fitting_accuracy,ms_per_step\n",
     );
     for r in records {
@@ -314,6 +319,7 @@ pub fn csv(records: &[Record]) -> String {
             optional(r.precision),
             optional(r.recall),
             optional(half),
+            format!("{:.4}", r.mean_error_auc()),
             format!("{:.4}", r.error_auc()),
             format!("{:.4}", r.label_auc()),
             format!("{:.4}", r.probe.errors),

@@ -83,6 +83,11 @@ impl Record {
         self.curve.last().map_or(f64::NAN, |point| point.error_auc)
     }
 
+    /// Area of errors against originals as a mean over all evaluations: how soon it rises, with less noise than its end.
+    pub fn mean_error_auc(&self) -> f64 {
+        self.curve.iter().map(|point| point.error_auc).sum::<f64>() / self.curve.len() as f64
+    }
+
     /// Area by hard labels at the end.
     pub fn label_auc(&self) -> f64 {
         self.curve.last().map_or(f64::NAN, |point| point.label_auc)
