@@ -28,7 +28,7 @@ mod text;
 
 use std::path::PathBuf;
 
-pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
+pub use correction::{CorrectionConfig, CorrectionPreset, Replacements, VerifierConfig};
 pub use error::ConfigError;
 use fn_core::corrupt::CorruptionConfig;
 use fn_core::documented;

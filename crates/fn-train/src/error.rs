@@ -60,6 +60,14 @@ pub enum TrainError {
         /// Pieces of the tokenizer.
         tokenizer: usize,
     },
+    /// Replacements that do not fit were asked of a judge that grades single words only.
+    #[error(
+        "`correction.replacements` is errors, but the judge `{kind}` does not grade the whole vocabulary; use a judge of kind lexicon, generator or verifier, or a combination of them"
+    )]
+    NoVocabularyJudge {
+        /// The judge's kind.
+        kind: String,
+    },
     /// bf16 was asked for on a device that cannot compute in it.
     #[error(
         "dtype is bf16, but the device `{device}` cannot compute in bf16; expected f32 there (train.dtype in pre-training)"

@@ -63,6 +63,8 @@ pub struct Pretraining<'a> {
     /// The newest step, until it is reported.
     unreported: Option<Unreported>,
     clock: Clock,
+    /// Whether it was said that the judge excuses much.
+    warned: bool,
 }
 
 /// A step that was computed and not yet reported.
@@ -77,7 +79,11 @@ struct Unreported {
 pub struct Details {
     terms: Vec<(&'static str, Tensor<1>)>,
     counts: FalseNegativeCounts,
+    excused: Option<Tensor<1>>,
 }
+
+/// Share of the wrong predictions that a judge may call false negatives without a warning.
+const MANY: f64 = 1.0 / 3.0;
 
 /// Wall time in steps, without evaluations and saves.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +132,7 @@ impl<'a> Pretraining<'a> {
             evaluation: None,
             unreported: None,
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
+            warned: false,
         })
     }
 
@@ -161,6 +168,24 @@ impl<'a> Pretraining<'a> {
         (!self.stop.requested()).then_some(evaluation)
     }
 
+    /// Says once that the judge calls more than a third of the wrong predictions false negatives.
+    fn warn_of_excuses(&mut self, step: u64, details: &Details) -> Result<(), TrainError> {
+        let share = details.excused.as_ref().map(scalar);
+        let Some(share) = share.filter(|share| *share > MANY && !self.warned) else { return Ok(()) };
+        self.warned = true;
+        let cap = self.config.correction.cap_or_default();
+        let kept = match cap < 1.0 {
+            true => format!("`correction.cap` lets at most {:.0} % of them count", 100.0 * cap),
+            false => "nothing limits it (`correction.cap` would)".to_owned(),
+        };
+        self.reporter.notice(&format!(
+            "step {step}: the judge calls {:.0} % of the wrong predictions false negatives, and {kept}; a judge that excuses most errors \
+             leaves little to learn from. Raise `correction.threshold` or use another judge",
+            100.0 * share
+        ))?;
+        Ok(())
+    }
+
     fn is_last(&self, step: u64) -> bool {
         step == self.config.train.steps
     }
@@ -181,15 +206,16 @@ impl Training for Pretraining<'_> {
     }
 
     fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
-        let StepLoss { total, terms, counts } =
+        let StepLoss { total, terms, counts, excused } =
             self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch]));
         let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
-        (total, Details { terms, counts })
+        (total, Details { terms, counts, excused })
     }
 
     fn add(a: Details, b: Details) -> Details {
         let terms = a.terms.into_iter().zip(b.terms).map(|((name, x), (_, y))| (name, x + y)).collect();
-        Details { terms, counts: a.counts.plus(b.counts) }
+        let excused = a.excused.into_iter().chain(b.excused).reduce(Tensor::max_pair);
+        Details { terms, counts: a.counts.plus(b.counts), excused }
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
@@ -234,6 +260,9 @@ impl Training for Pretraining<'_> {
         }
         let Some(newest) = newest else { return Ok(()) };
         let seconds = self.clock.end_step();
+        if report.is_some() {
+            self.warn_of_excuses(state.step, &newest.details)?;
+        }
         match report {
             Some(report) => {
                 self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?

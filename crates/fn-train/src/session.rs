@@ -4,13 +4,14 @@
 //! Face folder, or from the newest checkpoint of the folder), trains it and writes `model/` in the Hugging Face format.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
 use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
 use fn_core::judge::{
-    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Shuffled, Verifier, WeightedMean,
+    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Reading, Shuffled, Teacher, Verifier, WeightedMean,
 };
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
@@ -145,8 +146,9 @@ impl Session {
         self.set_precision(reporter)?;
         let device = self.device.clone().autodiff();
         let model = self.model(reporter, &device)?;
-        let resources = self.resources();
-        let judging = self.judging(&resources)?;
+        let mut average = None;
+        let resources = self.resources(&mut average)?;
+        let judging = self.judging(&resources, average)?;
         let objective = objective::build(&self.config, &resources, judging, device)?;
         self.finish(reporter, planted, &*objective, model)
     }
@@ -246,9 +248,16 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// What judges and corrections are made with.
-    fn resources(&self) -> Resources {
-        Resources { lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)) }
+    /// What judges and corrections are made with. A moving average that is among it has to follow the model.
+    fn resources(&self, average: &mut Option<Arc<MovingAverage>>) -> Result<Resources, TrainError> {
+        let verifier = &self.config.correction.verifier;
+        Ok(Resources {
+            lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)),
+            verifier: match verifier.is_none() {
+                true => None,
+                false => Some(self.reader(verifier, average)?),
+            },
+        })
     }
 
     fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
@@ -256,9 +265,12 @@ impl Session {
     }
 
     /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
-    fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
+    fn judging(
+        &self,
+        resources: &Resources,
+        mut average: Option<Arc<MovingAverage>>,
+    ) -> Result<Judging, TrainError> {
         let correction = &self.config.correction;
-        let mut average = None;
         let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
         let by = |lexicon| -> Box<dyn Judge> { Box::new(LexiconJudge::new(lexicon)) };
         let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
@@ -268,7 +280,15 @@ impl Session {
             (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
             (None, None, _) => None,
         };
-        Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
+        let train = &self.config.train;
+        Ok(Judging {
+            judge,
+            threshold: correction.threshold,
+            cap: correction.cap_or_default(),
+            warmup: correction.warmup_or_default(train.steps) * train.accumulation as u64,
+            average,
+            measured_by,
+        })
     }
 
     fn judge(
@@ -285,7 +305,13 @@ impl Session {
                 // Corrections that need one were refused when the configuration was checked.
                 None => Box::new(NoJudge),
             },
-            JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::Verifier(config) => {
+                let reader = match (&self.config.correction.judge, &resources.verifier) {
+                    (None, Some(verifier)) => verifier.clone(),
+                    _ => self.reader(config, average)?,
+                };
+                Box::new(Verifier::of(reader, config.bands()))
+            }
             JudgeKind::Generator(config) => Box::new(config.init()?),
             JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
             JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
@@ -298,23 +324,24 @@ impl Session {
         })
     }
 
-    fn verifier(
+    /// The masked LM of a verifier.
+    fn reader(
         &self,
         config: &VerifierConfig,
         average: &mut Option<Arc<MovingAverage>>,
-    ) -> Result<Box<dyn Judge>, TrainError> {
+    ) -> Result<Rc<dyn Teacher>, TrainError> {
         let mask = self.tokenizer.special().mask;
         let Some(folder) = &config.model else {
             let model = Arc::new(MovingAverage::new(config.decay));
             *average = Some(model.clone());
-            return Ok(Box::new(Verifier::new(model, mask, config.bands())));
+            return Ok(Rc::new(Reading::new(model, mask)));
         };
         let model = Reader::load(folder, &self.device)?;
         let (found, tokenizer) = (model.vocab_size(), self.tokenizer.size());
         if found != tokenizer {
             return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
         }
-        Ok(Box::new(Verifier::new(model, mask, config.bands())))
+        Ok(Rc::new(Reading::new(model, mask)))
     }
 }
 

@@ -13,7 +13,7 @@ mod verifier;
 
 pub use batch::DeviceBatch;
 pub use build::build;
-pub use judging::Judging;
+pub use judging::{Judged, Judging};
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
 pub use verifier::{MovingAverage, Reader};
@@ -73,6 +73,9 @@ pub struct StepLoss {
     pub terms: Vec<(&'static str, Tensor<1>)>,
     /// Counts of wrong predictions and false negatives among the masked rows.
     pub counts: FalseNegativeCounts,
+    /// The largest share of the wrong predictions that the judge called false negatives, `[1]`, of those that a correction excuses;
+    /// None where no correction asks the judge.
+    pub excused: Option<Tensor<1>>,
 }
 
 impl StepLoss {
@@ -80,7 +83,7 @@ impl StepLoss {
     fn of(parts: LossParts, weight: f64, counts: FalseNegativeCounts) -> Self {
         let terms = parts.terms.into_iter().map(|(name, term)| (name, term * weight as f32)).collect();
         let parts = LossParts { terms };
-        Self { total: parts.total(), terms: parts.terms, counts }
+        Self { total: parts.total(), terms: parts.terms, counts, excused: None }
     }
 }
 
