@@ -354,7 +354,11 @@ mod tests {
         );
         assert_eq!(&config.settings().unwrap(), settings);
         let device = Device::flex();
-        assert!(JUDGES.build(settings, &Resources { lexicon: Some(truth(&device)) }).is_ok());
+        assert!(
+            JUDGES
+                .build(settings, &Resources { lexicon: Some(truth(&device)), ..Resources::default() })
+                .is_ok()
+        );
         for wrong in [
             r#"{"kind":"set-quality","precision":0}"#,
             r#"{"kind":"set-quality","recall":1.5}"#,
