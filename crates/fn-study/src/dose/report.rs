@@ -388,29 +388,30 @@ mod tests {
     #[test]
     fn steps_to_a_figure_lie_on_the_line_between_two_evaluations() {
         let curve = record(5, 1, DROP, &[0.6, 0.6, 0.8]).curve;
-        assert_eq!(steps_to(&curve, 0.7), Some(250.0));
-        assert_eq!(steps_to(&curve, 0.55), Some(50.0));
+        let near = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-9;
+        assert!(near(steps_to(&curve, 0.7), 250.0));
+        assert!(near(steps_to(&curve, 0.55), 50.0));
         assert_eq!(steps_to(&curve, 0.4), Some(0.0));
         assert_eq!(steps_to(&curve, 0.81), None);
         let mut records = vec![record(5, 1, Arm::BASELINE, &[0.6, 0.7, 0.7, 0.8])];
         records.push(record(5, 1, DROP, &[0.6, 0.8, 0.8, 0.9]));
-        assert_eq!(steps_share(&records, 5, &DROP), Some(0.5));
+        assert!(near(steps_share(&records, 5, &DROP), 0.5));
         records[1] = record(5, 1, DROP, &[0.6, 0.6, 0.6, 0.7]);
         assert_eq!(steps_share(&records, 5, &DROP), None);
     }
 
     #[test]
     fn the_precision_that_breaks_even_lies_between_a_gain_and_a_loss() {
-        let gains = [(0.95, 0.04), (0.8, 0.02), (0.65, -0.02), (0.5, 0.01)];
+        let gains = [(0.95, 0.04), (0.8, 0.02), (0.65, -0.01), (0.5, 0.01)];
         let mut records = vec![record(28, 1, Arm::BASELINE, &[0.7])];
         for (precision, gain) in gains {
             records.push(record(28, 1, set(precision, 0.6, Mistakes::Random), &[0.7 + gain]));
         }
         let even = |recall| breaks_even(&records, 28, recall, Mistakes::Random);
-        assert!((even(0.6).unwrap() - 0.725).abs() < 1e-9, "{:?}", even(0.6));
+        assert!((even(0.6).unwrap() - 0.7).abs() < 1e-9, "{:?}", even(0.6));
         assert_eq!(even(0.3), None);
         let table = grid(&records).to_markdown();
-        assert!(table.contains("| 28 % | random | 0.6 |") && table.contains("| 0.72 |"), "{table}");
+        assert!(table.contains("| 28 % | random | 0.6 |") && table.contains("| 0.70 |"), "{table}");
         let svg = draw(&records).unwrap();
         assert_eq!(svg.matches("<svg").count(), 2, "the figure and its panel");
         assert!(svg.contains("no gain, no loss") && svg.contains("recall 0.6"));
