@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fn_models::FitError;
 
 use crate::checkpoint::CheckpointError;
+use crate::collective::CollectiveError;
 use crate::optim::OptimError;
 use crate::report::ReportError;
 
@@ -15,6 +16,9 @@ pub enum TrainError {
     /// A checkpoint that cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Ranks that cannot go on together.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
     /// Metrics that cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),

@@ -9,17 +9,18 @@ use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::DataError;
-use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
+use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
 use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
+use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
-use crate::objective::{Objective, Share, StepLoss, real_tokens};
+use crate::objective::{BatchSize, Objective, Share, StepLoss};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
@@ -59,7 +60,10 @@ pub struct Pretraining<'a> {
     /// Receives progress reports.
     reporter: &'a mut dyn Reporter,
     stop: &'a Stop,
+    ranks: &'a dyn Collective,
     evaluation: Option<Evaluation>,
+    /// Real tokens of the step under way, on all ranks.
+    tokens: u64,
     /// The newest step, until it is reported.
     unreported: Option<Unreported>,
     clock: Clock,
@@ -79,6 +83,7 @@ struct Unreported {
 pub struct Details {
     terms: Vec<(&'static str, Tensor<1>)>,
     counts: FalseNegativeCounts,
+    /// Of several ranks, that of this one's micro-batches: only a warning comes from it.
     excused: Option<Tensor<1>>,
 }
 
@@ -99,7 +104,7 @@ struct Clock {
 }
 
 impl<'a> Pretraining<'a> {
-    /// A run that stands at `state`.
+    /// A run that stands at `state`, in a process alone.
     ///
     /// # Errors
     /// A vocabulary that has too few pieces for the stage of artificial rows.
@@ -111,11 +116,32 @@ impl<'a> Pretraining<'a> {
         reporter: &'a mut dyn Reporter,
         stop: &'a Stop,
     ) -> Result<Self, TrainError> {
+        Self::of_ranks(config, objective, inputs, state, reporter, stop, &Single)
+    }
+
+    /// The part of this process in a run of several `ranks`; `stop` is set once all have agreed to stop.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); micro-batches that cannot be divided among the ranks, more ranks than rows.
+    pub fn of_ranks(
+        config: &'a RunConfig,
+        objective: &'a dyn Objective,
+        inputs: Inputs<'a>,
+        state: &TrainState,
+        reporter: &'a mut dyn Reporter,
+        stop: &'a Stop,
+        ranks: &'a dyn Collective,
+    ) -> Result<Self, TrainError> {
+        let micro_batches = config.train.accumulation;
+        let count = check_block(micro_batches, ranks.world())? as u64;
+        let rows = inputs.data.len();
+        if ranks.world() > rows.max(1) {
+            return Err(CollectiveError::Rows { rows, world: ranks.world() }.into());
+        }
         let loading = LoaderConfig {
             batch: config.train.batch,
             seed: config.seed,
-            rank: 0,
-            world: 1,
+            part: Part { first: ranks.rank() as u64 * count, count, of: micro_batches as u64 },
             workers: config.data.workers,
         };
         let Inputs { data, corruptor, held_out } = inputs;
@@ -129,7 +155,9 @@ impl<'a> Pretraining<'a> {
             held_out,
             reporter,
             stop,
+            ranks,
             evaluation: None,
+            tokens: 0,
             unreported: None,
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
             warned: false,
@@ -168,6 +196,18 @@ impl<'a> Pretraining<'a> {
         (!self.stop.requested()).then_some(evaluation)
     }
 
+    /// The sizes of all micro-batches of a step, of which `mine` are this rank's.
+    fn sizes(&self, mine: &[MaskedBatch]) -> Result<Vec<BatchSize>, TrainError> {
+        let mine: Vec<BatchSize> = mine.iter().map(BatchSize::of).collect();
+        if self.ranks.world() == 1 {
+            return Ok(mine);
+        }
+        let numbers: Vec<f64> = mine.iter().flat_map(|size| [size.rows, size.tokens]).collect();
+        let all = gather_equal(self.ranks, Meeting::step("the next batch"), bytemuck::cast_slice(&numbers))?;
+        let all = all.iter().flat_map(|bytes| bytemuck::pod_collect_to_vec::<u8, [f64; 2]>(bytes));
+        Ok(all.map(|[rows, tokens]| BatchSize { rows, tokens }).collect())
+    }
+
     /// Says once that the judge calls more than a third of the wrong predictions false negatives.
     fn warn_of_excuses(&mut self, step: u64, details: &Details) -> Result<(), TrainError> {
         let share = details.excused.as_ref().map(scalar);
@@ -198,10 +238,13 @@ impl Training for Pretraining<'_> {
 
     fn next_batches(&mut self, _step: u64) -> Result<Vec<Self::Batch>, TrainError> {
         self.clock.began = Instant::now();
-        let batches = (0..self.config.train.accumulation).map(|_| self.loader.next());
+        let (rank, count) = (self.ranks.rank(), self.config.train.accumulation / self.ranks.world());
+        let batches = (0..count).map(|_| self.loader.next());
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         self.clock.waited = self.clock.began.elapsed().as_secs_f64();
-        let shares = Share::of(&batches);
+        let sizes = self.sizes(&batches)?;
+        self.tokens = sizes.iter().map(|size| size.tokens).sum::<f64>() as u64;
+        let shares = Share::among(&sizes).into_iter().skip(rank * count);
         Ok(batches.into_iter().zip(shares).collect())
     }
 
@@ -218,6 +261,12 @@ impl Training for Pretraining<'_> {
         Details { terms, counts: a.counts.plus(b.counts), excused }
     }
 
+    fn sums(details: &mut Details) -> Vec<&mut Tensor<1>> {
+        let FalseNegativeCounts { rows, wrong, false_negative, shielded } = &mut details.counts;
+        let terms = details.terms.iter_mut().map(|(_, term)| term);
+        terms.chain([rows, wrong, false_negative, shielded]).collect()
+    }
+
     fn learning_rate(&self, step: u64) -> f64 {
         self.schedule.at(step)
     }
@@ -226,12 +275,12 @@ impl Training for Pretraining<'_> {
         &mut self,
         model: &Pretrained,
         state: &mut TrainState,
-        batches: &[Self::Batch],
+        _batches: &[Self::Batch],
         total: Tensor<1>,
         details: Details,
     ) {
         self.objective.follow(model);
-        let tokens = batches.iter().map(|(batch, _)| real_tokens(batch)).sum::<f64>() as u64;
+        let tokens = self.tokens;
         state.micro_step = self.loader.position();
         state.tokens_seen += tokens;
         let learning_rate = self.learning_rate(state.step - 1);

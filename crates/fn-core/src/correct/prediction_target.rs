@@ -1,4 +1,4 @@
-//! The prediction gets as much of the target as it fits.
+//! A part of the target distribution is moved to the prediction, in proportion to its grade.
 //!
 //! ```text
 //! q = (1 - share g) [v = w] + share g [v = r]        g: grade of the wrong prediction r, 0 where it is right
@@ -26,7 +26,7 @@ impl Default for PredictionTargetConfig {
     }
 }
 
-/// Moves mass `share g` of the target from the original word to the prediction, whatever the threshold.
+/// Moves mass `share g` of the target from the original word to the prediction, independent of the threshold.
 #[derive(Debug, Clone, Copy)]
 pub struct PredictionTarget {
     share: f64,

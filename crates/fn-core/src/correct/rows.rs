@@ -9,9 +9,9 @@ use super::Masked;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rows {
-    /// Those whose prediction the judge calls a false negative.
+    /// Those whose prediction the judge flags as a false negative.
     Judged,
-    /// Those whose prediction is wrong, whatever the judge says: the control without a judge.
+    /// Those whose prediction is wrong: the control without a judge.
     Wrong,
     /// All.
     All,

@@ -1,12 +1,12 @@
-//! Targets by a teacher, where the judge says that another word fits as well.
+//! Targets from a teacher at positions where the judge flags a false negative.
 //!
 //! ```text
 //! q = (1 - a) [v = w] + a t(v)
 //! t = p_T(v | context) over its top_k most probable words, their sum 1
 //! a = mass                                entropy_scaled = false
-//! a = mass (1 - H(p_T) / ln V)            entropy_scaled = true: a teacher without an opinion moves nothing
+//! a = mass (1 - H(p_T) / ln V)            entropy_scaled = true: a uniform teacher moves nothing
 //! ```
-//! After the confidence-weighted targets of self-distillation; that only judged positions change is this project's.
+//! After the confidence-weighted targets of self-distillation; the restriction to judged positions is new here.
 
 use std::rc::Rc;
 
@@ -72,7 +72,7 @@ pub struct VerifierTarget {
 }
 
 impl VerifierTarget {
-    /// Learns from `teacher`, whichever the settings name.
+    /// Uses `teacher` instead of the one in the settings.
     pub fn new(config: VerifierTargetConfig, teacher: Rc<dyn Teacher>) -> Self {
         Self { config, teacher }
     }

@@ -1,4 +1,4 @@
-//! A position teaches the less, the better its prediction fits.
+//! Weights of masked positions: the better a wrong prediction fits, the lower the weight of its position.
 //!
 //! ```text
 //! L = -(1/N) sum_k (1 - g_k) ln p(w_k)        g_k: grade of a wrong prediction, 0 where it is right
@@ -19,7 +19,7 @@ documented! {
     }
 }
 
-/// Gives a position whose prediction has grade `g` weight `1 - g`, whatever the threshold.
+/// Gives a position whose wrong prediction has grade `g` weight `1 - g`, independent of the threshold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weight {
     normalise: Normalise,

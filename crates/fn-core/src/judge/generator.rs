@@ -1,11 +1,12 @@
-//! Judging by the masked LM that made the prediction: its own probability, at no further forward pass.
+//! Judges a prediction by its probability in the masked LM that made it, without a further forward pass.
 //!
 //! ```text
 //! g = p(r | context) / (p(r | context) + half)        probability
 //! ratio = p(r | context) / p(w | context)             ratio: graded as a verifier's
 //! ```
-//! `p` is the model's at the place as it saw it, without the temperature of sampling. Of words that are *sampled* from a masked LM, the likely ones
-//! fit more often than the unlikely ones, so the judge is of use for replaced tokens. The most probable word is judged good almost by definition.
+//! `p` is the model's distribution at the position, without the temperature of sampling. Among words that are *sampled* from a
+//! masked LM, probable ones fit more often than improbable ones, so this judge is useful for replaced tokens. The most probable
+//! word has a high grade almost by definition.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -16,14 +17,14 @@ use crate::batch::Predictions;
 use crate::documented;
 use crate::error::{CoreError, check_range};
 
-/// What of the model's probabilities is graded.
+/// The quantity that is graded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// The probability of the prediction.
     #[default]
     Probability,
-    /// How many times as probable as the original word it is.
+    /// The ratio of the probabilities of the prediction and of the original word.
     Ratio,
 }
 

@@ -91,9 +91,9 @@ impl Verdict {
         Self::of(&NoJudge, predictions, THRESHOLD)
     }
 
-    /// Excuses at most the share `cap` (0..=1) of the `wrong` predictions, `[P]`, so that a judge cannot excuse everything: of the false
-    /// negatives those of the highest grades stay (the first ones where grades are equal), and where the grades of all wrong predictions
-    /// have a higher mean than `cap`, they are scaled down to it.
+    /// Limits the false negatives to the share `cap` (0..=1) of the `wrong` predictions, `[P]`: those with the highest grades
+    /// are kept (of equal grades the first), and if the mean grade of all wrong predictions is higher than `cap`, grades are
+    /// scaled down to it.
     #[must_use]
     pub fn capped(self, wrong: &Tensor<1, Bool>, cap: f64) -> Self {
         let most = wrong.clone().float().sum() * cap as f32;

@@ -1,4 +1,4 @@
-//! The control of a judge: its grades, on the wrong positions.
+//! The control of a judge: its grades, shuffled among the positions.
 
 use burn::tensor::Tensor;
 
@@ -6,9 +6,9 @@ use super::{Judge, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::permute::random_sources;
 
-/// Grades as the inner judge does, then shuffles the grades among the wrong predictions of the batch: the same grades, equally often, without
-/// the knowledge of which prediction deserves which. What a correction gains with the judge over this is due to the judge, not to how much
-/// it excuses.
+/// A control: the grades of the inner judge, randomly permuted among the wrong predictions of the batch. The distribution of
+/// grades is the same, but they carry no information about individual predictions. A gain of the inner judge over this control
+/// is due to its grades, not to the number of corrected predictions.
 ///
 /// The order comes from the device's generator, like the choice of [`RandomShield`](crate::correct::RandomShield).
 ///

@@ -1,4 +1,4 @@
-//! Distributions over the vocabulary at the masked positions: judges compare probabilities in them, corrections learn from them.
+//! Distributions over the vocabulary at the masked positions, used by judges for grades and by corrections as targets.
 
 use std::rc::Rc;
 
@@ -20,17 +20,17 @@ impl<T: Teacher + ?Sized> Teacher for Rc<T> {
     }
 }
 
-/// Which distribution a correction learns from.
+/// The distribution that a correction uses as target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TeacherKind {
-    /// The masked LM that is trained itself (ELECTRA: the generator), at no further forward pass.
+    /// The masked LM that is trained (ELECTRA: the generator), without a further forward pass.
     Generator,
     /// The masked LM of `correction.verifier`.
     Verifier,
 }
 
-/// The masked LM that made the predictions: its logits are there already.
+/// The masked LM that made the predictions, whose logits are already computed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Own;
 

@@ -137,6 +137,12 @@ impl RunConfig {
             check((1..=1024).contains(&threads), "train.threads", threads.to_string(), "1 to 1024")?;
         }
         least(u64::from(t.max_skipped), 1, "train.max_skipped")?;
+        check(
+            (1..=86_400).contains(&t.rank_timeout),
+            "train.rank_timeout",
+            t.rank_timeout.to_string(),
+            "1 to 86400 seconds",
+        )?;
 
         least(self.checkpoint.every, 1, "checkpoint.every")?;
         least(self.checkpoint.keep_last as u64, 1, "checkpoint.keep_last")?;
@@ -224,7 +230,7 @@ impl RunConfig {
         self.refuse_idle()
     }
 
-    /// What keeps a judge from excusing everything, and drawing replacements that do not fit.
+    /// Checks cap and warm-up of false negatives, and sampling of replacements that do not fit.
     fn validate_guards(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
         let electra = self.model.arch.has_discriminator();

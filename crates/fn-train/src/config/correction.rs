@@ -109,14 +109,15 @@ documented! {
         /// A wrong prediction is a false negative if the judge grades it this high or higher; above 0, at most 1. 0.5.
         #[serde(skip_serializing_if = "is_usual_threshold")]
         pub threshold: f64,
-        /// At most this share of the wrong predictions of a batch is excused, those with the highest grades; above 0, at most 1. Where grades
-        /// are spent as weights or targets, their mean over the wrong predictions is scaled down to it. Not set: a third where a judge
-        /// reads with a moving average, or corrects the masked LM by its own probabilities (kind `generator`), so that it cannot excuse
-        /// everything; else 1.
+        /// Maximum share of the wrong predictions of a batch that are corrected as false negatives, those with the highest
+        /// grades; above 0, at most 1. If grades are used as weights or targets, their mean over the wrong predictions is
+        /// scaled down to it. Not set: a third if the judge is a moving average of the model, or the masked LM is corrected by
+        /// its own probabilities (kind `generator`), so that not all errors are corrected; otherwise 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub cap: Option<f64>,
-        /// Optimiser steps at the start in which nothing is excused. Not set: 3 / (1 - decay) for a moving average, which by then has forgotten
-        /// 95 % of the weights that it began with, and at most a quarter of `train.steps`; else 0.
+        /// Optimiser steps at the start of the run in which nothing is corrected. Not set: 3 / (1 - decay) for a moving
+        /// average, after which the initial weights have a share of 5 % in it, and at most a quarter of `train.steps`;
+        /// otherwise 0.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub warmup_steps: Option<u64>,
         /// Which words the generator's replacements are drawn from (ELECTRA only): `any` (default), by its probabilities p(r), or `errors`, by
@@ -143,7 +144,7 @@ impl Replacements {
     }
 }
 
-/// The share of wrong predictions that a judge may excuse where it could talk itself into excusing all of them.
+/// Default of `cap` for judges that depend on the trained model and could otherwise flag all errors as false negatives.
 const SELF_CAP: f64 = 1.0 / 3.0;
 
 fn is_usual_threshold(value: &f64) -> bool {
@@ -182,15 +183,15 @@ impl CorrectionConfig {
         }
     }
 
-    /// Whether the judge's verdict changes the training of a model that has a discriminator or none. What a registered correction
-    /// does with it is not known: it counts as asking.
+    /// Whether the judge's verdict affects the training of a model with or without a discriminator. A registered correction is
+    /// assumed to use it.
     pub fn asks_judge(&self, discriminator: bool) -> bool {
         self.masked_lm_asks_judge()
             || (discriminator
                 && (self.discriminator_asks_judge() || self.replacements == Replacements::Errors))
     }
 
-    /// The share of the wrong predictions of a batch that is excused at most.
+    /// Maximum share of the wrong predictions of a batch that are corrected as false negatives.
     pub fn cap_or_default(&self) -> f64 {
         let judge = self.judge_or_default();
         let itself = judge.reads_generator() && self.masked_lm_asks_judge();
@@ -201,7 +202,7 @@ impl CorrectionConfig {
         }
     }
 
-    /// The optimiser steps of a run of `steps` in which nothing is excused.
+    /// Number of optimiser steps at the start of a run of `steps` in which nothing is corrected.
     pub fn warmup_or_default(&self, steps: u64) -> u64 {
         let decay = self.judge_or_default().decay();
         match self.warmup_steps {

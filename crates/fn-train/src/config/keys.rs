@@ -153,6 +153,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
         &[
             "data.cache",
             "train.max_skipped",
+            "train.rank_timeout",
             "checkpoint.every",
             "checkpoint.keep_last",
             "checkpoint.keep_best",

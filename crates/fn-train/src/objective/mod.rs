@@ -46,11 +46,34 @@ impl Share {
 
     /// The shares of the micro-batches of one step. A step without a single masked row gives every batch share 0 of the rows.
     pub fn of(micro: &[MaskedBatch]) -> Vec<Share> {
-        let sums: Vec<(f64, f64)> = micro.iter().map(|b| (masked_rows(b), real_tokens(b))).collect();
-        let rows: f64 = sums.iter().map(|s| s.0).sum();
-        let tokens: f64 = sums.iter().map(|s| s.1).sum();
+        Self::among(&micro.iter().map(BatchSize::of).collect::<Vec<_>>())
+    }
+
+    /// The shares of micro-batches of these sizes.
+    pub fn among(micro: &[BatchSize]) -> Vec<Share> {
+        let rows: f64 = micro.iter().map(|size| size.rows).sum();
+        let tokens: f64 = micro.iter().map(|size| size.tokens).sum();
         let part = |x: f64, of: f64| if of > 0.0 { x / of } else { 0.0 };
-        sums.iter().map(|&(r, t)| Share { rows: part(r, rows), tokens: part(t, tokens) }).collect()
+        micro
+            .iter()
+            .map(|size| Share { rows: part(size.rows, rows), tokens: part(size.tokens, tokens) })
+            .collect()
+    }
+}
+
+/// How much there is to learn from in a micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchSize {
+    /// Masked rows that are not padding.
+    pub rows: f64,
+    /// Tokens that are not padding.
+    pub tokens: f64,
+}
+
+impl BatchSize {
+    /// The size of `batch`.
+    pub fn of(batch: &MaskedBatch) -> Self {
+        Self { rows: masked_rows(batch), tokens: real_tokens(batch) }
     }
 }
 

@@ -1,4 +1,5 @@
-//! False negatives that are good enough are called original, the others are left out.
+//! Banded correction of the discriminator: false negatives with a high grade are labelled as original, the others are left out
+//! of the loss.
 //!
 //! ```text
 //! g >= relabel: y_t = 0        correction.threshold <= g < relabel: a_t = 0        else: as it is

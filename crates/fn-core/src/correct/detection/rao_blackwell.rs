@@ -1,11 +1,12 @@
-//! Labels in expectation: was this token replaced, given all that a reader of the row can know?
+//! Rao-Blackwellised labels: the probability that a token was replaced, given the corrupted sequence.
 //!
 //! ```text
 //! y_t = (1 - alpha) [ v_t != w_t ] + alpha (1 - p_T(v_t | context))        at the masked positions; 0 elsewhere
 //! ```
-//! The generator draws `v` without seeing the original `w`. If `p_T` is the true distribution of `w` in the context, `w = v` with probability
-//! `p_T(v | context)`, and with `alpha = 1` the label is the expectation of the hard one given the corrupted row (Rao and Blackwell): the same
-//! optimum, less variance. So the label changes where the replacement is the original as well.
+//! The generator samples `v` without seeing the original `w`. If `p_T` is the true distribution of `w` in the context, `w = v`
+//! with probability `p_T(v | context)`, and with `alpha = 1` the label is the expectation of the hard label given the corrupted
+//! sequence (Rao and Blackwell): the same optimum with less variance. The label also changes where the sampled token equals the
+//! original.
 
 use std::rc::Rc;
 
@@ -64,7 +65,7 @@ pub struct RaoBlackwell {
 }
 
 impl RaoBlackwell {
-    /// Takes the probabilities from `teacher`, whichever the settings name.
+    /// Takes the probabilities from `teacher` instead of the one in the settings.
     pub fn new(config: RaoBlackwellConfig, teacher: Rc<dyn Teacher>) -> Self {
         Self { config, teacher }
     }
