@@ -10,6 +10,7 @@
 
 pub mod corpus;
 pub mod curves;
+pub mod dose;
 mod error;
 pub mod lease;
 pub mod probe;

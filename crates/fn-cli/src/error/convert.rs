@@ -9,6 +9,7 @@ use fn_eval::inspect::InspectError;
 use fn_eval::robust::RobustError;
 use fn_models::hf::HfError;
 use fn_study::RecordError;
+use fn_study::dose::DoseError;
 use fn_study::lease::LeaseError;
 use fn_study::probe::ProbeError;
 use fn_study::process::ProcessError;
@@ -145,6 +146,12 @@ convert! {
         TruthError::Process(inner) => inner.into(),
         TruthError::Config(inner) => inner.into(),
         TruthError::OtherSteps { .. } => CliError::Usage(error.to_string()),
+        error => CliError::failed_from(error),
+    };
+    DoseError => |error| match error {
+        DoseError::Config(inner) => inner.into(),
+        DoseError::Train(inner) => inner.into(),
+        error if error.is_usage() => CliError::Usage(error.to_string()),
         error => CliError::failed_from(error),
     };
     SweepError => |error| match error {
