@@ -60,9 +60,9 @@ pub trait Training {
     /// The learning rate of the step after `step`.
     fn learning_rate(&self, step: u64) -> f64;
 
-    /// An update was made or, where gradients were not finite, left out; `state.step` counts it. `total` (without its graph, `[1]`)
-    /// and `details` are the loss of the step, summed over its micro-batches, those of other processes included; on a device that
-    /// computes ahead, reading them waits. `batches` are this process's own.
+    /// Called after an update was made or, if gradients were not finite, skipped; `state.step` counts it. `total` (detached, `[1]`)
+    /// and `details` are the loss of the step, summed over its micro-batches, including those of other processes; on an asynchronous
+    /// device, reading them waits. `batches` are the micro-batches of this process.
     fn updated(
         &mut self,
         model: &Self::Model,
