@@ -33,7 +33,7 @@ pub use probe::{
     ProbeSubstitutionArgs,
 };
 pub use robust::RobustArgs;
-pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
+pub use study::{StudyCommand, StudyDoseArgs, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
     SquadArgs, SubmitArgs,

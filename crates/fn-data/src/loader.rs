@@ -1,10 +1,10 @@
-//! Batches of corrupted rows, each a function of its number.
+//! The data loader of pre-training: batches of rows (training sequences) with masked positions.
 //!
-//! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
-//! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
+//! Batch `s` is a function of the seed, `s`, the rows and the corruption. Any number of worker threads delivers the same
+//! batches in the same order, and a resumed run starts at any batch without making the earlier ones.
 //!
-//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, masked in
-//! the same way, as in a run without it.
+//! A run may begin with a [`Stage`] of synthetic sequences. The batches of text after it have the same rows, with the same
+//! masked positions, as in a run without the stage.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,48 +14,68 @@ use fn_core::corrupt::{Corruptor, Key};
 use fn_core::noise::{Use, mix};
 
 use crate::error::DataError;
-use crate::order::{Order, sample_number};
+use crate::order::Order;
 use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
 
-/// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
+/// Batches that each worker prefetches: enough to hide its latency, at little memory.
 const AHEAD: usize = 2;
 
-/// What a loader makes.
+/// The micro-batches that a loader makes: of every `of` consecutive ones, the `count` from index `first` on. In distributed
+/// training, each process makes its part of the micro-batches of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Index of the first micro-batch of the part, `0..of`.
+    pub first: u64,
+    /// Number of micro-batches of the part, at least 1; `first + count` is at most `of`.
+    pub count: u64,
+    /// Number of micro-batches in a group.
+    pub of: u64,
+}
+
+impl Part {
+    /// All micro-batches.
+    pub const ALL: Part = Part { first: 0, count: 1, of: 1 };
+
+    /// The number of the `n`-th micro-batch of this part since the micro-batch `start`.
+    fn number(self, start: u64, n: u64) -> u64 {
+        start + n / self.count * self.of + self.first + n % self.count
+    }
+}
+
+/// Settings of a loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Rows per batch of this rank.
+    /// Batch size, in rows.
     pub batch: usize,
-    /// Decides order and corruption.
+    /// Seed of the order of rows and of the corruption.
     pub seed: u64,
-    /// This process, `0..world`.
-    pub rank: u64,
-    /// Number of processes.
-    pub world: u64,
-    /// Threads; 0 makes each batch when it is asked for.
+    /// The micro-batches that are made.
+    pub part: Part,
+    /// Number of worker threads; 0 makes each batch in the call of [`Loader::next`].
     pub workers: usize,
 }
 
-/// Batches of artificial rows at the start of a run.
+/// Batches of synthetic sequences at the start of a run.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Makes the rows.
+    /// Generator of the synthetic sequences.
     pub rows: Arc<Synthetic>,
-    /// How many batches of each rank are artificial; text begins at this number.
+    /// Number of synthetic batches; the batch with this number is the first one of text.
     pub batches: u64,
 }
 
 /// One batch in host memory.
 ///
-/// Shapes: B batch, L length, P = B x most predictions of a row.
+/// Shapes: B batch size, L sequence length, P = B x maximum number of masked positions of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskedBatch {
     /// Number of the micro-batch since the start of the run.
     pub micro_batch: u64,
-    /// B.
+    /// Batch size B.
     pub batch: usize,
-    /// L.
+    /// Sequence length L.
     pub length: usize,
     /// Corrupted ids, `[B * L]`, padded.
     pub input: Vec<u32>,
@@ -71,7 +91,7 @@ pub struct MaskedBatch {
     pub positions: Vec<u32>,
     /// Original id at each masked position, `[P]`; the padding id where `weight` is 0.
     pub gold: Vec<u32>,
-    /// 1 for a masked position, 0 for what fills up to P, `[P]`.
+    /// 1 for a masked position, 0 for the padding up to P, `[P]`.
     pub weight: Vec<f32>,
 }
 
@@ -120,7 +140,7 @@ impl MaskedBatch {
     }
 }
 
-/// What makes batch after batch.
+/// Makes a batch from its number.
 #[derive(Clone)]
 struct Maker {
     data: Arc<Dataset>,
@@ -132,17 +152,13 @@ struct Maker {
 
 impl Maker {
     fn make(&self, number: u64) -> MaskedBatch {
-        let LoaderConfig { batch, seed, rank, world, .. } = self.config;
+        let LoaderConfig { batch, seed, .. } = self.config;
         let length = self.data.length();
-        let rows = |step: u64| {
-            (0..batch).map(move |row| {
-                let row = row as u64;
-                (sample_number(step, batch as u64, rank, world, row), rank * batch as u64 + row)
-            })
-        };
+        let rows = |step: u64| (0..batch).map(move |row| (step * batch as u64 + row as u64, row as u64));
         match &self.stage {
             Some(stage) if number < stage.batches => {
-                // Another seed: the first artificial batch and the first of text do not mask the same positions.
+                // A different seed, so that the first synthetic batch and the first batch of text do not mask the same
+                // positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
                 MaskedBatch::make(&self.corruptor, seed, number, length, rows)
@@ -159,15 +175,18 @@ impl Maker {
     }
 }
 
-/// Endless batches of training rows.
+/// An endless sequence of training batches.
 pub struct Loader {
     maker: Maker,
-    position: u64,
+    /// Number of the micro-batch at which counting begins.
+    start: u64,
+    /// Batches handed out.
+    taken: u64,
     workers: Option<Workers>,
 }
 
 impl Loader {
-    /// Batches from number `start` on.
+    /// Batches from number `start` on: of a [`Part`], those of `start .. start + of` come first.
     ///
     /// # Errors
     /// A data set without rows.
@@ -180,7 +199,7 @@ impl Loader {
         Self::staged(data, corruptor, config, start, None)
     }
 
-    /// Batches from number `start` on, the first ones artificial where there is a `stage`.
+    /// Batches from number `start` on; with a `stage`, those before its end are synthetic.
     ///
     /// # Errors
     /// A data set without rows.
@@ -197,34 +216,35 @@ impl Loader {
         let order = Order::new(config.seed, data.len());
         let maker = Maker { data, corruptor, config, order, stage };
         let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
-        Ok(Self { maker, position: start, workers })
+        Ok(Self { maker, start, taken: 0, workers })
     }
 
     /// The next batch.
     ///
     /// # Errors
-    /// A worker thread that died.
+    /// A worker thread that panicked.
     #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
     pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
         let batch = match &mut self.workers {
-            None => self.maker.make(self.position),
-            Some(workers) => workers.take(self.position)?,
+            None => self.maker.make(self.maker.config.part.number(self.start, self.taken)),
+            Some(workers) => workers.take(self.taken)?,
         };
-        self.position += 1;
+        self.taken += 1;
         Ok(batch)
     }
 
-    /// Number of the batch that comes next: all that has to be remembered.
+    /// Number of the next batch: the whole state of the loader, to be saved in a checkpoint. With a [`Part`], it is the same
+    /// for all parts between two groups of micro-batches.
     pub fn position(&self) -> u64 {
-        self.position
+        let Part { count, of, .. } = self.maker.config.part;
+        self.start + self.taken / count * of + self.taken % count
     }
 }
 
-/// Threads that make every n-th batch each, and hand them over in a channel of their own.
+/// Worker threads: each makes every n-th batch and sends it through its own channel.
 struct Workers {
-    /// Of worker `(number - start) % count`.
+    /// The channels; the n-th batch comes from worker `n % count`.
     batches: Vec<Receiver<MaskedBatch>>,
-    start: u64,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -233,27 +253,28 @@ impl Workers {
         let count = maker.config.workers as u64;
         let mut batches = Vec::new();
         let mut threads = Vec::new();
-        for first in (start..).take(maker.config.workers) {
+        for first in 0..count {
             let (sender, receiver) = bounded(AHEAD);
             let maker = maker.clone();
             batches.push(receiver);
-            threads.push(std::thread::spawn(move || work(&maker, first, count, &sender)));
+            threads.push(std::thread::spawn(move || work(&maker, start, (first, count), &sender)));
         }
-        Self { batches, start, threads }
+        Self { batches, threads }
     }
 
-    fn take(&self, number: u64) -> Result<MaskedBatch, DataError> {
-        let worker = ((number - self.start) % self.batches.len() as u64) as usize;
-        // A thread that panicked has dropped its end.
+    /// The `n`-th batch; they are taken in order.
+    fn take(&self, n: u64) -> Result<MaskedBatch, DataError> {
+        let worker = (n % self.batches.len() as u64) as usize;
+        // A thread that panicked has dropped its sender.
         self.batches[worker].recv().map_err(|_| DataError::LoaderDied)
     }
 }
 
-fn work(maker: &Maker, first: u64, every: u64, sender: &Sender<MaskedBatch>) {
-    let mut number = first;
-    // Fails when the loader is gone.
-    while sender.send(maker.make(number)).is_ok() {
-        number += every;
+fn work(maker: &Maker, start: u64, (first, every): (u64, u64), sender: &Sender<MaskedBatch>) {
+    let mut n = first;
+    // `send` fails once the loader is dropped.
+    while sender.send(maker.make(maker.config.part.number(start, n))).is_ok() {
+        n += every;
     }
 }
 
@@ -266,8 +287,8 @@ impl Drop for Workers {
     }
 }
 
-/// Rows in their own order, at most `limit` batches, the last one possibly smaller: the same corruption at every call, for
-/// measuring on held-out text.
+/// Batches for evaluation on held-out text: rows in the order of the data set, at most `limit` batches, of which the last may
+/// be smaller. Every call gives the same masked positions.
 pub fn fixed_batches(
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -316,7 +337,7 @@ mod tests {
     }
 
     fn config(workers: usize) -> LoaderConfig {
-        LoaderConfig { batch: 4, seed: 5, rank: 0, world: 1, workers }
+        LoaderConfig { batch: 4, seed: 5, part: Part::ALL, workers }
     }
 
     fn first(loader: &mut Loader, n: usize) -> Vec<MaskedBatch> {
@@ -341,31 +362,33 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_thread_is_an_error_and_no_endless_wait() {
+    fn a_worker_that_panicked_is_an_error_and_not_a_deadlock() {
         let (sender, receiver) = bounded(1);
         drop(sender);
-        let workers = Workers { batches: vec![receiver], start: 3, threads: Vec::new() };
+        let workers = Workers { batches: vec![receiver], threads: Vec::new() };
         assert!(matches!(workers.take(3), Err(DataError::LoaderDied)));
     }
 
     #[test]
-    fn two_ranks_together_make_the_batch_of_one_process() {
-        let one = LoaderConfig { batch: 8, ..config(0) };
-        let whole = first(&mut Loader::new(data(37), corruptor(), one, 0).unwrap(), 5);
-        for rank in 0..2 {
-            let mine = LoaderConfig { rank, world: 2, ..config(0) };
-            let mut loader = Loader::new(data(37), corruptor(), mine, 0).unwrap();
-            for batch in &whole {
-                let half = loader.next().unwrap();
-                let part = rank as usize * 4 * 16..(rank as usize + 1) * 4 * 16;
-                assert_eq!(half.input, batch.input[part.clone()]);
-                assert_eq!(half.original, batch.original[part]);
+    fn the_parts_of_a_step_are_the_batches_of_one_process() {
+        let all = first(&mut Loader::new(data(37), corruptor(), config(0), 6).unwrap(), 24);
+        for (count, workers) in [(6, 1), (3, 0), (2, 2), (1, 3)] {
+            for rank in 0..6 / count {
+                let part = Part { first: rank * count, count, of: 6 };
+                let mut loader =
+                    Loader::new(data(37), corruptor(), LoaderConfig { part, ..config(workers) }, 6).unwrap();
+                for step in 0..4 {
+                    assert_eq!(loader.position(), 6 + step * 6);
+                    let from = (step * 6 + part.first) as usize;
+                    let mine = first(&mut loader, count as usize);
+                    assert_eq!(mine, all[from..from + count as usize], "{part:?}, step {step}");
+                }
             }
         }
     }
 
     #[test]
-    fn masked_rows_point_at_what_they_hide() {
+    fn gold_ids_are_the_original_ids_at_the_masked_positions() {
         for batch in fixed_batches(data(37), corruptor(), 4, 1, usize::MAX) {
             assert!(batch.weight.contains(&1.0));
             for (p, &weight) in batch.weight.iter().enumerate() {
@@ -394,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_load_is_an_error() {
+    fn an_empty_data_set_is_an_error() {
         let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
         assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
     }

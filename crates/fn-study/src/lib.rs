@@ -10,6 +10,7 @@
 
 pub mod corpus;
 pub mod curves;
+pub mod dose;
 mod error;
 pub mod exam;
 pub mod lease;

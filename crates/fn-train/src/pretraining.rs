@@ -9,42 +9,43 @@ use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::DataError;
-use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
+use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
 use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
+use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
-use crate::objective::{Objective, Share, StepLoss, real_tokens};
+use crate::objective::{BatchSize, Objective, Share, StepLoss};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
 use crate::stop::Stop;
 use crate::training_loop::{SaveDue, Score, Training};
 
-/// The seed of the held-out corruption: the same masked tokens for every run, arm and step.
+/// Seed of the masked positions of held-out text, so that they are the same for every run, arm and step.
 pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 
-/// What a pre-training run reads, besides its configuration.
+/// Inputs of a pre-training run besides its configuration.
 pub struct Inputs<'a> {
-    /// Rows to train on.
+    /// Training rows.
     pub data: Arc<Dataset>,
     /// Masks tokens.
     pub corruptor: Arc<Corruptor>,
-    /// Rows to evaluate on.
+    /// Held-out rows for evaluation.
     pub held_out: Option<HeldOut<'a>>,
 }
 
-/// Text that is only evaluated on.
+/// Held-out text.
 #[derive(Clone)]
 pub struct HeldOut<'a> {
-    /// The rows, in their own order.
+    /// The rows.
     pub data: Arc<Dataset>,
-    /// What fits where, if the text was generated.
+    /// Ground truth of which words fit, if the text was generated.
     pub truth: Option<&'a dyn Truth>,
 }
 
@@ -59,13 +60,18 @@ pub struct Pretraining<'a> {
     /// Receives progress reports.
     reporter: &'a mut dyn Reporter,
     stop: &'a Stop,
+    ranks: &'a dyn Collective,
     evaluation: Option<Evaluation>,
-    /// The newest step, until it is reported.
+    /// Real tokens of the step under way, on all ranks.
+    tokens: u64,
+    /// The newest step, if it is not reported yet.
     unreported: Option<Unreported>,
     clock: Clock,
+    /// Whether this warning was given.
+    warned: bool,
 }
 
-/// A step that was computed and not yet reported.
+/// A step that was computed but not reported.
 struct Unreported {
     total: Tensor<1>,
     details: Details,
@@ -73,30 +79,35 @@ struct Unreported {
     tokens: u64,
 }
 
-/// The terms of a loss, which add up to it, and counts of wrong predictions among the masked rows.
+/// The terms of a loss, which add up to it, and counts of wrong predictions among the masked positions.
 pub struct Details {
     terms: Vec<(&'static str, Tensor<1>)>,
     counts: FalseNegativeCounts,
+    /// Of several ranks, that of this one's micro-batches: only a warning comes from it.
+    excused: Option<Tensor<1>>,
 }
+
+/// Share of the wrong predictions that a judge may call false negatives without a warning.
+const MANY: f64 = 1.0 / 3.0;
 
 /// Wall time in steps, without evaluations and saves.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
-    /// When the step under way began.
+    /// Start of the current step.
     began: Instant,
-    /// Seconds that it waited for data.
+    /// Seconds that the current step waited for data.
     waited: f64,
     steps: u64,
     seconds: f64,
-    /// Of them, those of the first step, which takes memory and chooses kernels.
+    /// Seconds of the first step, in which memory is allocated and kernels are tuned.
     first: f64,
 }
 
 impl<'a> Pretraining<'a> {
-    /// A run that stands at `state`.
+    /// A run that continues from `state`, in a single process.
     ///
     /// # Errors
-    /// A vocabulary that has too few pieces for the stage of artificial rows.
+    /// A vocabulary with too few pieces for the synthetic stage.
     pub fn new(
         config: &'a RunConfig,
         objective: &'a dyn Objective,
@@ -105,11 +116,32 @@ impl<'a> Pretraining<'a> {
         reporter: &'a mut dyn Reporter,
         stop: &'a Stop,
     ) -> Result<Self, TrainError> {
+        Self::of_ranks(config, objective, inputs, state, reporter, stop, &Single)
+    }
+
+    /// The part of this process in a run of several `ranks`; `stop` is set once all have agreed to stop.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); micro-batches that cannot be divided among the ranks, more ranks than rows.
+    pub fn of_ranks(
+        config: &'a RunConfig,
+        objective: &'a dyn Objective,
+        inputs: Inputs<'a>,
+        state: &TrainState,
+        reporter: &'a mut dyn Reporter,
+        stop: &'a Stop,
+        ranks: &'a dyn Collective,
+    ) -> Result<Self, TrainError> {
+        let micro_batches = config.train.accumulation;
+        let count = check_block(micro_batches, ranks.world())? as u64;
+        let rows = inputs.data.len();
+        if ranks.world() > rows.max(1) {
+            return Err(CollectiveError::Rows { rows, world: ranks.world() }.into());
+        }
         let loading = LoaderConfig {
             batch: config.train.batch,
             seed: config.seed,
-            rank: 0,
-            world: 1,
+            part: Part { first: ranks.rank() as u64 * count, count, of: micro_batches as u64 },
             workers: config.data.workers,
         };
         let Inputs { data, corruptor, held_out } = inputs;
@@ -123,13 +155,16 @@ impl<'a> Pretraining<'a> {
             held_out,
             reporter,
             stop,
+            ranks,
             evaluation: None,
+            tokens: 0,
             unreported: None,
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
+            warned: false,
         })
     }
 
-    /// The last held-out metrics. A run that was complete before is evaluated again, without a report.
+    /// The last held-out metrics. If the run was complete already, they are computed again without a report.
     pub fn evaluation(&mut self, model: &Pretrained) -> Option<Evaluation> {
         if self.clock.steps == 0 && self.evaluation.is_none() && !self.stop.requested() {
             self.evaluation = self.held_out_metrics(model);
@@ -137,8 +172,8 @@ impl<'a> Pretraining<'a> {
         self.evaluation.take()
     }
 
-    /// Mean seconds of a step of this process (evaluations and saves left out, and the first step where there are others); NaN when
-    /// no step was taken.
+    /// Mean seconds of a step of this process, without evaluations and saves, and without the first step if there are others;
+    /// NaN if no step was taken.
     pub fn seconds_per_step(&self) -> f64 {
         let Clock { steps, seconds, first, .. } = self.clock;
         match steps {
@@ -147,7 +182,7 @@ impl<'a> Pretraining<'a> {
         }
     }
 
-    /// Held-out metrics; None without held-out rows, or when a stop was requested meanwhile.
+    /// Held-out metrics; None without held-out rows, or if a stop was requested meanwhile.
     fn held_out_metrics(&self, model: &Pretrained) -> Option<Evaluation> {
         let held_out = self.held_out.as_ref()?;
         let limit = match self.config.eval.batches {
@@ -159,6 +194,36 @@ impl<'a> Pretraining<'a> {
             .take_while(|_| !self.stop.requested());
         let evaluation = self.objective.evaluate(model, &mut batches, held_out.truth);
         (!self.stop.requested()).then_some(evaluation)
+    }
+
+    /// The sizes of all micro-batches of a step, of which `mine` are this rank's.
+    fn sizes(&self, mine: &[MaskedBatch]) -> Result<Vec<BatchSize>, TrainError> {
+        let mine: Vec<BatchSize> = mine.iter().map(BatchSize::of).collect();
+        if self.ranks.world() == 1 {
+            return Ok(mine);
+        }
+        let numbers: Vec<f64> = mine.iter().flat_map(|size| [size.rows, size.tokens]).collect();
+        let all = gather_equal(self.ranks, Meeting::step("the next batch"), bytemuck::cast_slice(&numbers))?;
+        let all = all.iter().flat_map(|bytes| bytemuck::pod_collect_to_vec::<u8, [f64; 2]>(bytes));
+        Ok(all.map(|[rows, tokens]| BatchSize { rows, tokens }).collect())
+    }
+
+    /// Warns once if the judge flags more than a third of the wrong predictions as false negatives.
+    fn warn_of_excuses(&mut self, step: u64, details: &Details) -> Result<(), TrainError> {
+        let share = details.excused.as_ref().map(scalar);
+        let Some(share) = share.filter(|share| *share > MANY && !self.warned) else { return Ok(()) };
+        self.warned = true;
+        let cap = self.config.correction.cap_or_default();
+        let kept = match cap < 1.0 {
+            true => format!("`correction.cap` lets at most {:.0} % of them count", 100.0 * cap),
+            false => "nothing limits it (`correction.cap` would)".to_owned(),
+        };
+        self.reporter.notice(&format!(
+            "step {step}: the judge calls {:.0} % of the wrong predictions false negatives, and {kept}; a judge that excuses most errors \
+             leaves little to learn from. Raise `correction.threshold` or use another judge",
+            100.0 * share
+        ))?;
+        Ok(())
     }
 
     fn is_last(&self, step: u64) -> bool {
@@ -173,23 +238,33 @@ impl Training for Pretraining<'_> {
 
     fn next_batches(&mut self, _step: u64) -> Result<Vec<Self::Batch>, TrainError> {
         self.clock.began = Instant::now();
-        let batches = (0..self.config.train.accumulation).map(|_| self.loader.next());
+        let (rank, count) = (self.ranks.rank(), self.config.train.accumulation / self.ranks.world());
+        let batches = (0..count).map(|_| self.loader.next());
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         self.clock.waited = self.clock.began.elapsed().as_secs_f64();
-        let shares = Share::of(&batches);
+        let sizes = self.sizes(&batches)?;
+        self.tokens = sizes.iter().map(|size| size.tokens).sum::<f64>() as u64;
+        let shares = Share::among(&sizes).into_iter().skip(rank * count);
         Ok(batches.into_iter().zip(shares).collect())
     }
 
     fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
-        let StepLoss { total, terms, counts } =
+        let StepLoss { total, terms, counts, excused } =
             self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch]));
         let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
-        (total, Details { terms, counts })
+        (total, Details { terms, counts, excused })
     }
 
     fn add(a: Details, b: Details) -> Details {
         let terms = a.terms.into_iter().zip(b.terms).map(|((name, x), (_, y))| (name, x + y)).collect();
-        Details { terms, counts: a.counts.plus(b.counts) }
+        let excused = a.excused.into_iter().chain(b.excused).reduce(Tensor::max_pair);
+        Details { terms, counts: a.counts.plus(b.counts), excused }
+    }
+
+    fn sums(details: &mut Details) -> Vec<&mut Tensor<1>> {
+        let FalseNegativeCounts { rows, wrong, false_negative, shielded } = &mut details.counts;
+        let terms = details.terms.iter_mut().map(|(_, term)| term);
+        terms.chain([rows, wrong, false_negative, shielded]).collect()
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
@@ -200,12 +275,12 @@ impl Training for Pretraining<'_> {
         &mut self,
         model: &Pretrained,
         state: &mut TrainState,
-        batches: &[Self::Batch],
+        _batches: &[Self::Batch],
         total: Tensor<1>,
         details: Details,
     ) {
         self.objective.follow(model);
-        let tokens = batches.iter().map(|(batch, _)| real_tokens(batch)).sum::<f64>() as u64;
+        let tokens = self.tokens;
         state.micro_step = self.loader.position();
         state.tokens_seen += tokens;
         let learning_rate = self.learning_rate(state.step - 1);
@@ -224,7 +299,7 @@ impl Training for Pretraining<'_> {
                 Some(newest) if *step == state.step && (self.report_due(*step) || !update.finite) => {
                     report = Some(newest.read(state, update));
                 }
-                // Skipped steps whose own lines were not due.
+                // Skipped steps are reported even if their report is not due.
                 _ if !update.finite => {
                     let text = format!("step {step}: skipped, the gradient norm is {}", update.grad_norm);
                     self.reporter.notice(&text)?;
@@ -234,6 +309,9 @@ impl Training for Pretraining<'_> {
         }
         let Some(newest) = newest else { return Ok(()) };
         let seconds = self.clock.end_step();
+        if report.is_some() {
+            self.warn_of_excuses(state.step, &newest.details)?;
+        }
         match report {
             Some(report) => {
                 self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?
@@ -264,7 +342,7 @@ impl Training for Pretraining<'_> {
     }
 
     fn save_due(&self, state: &TrainState, _since_last: Duration) -> SaveDue {
-        // At the start too: a full disk shows now, not later.
+        // Also at the start of a run, so that a full disk is detected early.
         if state.step == 0 || self.is_last(state.step) {
             SaveDue::Always
         } else if state.step.is_multiple_of(self.config.checkpoint.every) {
@@ -284,7 +362,7 @@ impl Training for Pretraining<'_> {
 }
 
 impl Unreported {
-    /// Reads the numbers of the step from the device; its times are filled in later.
+    /// Reads the values of the step from the device; its times are filled in later.
     fn read(&self, state: &TrainState, update: &Update) -> StepReport {
         let terms = self.details.terms.iter().map(|(name, term)| ((*name).to_owned(), scalar(term)));
         StepReport {
@@ -304,7 +382,7 @@ impl Unreported {
 }
 
 impl Clock {
-    /// The seconds of the step that ends now.
+    /// Ends the timing of the current step and returns its seconds.
     fn end_step(&mut self) -> f64 {
         let seconds = self.began.elapsed().as_secs_f64();
         self.steps += 1;
@@ -316,10 +394,10 @@ impl Clock {
     }
 }
 
-/// The stage of artificial rows before text, if the configuration has one.
+/// The synthetic stage before text, if the configuration has one.
 ///
 /// # Errors
-/// A vocabulary that has too few pieces for it.
+/// A vocabulary with too few pieces for it.
 pub(crate) fn stage(config: &RunConfig, corruptor: &Corruptor) -> Result<Option<Stage>, TrainError> {
     let made = Synthetic::new(&config.data.synthetic, corruptor.vocab(), config.seed);
     let batches = config.data.synthetic_batches(config.train.accumulation);

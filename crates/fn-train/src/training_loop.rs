@@ -1,53 +1,68 @@
 //! The training loop, for pre-training and fine-tuning alike: batches, losses, one update, report, evaluation, checkpoint.
 //!
-//! What the two do differently is a [`Training`]. Nothing in here is random and nothing is remembered but [`TrainState`], weights
-//! and moments, so a resumed run is the same run. A stop request is honoured after the step under way.
+//! Their differences are the trait [`Training`]. The loop uses no random numbers and has no state but [`TrainState`], weights
+//! and moments, so a resumed run equals an uninterrupted one. A stop request takes effect after the current step.
+//!
+//! In several processes ([`train_together`]) each rank takes its share of a step's micro-batches; gradients and losses are then summed
+//! over all of them, and every rank makes the same update. The first rank saves.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use fn_core::files::hex;
 use fn_models::params;
+use sha2::{Digest, Sha256};
 
 use crate::NamedTensor;
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
+use crate::collective::{
+    Agreement, Collective, Meeting, Single, agree, gather_equal, meet, sum_gradients, sum_values, tell_path,
+    tree,
+};
 use crate::error::TrainError;
 use crate::faults;
 use crate::guard::Guard;
 use crate::optim::{AdamW, Gradients, Update};
 use crate::stop::Stop;
 
-/// Steps after which gradient norms are read back from a device that computes ahead, if no report asks for them before.
+/// Steps after which gradient norms are read back from an asynchronous device, if no report reads them before.
 const MAX_PENDING: usize = 64;
 
-/// What pre-training and fine-tuning do differently. Steps are counted from 1; "after step 0" is the start of a run.
+/// The differences between pre-training and fine-tuning. Steps are counted from 1; "after step 0" is the start of a run.
 pub trait Training {
     /// The model.
     type Model: Module;
     /// One micro-batch.
     type Batch;
-    /// What is reported of a loss beside its total; stays on the device until it is read.
+    /// Values of a loss besides its total, for reports; they stay on the device until they are read.
     type Details;
 
-    /// The micro-batches of the step after `step`, at least one.
+    /// The micro-batches of the step after `step` that this process computes, at least one.
     ///
     /// # Errors
     /// Data that cannot be read.
     fn next_batches(&mut self, step: u64) -> Result<Vec<Self::Batch>, TrainError>;
 
-    /// The loss of a micro-batch: its share of the step's loss, `[1]`. Dropout and sampling depend on `seed`, the run's, and on
-    /// the batch; nothing else is random.
+    /// The loss of a micro-batch: its share of the step's loss, `[1]`. Dropout and sampling are functions of `seed`, that of
+    /// the run, and the batch.
     fn loss(&self, model: &Self::Model, batch: &Self::Batch, seed: u64) -> (Tensor<1>, Self::Details);
 
-    /// The details of two micro-batches of one step together.
+    /// The sum of the details of two micro-batches of a step.
     fn add(a: Self::Details, b: Self::Details) -> Self::Details;
+
+    /// The tensors of `details`, each `[1]`, that are summed over the processes of [`train_together`].
+    fn sums(_details: &mut Self::Details) -> Vec<&mut Tensor<1>> {
+        Vec::new()
+    }
 
     /// The learning rate of the step after `step`.
     fn learning_rate(&self, step: u64) -> f64;
 
-    /// An update was made or, where gradients were not finite, left out; `state.step` counts it. `total` (without its graph, `[1]`)
-    /// and `details` are the loss of the step, summed over its micro-batches; on a device that computes ahead, reading them waits.
+    /// Called after an update was made or, if gradients were not finite, skipped; `state.step` counts it. `total` (detached, `[1]`)
+    /// and `details` are the loss of the step, summed over its micro-batches, including those of other processes; on an asynchronous
+    /// device, reading them waits. `batches` are the micro-batches of this process.
     fn updated(
         &mut self,
         model: &Self::Model,
@@ -57,37 +72,37 @@ pub trait Training {
         details: Self::Details,
     );
 
-    /// Whether the values of `step` are read back at once, even if that means waiting for the device.
+    /// Whether the values of `step` are read back immediately, even if that waits for the device.
     fn report_due(&self, step: u64) -> bool;
 
-    /// Reports steps. `updates` are those whose gradient norms were read back since the last call, with their numbers; called at
-    /// the end of each step, without any if nothing was read back.
+    /// Reports steps; called at the end of each step. `updates` are the steps whose gradient norms were read back since the
+    /// last call, with their numbers; empty if none were.
     ///
     /// # Errors
     /// Reports that cannot be written.
     fn report(&mut self, state: &TrainState, updates: &[(u64, Update)]) -> Result<(), TrainError>;
 
-    /// Whether training ends here, before or at its last step.
+    /// Whether training ends now, at its last step or before (early stopping).
     fn is_over(&self, state: &TrainState) -> bool;
 
     /// Whether the model is evaluated after `step`.
     fn evaluation_due(&self, step: u64) -> bool;
 
-    /// Evaluates and reports. None when a stop was requested meanwhile; the resumed run then evaluates again.
+    /// Evaluates and reports. None if a stop was requested meanwhile; the resumed run then repeats the evaluation.
     ///
     /// # Errors
     /// Reports that cannot be written.
     fn evaluate(&mut self, model: &Self::Model, state: &TrainState) -> Result<Option<Score>, TrainError>;
 
-    /// Whether a checkpoint is due, `since_last` after the last one of this process.
+    /// Whether a checkpoint is due; `since_last` is the time since the last one of this process.
     fn save_due(&self, state: &TrainState, since_last: Duration) -> SaveDue;
 
-    /// Tensors that checkpoints hold beside weights and moments.
+    /// Tensors that checkpoints hold besides weights and moments.
     fn extra_tensors(&self) -> Vec<NamedTensor> {
         Vec::new()
     }
 
-    /// A checkpoint was written.
+    /// Called after a checkpoint was written.
     ///
     /// # Errors
     /// Reports that cannot be written.
@@ -99,9 +114,9 @@ pub trait Training {
 /// The metric by which the best evaluation is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// Its name.
+    /// Name of the metric.
     pub metric: String,
-    /// Its value; one that is not finite is never the best.
+    /// Its value; a non-finite value is never the best.
     pub value: f64,
     /// Whether lower is better.
     pub lower_is_better: bool,
@@ -110,24 +125,24 @@ pub struct Score {
 /// Whether a checkpoint is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaveDue {
-    /// Not now.
+    /// No.
     No,
-    /// If the last step was finite.
+    /// Only if the last step was finite.
     IfFinite,
-    /// Whatever the last steps were like.
+    /// Yes, whether or not the last steps were finite.
     Always,
 }
 
-/// Where a process begins: at the start of a run, or at a checkpoint.
+/// The state from which a process trains: the start of a run, or a checkpoint.
 #[derive(Debug)]
 pub struct Start<M> {
     /// Weights after `state.step`.
     pub model: M,
     /// Moments after `state.step`.
     pub optimizer: AdamW,
-    /// Where the run stands.
+    /// Progress of the run.
     pub state: TrainState,
-    /// The checkpoint.
+    /// The checkpoint; None at the start of a run.
     pub checkpoint: Option<PathBuf>,
 }
 
@@ -137,7 +152,7 @@ impl<M: Module> Start<M> {
         Self { model, optimizer, state: TrainState::new(seed), checkpoint: None }
     }
 
-    /// Puts a checkpoint into a freshly built model and optimiser.
+    /// Loads a checkpoint into a new model and optimiser.
     ///
     /// # Errors
     /// A checkpoint of another model or optimiser.
@@ -154,13 +169,13 @@ impl<M: Module> Start<M> {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended<T: Training> {
-    /// The training.
+    /// The `training` that was passed to [`train`].
     pub training: T,
     /// The weights.
     pub model: T::Model,
-    /// Where the run stands.
+    /// Progress of the run.
     pub state: TrainState,
-    /// False when a stop was requested before the end.
+    /// Whether training is finished; false if a stop was requested before.
     pub complete: bool,
     /// The newest checkpoint.
     pub saved: Option<PathBuf>,
@@ -168,7 +183,7 @@ pub struct Ended<T: Training> {
 
 /// Runs `training` to its end, or until a stop is requested.
 ///
-/// `max_skipped` non-finite steps in a row are too many. Without `checkpoints` nothing is saved.
+/// `max_skipped` non-finite steps in a row end training with an error. Without `checkpoints` nothing is saved.
 ///
 /// # Errors
 /// Data that cannot be read, checkpoints or reports that cannot be written, gradients that stay non-finite.
@@ -179,6 +194,33 @@ pub fn train<T: Training>(
     max_skipped: u32,
     stop: &Stop,
 ) -> Result<Ended<T>, TrainError> {
+    let alone = Together { ranks: &Single, signal: stop };
+    train_together(training, start, checkpoints, max_skipped, stop, alone)
+}
+
+/// The processes that train together.
+#[derive(Clone, Copy)]
+pub struct Together<'a> {
+    /// This one and the others.
+    pub ranks: &'a dyn Collective,
+    /// What asks this process to stop. Of several processes all must stop after the same step, so that none of them acts on its own
+    /// request: the ranks ask each other before each step.
+    pub signal: &'a Stop,
+}
+
+/// [`train`] in several processes: on each of them with the same arguments, but for its own `together`. `stop` is set once all have agreed
+/// to stop; where there is one process it is `together.signal`.
+///
+/// # Errors
+/// As `train`; ranks that do not come, and weights that differ between ranks.
+pub fn train_together<T: Training>(
+    training: T,
+    start: Start<T::Model>,
+    checkpoints: Option<&Checkpoints>,
+    max_skipped: u32,
+    stop: &Stop,
+    together: Together<'_>,
+) -> Result<Ended<T>, TrainError> {
     let Start { mut model, optimizer, state, checkpoint } = start;
     let mut run = TrainingLoop {
         training,
@@ -186,15 +228,17 @@ pub fn train<T: Training>(
         guard: Guard::new(max_skipped, state.guard),
         checkpoints,
         stop,
+        together,
         saved: checkpoint.map(|path| (path, state.clone())),
         saved_at: Instant::now(),
         state,
     };
     let complete = loop {
-        // Where a signal came between a step and its evaluation, the resumed run begins with the evaluation.
+        run.agree_to_stop()?;
+        // If the run was stopped between a step and its evaluation, the resumed run begins with the evaluation.
         run.evaluate_if_due(&model)?;
         let complete = run.training.is_over(&run.state) && !run.evaluation_due();
-        let stopping = !complete && stop.requested(); // read once: what is not saved now must not end the loop
+        let stopping = !complete && stop.requested(); // read once, so that the loop only ends after the save that belongs to the stop
         run.save_if_due(&model, stopping)?;
         if complete || stopping {
             break complete;
@@ -205,7 +249,7 @@ pub fn train<T: Training>(
     Ok(Ended { training: run.training, model, state: run.state, complete, saved })
 }
 
-/// A run under way, but for its weights.
+/// State of the loop, except the weights.
 struct TrainingLoop<'a, T: Training> {
     training: T,
     optimizer: AdamW,
@@ -213,7 +257,8 @@ struct TrainingLoop<'a, T: Training> {
     guard: Guard,
     checkpoints: Option<&'a Checkpoints>,
     stop: &'a Stop,
-    /// The newest checkpoint, and the state that it holds.
+    together: Together<'a>,
+    /// The newest checkpoint and its state.
     saved: Option<(PathBuf, TrainState)>,
     saved_at: Instant,
 }
@@ -224,14 +269,19 @@ impl<T: Training> TrainingLoop<'_, T> {
         let (step, seed) = (self.state.step, faults::noise_seed(self.state.seed));
         let batches = self.training.next_batches(step)?;
         let model = faults::parameters(model, step + 1);
-        let (mut gradients, total, details) =
+        let (mine, mut total, mut details) =
             forward_backward(&self.training, &model, &batches, seed, step + 1);
+        let ranks = self.together.ranks;
+        let mut gradients = sum_gradients(ranks, &model, mine)?;
+        let mut sums = T::sums(&mut details);
+        sums.push(&mut total);
+        sum_values(ranks, sums)?;
         faults::gradients(&mut gradients, step + 1);
         let model = self.optimizer.enqueue(model, gradients, self.training.learning_rate(step));
         self.state.step += 1;
         self.stop.set_unsaved_steps(self.state.step - self.saved.as_ref().map_or(0, |(_, saved)| saved.step));
         self.training.updated(&model, &mut self.state, &batches, total, details);
-        // Only here, and before a checkpoint, is a device waited for.
+        // The loop waits for the device only here and before a checkpoint.
         let (pending, waits) = self.optimizer.pending();
         let updates = match !waits || pending >= MAX_PENDING || self.training.report_due(self.state.step) {
             true => self.read_back()?,
@@ -241,7 +291,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         Ok(model)
     }
 
-    /// The updates since the last call, with the numbers of their steps: what the device says of their gradients.
+    /// Reads back the results of the updates since the last call, with the numbers of their steps.
     fn read_back(&mut self) -> Result<Vec<(u64, Update)>, TrainError> {
         let updates = self.optimizer.read_back();
         let first = self.state.step + 1 - updates.len() as u64;
@@ -258,7 +308,19 @@ impl<T: Training> TrainingLoop<'_, T> {
         Ok(updates)
     }
 
-    /// Whether this step's evaluation is still to be made.
+    /// Asks the other ranks whether any of them was asked to stop; all stop then.
+    fn agree_to_stop(&self) -> Result<(), TrainError> {
+        let Together { ranks, signal } = self.together;
+        if ranks.world() > 1 {
+            let asked = gather_equal(ranks, Meeting::step("the next step"), &[u8::from(signal.requested())])?;
+            if asked.iter().any(|rank| *rank == [1]) {
+                self.stop.request();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the evaluation of the current step is due and not made yet.
     fn evaluation_due(&self) -> bool {
         self.state.step > self.state.evaluated_step && self.training.evaluation_due(self.state.step)
     }
@@ -267,7 +329,10 @@ impl<T: Training> TrainingLoop<'_, T> {
         if !self.evaluation_due() || self.stop.requested() {
             return Ok(());
         }
-        if let Some(score) = self.training.evaluate(model, &self.state)? {
+        let score = self.training.evaluate(model, &self.state)?;
+        // Ranks may take unequally long for it, and the meetings of the next step have less patience.
+        meet(self.together.ranks, Meeting::disk("the evaluation"))?;
+        if let Some(score) = score {
             self.state.evaluated_step = self.state.step;
             self.state.note_best(score);
         }
@@ -294,18 +359,53 @@ impl<T: Training> TrainingLoop<'_, T> {
         if due == SaveDue::IfFinite && self.state.guard.consecutive > 0 {
             return Ok(());
         }
-        let mut tensors = self.optimizer.state();
-        tensors.extend(self.training.extra_tensors());
-        let path = checkpoints.save(&self.state, &params::collect(model), &tensors)?;
+        let weights = params::collect(model);
+        let path = match self.together.ranks.world() {
+            1 => self.save(checkpoints, &weights)?,
+            _ => self.save_together(checkpoints, &weights)?,
+        };
         self.training.saved(self.state.step, &path)?;
         self.saved = Some((path, self.state.clone()));
         self.saved_at = Instant::now();
         self.stop.set_unsaved_steps(0);
         Ok(())
     }
+
+    fn save(&self, checkpoints: &Checkpoints, weights: &[NamedTensor]) -> Result<PathBuf, TrainError> {
+        let mut tensors = self.optimizer.state();
+        tensors.extend(self.training.extra_tensors());
+        Ok(checkpoints.save(&self.state, weights, &tensors)?)
+    }
+
+    /// Saves on the first rank, once all ranks have the same weights after the same step.
+    fn save_together(
+        &self,
+        checkpoints: &Checkpoints,
+        weights: &[NamedTensor],
+    ) -> Result<PathBuf, TrainError> {
+        let ranks = self.together.ranks;
+        let same = [
+            Agreement::new("the step", self.state.step.to_string()),
+            Agreement::new(&format!("the weights after step {}", self.state.step), checksum(weights)),
+        ];
+        agree(ranks, Meeting::disk("the weights to save"), &same)?;
+        let saved = ranks.is_first().then(|| self.save(checkpoints, weights)).transpose()?;
+        // A first rank that fails to save is gone here, and the others end as well.
+        Ok(tell_path(ranks, Meeting::disk("the checkpoint"), saved)?.unwrap_or_default())
+    }
 }
 
-/// Gradients and loss of step `step`, summed over its micro-batches.
+/// SHA-256 of names and values, as hex.
+pub(crate) fn checksum(tensors: &[NamedTensor]) -> String {
+    let mut hash = Sha256::new();
+    for NamedTensor { name, data, .. } in tensors {
+        hash.update(name);
+        hash.update(bytemuck::cast_slice(data));
+    }
+    hex(&hash.finalize())
+}
+
+/// Gradients and loss of step `step`, summed over these micro-batches in the [tree].
 fn forward_backward<T: Training>(
     training: &T,
     model: &T::Model,
@@ -313,20 +413,16 @@ fn forward_backward<T: Training>(
     seed: u64,
     step: u64,
 ) -> (Gradients, Tensor<1>, T::Details) {
-    let mut sum: Option<(Gradients, Tensor<1>, T::Details)> = None;
-    for batch in batches {
+    let leaf = |batch: &T::Batch| {
         let (total, details) = training.loss(model, batch, seed);
         let total = faults::loss(total, step);
         let gradients = Gradients::from_backward(model, total.backward());
-        let total = total.inner();
-        sum = Some(match sum {
-            None => (gradients, total, details),
-            Some((mut all, before, details_before)) => {
-                all.accumulate(gradients);
-                (all, before + total, T::add(details_before, details))
-            }
-        });
-    }
+        (gradients, total.inner(), details)
+    };
+    let sum = tree::sum(batches, leaf, |(mut gradients, total, details), (other, more, others)| {
+        gradients.accumulate(other);
+        (gradients, total + more, T::add(details, others))
+    });
     #[allow(clippy::expect_used)] // promised by `Training::next_batches`
     sum.expect("a step has at least one micro-batch")
 }
