@@ -50,7 +50,7 @@ pub struct ProbeJudgeArgs {
     /// Fits the grades of --encoder to these labels, e.g. the development set of SWORDS.
     #[arg(long, value_name = "FILE", requires = "encoder")]
     pub fit: Option<PathBuf>,
-    /// Fitted figures of --encoder: written with --fit, else read. --encoder needs one of both options.
+    /// Fitted figures of --encoder: written with --fit, else read; it needs one of both.
     #[arg(long, value_name = "FILE", requires = "encoder")]
     pub calibration: Option<PathBuf>,
     /// Hugging Face folders of masked LMs that judge by p(substitute) / p(word) in context (repeatable).
