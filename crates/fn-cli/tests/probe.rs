@@ -97,6 +97,52 @@ fn substitutes_are_ordered_and_what_cannot_be_is_counted() {
     assert!(code == 3 && err.contains("t.jsonl: line 1: found \" big .\" at character 11"), "{err}");
 }
 
+#[test]
+fn pairs_of_sentences_are_compared_and_their_scores_kept() {
+    let dir = workshop();
+    std::fs::create_dir(dir.path().join("pairs")).unwrap();
+    let same = r#"{"sentence_good":"the boat is big .","sentence_bad":"the boat is big .","field":"syntax","linguistics_term":"order"}"#;
+    let long = "the boat is big . ".repeat(4);
+    let pairs = format!("{same}\n{{\"sentence_good\":\"a tub .\",\"sentence_bad\":\"{long}\"}}\n{same}\n");
+    std::fs::write(dir.path().join("pairs/order_1.jsonl"), &pairs).unwrap();
+    let other = r#"{"sentence_good":"the bigger boats stop .","sentence_bad":"boats the stop bigger ."}"#;
+    std::fs::write(dir.path().join("turns.jsonl"), other).unwrap();
+
+    let measure = "babylm --model electra --blimp pairs --supplement turns.jsonl --out kept";
+    let found = json(dir.path(), &format!("{measure} --json"));
+    let groups = found["groups"].as_array().unwrap();
+    let named: Vec<&str> = groups.iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(named, ["BLiMP", "field: syntax", "order", "supplement", "turns"]);
+    // A sentence ties with itself: half.
+    for kind in ["pseudo-log-likelihood", "within words left to right", "discriminator"] {
+        assert_eq!(groups[0]["accuracy"][kind], 0.5, "{found}");
+    }
+    assert_eq!((&found["sets"][0]["pairs"], &found["sets"][0]["too_long"]), (&2.into(), &1.into()));
+    let kept = |name: &str| std::fs::read_to_string(dir.path().join("kept").join(name)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&kept("report.json")).unwrap(), found);
+    let lines: Vec<Value> =
+        kept("blimp/order_1.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(lines[0]["good"], lines[0]["bad"]);
+    let turns: Value = serde_json::from_str(&kept("supplement/turns.jsonl")).unwrap();
+    let scores = |kind: &str| ["good", "bad"].map(|side| turns[side][kind].as_f64().unwrap());
+    assert_ne!(scores("pseudo-log-likelihood"), scores("within words left to right"), "boats has two pieces");
+    let won = scores("discriminator")[0] > scores("discriminator")[1];
+    assert_eq!(groups[4]["accuracy"]["discriminator"], f64::from(u8::from(won)));
+
+    let (code, _, err) = fnlm(dir.path(), measure);
+    assert!(code == 2 && err.contains("kept exists") && err.contains("--force"), "{err}");
+    let (code, out, err) = fnlm(dir.path(), "babylm --model bert --blimp pairs");
+    assert!(
+        code == 0 && out.contains("masked LM, pseudo-log-likelihood") && out.contains("50.0 %"),
+        "{out}{err}"
+    );
+    assert!(err.contains("1 pairs have a sentence longer"), "{err}");
+    std::fs::write(dir.path().join("turns.jsonl"), "{\"sentence_good\": \"a\"}").unwrap();
+    let (code, _, err) = fnlm(dir.path(), "babylm --model bert --supplement turns.jsonl --out other");
+    assert!(code == 3 && err.contains("turns.jsonl: line 1") && !dir.path().join("other").exists(), "{err}");
+}
+
 /// A run of 30 steps that keeps two of its three checkpoints.
 fn run_with_checkpoints(dir: &Path) {
     let held_out = format!("data.held_out=[{:?}]", common::inputs().join("held-out.txt"));

@@ -1,5 +1,6 @@
 //! One module per command: nothing but wiring and printing.
 
+pub mod babylm;
 pub mod bench;
 pub mod completions;
 pub mod config;
@@ -28,9 +29,10 @@ mod truth;
 use clap::Subcommand;
 
 use crate::args::{
-    BenchArgs, CompletionsArgs, ConfigCommand, DataCommand, DoctorArgs, ExportArgs, FinetuneArgs, Flags,
-    GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, PredictArgs, PretrainArgs, ProbeCommand,
-    QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand, SubmitArgs, TokenizerCommand,
+    BabylmArgs, BenchArgs, CompletionsArgs, ConfigCommand, DataCommand, DoctorArgs, ExportArgs, FinetuneArgs,
+    Flags, GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, PredictArgs, PretrainArgs,
+    ProbeCommand, QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand, SubmitArgs,
+    TokenizerCommand,
 };
 use crate::error::CliError;
 pub use crate::error::Outcome;
@@ -106,6 +108,8 @@ commands! {
     /// Analyse the errors and embeddings of a model.
     #[command(subcommand)]
     Probe(ProbeCommand) => probe::run,
+    /// Measure a pre-trained model on pairs of sentences: BLiMP and the supplement of the BabyLM challenge.
+    Babylm(BabylmArgs) => babylm::run,
     /// Run the arms of a study with several seeds, and test whether their difference is significant.
     #[command(subcommand)]
     Study(StudyCommand) => study::run,
