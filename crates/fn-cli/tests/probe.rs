@@ -207,6 +207,57 @@ fn errors_are_judged_by_every_judge_and_at_every_checkpoint() {
 }
 
 #[test]
+fn errors_are_exported_in_context_with_empty_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    run_with_checkpoints(dir.path());
+    let export = |more: &str| fnlm(dir.path(), &format!("probe false-negatives run --errors 12 {more}"));
+    let read = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(dir.path().join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for (file, more) in [("best.jsonl", ""), ("drawn.jsonl", "--sampled"), ("masked.jsonl", "--rate 0.15")] {
+        let (code, out, err) = export(&format!("--export {file} {more}"));
+        assert!(code == 0 && out.is_empty(), "{err}");
+        assert!(err.contains(&format!("{file}: 12 errors in context")), "{err}");
+        let rows = read(file);
+        assert_eq!(rows.len(), 12);
+        let mut contexts: Vec<&str> = rows.iter().map(|row| row["context"].as_str().unwrap()).collect();
+        for row in &rows {
+            let (context, word) = (row["context"].as_str().unwrap(), row["word"].as_str().unwrap());
+            let from: String = context.chars().skip(row["start"].as_u64().unwrap() as usize).collect();
+            assert!(from.starts_with(word), "{row}");
+            let prediction = row["prediction"].as_str().unwrap();
+            assert!(
+                prediction != word.to_lowercase() && prediction.chars().all(char::is_alphabetic),
+                "{row}"
+            );
+            assert!((15..=70).contains(&context.split_whitespace().count()), "{row}");
+            let (of_prediction, of_word) =
+                (row["p_prediction"].as_f64().unwrap(), row["p_word"].as_f64().unwrap());
+            assert!(of_prediction <= 1.0 && of_word <= 1.0, "{row}");
+            if more != "--sampled" {
+                assert!(of_prediction >= of_word && row["rank_word"].as_u64().unwrap() > 1, "{row}");
+            }
+            assert_eq!((&row["labels"], &row["domain"]), (&Value::Array(vec![]), &"held-out".into()));
+        }
+        contexts.sort_unstable();
+        contexts.dedup();
+        assert_eq!(contexts.len(), 12);
+    }
+    assert_ne!(read("best.jsonl"), read("drawn.jsonl"));
+
+    let (code, _, err) = export("--export best.jsonl");
+    assert!(code == 2 && err.contains("best.jsonl exists") && err.contains("--force"), "{err}");
+    let before = read("best.jsonl");
+    assert_eq!(export("--export best.jsonl --force").0, 0);
+    assert_eq!(before, read("best.jsonl"), "the same seed, the same errors");
+    assert_eq!(export("--export other.jsonl --seed 2").0, 0);
+    assert_ne!(before, read("other.jsonl"));
+    let (code, _, err) = export("--export x.jsonl --rate 1");
+    assert!(code == 2 && err.contains("--rate must be"), "{err}");
+}
+
+#[test]
 fn a_verifier_that_does_not_fit_and_two_models_are_refused() {
     let dir = workshop();
     run_with_checkpoints(dir.path());

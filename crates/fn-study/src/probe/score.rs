@@ -82,6 +82,11 @@ impl Prober {
     ) -> Result<(Self, LoadReport), ProbeError> {
         hf::check_fit(dir, tokenizer.size(), 0)?;
         let (model, report) = Pretrained::open_with_head(dir, device)?;
+        Ok((Self::new(model, tokenizer, device), report))
+    }
+
+    /// Of a model in memory, with the heads that it has.
+    pub(super) fn new(model: Pretrained, tokenizer: TextTokenizer, device: &Device) -> Self {
         let fills = if model.generator().is_some() { Scorer::Generator } else { Scorer::MaskedLm };
         let scorers: Vec<Scorer> = [
             model.has_masked_lm().then_some(fills),
@@ -90,7 +95,7 @@ impl Prober {
         .into_iter()
         .flatten()
         .collect();
-        Ok((Self { model, scorers, tokenizer, device: device.clone() }, report))
+        Self { model, scorers, tokenizer, device: device.clone() }
     }
 
     /// The scorers that this model has.
