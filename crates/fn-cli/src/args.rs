@@ -34,7 +34,7 @@ pub use probe::{
     ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeOlmpicsArgs, ProbeSubstitutionArgs,
 };
 pub use robust::RobustArgs;
-pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
+pub use study::{StudyCommand, StudyDoseArgs, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
     SquadArgs, SubmitArgs,

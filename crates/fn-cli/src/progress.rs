@@ -13,9 +13,8 @@ use indicatif::ProgressBar;
 use crate::error::CliError;
 use crate::term;
 
-/// The reporters of a run in `dir`: metrics, TensorBoard, terminal. Metrics go on where they are if the directory has some; a run that starts at
-/// step 0 empties them itself. With `quiet` there is nothing on the terminal; without, a bar, or plain lines where it does not
-/// belong.
+/// The reporters of a run in `dir`: metrics, TensorBoard, terminal. Existing metrics are appended to; a run that starts at step 0 empties
+/// them itself. On the terminal there is a progress bar, plain lines if standard error is not a terminal, and nothing with `quiet`.
 ///
 /// # Errors
 /// The files cannot be made (1, 5).

@@ -11,6 +11,7 @@
 pub mod babylm;
 pub mod corpus;
 pub mod curves;
+pub mod dose;
 mod error;
 pub mod lease;
 pub mod probe;

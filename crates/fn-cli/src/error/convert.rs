@@ -9,6 +9,7 @@ use fn_eval::inspect::InspectError;
 use fn_eval::robust::RobustError;
 use fn_models::hf::HfError;
 use fn_study::RecordError;
+use fn_study::dose::DoseError;
 use fn_study::lease::LeaseError;
 use fn_study::probe::ProbeError;
 use fn_study::process::ProcessError;
@@ -18,6 +19,7 @@ use fn_study::sweep::SweepError;
 use fn_study::truth::TruthError;
 use fn_train::TrainError;
 use fn_train::checkpoint::CheckpointError;
+use fn_train::collective::{CollectiveError, JoinError};
 use fn_train::config::{ConfigError, SetError};
 use fn_train::device::DeviceError;
 use fn_train::report::ReportError;
@@ -70,8 +72,12 @@ convert! {
         | TrainError::Shape(_)
         | TrainError::Range(_)
         | TrainError::NoBf16 { .. }
+        | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::Rows { .. })
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
-        TrainError::Io { .. } => CliError::failed_from(error),
+        TrainError::Io { .. }
+        | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. }) => {
+            CliError::failed_from(error)
+        }
         other => CliError::input_from(other),
     };
     FinetuneError => |error| match error {
@@ -142,6 +148,12 @@ convert! {
         TruthError::OtherSteps { .. } => CliError::Usage(error.to_string()),
         error => CliError::failed_from(error),
     };
+    DoseError => |error| match error {
+        DoseError::Config(inner) => inner.into(),
+        DoseError::Train(inner) => inner.into(),
+        error if error.is_usage() => CliError::Usage(error.to_string()),
+        error => CliError::failed_from(error),
+    };
     SweepError => |error| match error {
         SweepError::Usage(message) => CliError::Usage(message),
         SweepError::Process(inner) => inner.into(),
@@ -150,6 +162,7 @@ convert! {
         SweepError::Stopped => CliError::Interrupted(signal()),
         error => CliError::failed_from(error),
     };
+    JoinError => |error| CliError::Usage(error.to_string());
     DeviceError => |error| CliError::Usage(error.to_string());
     SetError => |error| CliError::Usage(error.to_string());
     RecordError => |error| CliError::input_from(error);

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod config;
 pub mod data;
 pub mod doctor;
+mod dose;
 pub mod export;
 pub mod finetune;
 pub mod glue;

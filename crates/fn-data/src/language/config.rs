@@ -89,6 +89,21 @@ pub enum LanguageError {
         /// The allowed range.
         expected: &'static str,
     },
+    /// No choice within the sets makes this share of the replacements fit.
+    #[error(
+        "with these sets and {knowledge} of the language known, {least:.3} to {most:.3} of the sampled replacements can fit, not {share}; \
+         larger `language.set_sizes` reach more"
+    )]
+    Share {
+        /// The share asked for.
+        share: f64,
+        /// What the guesser that samples knows, 0 to 1.
+        knowledge: f64,
+        /// The smallest share that can be had.
+        least: f64,
+        /// The largest one.
+        most: f64,
+    },
     /// A sentence template cannot be read.
     #[error("language.templates[{index}] = \"{template}\": {problem}; a good one is \"Ds As Ns V Do No .\"")]
     Template {

@@ -32,6 +32,7 @@
 
 mod ceiling;
 mod config;
+mod fits;
 mod grammar;
 mod template;
 #[cfg(test)]

@@ -17,7 +17,7 @@
 //! - It is then read back from disk and compared with its checksums. Only after that are older ones removed: the newest
 //!   `keep_last` stay, and the best one.
 //! - If a step is saved again, its previous checkpoint is first renamed to `.step-00000500.old-<pid>` and removed after the new
-//! one   has been read back. If the process is killed in between, [`Checkpoints::latest`] finds the renamed one.
+//!   one has been read back. If the process is killed in between, [`Checkpoints::latest`] finds the renamed one.
 //! - Leftovers of killed saves (`.tmp-`) are ignored, and removed when the run is started again or saved ([`Checkpoints::remove_leftovers`]).
 //! - Free disk space is checked before a save ([`Checkpoints::required_bytes`]); a save that fails removes its files.
 

@@ -6,12 +6,14 @@ use fn_core::judge::Judge;
 use fn_data::loader::MaskedBatch;
 
 use super::masked::{flagged, place, to_f32, to_u32};
-use super::{Agreement, Evaluation, Truth, auc, ratio};
+use super::{Agreement, Evaluation, Truth, auc, auc_without, ratio};
 
 /// Adds up the metrics of batch after batch.
 ///
 /// A token counts as replaced when the sampled id differs from the original. On generated text, `detector_true_auc` calls a
-/// replacement that fits "original": the area that a detector of *true* negatives should have.
+/// replacement that fits "original": the area that a detector of *true* negatives should have. `detector_error_auc` compares errors
+/// with originals alone and leaves replacements that fit out: no function of the row can tell these from originals, so whatever a
+/// detector says of them is neither right nor wrong.
 pub struct DetectionMeter<'a> {
     judge: Option<&'a dyn Judge>,
     threshold: f64,
@@ -68,6 +70,11 @@ impl<'a> DetectionMeter<'a> {
         self.seen += batch.batch;
     }
 
+    /// Which tokens are replacements that fit.
+    fn excused(&self) -> Vec<bool> {
+        self.replaced.iter().zip(&self.truly).map(|(replaced, truly)| *replaced && !truly).collect()
+    }
+
     /// The metrics of everything added.
     pub fn finish(self) -> Evaluation {
         let mut out = Evaluation::default();
@@ -88,6 +95,7 @@ impl<'a> DetectionMeter<'a> {
         }
         if self.truth.is_some() {
             out.push("detector_true_auc", auc(&self.scores, &self.truly));
+            out.push("detector_error_auc", auc_without(&self.scores, &self.truly, &self.excused()));
             self.agreement.report("replaced", replaced, &mut out);
         }
         out

@@ -9,7 +9,7 @@ mod metrics;
 
 pub use detection::DetectionMeter;
 pub use masked::MaskedMeter;
-pub use metrics::{auc, ratio};
+pub use metrics::{auc, auc_without, ratio};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
