@@ -10,12 +10,15 @@ use super::{Common, FormatArgs, WriteArgs};
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm babylm --model runs/a/model --blimp blimp/data
-  fnlm babylm --model runs/a/model --blimp blimp/data --supplement supplement_filtered --out runs/a/babylm --markdown
+  fnlm babylm --model runs/a/model --blimp blimp/data --supplement supplement_filtered \\
+       --out runs/a/babylm --markdown
 
-One pair a line: {\"sentence_good\": \"Aaron breaks the glass.\", \"sentence_bad\": \"Aaron appeared the glass.\", ...}. A masked LM scores a
-sentence by its pseudo-log-likelihood: plain (Salazar et al. 2020) and with the later pieces of the same word masked as well (Kauf &
-Ivanova 2023). A discriminator has a score of its own, the sum over the tokens of log p(original), which is no likelihood. An accuracy is
-the share of the pairs whose acceptable sentence has the higher score, ties half; those of several sets are the mean over the sets.")]
+One pair a line: {\"sentence_good\": \"The dogs sleep.\", \"sentence_bad\": \"The dogs sleeps.\"}
+A masked LM scores a sentence by its pseudo-log-likelihood: plain (Salazar et al. 2020), and with
+the later pieces of the same word masked as well (Kauf & Ivanova 2023). A discriminator has a score
+of its own, the sum over the tokens of log p(original), which is no likelihood. An accuracy is the
+share of the pairs whose acceptable sentence has the higher score, ties half; that of several sets
+is the mean over the sets.")]
 pub struct BabylmArgs {
     /// Hugging Face folder of a pre-trained model, as in a run's model/. Of an ELECTRA generator and discriminator are measured.
     #[arg(long, short, value_name = "DIR")]

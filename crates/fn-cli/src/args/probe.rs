@@ -27,11 +27,13 @@ pub enum ProbeCommand {
   fnlm probe false-negatives runs/a --verifier bert                     another masked LM judges by context
   fnlm probe false-negatives runs/a --lexicon wordnet.safetensors --lexicon glove.safetensors --wordnet dict
   fnlm probe false-negatives runs/a --text news.txt --examples 20 --markdown > probe.md
-  fnlm probe false-negatives runs/a --text dev/ --export to-label.jsonl --sampled     errors in context, for people to label
+  fnlm probe false-negatives runs/a --text dev/ --export to-label.jsonl --sampled
 
-A line of an exported file is {\"id\", \"domain\", \"context\", \"start\", \"word\", \"prediction\", \"p_prediction\", \"p_word\", \"rank_word\",
-\"labels\": []}: in a passage of 15 to 70 words one word was masked, at character \"start\"; the model says another one. Labels are \"S\" (with the
-prediction in place it says the same), \"F\" (it fits, and says something else) and \"W\" (it is wrong), one for each reader.")]
+A line of an exported file is {\"id\", \"domain\", \"context\", \"start\", \"word\", \"prediction\",
+\"p_prediction\", \"p_word\", \"rank_word\", \"labels\": []}. In a passage of 15 to 70 words one word was
+masked, the one at character \"start\"; the model says another one. Labels, one for each reader: \"S\",
+with the prediction in place the passage says the same; \"F\", it fits, and says something else; \"W\",
+it is wrong.")]
 pub struct ProbeFalseNegativesArgs {
     /// Run directory, or one of its checkpoints.
     #[arg(value_name = "RUN|CHECKPOINT")]
