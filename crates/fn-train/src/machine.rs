@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use fn_core::files::hex;
 use fn_models::{BertConfig, BertForPreTraining, EncoderConfig, Inputs};
 use fn_ops::Noise;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// The processor and the memory.
 #[derive(Debug, Clone, Serialize)]
@@ -171,6 +173,13 @@ pub fn cores() -> usize {
     #[allow(unsafe_code)]
     let cores = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
     usize::try_from(cores).unwrap_or(1).max(1)
+}
+
+/// Version, system and SHA-256 of the running program: equal where two processes run the same one.
+pub fn this_program() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read);
+    let hash = program.map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default();
+    format!("{} {} {} {hash}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// Largest resident set of this process so far, in bytes.

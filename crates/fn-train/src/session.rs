@@ -25,12 +25,13 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::Checkpoints;
-use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, gather_equal, tell_path};
+use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, meet, tell_path};
 use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig, text};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
+use crate::machine::this_program;
 use crate::model;
 use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
@@ -137,7 +138,7 @@ impl Session {
         };
         let prepared = Meeting { what: "the prepared data", patience: Patience::Endless };
         let opened = ranks.is_first().then(&mut open_all).transpose()?;
-        gather_equal(&*ranks, prepared, &[])?;
+        meet(&*ranks, prepared)?;
         let ((data, train_shards), held_out) = match opened {
             Some(opened) => opened,
             None => open_all()?,
@@ -461,13 +462,6 @@ pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
 /// SHA-256 of the shards of a data set, one after the other.
 fn shards(prepared: &PreparedData) -> String {
     prepared.manifest.shards.iter().map(|shard| shard.sha256.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-/// Version, system and SHA-256 of the running program.
-fn this_program() -> String {
-    let program = std::env::current_exe().and_then(std::fs::read);
-    let hash = program.map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default();
-    format!("{} {} {} {hash}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// The lexicon of the configuration, if it names one, checked against the tokenizer.

@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 use crate::NamedTensor;
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
 use crate::collective::{
-    Agreement, Collective, Meeting, Single, agree, gather_equal, sum_gradients, sum_values, tell_path, tree,
+    Agreement, Collective, Meeting, Single, agree, gather_equal, meet, sum_gradients, sum_values, tell_path,
+    tree,
 };
 use crate::error::TrainError;
 use crate::faults;
@@ -311,9 +312,7 @@ impl<T: Training> TrainingLoop<'_, T> {
     fn agree_to_stop(&self) -> Result<(), TrainError> {
         let Together { ranks, signal } = self.together;
         if ranks.world() > 1 {
-            // Before the first step, and after a step that was saved or evaluated, others may still be busy.
-            let meeting = Meeting::disk("the next step");
-            let asked = gather_equal(ranks, meeting, &[u8::from(signal.requested())])?;
+            let asked = gather_equal(ranks, Meeting::step("the next step"), &[u8::from(signal.requested())])?;
             if asked.iter().any(|rank| *rank == [1]) {
                 self.stop.request();
             }
@@ -330,7 +329,10 @@ impl<T: Training> TrainingLoop<'_, T> {
         if !self.evaluation_due() || self.stop.requested() {
             return Ok(());
         }
-        if let Some(score) = self.training.evaluate(model, &self.state)? {
+        let score = self.training.evaluate(model, &self.state)?;
+        // Ranks may take unequally long for it, and the meetings of the next step have less patience.
+        meet(self.together.ranks, Meeting::disk("the evaluation"))?;
+        if let Some(score) = score {
             self.state.evaluated_step = self.state.step;
             self.state.note_best(score);
         }
