@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 
 /// The sum over `items` of what `leaf` makes of each, added by `add`. None without items. At most one sum per level of the tree, that
-/// is `ceil(log2 n) + 1`, exists at a time, and leaves are made from the first to the last.
+/// is `floor(log2 n) + 1`, exists at a time, and leaves are made from the first to the last.
 pub fn try_sum<T, S, E>(
     items: &[T],
     leaf: &mut impl FnMut(&T) -> Result<S, E>,
@@ -86,7 +86,7 @@ mod tests {
             most.set(most.get().max(live.get()));
         };
         sum(&items, leaf, |(), ()| live.set(live.get() - 1));
-        assert_eq!((live.get(), most.get()), (1, 11));
+        assert_eq!((live.get(), most.get()), (1, 10));
     }
 
     proptest! {
