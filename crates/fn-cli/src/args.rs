@@ -2,6 +2,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // these comments are help texts: [MASK] means what it says
 
+mod babylm;
 mod bench;
 mod config;
 mod data;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 
 use crate::run::Command;
 
+pub use babylm::BabylmArgs;
 pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use data::{

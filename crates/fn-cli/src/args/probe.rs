@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Common, FormatArgs};
+use super::{Common, FormatArgs, WriteArgs};
 
 /// `fnlm probe`.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,14 @@ pub enum ProbeCommand {
   fnlm probe false-negatives runs/a/checkpoints/step-00001000
   fnlm probe false-negatives runs/a --verifier bert                     another masked LM judges by context
   fnlm probe false-negatives runs/a --lexicon wordnet.safetensors --lexicon glove.safetensors --wordnet dict
-  fnlm probe false-negatives runs/a --text news.txt --examples 20 --markdown > probe.md")]
+  fnlm probe false-negatives runs/a --text news.txt --examples 20 --markdown > probe.md
+  fnlm probe false-negatives runs/a --text dev/ --export to-label.jsonl --sampled
+
+A line of an exported file is {\"id\", \"domain\", \"context\", \"start\", \"word\", \"prediction\",
+\"p_prediction\", \"p_word\", \"rank_word\", \"labels\": []}. In a passage of 15 to 70 words one word was
+masked, the one at character \"start\"; the model says another one. Labels, one for each reader: \"S\",
+with the prediction in place the passage says the same; \"F\", it fits, and says something else; \"W\",
+it is wrong.")]
 pub struct ProbeFalseNegativesArgs {
     /// Run directory, or one of its checkpoints.
     #[arg(value_name = "RUN|CHECKPOINT")]
@@ -52,6 +59,26 @@ pub struct ProbeFalseNegativesArgs {
     /// False negatives to show.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub examples: usize,
+    /// Write errors in context to this file, with empty labels, and judge none. Whole words of letters only; of an ELECTRA, the
+    /// generator's.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["lexicon", "verifier", "wordnet", "markdown", "json"])]
+    pub export: Option<PathBuf>,
+    /// Errors to export, the same number from each file of the text.
+    #[arg(long, value_name = "N", default_value_t = 600, requires = "export")]
+    pub errors: usize,
+    /// Export words drawn from the model's distribution, as the generator of replaced-token detection draws them. [default: the most
+    /// probable word]
+    #[arg(long, requires = "export")]
+    pub sampled: bool,
+    /// For --export, mask this share of the other tokens of a passage too, as in pre-training.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "export")]
+    pub rate: f64,
+    /// For --export, seed of passages, places and drawn words.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "export")]
+    pub seed: u64,
+    /// Of --export.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,

@@ -1,4 +1,4 @@
-//! What a generated language looks like, with ranges and defaults.
+//! Configuration of a generated language, with ranges and defaults.
 
 use super::template::{self, Part};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl Default for LanguageConfig {
     }
 }
 
-/// Why a language cannot be made.
+/// Why a language cannot be generated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LanguageError {
@@ -107,7 +107,7 @@ pub enum LanguageError {
     /// A sentence template cannot be read.
     #[error("language.templates[{index}] = \"{template}\": {problem}; a good one is \"Ds As Ns V Do No .\"")]
     Template {
-        /// Which one, from 0.
+        /// Index of the template, counted from 0.
         index: usize,
         /// Its text.
         template: String,
@@ -117,7 +117,7 @@ pub enum LanguageError {
 }
 
 impl LanguageConfig {
-    /// Checks every field and reads the templates.
+    /// Checks every field and parses the templates.
     pub(super) fn validate(&self) -> Result<Vec<Vec<Part>>, LanguageError> {
         let range = |field, found: usize, low: usize, high: usize, expected| {
             if (low..=high).contains(&found) {

@@ -1,11 +1,11 @@
-//! How many of a generator's replacements fit, and a language in which a set share of them does.
+//! Computes the share of a generator's replacements that fit, and finds a language with a given share.
 
 use super::config::LanguageConfig;
 use super::{Language, LanguageError, Writer};
 
-/// Documents that [`LanguageConfig::with_fitting_replacements`] measures on.
+/// Number of documents on which [`LanguageConfig::with_fitting_replacements`] evaluates the share.
 const DOCUMENTS: usize = 40;
-/// Sentences of each of them.
+/// Number of sentences of each of them.
 const SENTENCES: usize = 12;
 /// Seed of their text.
 const SEED: u64 = 0xf17;
@@ -34,7 +34,7 @@ impl Language {
                 for (&part, &written) in self.templates[plan.template].iter().zip(&written) {
                     let unknown = |word: u32| (1.0 - knowledge) * frequency[word as usize];
                     let Some(concept) = plan.concept(part) else {
-                        // A function word follows from the rest.
+                        // Function words are determined by the rest of the sentence.
                         replaced += (1.0 - knowledge) - unknown(written);
                         continue;
                     };
@@ -58,7 +58,7 @@ impl Language {
         fitting / replaced
     }
 
-    /// Probability of `word` where `concept` is meant.
+    /// Probability of `word` given `concept`.
     fn weight_in(&self, concept: u32, word: u32) -> f64 {
         let at = self.words[concept as usize].iter().position(|w| *w == word);
         at.map_or(0.0, |at| self.weights[concept as usize][at])

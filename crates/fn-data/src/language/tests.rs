@@ -312,7 +312,7 @@ fn the_share_of_replacements_that_fit_agrees_with_a_guesser_that_plays() {
         let tokens: Vec<u32> = rows.iter().flat_map(|r| r.ids[1..r.ids.len() - 1].to_vec()).collect();
         tokens.iter().for_each(|&id| frequency[id as usize] += 1.0 / tokens.len() as f64);
         let (mut replaced, mut fitting) = (0u64, 0u64);
-        for i in 0..300 {
+        for i in 0..1500 {
             let mut writer = Writer::new(&l, l.text_stream(i, 1, 4));
             let plans: Vec<_> = (0..12).map(|_| writer.plan()).collect();
             let mut stream = Stream::new(99, 0, i, Use::Test);
@@ -336,7 +336,7 @@ fn the_share_of_replacements_that_fit_agrees_with_a_guesser_that_plays() {
             }
         }
         let played = fitting as f64 / replaced as f64;
-        let expected = l.fitting_replacements(knowledge, 300, 2);
+        let expected = l.fitting_replacements(knowledge, 600, 2);
         assert!((played - expected).abs() < 0.01, "{played} for {expected} at {knowledge}");
     }
 }
@@ -349,16 +349,17 @@ fn the_dial_sets_the_share_of_replacements_that_fit_and_nothing_but_the_choice_w
     });
     let mut before = f64::INFINITY;
     for share in [0.05, 0.15, 0.28, 0.42] {
-        let config = base.with_fitting_replacements(share, 0.7, 3).unwrap();
+        let config = base.with_fitting_replacements(share, 0.9, 3).unwrap();
         assert_eq!(LanguageConfig { zipf: base.zipf, ..config.clone() }, base);
         assert!(config.zipf < before, "the more fit, the more even the choice");
         before = config.zipf;
         let l = Language::new(config, 3).unwrap();
-        let found = l.fitting_replacements(0.7, 200, 1);
-        assert!((found - share).abs() < 0.01, "{found} for {share}");
+        // It was set on 40 documents, other ones than these.
+        let found = l.fitting_replacements(0.9, 200, 1);
+        assert!((found - share).abs() < 0.025, "{found} for {share}");
         assert_eq!(l.vocabulary(), Language::new(base.clone(), 3).unwrap().vocabulary());
     }
-    let error = base.with_fitting_replacements(0.95, 0.7, 3).unwrap_err();
+    let error = base.with_fitting_replacements(0.95, 0.9, 3).unwrap_err();
     assert!(error.to_string().contains("can fit, not 0.95"), "{error}");
     // Words that stand for nothing but themselves never fit in the place of another.
     let alone = small(|c| (c.set_sizes, c.polysemy) = (vec![1.0], 0.0));

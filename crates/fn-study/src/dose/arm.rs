@@ -1,4 +1,4 @@
-//! What is compared: a correction of the discriminator's loss, with a judge.
+//! The arms: a correction of the discriminator's loss with a judge.
 
 use fn_core::CoreError;
 use fn_core::correct::detection::DetectionKind;
@@ -13,44 +13,44 @@ use super::judge::{Mistakes, SetQuality, SetQualityConfig};
 pub enum Correction {
     /// The baseline.
     None,
-    /// What the judge excuses is left out.
+    /// False negatives are left out of the loss.
     Drop,
-    /// What the judge excuses is called original.
+    /// False negatives are labelled as original.
     Relabel,
-    /// Every replacement weighs 1 - g, g its grade.
+    /// Every replacement has weight 1 - g, where g is its grade.
     Weight,
-    /// Every replacement is to be called replaced with probability 1 - g.
+    /// Every replacement has the label 1 - g.
     SoftLabel,
 }
 
-/// Who grades the replacements.
+/// The judge of the replacements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
-    /// Nobody.
+    /// No judge.
     Nobody,
-    /// The truth: grade 1 for what fits, 0 for an error.
+    /// The ground truth: grade 1 for a replacement that fits, 0 for an error.
     Truth,
-    /// A judge of set precision and recall; its seed is that of the run.
+    /// A judge with given precision and recall; its seed is that of the run.
     Set {
-        /// Share of the excused that fit.
+        /// Precision: share of the flagged replacements that fit.
         precision: f64,
-        /// Share of what fits that is excused.
+        /// Recall: share of the fitting replacements that are flagged.
         recall: f64,
-        /// Where it is wrong.
+        /// How its mistakes are distributed.
         mistakes: Mistakes,
     },
     /// The generator: p / (p + 0.05), with its own probability p of the replacement.
     Generator,
 }
 
-/// One of the things compared.
+/// An arm of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
-    /// What is done about what fits.
+    /// Correction of fitting replacements.
     pub correction: Correction,
-    /// Who says what fits.
+    /// The judge.
     pub by: By,
     /// The control: the same grades, shuffled among the replacements of a batch.
     #[serde(default)]
@@ -62,9 +62,9 @@ pub struct Arm {
 pub enum Part {
     /// The baseline, every correction by the truth or by the generator, and the controls.
     Bounds,
-    /// `drop` by judges of set precision and recall with mistakes at random.
+    /// `drop` by judges with given precision and recall, whose mistakes are uniformly random.
     Random,
-    /// The same with mistakes where they are plausible.
+    /// The same with mistakes at probable replacements.
     Plausible,
 }
 

@@ -1,4 +1,4 @@
-//! A judge of set precision and recall, for generated languages: it knows the truth, and errs as often as it is told.
+//! A judge with given precision and recall for generated languages: the ground truth with random mistakes.
 
 use burn::tensor::{Int, Tensor};
 use fn_core::batch::Predictions;
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 /// Its name in a configuration: `correction.judge.kind = "set-quality"`.
 pub const KIND: &str = "set-quality";
 
-/// Where a judge of set quality is wrong.
+/// How the mistakes of the judge are distributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mistakes {
-    /// Every error is excused with the same probability.
+    /// Every error is flagged with the same probability.
     #[default]
     Random,
-    /// An error is excused with a probability proportional to that which the generator gave it: what looks right.
+    /// An error is flagged with a probability proportional to the generator's probability of the replacement.
     Plausible,
 }
 
@@ -26,13 +26,13 @@ pub enum Mistakes {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SetQualityConfig {
-    /// Share of the excused replacements that fit, above 0 to 1. Default 1.
+    /// Precision: share of the flagged replacements that fit, above 0 to 1. Default 1.
     pub precision: f64,
-    /// Share of the replacements that fit which are excused, 0 to 1. Default 1.
+    /// Recall: share of the fitting replacements that are flagged, 0 to 1. Default 1.
     pub recall: f64,
-    /// Where it is wrong. Default at random.
+    /// How its mistakes are distributed. Default at random.
     pub mistakes: Mistakes,
-    /// Decides which items it is wrong about. Default 0.
+    /// Seed of the mistakes. Default 0.
     pub seed: u64,
 }
 
@@ -57,7 +57,7 @@ impl SetQualityConfig {
         }
     }
 
-    /// What stands in a configuration.
+    /// The settings for a configuration.
     ///
     /// # Errors
     /// Settings that cannot be written, which does not happen.
@@ -69,26 +69,26 @@ impl SetQualityConfig {
     }
 }
 
-/// Excuses a replacement that truly fits with probability `recall`, and as many errors beside them that `precision` of what it excuses fits.
+/// Flags a fitting replacement with probability `recall`, and as many errors as give the precision `precision`.
 ///
-/// The truth is a lexicon: all pairs of a language without words of two meanings (`polysemy = 0`), where a table knows everything. With F
-/// replacements of the batch that fit and E errors, an error i is excused with probability
+/// The ground truth is a lexicon: all pairs of a language without polysemous words (`polysemy = 0`), for which a table is
+/// exact. With F fitting replacements in the batch and E errors, an error i is flagged with probability
 ///
 /// ```text
 /// m_i = min(1, c q_i)        sum_i m_i = recall F (1 - precision) / precision, or E if that is less
 /// ```
-/// where `q_i` is 1 ([`Mistakes::Random`]) or the generator's probability of that word ([`Mistakes::Plausible`]). So low a precision at so high
-/// a recall that there are not enough errors cannot be had: then all errors are excused.
+/// where `q_i` is 1 ([`Mistakes::Random`]) or the generator's probability of that word ([`Mistakes::Plausible`]). If there are
+/// not enough errors for the given precision and recall, all errors are flagged.
 ///
-/// The verdict on an item is a function of the seed and the item (row, position, original word and prediction): asked again, it says
-/// the same. In another row the same pair of words may be judged otherwise; a table that is wrong about a pair everywhere is not modelled.
+/// The verdict on an item is a function of the seed and the item (row, position, original word and prediction). In another row
+/// the verdict on the same pair of words may differ; a table with a wrong pair, which is wrong everywhere, is not modelled.
 pub struct SetQuality {
     truth: DeviceLexicon,
     config: SetQualityConfig,
 }
 
 impl SetQuality {
-    /// A judge that errs as `config` says about what `truth` knows.
+    /// A judge with the ground truth `truth` and mistakes by `config`.
     ///
     /// # Errors
     /// A setting out of range.
@@ -97,18 +97,18 @@ impl SetQuality {
         Ok(Self { truth, config })
     }
 
-    /// Makes the kind [`KIND`] known to configurations. Repeating it changes nothing.
+    /// Registers the kind [`KIND`] for configurations; repeated calls have no effect.
     pub fn register() {
         let build = |settings: &Settings, resources: &Resources| -> Result<Box<dyn Judge>, CoreError> {
             let config: SetQualityConfig = settings.read()?;
             config.validate()?;
             Ok(Box::new(Self::new(config, resources.lexicon(KIND)?.clone())?))
         };
-        // The only error is that the name is taken: by an earlier call.
+        // The only possible error is that the name was registered by an earlier call.
         let _ = JUDGES.register(KIND, build);
     }
 
-    /// Probability with which each error is excused, `[P]`; `fits` and `error` are 0 or 1, `[P]`.
+    /// Probability with which each error is flagged, `[P]`; `fits` and `error` are 0 or 1, `[P]`.
     fn mistakes(&self, predictions: &Predictions<'_>, fits: &Tensor<1>, error: &Tensor<1>) -> Tensor<1> {
         let SetQualityConfig { precision, recall, mistakes, .. } = self.config;
         let wanted = fits.clone().sum() * (recall * (1.0 - precision) / precision) as f32;
@@ -120,7 +120,7 @@ impl SetQuality {
                 p.squeeze_dim::<1>(1) * error.clone()
             }
         };
-        // c is raised until what is cut off at 1 is made up for by the others.
+        // c is increased to compensate for probabilities that are clipped at 1.
         let shape = weight.dims();
         let share = |sum: Tensor<1>| (wanted.clone() / sum.clamp_min(f32::MIN_POSITIVE)).expand(shape);
         let mut found = (weight.clone() * share(weight.clone().sum())).clamp_max(1.0);
@@ -131,7 +131,7 @@ impl SetQuality {
     }
 }
 
-/// Rounds of making up for what is cut off.
+/// Number of iterations of this compensation.
 const ROUNDS: usize = 12;
 
 impl Judge for SetQuality {
@@ -147,14 +147,14 @@ impl Judge for SetQuality {
 
 /// A prime that is 2 modulo 3, so that cubing permutes the residues, and whose square fits 31 bits.
 const PRIME: i64 = 46_337;
-/// Rounds of cubing between two numbers that are taken in.
+/// Rounds of cubing between two inputs.
 const CUBES: usize = 3;
 
 /// A number in 0..1 for each item, `[P]`: a hash of seed, row, position, original word and prediction, in integers that no backend
 /// rounds, and without waiting for the device.
 ///
 /// Each number is added to the state, which is then cubed modulo a prime after a constant of that round was added, three times (the
-/// permutation of MiMC: Albrecht et al., 2016, with few rounds: nobody is to be kept from guessing).
+/// permutation of MiMC: Albrecht et al., 2016, with few rounds, because it need not be cryptographically secure).
 fn uniform(seed: u64, predictions: &Predictions<'_>) -> Tensor<1> {
     let batch = predictions.batch;
     let [rows, length] = batch.shape();
@@ -185,7 +185,7 @@ fn uniform(seed: u64, predictions: &Predictions<'_>) -> Tensor<1> {
             round += 1;
         }
     }
-    // In the middle of its step: a probability of 0 excuses nothing, one of 1 everything.
+    // Centred in its interval, so that a probability of 0 flags nothing and one of 1 flags everything.
     (state.float() + 0.5) / PRIME as f32
 }
 

@@ -1,11 +1,11 @@
-//! Dose and response: how much a correction of the discriminator's loss gains or costs, by how many replacements fit and by how good its
-//! judge is, where everything is known.
+//! Dose-response experiment on the generated language: the effect of a correction of the discriminator's loss, by the share of
+//! replacements that fit and by the quality of the judge.
 //!
-//! The generated language has a dial for the share of the sampled replacements that fit
-//! ([`LanguageConfig::with_fitting_replacements`](fn_data::language::LanguageConfig::with_fitting_replacements)); the judge is the truth, or
-//! one of [set precision and recall](SetQuality). All arms of a share and seed have the same text, the same order and the same first weights.
-//! Runs are made in this process, one after the other, and each is written to [`RECORDS`] as soon as it is done; what is there already is
-//! not run again.
+//! The generated language can be configured for a share of the sampled replacements that fit
+//! ([`LanguageConfig::with_fitting_replacements`](fn_data::language::LanguageConfig::with_fitting_replacements)); the judge is
+//! the ground truth, or has a [given precision and recall](SetQuality). All arms of a share and seed have the same text, order
+//! and initial weights. Runs are made in this process, one after the other, and each is written to [`RECORDS`] when it is
+//! finished; finished runs are not repeated.
 
 mod arm;
 mod judge;
@@ -30,10 +30,10 @@ use fn_train::stop::Stop;
 /// File of all runs, one JSON object per line.
 pub const RECORDS: &str = "records.jsonl";
 
-/// Percent of the replacements that fit, at which the language is set unless told otherwise.
+/// Default shares of replacements that fit, in percent.
 pub const SHARES: [u32; 4] = [5, 15, 28, 42];
 
-/// Optimiser steps of a run unless told otherwise.
+/// Default number of optimiser steps of a run.
 pub const STEPS: u64 = 300;
 
 /// Error of the experiment.

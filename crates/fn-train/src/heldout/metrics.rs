@@ -1,12 +1,12 @@
-//! Scores of a binary classifier.
+//! Metrics of a binary classifier.
 
-/// `part / whole`, NaN where there is nothing to divide.
+/// `part / whole`; NaN if `whole` is 0.
 pub fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { f64::NAN }
 }
 
-/// Area under the receiver operating characteristic: the chance that a random positive scores above a random negative,
-/// ties counting one half (Mann-Whitney). NaN when one class is absent or a score is NaN.
+/// Area under the ROC curve: the probability that a random positive has a higher score than a random negative,
+/// ties count one half (Mann-Whitney). NaN if one class is absent or a score is NaN.
 pub fn auc(scores: &[f32], positive: &[bool]) -> f64 {
     let positives = positive.iter().filter(|&&p| p).count() as f64;
     let negatives = positive.len() as f64 - positives;
