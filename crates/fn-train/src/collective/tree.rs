@@ -11,7 +11,7 @@
 use std::convert::Infallible;
 
 /// The sum of `leaf(item)` over `items` with the addition `add`; None without items. At most one partial sum per level of the
-/// tree exists at a time (`ceil(log2 n) + 1`), and leaves are computed in order.
+/// tree exists at a time (`floor(log2 n) + 1`), and leaves are computed in order.
 pub fn try_sum<T, S, E>(
     items: &[T],
     leaf: &mut impl FnMut(&T) -> Result<S, E>,
@@ -87,7 +87,7 @@ mod tests {
             most.set(most.get().max(live.get()));
         };
         sum(&items, leaf, |(), ()| live.set(live.get() - 1));
-        assert_eq!((live.get(), most.get()), (1, 11));
+        assert_eq!((live.get(), most.get()), (1, 10));
     }
 
     proptest! {
