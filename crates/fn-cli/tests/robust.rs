@@ -136,7 +136,7 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
     place.fails(
         &command.replace("--rate 1", "--rate 0.5"),
         2,
-        &["there rate = 1.0, now rate = 0.5", "--out"],
+        &["before: rate = 1.0, now: rate = 0.5", "--out"],
     );
     let only_files = "robust --task rte --data data --out out --kinds typos --rate 0.5";
     place.fails(only_files, 2, &["out/typos/dev.tsv holds a different set", "nothing was written"]);

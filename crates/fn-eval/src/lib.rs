@@ -1,13 +1,13 @@
-//! Everything that is done with **one** pre-trained model: fine-tuning it, letting it predict, scoring what it predicts.
+//! Everything that is done with **one** pre-trained model: fine-tuning, prediction, scoring of predictions, inspection.
 //!
-//! The rule that separates this crate from `fn-study`: here a single model meets a task or a text; there, several
-//! runs or judges are compared, or a model is asked what it learnt in pre-training. What both need (a mean over seeds, a
-//! paired bootstrap, a table, the frame of a page) is here, because `fn-study` depends on this crate and never the other way.
+//! How it differs from `fn-study`: here a single model is applied to a task or a text; there, several runs or judges are
+//! compared, or a model is probed for what it learnt in pre-training. What both need (mean over seeds, paired bootstrap,
+//! tables, the frame of an HTML page) is here, because `fn-study` depends on this crate and not the other way round.
 //!
-//! [`finetune`] trains an encoder on a task and measures it ([`finetune::fit`] is its loop), [`predictions`] are its files.
-//! How good a fine-tuned model is say [`metrics`] (numbers of predictions and references), [`glue`] (which of them belong to
-//! which task of GLUE, and their average) and [`squad`] (answers to questions); [`robust`] compares a score with that on
-//! perturbed copies of the same examples. [`inspect`] shows what a pre-trained model predicts in a text.
+//! [`finetune`] trains an encoder on a task and evaluates it ([`finetune::fit`] is the training loop); [`predictions`] reads
+//! and writes the files of its predictions. They are scored by [`metrics`] (accuracy, F1, correlations), [`glue`] (the metrics
+//! of each task of GLUE, and their average) and [`squad`] (exact match and F1 of answers); [`robust`] compares a score with
+//! that on perturbed copies of the same examples. [`inspect`] shows what a pre-trained model predicts in a text.
 #![deny(missing_docs)]
 
 pub mod finetune;
@@ -21,11 +21,11 @@ pub mod squad;
 pub mod stats;
 pub mod table;
 
-/// What goes wrong when results are read.
+/// Errors of scoring predictions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// A metric is not defined for what it was given.
+    /// A metric is not defined for its arguments.
     #[error(transparent)]
     Metric(#[from] metrics::MetricError),
     /// A file of predictions cannot be used.

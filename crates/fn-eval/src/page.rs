@@ -1,4 +1,4 @@
-//! Pages that stand alone: no network, no scripts, readable on a phone and in the dark.
+//! Frame of self-contained HTML pages: no network, no scripts, readable on a phone, with a dark colour scheme.
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #666; --line: #ddd; --page: #fff; --good: #00704f; }
@@ -11,7 +11,7 @@ th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(-
 th:first-child, td:first-child { text-align: left; }
 ";
 
-/// Everything up to the heading, which is the title; `style` is added to the common one.
+/// Start of a page, up to and including the heading `title`; the CSS rules `style` are added to the common ones.
 pub fn open(title: &str, style: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, \
@@ -20,10 +20,10 @@ pub fn open(title: &str, style: &str) -> String {
     )
 }
 
-/// The end of what [`open`] began.
+/// End of a page that began with [`open`].
 pub const CLOSE: &str = "</body></html>\n";
 
-/// Text as it may stand in a page or in an attribute.
+/// Escapes text for HTML, in elements and in attributes.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,7 +1,8 @@
 //! Files of predictions, one for each example.
 //!
-//! `.jsonl` is ours: `{"index": 0, "gold": "entailment", "prediction": "not_entailment", "scores": [0.4, 0.6]}`. Any other file is
-//! read as the table that servers take: `index`, a tab, `prediction`.
+//! `.jsonl` is the format of `fnlm`: `{"index": 0, "gold":
+//! "entailment", "prediction": "not_entailment", "scores": [0.4,
+//! 0.6]}`. Any other file is read as the table that the GLUE server takes: `index`, a tab, `prediction`.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -15,20 +16,20 @@ use serde::{Deserialize, Serialize};
 use crate::EvalError;
 use crate::glue::{self, Outcomes, Scores, Task};
 
-/// Longest line: a prediction is a name or a number, tags of a long sentence at most.
+/// Maximum length of a line in bytes: a prediction is a name, a number, or at most the tags of a long sentence.
 const MAX_LINE: u64 = 1 << 20;
-/// Most rows: the largest test set has 390,965.
+/// Maximum number of rows: the largest test set of GLUE has 390,965.
 const MAX_ROWS: usize = 16 << 20;
-/// Examples that a message names.
+/// Number of examples that an error message lists.
 const SHOWN: usize = 5;
 
-/// What is said of an example.
+/// A prediction or a gold label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
     /// The name of a class.
     Class(String),
-    /// A number. None stands for one that is not finite, which JSON cannot hold.
+    /// A number. A number that is not finite is null in JSON, and read back as NaN.
     Score(#[serde(deserialize_with = "number")] f64),
     /// A tag for each word.
     Tags(Vec<String>),
@@ -48,34 +49,34 @@ impl fmt::Display for Answer {
     }
 }
 
-/// An example's prediction.
+/// The prediction for an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Its place in the file of examples, counted from 0.
+    /// Index of the example in its file, counted from 0.
     pub index: usize,
-    /// The id that the file gives it.
+    /// Id of the example in its file, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What is right, where it is known.
+    /// Gold label, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gold: Option<Answer>,
-    /// What the model says.
+    /// Predicted label.
     pub prediction: Answer,
-    /// Probability of each class, or the raw score.
+    /// Probability of each class, or the raw output of a regression.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "numbers")]
     pub scores: Vec<f32>,
 }
 
-/// A model that diverged has scores that JSON cannot hold; they are null there.
+/// Reads null, which stands for a non-finite number, as NaN.
 fn numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
     let scores = Vec::<Option<f32>>::deserialize(deserializer)?;
     Ok(scores.into_iter().map(|score| score.unwrap_or(f32::NAN)).collect())
 }
 
-/// Indices for a message.
+/// Indices for an error message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Indices {
-    /// How many.
+    /// Number of indices.
     pub count: usize,
     /// The first few.
     pub first: Vec<usize>,
@@ -101,25 +102,25 @@ impl fmt::Display for Indices {
     }
 }
 
-/// What is wrong with the indices of predictions.
+/// Errors in the indices of predictions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WrongIndices {
     /// Examples without a prediction.
     pub missing: Indices,
-    /// Indices that no example has.
+    /// Indices without an example.
     pub unknown: Indices,
-    /// Indices that come again.
+    /// Indices with more than one prediction.
     pub twice: Indices,
 }
 
 impl fmt::Display for WrongIndices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { missing, unknown, twice } = self;
-        write!(f, "indices missing: {missing}, unknown: {unknown}, there again: {twice}")
+        write!(f, "indices missing: {missing}, unknown: {unknown}, duplicate: {twice}")
     }
 }
 
-/// Why predictions cannot be used.
+/// Why predictions cannot be read, written or scored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PredictionError {
@@ -133,7 +134,7 @@ pub enum PredictionError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A line that is no prediction.
+    /// A line that is not a prediction.
     #[error("{path}: line {line}: found {found}, expected {expected}; write the predictions anew")]
     Line {
         /// The file.
@@ -145,18 +146,18 @@ pub enum PredictionError {
         /// What was expected.
         expected: &'static str,
     },
-    /// Predictions that are not one for each example.
+    /// Not exactly one prediction for each example.
     #[error(
         "{path}: found {found} predictions, expected {expected}, one for each example; {wrong}; are they for this file?"
     )]
     NotOneEach {
         /// The file.
         path: PathBuf,
-        /// Predictions.
+        /// Number of predictions.
         found: usize,
-        /// Examples.
+        /// Number of examples.
         expected: usize,
-        /// Which indices are wrong.
+        /// The wrong indices.
         wrong: Box<WrongIndices>,
     },
     /// A label that the task does not have.
@@ -164,7 +165,7 @@ pub enum PredictionError {
         "example {index}: the {side} is {found}, expected {expected}; are they predictions of this task?"
     )]
     Label {
-        /// Which example.
+        /// Index of the example.
         index: usize,
         /// `prediction` or `gold`.
         side: &'static str,
@@ -179,23 +180,23 @@ pub enum PredictionError {
          development set, or submit"
     )]
     NoGold {
-        /// How many have none.
+        /// Number of examples without a label.
         missing: usize,
-        /// How many there are.
+        /// Number of examples.
         rows: usize,
-        /// The first without.
+        /// Index of the first example without a label.
         index: usize,
     },
 }
 
-/// Writes JSON lines, whole or not at all.
+/// Writes predictions as JSON lines, atomically.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn write(path: &Path, records: &[Record]) -> Result<(), PredictionError> {
     let mut text = String::new();
     for record in records {
-        // Numbers that are not finite become null.
+        // serde_json writes non-finite numbers as null.
         let line = serde_json::to_string(record).map_err(|error| PredictionError::Io {
             path: path.to_owned(),
             action: "write",
@@ -207,7 +208,7 @@ pub fn write(path: &Path, records: &[Record]) -> Result<(), PredictionError> {
     save(path, &text)
 }
 
-/// Writes the table `index`, `prediction`.
+/// Writes predictions as a TSV table with the columns `index` and `prediction`.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -230,7 +231,7 @@ fn save(path: &Path, text: &str) -> Result<(), PredictionError> {
 /// Reads predictions, in the order of the file.
 ///
 /// # Errors
-/// A file that cannot be read, a line that is no prediction.
+/// A file that cannot be read, a line that is not a prediction.
 pub fn read(path: &Path) -> Result<Vec<Record>, PredictionError> {
     let io = |source| PredictionError::Io { path: path.to_owned(), action: "read", source };
     let mut file = BufReader::new(File::open(path).map_err(io)?);
@@ -264,7 +265,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>, PredictionError> {
         }
         records.push(match json {
             true => serde_json::from_str(line).map_err(|e| {
-                // The reader was given one line, so its line is always 1.
+                // The JSON parser gets one line at a time, so its "line 1" would mislead.
                 let found = e.to_string().replace(" at line 1 column ", " at column ");
                 wrong(found, "{\"index\": 0, \"prediction\": a name, a number or a list of tags}")
             })?,
@@ -296,7 +297,7 @@ fn quoted(text: &str) -> String {
 /// Sorts predictions by index, one for each of `rows` examples.
 ///
 /// # Errors
-/// Indices that are missing, unknown or there twice.
+/// Missing, unknown or duplicate indices.
 pub fn align(mut records: Vec<Record>, rows: usize, path: &Path) -> Result<Vec<Record>, PredictionError> {
     let mut seen = vec![false; rows];
     let mut wrong = WrongIndices::default();
@@ -316,8 +317,8 @@ pub fn align(mut records: Vec<Record>, rows: usize, path: &Path) -> Result<Vec<R
     Ok(records)
 }
 
-/// Gives predictions that were read from a table their kind: numbers of classes become names, numbers become scores (where
-/// there are no `labels`), texts of several tags become tags.
+/// Converts predictions that were read from a table: class indices become class names; without `labels`, numbers become scores;
+/// several tags separated by blanks become tags.
 ///
 /// # Errors
 /// A prediction that is none of the labels.
@@ -347,7 +348,7 @@ pub fn name_classes(records: &mut [Record], labels: &[String]) -> Result<(), Pre
     Ok(())
 }
 
-/// The label of this name or number.
+/// The label with this name or index.
 fn label(text: &str, labels: &[String], index: usize) -> Result<String, PredictionError> {
     let by_number = || labels.get(text.parse::<usize>().ok()?);
     let found = labels.iter().find(|label| *label == text).or_else(by_number);
@@ -359,8 +360,8 @@ fn label(text: &str, labels: &[String], index: usize) -> Result<String, Predicti
     })
 }
 
-/// The number of a class of GLUE. Digits are read for the tasks whose official files have them; elsewhere they are refused,
-/// because tools do not agree on the order of MNLI's classes.
+/// The class index of a label of GLUE. Digits are accepted for the tasks whose official files hold them; for others they are an
+/// error, because tools do not agree on the order of MNLI's classes.
 pub(crate) fn class_of(
     task: Task,
     answer: &Answer,
@@ -386,7 +387,7 @@ pub(crate) fn class_of(
     })
 }
 
-/// The score of STS-B; NaN if the model diverged.
+/// The predicted score of STS-B; NaN if the model diverged.
 pub(crate) fn value_of(answer: &Answer, side: &'static str, index: usize) -> Result<f64, PredictionError> {
     let found = match answer {
         Answer::Score(score) => Some(*score),
@@ -401,7 +402,7 @@ pub(crate) fn value_of(answer: &Answer, side: &'static str, index: usize) -> Res
     })
 }
 
-/// Scores predictions of a task of GLUE by their own `gold`.
+/// Scores predictions of a task of GLUE against their `gold` labels.
 ///
 /// # Errors
 /// Labels that the task does not have; examples without gold; no examples.

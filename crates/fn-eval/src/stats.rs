@@ -1,17 +1,17 @@
-//! What one comparison needs: spread over seeds and a paired bootstrap over examples.
+//! Statistics of one comparison: mean and standard deviation over seeds, paired bootstrap over examples.
 
 use fn_core::noise::{Stream, Use};
 
-/// Values of several seeds.
+/// Summary statistics of a metric over several seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
-    /// How many.
+    /// Number of values.
     pub count: usize,
-    /// Their mean.
+    /// Mean.
     pub mean: f64,
-    /// Their standard deviation, divided by n - 1; NaN for one value.
+    /// Standard deviation with the divisor n - 1; NaN for one value.
     pub standard_deviation: f64,
-    /// The middle one, or the mean of the two middle ones.
+    /// Median.
     pub median: f64,
     /// The largest.
     pub best: f64,
@@ -20,7 +20,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// None without values. A NaN among them makes every figure NaN: a seed without a score is not averaged away.
+    /// Summary of `values`; None if there are none. If one value is NaN, so are all statistics: a seed whose metric is
+    /// undefined must not be ignored in the mean.
     pub fn of(values: &[f64]) -> Option<Self> {
         if values.is_empty() {
             return None;
@@ -52,12 +53,12 @@ impl Summary {
     }
 }
 
-/// Two systems on the same examples.
+/// Comparison of two systems on the same examples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Comparison {
-    /// Score of the first on all examples.
+    /// Score of the first system on all examples.
     pub a: f64,
-    /// Score of the second.
+    /// Score of the second system.
     pub b: f64,
     /// `b - a`.
     pub difference: f64,
@@ -65,31 +66,32 @@ pub struct Comparison {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Two-sided: twice the smaller share of resamples whose difference is at most, or at least, 0. That is the level at which
-    /// the percentile interval begins to hold 0 (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 15). 1
-    /// is added to both counts, so it is never 0 (Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 4).
+    /// Two-sided p-value: twice the smaller of the shares of resamples whose difference is at most 0 and at least 0. It is the
+    /// level at which the percentile interval begins to contain 0 (Efron and Tibshirani, An Introduction to the Bootstrap,
+    /// 1993, chapter 15). 1 is added to both counts, so it is never 0 (Davison and Hinkley, Bootstrap Methods and their
+    /// Application, 1997, chapter 4).
     pub p_value: f64,
-    /// Resamples in which a score did not exist (NaN or infinite); they are left out of interval and p-value.
+    /// Number of resamples in which a score is undefined (NaN or infinite); they are left out of interval and p-value.
     pub undefined: usize,
 }
 
-/// Nothing to resample, or a score that does not exist.
+/// No examples, or a score that is undefined on every resample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("found {examples} examples and {defined} resamples with a score, expected at least 1 of each")]
 pub struct StatsError {
-    /// Examples.
+    /// Number of examples.
     pub examples: usize,
-    /// Resamples in which both scores exist.
+    /// Number of resamples in which both scores are defined.
     pub defined: usize,
 }
 
-/// Draws examples with repetition and scores both systems on them, `resamples` times. `score` is given the numbers of the
-/// drawn examples, so it may be any metric: accuracy, F1, a correlation.
+/// Draws examples with replacement and scores both systems on them, `resamples` times. `score` gets the indices of the drawn
+/// examples, so the metric may be any: accuracy, F1, a correlation.
 ///
-/// The same seed draws the same examples on every machine. A score that does not exist on all examples is NaN in the result.
+/// The same seed draws the same examples on every machine. A score that is undefined on the whole set is NaN in the result.
 ///
 /// # Errors
-/// No examples; no resample in which both scores exist.
+/// No examples; no resample in which both scores are defined.
 pub fn paired_bootstrap(
     examples: usize,
     resamples: usize,
@@ -128,7 +130,7 @@ pub fn paired_bootstrap(
     })
 }
 
-/// Linear between the two neighbours, as numpy's default.
+/// Percentile with linear interpolation, as numpy's default.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, high) = (place.floor() as usize, place.ceil() as usize);
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_scored_is_counted_or_refused() {
+    fn resamples_with_an_undefined_score_are_counted_and_if_all_are_it_is_an_error() {
         let nan_without_the_first = |chosen: &[usize]| {
             if chosen.contains(&0) { (0.0, 1.0) } else { (f64::NAN, 1.0) }
         };

@@ -1,8 +1,8 @@
-//! A table of numbers for a terminal or a Markdown page.
+//! Formats a table of numbers for a terminal or as Markdown.
 
 use std::fmt::Write as _;
 
-/// Rows of text under headings; the first column is flush left, the others flush right.
+/// Rows of text under column headings; the first column is left-aligned, the others are right-aligned.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
     headings: Vec<String>,
@@ -10,19 +10,19 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these columns.
+    /// An empty table with these column headings.
     pub fn new<S: Into<String>>(headings: impl IntoIterator<Item = S>) -> Self {
         Self { headings: headings.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row. Missing cells are empty, cells beyond the last heading are dropped.
+    /// Adds a row. Missing cells are empty, cells beyond the last column are dropped.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
         cells.resize(self.headings.len(), String::new());
         self.rows.push(cells);
     }
 
-    /// For a terminal: columns separated by two blanks, a line under the headings.
+    /// The table for a terminal: columns separated by two blanks, a line under the headings.
     pub fn to_text(&self) -> String {
         let widths = self.widths();
         let mut out = String::new();
@@ -35,7 +35,7 @@ impl Table {
         out
     }
 
-    /// For a Markdown page.
+    /// The table as Markdown.
     pub fn to_markdown(&self) -> String {
         let mut out = String::new();
         let mut push = |cells: &[String]| {
@@ -71,12 +71,12 @@ fn line(out: &mut String, cells: &[String], widths: &[usize]) {
     out.push('\n');
 }
 
-/// `0.1234` as `12.3 %`; a value that does not exist as `-`.
+/// `0.1234` as `12.3 %`; None as `-`.
 pub fn percent(value: Option<f64>) -> String {
     number(value.map(|v| v * 100.0), 1) + if value.is_some_and(f64::is_finite) { " %" } else { "" }
 }
 
-/// A number with so many decimals; a value that does not exist as `-`.
+/// A number with `decimals` decimals; None as `-`.
 pub fn number(value: Option<f64>, decimals: usize) -> String {
     match value {
         Some(v) if v.is_finite() => format!("{v:.decimals$}"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_a_dash() {
+    fn none_is_a_dash() {
         assert_eq!(percent(Some(0.1234)), "12.3 %");
         assert_eq!(percent(Some(f64::NAN)), "-");
         assert_eq!(number(None, 2), "-");

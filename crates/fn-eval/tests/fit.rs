@@ -1,4 +1,4 @@
-//! Fine-tuning a tiny encoder on tasks that can be learnt: is a word in the sequence, and where.
+//! Fine-tunes a tiny encoder on tasks that it can learn: whether a given token is in the sequence, and where.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use fn_train::checkpoint::Checkpoints;
 use fn_train::optim::AdamWConfig;
 use fn_train::stop::Stop;
 
-/// The word that is looked for.
+/// The token to find.
 const WORD: u32 = 9;
 
 fn encoder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/electra_tiny")
 }
 
-/// Sequences of 6 to 12 ids; every second one holds the word, at a place of its own.
+/// Sequences of 6 to 12 tokens; every second one contains [`WORD`], at varying positions.
 fn sequences(count: usize, salt: usize) -> Vec<(Sequence, usize)> {
     (0..count)
         .map(|i| {
@@ -61,7 +61,7 @@ fn job<'a>(
 }
 
 #[test]
-fn a_classifier_learns_whether_a_word_is_there_and_repeats_itself_exactly() {
+fn a_classifier_learns_whether_a_word_occurs_and_the_same_seed_gives_the_same_weights() {
     let device = Device::flex().autodiff();
     let (train, dev) = (sequences(640, 0), sequences(200, 9_999));
     let targets = Targets::Classes(train.iter().map(|(_, place)| u32::from(*place > 0)).collect());
@@ -84,7 +84,7 @@ fn a_classifier_learns_whether_a_word_is_there_and_repeats_itself_exactly() {
     let right = scores.iter().zip(&dev).filter(|(s, (_, place))| (s[1] > s[0]) == (*place > 0)).count();
     assert!(right >= 190, "{right} of 200");
 
-    // Scores do not depend on the company that a sequence is scored in.
+    // The logits of a sequence do not depend on the other sequences of its batch.
     let alone = classify(&model, &only[..7], 1, &device, &Stop::new()).unwrap();
     for (a, b) in alone.iter().zip(&scores) {
         assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?} {b:?}");
@@ -129,7 +129,7 @@ fn a_span_model_learns_where_a_word_is() {
 }
 
 #[test]
-fn a_stop_ends_a_run_and_a_recipe_out_of_range_is_refused() {
+fn a_stop_ends_a_run_and_a_recipe_out_of_range_is_an_error() {
     let device = Device::flex().autodiff();
     let train: Vec<Sequence> = sequences(32, 0).into_iter().map(|(s, _)| s).collect();
     let targets = Targets::Classes(vec![0; 32]);
@@ -155,7 +155,7 @@ fn a_stop_ends_a_run_and_a_recipe_out_of_range_is_refused() {
 }
 
 #[test]
-fn a_tagger_learns_which_word_is_which() {
+fn a_token_classifier_learns_the_tag_of_each_word() {
     let device = Device::flex().autodiff();
     let all = sequences(400, 0);
     let tags: Vec<Vec<(usize, u32)>> = all
@@ -178,12 +178,12 @@ fn a_tagger_learns_which_word_is_which() {
 }
 
 #[test]
-fn a_stopped_fit_goes_on_to_the_same_weights_and_patience_keeps_the_best_epoch() {
+fn a_resumed_run_ends_with_the_same_weights_and_patience_keeps_the_best_epoch() {
     let device = Device::flex().autodiff();
     let train: Vec<Sequence> = sequences(96, 0).into_iter().map(|(s, _)| s).collect();
     let targets = Targets::Classes((0..96).map(|i| u32::from(i % 2 == 0)).collect());
     let recipe = Recipe { patience: 2, ..recipe(5.0) };
-    // Six steps an epoch; the scores of the epochs: the second is the best, the fourth comes too late.
+    // Six steps an epoch. The second epoch is the best; after two more without improvement the run ends, before the fifth.
     let scores = [0.5, 0.7, 0.6, 0.65, 0.9];
     let run = |dir: &Path, stop_at: &[u64]| {
         let checkpoints = Checkpoints::new(dir, 1, true);

@@ -1,4 +1,4 @@
-//! The metrics against scikit-learn and SciPy, and the tasks of GLUE on the same cases.
+//! Compares the metrics with scikit-learn and SciPy, alone and as metrics of the tasks of GLUE.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Answers against torchmetrics and an independent reference for SQuAD 2.0.
+//! Compares scores of answers with torchmetrics and with an independent implementation for SQuAD 2.0.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! What holds for any predictions.
+//! Properties of the metrics that hold for any predictions.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use fn_eval::squad::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Numbers of a coarse grid: with ties, and monotone maps of them stay strictly monotone in f64.
+/// Numbers on a coarse grid: there are ties, and monotone functions of them stay strictly monotone in f64.
 fn pairs() -> impl Strategy<Value = Vec<(f64, f64)>> {
     vec(((-20i32..20).prop_map(|v| f64::from(v) / 4.0), (-20i32..20).prop_map(|v| f64::from(v) / 4.0)), 1..40)
 }

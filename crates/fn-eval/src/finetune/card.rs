@@ -1,4 +1,4 @@
-//! The model card of a fine-tuned model, and the file that says what it is for.
+//! The model card (`README.md`) of a fine-tuned model, and the name of the file that holds its task.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,10 +8,10 @@ use fn_core::files::write_atomic;
 use super::{FinetuneError, Kind, SeedResult};
 use crate::finetune::fit::Recipe;
 
-/// Name of the file that says what a fine-tuned model is for.
+/// Name of the file with the task of a fine-tuned model ([`super::TaskCard`]).
 pub const CARD: &str = "fnlm-task.json";
 
-/// Writes `README.md` beside the weights. `kind` is None for SQuAD.
+/// Writes the model card `README.md` beside the weights. `kind` is None for SQuAD.
 pub(super) fn write(
     folder: &Path,
     encoder: &Path,

@@ -1,4 +1,5 @@
-//! The course of one seed, whatever the task: what was done is read back, all else is trained, predicted, scored and saved.
+//! The steps of one fine-tuning run (one seed), the same for every task: read a finished result, or else load, train, predict,
+//! score and save.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,57 +20,58 @@ use super::{Event, FinetuneError, Kind, SeedResult, card};
 /// Name of the fine-tuned model's folder.
 const MODEL: &str = "model";
 
-/// What all tasks have.
+/// The inputs of a run that do not depend on the kind of task.
 pub(super) struct Shared<'a> {
     /// Name of the task.
     pub task: &'a str,
-    /// None for SQuAD.
+    /// What the task predicts; None for SQuAD.
     pub kind: Option<Kind>,
     /// The encoder, in the Hugging Face layout.
     pub model: &'a Path,
-    /// Its tokenizer.
+    /// Tokenizer of the encoder.
     pub tokenizer: &'a TextTokenizer,
     /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
-    /// Ids of the longest sequence.
+    /// Maximum sequence length, in tokens.
     pub length: usize,
-    /// Sequences to train on.
+    /// Number of training sequences.
     pub train_examples: usize,
     /// Device to train on, with autodiff.
     pub device: &'a Device,
     /// Polled before each step.
     pub stop: &'a Stop,
-    /// Keep the fine-tuned model.
+    /// Whether the fine-tuned model is saved.
     pub keep_model: bool,
 }
 
-/// What a model is worth.
+/// Scores of a model on the development sets.
 pub(super) struct Measured {
-    /// Value of the main metric; NaN if it does not exist.
+    /// Value of the main metric; NaN where the metric is undefined.
     pub main: f64,
-    /// Its name.
+    /// Name of the main metric.
     pub metric: String,
     /// All metrics, by development set.
     pub scores: BTreeMap<String, BTreeMap<String, Option<f64>>>,
-    /// For SQuAD 2.0: odds above which there is no answer.
+    /// For SQuAD 2.0: the no-answer score above which a question is taken to have no answer.
     pub null_threshold: Option<f64>,
 }
 
-/// What a task adds to the course.
+/// The parts of a run that depend on the task.
 pub(super) trait Course {
     /// Encoder and head.
     type Model;
 
-    /// What all tasks have.
+    /// The inputs that all tasks have.
     fn shared(&self) -> Shared<'_>;
 
-    /// Reads the encoder; the head is drawn from `seed`.
+    /// Loads the encoder; the head is initialised at random from `seed`.
     fn load(&self, seed: u64) -> Result<(Self::Model, TaskConfig, LoadReport), FinetuneError>;
 
     /// Trains.
     fn fit(&self, model: Self::Model, job: &mut Job<'_>) -> Result<Ended<Self::Model>, FinetuneError>;
 
-    /// Predicts all sets, writes the predictions into `dir` and scores them. None if a stop was requested.
+    /// Predicts the development and test sets, writes the predictions into `dir` and scores those of the development sets. None
+    /// if a stop was requested.
     fn measure(
         &self,
         model: &Self::Model,
@@ -77,7 +79,7 @@ pub(super) trait Course {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Measured>, FinetuneError>;
 
-    /// Writes the model and the file that says what it is for. `null_threshold`: odds above which a question has no answer.
+    /// Writes the model and `fnlm-task.json`. `null_threshold` is the no-answer score above which a question has no answer.
     fn save(
         &self,
         model: &Self::Model,
@@ -87,7 +89,7 @@ pub(super) trait Course {
     ) -> Result<(), FinetuneError>;
 }
 
-/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None if a stop was requested.
+/// Fine-tunes, evaluates and predicts with one seed, or reads the result of a finished run. None if a stop was requested.
 pub(super) fn run<C: Course>(
     course: &C,
     seed: u64,
@@ -152,7 +154,7 @@ pub(super) fn run<C: Course>(
         card::write(&folder, shared.model, shared.kind, shared.recipe, &result)?;
     }
     results::write(&dir.join(RESULT), &result)?;
-    // Nothing goes on from here any more.
+    // The run is finished: its checkpoints are no longer needed.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
     Ok(Some(result))
 }

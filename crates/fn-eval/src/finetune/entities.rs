@@ -1,11 +1,11 @@
-//! F1 of entities that are marked `B-x I-x I-x O`: an entity counts if its first word, last word and type are right.
+//! Entity-level F1 of BIO tags (`B-x I-x I-x O`): an entity is correct if its first word, last word and type are.
 
 use std::collections::HashSet;
 
 use crate::predictions::{Answer, Record};
 
-/// F1 over all records, as the CoNLL script counts it: an `I-x` that continues nothing starts an entity. None if the gold
-/// tags are not of this form (only `O`, `B-...` and `I-...`, with at least one `B-`).
+/// Micro-averaged F1 over all records as the CoNLL script computes it: an `I-x` without an entity of type x before it starts a
+/// new one. None if the gold tags are not BIO tags (only `O`, `B-...` and `I-...`, with at least one `B-`).
 pub(super) fn f1(records: &[Record]) -> Option<f64> {
     let gold = |record: &Record| match &record.gold {
         Some(Answer::Tags(tags)) => tags.clone(),
@@ -31,7 +31,7 @@ pub(super) fn f1(records: &[Record]) -> Option<f64> {
     Some(2.0 * right as f64 / (found + wanted).max(1) as f64)
 }
 
-/// First word, end, type.
+/// Each entity: index of its first word, index after its last word, type.
 fn entities(tags: &[String]) -> HashSet<(usize, usize, &str)> {
     let mut out = HashSet::new();
     let mut open: Option<(usize, &str)> = None;

@@ -1,10 +1,10 @@
-//! What goes wrong when a model is fine-tuned and scored.
+//! Errors of fine-tuning and of scoring a fine-tuned model.
 
 use std::path::{Path, PathBuf};
 
 use crate::EvalError;
 
-/// Why there is no result.
+/// Why a model could not be fine-tuned, evaluated or saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FinetuneError {
@@ -29,7 +29,7 @@ pub enum FinetuneError {
          description ending in .toml"
     )]
     UnknownTask {
-        /// What was asked for.
+        /// The name that was given.
         found: String,
     },
     /// A task without training data.
@@ -50,22 +50,22 @@ pub enum FinetuneError {
     },
     /// The folder holds the results of other settings.
     #[error(
-        "{path} holds results of other settings ({differences}); repeat the command that made it to go on, or choose another \
+        "{path} holds results of other settings ({differences}); to resume, repeat the command that made it, or choose another \
          folder with --out"
     )]
     OtherSettings {
         /// The folder.
         path: PathBuf,
-        /// Which keys differ.
+        /// The keys that differ, with both values.
         differences: String,
     },
-    /// The folder holds something else than results.
+    /// The folder holds files that are not results of fine-tuning.
     #[error("{path} is not empty and holds no results of fnlm; choose another --out")]
     ForeignFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// A file of ours that was edited or cut.
+    /// A file of results that was edited or truncated.
     #[error("{path}: found {message}, expected what `fnlm` wrote there; remove the file to compute it again")]
     Damaged {
         /// The file.
@@ -73,7 +73,7 @@ pub enum FinetuneError {
         /// What is wrong.
         message: String,
     },
-    /// A model without the card of SQuAD.
+    /// A model that was not fine-tuned on SQuAD: `fnlm-task.json` is missing or names another task.
     #[error(
         "{path}: this model was not fine-tuned on SQuAD by fnlm (no fnlm-task.json that says so); give the model/ folder that `fnlm squad` wrote"
     )]
@@ -92,14 +92,14 @@ pub enum FinetuneError {
         /// Folder of the model.
         model: PathBuf,
     },
-    /// A model that was trained for something else.
+    /// A model that was fine-tuned for another task.
     #[error("{path}: {found}, expected {expected}; {remedy}")]
     WrongModel {
         /// Its folder.
         path: PathBuf,
-        /// What it is.
+        /// The task or labels of the model.
         found: String,
-        /// What is needed.
+        /// The task or labels that are needed.
         expected: String,
         /// What to do.
         remedy: &'static str,

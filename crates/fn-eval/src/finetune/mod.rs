@@ -1,15 +1,15 @@
-//! A model, a task, some seeds: scores, predictions and fine-tuned models in a folder.
+//! Fine-tunes a model on a task with several seeds; scores, predictions and fine-tuned models are written to a folder.
 //!
 //! ```text
 //! out/
-//!   finetune.toml            settings; a folder holds one set of them
-//!   results.json             all seeds so far
+//!   finetune.toml            settings of all runs in the folder; a run with other settings is an error
+//!   results.json             results of all finished seeds
 //!   seed-1/
-//!     result.json            scores; written last: a seed that has it is done and is not computed again
-//!     dev-RTE.jsonl          what was predicted for each example
+//!     result.json            scores; written last: a seed with this file is finished and is not computed again
+//!     dev-RTE.jsonl          the prediction for each example
 //!     test-RTE.jsonl         the same for the test set, if there is one
 //!     model/                 Hugging Face layout
-//!     checkpoints/           of a seed that was stopped
+//!     checkpoints/           of a seed that was stopped, to resume it
 //! ```
 
 mod card;
@@ -26,7 +26,7 @@ mod task;
 
 pub use error::FinetuneError;
 
-/// Longest sequence of a fine-tuned model that does not say what it was trained with, in ids.
+/// Maximum sequence length, in tokens, of a fine-tuned model whose folder does not state the one it was trained with.
 pub const LENGTH: usize = 128;
 pub use model::{Encoded, TaskModel};
 pub use results::{Results, SeedResult};

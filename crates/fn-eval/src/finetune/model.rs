@@ -1,4 +1,4 @@
-//! A model for whatever kind of task.
+//! Encoder and head for a task of any kind: classification, regression or token classification.
 
 use std::path::Path;
 
@@ -17,26 +17,26 @@ use super::{FinetuneError, Kind, Task};
 use crate::finetune::fit::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use crate::predictions::{Answer, Record};
 
-/// Sequences of a measurement at once.
+/// Batch size of evaluation, in sequences.
 const BATCH: usize = 32;
 
-/// Examples as a model takes them.
+/// Tokenised examples.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// The examples.
     pub data: TaskData,
     pub(super) sequences: Vec<Sequence>,
-    /// Labels as far as they fit the sequences.
+    /// Label of each example; tags beyond the end of a truncated sequence are cut off.
     labels: Vec<Option<Label>>,
-    /// For tags: the place of each word.
+    /// For tags: the position of the first token of each word.
     places: Vec<Vec<usize>>,
 }
 
 impl Encoded {
-    /// Tokenises on all cores; `length` ids at most each.
+    /// Tokenises on all cores; sequences are truncated to `length` tokens.
     ///
     /// # Errors
-    /// A length that no pair fits in.
+    /// A length in which no sentence pair fits.
     pub fn new(
         task: &Task,
         data: TaskData,
@@ -58,7 +58,7 @@ impl Encoded {
         Ok(encoded)
     }
 
-    /// Ids of all sequences, without padding.
+    /// Number of tokens of all sequences, without padding.
     pub fn ids(&self) -> usize {
         self.sequences.iter().map(Sequence::len).sum()
     }
@@ -90,14 +90,14 @@ impl Encoded {
 /// An encoder with the head of a task.
 #[derive(Debug)]
 pub enum TaskModel {
-    /// Classes or a score for a sequence.
+    /// Classification or regression of the whole sequence.
     Sequence(Box<Classifier>),
     /// A tag for each word.
     Tokens(Box<TokenModel>),
 }
 
 impl TaskModel {
-    /// Reads an encoder from a Hugging Face folder; a head that is not there is drawn from `seed`.
+    /// Loads an encoder from a Hugging Face folder; a head that the folder does not hold is initialised at random from `seed`.
     ///
     /// # Errors
     /// A folder that cannot be read; a head of another size.
@@ -116,7 +116,7 @@ impl TaskModel {
         })
     }
 
-    /// Reads a fine-tuned model, whose head must be in the folder and have the task's labels in the task's order.
+    /// Loads a fine-tuned model, whose head must be in the folder and have the task's labels in the task's order.
     ///
     /// # Errors
     /// A folder that cannot be read; a model without a head for the task, or with other labels.
@@ -156,14 +156,14 @@ impl TaskModel {
         Ok(())
     }
 
-    /// Trains it; `measure` takes the model as [`Measure`] does.
+    /// Trains the model; `measure` is as for [`Measure`].
     pub(super) fn fit(
         self,
         job: &mut Job<'_>,
         train: &Encoded,
         measure: Option<&Measure<'_, Self>>,
     ) -> Result<Ended<Self>, FinetuneError> {
-        // The measure wants a whole TaskModel; modules are cheap to clone, their tensors are shared.
+        // `measure` takes a whole TaskModel; cloning a module is cheap, its tensors are shared.
         Ok(match self {
             Self::Sequence(model) => {
                 let wrapped = |m: &Classifier| measure?(&Self::Sequence(Box::new(m.clone())));
@@ -183,7 +183,7 @@ impl TaskModel {
         })
     }
 
-    /// What it says of each example, in their order. None if a stop was requested.
+    /// The prediction for each example, in order. None if a stop was requested.
     pub fn predict(
         &self,
         task: &Task,
@@ -216,7 +216,7 @@ impl TaskModel {
         Some(examples.data.examples.iter().zip(answers).map(record).collect())
     }
 
-    /// Without gradients, on `device`.
+    /// The model without autodiff.
     pub fn valid(self) -> Self {
         match self {
             Self::Sequence(model) => Self::Sequence(Box::new(Module::valid(&*model))),
@@ -232,7 +232,7 @@ fn boxed<M, N>(ended: Ended<M>, wrap: impl FnOnce(M) -> N) -> Ended<N> {
     }
 }
 
-/// The answer of raw outputs; with them the probability of each class, or the raw score.
+/// The prediction from the logits of an example; and the probability of each class, or the raw score of a regression.
 fn answer(task: &Task, row: Vec<f32>) -> (Answer, Vec<f32>) {
     if task.kind() == Kind::Score {
         let score = row.first().copied().unwrap_or(f32::NAN);
@@ -244,7 +244,7 @@ fn answer(task: &Task, row: Vec<f32>) -> (Answer, Vec<f32>) {
     (task.answer(&Label::Class(best(&row))), exp.iter().map(|x| x / sum).collect())
 }
 
-/// The first of the highest.
+/// Index of the highest value; the first of several.
 fn best(row: &[f32]) -> u32 {
     let mut best = 0;
     for (place, x) in row.iter().enumerate() {

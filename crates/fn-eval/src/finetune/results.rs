@@ -1,4 +1,4 @@
-//! What a fine-tuned seed is worth, as a file.
+//! Scores of fine-tuned models: one file for each seed and one for all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,19 +10,19 @@ use super::FinetuneError;
 use crate::stats::Summary;
 use crate::table::{Table, number};
 
-/// Name of the file in a seed's folder, written last.
+/// Name of the result file in a seed's folder; it is written last, so it marks a finished run.
 pub const RESULT: &str = "result.json";
-/// Name of the file with all seeds.
+/// Name of the file with the results of all seeds.
 pub const RESULTS: &str = "results.json";
 
-/// One seed.
+/// Result of fine-tuning with one seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeedResult {
     /// Name of the task.
     pub task: String,
-    /// Of head, order and dropout.
+    /// Seed of the head's initialisation, the order of examples and dropout.
     pub seed: u64,
-    /// Value of the main metric: mean over the development sets of their main metrics. None if it does not exist.
+    /// Main metric, averaged over the development sets. None where it is undefined.
     pub main: Option<f64>,
     /// Name of the main metric.
     pub metric: String,
@@ -30,18 +30,18 @@ pub struct SeedResult {
     pub scores: BTreeMap<String, BTreeMap<String, Option<f64>>>,
     /// Optimiser steps taken.
     pub steps: u64,
-    /// Training examples, doubled pairs included.
+    /// Training examples; pairs that are used in both orders count twice.
     pub train_examples: usize,
-    /// Mean loss over the last tenth of the steps of the last process.
+    /// Mean training loss over the last tenth of the steps (of those after the last resume).
     pub train_loss: Option<f64>,
-    /// Training examples per second of the last process.
+    /// Training examples per second since the last resume.
     pub examples_per_second: f64,
-    /// Seconds of the last process, measuring included.
+    /// Seconds since the last resume, evaluation included.
     pub seconds: f64,
 }
 
 impl SeedResult {
-    /// Every metric of every development set in words, in percent.
+    /// All metrics of all development sets as one line of text, in percent.
     pub fn figures(&self) -> String {
         let of = |(set, scores): (&String, &BTreeMap<String, Option<f64>>)| {
             let each = scores.iter().map(|(name, value)| format!("{name} {}", figure(name, *value)));
@@ -51,30 +51,31 @@ impl SeedResult {
     }
 }
 
-/// A metric in percent; a threshold as it is.
+/// A metric in percent; a threshold unchanged.
 fn figure(name: &str, value: Option<f64>) -> String {
     if name.contains("threshold") { number(value, 3) } else { number(value.map(|v| 100.0 * v), 2) }
 }
 
-/// All seeds of a task.
+/// Results of all seeds of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Name of the task.
     pub task: String,
     /// Name of the main metric.
     pub metric: String,
-    /// Seeds in the order in which they were asked for.
+    /// One entry for each seed, in the order of `--seeds`.
     pub seeds: Vec<SeedResult>,
 }
 
 impl Results {
-    /// Mean, spread, median and best of the main metric over seeds that have one; None without seeds.
+    /// Mean, standard deviation, median, best and worst of the main metric over the seeds where it is defined; None without
+    /// any.
     pub fn summary(&self) -> Option<Summary> {
         let values: Vec<f64> = self.seeds.iter().filter_map(|seed| seed.main).collect();
         Summary::of(&values)
     }
 
-    /// Each development set and metric over the seeds that have a value.
+    /// The same for each metric of each development set: (set, metric, summary).
     pub fn summaries(&self) -> Vec<(String, String, Option<Summary>)> {
         let Some(first) = self.seeds.first() else {
             return Vec::new();
@@ -90,18 +91,18 @@ impl Results {
         first.scores.iter().flat_map(each).collect()
     }
 
-    /// The best seed.
+    /// The seed with the highest main metric.
     pub fn best(&self) -> Option<&SeedResult> {
         let value = |seed: &SeedResult| seed.main.unwrap_or(f64::NEG_INFINITY);
-        // The first of equals.
+        // Of equal values the first seed.
         self.seeds.iter().rev().max_by(|a, b| value(a).total_cmp(&value(b)))
     }
 }
 
-/// Headings of [`row`] after the first, which names what the rows are of.
+/// Column headings of [`row`] after the first.
 pub(crate) const SPREAD: [&str; 7] = ["metric", "median", "mean", "sd", "best", "worst", "seeds"];
 
-/// Spread over seeds: a row for each metric of each development set.
+/// Table of results over seeds: a row for each metric of each development set.
 pub fn table(all: &[Results]) -> Table {
     let mut table = Table::new(std::iter::once("set").chain(SPREAD));
     for (set, metric, summary) in all.iter().flat_map(Results::summaries) {
@@ -110,7 +111,7 @@ pub fn table(all: &[Results]) -> Table {
     table
 }
 
-/// A row of spread over seeds, in percent.
+/// A row of the table of results over seeds, in percent.
 pub(crate) fn row(set: &str, metric: &str, summary: Option<&Summary>) -> [String; 8] {
     let scale = if metric.contains("threshold") { 1.0 } else { 100.0 };
     let of = |pick: fn(&Summary) -> f64| number(summary.map(|s| scale * pick(s)), 2);
@@ -126,10 +127,10 @@ pub(crate) fn row(set: &str, metric: &str, summary: Option<&Summary>) -> [String
     ]
 }
 
-/// Reads a JSON file of ours; None if it is not there.
+/// Reads a JSON file that [`write()`] wrote; None if it does not exist.
 ///
 /// # Errors
-/// A file that cannot be read or is no such JSON.
+/// A file that cannot be read or parsed.
 pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, FinetuneError> {
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -142,7 +143,7 @@ pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, Finetu
     serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
-/// Writes a JSON file whole or not at all.
+/// Writes a JSON file atomically.
 ///
 /// # Errors
 /// A file that cannot be written.

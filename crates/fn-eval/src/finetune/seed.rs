@@ -1,4 +1,4 @@
-//! One seed of a task.
+//! Fine-tunes on a task with one seed, or with several in turn.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ use super::results::{self, RESULT, RESULTS};
 use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel};
 use crate::predictions;
 
-/// What all seeds share.
+/// Inputs that are the same for all seeds.
 pub struct Setup<'a> {
     /// The task.
     pub task: &'a Task,
     /// The encoder, in the Hugging Face layout.
     pub model: &'a Path,
-    /// Its tokenizer.
+    /// Tokenizer of the encoder.
     pub tokenizer: &'a TextTokenizer,
-    /// Folder of the task, or of all tasks.
+    /// Folder of the task's files, or a folder with one folder for each task.
     pub data: &'a Path,
-    /// Train on this many examples only, the first of the file.
+    /// Train only on this many examples, the first of the file.
     pub limit: Option<usize>,
     /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
@@ -35,7 +35,7 @@ pub struct Setup<'a> {
     pub device: &'a Device,
     /// Polled before each step.
     pub stop: &'a Stop,
-    /// Keep the fine-tuned model.
+    /// Whether the fine-tuned model is saved.
     pub keep_model: bool,
 }
 
@@ -44,29 +44,29 @@ pub struct Setup<'a> {
 pub enum Event<'a> {
     /// A warning for the user.
     Notice(String),
-    /// A step.
+    /// An optimiser step was taken.
     Step(Step),
-    /// Predictions of a set are being made.
+    /// Prediction of a set begins.
     Predicting(&'a str),
-    /// A seed begins.
+    /// Fine-tuning with this seed begins.
     Seed(u64),
-    /// A seed is done.
+    /// Fine-tuning with a seed is finished.
     Done {
-        /// What came out.
+        /// The scores.
         result: &'a SeedResult,
-        /// Whether an earlier process had computed it.
+        /// Whether the result was read from an earlier run instead of computed now.
         known: bool,
     },
 }
 
-/// Examples of all sets, tokenised.
+/// Tokenised examples of all sets of a task.
 #[derive(Debug)]
 pub struct Prepared {
-    /// To train on; pairs in both orders where the recipe asks for it.
+    /// Training set; with [`Recipe::double_pairs`] each pair in both orders.
     pub train: Encoded,
-    /// To measure on.
+    /// Development sets.
     pub dev: Vec<(Task, Encoded)>,
-    /// To predict; sets without a file are not there.
+    /// Test sets; those without a file are absent.
     pub test: Vec<(Task, Encoded)>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
@@ -121,7 +121,7 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
     Ok(Prepared { train, dev, test, warnings })
 }
 
-/// Each pair a second time, the other way round.
+/// Appends each pair with its two sentences swapped.
 fn double(examples: &mut Vec<Example>) {
     let swapped = |e: &Example| {
         let second = e.second.clone()?;
@@ -134,10 +134,10 @@ fn double(examples: &mut Vec<Example>) {
     }
 }
 
-/// Fine-tunes, measures and predicts with one seed, or reads what an earlier process found. None if a stop was requested.
+/// Fine-tunes, evaluates and predicts with one seed, or reads the result of a finished run. None if a stop was requested.
 ///
 /// # Errors
-/// Everything of [`FinetuneError`].
+/// See [`FinetuneError`].
 pub fn run_seed(
     setup: &Setup<'_>,
     prepared: &Prepared,
@@ -231,7 +231,7 @@ impl Course for Tuning<'_> {
     }
 }
 
-/// Runs one seed in a folder and reports what happens meanwhile; None if a stop was requested.
+/// Runs one seed in a folder and reports its progress; None if a stop was requested.
 pub type OneSeed<'a> =
     dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, FinetuneError> + 'a;
 
@@ -262,15 +262,15 @@ pub fn run_seeds(
     Ok(Some(done))
 }
 
-/// What a fine-tuned model is for: `fnlm predict` reads it.
+/// The task of a fine-tuned model, saved beside its weights; read by `fnlm predict`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TaskCard {
-    /// A task of GLUE, the name of a user's own, or `SQuAD`.
+    /// Name of the task: of GLUE, of a task description (a TOML file), or `SQuAD`.
     pub task: String,
-    /// The description of a user's own.
+    /// The task description, if the task is not of GLUE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<fn_data::task::TaskSpec>,
-    /// Longest sequence in training.
+    /// Maximum sequence length in training, in tokens.
     pub length: usize,
 }
 
@@ -278,7 +278,7 @@ impl TaskCard {
     /// The task.
     ///
     /// # Errors
-    /// A name that is no task.
+    /// An unknown name.
     pub fn task(self) -> Result<Task, FinetuneError> {
         match self.spec {
             Some(spec) => Ok(Task::Own { name: self.task, spec }),
@@ -286,7 +286,7 @@ impl TaskCard {
         }
     }
 
-    /// Reads the card of a model's folder; None if there is none.
+    /// Reads the task card from a model's folder; None if there is none.
     ///
     /// # Errors
     /// A card that cannot be read.

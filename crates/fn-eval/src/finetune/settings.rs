@@ -1,4 +1,5 @@
-//! What a folder of results was made with. A folder holds one set of settings, so results never mix.
+//! The settings of the fine-tuning runs in a folder. A folder holds runs with one set of settings, so that results are
+//! comparable.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{FinetuneError, Task};
 use crate::finetune::fit::Recipe;
 
-/// Name of the file.
+/// Name of the settings file.
 pub const SETTINGS: &str = "finetune.toml";
 
-/// Everything that decides about results, but the seeds.
+/// Everything that results depend on, except the seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -21,10 +22,10 @@ pub struct Settings {
     pub model: PathBuf,
     /// The data's folder or files.
     pub data: Vec<PathBuf>,
-    /// Train on this many examples only, the first of the file.
+    /// Train only on this many examples, the first of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Further settings of the task.
+    /// Settings that only this task has.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub task_settings: toml::Table,
     /// The fine-tuning recipe.
@@ -32,7 +33,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those of a task that is no SQuAD.
+    /// Settings for a task other than SQuAD.
     pub fn of_task(task: &Task, model: &Path, data: &Path, limit: Option<usize>, recipe: Recipe) -> Self {
         Self {
             task: task.name().to_owned(),
@@ -47,10 +48,10 @@ impl Settings {
         }
     }
 
-    /// Writes the file, or compares with the one that is there.
+    /// Writes the settings file, or compares the settings with those in an existing one.
     ///
     /// # Errors
-    /// Another set of settings; a folder with other things in it; a file that cannot be read or written.
+    /// Different settings in the file; a folder with files but no settings; a file that cannot be read or written.
     pub fn claim(&self, dir: &Path) -> Result<(), FinetuneError> {
         let path = dir.join(SETTINGS);
         if !path.exists() && dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
@@ -71,8 +72,8 @@ impl Settings {
             toml::to_string(settings).unwrap_or_default().lines().map(str::to_owned).collect()
         };
         let (old, new) = (lines(&before), lines(self));
-        let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("there {line}"));
-        let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("now {line}"));
+        let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("before: {line}"));
+        let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("now: {line}"));
         let differences = gone.chain(come).collect::<Vec<_>>().join("; ");
         Err(FinetuneError::OtherSettings { path: dir.to_owned(), differences })
     }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_keeps_to_its_settings() {
+    fn other_settings_in_the_same_folder_are_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings {
             task: "RTE".into(),
@@ -99,7 +100,7 @@ mod tests {
         assert!(foreign.contains("holds no results of fnlm"), "{foreign}");
         let other = Settings { limit: Some(3), recipe: Recipe { batch: 5, ..Recipe::default() }, ..settings };
         let text = other.claim(dir.path()).unwrap_err().to_string();
-        for part in ["there batch = 32", "now batch = 5", "now limit = 3", "--out"] {
+        for part in ["before: batch = 32", "now: batch = 5", "now: limit = 3", "--out"] {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! One seed of SQuAD, 1.1 or 2.0.
+//! Fine-tunes on SQuAD 1.1 or 2.0 with one seed, and answers questions with a fine-tuned model.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,22 +19,22 @@ use super::results;
 use super::{Event, FinetuneError, SeedResult, Task};
 use crate::squad::{ById, Dataset, NoAnswer, Question, Report, Version, score_v1, score_v2};
 
-/// Windows of a measurement at once.
+/// Batch size of evaluation, in windows.
 const BATCH: usize = 16;
 
-/// How contexts are cut and answers chosen.
+/// How contexts are split into windows and how answers are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SquadOptions {
-    /// Ids of a window at most.
+    /// Maximum length of a window, in tokens; question and special tokens included.
     pub length: usize,
     /// Tokens from the start of a window to that of the next.
     pub stride: usize,
-    /// Tokens of a question that are kept.
+    /// Maximum length of a question, in tokens; longer ones are truncated.
     pub question: usize,
-    /// Answers that are kept.
+    /// Number of best answers that are kept for each question.
     pub n_best: usize,
-    /// Tokens of an answer at most.
+    /// Maximum length of an answer, in tokens.
     pub max_answer: usize,
 }
 
@@ -61,20 +61,20 @@ impl SquadOptions {
     }
 }
 
-/// What a fine-tuned model needs to answer questions.
+/// The settings with which a fine-tuned model answers questions, saved beside its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SquadCard {
     /// `SQuAD`.
     pub task: String,
-    /// How contexts are cut and answers chosen.
+    /// How contexts are split into windows and how answers are decoded.
     pub options: SquadOptions,
-    /// For questions that may have no answer: odds above which there is none. None for SQuAD 1.1.
+    /// For SQuAD 2.0: the no-answer score above which a question is taken to have no answer. None for SQuAD 1.1.
     pub null_threshold: Option<f64>,
 }
 
 impl SquadCard {
-    /// Reads the card of a model's folder; None if there is none, or one of another task.
+    /// Reads the card from a model's folder; None if there is none, or if it is of another task.
     ///
     /// # Errors
     /// A card that cannot be read.
@@ -88,34 +88,34 @@ impl SquadCard {
         }
     }
 
-    /// [`SquadCard::read`] of a model that must have one.
+    /// As [`SquadCard::read`], but a missing card is an error.
     ///
     /// # Errors
-    /// There is none; a card that cannot be read.
+    /// No card, or one that cannot be read.
     pub fn require(model: &Path) -> Result<Self, FinetuneError> {
         Self::read(model)?.ok_or_else(|| FinetuneError::NotForSquad { path: model.to_owned() })
     }
 }
 
-/// What google-research/electra does for SQuAD: as for a task of GLUE, but two epochs.
+/// The recipe of google-research/electra for SQuAD: that for a task of GLUE, but with two epochs.
 pub fn squad_recipe(arch: Arch, hidden_size: usize) -> Recipe {
     let of_pairs = Task::Glue(fn_data::task::GlueTask::Qnli).recipe(arch, hidden_size);
     Recipe { epochs: 2.0, double_pairs: false, ..of_pairs }
 }
 
-/// What all seeds share.
+/// Inputs that are the same for all seeds.
 pub struct SquadSetup<'a> {
     /// The encoder, in the Hugging Face layout.
     pub model: &'a Path,
-    /// Its tokenizer.
+    /// Tokenizer of the encoder.
     pub tokenizer: &'a TextTokenizer,
-    /// Questions to learn from.
+    /// File of training questions.
     pub train: &'a Path,
-    /// Questions to measure on.
+    /// File of development questions.
     pub dev: &'a Path,
-    /// Only the first questions of the training file.
+    /// Train only on this many questions, the first of the file.
     pub limit: Option<usize>,
-    /// Windows and answers.
+    /// How contexts are split into windows and how answers are decoded.
     pub options: SquadOptions,
     /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
@@ -123,32 +123,32 @@ pub struct SquadSetup<'a> {
     pub device: &'a Device,
     /// Polled before each step.
     pub stop: &'a Stop,
-    /// Keep the fine-tuned model.
+    /// Whether the fine-tuned model is saved.
     pub keep_model: bool,
 }
 
-/// Questions as windows.
+/// Training and development questions, split into windows and tokenised.
 pub struct SquadPrepared {
-    /// Sequences to learn from.
+    /// Training sequences.
     train: Vec<Sequence>,
-    /// First and last token of each answer.
+    /// First and last token of the answer in each training sequence.
     spans: Vec<(u32, u32)>,
-    /// Questions to measure on.
+    /// Development questions.
     dev: Questions,
-    /// Windows without a place to learn from, left out of training.
+    /// Number of windows that were left out of training because the answer could not be located in the context.
     pub left_out: usize,
     /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 impl SquadPrepared {
-    /// Windows to learn from, and to measure on.
+    /// Number of windows for training and for evaluation.
     pub fn windows(&self) -> (usize, usize) {
         (self.train.len(), self.dev.windows.len())
     }
 }
 
-/// A file of questions, cut.
+/// A file of questions and its windows.
 struct Questions {
     data: SquadData,
     scored: Dataset,
@@ -174,7 +174,7 @@ impl Questions {
         Ok(Self { data, scored, windows, sequences })
     }
 
-    /// Best answers of all questions as they are, whatever the odds of the empty one. None if a stop was requested.
+    /// Best answers of all questions; the empty answer wins where its score is above `threshold`. None if a stop was requested.
     fn answer(
         &self,
         model: &TokenModel,
@@ -201,10 +201,10 @@ fn first_questions(data: &mut SquadData, limit: usize) {
     data.paragraphs.retain(|p| !p.questions.is_empty());
 }
 
-/// Reads and cuts both files.
+/// Reads both files and splits them into windows.
 ///
 /// # Errors
-/// A file that cannot be read, nothing to learn from.
+/// A file that cannot be read; no usable training question.
 pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneError> {
     let learnt = Questions::open(setup.train, setup.tokenizer, &setup.options, setup.limit)?;
     let dev = Questions::open(setup.dev, setup.tokenizer, &setup.options, None)?;
@@ -233,7 +233,7 @@ pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneEr
     Ok(SquadPrepared { train, spans, dev, left_out, warnings })
 }
 
-/// Scores the first reference of each question as if it were predicted: what would make scoring fail is found before training.
+/// Scores the first reference of each question as if it were predicted, so that errors of scoring are found before training.
 fn check_scoring(data: &Dataset) -> Result<(), FinetuneError> {
     let first = |question: &Question| question.references().next().unwrap_or_default().to_owned();
     let answers = by_id(data.questions().map(|question| (question.id.clone(), first(question))).collect())?;
@@ -244,10 +244,10 @@ fn check_scoring(data: &Dataset) -> Result<(), FinetuneError> {
     Ok(())
 }
 
-/// Fine-tunes, answers and scores with one seed, or reads what an earlier process found. None if a stop was requested.
+/// Fine-tunes, answers and scores with one seed, or reads the result of a finished run. None if a stop was requested.
 ///
 /// # Errors
-/// Everything of [`FinetuneError`].
+/// See [`FinetuneError`].
 pub fn run_squad_seed(
     setup: &SquadSetup<'_>,
     prepared: &SquadPrepared,
@@ -334,10 +334,10 @@ impl Course for Tuning<'_> {
     }
 }
 
-/// Scores by the rules of the file's version.
+/// Scores on the development questions, by the rules of the file's version of SQuAD.
 struct Scored {
     report: Report,
-    /// Tuned on the same file, as the official script reports it.
+    /// No-answer threshold; chosen on the same file, as in the official script. None for SQuAD 1.1.
     threshold: Option<f64>,
 }
 
@@ -365,7 +365,7 @@ impl Scored {
     }
 }
 
-/// Answers and scores; for SQuAD 2.0 the threshold that gives the best F1 on these questions.
+/// Answers the questions and scores the answers; for SQuAD 2.0 with the threshold that gives the best F1 on these questions.
 fn assess(
     questions: &Questions,
     model: &TokenModel,
@@ -381,7 +381,7 @@ fn assess(
         let report = score_v1(&questions.scored, &by_id(decoded.predictions.clone())?)?;
         return Ok(Some((decoded, Scored { report, threshold: None })));
     }
-    // Never empty first: the search needs the best other answer of each question.
+    // An infinite threshold: the search for the best one needs the best non-empty answer of each question.
     let Some(raw) = questions.answer(model, options, Some(f64::INFINITY), device, stop)? else {
         return Ok(None);
     };
@@ -394,7 +394,7 @@ fn assess(
     Ok(Some((decoded, Scored { report, threshold: Some(threshold) })))
 }
 
-/// Empties the answers whose odds are above the threshold.
+/// Replaces answers whose no-answer score is above the threshold by the empty answer.
 fn refuse(mut decoded: Decoded, threshold: f64) -> Decoded {
     for (id, text) in &mut decoded.predictions {
         if decoded.null_odds.get(id).is_some_and(|&odds| odds > threshold) {
@@ -408,11 +408,11 @@ fn by_id<T>(values: BTreeMap<String, T>) -> Result<ById<T>, FinetuneError> {
     Ok(ById::new(values)?)
 }
 
-/// Answers the questions of a file with a fine-tuned model and writes the official files into `out`. None when a stop was
-/// asked for.
+/// Answers the questions of a file with a fine-tuned model and writes the official prediction files into `out`. None if a stop
+/// was requested.
 ///
 /// # Errors
-/// Everything of [`FinetuneError`].
+/// See [`FinetuneError`].
 pub fn predict_squad(
     model: &Path,
     tokenizer: &TextTokenizer,

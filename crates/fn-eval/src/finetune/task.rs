@@ -1,4 +1,4 @@
-//! A task of GLUE, or a user's own.
+//! Fine-tuning tasks: those of GLUE, and tasks described in a TOML file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ use crate::metrics;
 use crate::predictions::{self, Answer, PredictionError, Record};
 use crate::stats::{Comparison, StatsError, paired_bootstrap};
 
-/// What a model is fine-tuned for.
+/// A fine-tuning task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
     /// A task of GLUE. MNLI is one task with two development sets.
     Glue(GlueTask),
-    /// A user's own.
+    /// A task that is described in a TOML file.
     Own {
         /// Name of the description, without `.toml`.
         name: String,
@@ -27,25 +27,25 @@ pub enum Task {
     },
 }
 
-/// The kind of a prediction.
+/// What a task predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// One of some classes.
+    /// One of several classes (classification).
     Classes,
-    /// A number.
+    /// A number (regression).
     Score,
-    /// One of some tags for each word.
+    /// One of several tags for each word (token classification).
     Tags,
 }
 
-/// Metrics by name, and the one that counts.
+/// Metrics of a set of predictions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskScores {
-    /// Larger is better; fractions.
+    /// Value of the main metric, a fraction; higher is better.
     pub main: f64,
     /// Name of the main metric.
     pub main_name: String,
-    /// All of them.
+    /// All metrics: (name, value).
     pub all: Vec<(String, f64)>,
 }
 
@@ -64,7 +64,7 @@ impl Task {
         text.parse().map(Self::Glue).map_err(unknown)
     }
 
-    /// Its name: `RTE`, `MNLI`, or the name of the description.
+    /// Name of the task: `RTE`, `MNLI`, or that of the task description.
     pub fn name(&self) -> &str {
         match self {
             Self::Glue(GlueTask::MnliMatched) => "MNLI",
@@ -73,7 +73,7 @@ impl Task {
         }
     }
 
-    /// The kind of its predictions.
+    /// What the task predicts.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Glue(task) if task.is_regression() => Kind::Score,
@@ -86,7 +86,7 @@ impl Task {
         }
     }
 
-    /// Names of the classes or tags in the order of a model's outputs; none for a score.
+    /// Names of the classes or tags in the order of a model's outputs; empty for a regression.
     pub fn labels(&self) -> Vec<String> {
         match self {
             Self::Glue(task) => task.labels().iter().map(|&l| l.to_owned()).collect(),
@@ -94,12 +94,12 @@ impl Task {
         }
     }
 
-    /// Outputs of a model: one for each label, one for a score.
+    /// Number of outputs of a model: one for each label, 1 for a regression.
     pub fn outputs(&self) -> usize {
         self.labels().len().max(1)
     }
 
-    /// The folder of the task's files: `data/RTE` where it exists, else `data` itself.
+    /// The folder with the task's files: `data/RTE` if it exists, otherwise `data` itself.
     pub fn folder(&self, data: &Path) -> PathBuf {
         let names: &[&str] = match self {
             Self::Glue(GlueTask::MnliMatched | GlueTask::MnliMismatched) => &["MNLI", "mnli"],
@@ -112,7 +112,7 @@ impl Task {
         all.map(|name| data.join(name)).find(|path| path.is_dir()).unwrap_or_else(|| data.to_owned())
     }
 
-    /// The examples of a part; None if there is no such file.
+    /// The examples of a split; None if there is no file for it.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -123,7 +123,7 @@ impl Task {
         }
     }
 
-    /// The examples of a part.
+    /// The examples of a split.
     ///
     /// # Errors
     /// A file that is missing or cannot be read.
@@ -148,13 +148,13 @@ impl Task {
         }
     }
 
-    /// The tasks of GLUE whose training and development sets are in folders of their own under `data`, and the names of the
-    /// others.
+    /// The tasks of GLUE that have a folder under `data` with a training and a development set, and the names of the tasks of
+    /// GLUE that have none.
     pub fn in_folder(data: &Path) -> (Vec<Self>, Vec<String>) {
         let all = GlueTask::ALL.into_iter().filter(|t| !matches!(t, GlueTask::MnliMismatched | GlueTask::Ax));
         let (mut tasks, mut absent) = (Vec::new(), Vec::new());
         for task in all.map(Self::Glue) {
-            // Only a folder of its own: files in the root would be taken for every task.
+            // Files directly in `data` do not count: they would match every task.
             let its_own = task.folder(data) != data;
             let mut splits = [Split::Train, Split::Dev].into_iter();
             let there = its_own && splits.all(|split| !matches!(task.find(data, split), Ok(None)));
@@ -174,7 +174,7 @@ impl Task {
         }
     }
 
-    /// What is measured: MNLI has two development sets.
+    /// The development sets: two for MNLI (matched and mismatched), otherwise one.
     pub fn dev_sets(&self) -> Vec<Self> {
         match self {
             Self::Glue(GlueTask::MnliMatched) => {
@@ -184,7 +184,7 @@ impl Task {
         }
     }
 
-    /// What is predicted: a model for MNLI also predicts the diagnostic set.
+    /// The test sets: for MNLI also the diagnostic set AX.
     pub fn test_sets(&self) -> Vec<Self> {
         match self {
             Self::Glue(GlueTask::MnliMatched) => {
@@ -202,8 +202,9 @@ impl Task {
         }
     }
 
-    /// What google-research/electra does for this task: three epochs (ten of RTE and STS-B), both orders of the pairs of MRPC
-    /// and STS-B, a rate by the size of the encoder. Encoders of masked language models learn at 1e-4 (hidden size below 512) or 5e-5.
+    /// The recipe of google-research/electra for this task: three epochs (ten for RTE and STS-B), pairs of MRPC and STS-B in
+    /// both orders, a learning rate that depends on the size of the encoder. For BERT encoders the rate is 1e-4 (hidden size
+    /// below 512) or 5e-5.
     pub fn recipe(&self, arch: Arch, hidden_size: usize) -> Recipe {
         let lr = match (arch.has_discriminator(), hidden_size) {
             (true, ..512) => 3e-4,
@@ -219,7 +220,7 @@ impl Task {
         }
     }
 
-    /// The label as it stands in files of predictions.
+    /// The label as it is written to files of predictions.
     pub fn answer(&self, label: &Label) -> Answer {
         let labels = self.labels();
         let name = |&class: &u32| labels.get(class as usize).cloned().unwrap_or_default();
@@ -230,10 +231,10 @@ impl Task {
         }
     }
 
-    /// Scores predictions whose `gold` is known.
+    /// Scores predictions that have a `gold` label.
     ///
     /// # Errors
-    /// A prediction without gold, or of another kind than the task's.
+    /// A prediction without a gold label, or of another kind than the task's.
     pub fn score(&self, records: &[Record]) -> Result<TaskScores, FinetuneError> {
         match self {
             Self::Glue(task) => {
@@ -248,10 +249,10 @@ impl Task {
         }
     }
 
-    /// Scores the labels of `data` as if they were predictions: what would make scoring fail is found before a model is trained.
+    /// Scores the labels of `data` as if they were predictions, so that errors of scoring are found before a model is trained.
     ///
     /// # Errors
-    /// Those of [`Task::score`].
+    /// See [`Task::score`].
     pub fn check_scoring(&self, data: &TaskData) -> Result<(), FinetuneError> {
         let record = |example: &Example| {
             let gold = self.answer(example.label.as_ref()?);
@@ -262,27 +263,27 @@ impl Task {
         self.score(&records).map(drop)
     }
 
-    /// Predictions from a file for the examples of `data`, whose labels become their `gold`.
+    /// Reads predictions for the examples of `data` from a file; the labels of `data` become their `gold`.
     ///
     /// # Errors
-    /// A file that cannot be read, or whose predictions are not one for each example.
+    /// A file that cannot be read, or that does not hold exactly one prediction for each example.
     pub fn read_predictions(&self, path: &Path, data: &TaskData) -> Result<Vec<Record>, PredictionError> {
         let mut records = predictions::align(predictions::read(path)?, data.examples.len(), path)?;
-        // The labels are those of the data, whatever the file says.
+        // Gold labels are taken from the data, even if the file has its own.
         for (record, example) in records.iter_mut().zip(&data.examples) {
             record.gold = example.label.as_ref().map(|label| self.answer(label));
         }
-        // Numbers for names: GLUE's scorer knows which tasks have them in official files.
+        // Class indices become names here; for GLUE, the scorer does it for the tasks whose official files hold indices.
         if let Self::Own { .. } = self {
             predictions::name_classes(&mut records, &self.labels())?;
         }
         Ok(records)
     }
 
-    /// The main metric of two sets of predictions of the same examples, both with their `gold`, by a paired bootstrap.
+    /// Compares the main metric of two sets of predictions for the same examples, both with `gold`, by a paired bootstrap.
     ///
     /// # Errors
-    /// No resample on which both can be scored.
+    /// No resample on which the metric of both is defined.
     pub fn compare(
         &self,
         a: &[Record],
@@ -290,7 +291,7 @@ impl Task {
         resamples: usize,
         seed: u64,
     ) -> Result<Comparison, StatsError> {
-        // Probabilities are not scored, and would be copied with each resample.
+        // Metrics do not use the probabilities; dropping them makes copies for resamples cheap.
         let bare = |record: &Record| Record { id: None, scores: Vec::new(), ..record.clone() };
         let [a, b] = [a, b].map(|all| all.iter().map(bare).collect::<Vec<_>>());
         let of = |records: &[Record], chosen: &[usize]| {
@@ -316,7 +317,7 @@ impl Task {
                     gold_numbers.push(*e);
                 }
                 (Answer::Tags(p), Some(Answer::Tags(e))) => {
-                    // Words beyond the longest sequence have no prediction: they are wrong.
+                    // Words that were truncated have no prediction; they count as wrong.
                     for (word, name) in e.iter().enumerate() {
                         predicted.push(p.get(word).map_or(usize::MAX, |name| class(name)));
                         expected.push(class(name));

@@ -1,4 +1,4 @@
-//! The average over tasks.
+//! The GLUE score: the average over tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::finetune::Results;
 use crate::finetune::results::{SPREAD, row};
 use crate::table::{Table, number};
 
-/// What the leaderboard averages over: nine tasks, MNLI being two sets. AX is not among them.
+/// The tasks that the leaderboard averages over: nine, of which MNLI has two sets; without the diagnostic set AX.
 pub const NINE: [Task; 10] = [
     Task::Cola,
     Task::Sst2,
@@ -22,7 +22,7 @@ pub const NINE: [Task; 10] = [
     Task::Wnli,
 ];
 
-/// The nine without WNLI, as most papers average.
+/// [`NINE`] without WNLI, as in most papers.
 pub const EIGHT: [Task; 9] = [
     Task::Cola,
     Task::Sst2,
@@ -35,10 +35,10 @@ pub const EIGHT: [Task; 9] = [
     Task::Rte,
 ];
 
-/// The score of the leaderboard: the mean over [`NINE`] tasks, where the two sets of MNLI count as one task with their mean.
+/// The leaderboard's score: the mean over [`NINE`]; the two sets of MNLI count as one task, with the mean of both.
 ///
-/// `scores` holds the main score of each task ([`super::Scores::main`], for a task with two metrics their mean); AX may be among
-/// them and does not count. NaN for one task is NaN for all.
+/// `scores` holds the main score of each task ([`super::Scores::main`]; for a task with two metrics their mean). A score of AX
+/// is ignored. If one score is NaN, so is the average.
 ///
 /// # Errors
 /// A task without a score.
@@ -46,7 +46,7 @@ pub fn average(scores: &BTreeMap<Task, f64>) -> Result<f64, GlueError> {
     average_over(scores, &NINE)
 }
 
-/// The mean over some tasks. The sets of MNLI that are asked for count as one task; a task named twice counts once.
+/// The mean over `tasks`. The two sets of MNLI count as one task; a task that is listed twice counts once.
 ///
 /// # Errors
 /// No tasks; a task without a score.
@@ -79,7 +79,7 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Spread of the main metric over seeds for each development set, and the average of the medians.
+/// Table of the main metric over seeds for each development set, and the average of the medians.
 ///
 /// # Errors
 /// No task of GLUE among them.

@@ -1,4 +1,4 @@
-//! Test predictions of the best seeds, from folders of results.
+//! Collects the test predictions of the best seed of each task from folders of results.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use super::submission::SubmissionError;
 use crate::finetune::{self, Results, results};
 use crate::predictions::{self, Record};
 
-/// What was found on the way.
+/// Progress report: whether there are predictions for a test set.
 #[derive(Debug)]
 pub enum Collected<'a> {
-    /// A set that is taken.
+    /// Predictions for this test set were found and are used.
     Found {
         /// Folder of the task's results.
         folder: &'a Path,
@@ -19,7 +19,7 @@ pub enum Collected<'a> {
         /// The best seed.
         seed: u64,
     },
-    /// A set without predictions.
+    /// There are no predictions for this test set.
     Missing {
         /// Folder of the task's results.
         folder: &'a Path,
@@ -28,10 +28,11 @@ pub enum Collected<'a> {
     },
 }
 
-/// The predictions of the best seed on each test set of each task under `from`: folders of results, or folders of such folders.
+/// The predictions of the best seed on each test set of each task; `from` are folders of results, or folders that hold such
+/// folders.
 ///
 /// # Errors
-/// A folder without results, a set that is in two folders, predictions that cannot be read.
+/// A folder without results, a test set with predictions in two folders, predictions that cannot be read.
 pub fn collect(
     from: &[PathBuf],
     tell: &mut dyn FnMut(Collected<'_>),
@@ -65,7 +66,7 @@ pub fn collect(
     Ok(files)
 }
 
-/// The folder itself if it holds a task's results, else those of its folders that do.
+/// The folder itself if it holds results of a task, otherwise those of its subfolders that do.
 fn task_folders(from: &Path) -> Result<Vec<PathBuf>, SubmissionError> {
     if from.join(results::RESULTS).exists() {
         return Ok(vec![from.to_owned()]);

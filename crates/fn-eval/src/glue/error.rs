@@ -1,18 +1,18 @@
-//! What goes wrong when GLUE is scored.
+//! Errors of scoring GLUE.
 
 use super::Task;
 use crate::metrics::MetricError;
 
-/// A task that cannot be scored, an average that does not exist.
+/// Why a task or the average could not be scored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GlueError {
-    /// The metric is not defined for the outcomes.
+    /// The metric is not defined for these predictions and labels.
     #[error("{task}: {source}")]
     Metric {
         /// The task.
         task: Task,
-        /// What the metric says.
+        /// The error of the metric.
         source: MetricError,
     },
     /// Classes for a regression, or numbers for a classification.
@@ -27,7 +27,7 @@ pub enum GlueError {
         /// `classes` or `numbers`.
         expected: &'static str,
     },
-    /// A class that the task does not have.
+    /// A class index that the task does not have.
     #[error(
         "{task}: {side} {index} (counted from 0) is class {found}, expected a class below {classes}; leave out \
          examples whose label is not public"
@@ -39,9 +39,9 @@ pub enum GlueError {
         side: &'static str,
         /// Which example, counted from 0.
         index: usize,
-        /// The class.
+        /// The class index.
         found: usize,
-        /// How many classes the task has.
+        /// Number of classes of the task.
         classes: usize,
     },
     /// The average needs tasks that have no score.
@@ -51,13 +51,13 @@ pub enum GlueError {
     Missing {
         /// The tasks without a score.
         missing: String,
-        /// The tasks with one.
+        /// The tasks with a score.
         found: String,
     },
-    /// An average over nothing.
+    /// An average over an empty list of tasks.
     #[error("the average is over no tasks, expected at least 1; known: {known}")]
     NoTasks {
-        /// The tasks there are.
+        /// All tasks.
         known: String,
     },
 }

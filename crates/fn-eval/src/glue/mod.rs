@@ -1,4 +1,4 @@
-//! What the tasks of GLUE are measured by, and the average over them.
+//! The metrics of the tasks of GLUE, the average over tasks, and the file to submit.
 
 mod average;
 mod collect;
@@ -13,10 +13,10 @@ pub use fn_data::task::GlueTask as Task;
 
 use crate::metrics as numbers;
 
-/// What a score says.
+/// A metric of a task of GLUE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Metric {
-    /// Share of right classes.
+    /// Share of correct classes.
     Accuracy,
     /// F1 of class 1.
     F1,
@@ -31,7 +31,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Its name in tables and files.
+    /// Name of the metric in tables and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
@@ -55,12 +55,12 @@ pub fn classes(task: Task) -> Option<usize> {
     (!task.is_regression()).then(|| task.labels().len())
 }
 
-/// Whether official files of the task have numbers of classes, 0 and 1, where others have names.
+/// Whether the official files of the task hold class indices (0 and 1) instead of class names.
 pub(crate) fn numbers_in_files(task: Task) -> bool {
     matches!(task, Task::Cola | Task::Sst2 | Task::Mrpc | Task::Qqp | Task::Wnli)
 }
 
-/// What a task is measured by; a mean stands last.
+/// The metrics of a task; the mean of two metrics comes last.
 pub fn metrics(task: Task) -> &'static [Metric] {
     match task {
         Task::Cola | Task::Ax => &[Metric::Matthews],
@@ -70,26 +70,26 @@ pub fn metrics(task: Task) -> &'static [Metric] {
     }
 }
 
-/// The one number of a task: what the leaderboard's average takes, so the mean where there are two metrics.
+/// The metric that enters the leaderboard's average: of a task with two metrics, their mean.
 pub fn main_metric(task: Task) -> Metric {
     metrics(task).last().copied().unwrap_or(Metric::Accuracy)
 }
 
-/// Predictions and references of one task, in the same order.
+/// Predictions and labels of one task, in the same order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcomes<'a> {
-    /// Numbers of classes, counted from 0; for MRPC and QQP, 1 is "the same".
+    /// Class indices, counted from 0; for MRPC and QQP, 1 means "paraphrase".
     Classes {
-        /// What the model says.
+        /// The predictions.
         predicted: &'a [usize],
-        /// What is right.
+        /// The labels.
         expected: &'a [usize],
     },
     /// Numbers, for STS-B.
     Values {
-        /// What the model says.
+        /// The predictions.
         predicted: &'a [f64],
-        /// What is right.
+        /// The labels.
         expected: &'a [f64],
     },
 }
@@ -117,12 +117,12 @@ impl Scores {
         self.task
     }
 
-    /// Value of [`main_metric`]; NaN where it does not exist (a correlation of constant predictions).
+    /// Value of [`main_metric`]; NaN where it is undefined (a correlation of constant predictions).
     pub fn main(&self) -> f64 {
         self.main
     }
 
-    /// One score; None if the task is not measured by it.
+    /// The score by one metric; None if the task does not have this metric.
     pub fn get(&self, metric: Metric) -> Option<f64> {
         self.iter().find(|&(m, _)| m == metric).map(|(_, value)| value)
     }

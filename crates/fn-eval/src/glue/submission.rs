@@ -1,4 +1,4 @@
-//! The zip that the GLUE server takes: one table for each test set, `index` and `prediction`.
+//! The zip file for the GLUE server: one TSV table for each test set with the columns `index` and `prediction`.
 
 use std::fmt::Write as _;
 use std::io::{Seek, Write};
@@ -12,12 +12,12 @@ use super::error::list;
 use super::{Task, numbers_in_files};
 use crate::predictions::{PredictionError, Record, align, class_of, value_of};
 
-/// What is accepted.
+/// Options of writing the zip file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Some tasks may be missing.
+    /// Allow missing tasks.
     pub partial: bool,
-    /// A file that is there may be replaced.
+    /// Replace an existing file.
     pub overwrite: bool,
 }
 
@@ -28,34 +28,34 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Why there is no zip.
+/// Why the zip file was not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmissionError {
-    /// The server wants all tasks.
+    /// Tasks are missing; the server requires all of them.
     #[error(
-        "no predictions for {missing}; the server wants all eleven files: fine-tune them, or accept it with --partial"
+        "no predictions for {missing}; the server requires all eleven files: fine-tune on these tasks, or give --partial to write the zip without them"
     )]
     Missing {
-        /// Their names.
+        /// Names of the missing tasks.
         missing: String,
     },
-    /// Predictions that are not one for each row, or of another task.
+    /// Not exactly one prediction for each row, or predictions of another task.
     #[error("{task}: {source}")]
     Predictions {
         /// The task.
         task: Task,
-        /// What is wrong.
+        /// The error in the predictions.
         source: PredictionError,
     },
-    /// The file is there.
-    #[error("{path}: exists; choose another name, or accept that it is replaced")]
+    /// The file exists already.
+    #[error("{path}: the file exists; choose another name, or give --force to replace it")]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// It cannot be written.
-    #[error("{path}: cannot write: {source}; check that its folder is there and the disk not full")]
+    /// The file cannot be written.
+    #[error("{path}: cannot write: {source}; check that the folder exists and that the disk is not full")]
     Io {
         /// The file.
         path: PathBuf,
@@ -79,23 +79,23 @@ pub enum SubmissionError {
     /// Results of a seed that cannot be read.
     #[error(transparent)]
     Results(#[from] crate::finetune::FinetuneError),
-    /// A test set of which two folders have predictions.
-    #[error("{task} is in two of the folders; name the one that counts")]
+    /// Two folders hold predictions for the same test set.
+    #[error("two of the folders hold predictions for {task}; give only one of them")]
     InTwoFolders {
         /// The set.
         task: Task,
     },
-    /// A task that is given more than once.
-    #[error("{task}: found {found} sets of predictions, expected 1; leave out all but the one that counts")]
+    /// More than one set of predictions for a task.
+    #[error("{task}: found {found} sets of predictions, expected 1; give only one of them")]
     Twice {
         /// The task.
         task: Task,
-        /// How many there are.
+        /// Number of sets of predictions.
         found: usize,
     },
 }
 
-/// Rows of the official test sets.
+/// Number of rows of the official test set.
 fn rows(task: Task) -> usize {
     match task {
         Task::Cola => 1_063,
@@ -112,7 +112,7 @@ fn rows(task: Task) -> usize {
     }
 }
 
-/// Writes the zip whole or not at all; the same predictions make the same bytes, in whatever order the tasks are given.
+/// Writes the zip file atomically. The same predictions give the same bytes, whatever the order of `tasks`.
 ///
 /// # Errors
 /// Missing tasks (unless partial), tasks that are there twice, predictions that are not one for each of 0, 1, ..., labels of another task, a file that is
@@ -132,7 +132,7 @@ pub fn write(
         if !options.partial || missing.len() == Task::ALL.len() {
             return Err(SubmissionError::Missing { missing: list(&missing) });
         }
-        report.warnings.push(format!("the server wants all eleven files; missing: {}", list(&missing)));
+        report.warnings.push(format!("the server requires all eleven files; missing: {}", list(&missing)));
     }
     let mut tables = Vec::new();
     for task in Task::ALL {
@@ -144,7 +144,7 @@ pub fn write(
         };
         if records.len() != rows(task) {
             report.warnings.push(format!(
-                "{task}: {} predictions, the official test set has {}; the server will refuse the file",
+                "{task}: {} predictions, the official test set has {}; the server will reject the file",
                 records.len(),
                 rows(task)
             ));
@@ -161,7 +161,7 @@ pub fn write(
 
 fn pack<W: Write + Seek>(file: W, tables: &[(String, String)]) -> zip::result::ZipResult<W> {
     let mut zip = zip::ZipWriter::new(file);
-    // No time: zip's first moment stands for it.
+    // A constant time stamp (the earliest of the format), so that the bytes do not depend on the time.
     let options = SimpleFileOptions::default().last_modified_time(zip::DateTime::default());
     for (name, table) in tables {
         zip.start_file(name.as_str(), options)?;
@@ -181,7 +181,7 @@ fn table(task: Task, name: &str, records: &[Record]) -> Result<String, Predictio
                 let (found, expected) = (score.to_string(), "a finite number".to_owned());
                 return Err(PredictionError::Label { index, side: "prediction", found, expected });
             }
-            // 0 is added because -0.0 would be written with its sign.
+            // Adding 0.0 turns -0.0, which would be printed with its sign, into 0.0.
             writeln!(out, "{index}\t{:.3}", score.clamp(0.0, 5.0) + 0.0)
         } else {
             let class = class_of(task, prediction, "prediction", index)?;
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_zip_has_eleven_files_with_what_the_server_wants() {
+    fn the_zip_has_eleven_files_in_the_format_of_the_server() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("all.zip");
         let files: Vec<(Task, Vec<Record>)> = Task::ALL.map(|task| (task, records(task, 6))).into();
@@ -239,7 +239,7 @@ mod tests {
         for name in ["SST-2.tsv", "MRPC.tsv", "QQP.tsv", "MNLI-m.tsv"] {
             assert_eq!(read(name).lines().count(), 7, "{name}");
         }
-        // The same bytes again, in whatever order the tasks come.
+        // The same bytes, whatever the order of the tasks.
         let bytes = std::fs::read(&path).unwrap();
         let turned: Vec<(Task, Vec<Record>)> = files.iter().rev().cloned().collect();
         write(&path, &turned, &Options { overwrite: true, ..Options::default() }).unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_of_a_table_are_written_as_the_server_wants_them() {
+    fn predictions_read_from_a_table_are_written_with_class_names_and_clipped_scores() {
         let text = |task: Task, answers: &[Answer]| {
             let record = |(index, prediction): (usize, &Answer)| Record {
                 index,
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(found.unwrap(), "index\tprediction\n0\t1\n1\t0\n2\t1\n");
         let found = text(Task::Stsb, &[class("2.34567"), Answer::Score(-0.0), Answer::Score(-1e-9)]);
         assert_eq!(found.unwrap(), "index\tprediction\n0\t2.346\n1\t0.000\n2\t0.000\n");
-        // Which class of MNLI is 0 depends on who counts.
+        // Tools disagree on which class of MNLI has index 0, so indices are an error.
         let error = text(Task::MnliMatched, &[class("0")]).unwrap_err();
         assert!(error.contains("\"0\", expected one of entailment"), "{error}");
         let error = text(Task::Stsb, &[Answer::Score(1.0), Answer::Score(f64::NAN)]).unwrap_err();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_of_another_task_is_refused_and_leaves_nothing() {
+    fn missing_predictions_and_those_of_another_task_are_errors_and_no_file_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.zip");
         let partial = Options { partial: true, ..Options::default() };

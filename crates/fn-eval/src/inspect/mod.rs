@@ -1,7 +1,8 @@
-//! What a pre-trained model predicts in the gaps of a text, and which predictions a lexicon calls false negatives.
+//! Shows what a pre-trained model predicts at the `[MASK]` tokens of a text, and which predictions a lexicon counts as false
+//! negatives.
 //!
-//! [`Inspector`] does it for one text; [`page()`] draws many texts with every token in the colour of what training would make of
-//! it.
+//! [`Inspector`] does so for one text; [`page()`] makes an HTML page of several texts, in which each token is coloured by its
+//! role in training: kept, predicted correctly, replaced and detected, replaced and missed, false negative.
 
 mod page;
 
@@ -14,109 +15,111 @@ use serde::Serialize;
 
 pub use self::page::{Corruption, page};
 
-/// How a gap is written in the text.
+/// How a masked token is written in the text.
 pub const GAP: &str = "[MASK]";
 
 /// Why a text cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InspectError {
-    /// A gap, and a model that only finds replaced tokens.
+    /// A masked token in the text, but the model has no masked-language-model head.
     #[error(
         "this folder holds a discriminator only, which cannot fill {GAP}; give a text without it, or a folder with generator/"
     )]
     NoGenerator,
-    /// A text that the model has no positions for.
+    /// A text that is longer than the model's position embeddings.
     #[error("the text has {found} tokens, the model takes at most {limit}; shorten it")]
     TooLong {
-        /// Tokens, special ones included.
+        /// Number of tokens, special tokens included.
         found: usize,
-        /// Most that the model takes.
+        /// Maximum of the model.
         limit: usize,
     },
 }
 
-/// What is known about one text.
+/// Predictions for one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspected {
     /// The text as it was given.
     pub text: String,
-    /// Its pieces, special tokens included; gaps as `[MASK]`.
+    /// Its tokens (pieces of the vocabulary), special tokens and `[MASK]` included.
     pub pieces: Vec<String>,
-    /// One entry for each gap.
+    /// One entry for each `[MASK]`.
     pub gaps: Vec<Gap>,
-    /// For ELECTRA: the probability that each piece was replaced, gaps filled with the first prediction.
+    /// For ELECTRA: the discriminator's output for each token, after each `[MASK]` was filled with the most probable
+    /// prediction.
     pub replaced: Option<Vec<Replaced>>,
 }
 
-/// A gap and what could stand there.
+/// A masked position and the predictions for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gap {
-    /// Index among the pieces.
+    /// Index among [`Inspected::pieces`].
     pub position: usize,
-    /// The word that the others are judged against.
+    /// The gold token, to which predictions are compared.
     pub gold: String,
-    /// Whether `gold` was given, or is the model's own first prediction.
+    /// Whether `gold` was given by the user; otherwise it is the model's most probable prediction.
     pub gold_given: bool,
-    /// Where `gold` stands among all predictions, from 1.
+    /// Rank of `gold` among all predictions, counted from 1.
     pub gold_rank: usize,
-    /// Its probability.
+    /// Predicted probability of `gold`.
     pub gold_probability: f64,
-    /// The most probable pieces, the best first.
+    /// The most probable tokens, in descending order.
     pub predictions: Vec<Prediction>,
 }
 
-/// A piece that could stand in a gap.
+/// A token that is predicted at a masked position.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
-    /// The piece.
+    /// The token.
     pub piece: String,
-    /// Its probability.
+    /// Its predicted probability.
     pub probability: f64,
-    /// What training makes of it.
+    /// How the judge of false negatives classifies it.
     pub verdict: Verdict,
 }
 
-/// What training makes of a prediction.
+/// How a prediction is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It is the gold word.
+    /// The gold token.
     Gold,
-    /// Another word, but the lexicon says that it may stand there.
+    /// Another token, which the lexicon lists as plausible in place of the gold token.
     FalseNegative,
-    /// Another word.
+    /// Another token, which the lexicon does not list.
     Negative,
 }
 
-/// A piece and what the discriminator thinks of it.
+/// The discriminator's output for a token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Replaced {
-    /// The piece.
+    /// The token.
     pub piece: String,
-    /// Whether it fills a gap.
+    /// Whether it was filled in for a `[MASK]`.
     pub filled: bool,
-    /// Probability that it is not the original.
+    /// Predicted probability that the token was replaced.
     pub probability: f64,
 }
 
-/// What texts are looked at with.
+/// Model, tokenizer and lexicon with which texts are inspected.
 pub struct Inspector<'a> {
-    /// The model's.
+    /// The model's tokenizer.
     pub tokenizer: &'a TextTokenizer,
-    /// What calls predictions false negatives.
+    /// The lexicon that judges predictions; without one there are no false negatives.
     pub lexicon: Option<&'a Lexicon>,
-    /// Where the model is.
+    /// Device of the model.
     pub device: &'a Device,
-    /// Predictions of a gap that are kept.
+    /// Number of predictions that are kept for each masked position.
     pub top: usize,
 }
 
 impl Inspector<'_> {
-    /// What the model predicts in the gaps of a text; `gold` gives the right words, one for each gap, as long as it has any.
+    /// Predicts the masked tokens of a text. `gold` holds the gold words of the masked positions in order; it may be shorter,
+    /// and for the positions beyond its end the model's most probable prediction is taken as gold.
     ///
     /// # Errors
-    /// A text that is too long; a gap where the model has no head to fill it.
+    /// A text that is too long; a `[MASK]` in the text although the model has no masked-language-model head.
     pub fn inspect(
         &self,
         model: &Pretrained,

@@ -1,4 +1,4 @@
-//! Texts as a page: each token in the colour of what training would make of it.
+//! An HTML page of texts in which each token is coloured by its role in training.
 
 use std::fmt::Write as _;
 
@@ -19,20 +19,20 @@ details { border-bottom: 1px solid var(--line); padding-bottom: .6rem; } summary
 .t s { font-size: .85em; } .t sub { font-size: .65em; line-height: 1; margin-left: .2em; font-variant-numeric: tabular-nums; }
 ";
 
-/// What became of a token.
+/// Role of a token in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// Not masked.
     Kept,
-    /// Not masked, but called replaced.
+    /// Not masked, but predicted as replaced.
     FalseAlarm,
-    /// Masked, and predicted right.
+    /// Masked, and predicted correctly.
     Right,
-    /// Replaced, and called so; of a BERT: predicted wrong.
+    /// Replaced and detected; for BERT: masked and predicted wrongly.
     Caught,
-    /// Replaced, and called original.
+    /// Replaced, but predicted as original.
     Missed,
-    /// Replaced by a word that the lexicon calls as good.
+    /// Replaced by a word that the lexicon lists as plausible in place of the gold word.
     FalseNegative,
 }
 
@@ -65,27 +65,28 @@ impl Fate {
 }
 
 struct Token {
-    /// As the discriminator sees it.
+    /// The token in the discriminator's input.
     piece: String,
-    /// What stood there, where that is another piece.
+    /// The original token, if it is a different one.
     gold: Option<String>,
     fate: Fate,
-    /// Of the predicted piece, where one was predicted.
+    /// Probability of the predicted token, at masked positions.
     predicted: Option<f64>,
-    /// Probability that the token was replaced, of a model with a discriminator.
+    /// The discriminator's probability that the token was replaced; None for BERT.
     replaced: Option<f64>,
 }
 
 /// How texts are corrupted.
 #[derive(Debug, Clone, Copy)]
 pub struct Corruption {
-    /// Share of the pieces that is masked; at least one of a text.
+    /// Share of the tokens that is masked; at least one in each text.
     pub rate: f64,
-    /// Of places and of sampled replacements.
+    /// Seed of masked positions and of sampled replacements.
     pub seed: u64,
 }
 
-/// The page of these texts. An ELECTRA's generator samples replacements and its discriminator judges them; a BERT predicts.
+/// Makes the page. For ELECTRA, the generator samples replacements and the discriminator detects them; BERT predicts the masked
+/// tokens.
 ///
 /// # Errors
 /// As [`Inspector::inspect`].
@@ -153,7 +154,7 @@ fn tokens(
     Ok((1..ids.len() - 1).map(token).collect())
 }
 
-/// The id at `unit` of the cumulated probabilities.
+/// Samples an id by inverting the cumulative distribution at `unit`, a number from 0 to 1.
 fn draw(probabilities: &[f64], unit: f64) -> Option<u32> {
     let mut sum = 0.0;
     let at = probabilities.iter().position(|p| {
@@ -206,7 +207,7 @@ fn render(rows: &[Vec<Token>], detects: bool, judged: bool, corruption: &Corrupt
     out
 }
 
-/// A token in its colour; of those that are not simply kept, the number that decided.
+/// A coloured token; those that are not kept are followed by their probability.
 fn span(token: &Token, piece: &str) -> String {
     let gold = token.gold.as_ref().map_or(String::new(), |gold| format!(" <s>{}</s>", escape(gold)));
     let number = token.replaced.or(token.predicted).filter(|_| token.fate != Fate::Kept);
@@ -214,7 +215,7 @@ fn span(token: &Token, piece: &str) -> String {
     format!("<span class=\"t {}\">{}{gold}{number}</span>", token.fate.class(), escape(piece))
 }
 
-/// All that is known about the tokens of a text, folded away.
+/// A collapsed table of all tokens of a text with their probabilities.
 fn details(row: &[Token], detects: bool) -> String {
     let probability = |p: Option<f64>| p.map_or(String::new(), |p| format!("{p:.3}"));
     let mut out =
@@ -263,7 +264,7 @@ mod tests {
         ]];
         let page = render(&rows, true, true, &Corruption { rate: 0.15, seed: 1 });
         assert!(page.contains("&lt;b&gt;</span>") && !page.contains("<b>"), "{page}");
-        // No pointer, no titles: what there is to know is shown, or a tap away.
+        // No `title` attributes: they need a mouse, and the page must be readable on a phone.
         assert!(
             page.contains(
                 "<span class=\"t excused\">glad <s>happy</s><sub>0.25</sub></span><span class=\"t right\""

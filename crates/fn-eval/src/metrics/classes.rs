@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{MetricError, check, check_binary};
 
-/// The share of examples whose predicted class is the right one.
+/// The share of examples whose predicted class is correct.
 ///
 /// # Errors
 /// Different lengths, no examples.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn f1_refuses_a_third_class_and_says_where() {
+    fn f1_of_three_classes_is_an_error_that_names_the_example() {
         let error = f1(&[0, 1], &[1, 2]).unwrap_err();
         assert_eq!(
             error,

@@ -1,9 +1,9 @@
-//! Numbers that say how far predictions agree with references.
+//! Metrics of the agreement between predictions and references.
 //!
-//! Every function takes the predictions first and the references second, in the same order of examples. Where a metric has no
-//! value, the answer is that of scikit-learn and SciPy: Matthews' correlation and F1 are then 0, Pearson's and Spearman's
-//! correlation and the area under the ROC curve are NaN. NaN among the inputs gives NaN. Slices of different lengths and
-//! slices without examples are errors.
+//! Every function takes the predictions first and the references second, in the same order of examples. Where a metric is
+//! undefined, the value is that of scikit-learn and SciPy: Matthews' correlation and F1 are 0, Pearson's and Spearman's
+//! correlation and the area under the ROC curve are NaN. NaN among the inputs gives NaN. Slices of different lengths and empty
+//! slices are errors.
 
 mod classes;
 mod values;
@@ -11,11 +11,11 @@ mod values;
 pub use classes::{accuracy, f1, matthews};
 pub use values::{pearson, ranks, roc_auc, spearman};
 
-/// Inputs that no metric is defined for.
+/// Inputs for which a metric is not defined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// Not one prediction for each reference.
+    /// The numbers of predictions and references differ.
     #[error(
         "{metric}: {predicted} predictions, expected {expected}, one for each reference; score the same examples \
          in the same order"
@@ -51,7 +51,7 @@ pub enum MetricError {
     },
 }
 
-/// Checks that there is one prediction for each of at least one reference.
+/// Checks that there is at least one reference, and as many predictions as references.
 fn check(metric: &'static str, predicted: usize, expected: usize) -> Result<(), MetricError> {
     if predicted != expected {
         return Err(MetricError::Lengths { metric, predicted, expected });

@@ -54,7 +54,7 @@ pub fn roc_auc(scores: &[f64], expected: &[usize]) -> Result<f64, MetricError> {
 
 /// Rank of every value, counted from 1; equal values share the mean of their ranks.
 ///
-/// NaN has no place in an order: its rank, and those of others then, mean nothing.
+/// If a value is NaN, no rank has a meaning.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     doubled_ranks(values).into_iter().map(|rank| rank as f64 / 2.0).collect()
 }
@@ -62,7 +62,8 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
 /// Twice the rank: the first plus the last rank of the equal values.
 fn doubled_ranks(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
-    // `total_cmp` would part 0.0 from -0.0; it decides about NaN only, so that this is an order in any case.
+    // `total_cmp` would distinguish 0.0 from -0.0, so it only decides where NaN makes `partial_cmp` fail: a total order in any
+    // case.
     let compare = |&a: &usize, &b: &usize| {
         values[a].partial_cmp(&values[b]).unwrap_or_else(|| values[a].is_nan().cmp(&values[b].is_nan()))
     };
@@ -85,16 +86,16 @@ fn correlation(x: &[f64], y: &[f64]) -> f64 {
     }
 }
 
-/// The deviations from the mean as a vector of length 1; None for a constant.
+/// The deviations from the mean, normalised to a vector of length 1; None if all values are equal.
 fn direction(values: &[f64]) -> Option<Vec<f64>> {
     let first = values.first()?;
-    // Compared with each other, not with the mean, whose rounding would hide that they are equal.
+    // Compared with each other, not with the mean: after rounding, equal values need not equal their mean.
     if values.iter().all(|v| v == first) {
         return None;
     }
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let mut out: Vec<f64> = values.iter().map(|v| v - mean).collect();
-    // Squares of very large or very small deviations would leave the range of f64.
+    // Scaled by the largest: squares of very large or very small deviations would overflow or underflow.
     let largest = out.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
     out.iter_mut().for_each(|v| *v /= largest);
     let length = out.iter().map(|v| v * v).sum::<f64>().sqrt();

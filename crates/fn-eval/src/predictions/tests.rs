@@ -30,7 +30,7 @@ fn what_is_written_is_read() {
     assert_eq!(read[1].prediction, class("2.5"));
     name_classes(&mut read[1..], &[]).unwrap();
     assert_eq!(read[1].prediction, Answer::Score(2.5));
-    // A model that diverged.
+    // Scores of a model that diverged are NaN.
     let path = dir.path().join("nan.jsonl");
     let scores = vec![f32::NAN, 0.5, f32::INFINITY];
     let diverged = Record { scores, ..record(0, Answer::Score(f64::NAN), None) };
@@ -69,13 +69,13 @@ fn there_is_one_prediction_for_each_example() {
     assert_eq!(sorted.iter().map(|r| r.index).collect::<Vec<_>>(), [0, 1, 2]);
     let text = align(records(&[0, 0, 7]), 3, Path::new("p")).unwrap_err().to_string();
     assert!(text.contains("p: found 3 predictions, expected 3"), "{text}");
-    assert!(text.contains("missing: 2 (1, 2), unknown: 1 (7), there again: 1 (0)"), "{text}");
+    assert!(text.contains("missing: 2 (1, 2), unknown: 1 (7), duplicate: 1 (0)"), "{text}");
     let text = align(Vec::new(), 9, Path::new("p")).unwrap_err().to_string();
-    assert!(text.contains("missing: 9 (0, 1, 2, 3, 4, ...), unknown: 0, there again: 0"), "{text}");
+    assert!(text.contains("missing: 9 (0, 1, 2, 3, 4, ...), unknown: 0, duplicate: 0"), "{text}");
     assert_eq!(align(Vec::new(), 0, Path::new("p")).unwrap(), []);
 }
 
-/// What `score_records` says of predictions for examples that are all `gold`.
+/// Result of `score_records` for examples that all have the label `gold`.
 fn scored(task: Task, gold: &Answer, predictions: &[Answer]) -> Result<Scores, EvalError> {
     let records: Vec<Record> = predictions
         .iter()
@@ -89,7 +89,7 @@ fn scored(task: Task, gold: &Answer, predictions: &[Answer]) -> Result<Scores, E
 fn classes_are_names_and_digits_where_official_files_have_them() {
     let (yes, no) = (class("entailment"), class("not_entailment"));
     assert_eq!(scored(Task::Rte, &yes, &[yes.clone(), no.clone()]).unwrap().main(), 0.5);
-    // WNLI counts the other way round: its 1 is entailment.
+    // In WNLI the indices are swapped: 1 is entailment.
     let digits = [class("1"), Answer::Score(1.0), class("0"), no];
     assert_eq!(scored(Task::Wnli, &yes, &digits).unwrap().main(), 0.5);
     for (task, wrong) in [(Task::Rte, class("1")), (Task::MnliMatched, class("0")), (Task::Wnli, class("2"))]

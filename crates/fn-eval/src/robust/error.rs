@@ -1,4 +1,4 @@
-//! What goes wrong when a model is measured on perturbed text.
+//! Errors of evaluating a model on perturbed text.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +6,21 @@ use crate::finetune::FinetuneError;
 use crate::squad::SquadError;
 use crate::stats::StatsError;
 
-/// Why there is no comparison.
+/// Why a model could not be compared on original and perturbed text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RobustError {
-    /// Two sets that are not the same examples.
+    /// The perturbed copy does not have as many examples as the original.
     #[error(
         "the original has {original} examples and its copy {copy}, expected as many; make the copy again from the same file"
     )]
     Lengths {
-        /// Examples of the original.
+        /// Number of examples of the original.
         original: usize,
-        /// Examples of the copy.
+        /// Number of examples of the copy.
         copy: usize,
     },
-    /// No score on any resample.
+    /// The score is undefined on every resample of the bootstrap.
     #[error(transparent)]
     Stats(#[from] StatsError),
     /// A kind of perturbation that does not exist.
@@ -33,31 +33,31 @@ pub enum RobustError {
         kind: &'static str,
         /// The task.
         task: String,
-        /// Kinds that can.
+        /// Kinds that can be applied to the task.
         possible: String,
     },
-    /// A kind after which the labels may be wrong.
+    /// A kind that may change the correct label.
     #[error(
-        "`{kind}` may change what the right label of {task} is; kinds that keep it: {keeping}; add --force to change the text all the same"
+        "`{kind}` may change the correct label of {task}; kinds that keep it: {keeping}; add --force to apply it anyway"
     )]
     ChangesLabel {
         /// The kind.
         kind: &'static str,
         /// The task.
         task: String,
-        /// Kinds that keep the labels right.
+        /// Kinds that keep the labels correct.
         keeping: String,
     },
-    /// A task that has nothing to perturb.
+    /// A task without labelled examples to perturb.
     #[error("{task} has no development set with labels; choose another task")]
     NoDevelopmentSet {
         /// The task.
         task: String,
     },
-    /// SQuAD without its file.
+    /// SQuAD without a file of questions.
     #[error("SQuAD needs --input with the file of questions")]
     NoQuestions,
-    /// A file of another perturbed set.
+    /// An existing file with another perturbed set.
     #[error(
         "{path} holds a different set (other data, --rate, --seed or --limit); give another --out, nothing was written"
     )]
@@ -65,14 +65,14 @@ pub enum RobustError {
         /// The file.
         path: PathBuf,
     },
-    /// Results of other settings.
+    /// An existing file with results of other settings.
     #[error(
         "{path} holds results of other settings ({differences}); give another --out, nothing was written"
     )]
     OtherSettings {
         /// The file.
         path: PathBuf,
-        /// Keys and both values.
+        /// The keys that differ, with both values.
         differences: String,
     },
     /// A model for another task.
@@ -84,7 +84,7 @@ pub enum RobustError {
         path: PathBuf,
         /// What it was fine-tuned for.
         trained: String,
-        /// What was asked for.
+        /// The task on the command line.
         asked: String,
     },
     /// Results that cannot be read.
@@ -115,7 +115,7 @@ pub enum RobustError {
     #[error(transparent)]
     Squad(#[from] SquadError),
     /// A stop was requested.
-    #[error("stopped before all was predicted")]
+    #[error("stopped before all predictions were made")]
     Stopped,
 }
 
@@ -125,7 +125,7 @@ impl RobustError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// Whether the command line is at fault, not a file or a model.
+    /// Whether the error lies in the command line, not in a file or a model.
     pub fn is_usage(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What a model loses on a perturbed copy of a set: paired over examples, so that only the change of the text counts.
+//! How much the score of a model drops on a perturbed copy of a set, with a bootstrap interval that is paired over examples.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,22 +8,22 @@ use crate::predictions::Record;
 use crate::squad::{ById, Dataset, Version, best_v1, best_v2};
 use crate::stats::{Comparison, paired_bootstrap};
 
-/// A score on the original and on a changed copy. Scores are fractions.
+/// Scores on the original and on the perturbed copy, as fractions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
-    /// Examples, or questions.
+    /// Number of examples or questions.
     pub examples: usize,
-    /// Score on the original; none if it does not exist.
+    /// Score on the original; None if it is undefined.
     pub original: Option<f64>,
-    /// Score on the changed copy.
+    /// Score on the perturbed copy; None if it is undefined.
     pub score: Option<f64>,
-    /// `original - score`: positive if the model is worse on the copy.
+    /// `original - score`: positive if the model is worse on the perturbed copy.
     pub drop: Option<f64>,
     /// Lower end of the 95 % interval of the drop.
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Resamples in which a score did not exist.
+    /// Number of resamples in which a score is undefined.
     pub undefined: usize,
 }
 
@@ -41,16 +41,16 @@ impl Loss {
         }
     }
 
-    /// Whether the interval holds 0: other examples of the same kind could show no loss, or a gain.
+    /// Whether the interval contains 0, so that the drop is not significant at the 5 % level.
     pub fn holds_zero(&self) -> bool {
         self.low <= 0.0 && self.high >= 0.0
     }
 }
 
-/// Compares predictions by a task's main metric. Both have their `gold`, in the same order.
+/// Compares two sets of predictions by a task's main metric. Both have `gold` labels and the same order of examples.
 ///
 /// # Errors
-/// Different numbers of predictions; no resample on which both can be scored.
+/// Different numbers of predictions; no resample on which both scores are defined.
 pub fn compare_records(
     task: &Task,
     original: &[Record],
@@ -63,7 +63,7 @@ pub fn compare_records(
     Ok(Loss::new(original.len(), found))
 }
 
-/// Compares scores of single examples by their mean.
+/// Compares the means of two lists of per-example scores.
 ///
 /// # Errors
 /// As [`compare_records`].

@@ -1,7 +1,8 @@
-//! What a model loses when the text of a development set is perturbed and its labels stay right.
+//! Robustness: how much the score of a model drops when the text of a development set is perturbed in ways that keep its labels
+//! correct.
 //!
-//! [`kinds`] says which perturbations suit a task, [`run`] writes the perturbed copies and lets a model predict them, [`Loss`]
-//! compares both paired over examples, so that only the change of the text counts. [`Results`] is the file of it all.
+//! [`kinds`] lists the perturbations that suit a task, [`run`] writes the perturbed copies and predicts them with a model,
+//! [`Loss`] compares the scores on both, paired over examples. [`Results`] is the file of results.
 
 mod error;
 mod loss;

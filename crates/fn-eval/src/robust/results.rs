@@ -1,4 +1,4 @@
-//! The file of results.
+//! The file of results, `robust.json`.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{Loss, RobustError};
 
-/// Longest robust.json that is read.
+/// Maximum size of a `robust.json` that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What the figures depend on. A folder holds one set of them.
+/// The settings on which the results depend. A folder holds the results of one set of settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Name of the task.
     pub task: String,
-    /// Folder or file of the data.
+    /// Folder or file of the examples.
     pub data: String,
     /// The model's folder.
     pub model: String,
     /// Names of the perturbations.
     pub kinds: Vec<String>,
-    /// Share of the words that is changed.
+    /// Share of the words that is perturbed.
     pub rate: f64,
-    /// Of the changes.
+    /// Seed of the perturbations.
     pub seed: u64,
-    /// First examples only.
+    /// Number of examples that are used, the first of the file; all if None.
     pub limit: Option<usize>,
-    /// Of the bootstrap.
+    /// Number of resamples of the bootstrap.
     pub resamples: usize,
 }
 
-/// One perturbed set.
+/// The result on one perturbed set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Name of the set.
@@ -40,27 +40,27 @@ pub struct Row {
     pub kind: String,
     /// Share of the examples whose text differs.
     pub changed: f64,
-    /// Name of the score.
+    /// Name of the metric.
     pub metric: String,
-    /// What was lost.
+    /// Scores and their difference.
     #[serde(flatten)]
     pub loss: Loss,
 }
 
-/// robust.json.
+/// Contents of `robust.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// What the rows were made with.
+    /// The settings.
     pub settings: Settings,
-    /// One for each set and perturbation.
+    /// One entry for each set and perturbation.
     pub rows: Vec<Row>,
 }
 
 impl Results {
-    /// Refuses a file that holds results of other settings; there may be none.
+    /// Checks that an existing file holds results of the same settings.
     ///
     /// # Errors
-    /// Other settings, or a file that is none of ours.
+    /// Other settings, or a file that cannot be read or parsed.
     pub fn claim(path: &Path, settings: &Settings) -> Result<(), RobustError> {
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
@@ -79,7 +79,10 @@ impl Results {
             .iter()
             .filter(|(key, value)| there.get(*key) != Some(value))
             .map(|(key, value)| {
-                format!("there {key} = {}, now {key} = {value}", there.get(key).cloned().unwrap_or_default())
+                format!(
+                    "before: {key} = {}, now: {key} = {value}",
+                    there.get(key).cloned().unwrap_or_default()
+                )
             })
             .collect();
         if differ.is_empty() {

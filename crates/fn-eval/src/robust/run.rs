@@ -1,4 +1,4 @@
-//! Perturbed copies of a development set, and a model's predictions on them.
+//! Writes perturbed copies of a development set and evaluates a model on them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ use crate::finetune::{Encoded, LENGTH, SquadCard, Task, TaskCard, TaskModel, pre
 use crate::predictions::Record;
 use crate::squad::{ById, Dataset};
 
-/// Folder of the set as it was; no kind has this name.
+/// Folder of the unperturbed set; no perturbation has this name.
 const ORIGINAL: &str = "original";
 
-/// What happens meanwhile.
+/// A progress report.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -24,7 +24,7 @@ pub enum Event<'a> {
     Warning(String),
     /// A file was written.
     Wrote(&'a Path),
-    /// Predictions are being made.
+    /// Prediction of a set begins.
     Predicting {
         /// Name of the set.
         set: &'a str,
@@ -33,45 +33,45 @@ pub enum Event<'a> {
     },
 }
 
-/// A model that predicts the copies.
+/// The model that is evaluated.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// Its folder.
     pub model: &'a Path,
-    /// Its tokenizer.
+    /// The model's tokenizer.
     pub tokenizer: &'a TextTokenizer,
-    /// Where it is put.
+    /// Device of the model.
     pub device: &'a Device,
     /// Polled before each batch.
     pub stop: &'a Stop,
-    /// Resamples of the bootstrap.
+    /// Number of resamples of the bootstrap.
     pub resamples: usize,
-    /// Of the bootstrap.
+    /// Seed of the bootstrap.
     pub seed: u64,
 }
 
-/// What is perturbed and compared.
+/// Inputs of an evaluation on perturbed text.
 pub struct Job<'a> {
-    /// The task as it was asked for, for messages.
+    /// Name of the task on the command line, for messages.
     pub asked: &'a str,
-    /// Folder of the task's files; used where there is no `input`.
+    /// Folder of the task's files; used if there is no `input`.
     pub data: Option<&'a Path>,
-    /// One file.
+    /// A single file of examples.
     pub input: Option<&'a Path>,
-    /// Folder of the copies, one folder for each perturbation.
+    /// Output folder, with a subfolder for each perturbation.
     pub out: &'a Path,
-    /// First examples, or questions, only.
+    /// Use only this many examples or questions, the first of the file.
     pub limit: Option<usize>,
     /// The perturbations.
     pub perturbers: &'a [Perturber<'a>],
-    /// None: the copies are written and nothing is predicted.
+    /// The model; if None, the copies are written and nothing is predicted.
     pub subject: Option<Subject<'a>>,
     /// Receives progress reports.
     pub tell: &'a mut dyn FnMut(Event<'_>),
 }
 
 impl Job<'_> {
-    /// Says so if there is nothing to change: a set without capitals has no names.
+    /// Warns if a perturbation changed no example (for instance names in a set without capital letters).
     fn unchanged(&mut self, kind: Perturbation, set: &str, changed: usize) {
         if changed == 0 {
             (self.tell)(Event::Warning(format!("`{kind}` changed none of the examples of {set}")));
@@ -79,11 +79,11 @@ impl Job<'_> {
     }
 }
 
-/// Writes perturbed copies of a development set (of SQuAD where `task` is None) and compares the predictions of a model, if
-/// there is one. Nothing is written before everything was checked that can be.
+/// Writes perturbed copies of a development set (of SQuAD if `task` is None) and, if a model is given, compares its predictions
+/// on them with those on the original. Inputs are checked before anything is written.
 ///
 /// # Errors
-/// Everything of [`RobustError`].
+/// See [`RobustError`].
 pub fn run(job: &mut Job<'_>, task: Option<&Task>) -> Result<Vec<Row>, RobustError> {
     match task {
         Some(task) => sentences(job, task),
@@ -91,16 +91,16 @@ pub fn run(job: &mut Job<'_>, task: Option<&Task>) -> Result<Vec<Row>, RobustErr
     }
 }
 
-/// Whether the name of a task means SQuAD.
+/// Whether `name` is the name of SQuAD.
 pub fn is_squad(name: &str) -> bool {
     name.to_lowercase().starts_with("squad")
 }
 
-/// The kinds that were asked for, or all that keep the labels of the task (None: SQuAD); with `force` also those that may
-/// change them. `wordnet` says whether there is one, without which synonyms are left out unless they are named.
+/// The perturbations that were named, or all that keep the labels of the task (None: SQuAD). With `force`, named ones that may
+/// change labels are accepted. Without a WordNet (`wordnet` is false), synonyms are used only if they are named.
 ///
 /// # Errors
-/// A kind that does not exist, that cannot be applied, or that may make labels wrong.
+/// An unknown kind, one that cannot be applied to the task, or one that may change labels.
 pub fn kinds(
     asked: &[String],
     task: Option<&Task>,
@@ -143,11 +143,11 @@ pub fn kinds(
     }
     Ok(kinds)
 }
-/// Writes files into the folder, unless one of them is there with other contents: then none.
+/// Writes the files; if one of them exists with other contents, nothing is written.
 fn write_all(files: &[(PathBuf, String)], tell: &mut dyn FnMut(Event<'_>)) -> Result<(), RobustError> {
     let mut new = Vec::new();
     for (path, text) in files {
-        // A file of another length is not read.
+        // Files of different length differ; there is no need to read them.
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => new.push((path, text)),
             Err(error) => return Err(RobustError::io("read", path)(error)),
@@ -168,7 +168,7 @@ fn write_all(files: &[(PathBuf, String)], tell: &mut dyn FnMut(Event<'_>)) -> Re
     Ok(())
 }
 
-/// A set as it was and its file name.
+/// An unperturbed set and its file name.
 struct Set {
     task: Task,
     data: TaskData,
@@ -176,14 +176,14 @@ struct Set {
 }
 
 impl Set {
-    /// `table` is the official name of a table of the task.
+    /// `table` is the official file name of the set.
     fn new(task: Task, data: TaskData, table: String) -> Self {
         let json = data.places.as_ref().is_some_and(Places::is_json);
         let file = if json { plain_name(&data.report.path) } else { table };
         Self { task, data, file }
     }
 
-    /// The file with other examples: all else as it was, unless that has no lines of text.
+    /// The contents of the file with `examples` in place of its own; other columns are kept if the file is a text table.
     fn text(&self, examples: &[Example]) -> Result<String, RobustError> {
         if let Some(text) = self.data.copy_with(examples)? {
             return Ok(text);
@@ -213,7 +213,7 @@ fn sets(job: &mut Job<'_>, task: &Task) -> Result<Vec<Set>, RobustError> {
             }
         }
         if sets.is_empty() {
-            // Says which file is missing.
+            // There is no file: `load` returns the error that names it.
             task.load(folder, Split::Dev)?;
         }
     }
@@ -249,7 +249,7 @@ fn sentences(job: &mut Job<'_>, task: &Task) -> Result<Vec<Row>, RobustError> {
     };
     let card = TaskCard::read(model)?;
     let length = card.as_ref().map_or(LENGTH, |card| card.length);
-    // RTE and QNLI have the same labels: the heads do not tell them apart.
+    // The model's labels do not suffice to tell tasks apart: RTE and QNLI have the same.
     if let Some(trained) = card.map(TaskCard::task).transpose()?
         && !sets.iter().all(|set| trained.dev_sets().contains(&set.task))
     {
@@ -273,7 +273,7 @@ fn sentences(job: &mut Job<'_>, task: &Task) -> Result<Vec<Row>, RobustError> {
         for (perturber, changed) in job.perturbers.iter().zip(&mut changed) {
             let kind = perturber.kind().name();
             (job.tell)(Event::Predicting { set: set.task.set_name(), kind });
-            // From the file, so that the figures are those of what was written.
+            // The examples are read back from the file, so that the score belongs to what was written.
             let data = set.task.read(&path(&set, kind))?;
             let records = predict(&set.task, data)?;
             let loss = compare_records(&set.task, &original, &records, resamples, seed)?;
@@ -288,7 +288,7 @@ fn sentences(job: &mut Job<'_>, task: &Task) -> Result<Vec<Row>, RobustError> {
     }
     Ok(rows)
 }
-/// Name of a file without an ending of compression.
+/// File name without the extension of a compression.
 fn plain_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let plain = [".gz", ".zst", ".xz"].into_iter().find_map(|end| name.strip_suffix(end));
@@ -340,7 +340,7 @@ fn questions(job: &mut Job<'_>) -> Result<Vec<Row>, RobustError> {
     }
     Ok(rows)
 }
-/// Answers a file beside it and gives the F1 of each question.
+/// Answers the questions of a file, writes the predictions beside it and returns the F1 of each question.
 fn answers(subject: &Subject<'_>, card: &SquadCard, file: &Path) -> Result<Vec<f64>, RobustError> {
     let Subject { model, tokenizer, device, stop, .. } = *subject;
     let folder = fn_core::files::parent(file);

@@ -57,7 +57,7 @@ pub fn best_v2<'a>(prediction: &str, references: impl IntoIterator<Item = &'a st
     best(&prediction, &references, f1_v2_normal).unwrap_or_default()
 }
 
-/// The best of all references; everything is normalised.
+/// The best score over all references; prediction and references are normalised already.
 fn best(prediction: &str, references: &[String], f1: impl Fn(&str, &str) -> f64) -> Option<AnswerScore> {
     let scores =
         references.iter().map(|r| AnswerScore { exact: f64::from(prediction == r), f1: f1(prediction, r) });
@@ -82,7 +82,7 @@ fn overlap(prediction: &[&str], reference: &[&str]) -> f64 {
     }
     let precision = common as f64 / prediction.len() as f64;
     let recall = common as f64 / reference.len() as f64;
-    // In this order, as the scripts do it: the search for a threshold compares sums of these.
+    // The same order of operations as in the official scripts: the threshold search compares sums of these values.
     2.0 * precision * recall / (precision + recall)
 }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_reference_counts_for_each_metric_apart() {
+    fn each_metric_takes_its_own_best_reference() {
         let score = best_v1("New York City", ["York", "in New York City today", "new york city!"]).unwrap();
         assert_eq!(score, AnswerScore { exact: 1.0, f1: 1.0 });
         assert_eq!(best_v1("x", []), None);

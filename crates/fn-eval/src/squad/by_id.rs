@@ -1,4 +1,4 @@
-//! A value for each question: predictions, no-answer scores.
+//! A value for each question id: predictions or no-answer scores.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAcce
 use super::SquadError;
 use super::data::json_error;
 
-/// Values by question id, in the order in which they were given: the file `{"id": value, ...}`.
+/// Values by question id in the order of the file, a JSON object `{"id": value, ...}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ById<T> {
     entries: Vec<(String, T)>,
@@ -20,7 +20,7 @@ pub struct ById<T> {
 }
 
 impl<T> ById<T> {
-    /// From ids and values.
+    /// A map from ids and values.
     ///
     /// # Errors
     /// An id that occurs twice.
@@ -32,7 +32,7 @@ impl<T> ById<T> {
         Ok(out)
     }
 
-    /// Gives the id back if it is known already.
+    /// Adds a value; the error is the id, if it is present already.
     fn add(&mut self, id: String, value: T) -> Result<(), String> {
         if self.index.contains_key(&id) {
             return Err(id);
@@ -73,7 +73,7 @@ impl<T: DeserializeOwned> ById<T> {
         serde_json::from_reader(BufReader::new(file)).map_err(|e| json_error(path, e, SHAPE))
     }
 
-    /// Reads JSON text; `path` is where it comes from, for messages.
+    /// Parses JSON text; `path` is its file, for messages.
     ///
     /// # Errors
     /// As [`ById::open`].

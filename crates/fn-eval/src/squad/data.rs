@@ -1,4 +1,4 @@
-//! The file of questions, versions 1.1 and 2.0.
+//! The file of questions of SQuAD 1.1 and 2.0.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::SquadError;
 /// A file of questions. Fields that do not matter for scores (`plausible_answers` among them) are skipped.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Dataset {
-    /// What the file says about its version: `1.1` or `v2.0`, mostly; empty if it says nothing.
+    /// The field `version` of the file, usually `1.1` or `v2.0`; empty if it is missing.
     #[serde(default)]
     pub version: String,
     /// The articles.
@@ -47,25 +47,25 @@ pub struct Question {
     /// Its text; empty if there is none (scores do not need it).
     #[serde(default)]
     pub question: String,
-    /// The references. None at all: the question has no answer.
+    /// The reference answers; empty if the question has no answer.
     pub answers: Vec<Answer>,
-    /// What the file says about having no answer; None in files of version 1.1.
+    /// The field `is_impossible`: whether the question has no answer; None in files of version 1.1.
     #[serde(default)]
     pub is_impossible: Option<bool>,
 }
 
-/// A reference.
+/// A reference answer.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Answer {
     /// Its text.
     pub text: String,
-    /// Where it starts in the context, in characters; None if the file does not say.
+    /// Start of the answer in the context, in characters; None if the field is missing.
     #[serde(default)]
     pub answer_start: Option<u64>,
 }
 
 impl Question {
-    /// Whether it has an answer: as in the official script, whether there are references.
+    /// Whether the question has an answer: as in the official script, whether there are references.
     pub fn has_answer(&self) -> bool {
         !self.answers.is_empty()
     }
@@ -76,7 +76,7 @@ impl Question {
     }
 }
 
-/// Whose rules a file is made for.
+/// Version of SQuAD, which decides how answers are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// 1.1: every question has an answer.
@@ -90,7 +90,7 @@ impl Dataset {
     ///
     /// # Errors
     /// A file that cannot be read, JSON of another shape (with line and column), no questions, an id that occurs twice,
-    /// `is_impossible` against the references.
+    /// `is_impossible` in contradiction to the references.
     pub fn open(path: &Path) -> Result<Self, SquadError> {
         let file = File::open(path).map_err(|source| SquadError::Io { path: path.to_owned(), source })?;
         let read: Self =
@@ -98,7 +98,7 @@ impl Dataset {
         read.checked(path)
     }
 
-    /// Reads JSON text; `path` is where it comes from, for messages.
+    /// Parses JSON text; `path` is its file, for messages.
     ///
     /// # Errors
     /// As [`Dataset::open`].
@@ -131,8 +131,8 @@ impl Dataset {
         self.data.iter().flat_map(|article| &article.paragraphs).flat_map(|paragraph| &paragraph.qas)
     }
 
-    /// 2.0 if a question has no answer, which the rules of 1.1 cannot score; else the version that the file names; else 2.0 if a
-    /// question has `is_impossible`.
+    /// 2.0 if a question has no answer, which the rules of 1.1 cannot score; otherwise the version in the field `version`; if that is
+    /// missing or unknown, 2.0 if a question has the field `is_impossible`, else 1.1.
     pub fn version(&self) -> Version {
         if self.questions().any(|question| !question.has_answer()) {
             return Version::V2;
@@ -148,7 +148,7 @@ impl Dataset {
 
 const SHAPE: &str = "a SQuAD file: data, paragraphs, qas, each with `id` and `answers`";
 
-/// The place apart from the message of the JSON reader, which repeats it.
+/// Splits line and column from the message of the JSON parser, so that the error does not state them twice.
 pub(super) fn json_error(path: &Path, error: serde_json::Error, expected: &'static str) -> SquadError {
     let (path, line, column) = (path.to_owned(), error.line(), error.column());
     if let Some(kind) = error.io_error_kind() {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_the_file_comes_first() {
+    fn a_question_without_answer_means_version_2_and_else_the_field_version_decides() {
         let mut data = with(r#"{"id":"q","answers":[{"text":"x"}]}"#).unwrap();
         assert_eq!(data.version(), Version::V1);
         data.version = "v2.0".into();

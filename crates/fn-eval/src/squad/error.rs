@@ -1,8 +1,8 @@
-//! What goes wrong when answers are read and scored.
+//! Errors of reading and scoring answers.
 
 use std::path::PathBuf;
 
-/// A file that is not what it should be, scores that do not exist.
+/// Why answers could not be read or scored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SquadError {
@@ -21,11 +21,11 @@ pub enum SquadError {
         path: PathBuf,
         /// Line number, counted from 1.
         line: usize,
-        /// Line number, counted from 1.
+        /// Column number, counted from 1.
         column: usize,
-        /// What the JSON reader says, without the place.
+        /// Message of the JSON parser, without line and column.
         message: String,
-        /// The shape of such a file.
+        /// The expected structure of the file.
         expected: &'static str,
     },
     /// A file of questions without questions.
@@ -36,7 +36,7 @@ pub enum SquadError {
         /// The file.
         path: PathBuf,
     },
-    /// Two questions have one id, so one prediction would answer both.
+    /// Two questions have the same id.
     #[error("{path}: found question id `{id}` twice, expected ids to be unique; were files joined?")]
     DuplicateQuestion {
         /// The file.
@@ -44,7 +44,7 @@ pub enum SquadError {
         /// The id.
         id: String,
     },
-    /// `is_impossible` and the references say different things.
+    /// `is_impossible` contradicts the references.
     #[error(
         "{path}: question `{id}` has `is_impossible` = {is_impossible} and {answers} answers, expected answers if \
          and only if it is possible; correct the file"
@@ -54,12 +54,12 @@ pub enum SquadError {
         path: PathBuf,
         /// The question.
         id: String,
-        /// What `is_impossible` says.
+        /// Value of `is_impossible`.
         is_impossible: bool,
         /// Number of references.
         answers: usize,
     },
-    /// A question without references under the rules of 1.1.
+    /// A question without references, which the rules of 1.1 do not allow.
     #[error(
         "question `{id}` has no answers, expected at least 1 by the rules of SQuAD 1.1; score by those of 2.0"
     )]
@@ -67,7 +67,7 @@ pub enum SquadError {
         /// The question.
         id: String,
     },
-    /// No question has a prediction, so there is nothing to divide by.
+    /// No question has a prediction, so there is nothing to average.
     #[error(
         "none of {questions} questions has a prediction (the first is `{first}`; {predictions} predictions for other \
          ids); are the predictions for this file?"
@@ -80,13 +80,13 @@ pub enum SquadError {
         /// Number of predictions, all for other questions.
         predictions: usize,
     },
-    /// Two values for one id.
+    /// Two values for the same id.
     #[error("found id `{id}` twice, expected one value for each id; write the predictions anew")]
     DuplicateId {
         /// The id.
         id: String,
     },
-    /// A predicted question without no-answer score.
+    /// A question with a prediction, but without a no-answer score.
     #[error(
         "question `{id}` has a prediction and no no-answer score, expected both; write both from the same run"
     )]
@@ -97,7 +97,7 @@ pub enum SquadError {
     /// A no-answer score or the threshold is NaN.
     #[error("no-answer scores: found NaN {place}, expected a number; did the model diverge?")]
     NotANumber {
-        /// `as the threshold`, or which question.
+        /// `as the threshold`, or the question.
         place: String,
     },
 }

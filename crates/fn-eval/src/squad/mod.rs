@@ -1,9 +1,9 @@
-//! Answers to the questions of SQuAD: exact match and F1, by the rules of the official scripts of versions 1.1 and 2.0.
+//! Scores answers to the questions of SQuAD: exact match and F1, by the rules of the official scripts of versions 1.1 and 2.0.
 //!
-//! [`Dataset`] is the file of questions, [`ById`] a file of predictions or of no-answer scores; [`score_v1`] and [`score_v2`] make
-//! a [`Report`] of them. Scores are fractions: 0.905 is 90.5 %.
+//! [`Dataset`] is the file of questions, [`ById`] a file of predictions or of no-answer scores; [`score_v1`] and [`score_v2`]
+//! compute a [`Report`] from them. Scores are fractions: 0.905 is 90.5 %.
 //!
-//! # Where the rules differ
+//! # Differences between the versions
 //!
 //! | | 1.1 | 2.0 |
 //! |---|---|---|
@@ -12,7 +12,8 @@
 //! | references without words | compared like others | left out; if none is left, the right answer is the empty one |
 //! | question without references | an error | has no answer |
 //!
-//! Predictions for questions that do not exist change nothing in either version. Both kinds of ids are in the [`Report`].
+//! Predictions for unknown questions are ignored in both versions. The [`Report`] lists questions without prediction and
+//! predictions for unknown questions.
 //!
 //! The script of 2.0 prints a line for a question without prediction and skips it, but then fails when it divides the scores into
 //! questions with and without answer. Here such a question is left out of these parts and of the search for a threshold, too.

@@ -1,20 +1,20 @@
-//! What of an answer is compared.
+//! Normalisation of answers before they are compared.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// A longest run of what Python's `re` takes for word characters: letters, numbers and `_`, but no combining marks.
-/// `\w` of this library has the marks and lacks some numbers, so `\b` would stand in other places.
+/// A maximal run of the word characters of Python's `re`: letters, numbers and `_`, but no combining marks. The `\w` of the
+/// crate `regex` includes the marks and lacks some numbers, so its `\b` would match at other positions.
 const WORD: &str = r"[\p{L}\p{N}_]+";
 
-/// None never happens: a test compiles the pattern.
+/// Never None: a test checks that the pattern compiles.
 static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(WORD).ok());
 
 /// Lower case, no ASCII punctuation, no articles, words separated by one blank: the normal form of both official scripts.
 ///
-/// Only ASCII punctuation is dropped (a dash or a quotation mark beyond ASCII stays). It goes before the articles are looked for,
-/// and what stood around it grows together: `the-a` becomes `thea`, which is no article.
+/// Only ASCII punctuation is removed (a dash or a quotation mark outside ASCII stays), and it is removed before the articles
+/// are, so that the characters around it become one word: `the-a` becomes `thea`, which is no article.
 pub fn normalise(text: &str) -> String {
     let kept: String = text.to_lowercase().chars().filter(|c| !c.is_ascii_punctuation()).collect();
     let kept = without_articles(&kept);
@@ -33,7 +33,7 @@ pub(super) fn words(normal: &str) -> Vec<&str> {
     normal.split(' ').filter(|word| !word.is_empty()).collect()
 }
 
-/// `\b(a|an|the)\b` replaced by a blank: a word boundary is where a run of word characters starts or ends, and there is none within.
+/// Replaces `\b(a|an|the)\b` by a blank, with the word boundaries of Python's `re`.
 fn without_articles(text: &str) -> String {
     let Some(words) = WORDS.as_ref() else { return text.to_owned() };
     let mut out = String::with_capacity(text.len());
@@ -47,7 +47,7 @@ fn without_articles(text: &str) -> String {
     out
 }
 
-/// White space as Python's `str.split` has it: Unicode's, and the four separators of ASCII.
+/// White space by the definition of Python's `str.split`: Unicode white space and the four ASCII separators.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn articles_go_only_as_whole_words() {
+    fn only_whole_words_are_removed_as_articles() {
         assert_eq!(normalise("The theme of an Anthem, a banana"), "theme of anthem banana");
         assert_eq!(normalise("the-a"), "thea");
         assert_eq!(normalise("the — an"), "—");

@@ -1,17 +1,17 @@
-//! What came out.
+//! Scores of a file of predictions.
 
 use super::answer::AnswerScore;
 use super::data::Version;
 use super::threshold::Best;
 
-/// Mean scores of some questions.
+/// Mean scores over a set of questions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Part {
     /// Share of exact matches.
     pub exact: f64,
     /// Mean F1.
     pub f1: f64,
-    /// How many questions were divided by.
+    /// Number of questions in the mean.
     pub questions: usize,
 }
 
@@ -35,28 +35,29 @@ impl Part {
 /// Scores of a file of predictions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// All questions that count.
+    /// All scored questions.
     pub total: Part,
-    /// Those with an answer; None if none of them counts, and by the rules of 1.1.
+    /// Scored questions with an answer; None if there are none, and for SQuAD 1.1.
     pub has_answer: Option<Part>,
-    /// Those without; None if none of them counts, and by the rules of 1.1.
+    /// Scored questions without an answer; None if there are none, and for SQuAD 1.1.
     pub no_answer: Option<Part>,
-    /// Whether there are no-answer scores outside of 0 to 1 under the threshold 1, which is neutral for probabilities only.
+    /// Whether there are no-answer scores outside of 0 to 1 while the threshold is 1. This threshold changes no answer only if
+    /// the scores are probabilities.
     pub no_probabilities: bool,
     /// The best thresholds; None without no-answer scores.
     pub best: Option<Best>,
-    /// Questions without prediction, in the order of the questions. 1.1: they score 0 and count; 2.0: they do not count.
+    /// Questions without prediction, in the order of the questions. In 1.1 they score 0, in 2.0 they are left out.
     pub missing: Vec<String>,
-    /// Predictions for questions that do not exist, in the order of the predictions. They do not count.
+    /// Predictions for unknown questions, in the order of the predictions. They are ignored.
     pub unknown: Vec<String>,
-    /// No-answer scores for questions that do not exist. They do not count.
+    /// No-answer scores for unknown questions. They are ignored.
     pub unknown_scores: Vec<String>,
     /// Whether missing predictions count as 0.
     pub(super) missing_count: bool,
 }
 
 impl Report {
-    /// A line for each thing that the user should know: ids that are missing or unknown. Empty if all is well.
+    /// Warnings for the user about missing or unknown ids, one line each; empty if there are none.
     pub fn warnings(&self) -> Vec<String> {
         let fate = if self.missing_count { "score 0" } else { "do not count" };
         let lines = [
@@ -68,14 +69,14 @@ impl Report {
             ids.first().map(|first| format!("{} {what} {fate} (the first is `{first}`)", ids.len()))
         };
         let neutral = self.no_probabilities.then(|| {
-            "there are no-answer scores outside of 0 to 1 (differences of logits?), for which the threshold 1 is not neutral; \
+            "there are no-answer scores outside of 0 to 1 (differences of logits?), for which the threshold 1 changes answers; \
              --na-threshold gives another, best_f1_thresh is the best one"
                 .to_owned()
         });
         lines.into_iter().filter_map(line).chain(neutral).collect()
     }
 
-    /// All figures by the names and in the units of the official script of this version: percent, counts.
+    /// All scores with the names and units of the official script of this version: percent and counts.
     pub fn figures(&self, version: Version) -> Vec<(&'static str, f64)> {
         let total = self.total;
         if version == Version::V1 {

@@ -1,4 +1,4 @@
-//! Predictions against the questions.
+//! Scores predictions against the references.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,19 +6,19 @@ use super::answer::{AnswerScore, best_v1, best_v2};
 use super::threshold::{Best, Candidate, search};
 use super::{ById, Dataset, Part, Question, Report, SquadError};
 
-/// Scores that say that a question has no answer.
+/// No-answer scores and their threshold.
 #[derive(Debug, Clone, Copy)]
 pub struct NoAnswer<'a> {
-    /// For each predicted question: the larger, the less likely is an answer.
+    /// Score of each question with a prediction: the higher, the more likely it has no answer.
     pub scores: &'a ById<f64>,
-    /// Questions with a score above this are taken to have no answer, whatever the prediction. The official script has 1.0,
-    /// which for probabilities means that the predictions decide.
+    /// Questions with a score above this are taken to have no answer, whatever the prediction. The default of the official
+    /// script is 1.0, which changes no prediction if the scores are probabilities.
     pub threshold: f64,
 }
 
 /// Scores predictions by the rules of SQuAD 1.1.
 ///
-/// The score is divided by the number of all questions: one without prediction scores 0.
+/// The mean is over all questions: one without prediction scores 0.
 ///
 /// # Errors
 /// A question without references; no prediction for any question.
@@ -50,8 +50,8 @@ pub fn score_v1(data: &Dataset, predictions: &ById<String>) -> Result<Report, Sq
 
 /// Scores predictions by the rules of SQuAD 2.0.
 ///
-/// The score is divided by the number of predicted questions. With no-answer scores, the best thresholds are searched, too; the
-/// search looks at the predictions as they are, before the given threshold is applied.
+/// The mean is over the questions with a prediction. With no-answer scores, the best thresholds are searched as well; the
+/// search uses the predictions before the given threshold is applied.
 ///
 /// # Errors
 /// No prediction for any question; a predicted question without no-answer score; NaN among these or as the threshold.
@@ -99,7 +99,7 @@ pub fn score_v2(
 /// A question with a prediction.
 struct Scored<'a> {
     question: &'a Question,
-    /// Before a threshold is applied.
+    /// Score before a threshold is applied.
     raw: AnswerScore,
 }
 
@@ -108,7 +108,7 @@ impl Scored<'_> {
         no_answer.is_some_and(|n| n.scores.get(&self.question.id).is_some_and(|&score| score > n.threshold))
     }
 
-    /// Its score if it is taken to have no answer.
+    /// Score if the question is taken to have no answer.
     fn refused(&self) -> AnswerScore {
         let right = f64::from(!self.question.has_answer());
         AnswerScore { exact: right, f1: right }
@@ -146,7 +146,7 @@ fn best_thresholds(scored: &[Scored<'_>], no_answer: &ById<f64>) -> Option<Best>
     Some(Best { exact: search(&candidates(|s| s.exact))?, f1: search(&candidates(|s| s.f1))? })
 }
 
-/// Which ids of questions and predictions belong together.
+/// Matches questions and predictions by id.
 struct Ids<'a> {
     questions: HashSet<&'a str>,
     predictions: &'a ById<String>,
@@ -167,7 +167,7 @@ impl<'a> Ids<'a> {
         Ok(ids)
     }
 
-    /// The prediction for a question, which is noted if there is none.
+    /// The prediction for a question; if there is none, the question is recorded as missing.
     fn prediction(&mut self, question: &Question) -> Option<&'a str> {
         let found = self.predictions.get(&question.id);
         if found.is_none() {
@@ -250,7 +250,7 @@ mod tests {
     fn a_question_without_references_needs_the_rules_of_the_second_version() {
         let (data, predictions) = (data(&[&["cat"], &[]]), texts(&[("q0", "cat"), ("q1", "")]));
         assert!(matches!(score_v1(&data, &predictions), Err(SquadError::NoReferences { id }) if id == "q1"));
-        // Nor does it go unnoticed for want of a prediction.
+        // It is an error even if the question has no prediction.
         assert!(score_v1(&data, &texts(&[("q0", "cat")])).is_err());
         let report = score_v2(&data, &predictions, None).unwrap();
         assert_eq!((report.total.exact, report.no_answer.unwrap().questions), (1.0, 1));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_neutral_threshold_of_probabilities_is_questioned_for_other_scores() {
+    fn threshold_1_with_scores_that_are_no_probabilities_gives_a_warning() {
         let (data, predictions) = (data(&[&["cat"]]), texts(&[("q0", "cat")]));
         let warned = |score: f64, threshold| {
             let scores = by_id(&[("q0", score)]);

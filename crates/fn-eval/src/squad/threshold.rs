@@ -1,15 +1,15 @@
-//! The threshold above which a no-answer score means that there is no answer.
+//! Search for the best no-answer threshold of SQuAD 2.0.
 
-/// The best score over all thresholds, and where it is.
+/// The best score over all thresholds, and the threshold that reaches it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
-    /// The score, a fraction.
+    /// The score (exact match or F1), a fraction.
     pub score: f64,
     /// Questions whose no-answer score is above this are taken to have no answer.
     pub threshold: f64,
 }
 
-/// The best thresholds for either metric.
+/// The best threshold for each metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Best {
     /// For exact match.
@@ -18,26 +18,27 @@ pub struct Best {
     pub f1: Threshold,
 }
 
-/// A question that counts.
+/// A question with a prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Candidate {
-    /// Its no-answer score; not NaN.
+    /// No-answer score of the question; not NaN.
     pub no_answer: f64,
-    /// Its score if it is answered.
+    /// Score of the predicted answer.
     pub answered: f64,
-    /// Its score if it is refused: 1 where there is no answer.
+    /// Score of the empty answer: 1 if the question has no answer, otherwise 0.
     pub refused: f64,
 }
 
-/// The best score that any threshold reaches, and the lowest of the thresholds that reach it.
+/// The best score over all thresholds, and the lowest threshold that reaches it.
 ///
-/// Candidates are "refuse all", and each no-answer score: it answers the questions up to it, all those with an equal score at once;
-/// the highest one is "refuse none". "Refuse all" is reported as 0, as the official script does it, where 0 means that
-/// (probabilities above 0), and as a number below every score elsewhere: differences of logits may be negative.
+/// Thresholds that are tried: one below all no-answer scores (every answer is empty), and each no-answer score t (questions
+/// with a score of at most t are answered). If the empty answer for all questions is best, the threshold is 0, as in the
+/// official script, provided that all scores are above 0 (probabilities); otherwise it is a number below every score, because
+/// differences of logits may be negative.
 ///
-/// So every score that is reported is that of its threshold. The official script differs where scores are equal (its sum stops
-/// half-way among them), where answers have no word once normalised (it counts them as wrong here and as right in the
-/// score) and in that it calls "refuse all" 0 even where 0 answers something.
+/// Applying the returned threshold gives exactly the returned score. The official script differs in three cases: among equal
+/// no-answer scores it may stop half-way; an answer without words after normalisation is wrong in its search, but right in its
+/// score; and for the empty answer to all questions it always returns 0, even if some scores are at most 0.
 ///
 /// None without candidates.
 pub(super) fn search(candidates: &[Candidate]) -> Option<Threshold> {
@@ -47,11 +48,11 @@ pub(super) fn search(candidates: &[Candidate]) -> Option<Threshold> {
     let mut sum: f64 = candidates.iter().map(|c| c.refused).sum();
     let mut best = Threshold { score: sum, threshold: below(lowest) };
     if lowest == f64::NEG_INFINITY {
-        best.score = f64::NEG_INFINITY; // nothing is below it: it is answered at any threshold
+        best.score = f64::NEG_INFINITY; // no threshold is below a score of -inf: this question is always answered
     }
     for equal in order.chunk_by(|a, b| a.no_answer == b.no_answer) {
         sum += equal.iter().map(|c| c.answered - c.refused).sum::<f64>();
-        // The order of summation is no reason to prefer a higher threshold.
+        // A higher threshold must be better by more than the rounding of the sum.
         if sum > best.score + 1e-9 {
             best = Threshold { score: sum, threshold: equal.first()?.no_answer };
         }
@@ -60,7 +61,7 @@ pub(super) fn search(candidates: &[Candidate]) -> Option<Threshold> {
     Some(best)
 }
 
-/// A finite threshold that every score from `lowest` on is above.
+/// A finite threshold below `lowest`, the lowest of the scores.
 fn below(lowest: f64) -> f64 {
     if lowest > 0.0 { 0.0 } else { (lowest - 1.0).min(lowest.next_down()).max(f64::MIN) }
 }
@@ -80,7 +81,7 @@ mod tests {
         Candidate { no_answer, answered: f64::from(!predicted), refused: 1.0 }
     }
 
-    /// The mean score at a threshold, as scoring does it.
+    /// The mean score at a threshold, computed as in scoring.
     fn at(candidates: &[Candidate], threshold: f64) -> f64 {
         let score = |c: &Candidate| if c.no_answer > threshold { c.refused } else { c.answered };
         candidates.iter().map(score).sum::<f64>() / candidates.len() as f64
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn if_answering_never_helps_all_are_refused() {
+    fn if_no_answer_is_right_the_empty_answer_is_best_for_all() {
         let probabilities = [without(0.1, true), with(0.2, 0.0), without(0.3, false)];
         assert_eq!(search(&probabilities), Some(Threshold { score: 2.0 / 3.0, threshold: 0.0 }));
         let differences = [without(-7.5, true), with(-2.0, 0.0), without(3.0, true)];
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn if_answering_always_helps_none_is_refused() {
+    fn if_all_answers_are_right_no_question_gets_the_empty_answer() {
         let all = [with(-3.0, 1.0), with(-1.0, 0.5), with(2.0, 0.25)];
         assert_eq!(search(&all), Some(Threshold { score: 1.75 / 3.0, threshold: 2.0 }));
     }

@@ -29,12 +29,12 @@ impl Sequence {
 pub struct TaskBatch {
     /// Ids (0 where padded), segments and mask, `[B, L]`.
     pub inputs: Inputs,
-    /// L.
+    /// L, the length of the longest sequence of the batch.
     pub length: usize,
 }
 
 impl TaskBatch {
-    /// Copies `sequences` to `device`.
+    /// Pads `sequences` to one length and copies them to `device`.
     pub fn new<'a>(sequences: impl Iterator<Item = &'a Sequence>, device: &Device) -> Self {
         let sequences: Vec<&Sequence> = sequences.collect();
         let length = sequences.iter().map(|s| s.len()).max().unwrap_or(0).max(1);

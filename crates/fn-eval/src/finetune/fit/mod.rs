@@ -1,7 +1,7 @@
 //! Fine-tuning: an encoder with a fresh head, a few epochs over labelled examples, as google-research/electra does it.
 //!
-//! Everything random is a function of (seed, epoch, step): a fit can be repeated, and goes on from a checkpoint as if it had
-//! never been stopped.
+//! All random numbers are functions of (seed, epoch, step): a run can be repeated exactly, and one that is resumed from a
+//! checkpoint gives the same weights as one that was never stopped.
 
 mod batch;
 mod recipe;
@@ -19,15 +19,15 @@ use fn_ops::Noise;
 use fn_train::TrainError;
 use fn_train::stop::Stop;
 
-/// Far below any score, yet finite.
+/// Logit of padding positions: far below any real logit, but finite, so that softmax and its gradient stay finite.
 const NEVER: f32 = -1e9;
 
-/// What a classifier learns from.
+/// Labels for training a classifier or a regression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
-    /// Number of the class of each example.
+    /// Class index of each example.
     Classes(Vec<u32>),
-    /// Score of each example.
+    /// Regression target of each example.
     Scores(Vec<f32>),
 }
 
@@ -61,7 +61,8 @@ pub fn fit_classifier(
     fit(model, job, &lengths(sequences), &loss, measure)
 }
 
-/// Trains a span model; `spans` are the token positions of start and end, (0, 0) where there is no answer. See [`fit`].
+/// Trains an extractive question-answering model; `spans` are the token positions of start and end, (0, 0) where there is no
+/// answer. See [`fit`].
 ///
 /// # Errors
 /// As [`fit`].
@@ -87,7 +88,8 @@ pub fn fit_spans(
     fit(model, job, &lengths(sequences), &loss, measure)
 }
 
-/// Trains a tagger; `tags` are places in a sequence and what belongs there, at least one in all. See [`fit`].
+/// Trains a token classifier; `tags` are, for each sequence, positions and the tag index at each, at least one in all. See
+/// [`fit`].
 ///
 /// # Errors
 /// As [`fit`].
@@ -109,7 +111,7 @@ pub fn fit_tags(
             gold.extend(tags[i].iter().map(|&(_, tag)| tag as i32));
         }
         if places.is_empty() {
-            // A batch of empty sentences teaches nothing.
+            // A batch without any tag has loss 0 (and a gradient of 0).
             return logits.sum() * 0.0;
         }
         let ints = |values: &[i32]| Tensor::<1, Int>::from_ints(values, device);
@@ -123,7 +125,7 @@ fn lengths(sequences: &[Sequence]) -> Vec<usize> {
     sequences.iter().map(Sequence::len).collect()
 }
 
-/// Scores of start and end, `[B, L]` each; padding can be neither.
+/// Start and end logits, `[B, L]` each; those of padding are so low that padding is never chosen.
 fn span_logits(model: &TokenModel, batch: &TaskBatch, noise: &Noise) -> [Tensor<2>; 2] {
     let logits = model.forward(&batch.inputs, noise);
     let side = |at| {
@@ -136,7 +138,7 @@ fn span_logits(model: &TokenModel, batch: &TaskBatch, noise: &Noise) -> [Tensor<
     [side(0), side(1)]
 }
 
-/// Raw outputs of a classifier for every sequence, in their order; without dropout. None if a stop was requested.
+/// Logits of a classifier for every sequence, in the order of `sequences`; without dropout. None if a stop was requested.
 pub fn classify(
     model: &Classifier,
     sequences: &[Sequence],
@@ -162,7 +164,7 @@ pub fn classify(
     Some(out)
 }
 
-/// Start and end scores of every sequence (as long as the sequence), in their order. None if a stop was requested.
+/// Start and end logits of every sequence, one of each per token, in the order of `sequences`. None if a stop was requested.
 pub fn find_spans(
     model: &TokenModel,
     sequences: &[Sequence],
@@ -187,7 +189,7 @@ pub fn find_spans(
     Some(out)
 }
 
-/// Scores of every tag at chosen places of every sequence, in their order. None if a stop was requested.
+/// Logits of all tags at chosen positions of every sequence, in the order of `sequences`. None if a stop was requested.
 pub fn tag(
     model: &TokenModel,
     sequences: &[Sequence],
@@ -215,7 +217,7 @@ pub fn tag(
     Some(out)
 }
 
-/// Batches of sequences of like length: little padding, and the result does not depend on it.
+/// Groups sequences of similar length into batches, to keep padding short; predictions do not depend on the grouping.
 fn by_length(sequences: &[Sequence], batch: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|&i| sequences[i].len());

@@ -1,4 +1,4 @@
-//! How an encoder is fine-tuned.
+//! Hyper-parameters of fine-tuning.
 
 use std::path::Path;
 
@@ -10,30 +10,31 @@ use fn_train::config::Dtype;
 use fn_train::error::RangeError;
 use fn_train::optim::AdamWConfig;
 
-/// How an encoder is fine-tuned. The defaults are those of google-research/electra for a small model.
+/// Hyper-parameters of fine-tuning. The defaults are those of google-research/electra for a small model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
-    /// Passes over the examples, above 0.
+    /// Epochs, above 0; need not be a whole number.
     pub epochs: f64,
-    /// Examples of a step, at least 1.
+    /// Batch size in examples, at least 1.
     pub batch: usize,
-    /// Highest learning rate, of the head.
+    /// Peak learning rate of the head.
     pub lr: f64,
-    /// Share of the steps in which the rate rises, 0 to 1; then it falls to 0 in a line.
+    /// Share of the steps with linear warm-up, 0 to 1; after it the rate decays linearly to 0.
     pub warmup: f64,
-    /// Each layer learns this much slower than the one above it, above 0 to 1; 1 is one rate for all.
+    /// Layer-wise decay: factor on the learning rate of each layer relative to the layer above it, above 0 to 1; 1 is the same
+    /// rate for all layers.
     pub layer_decay: f64,
-    /// Longest sequence, in ids.
+    /// Maximum sequence length, in tokens.
     pub length: usize,
-    /// Train on each pair in both orders (MRPC and STS-B in google-research/electra).
+    /// Train on each sentence pair in both orders (MRPC and STS-B in google-research/electra).
     pub double_pairs: bool,
-    /// Measure on the development set after each epoch, end when so many epochs brought nothing, and keep the best epoch's
-    /// weights. 0: train to the end and keep the last ones.
+    /// Early stopping: evaluate on the development set after each epoch, stop after this many epochs without an improvement,
+    /// and keep the weights of the best epoch. 0: train to the end and keep the last weights.
     pub patience: u32,
-    /// Number format of matrix products; weights, sums and optimiser stay in f32.
+    /// Floating-point type of matrix products; weights, accumulation and optimiser state stay in f32.
     pub dtype: Dtype,
-    /// AdamW.
+    /// Settings of AdamW.
     pub optimizer: AdamWConfig,
 }
 
@@ -55,7 +56,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The defaults of transformers' Trainer: one rate of 5e-5 for all layers, no warm-up, PyTorch's AdamW.
+    /// The defaults of the Trainer of Hugging Face transformers: a rate of 5e-5 for all layers, no warm-up, PyTorch's AdamW.
     pub fn transformers() -> Self {
         Self {
             lr: 5e-5,
@@ -66,10 +67,10 @@ impl Recipe {
         }
     }
 
-    /// Reads one from a TOML file; what the file does not name has its default.
+    /// Reads a recipe from a TOML file; keys that the file does not set have their defaults.
     ///
     /// # Errors
-    /// A file that cannot be read or is no recipe.
+    /// A file that cannot be read or is not a valid recipe.
     pub fn open(path: &Path) -> Result<Self, FinetuneError> {
         let text = std::fs::read_to_string(path).map_err(FinetuneError::io(path, "read"))?;
         let damaged = |error: toml::de::Error| FinetuneError::Damaged {
@@ -94,12 +95,12 @@ impl Recipe {
         self.optimizer.validate()
     }
 
-    /// Steps over so many examples: whole batches of all epochs.
+    /// Optimiser steps for so many examples: whole batches over all epochs.
     pub fn steps(&self, examples: usize) -> u64 {
         ((self.steps_of_epoch(examples) as f64 * self.epochs).round() as u64).max(1)
     }
 
-    /// Steps of a whole epoch.
+    /// Optimiser steps of one whole epoch.
     pub fn steps_of_epoch(&self, examples: usize) -> u64 {
         examples.div_ceil(self.batch.max(1)) as u64
     }

@@ -1,4 +1,5 @@
-//! Fine-tuning as a [`Training`]: batches of like length, ELECTRA's layer-wise learning rates, and the best epoch's weights.
+//! Fine-tuning as a [`Training`]: batches of sequences of similar length, layer-wise learning rates as in ELECTRA, early
+//! stopping.
 
 use std::time::{Duration, Instant};
 
@@ -18,67 +19,67 @@ use fn_train::training_loop::{self, SaveDue, Score, Start, Training};
 
 use super::Recipe;
 
-/// Non-finite steps in a row after which fine-tuning gives up.
+/// Consecutive steps with a non-finite gradient after which fine-tuning ends with an error.
 const MAX_SKIPPED: u32 = 10;
-/// Losses are read from a device that computes ahead at least this often.
+/// Steps between two read-backs of losses from a device that computes asynchronously.
 const REPORT_EVERY: u64 = 20;
-/// A checkpoint at least this often: what a power failure costs.
+/// Longest time between two checkpoints, and so the most work that a power failure can lose.
 const SAVE_EVERY: Duration = Duration::from_secs(300);
 
-/// What a step was like.
+/// Progress report of one optimiser step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Line number, counted from 1.
+    /// Number of the step, counted from 1.
     pub step: u64,
     /// Steps of the whole run.
     pub steps: u64,
-    /// Its loss.
+    /// Training loss of the step.
     pub loss: f64,
     /// Examples since the start of this process, per second.
     pub examples_per_second: f64,
 }
 
-/// Everything about a fit but its model and examples.
+/// Everything that a fine-tuning run needs besides model and examples.
 pub struct Job<'a> {
     /// The fine-tuning recipe.
     pub recipe: &'a Recipe,
-    /// Of the order of examples and of dropout.
+    /// Seed of the order of examples and of dropout.
     pub seed: u64,
-    /// Layers of the encoder, for layer-wise rates.
+    /// Number of layers of the encoder, for the layer-wise learning rates.
     pub layers: usize,
-    /// An autodiff device; the model lives there.
+    /// Device of the model, with autodiff.
     pub device: &'a Device,
     /// Polled before each step.
     pub stop: &'a Stop,
-    /// Where the fit is saved when it is stopped, every five minutes and at a best epoch, and from where it goes on.
+    /// Checkpoints: written on a stop, every five minutes and at a new best epoch; the run resumes from the newest one.
     pub checkpoints: Option<&'a Checkpoints>,
     /// Receives each step.
     pub on_step: &'a mut dyn FnMut(Step),
 }
 
-/// How a fit ended.
+/// How a fine-tuning run ended.
 #[derive(Debug)]
 pub enum Ended<M> {
-    /// With a model.
+    /// All steps were taken, or early stopping ended the run.
     Done {
-        /// Trained; the best epoch's weights where [`Recipe::patience`] asks for them.
+        /// The trained model; with [`Recipe::patience`], the weights of the best epoch.
         model: M,
-        /// Steps taken, earlier processes' included.
+        /// Steps taken, including those before a resume.
         steps: u64,
-        /// The best measurement, if there were any.
+        /// The best score on the development set; None without early stopping.
         best: Option<f64>,
     },
     /// A stop was requested.
     Stopped {
         /// Steps taken.
         step: u64,
-        /// Whether the same fit can go on from there.
+        /// Whether a checkpoint was written from which the run can be resumed.
         saved: bool,
     },
 }
 
 impl<M> Ended<M> {
-    /// The model, if the fit came to its end.
+    /// The model; None if the run was stopped.
     pub fn model(self) -> Option<M> {
         match self {
             Self::Done { model, .. } => Some(model),
@@ -87,14 +88,14 @@ impl<M> Ended<M> {
     }
 }
 
-/// Measures a model on the development set, larger is better; None if a stop was requested.
+/// Scores a model on the development set, higher is better; None if a stop was requested.
 pub type Measure<'a, M> = dyn Fn(&M) -> Option<f64> + 'a;
 
 /// Computes the mean loss, `[1]`, of the chosen examples.
 type Loss<'a, M> = dyn Fn(&M, &[usize], &Noise) -> Tensor<1> + 'a;
 
-/// Trains to the end, or until a stop is asked for. `loss` computes the mean loss of the chosen examples, `lengths` are the
-/// numbers of ids of all examples. `measure` is needed with [`Recipe::patience`] only.
+/// Trains to the end, or until a stop is requested. `loss` computes the mean loss of the chosen examples, `lengths` are the
+/// lengths of all examples in tokens. `measure` is only used for early stopping ([`Recipe::patience`]).
 ///
 /// # Errors
 /// [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range; no examples; a checkpoint that cannot
@@ -133,7 +134,7 @@ pub fn fit<M: Module>(
     Ok(Ended::Done { model, steps: state.step, best: state.best.map(|best| best.value) })
 }
 
-/// A fit under way.
+/// State of a fine-tuning run.
 struct FineTuning<'a, 'j, M> {
     job: &'a mut Job<'j>,
     lengths: &'a [usize],
@@ -143,9 +144,9 @@ struct FineTuning<'a, 'j, M> {
     steps: u64,
     steps_of_epoch: u64,
     buckets: Buckets,
-    /// The epoch under way, and the examples of each of its batches.
+    /// The current epoch, and the indices of the examples of each of its batches.
     epoch: Option<(u64, Vec<Vec<usize>>)>,
-    /// Of the steps that were not reported.
+    /// Losses of the steps that were not reported yet.
     losses: Vec<Tensor<1>>,
     began: Instant,
     examples: usize,
@@ -153,7 +154,7 @@ struct FineTuning<'a, 'j, M> {
 
 /// The examples of one step.
 struct Chosen {
-    /// Steps before it.
+    /// Number of steps before this one.
     step: u64,
     examples: Vec<usize>,
 }
@@ -189,12 +190,12 @@ impl<'a, 'j, M> FineTuning<'a, 'j, M> {
         })
     }
 
-    /// Whether an epoch, or the whole fit, ends with `step`.
+    /// Whether an epoch, or the whole run, ends with `step`.
     fn epoch_ends(&self, step: u64) -> bool {
         step == self.steps || step.is_multiple_of(self.steps_of_epoch)
     }
 
-    /// Whole epochs since the best measurement.
+    /// Whole epochs since the best score.
     fn epochs_since_best(&self, state: &TrainState) -> u64 {
         (state.step - state.best.as_ref().map_or(0, |best| best.step)) / self.steps_of_epoch
     }
