@@ -138,7 +138,7 @@ pub(super) fn run<C: Course>(
         }
     };
     for warning in &measured.warnings {
-        tell(Event::Notice(format!("warning: {warning}")));
+        tell(Event::Warning(warning));
     }
     let finite = |value: f64| value.is_finite().then_some(value);
     let result = SeedResult {

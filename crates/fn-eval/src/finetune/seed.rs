@@ -46,6 +46,8 @@ pub enum Event<'a> {
     Notice(String),
     /// An optimiser step was taken.
     Step(Step),
+    /// Something that looks wrong.
+    Warning(&'a str),
     /// Prediction of a set begins.
     Predicting(&'a str),
     /// Fine-tuning with this seed begins.
@@ -107,7 +109,11 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
         };
         let data = read(data, true)?;
         set.check_scoring(&data)?;
-        noticed.extend(warnings::of_data(&set, &train, &data));
+        for warning in warnings::of_data(&set, &train, &data) {
+            if !noticed.contains(&warning) {
+                noticed.push(warning);
+            }
+        }
         let encoded = encode(&set, data)?;
         dev.push((set, encoded));
     }
@@ -266,7 +272,7 @@ pub fn run_seeds(
     }
     let scores: Vec<Option<f64>> = done.seeds.iter().map(|seed| seed.main).collect();
     if let Some(warning) = warnings::of_seeds(&scores) {
-        tell(Event::Notice(format!("warning: {warning}")));
+        tell(Event::Warning(&warning));
     }
     Ok(Some(done))
 }

@@ -138,7 +138,8 @@ mod tests {
             second: Some("b".to_owned()),
             label: Some(Label::Class(class)),
         };
-        TaskData { examples: rows.iter().enumerate().map(example).collect(), report: ReadReport::default() }
+        let examples = rows.iter().enumerate().map(example).collect();
+        TaskData { examples, places: None, report: ReadReport::default() }
     }
 
     fn records(rows: &[(&str, &str)]) -> Vec<Record> {
