@@ -8,7 +8,7 @@ mod common;
 use burn::tensor::{Bool, Device, Distribution, Int, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use fn_core::batch::{Batch, Predictions};
-use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::detection::{BandedConfig, DetectionKind, SoftDetectionConfig};
 use fn_core::correct::{
     CorrectionKind, HardConfig, LabelSmoothingConfig, Normalise, Resources, SoftConfig, SynonymTargetConfig,
 };
@@ -54,7 +54,7 @@ fn masked_lm(criterion: &mut Criterion) {
         let plain = device.clone().inner();
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, &plain);
         let judge = LexiconJudge::new(lexicon.clone());
-        let resources = Resources { lexicon: Some(lexicon) };
+        let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
         let positions = Tensor::<1, Int>::arange(0..ROWS as i64, &plain);
         for (arm, correction, hard_negatives) in &arms {
             let config = MaskedLmConfig { correction: correction.clone(), hard_negatives: *hard_negatives };
@@ -84,7 +84,8 @@ fn replaced_token(criterion: &mut Criterion) {
         ("none", DetectionKind::None),
         ("drop", DetectionKind::Drop),
         ("relabel", DetectionKind::Relabel),
-        ("banded", DetectionKind::Banded),
+        ("banded", DetectionKind::Banded(BandedConfig::default())),
+        ("weight", DetectionKind::Weight),
         ("soft", DetectionKind::Soft(SoftDetectionConfig::default())),
     ];
     for (name, device) in common::devices() {
@@ -97,6 +98,9 @@ fn replaced_token(criterion: &mut Criterion) {
         let batch = Batch::new(ids(shape, &plain), Tensor::arange(0..tokens as i64, &plain));
         let masked: Tensor<2, Bool> = random(shape, &plain).greater_scalar(1.0);
         let corrupted = batch.original.clone().mask_where(masked, ids(shape, &plain));
+        let sampled = corrupted.clone().reshape([tokens]);
+        // No correction here reads the generator's logits.
+        let replacements = Predictions::sampled(&batch, &Tensor::zeros([tokens, 1], &plain), sampled);
         let grade = random([tokens], &plain).clamp(0.0, 1.0);
         let verdict = Verdict { false_negative: grade.clone().greater_equal_scalar(THRESHOLD as f32), grade };
         for (arm, correction) in &arms {
@@ -105,7 +109,7 @@ fn replaced_token(criterion: &mut Criterion) {
             let loss = config.init(&Resources::default()).expect("a loss");
             group.bench_function(BenchmarkId::new(name, arm), |bencher| {
                 bencher.iter(|| {
-                    let out = loss.forward(&logits, &batch, &corrupted, &verdict, &embedding);
+                    let out = loss.forward(&logits, &replacements, &corrupted, &verdict, &embedding);
                     let gradients = out.parts.total().backward();
                     read(logits.grad(&gradients).expect("a gradient").slice([0..1, 0..1]));
                 });

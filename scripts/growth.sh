@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What a step of pre-training costs as batch, length, width, vocabulary and look-up sets grow, and what preparing text costs as the
-# corpus grows. Makes docs/results/growth.md and its pictures; about 20 minutes on two cores, nothing else may run.
+# Measures time and memory of a pre-training step by batch, length, width, vocabulary and look-up sets, and of preparing text by the size of
+# the corpus. Makes docs/results/growth.md and its figures; about 20 minutes on two otherwise idle cores.
 #
-#     scripts/growth.sh OUT          SIZES=10,100,1000,2000 are the megabytes of generated text
+#     scripts/growth.sh OUT          SIZES=10,100,1000,2000: megabytes of generated text
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One pre-training step in PyTorch with transformers: what `fnlm bench` is compared with. Same shapes, vocabulary, batch and dropout,
+"""One pre-training step in PyTorch with transformers, for comparison with `fnlm bench`. Same shapes, vocabulary, batch and dropout,
 random ids, AdamW. Prints one line of JSON: median step, tokens per second, memory.
 
     pip install torch transformers

@@ -3,7 +3,7 @@
 #
 #   scripts/real-text-results.sh DATA RUNS OUT      DATA made by scripts/get-real-data.sh; about an hour on two cores
 #
-# May be stopped and started again: runs go on where they were.
+# May be stopped and started again: runs are resumed.
 set -euo pipefail
 [ $# -eq 3 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,5 +1,5 @@
-//! What goes wrong in a run, through the real binary: numbers that are not finite, disks that fill up, files that rot, two
-//! processes at once. Each ends in a clear error with the exit code of its class, and no good checkpoint is ever lost.
+//! Tests of faults with the real binary: non-finite values, full disks, damaged files, two processes in one directory. Each
+//! ends in an error with its exit code, and no intact checkpoint is lost.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
 
@@ -11,7 +11,7 @@ use std::process::Output;
 use common::{STEPS, differences, fnlm, inputs, newest_checkpoint, outcome, pretrain, text, with_fault};
 use serde_json::Value;
 
-/// Every step is saved and kept, so that neighbours can be compared.
+/// Saves and keeps a checkpoint of every step, so that consecutive ones can be compared.
 const KEEP: [&str; 2] = ["checkpoint.every=1", "checkpoint.keep_last=100"];
 
 fn poisoned(run: &Path, steps: u64, poison: &str, more: &[&str]) -> Output {
@@ -40,7 +40,8 @@ fn state(run: &Path, step: u64) -> Value {
     serde_json::from_str(&std::fs::read_to_string(checkpoint(run, step).join("state.json")).unwrap()).unwrap()
 }
 
-/// The variables of `fnlm-faults`, with values that a resumed run would not survive unchanged, or not within a test's time.
+/// The variables of `fnlm-faults`, with values that would change the result of a resumed run, or exceed the time limit of a
+/// test.
 const VARIABLES: [(&str, &str); 4] = [
     ("FNLM_FORGET", "moments"),
     ("FNLM_POISON", "parameter@35+1000:nan"),
@@ -58,7 +59,7 @@ fn fnlm_itself_has_no_faults() {
         assert!(!contains(env!("CARGO_BIN_EXE_fnlm"), name), "fnlm knows {name}");
         assert!(contains(env!("CARGO_BIN_EXE_fnlm-faults"), name), "the search does not find {name}");
     }
-    // The variables change nothing, in a resumed run neither.
+    // The variables have no effect, also in a resumed run.
     let dir = tempfile::tempdir().unwrap();
     let halves = |run: &Path, variables: &[(&str, &str)]| {
         code(&pretrain(run, STEPS / 2, &[]).envs(variables.to_vec()).output().unwrap(), 0);
@@ -72,10 +73,10 @@ fn fnlm_itself_has_no_faults() {
     assert_eq!(differences(&without, &with), Vec::<String>::new());
 }
 
-/// A poison in the loss or in one gradient: the step is skipped, weights and moments stay as they are to the last byte, the
-/// true value is in the metrics, and the run goes on.
+/// A non-finite loss or gradient: the step is skipped, weights and moments do not change by a bit, the actual value is in the
+/// metrics, and the run continues.
 #[test]
-fn a_step_that_is_not_finite_changes_nothing_and_is_reported_as_it_was() {
+fn a_non_finite_step_changes_nothing_and_is_reported_with_its_value() {
     let dir = tempfile::tempdir().unwrap();
     for (index, (poison, loss, norm)) in [
         ("loss@5:nan", Some("NaN"), "NaN"),
@@ -98,7 +99,7 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_reported_as_it_was() {
         assert!(all.iter().enumerate().all(|(i, s)| i == 4 || (s["skipped"] == false && s["loss"].is_f64())));
         assert_eq!(state(&run, 8)["guard"]["skipped_total"], 1, "{poison}");
     }
-    // Stopped right after the poisoned step: the same bytes as right before it.
+    // The checkpoint after the non-finite step has the same bytes as the one before it.
     let (before, after) = (dir.path().join("before"), dir.path().join("after"));
     code(&pretrain(&before, 4, &KEEP).output().unwrap(), 0);
     code(&poisoned(&after, 5, "gradient@5:nan", &KEEP), 0);
@@ -115,16 +116,16 @@ fn a_run_that_stays_non_finite_ends_with_code_4_and_its_last_good_checkpoint() {
         let run = dir.path().join(target);
         let said = code(&poisoned(&run, 40, &format!("{target}@14+100:nan"), &[]), 4);
         assert!(said.contains("step-00000010") && said.contains("10 times in a row"), "{said}");
-        // Not the one of step 20, whose weights might be what went wrong.
+        // Not the checkpoint of step 20, whose weights may be the cause.
         assert_eq!(newest_checkpoint(&run).unwrap(), checkpoint(&run, 10), "{target}");
         assert_eq!(steps(&run).last().unwrap()["step"], 22, "{target}: the tenth in a row is the end");
-        // Without the fault the same command goes on from there.
+        // Without the fault the same command resumes.
         code(&pretrain(&run, 40, &[]).output().unwrap(), 0);
     }
 }
 
 #[test]
-fn a_full_disk_ends_with_code_5_and_the_run_goes_on_when_there_is_room() {
+fn a_full_disk_ends_with_code_5_and_the_run_resumes_when_there_is_space() {
     let dir = tempfile::tempdir().unwrap();
     let expected = {
         let run = dir.path().join("reference");
@@ -143,7 +144,7 @@ fn a_full_disk_ends_with_code_5_and_the_run_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_by_name_and_without_any_good_one_the_run_is_refused() {
+fn a_damaged_checkpoint_is_skipped_with_a_message_and_if_all_are_it_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     code(&pretrain(&run, 30, &["checkpoint.keep_last=2"]).output().unwrap(), 0);
@@ -188,7 +189,7 @@ fn two_processes_do_not_train_in_one_directory() {
 }
 
 #[test]
-fn a_lexicon_of_another_vocabulary_is_refused_before_anything_is_trained() {
+fn a_lexicon_of_another_vocabulary_is_an_error_before_training() {
     let dir = tempfile::tempdir().unwrap();
     let other = dir.path().join("other");
     let quickstart = ["quickstart", "--prepare-only", "--steps", "100", "--seed", "2", "--out"];
@@ -200,9 +201,9 @@ fn a_lexicon_of_another_vocabulary_is_refused_before_anything_is_trained() {
     assert!(newest_checkpoint(&run).is_none());
 }
 
-/// Rows of nothing but unknown words have no token that may be hidden.
+/// Sequences of unknown words only have no token that can be masked.
 #[test]
-fn text_without_a_maskable_token_is_trained_on_or_refused_but_never_makes_a_nan() {
+fn text_without_a_maskable_token_gives_an_error_or_a_finite_loss() {
     let dir = tempfile::tempdir().unwrap();
     let corpus = dir.path().join("unknown.txt");
     std::fs::write(&corpus, "Ж Ж Ж Ж Ж Ж Ж Ж\n".repeat(200)).unwrap();
@@ -215,9 +216,9 @@ fn text_without_a_maskable_token_is_trained_on_or_refused_but_never_makes_a_nan(
     }
 }
 
-/// Words that are each other's synonyms, all of them: whatever a run predicts, hard correction shields it.
+/// With a lexicon in which all words are synonyms, hard correction shields every prediction.
 #[test]
-fn a_run_whose_every_error_is_shielded_stays_finite() {
+fn a_run_in_which_every_error_is_shielded_stays_finite() {
     let dir = tempfile::tempdir().unwrap();
     let vocabulary = std::fs::read_to_string(inputs().join("tokenizer/vocab.txt")).unwrap();
     let size = vocabulary.lines().count() as u32;
@@ -229,7 +230,7 @@ fn a_run_whose_every_error_is_shielded_stays_finite() {
     fn_core::lexicon::Lexicon::from_rows(size as usize, rows, info).unwrap().save(&path).unwrap();
     let run = dir.path().join("run");
     let lexicon = format!("lexicon.path={path:?}");
-    // The mean over kept rows is known after a whole step only, so it is refused with accumulation.
+    // The mean over kept positions needs a whole step, so it is an error with accumulation.
     for (normalise, accumulation) in [("all", "train.accumulation=2"), ("kept", "train.accumulation=1")] {
         let run = run.join(normalise);
         let correction = format!("correction.masked_lm.normalise={normalise}");

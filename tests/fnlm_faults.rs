@@ -1,10 +1,10 @@
-//! `fnlm` for tests of what goes wrong: environment variables say what does. Built where the feature `faults` is on, which only
-//! tests turn on; `fnlm` itself knows none of these variables.
+//! `fnlm` with fault injection for tests, controlled by environment variables. It is built with the feature `faults`, which
+//! only tests enable; `fnlm` itself reads none of these variables.
 //!
 //! | variable | fault |
 //! |---|---|
-//! | `FNLM_FORGET` | what a resumed run does not take from its checkpoint: [`Forget`](fn_train::faults::Forget) |
-//! | `FNLM_PAUSE_OPEN` | milliseconds that opening a session takes longer |
+//! | `FNLM_FORGET` | the part of a checkpoint that a resumed run does not restore: [`Forget`](fn_train::faults::Forget) |
+//! | `FNLM_PAUSE_OPEN` | additional milliseconds that opening a session takes |
 //! | `FNLM_POISON` | values that become non-finite: [`Poison`](fn_train::faults::Poison) |
 //! | `FNLM_FAIL_POINT` | file operations of a save that fail: [`FailPoints`](fn_train::faults::FailPoints) |
 

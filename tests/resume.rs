@@ -1,8 +1,8 @@
-//! A run that is killed and started again by the same command is the same run, to the last bit (flex).
+//! Tests that a run which is killed and resumed by the same command equals an uninterrupted one bit for bit (flex).
 //!
-//! The reference has dropout, accumulation and hard correction. Kills come at moments drawn from a seed that is printed; half of
-//! them fall between two writes of a save. The last test breaks the restore on
-//! purpose: a harness that cannot fail proves nothing.
+//! The reference run has dropout, accumulation and hard correction. The times of kills are random, from a seed that is printed;
+//! half of them are between two writes of a save. Another test breaks the restore on purpose, to show that the comparison
+//! detects it.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
 
@@ -26,24 +26,24 @@ fn reference(dir: &Path, more: &[&str]) -> std::collections::BTreeMap<String, St
 fn killed_run(run: &Path, kills: u32, draw: &mut u64, more: &[&str]) {
     for attempt in 0..=kills {
         let mut command = pretrain(run, STEPS, more);
-        // Every second kill is aimed inside of a save: the fail point makes each save last, and the kill waits for one.
+        // Every second kill is within a save, by a fail point.
         let inside = attempt % 2 == 0;
         if attempt < kills && inside {
-            // Dies by SIGKILL at a call of its third save, another call each time.
+            // The process is killed at a random file operation of its third save.
             *draw = next(*draw);
             let kill = format!("save@3:{}:kill", 1 + (*draw >> 33) % 12);
             command = with_fault(&command, "FNLM_FAIL_POINT", &kill);
         }
         if attempt == kills {
             let done = command.output().unwrap();
-            assert!(done.status.success(), "the run that was left alone failed: {}", text(&done));
+            assert!(done.status.success(), "the run without a kill failed: {}", text(&done));
             return;
         }
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         if !inside {
             *draw = next(*draw);
             std::thread::sleep(Duration::from_millis(200 + (*draw >> 33) % 2_000));
-            // SIGKILL; a run that was faster is fine, the next attempt then finds it complete.
+            // SIGKILL; if the run was faster, the next attempt finds it complete.
             let _ = child.kill();
         }
         let _ = child.wait();
@@ -78,7 +78,7 @@ fn a_run_killed_at_any_moment_resumes_bit_for_bit() {
 }
 
 #[test]
-fn a_restore_that_forgets_something_is_noticed() {
+fn an_incomplete_restore_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let expected = reference(dir.path(), &[]);
     for part in ["position", "moments", "step", "noise"] {
@@ -92,7 +92,7 @@ fn a_restore_that_forgets_something_is_noticed() {
         assert!(second.status.success(), "{}", text(&second));
         assert!(!differences(&expected, &outcome(&run)).is_empty(), "forgetting `{part}` went unnoticed");
     }
-    // The same two halves without a fault are equal, so it was the fault that was noticed.
+    // Without a fault the same two halves are equal, so the difference is due to the fault.
     let run = dir.path().join("whole");
     let first = pretrain(&run, STEPS / 2, &[]).output().unwrap();
     assert!(first.status.success(), "{}", text(&first));
@@ -102,13 +102,13 @@ fn a_restore_that_forgets_something_is_noticed() {
 }
 
 #[test]
-fn a_moving_average_that_judges_is_resumed_too() {
+fn a_moving_average_verifier_is_resumed_as_well() {
     let dir = tempfile::tempdir().unwrap();
     let sets = ["correction.verifier.decay=0.9", "correction.verifier.low=0.01"];
     let expected = reference(dir.path(), &sets);
     std::fs::rename(dir.path().join("reference"), dir.path().join("averaged")).unwrap();
     let without = reference(dir.path(), &[]);
-    assert!(!differences(&expected, &without).is_empty(), "the average judges nothing");
+    assert!(!differences(&expected, &without).is_empty(), "the average must have an effect");
     let run = dir.path().join("halves");
     let first = pretrain(&run, STEPS / 2, &sets).output().unwrap();
     assert!(first.status.success(), "{}", text(&first));

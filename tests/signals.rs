@@ -1,5 +1,5 @@
-//! Real signals to a real process, in every phase. State is saved and the exit code is 75; the same command then goes on to
-//! the same result. Without state the exit code is 128 + n and no half-written file is left.
+//! Sends signals to the real binary in every phase. With state to save, the exit code is 75 and the same command resumes to the
+//! same result. Without state, the exit code is 128 + n and no incomplete file is left.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
 
@@ -32,7 +32,7 @@ fn wait_for_steps(run: &Path, lines: usize) {
 }
 
 #[test]
-fn a_signal_during_training_saves_and_the_same_command_goes_on_to_the_same_result() {
+fn a_signal_during_training_saves_and_the_same_command_resumes_to_the_same_result() {
     let dir = tempfile::tempdir().unwrap();
     let reference = dir.path().join("reference");
     let done = pretrain(&reference, STEPS, &[]).output().unwrap();
@@ -64,7 +64,7 @@ fn a_signal_during_training_saves_and_the_same_command_goes_on_to_the_same_resul
 fn a_signal_before_there_is_state_exits_with_128_plus_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    // A fresh cache, so that preparing takes a moment; the pause makes sure of it.
+    // An empty cache and the pause, so that preparing takes some time.
     let cache = format!("data.cache={:?}", dir.path().join("cache"));
     let child = with_fault(&pretrain(&run, STEPS, &[&cache]), "FNLM_PAUSE_OPEN", "2000")
         .stdout(Stdio::piped())
@@ -140,7 +140,7 @@ fn under_nohup_a_closed_terminal_does_not_stop_a_run() {
 }
 
 #[test]
-fn a_third_signal_ends_at_once_and_says_what_is_lost() {
+fn a_third_signal_ends_the_process_and_prints_what_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let child = with_fault(&pretrain(&run, STEPS, &[]), "FNLM_FAIL_POINT", "save@2:2:sleep=20000")

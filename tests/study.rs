@@ -1,4 +1,4 @@
-//! Studies through the real binary: planned, run, stopped, continued, reported.
+//! Tests of studies with the real binary: plan, run, stop, resume, report.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
 
 mod common;
@@ -61,7 +61,7 @@ fn a_study_is_planned_run_in_parts_and_reported() {
         "{shown}"
     );
     assert!(
-        shown.contains("fine-tuning: about 0:0") && shown.contains("derived from the ids a second"),
+        shown.contains("fine-tuning: about 0:0") && shown.contains("derived from the tokens per second"),
         "{shown}"
     );
     assert!(shown.contains("together: about "), "{shown}");
@@ -76,7 +76,7 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     assert!(there("baseline/seed-1") && there("baseline/seed-2") && !there("hard/seed-1"));
     let rest = run(dir.path(), "run study.toml");
     assert!(rest.status.success() && there("hard/seed-1") && there("hard/seed-2"), "{}", text(&rest));
-    // Processes are handed resolved files, which lie beside the run.
+    // Processes get resolved configuration files, which are beside the run.
     let command = |folder: &str| {
         std::fs::read_to_string(dir.path().join("study-tiny/hard/seed-2").join(folder).join("command.txt"))
     };
@@ -107,19 +107,28 @@ fn a_study_is_planned_run_in_parts_and_reported() {
         "no network, no scripts"
     );
 
-    // A damaged run is left out, and the report says so; only without any other there is none.
+    // A damaged run is skipped with a note; if no other run is left, it is an error.
     let base = dir.path().join("study-tiny");
     std::fs::write(base.join("hard/seed-2/finetune-mine/results.json"), "{\"task\": ").unwrap();
     std::fs::write(base.join("hard/seed-1/metrics.jsonl"), "{\"step\": 1}\n{\"st").unwrap();
     let report = run(dir.path(), "report study.toml");
     let (table, shown) = (String::from_utf8_lossy(&report.stdout).into_owned(), text(&report));
-    assert!(report.status.success() && table.ends_with("\n2 runs left out: damaged\n"), "{shown}");
+    assert!(
+        report.status.success()
+            && table.ends_with("\n2 runs were skipped, because their files are damaged\n"),
+        "{shown}"
+    );
     for part in ["seed-2/finetune-mine/results.json: found EOF", "seed-1/metrics.jsonl: line 2 "] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }
     assert!(table.contains("| mine, % | baseline |") && !table.contains("| hard |"), "{table}");
     let page = std::fs::read_to_string(base.join("report.html")).unwrap();
-    assert!(page.contains("4 of 4 runs are finished. <b>2 runs left out: damaged.</b>"), "{page}");
+    assert!(
+        page.contains(
+            "4 of 4 runs are finished. <b>2 runs were skipped, because their files are damaged.</b>"
+        ),
+        "{page}"
+    );
     for seed in [1, 2] {
         std::fs::write(base.join(format!("baseline/seed-{seed}/metrics.jsonl")), "[").unwrap();
     }
@@ -132,7 +141,7 @@ fn a_study_is_planned_run_in_parts_and_reported() {
 }
 
 #[test]
-fn a_stopped_study_goes_on_and_what_another_process_holds_is_left_alone() {
+fn a_stopped_study_resumes_and_runs_locked_by_another_process_are_skipped() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "");
     let child = study(dir.path(), "run study.toml --set train.steps=4000 --quiet")
@@ -147,7 +156,11 @@ fn a_stopped_study_goes_on_and_what_another_process_holds_is_left_alone() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let other = run(dir.path(), "run study.toml --set train.steps=4000 --part 1/4");
-    assert!(other.status.success() && text(&other).contains("another process is at it"), "{}", text(&other));
+    assert!(
+        other.status.success() && text(&other).contains("another process is running it"),
+        "{}",
+        text(&other)
+    );
     // SAFETY: `kill` only takes a process id and a number; the child is ours and has not been waited for.
     #[allow(unsafe_code)]
     let sent = unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
@@ -156,7 +169,7 @@ fn a_stopped_study_goes_on_and_what_another_process_holds_is_left_alone() {
     assert_eq!(stopped.status.code(), Some(75), "{}", text(&stopped));
     let half = run(dir.path(), "run study.toml --dry-run --set train.steps=4000");
     assert!(text(&half).contains("half-way"), "{}", text(&half));
-    // The run is that of other settings: refused for this one, the others go on.
+    // This run was made with other settings, which is an error; the other runs continue.
     let rest = run(dir.path(), "run study.toml");
     assert_eq!(rest.status.code(), Some(1), "{}", text(&rest));
     assert!(
@@ -168,7 +181,7 @@ fn a_stopped_study_goes_on_and_what_another_process_holds_is_left_alone() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_runs() {
+fn errors_of_a_description_are_reported_before_anything_runs() {
     let dir = tempfile::tempdir().unwrap();
     let fails = |more: &str, code: i32, part: &str| {
         write(dir.path(), more);
@@ -193,7 +206,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
 }
 
 #[test]
-fn dials_of_the_generated_language_are_turned_once() {
+fn each_dial_of_the_generated_language_is_run_once() {
     let dir = tempfile::tempdir().unwrap();
     let turn = || run(dir.path(), "truth --dial coverage --steps 4 --seeds 1 --out truth");
     let first = turn();
@@ -202,7 +215,7 @@ fn dials_of_the_generated_language_are_turned_once() {
     for place in [25, 50, 75, 100] {
         assert!(table.contains(&format!("| coverage | {place} % of the planted pairs |")), "{table}");
     }
-    // What the lexicon knows is what it finds: recall rises with the dial, and without wrong pairs nothing is found in vain.
+    // Recall rises with the coverage of the lexicon, and without wrong pairs the precision is 1.
     let summary = |place: u32| -> serde_json::Value {
         let path = dir.path().join(format!("truth/coverage-{place}/seed-1/summary.json"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -235,7 +248,7 @@ fn one_arm_alone_can_be_run() {
 }
 
 #[test]
-fn a_probe_counts_every_error_once_and_shows_what_is_excused() {
+fn a_probe_counts_every_error_once_and_shows_false_negatives_in_context() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let held_out = format!("data.held_out=[{:?}]", inputs().join("held-out.txt"));

@@ -1,4 +1,4 @@
-//! A stage of artificial rows before text, through the real binary: it resumes bit for bit, and it teaches something.
+//! Tests of synthetic pre-training before text with the real binary: resuming bit for bit, and a falling loss.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
 
 mod common;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{STEPS, differences, newest_checkpoint, outcome, pretrain, text, with_fault};
 
-/// Steps that are artificial; checkpoints are written every ten.
+/// Settings of the synthetic steps; a checkpoint is written every ten steps.
 const STAGE: [&str; 3] =
     ["data.synthetic.kind=shuffle-dyck", "data.synthetic.steps=20", "data.synthetic.k=8"];
 
@@ -29,8 +29,8 @@ fn a_run_killed_inside_at_the_end_of_and_after_the_stage_resumes_bit_for_bit() {
     assert!(!differences(&expected, &plain).is_empty(), "the stage changes nothing");
 
     let run = dir.path().join("killed");
-    // Each process dies in the save after the one that the next goes on from: inside of the stage, at its end, after it.
-    // The first also saves step 0.
+    // Each process is killed in the save after the one from which the next process resumes: within the stage, at its end, and
+    // after it. The first process also saves step 0.
     for (save, left, workers) in
         [(3, 10, "data.workers=0"), (2, 20, "data.workers=4"), (2, 30, "data.workers=1")]
     {
@@ -46,7 +46,7 @@ fn a_run_killed_inside_at_the_end_of_and_after_the_stage_resumes_bit_for_bit() {
 }
 
 #[test]
-fn going_on_without_the_stage_is_refused() {
+fn resuming_without_the_stage_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let command = pretrain(&run, STEPS, &STAGE);
@@ -59,7 +59,7 @@ fn going_on_without_the_stage_is_refused() {
 }
 
 #[test]
-fn a_vocabulary_that_is_too_small_is_refused_before_training() {
+fn a_vocabulary_that_is_too_small_is_an_error_before_training() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let sets = ["data.synthetic.kind=shuffle-dyck", "data.synthetic.steps=20", "data.synthetic.k=5000"];
@@ -115,7 +115,7 @@ fn a_tiny_model_learns_the_brackets() {
         "ln(vocabulary) {chance:.3}, first steps {first:.3}, end of the stage {last:.3}, first of text {text:.3}"
     );
     assert!((first - chance).abs() < 0.5, "{first}, {chance}");
-    // To know the eight symbols and nothing else is worth ln 8.
+    // A model that only knows the set of eight symbols reaches a loss of ln 8.
     assert!(last < 8f64.ln() && last < 0.5 * chance, "{last}, {chance}");
     assert!(text > last + 1.0, "text did not begin: {text}");
 }

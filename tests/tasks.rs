@@ -1,4 +1,4 @@
-//! Fine-tuning, predicting, scoring and submitting through the real binary, on a tiny model and generated data.
+//! Tests of fine-tuning, prediction, scoring and submission with the real binary, on a tiny model and generated data.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
 
 mod common;
@@ -23,7 +23,7 @@ impl Place {
         std::fs::create_dir(&model).unwrap();
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/electra_tiny");
         std::fs::copy(golden.join("model.safetensors"), model.join("model.safetensors")).unwrap();
-        // With dropout, so that what is repeated or continued has noise to repeat.
+        // With dropout, so that repeated and resumed runs must reproduce its random numbers.
         let config = std::fs::read_to_string(golden.join("config.json")).unwrap();
         let with = config.replace("_dropout_prob\": 0.0", "_dropout_prob\": 0.1");
         assert_ne!(config, with);
@@ -113,7 +113,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn a_task_is_learnt_kept_scored_and_predicted_alike() {
+fn finetune_score_and_predict_agree_on_a_task() {
     let place = Place::new();
     place.write("data/RTE/train.tsv", &rte(320, 0, true));
     place.write("data/RTE/dev.tsv", &rte(60, 1000, true));
@@ -133,7 +133,7 @@ fn a_task_is_learnt_kept_scored_and_predicted_alike() {
     let card = std::fs::read_to_string(place.path("out/seed-1/model/README.md")).unwrap();
     assert!(card.contains("| RTE | accuracy |") && card.contains("seed 1"), "{card}");
 
-    // Scored alone, and predicted again with the model that was kept.
+    // Scored separately, and predicted again with the saved model.
     let score = place.ok("score --task rte --data data --predictions out/seed-1/dev-RTE.jsonl --json");
     let score: Value = serde_json::from_slice(&score.stdout).unwrap();
     assert_eq!((score["accuracy"].as_f64(), score["examples"].as_u64()), (Some(accuracy), Some(60)));
@@ -156,25 +156,25 @@ fn a_task_is_learnt_kept_scored_and_predicted_alike() {
     );
     assert!(String::from_utf8_lossy(&compared.stdout).contains("95 % interval"), "{}", text(&compared));
 
-    // In bf16 it learns as well, by other numbers.
+    // In bf16 it learns the task as well, with different numbers.
     place.ok(&command.replace("--out out --seeds 2", "--out half --set dtype=bf16"));
     let half = place.json("half/results.json");
     assert!(half["seeds"][0]["scores"]["RTE"]["accuracy"].as_f64().unwrap() > 0.9, "{half}");
     assert_ne!(half["seeds"][0]["train_loss"], results["seeds"][0]["train_loss"]);
 
-    // The same command computes nothing again, another one is refused by key.
+    // The same command computes nothing again; other settings are an error that names the key.
     let again = place.ok(&command);
     assert!(text(&again).contains("already done"), "{}", text(&again));
     assert_eq!(place.json("out/results.json"), results);
     place.fails(
         &command.replace("--epochs 6", "--epochs 5"),
         2,
-        &["there epochs = 6", "now epochs = 5", "--out"],
+        &["before: epochs = 6", "now: epochs = 5", "--out"],
     );
 }
 
 #[test]
-fn a_stopped_fine_tuning_goes_on_to_the_same_predictions() {
+fn a_resumed_fine_tuning_gives_the_same_predictions() {
     let place = Place::new();
     place.write("data/RTE/train.tsv", &rte(320, 0, true));
     place.write("data/RTE/dev.tsv", &rte(60, 1000, true));
@@ -189,7 +189,7 @@ fn a_stopped_fine_tuning_goes_on_to_the_same_predictions() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A best epoch leaves a checkpoint: the signal comes after at least one of twenty.
+    // A best epoch writes a checkpoint: the signal is sent after at least one of twenty.
     let start = std::time::Instant::now();
     let saved = place.path("parts/seed-1/checkpoints");
     while !saved
@@ -233,7 +233,7 @@ fn glue_gives_one_table_and_a_zip_for_the_server() {
     place.write("data/STS-B/test.tsv", &stsb(7, false));
     let output = place.ok("glue --model model --data data --out runs --length 16 --epochs 1 --seeds 2");
     let shown = text(&output);
-    for part in ["STS-B", "RTE", "average", "left out: CoLA, SST-2"] {
+    for part in ["STS-B", "RTE", "average", "development set: CoLA, SST-2"] {
         assert!(shown.contains(part), "{shown}");
     }
     // google-research/electra trains on both orders of the pairs of STS-B.
@@ -321,7 +321,7 @@ fn squad(version: &str, questions: usize, from: usize) -> String {
 }
 
 #[test]
-fn squad_of_both_versions_is_learnt_and_scored_alike() {
+fn squad_score_and_predict_agree_for_both_versions() {
     let place = Place::new();
     for version in ["1.1", "v2.0"] {
         place.write(&format!("{version}/train.json"), &squad(version, 400, 0));
@@ -375,7 +375,7 @@ fn a_model_that_cannot_be_scored_is_kept() {
     place.write("data/RTE/dev.tsv", &rte(20, 1000, true));
     let command = format!("finetune --task rte --model model --data data --out out --epochs 1 {FAST}");
     place.ok(&command);
-    // The predictions of a second training cannot be written: a folder has their name.
+    // The predictions of a second training cannot be written, because a folder has their name.
     for file in ["out/seed-1/result.json", "out/results.json", "out/seed-1/dev-RTE.jsonl"] {
         std::fs::remove_file(place.path(file)).unwrap();
     }
@@ -444,7 +444,7 @@ fn what_is_wrong_is_said() {
     let output = place.ok("score --task squad --input dev.json --predictions answers.json");
     let shown = text(&output);
     assert!(shown.contains("2 questions without prediction score 0") && shown.contains("`other`"), "{shown}");
-    // An answer that is not where it should be, a text without words: counted, and left out of training.
+    // A misplaced answer and an empty context are counted and left out of training.
     let train = squad("1.1", 40, 0).replacen("\"answer_start\":", "\"answer_start\":9", 1);
     let blank = r#"{"context":" ","qas":[{"id":"blank","question":"wab","answers":[]}]}"#;
     place.write("train.json", &train.replacen("\"paragraphs\":[", &format!("\"paragraphs\":[{blank},"), 1));
@@ -454,7 +454,7 @@ fn what_is_wrong_is_said() {
         )
     };
     let shown = text(&place.ok(&learn("train.json", "dev.json")));
-    assert!(shown.contains("1 answers do not stand at their `answer_start`"), "{shown}");
+    assert!(shown.contains("1 answers do not occur at their `answer_start`"), "{shown}");
     assert!(shown.contains("1 paragraphs have no text") && shown.contains("left out of training"), "{shown}");
     place.write("twice.json", &squad("1.1", 2, 0).replace("q1", "q0"));
     place.fails(
@@ -475,9 +475,9 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
-fn a_foreign_encoder_is_imported_and_pre_training_goes_on_from_it() {
+fn a_hugging_face_model_is_imported_and_pre_training_continues_from_it() {
     let place = Place::new();
-    // The discriminator alone, as it is published: a new generator is made and reported.
+    // Only the discriminator, as published: a new generator is initialised and reported.
     let shown = text(&place.ok("import model --out imported"));
     assert!(shown.contains("ELECTRA: 2 layers of 24") && shown.contains("a discriminator alone"), "{shown}");
     for file in ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt", "generator/config.json"] {

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: a tiny run through the real binary, and its outcome as bytes.
+//! Helpers of the end-to-end tests: a tiny run with the real binary, and its results for comparison.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs)] // each test binary uses its own part
 
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ pub fn pretrain(run: &Path, steps: u64, more: &[&str]) -> Command {
     command
 }
 
-/// Everything printed, for messages of failed assertions.
+/// Standard output and standard error, for messages of failed assertions.
 pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -111,7 +111,7 @@ pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
     all.pop()
 }
 
-/// `metrics.jsonl` without what depends on the clock.
+/// `metrics.jsonl` without times.
 pub fn metrics(run: &Path) -> String {
     let path = run.join("metrics.jsonl");
     let lines = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -132,7 +132,7 @@ fn hash(path: &Path) -> String {
     fn_core::files::hex(&Sha256::digest(bytes))
 }
 
-/// Names what differs between two outcomes; empty when they are equal.
+/// Names of the results that differ between two runs; empty if they are equal.
 pub fn differences(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Vec<String> {
     a.keys().filter(|k| a.get(*k) != b.get(*k)).cloned().collect()
 }

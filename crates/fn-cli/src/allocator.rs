@@ -1,4 +1,4 @@
-//! One setting of the allocator, made from code so that nobody has to know an environment variable.
+//! Sets one option of the allocator, so that the user need not set an environment variable.
 
 use std::ffi::{c_int, c_long};
 
@@ -13,20 +13,20 @@ unsafe extern "C" {
     safe fn mi_option_get(option: c_int) -> c_long;
 }
 
-/// Tells mimalloc never to hand pages back to the system, unless `MIMALLOC_PURGE_DELAY` says otherwise.
+/// Makes mimalloc keep freed pages instead of returning them to the system, unless `MIMALLOC_PURGE_DELAY` is set.
 pub fn keep_pages() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
         mi_option_set(PURGE_DELAY, -1);
     }
 }
 
-/// Milliseconds after which freed pages go back to the system; -1: never.
+/// Milliseconds after which freed pages are returned to the system; -1: never.
 pub fn purge_delay() -> i64 {
     #[allow(clippy::useless_conversion)] // `c_long` has 32 bits elsewhere
     i64::from(mi_option_get(PURGE_DELAY))
 }
 
-// `extern "C"` alone does not make the linker take the library in; this use of the crate does.
+// `extern "C"` alone does not link the library; this `use` does.
 #[allow(unused_imports)]
 use mimalloc as _;
 

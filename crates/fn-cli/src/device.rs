@@ -1,7 +1,7 @@
-//! From `--device vulkan:0` to a Burn device.
+//! Opens the Burn device for `--device`, e.g. `vulkan:0`.
 //!
-//! A backend is compiled in by a Cargo feature and chosen here, at run time. Asking for one that this binary lacks is an
-//! error that names the feature to build with.
+//! Backends are compiled in by Cargo features and chosen at run time. A backend that is not compiled in is an error that names
+//! the feature.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -22,7 +22,7 @@ pub fn compiled(backend: Backend) -> bool {
     }
 }
 
-/// Refuses a backend that this binary does not contain.
+/// Checks that this binary contains the backend.
 pub fn check_compiled(spec: &DeviceSpec) -> Result<(), CliError> {
     if compiled(spec.backend) {
         return Ok(());
@@ -36,7 +36,7 @@ pub fn check_compiled(spec: &DeviceSpec) -> Result<(), CliError> {
     )))
 }
 
-/// The Burn device, without autodiff. Nothing has run on it yet.
+/// The Burn device, without autodiff, before any operation on it.
 fn device(spec: &DeviceSpec) -> Result<Device, CliError> {
     check_compiled(spec)?;
     #[cfg(feature = "kernel-cache")]
@@ -69,13 +69,13 @@ fn device(spec: &DeviceSpec) -> Result<Device, CliError> {
         #[cfg(feature = "rocm")]
         Backend::Rocm => Ok(Device::rocm(index)),
         #[allow(unreachable_patterns)]
-        // reachable exactly where a feature is off; `check_compiled` refused those
+        // Not reached: `check_compiled` has returned an error for backends whose feature is off.
         _ => Err(CliError::failed(format!("device `{spec}` passed the check but is not compiled in"))),
     }
 }
 
-/// The Burn device, without autodiff, after a first small product on it. Drivers that are missing or broken panic
-/// inside of Burn; here that becomes an error.
+/// The Burn device, without autodiff, after a small matrix product as a test. Burn panics if a driver is missing or broken;
+/// such a panic becomes an error.
 pub fn open_spec(spec: &DeviceSpec) -> Result<Device, CliError> {
     let device = device(spec)?;
     quietly(|| {
@@ -98,23 +98,23 @@ pub fn open_spec(spec: &DeviceSpec) -> Result<Device, CliError> {
     })
 }
 
-/// Keeps kernels that were compiled, and which of them were fastest, in the user's cache directory: the next run starts with
-/// them. A cubecl.toml above the working directory that names another place is obeyed.
+/// Stores compiled kernels and the results of autotuning in the user's cache directory, where the next run finds them. A
+/// cubecl.toml in the working directory or above it that names another place takes precedence.
 #[cfg(feature = "kernel-cache")]
 fn keep_kernels() {
     use cubecl_runtime::config::cache::CacheConfig;
     use cubecl_runtime::config::{CubeClRuntimeConfig, RuntimeConfig};
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
     config.compilation.cache = true;
-    // The default is a folder beside the nearest Cargo.toml, which has nothing to do with a run.
+    // CubeCL's default is a folder beside the nearest Cargo.toml, which does not suit an installed program.
     if matches!(config.environment.path, CacheConfig::Target) {
         config.environment.path = CacheConfig::Global;
     }
-    // False where a device was opened before: then its settings stand.
+    // False if a device was opened before; then its settings apply.
     let _ = CubeClRuntimeConfig::try_set(config);
 }
 
-/// Runs `work`; a panic in it becomes the text that it would have printed.
+/// Runs `work`; a panic in it becomes an error with its message.
 pub fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -134,12 +134,13 @@ pub fn open(spec: &str) -> Result<Device, CliError> {
     open_spec(&spec.parse()?)
 }
 
-/// Runs `work` on one of the threads of the flex device, of which there are `threads`, or as many as cores. From any other
-/// thread each parallel operation would put the caller to sleep and wake it again: some thousand times in a training step.
+/// Runs `work` on a thread of the pool of the flex device, which has `threads` threads, by default one for each core. From a
+/// thread outside of the pool, each parallel operation would block and wake the caller, about a thousand times in a training
+/// step.
 pub fn on_pool<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> R {
-    // As much as the main thread has: what runs here is the whole program.
+    // The stack size of a main thread, because the whole program runs in the pool.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).stack_size(8 << 20);
-    // Only fails where the pool exists already, as in tests; then its size stands.
+    // Fails only if the pool exists already, as in tests; then its size applies.
     let _ = pool.build_global();
     rayon::scope(|_| work())
 }

@@ -1,10 +1,10 @@
 //! Errors of the command line, and the exit code of each.
 //!
-//! The code is part of the interface: scripts restart on 75, give up on 2 and 3, page somebody on 4.
+//! The exit code is part of the interface: a script can restart on 75, stop on 2 and 3, and alert somebody on 4.
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | failed in a way that has no code of its own |
+//! | 1 | any other failure |
 //! | 2 | usage or configuration |
 //! | 3 | bad input file or checkpoint |
 //! | 4 | training diverged |
@@ -20,14 +20,15 @@ use std::path::{Path, PathBuf};
 
 use crate::run::support;
 
-/// What a command that did not fail ended with.
+/// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All done: exit code 0.
+    /// Finished: exit code 0.
     Done,
-    /// Stopped by a signal. After saving the exit code is 75: the same command goes on. Without, it is 128 + the signal.
+    /// Stopped by a signal. If a checkpoint was saved, the exit code is 75 and the same command resumes; otherwise 128 + the
+    /// signal.
     Stopped {
-        /// Whether there is a checkpoint to go on from.
+        /// Whether there is a checkpoint to resume from.
         saved: bool,
     },
 }
@@ -50,21 +51,21 @@ pub type Cause = Box<dyn Error + Send + Sync + 'static>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CliError {
-    /// The command line or the configuration cannot be used (2).
+    /// The command line or the configuration is wrong (2).
     Usage(String),
-    /// A file, folder or checkpoint cannot be used (3).
+    /// A file, folder or checkpoint is missing or damaged (3).
     Input(String, Option<Cause>),
-    /// Training stopped because the numbers did (4).
+    /// Training diverged (4).
     Diverged(String),
-    /// No room left on the disk or in memory (5).
+    /// The disk or the memory is full (5).
     Resources(String, Option<Cause>),
     /// Stopped by this signal with nothing saved (128+n).
     Interrupted(i32),
-    /// The operating system refused a file operation (1; 5 if there is no room).
+    /// A file operation failed (1; 5 if the disk is full).
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Anything else (1).
@@ -77,12 +78,12 @@ impl CliError {
         Self::Usage(message.into())
     }
 
-    /// An input error that says it all itself.
+    /// An input error without a cause.
     pub fn input(message: impl Into<String>) -> Self {
         Self::Input(message.into(), None)
     }
 
-    /// Any other error that says it all itself.
+    /// Any other error without a cause.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed(message.into(), None)
     }
@@ -142,7 +143,7 @@ impl CliError {
         }
     }
 
-    /// The causes below, outermost first, without those that the message already contains.
+    /// The chain of causes, outermost first, without those that the message already contains.
     pub fn causes(&self) -> Vec<String> {
         let first: Option<&(dyn Error + 'static)> = match self {
             Self::Input(_, cause) | Self::Resources(_, cause) | Self::Failed(_, cause) => {
@@ -177,7 +178,7 @@ impl fmt::Display for CliError {
 
 impl Error for CliError {}
 
-/// An error and those below it.
+/// An error and its chain of causes.
 fn chain<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = first;
     std::iter::from_fn(move || {
@@ -187,7 +188,7 @@ fn chain<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &
     })
 }
 
-/// Whether an error, or one below it, says that the disk or the memory is full.
+/// Whether an error or one of its causes is a full disk or memory.
 pub fn out_of_resources(error: &(dyn Error + 'static)) -> bool {
     chain(Some(error)).any(|error| {
         error.downcast_ref::<std::io::Error>().is_some_and(|io| {

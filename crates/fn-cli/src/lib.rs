@@ -23,9 +23,11 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use fn_study::process::{self, Ended, Record};
+use fn_train::collective;
 
 use crate::args::Cli;
 use crate::error::{CliError, Outcome};
+use crate::run::Command;
 
 /// Runs `fnlm` with these arguments (the program's name first) and returns the exit code.
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -41,9 +43,11 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let common = flags.common().cloned().unwrap_or_default();
     term::log(common.verbose);
     // Resolved and checked here, before anything else is read, and kept in the command's arguments.
-    let mut ended = match flags.config().map(|config| config.resolve()).transpose() {
+    let resolved = || flags.config().map(|config| config.resolve()).transpose();
+    let mut ended = match one_process(&cli.command).and_then(|()| resolved()) {
         Ok(config) => {
             let threads = flags.threads().or(config.and_then(|config| config.train.threads));
+            let threads = threads.or_else(collective::threads);
             device::on_pool(threads, || run::run(&cli.command))
         }
         Err(error) => Err(error),
@@ -59,6 +63,14 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             term::print_error(&error, common.verbose);
             error.code()
         }
+    }
+}
+
+/// Refuses several processes of a command that is not made for them.
+fn one_process(command: &Command) -> Result<(), CliError> {
+    match command {
+        Command::Pretrain(_) => Ok(()),
+        _ => Ok(collective::one_process()?),
     }
 }
 

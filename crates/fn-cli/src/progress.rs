@@ -1,5 +1,5 @@
-//! How a training run shows: `metrics.jsonl` and TensorBoard files in its directory, and on the terminal a bar that redraws
-//! itself, or plain lines.
+//! Progress of a training run: `metrics.jsonl` and TensorBoard files in the run directory, and a progress bar or plain lines on
+//! the terminal.
 
 use std::path::Path;
 
@@ -13,9 +13,8 @@ use indicatif::ProgressBar;
 use crate::error::CliError;
 use crate::term;
 
-/// The reporters of a run in `dir`: metrics, TensorBoard, terminal. Metrics go on where they are if the directory has some; a run that starts at
-/// step 0 empties them itself. With `quiet` there is nothing on the terminal; without, a bar, or plain lines where it does not
-/// belong.
+/// The reporters of a run in `dir`: metrics, TensorBoard, terminal. Existing metrics are appended to; a run that starts at step 0 empties
+/// them itself. On the terminal there is a progress bar, plain lines if standard error is not a terminal, and nothing with `quiet`.
 ///
 /// # Errors
 /// The files cannot be made (1, 5).
@@ -44,7 +43,7 @@ pub fn reporters(
 
 /// A bar with step, loss, its parts, share of false negatives, learning rate, throughput and time left.
 pub struct Bar {
-    /// Made at the first report: the preparation of text has the line before.
+    /// Created at the first report, because the preparation of text shows its own bar before.
     bar: Option<ProgressBar>,
     label: String,
     total: u64,
@@ -79,13 +78,13 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
-            // What it said last stays on the screen, also where the run was stopped.
+            // The last message stays on the screen, also if the run was stopped.
             bar.abandon();
         }
     }
 }
 
-/// What stands behind the bar after a reported step.
+/// The text beside the bar after a reported step.
 pub fn message(report: &StepReport, total: u64, tokens_per_second: f64, seconds_per_step: f64) -> String {
     let mut out = format!("loss {:.3}", report.loss);
     if report.terms.len() > 1 {
@@ -140,7 +139,7 @@ impl Reporter for Bar {
 
     fn resumed(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
         self.bar().set_position(step);
-        self.line(&format!("going on from step {step}: {}", path.display()));
+        self.line(&format!("resuming from step {step}: {}", path.display()));
         Ok(())
     }
 
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_says_loss_parts_false_negatives_rate_speed_and_time_left() {
+    fn the_bar_shows_loss_terms_false_negatives_rate_speed_and_time_left() {
         let report = StepReport {
             step: 500,
             loss: 12.5,

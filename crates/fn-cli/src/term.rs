@@ -1,4 +1,4 @@
-//! What goes to the terminal, and how.
+//! Output to the terminal.
 //!
 //! Results go to standard output, everything else to standard error. On a terminal there are colours and a progress bar;
 //! with `NO_COLOR`, `CI` or a pipe there are plain lines.
@@ -13,12 +13,12 @@ use tracing_subscriber::prelude::*;
 
 use crate::error::CliError;
 
-/// Whether an environment variable is set to something else than nothing, `0` or `false`.
+/// Whether an environment variable is set to a value other than an empty one, `0` or `false`.
 fn set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
-/// Whether standard error may show a bar that redraws itself.
+/// Whether a progress bar may be shown on standard error.
 pub fn interactive() -> bool {
     std::io::stderr().is_terminal()
         && !set("CI")
@@ -30,7 +30,7 @@ pub fn colours() -> bool {
     interactive() && !set("NO_COLOR")
 }
 
-/// Starts logging to standard error: warnings, or more with `--verbose`; `RUST_LOG` decides where it is set.
+/// Starts logging to standard error: warnings, or more with `--verbose`; `RUST_LOG` overrides both.
 pub fn log(verbose: bool) {
     let default = if verbose { LevelFilter::INFO } else { LevelFilter::WARN };
     let asked = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
@@ -39,7 +39,7 @@ pub fn log(verbose: bool) {
         .with_ansi(colours())
         .without_time()
         .with_filter(asked.unwrap_or_else(|| Targets::new().with_default(default)));
-    // Fails only where a test has started it before.
+    // Fails only if a test has started logging before.
     let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
@@ -59,7 +59,7 @@ pub fn print_error(error: &CliError, verbose: bool) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Prints to standard output. A reader that went away (`| head`) is no error.
+/// Prints to standard output. A closed pipe (`| head`) is not an error.
 pub fn out(text: &str) -> Result<(), CliError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -68,14 +68,14 @@ pub fn out(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Prints a line of news to standard error unless `quiet`.
+/// Prints a line to standard error unless `quiet`.
 pub fn note(quiet: bool, text: &str) {
     if !quiet {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 }
 
-/// A bar for a known number of steps, or a spinner for an unknown one; hidden where it does not belong.
+/// A progress bar for a known number of steps, or a spinner for an unknown one; hidden if standard error is not a terminal.
 pub fn bar(quiet: bool, length: Option<u64>, template: &str) -> ProgressBar {
     if quiet || !interactive() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! The program as a user types it: outputs, errors and exit codes.
+//! Tests of the command line: outputs, errors and exit codes.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
@@ -80,7 +80,7 @@ fn short_help_is_shorter_than_long_help_and_both_name_every_command() {
 }
 
 #[test]
-fn an_unknown_key_is_answered_with_the_nearest_one() {
+fn the_error_for_an_unknown_key_suggests_the_nearest_one() {
     let dir = folder();
     std::fs::write(
         dir.path().join("my.toml"),
@@ -94,7 +94,7 @@ fn an_unknown_key_is_answered_with_the_nearest_one() {
 }
 
 #[test]
-fn values_out_of_range_or_of_the_wrong_type_are_placed() {
+fn errors_of_values_name_file_and_line_or_option() {
     let dir = folder();
     std::fs::write(dir.path().join("my.toml"), "[model]\nhidden_size = 256\nnum_heads = 3\n").unwrap();
     let error = refused(dir.path(), 2, &["config", "show", "-c", "my.toml"]);
@@ -109,7 +109,7 @@ fn values_out_of_range_or_of_the_wrong_type_are_placed() {
 }
 
 #[test]
-fn missing_files_are_named_with_what_to_type() {
+fn errors_of_missing_files_name_the_file_and_a_remedy() {
     let dir = folder();
     let error = refused(dir.path(), 2, &["config", "show", "-c", "none.toml"]);
     assert!(error.contains("none.toml") && error.contains("fnlm config new"), "{error}");
@@ -123,7 +123,7 @@ fn missing_files_are_named_with_what_to_type() {
     let error = refused(dir.path(), 3, &["inspect", "--model", "none", "a [MASK]"]);
     assert!(error.contains("none"), "{error}");
     let error = refused(dir.path(), 3, &["export", "none", "--out", "model"]);
-    assert!(error.contains("no run directory"), "{error}");
+    assert!(error.contains("neither a run directory"), "{error}");
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -147,7 +147,7 @@ fn config_show_says_where_every_value_came_from() {
     );
     assert_eq!(shown.code, 0, "{}", shown.err);
     insta::assert_snapshot!("config_show", shown.out);
-    // What is shown is a configuration itself.
+    // The output is a valid configuration.
     std::fs::write(dir.path().join("again.toml"), &shown.out).unwrap();
     let again = run(dir.path(), &["config", "show", "-c", "again.toml", "--json"]);
     assert_eq!(again.code, 0, "{}", again.err);
@@ -226,9 +226,9 @@ fn the_help_of_an_option_is_the_documentation_of_its_key() {
     }
 }
 
-/// What is wrong in a configuration is told before a run directory is made.
+/// Errors in a configuration are reported before a run directory is created.
 #[test]
-fn a_run_that_cannot_start_leaves_nothing_behind() {
+fn a_run_that_cannot_start_leaves_no_files() {
     let dir = folder();
     std::fs::write(dir.path().join("a.txt"), "a b c\n").unwrap();
     let pretrain = ["pretrain", "--run", "runs/a", "-p", "electra-tiny"];
@@ -276,7 +276,7 @@ fn usage_errors_have_code_2_and_help_has_code_0() {
 }
 
 #[test]
-fn completions_are_there_for_every_shell() {
+fn there_are_completions_for_every_shell() {
     let dir = folder();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let ran = run(dir.path(), &["completions", shell]);
@@ -309,7 +309,7 @@ fn verbose_adds_the_machine_to_an_error() {
 }
 
 #[test]
-fn a_bench_reports_both_arms_and_refuses_what_cannot_be() {
+fn bench_reports_both_arms_and_invalid_sizes_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     let small =
         ["bench", "electra-tiny", "--steps", "1", "--batch", "2", "--length", "16", "--json", "--quiet"];
@@ -368,7 +368,7 @@ fn preparing_and_reading_are_measured_and_drawn_by_size() {
 }
 
 #[test]
-fn reading_speed_is_told_for_a_text_of_ones_own() {
+fn data_speed_measures_the_users_own_text() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["quickstart", "--prepare-only", "--steps", "100", "--out", "q"]);
     let speed = ["data", "speed", "--config", "q/config.toml", "--batches", "20"];
@@ -383,7 +383,7 @@ fn reading_speed_is_told_for_a_text_of_ones_own() {
 }
 
 #[test]
-fn a_quickstart_that_goes_on_tells_the_figures_of_arms_that_were_done() {
+fn a_resumed_quickstart_shows_the_metrics_of_finished_arms() {
     let dir = tempfile::tempdir().unwrap();
     let quickstart = ["quickstart", "--steps", "20", "--arm", "baseline", "--out", "q", "--quiet"];
     let figures = || {

@@ -106,13 +106,13 @@ fn the_coverage_of_vocabulary_and_running_text_is_counted() {
 }
 
 #[test]
-fn a_word_of_several_pieces_or_a_foreign_vocabulary_is_refused() {
+fn a_word_of_several_pieces_and_another_vocabulary_are_errors() {
     let dir = built();
     let show = ["lexicon", "show", "happyly", "--lexicon", "w.safetensors", "--tokenizer", "vocab.txt"];
     let (code, _, err) = fnlm(dir.path(), &show);
     assert_eq!(code, 2);
     assert!(err.contains("not one piece") && err.contains("happy ##ly"), "{err}");
-    // It does not keep others from being shown.
+    // The other words are shown nevertheless.
     let show = [
         "lexicon",
         "show",
@@ -136,7 +136,7 @@ fn a_word_of_several_pieces_or_a_foreign_vocabulary_is_refused() {
 }
 
 #[test]
-fn a_damaged_lexicon_is_refused_and_not_shown() {
+fn a_damaged_lexicon_is_an_error() {
     let dir = built();
     let path = dir.path().join("w.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -148,7 +148,7 @@ fn a_damaged_lexicon_is_refused_and_not_shown() {
 }
 
 #[test]
-fn options_out_of_range_and_missing_folders_are_refused() {
+fn options_out_of_range_and_missing_folders_are_errors() {
     let dir = built();
     let (code, _, err) = fnlm(
         dir.path(),
@@ -190,7 +190,7 @@ fn a_placebo_keeps_the_size_of_every_set() {
 }
 
 #[test]
-fn what_is_there_is_not_written_over_without_being_told_so() {
+fn existing_files_are_not_overwritten_without_force() {
     let dir = built();
     std::fs::write(dir.path().join("text.txt"), "happy glad merry gay go went travel big\n").unwrap();
     std::fs::create_dir(dir.path().join("tok")).unwrap();

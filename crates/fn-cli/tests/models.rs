@@ -1,4 +1,4 @@
-//! `fnlm inspect`, `data` and `tokenizer` on tiny models and texts made here.
+//! Tests of `fnlm inspect`, `data` and `tokenizer` on tiny random models and texts.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![cfg(feature = "flex")]
@@ -41,7 +41,7 @@ fn shape() -> EncoderConfig {
     }
 }
 
-/// A folder with vocab.txt, w.safetensors and the models `electra` and `bert`, weights random.
+/// A folder with vocab.txt, w.safetensors and the models `electra` and `bert` with random weights.
 fn workshop() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -52,7 +52,7 @@ fn workshop() -> tempfile::TempDir {
         vocabulary_sha256: tokenizer.sha256().into(),
         note: String::new(),
     };
-    // Everything but "happy" itself may stand for "happy".
+    // All words but "happy" itself are synonyms of "happy".
     let all: Vec<u32> = (5..WORDS.len() as u32).collect();
     Lexicon::from_rows(WORDS.len(), [(7, all)], info).unwrap().save(&at("w.safetensors")).unwrap();
     let device = Device::flex();
@@ -111,7 +111,7 @@ fn predictions_are_judged_by_the_lexicon() {
 }
 
 #[test]
-fn an_electra_says_which_tokens_look_replaced_without_a_gap() {
+fn electra_gives_the_probability_that_each_token_was_replaced() {
     let dir = workshop();
     let (code, out, err) = fnlm(dir.path(), &["inspect", "--model", "electra", "the dog ran"]);
     assert_eq!(code, 0, "{err}");
@@ -154,7 +154,7 @@ fn a_page_colours_every_token_once() {
         };
         let first = page(&["--rate", "0.5"]);
         assert_eq!(first.matches("<p class=\"text\">").count(), 2);
-        // The rows of the legend hold spans.
+        // The legend contains spans as well.
         let rows = first.matches("<tr><td>").count() - first.matches("<tr><td><span").count();
         assert_eq!(rows, 9, "{first}");
         assert!(words.iter().all(|word| first.contains(word)), "{first}");
@@ -178,14 +178,14 @@ fn a_page_colours_every_token_once() {
 }
 
 #[test]
-fn multiple_choice_agrees_with_what_inspect_says() {
+fn multiple_choice_agrees_with_the_probabilities_of_inspect() {
     let dir = workshop();
     let inspect = |model: &str, text: &str| -> Value {
         let (code, out, err) = fnlm(dir.path(), &["inspect", "--model", model, "-k", "20", "--json", text]);
         assert_eq!(code, 0, "{err}");
         serde_json::from_str(&out).unwrap()
     };
-    // What each scorer should choose between the two words, the first one 1.
+    // The expected choice of each scorer between the two words; 1 for the first.
     let probability = |model: &str, word: &str| {
         let found = inspect(model, "she felt [MASK] today .");
         let all = found[0]["gaps"][0]["predictions"].as_array().unwrap().clone();
@@ -221,7 +221,7 @@ fn multiple_choice_agrees_with_what_inspect_says() {
 }
 
 #[test]
-fn a_fine_tuned_model_is_not_asked_for_predictions() {
+fn inspect_and_olmpics_of_a_fine_tuned_model_are_errors() {
     let dir = workshop();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/task_tiny");
     std::fs::write(dir.path().join("q.jsonl"), "").unwrap();
@@ -253,7 +253,7 @@ fn synonyms_of_the_token_table_are_compared() {
 }
 
 #[test]
-fn what_does_not_fit_the_model_is_refused() {
+fn a_tokenizer_lexicon_or_text_that_does_not_fit_the_model_is_an_error() {
     let dir = workshop();
     let long = "dog ".repeat(40);
     let (code, _, err) = fnlm(dir.path(), &["inspect", "--model", "bert", &long]);
@@ -299,11 +299,11 @@ fn rows_are_shown_with_marks_and_prepared_once() {
     assert_eq!(code, 0, "{err}");
     assert!(first.contains("MB/s") && first.contains("50 documents"), "{first}");
     let (_, second, _) = fnlm(dir.path(), &[&["data", "prepare"], &flags[..]].concat());
-    assert!(second.contains("already there"), "{second}");
+    assert!(second.contains("prepared before"), "{second}");
 }
 
 #[test]
-fn bad_text_is_refused_with_file_and_place() {
+fn errors_in_text_name_file_and_line() {
     let dir = workshop();
     let prepare = |name: &str| {
         let (code, _, err) = fnlm(

@@ -1,4 +1,4 @@
-//! `fnlm probe` on tiny models and runs made here.
+//! Tests of `fnlm probe` on tiny random models and runs.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![cfg(feature = "flex")]
@@ -20,7 +20,7 @@ const WORDS: &[&str] = &[
     "move", "halt", "stop", "leave", "big", "large", "##er", "##s",
 ];
 
-/// A folder with the models `electra` and `bert`, weights random.
+/// A folder with the models `electra` and `bert` with random weights.
 fn workshop() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let pieces = WORDS.iter().map(|&word| word.to_owned()).collect();
@@ -68,9 +68,9 @@ fn json(dir: &Path, command: &str) -> Value {
 }
 
 #[test]
-fn substitutes_are_ordered_and_what_cannot_be_is_counted() {
+fn substitutes_are_ranked_and_items_that_cannot_be_scored_are_counted() {
     let dir = workshop();
-    // Whatever comes first is a substitute in the first item, and none in the second.
+    // Any candidate is a substitute in the first item, and none is in the second.
     let items = concat!(
         r#"{"text":"the boat is big .","word":"big","at":12,"substitutes":{"large":2}}"#,
         "\n",
@@ -152,7 +152,7 @@ fn errors_are_judged_by_every_judge_and_at_every_checkpoint() {
         (steps[0]["wrong"].clone(), 1)
     );
 
-    // What is damaged is left out and named.
+    // A damaged checkpoint is skipped and named.
     std::fs::write(dir.path().join("run/checkpoints/step-00000020/model.safetensors"), "x").unwrap();
     let (code, out, err) = fnlm(dir.path(), &format!("probe false-negatives run {judges}"));
     assert!(code == 0 && err.contains("skipped") && err.contains("step-00000020"), "{err}");
@@ -161,7 +161,7 @@ fn errors_are_judged_by_every_judge_and_at_every_checkpoint() {
 }
 
 #[test]
-fn a_verifier_that_does_not_fit_and_two_models_are_refused() {
+fn a_verifier_of_another_vocabulary_and_two_models_are_errors() {
     let dir = workshop();
     run_with_checkpoints(dir.path());
     let (code, _, err) = fnlm(dir.path(), "probe false-negatives run --verifier bert");

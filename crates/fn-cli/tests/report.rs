@@ -1,4 +1,4 @@
-//! `fnlm report` on runs written by hand.
+//! Tests of `fnlm report` on metrics files written by the tests.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::path::Path;
@@ -61,7 +61,7 @@ fn markdown_json_and_curves_say_the_same() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn errors_name_missing_runs_and_metrics() {
     let dir = runs();
     let (code, _, error) = report(dir.path(), &["baseline", "--metric", "eval.f1"]);
     assert!(
@@ -76,7 +76,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn a_damaged_run_is_left_out_and_counted() {
+fn a_damaged_run_is_skipped_and_counted() {
     let dir = runs();
     std::fs::write(dir.path().join("baseline/metrics.jsonl"), "{\"step\":1}\n{\"st").unwrap();
     let (code, out, error) = report(dir.path(), &["baseline", "hard", "--markdown"]);
@@ -86,11 +86,11 @@ fn a_damaged_run_is_left_out_and_counted() {
         "{error}"
     );
     assert!(out.contains("| hard | 1,500 |") && !out.contains("baseline"), "{out}");
-    assert!(out.ends_with("\n1 run left out: damaged\n"), "{out}");
+    assert!(out.ends_with("\n1 run was skipped, because its files are damaged\n"), "{out}");
     let (code, out, error) = report(dir.path(), &["baseline", "hard", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert!(code == 0 && json.as_array().unwrap().len() == 1 && error.contains("line 2"), "{error}");
-    // A folder that is not there was mistyped.
+    // A folder that does not exist is an error.
     let (code, _, error) = report(dir.path(), &["hard", "nowhere"]);
     assert!(code == 3 && error.contains("nowhere"), "{code} {error}");
 }

@@ -1,4 +1,4 @@
-//! `fnlm robust` through the real binary, on a tiny model and generated data.
+//! Tests of `fnlm robust` with the real binary, on a tiny model and generated data.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
@@ -27,7 +27,7 @@ fn sentence(seed: usize, with: Option<&str>) -> String {
 fn rte(rows: usize, from: usize) -> String {
     let mut out = "index\tsentence1\tsentence2\tlabel\n".to_owned();
     for row in from..from + rows {
-        // Neither the length of the sentence nor the second one gives the label away.
+        // The label cannot be inferred from the length of the sentence or from the second sentence.
         let entailed = (row / 4).is_multiple_of(2);
         let label = if entailed { "entailment" } else { "not_entailment" };
         let first = sentence(row, entailed.then_some("waa"));
@@ -50,7 +50,7 @@ fn squad(rows: usize, from: usize) -> String {
 struct Place(tempfile::TempDir);
 
 impl Place {
-    /// With an encoder in `model/`.
+    /// A sandbox with an encoder in `model/`.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/electra_tiny");
@@ -79,7 +79,7 @@ impl Place {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Code, and everything printed.
+    /// Exit code, and standard output with standard error.
     fn run(&self, command: &str) -> (i32, String) {
         let mut program = Command::cargo_bin("fnlm").unwrap();
         let program = program.current_dir(self.0.path()).env("NO_COLOR", "1").env("CI", "1");
@@ -106,7 +106,7 @@ impl Place {
 const FAST: &str = "--length 16 --recipe transformers --lr 5e-3 --batch 16";
 
 #[test]
-fn misspelt_words_cost_a_model_what_it_knows_by_them() {
+fn typos_lower_the_score_and_capitals_do_not() {
     let place = Place::new();
     place.write("data/RTE/train.tsv", &rte(320, 0));
     place.write("data/RTE/dev.tsv", &rte(60, 1000));
@@ -114,8 +114,8 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
     let command = "robust --task rte --data data --model rte/seed-1/model --out out --kinds typos,case --rate 1 --resamples 200";
     let shown = place.ok(command);
     assert!(shown.contains("original") && shown.contains("95 % interval"), "{shown}");
-    // The vocabulary has no capitals and its tokenizer lowers them: nothing changes for the model.
-    assert!(shown.contains("The interval holds 0 for case"), "{shown}");
+    // The tokenizer lower-cases text, so nothing changes for the model.
+    assert!(shown.contains("The interval contains 0 for case"), "{shown}");
     let results: Value = serde_json::from_str(&place.read("out/robust.json")).unwrap();
     let (typos, case) = (&results["rows"][0], &results["rows"][1]);
     let figure = |row: &Value, name: &str| row[name].as_f64().unwrap();
@@ -124,13 +124,13 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
     assert_eq!((figure(case, "drop"), figure(case, "low"), figure(case, "high")), (0.0, 0.0, 0.0));
     assert_eq!(case["examples"], 60);
 
-    // The written set is scored as any other: the same figure.
+    // Scoring the written set separately gives the same score.
     place.ok("predict --model rte/seed-1/model --data out/typos --split dev --out p.jsonl");
     let score = place.ok("score --task rte --data out/typos --predictions p.jsonl --json");
     let score: Value = serde_json::from_str(&score).unwrap();
     assert_eq!(score["accuracy"], typos["score"]);
 
-    // Again gives the same, other settings are refused, and nothing is lost.
+    // A repetition gives the same results; other settings are an error, and the results are kept.
     let before = (place.read("out/robust.json"), place.read("out/typos/dev.tsv"));
     place.ok(command);
     place.fails(
@@ -148,7 +148,7 @@ fn misspelt_words_cost_a_model_what_it_knows_by_them() {
 }
 
 #[test]
-fn questions_are_changed_answered_and_compared() {
+fn squad_questions_are_perturbed_answered_and_compared() {
     let place = Place::new();
     place.write("train.json", &squad(300, 0));
     place.write("dev.json", &squad(40, 1000));
@@ -159,8 +159,8 @@ fn questions_are_changed_answered_and_compared() {
         "robust --task squad --input dev.json --model squad/seed-1/model --out out --kinds case,distractor --limit 30 --markdown",
     );
     assert!(shown.contains("| original | 30 |") && shown.contains("| distractor | 30 | 0.00 |"), "{shown}");
-    // "wab" asks nothing and names nothing, so no distractor could be made.
-    assert!(shown.contains("The interval holds 0 for case, distractor"), "{shown}");
+    // "wab" has no question phrase and no name, so no distractor can be made.
+    assert!(shown.contains("The interval contains 0 for case, distractor"), "{shown}");
     assert!(shown.contains("warning: `distractor` changed none"), "{shown}");
     let results: Value = serde_json::from_str(&place.read("out/robust.json")).unwrap();
     assert!(results["rows"][0]["original"].as_f64().unwrap() > 0.5, "{results:#}");
@@ -174,7 +174,7 @@ fn questions_are_changed_answered_and_compared() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_before_anything_is_written() {
+fn errors_are_reported_before_anything_is_written() {
     let place = Place::new();
     place.write("data/CoLA/dev.tsv", "x\t1\t\tThey do not go to Rome.\nx\t0\t*\tIn was Paris he not.\n");
     place.write("data/RTE/dev.tsv", &rte(6, 0));
@@ -189,7 +189,7 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     place.fails(&cola("--model model"), 3, &["fine-tuned for CoLA"]);
     assert!(!place.path("out").exists());
 
-    // Without a model there are files only: all kinds that keep the labels, in four columns without a header.
+    // Without a model only files are written: all kinds that keep the labels, in four columns without a header.
     place.ok(&cola(""));
     let mut kinds: Vec<String> = std::fs::read_dir(place.path("out"))
         .unwrap()
@@ -208,7 +208,7 @@ fn what_cannot_be_done_is_said_before_anything_is_written() {
     assert!(place.path("rte/synonyms/dev.tsv").exists());
 }
 
-/// STS-B as it is handed round, with columns and spellings that no reader needs.
+/// The official table of STS-B, with columns that are not read.
 const STSB: &str = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\r\n\
     0\tmain-news\theadlines\t2016\t0007\tnone\t\tdo not go\tthe red dog\t4\r\n\
     \r\n\
@@ -216,7 +216,7 @@ const STSB: &str = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\ts
     2\tmain-captions\tMSRvid\t2012\t9\t-\t-\tnothing\tnothing at all\t0.000";
 
 #[test]
-fn a_copy_differs_in_its_sentences_alone() {
+fn a_copy_differs_only_in_its_sentences() {
     let place = Place::new();
     place.write("data/STS-B/dev.tsv", STSB);
     let contractions = "--kinds contractions --rate 1";
@@ -224,19 +224,19 @@ fn a_copy_differs_in_its_sentences_alone() {
     let wanted = STSB.replace("do not", "don't");
     assert_eq!(wanted.matches("don't").count(), 2);
     assert_eq!(place.read("out/contractions/dev.tsv"), wanted);
-    // The first examples are the first lines, whatever stands between them.
+    // With --limit the copy ends after the last example, and lines between examples are kept.
     place.ok(&format!("robust --task sts-b --data data --out two {contractions} --limit 2"));
     let two: String = wanted.split_inclusive('\n').take(4).collect();
     assert_eq!(place.read("two/contractions/dev.tsv"), two);
 
-    // MNLI: rows without an agreed label are skipped by readers, not taken out of the file.
+    // MNLI: rows without an agreed label are skipped by the reader, but kept in the copy.
     let mnli = "sentence1\tnote\tsentence2\tgold_label\ndo not\tdo not\tb\tneutral\ndo not\t-\tb\t-\nc\t\tdo not\tneutral\n";
     place.write("m.tsv", mnli);
     place.ok(&format!("robust --task mnli --input m.tsv --out m {contractions}"));
     let wanted = "sentence1\tnote\tsentence2\tgold_label\ndon't\tdo not\tb\tneutral\ndo not\t-\tb\t-\nc\t\tdon't\tneutral\n";
     assert_eq!(place.read("m/contractions/dev_matched.tsv"), wanted);
 
-    // JSON lines keep their name, their fields, spaces and numbers; QNLI's two sentences are `question` and `sentence`.
+    // JSON lines keep the file name, fields, white space and numbers; QNLI's two sentences are `question` and `sentence`.
     let hub = r#"{"idx": 1.0,  "sentence":"do not \u00e9", "more": {"question": "do not"}, "question" : "é", "label": 0}"#;
     place.write("h/validation.jsonl", &format!("{hub}\n"));
     place.ok(&format!("robust --task qnli --data h --out h-out {contractions}"));

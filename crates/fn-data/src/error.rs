@@ -1,109 +1,111 @@
-//! What can be wrong with text, vocabularies and shards: one variant per cause.
+//! Errors of reading text, vocabularies and prepared data: one variant for each cause.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why data cannot be used.
+/// Why data could not be read or prepared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The system refused a file operation.
+    /// A file operation failed.
     #[error("{path}: cannot {action}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was attempted.
+        /// The operation that failed, e.g. `read`.
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file that is named but not there.
+    /// A path that does not exist.
     #[error("{path}: there is no such file or folder; check the path")]
     Missing {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// Bytes that are no UTF-8.
+    /// Bytes that are not UTF-8.
     #[error(
-        "{path}: line {line} is neither UTF-8 nor UTF-16 with its mark; convert the file first, e.g. `iconv -f latin1 -t utf-8`"
+        "{path}: line {line} is neither UTF-8 nor UTF-16 with a byte order mark; convert the file first, e.g. `iconv -f latin1 -t utf-8`"
     )]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: u64,
     },
-    /// A compressed file that ends too early or is damaged.
+    /// A compressed file that is truncated or damaged.
     #[error(
-        "{path}: the compressed data is cut or damaged after {bytes} bytes of text ({message}); fetch the file again"
+        "{path}: the compressed data is truncated or damaged after {bytes} bytes of text ({message}); download the file again"
     )]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Text that could be read.
+        /// Bytes of text that were read before the error.
         bytes: u64,
-        /// What the decoder said.
+        /// Message of the decoder.
         message: String,
     },
-    /// A line that is too long to hold.
+    /// A line that is longer than the limit.
     #[error(
         "{path}: line {line} has more than {limit} bytes; put a line break after each sentence or paragraph"
     )]
     LineTooLong {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: u64,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// A file of a kind that is not read.
-    #[error("{path}: {reason}; read are .txt, .jsonl and .parquet, each also .gz, .zst or .xz")]
+    /// A file in a format that is not supported.
+    #[error(
+        "{path}: {reason}; supported are .txt, .jsonl and .parquet, each also compressed (.gz, .zst or .xz)"
+    )]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it is not supported.
         reason: String,
     },
-    /// A compressed file that takes more memory to unpack than is given to it.
-    #[error("{path}: unpacking it takes more than {limit_mib} MiB of memory, the limit; {again}")]
+    /// A compressed file whose decoder needs more memory than the limit.
+    #[error("{path}: decompressing it needs more memory than the limit of {limit_mib} MiB; {again}")]
     DecoderMemory {
         /// The file.
         path: PathBuf,
-        /// The limit.
+        /// The limit, in MiB.
         limit_mib: u64,
         /// What to do.
         again: &'static str,
     },
-    /// A row of a Parquet file that is no text.
+    /// A value of a Parquet file that is not UTF-8.
     #[error("{path}: row {row} is not UTF-8")]
     ParquetRow {
         /// The file.
         path: PathBuf,
-        /// Counted from 1, without those that are null.
+        /// Number of the row, counted from 1 among the rows that are not null.
         row: u64,
     },
     /// Sources without a single document.
-    #[error("{path}: no text in there; a document is one or more lines that are not blank")]
+    #[error("{path}: contains no text; a document is one or more lines that are not blank")]
     Empty {
         /// The first source.
         path: PathBuf,
     },
-    /// A line of JSON that cannot be used.
+    /// A line that is not a JSON object with the text field.
     #[error(
         "{path}: line {line}: {message}; expected an object with a text field `{field}` (another field: `--json-field`, or `data.json_field` of a configuration)"
     )]
     Json {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: u64,
         /// The field that holds the text.
         field: String,
         /// What is wrong.
         message: String,
     },
-    /// A Parquet file that cannot be used.
+    /// A Parquet file that cannot be read, or that lacks the text column.
     #[error(
         "{path}: {message}; expected a text column `{column}` (another column: `--parquet-column`, or `data.parquet_column` of a configuration)"
     )]
@@ -115,7 +117,7 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
-    /// A vocabulary or tokenizer file that cannot be used.
+    /// A vocabulary or tokenizer file that is not a valid WordPiece vocabulary.
     #[error("{path}: {message}; expected a WordPiece vocabulary with [PAD], [UNK], [CLS], [SEP] and [MASK]")]
     Tokenizer {
         /// The file.
@@ -123,9 +125,9 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
-    /// A setting of a tokenizer that would give other ids than ours.
+    /// A setting of a tokenizer that is not supported and would change token ids.
     #[error(
-        "{path}: {message}; if ids by BERT's own rules are wanted, put vocab.txt into a folder without this file, or correct it"
+        "{path}: {message}; to tokenize by the rules of BERT, put vocab.txt into a folder without this file, or correct it"
     )]
     TokenizerSetting {
         /// The file.
@@ -133,27 +135,27 @@ pub enum DataError {
         /// The setting, what was found and expected.
         message: String,
     },
-    /// A word that is no piece of the vocabulary.
+    /// A word that is split into several pieces.
     #[error(
         "`{word}` is not one piece of this vocabulary but {found} ({pieces}); lexicons hold single pieces only, try another word"
     )]
     NotOnePiece {
         /// The word.
         word: String,
-        /// How many pieces it is.
+        /// Number of pieces.
         found: usize,
-        /// They themselves.
+        /// The pieces.
         pieces: String,
     },
     /// A vocabulary could not be trained.
     #[error("training a vocabulary failed: {message}")]
     Training {
-        /// What the library said.
+        /// Message of the `tokenizers` crate.
         message: String,
     },
-    /// A prepared data set that is not as it was written.
+    /// A prepared data set that was changed or truncated.
     #[error(
-        "{path}: damaged: {message}; remove this folder and run the same command again, it will be made anew"
+        "{path}: damaged: {message}; remove this folder and run the same command again to prepare the data anew"
     )]
     Damaged {
         /// The file.
@@ -161,25 +163,25 @@ pub enum DataError {
         /// What was found and expected.
         message: String,
     },
-    /// A row that does not fit.
-    #[error("row {row} has {found} ids or a segment outside of them, at most {expected} ids fit")]
+    /// A row (training sequence) that is too long, or whose segment B begins outside of it.
+    #[error(
+        "row {row} has {found} ids, at most {expected} are allowed, or its segment B begins outside of it"
+    )]
     Row {
-        /// Its number.
+        /// Number of the row.
         row: usize,
-        /// Its ids.
+        /// Ids of the row.
         found: usize,
-        /// Ids per row.
+        /// Maximum number of ids of a row.
         expected: usize,
     },
     /// A data set without rows.
-    #[error(
-        "there is not one row to train on; is the text long enough for the vocabulary and the row length?"
-    )]
+    #[error("the data set has no training sequences; is the text long enough for the sequence length?")]
     NoRows,
-    /// Artificial rows that cannot be made.
+    /// A configuration of synthetic sequences that is not possible.
     #[error(transparent)]
     Synthetic(#[from] crate::synthetic::SyntheticError),
-    /// A thread that reads or makes batches died.
+    /// A worker thread that reads data or makes batches panicked.
     #[error(
         "a data thread ended unexpectedly; run the same command again, and report this if it happens twice"
     )]
@@ -198,7 +200,7 @@ impl DataError {
         }
     }
 
-    /// Whether it is about one line or row, and others may be better.
+    /// Whether the error concerns a single line or row, so that reading can continue with the next one.
     pub(crate) fn is_bad_line(&self) -> bool {
         matches!(
             self,
@@ -206,7 +208,7 @@ impl DataError {
         )
     }
 
-    /// Whether the disk was too full.
+    /// Whether the cause is a full disk.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge))

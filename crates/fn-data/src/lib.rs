@@ -1,7 +1,8 @@
-//! Text to batches, and lexicons. No Burn.
+//! From text to training batches; labelled data of tasks; lexicons. This crate does not depend on Burn.
 //!
-//! The modules are the stages of the data's way, in order. The centre is [`loader::MaskedBatch`], which depends on a seed and a
-//! number alone: whatever is behind it (threads, shards, compressed files) can only make it come sooner or later.
+//! The numbered modules are the stages from text to batches, in order. A *row* is one training sequence of fixed length. The
+//! central type is [`loader::MaskedBatch`], a batch with masked positions in host memory. Its contents are a function of the
+//! seed, the data and the number of the batch alone: threads and the layout on disk affect only the speed.
 #![deny(missing_docs)]
 
 pub mod error;

@@ -14,7 +14,7 @@ use fn_core::corrupt::{Corruptor, Key};
 use fn_core::noise::{Use, mix};
 
 use crate::error::DataError;
-use crate::order::{Order, sample_number};
+use crate::order::Order;
 use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
@@ -22,17 +22,37 @@ use crate::synthetic::Synthetic;
 /// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
 const AHEAD: usize = 2;
 
+/// Which micro-batches a loader makes: of each `of` in a row, `count` from the `first` on. Where several processes share the
+/// micro-batches of a step, each has its part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The first of them, `0..of`.
+    pub first: u64,
+    /// How many, at least 1; `first + count` is at most `of`.
+    pub count: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Part {
+    /// Every micro-batch.
+    pub const ALL: Part = Part { first: 0, count: 1, of: 1 };
+
+    /// The number of the `n`-th micro-batch made, counted like `start`, where counting begins.
+    fn number(self, start: u64, n: u64) -> u64 {
+        start + n / self.count * self.of + self.first + n % self.count
+    }
+}
+
 /// What a loader makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Rows per batch of this rank.
+    /// Rows per batch.
     pub batch: usize,
     /// Decides order and corruption.
     pub seed: u64,
-    /// This process, `0..world`.
-    pub rank: u64,
-    /// Number of processes.
-    pub world: u64,
+    /// Which batches are made.
+    pub part: Part,
     /// Threads; 0 makes each batch when it is asked for.
     pub workers: usize,
 }
@@ -42,7 +62,7 @@ pub struct LoaderConfig {
 pub struct Stage {
     /// Makes the rows.
     pub rows: Arc<Synthetic>,
-    /// How many batches of each rank are artificial; text begins at this number.
+    /// How many batches are artificial; text begins at this number.
     pub batches: u64,
 }
 
@@ -132,14 +152,9 @@ struct Maker {
 
 impl Maker {
     fn make(&self, number: u64) -> MaskedBatch {
-        let LoaderConfig { batch, seed, rank, world, .. } = self.config;
+        let LoaderConfig { batch, seed, .. } = self.config;
         let length = self.data.length();
-        let rows = |step: u64| {
-            (0..batch).map(move |row| {
-                let row = row as u64;
-                (sample_number(step, batch as u64, rank, world, row), rank * batch as u64 + row)
-            })
-        };
+        let rows = |step: u64| (0..batch).map(move |row| (step * batch as u64 + row as u64, row as u64));
         match &self.stage {
             Some(stage) if number < stage.batches => {
                 // Another seed: the first artificial batch and the first of text do not mask the same positions.
@@ -162,12 +177,15 @@ impl Maker {
 /// Endless batches of training rows.
 pub struct Loader {
     maker: Maker,
-    position: u64,
+    /// Number of the micro-batch at which counting begins.
+    start: u64,
+    /// Batches handed out.
+    taken: u64,
     workers: Option<Workers>,
 }
 
 impl Loader {
-    /// Batches from number `start` on.
+    /// Batches from number `start` on: of a [`Part`], those of `start .. start + of` come first.
     ///
     /// # Errors
     /// A data set without rows.
@@ -197,7 +215,7 @@ impl Loader {
         let order = Order::new(config.seed, data.len());
         let maker = Maker { data, corruptor, config, order, stage };
         let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
-        Ok(Self { maker, position: start, workers })
+        Ok(Self { maker, start, taken: 0, workers })
     }
 
     /// The next batch.
@@ -207,24 +225,25 @@ impl Loader {
     #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
     pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
         let batch = match &mut self.workers {
-            None => self.maker.make(self.position),
-            Some(workers) => workers.take(self.position)?,
+            None => self.maker.make(self.maker.config.part.number(self.start, self.taken)),
+            Some(workers) => workers.take(self.taken)?,
         };
-        self.position += 1;
+        self.taken += 1;
         Ok(batch)
     }
 
-    /// Number of the batch that comes next: all that has to be remembered.
+    /// Number of the batch from which the next ones are counted: all that has to be remembered. Of a [`Part`], asked for between two
+    /// groups of `count` batches, it is what every part says.
     pub fn position(&self) -> u64 {
-        self.position
+        let Part { count, of, .. } = self.maker.config.part;
+        self.start + self.taken / count * of + self.taken % count
     }
 }
 
 /// Threads that make every n-th batch each, and hand them over in a channel of their own.
 struct Workers {
-    /// Of worker `(number - start) % count`.
+    /// The n-th batch is of worker `n % count`.
     batches: Vec<Receiver<MaskedBatch>>,
-    start: u64,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -233,27 +252,28 @@ impl Workers {
         let count = maker.config.workers as u64;
         let mut batches = Vec::new();
         let mut threads = Vec::new();
-        for first in (start..).take(maker.config.workers) {
+        for first in 0..count {
             let (sender, receiver) = bounded(AHEAD);
             let maker = maker.clone();
             batches.push(receiver);
-            threads.push(std::thread::spawn(move || work(&maker, first, count, &sender)));
+            threads.push(std::thread::spawn(move || work(&maker, start, (first, count), &sender)));
         }
-        Self { batches, start, threads }
+        Self { batches, threads }
     }
 
-    fn take(&self, number: u64) -> Result<MaskedBatch, DataError> {
-        let worker = ((number - self.start) % self.batches.len() as u64) as usize;
+    /// The `n`-th batch; they are taken in order.
+    fn take(&self, n: u64) -> Result<MaskedBatch, DataError> {
+        let worker = (n % self.batches.len() as u64) as usize;
         // A thread that panicked has dropped its end.
         self.batches[worker].recv().map_err(|_| DataError::LoaderDied)
     }
 }
 
-fn work(maker: &Maker, first: u64, every: u64, sender: &Sender<MaskedBatch>) {
-    let mut number = first;
+fn work(maker: &Maker, start: u64, (first, every): (u64, u64), sender: &Sender<MaskedBatch>) {
+    let mut n = first;
     // Fails when the loader is gone.
-    while sender.send(maker.make(number)).is_ok() {
-        number += every;
+    while sender.send(maker.make(maker.config.part.number(start, n))).is_ok() {
+        n += every;
     }
 }
 
@@ -316,7 +336,7 @@ mod tests {
     }
 
     fn config(workers: usize) -> LoaderConfig {
-        LoaderConfig { batch: 4, seed: 5, rank: 0, world: 1, workers }
+        LoaderConfig { batch: 4, seed: 5, part: Part::ALL, workers }
     }
 
     fn first(loader: &mut Loader, n: usize) -> Vec<MaskedBatch> {
@@ -344,22 +364,24 @@ mod tests {
     fn a_dead_thread_is_an_error_and_no_endless_wait() {
         let (sender, receiver) = bounded(1);
         drop(sender);
-        let workers = Workers { batches: vec![receiver], start: 3, threads: Vec::new() };
+        let workers = Workers { batches: vec![receiver], threads: Vec::new() };
         assert!(matches!(workers.take(3), Err(DataError::LoaderDied)));
     }
 
     #[test]
-    fn two_ranks_together_make_the_batch_of_one_process() {
-        let one = LoaderConfig { batch: 8, ..config(0) };
-        let whole = first(&mut Loader::new(data(37), corruptor(), one, 0).unwrap(), 5);
-        for rank in 0..2 {
-            let mine = LoaderConfig { rank, world: 2, ..config(0) };
-            let mut loader = Loader::new(data(37), corruptor(), mine, 0).unwrap();
-            for batch in &whole {
-                let half = loader.next().unwrap();
-                let part = rank as usize * 4 * 16..(rank as usize + 1) * 4 * 16;
-                assert_eq!(half.input, batch.input[part.clone()]);
-                assert_eq!(half.original, batch.original[part]);
+    fn the_parts_of_a_step_are_the_batches_of_one_process() {
+        let all = first(&mut Loader::new(data(37), corruptor(), config(0), 6).unwrap(), 24);
+        for (count, workers) in [(6, 1), (3, 0), (2, 2), (1, 3)] {
+            for rank in 0..6 / count {
+                let part = Part { first: rank * count, count, of: 6 };
+                let mut loader =
+                    Loader::new(data(37), corruptor(), LoaderConfig { part, ..config(workers) }, 6).unwrap();
+                for step in 0..4 {
+                    assert_eq!(loader.position(), 6 + step * 6);
+                    let from = (step * 6 + part.first) as usize;
+                    let mine = first(&mut loader, count as usize);
+                    assert_eq!(mine, all[from..from + count as usize], "{part:?}, step {step}");
+                }
             }
         }
     }

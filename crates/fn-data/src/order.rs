@@ -2,7 +2,7 @@
 //!
 //! The samples of epoch `e` are a keyed permutation of the rows: a Feistel network over the next power of four, walked along
 //! its cycle until it lands inside. So the k-th sample is found in constant time for any k, a resumed run jumps to its place,
-//! and ranks take interleaved samples of the one order that a single process would see.
+//! and the processes of a distributed run take their parts of the one order that a single process would see.
 
 use fn_core::noise::{Use, mix};
 
@@ -59,13 +59,6 @@ impl Order {
     }
 }
 
-/// Number of the sample that is row `row` of the batch of micro-step `step` on `rank`, in the order that one process would see.
-///
-/// Micro-step `step` of all ranks together is samples `step * world * batch ..`; rank `r` takes the `r`-th `batch` of them.
-pub fn sample_number(step: u64, batch: u64, rank: u64, world: u64, row: u64) -> u64 {
-    (step * world + rank) * batch + row
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,23 +76,6 @@ mod tests {
                 let row = order.index(epoch * len as u64 + k);
                 prop_assert!(!seen[row]);
                 seen[row] = true;
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(10_000))]
-
-        #[test]
-        fn ranks_put_together_are_the_order_of_one_process(
-            len in 1usize..1_000_000, seed: u64, batch in 1u64..64, world in 1u64..=8, step in 0u64..1_000_000,
-        ) {
-            let order = Order::new(seed, len);
-            for row in 0..batch * world {
-                let (rank, inner) = (row / batch, row % batch);
-                let mine = order.index(sample_number(step, batch, rank, world, inner));
-                prop_assert_eq!(mine, order.index(sample_number(step, batch * world, 0, 1, row)));
-                prop_assert!(mine < len);
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Text to ids, by WordPiece.
+//! WordPiece tokenisation.
 //!
-//! Of a foreign `tokenizer.json` only what we need is taken (the vocabulary and how text is normalised) and the tokenizer is built
-//! anew from it through the `tokenizers` crate: truncation, padding and post-processing that the file may ask for have no
-//! effect, special tokens are not looked for in text, and what the library cannot cope with never reaches it. Whatever else in
-//! it or in the files beside it would change ids is honoured or refused by name.
+//! From a `tokenizer.json` only the vocabulary and the normalisation are read, and the tokenizer is built from them with the
+//! crate `tokenizers`. So truncation, padding and post-processing in the file have no effect, special tokens are not recognised
+//! in text, and contents on which the library would panic are rejected before. All other settings in this file or in the files
+//! beside it that would change ids are applied, or rejected with an error that names the setting.
 
 mod cache;
 mod count;
@@ -36,11 +36,11 @@ pub use crate::wordpiece::{WordPieceOptions, train_wordpiece};
 
 /// Names of the special tokens: padding, unknown, class, separator, mask.
 pub const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-/// What marks a piece that goes on a word.
+/// Prefix of pieces that continue a word.
 pub(crate) const CONTINUES: &str = "##";
-/// Words with more characters are unknown in BERT.
+/// Words with more characters become `[UNK]` in BERT.
 pub(crate) const MAX_WORD: usize = 100;
-/// Most pieces of a vocabulary: ids must fit 31 bits with room, and no published one has more than 300,000.
+/// Maximum size of a vocabulary: ids must fit 31 bits, and no published one has more than 300,000 pieces.
 const MAX_PIECES: usize = 4 << 20;
 
 type Engine =
@@ -53,7 +53,7 @@ pub(crate) struct Normalisation {
     pub(crate) strip_accents: Option<bool>,
     pub(crate) chinese: bool,
     pub(crate) clean: bool,
-    /// Words with more characters are unknown.
+    /// Words with more characters become `[UNK]`.
     pub(crate) max_word: usize,
 }
 
@@ -88,7 +88,7 @@ impl TextTokenizer {
     /// Reads `tokenizer.json`, `vocab.txt`, or a folder that holds one of them.
     ///
     /// # Errors
-    /// A file that is missing, too large, or no WordPiece vocabulary with the five special tokens.
+    /// A file that is missing, too large, or not a WordPiece vocabulary with the five special tokens.
     pub fn load(path: &Path) -> Result<Self, DataError> {
         let (pieces, normalisation, path) = files::read(path)?;
         Self::build(pieces, normalisation, &path)
@@ -97,7 +97,7 @@ impl TextTokenizer {
     /// A tokenizer of these pieces, in the order of their ids.
     ///
     /// # Errors
-    /// Pieces that are no vocabulary: empty or doubled ones, a missing special token.
+    /// Empty or duplicate pieces, a missing special token.
     pub fn from_vocab(pieces: Vec<String>, lowercase: bool) -> Result<Self, DataError> {
         Self::build(pieces, Normalisation::bert(lowercase), &PathBuf::from("vocabulary"))
     }
@@ -139,9 +139,9 @@ impl TextTokenizer {
         })))
     }
 
-    /// Ids of a text, without special tokens, whole.
+    /// Tokenises a text, without adding special tokens and without truncation.
     ///
-    /// Each thread remembers the stretches between blanks that it met lately (some 20 MB).
+    /// Each thread caches the ids of recent words (about 20 MB).
     pub fn encode(&self, text: &str) -> Vec<u32> {
         cache::encode(self.0.owner, text, |stretch, ids| {
             if !self.0.plain.encode(stretch, ids) {
@@ -150,30 +150,30 @@ impl TextTokenizer {
         })
     }
 
-    /// Adds the ids of any text, the slow way.
+    /// Appends the ids of any text, computed by the library (slow path).
     fn encode_by_library(&self, text: &str, ids: &mut Vec<u32>) {
         match self.0.engine.encode_fast(text, false) {
             Ok(encoding) => ids.extend_from_slice(encoding.get_ids()),
-            // A vocabulary with [UNK] has an answer for every text.
+            // Does not happen: a vocabulary with [UNK] can encode every text.
             Err(_) => ids.push(self.0.special.unk),
         }
     }
 
-    /// Ids of a text as [`TextTokenizer::encode`] gives them, and the bytes of the text that each of them stands for.
+    /// The ids of [`TextTokenizer::encode`], and the byte range of the text for each of them.
     ///
-    /// Ranges are in order and end at boundaries of characters. Slower than `encode`: nothing is remembered.
+    /// Ranges are in order and end at character boundaries. Slower than `encode`, because nothing is cached.
     pub fn encode_with_offsets(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
         match self.0.engine.encode(text, false) {
             Ok(encoding) => {
                 let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
                 (encoding.get_ids().to_vec(), offsets)
             }
-            // As in `encode`: a vocabulary with [UNK] has an answer for every text.
+            // Does not happen, as in `encode`.
             Err(_) => (vec![self.0.special.unk], std::iter::once(0..text.len()).collect()),
         }
     }
 
-    /// The text of ids: pieces joined by blanks, `##` glued on. Ids that do not exist are left out.
+    /// Decodes ids: pieces joined by blanks, `##` pieces joined to the one before. Unknown ids are skipped.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut text = String::new();
         for piece in ids.iter().filter_map(|&id| self.token(id)) {
@@ -195,7 +195,7 @@ impl TextTokenizer {
         self.0.pieces.get(id as usize).map(String::as_str)
     }
 
-    /// [`TextTokenizer::token`], or `[id 7]` where the vocabulary has none: to be shown.
+    /// [`TextTokenizer::token`] for display: `[id 7]` if the vocabulary has no such id.
     pub fn piece(&self, id: u32) -> String {
         self.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
     }
@@ -205,10 +205,10 @@ impl TextTokenizer {
         self.0.ids.get(piece).copied()
     }
 
-    /// The one piece that a word is.
+    /// The id of a word that is a single piece.
     ///
     /// # Errors
-    /// [`DataError::NotOnePiece`].
+    /// [`DataError::NotOnePiece`] if the word is split into several pieces.
     pub fn one_piece(&self, word: &str) -> Result<u32, DataError> {
         if let Some(id) = self.id(word) {
             return Ok(id);
@@ -241,7 +241,7 @@ impl TextTokenizer {
         self.0.special
     }
 
-    /// What corruption has to know.
+    /// The properties of the vocabulary that masking needs.
     pub fn facts(&self) -> VocabFacts {
         let mut facts = VocabFacts::plain(self.size(), self.0.special);
         for (id, piece) in self.0.pieces.iter().enumerate() {
@@ -252,7 +252,7 @@ impl TextTokenizer {
         facts
     }
 
-    /// Hash of the vocabulary: SHA-256 over each piece and a line feed, in the order of ids; that of its `vocab.txt`.
+    /// SHA-256 of the vocabulary: of each piece and a line feed, in the order of ids (the bytes of its `vocab.txt`).
     pub fn sha256(&self) -> &str {
         &self.0.sha256
     }
@@ -275,7 +275,7 @@ impl TextTokenizer {
     }
 }
 
-/// The normaliser of BERT.
+/// BERT's normaliser of the library.
 pub(crate) fn normalizer(n: Normalisation) -> BertNormalizer {
     BertNormalizer::new(n.clean, n.chinese, n.strip_accents, n.lowercase)
 }

@@ -1,7 +1,8 @@
-//! A WordPiece vocabulary out of text.
+//! Trains a WordPiece vocabulary on text.
 //!
-//! The `tokenizers` crate learns the pieces. It breaks ties by the order of a hash map that differs from run to run, so it is
-//! given what decides its numbering beforehand, in sorted order: the alphabet, as words begin and as they go on.
+//! The `tokenizers` crate learns the pieces. It breaks ties by the order of a hash map, which differs between runs. To make the
+//! result deterministic, it is given the alphabet in sorted order beforehand, each character as it begins and as it continues a
+//! word.
 
 use std::collections::BTreeMap;
 
@@ -21,60 +22,61 @@ use crate::tokenise::{
     BLANKS, CONTINUES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer, normalizer, plain,
 };
 
-/// Of a text whose characters do not all fit the vocabulary, the most frequent ones that make up this share of it are kept:
-/// what SentencePiece calls character coverage, by its default.
+/// Character coverage (as in SentencePiece, and its default): if not all characters of the text fit the vocabulary, the most
+/// frequent ones that make up this share of the text are kept.
 const COVERAGE: f64 = 0.9995;
-/// Pieces that occur less often are not worth having.
+/// Pieces that occur less often are not learnt.
 const MIN_FREQUENCY: u64 = 2;
-/// Text that is counted at once: keeps all cores busy in little memory.
+/// Text whose words are counted at once, in bytes: enough to keep all cores busy, in bounded memory.
 const CHUNK_BYTES: usize = 16 << 20;
-/// Different words that are kept, some 400 MB: with more of them, those seen once so far are dropped.
+/// Maximum number of different words in memory (about 400 MB): beyond it, words with a count of 1 are dropped.
 const MAX_WORDS: usize = 4 << 20;
-/// The library counts pairs of letters in 31 bits: larger texts are scaled down.
+/// The library counts pairs of letters in 31 bits, so the counts of larger texts are scaled down.
 const MAX_LETTERS: u64 = 1 << 30;
 
 type Counts<'a> = AHashMap<&'a str, u64>;
 
-/// What kind of vocabulary is trained.
+/// Options of the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WordPieceOptions {
-    /// Pieces at most, special tokens included.
+    /// Maximum number of pieces, special tokens included.
     pub size: usize,
-    /// Whether text is lower-cased and loses its accents.
+    /// Whether text is lower-cased and accents are removed.
     pub lowercase: bool,
-    /// Different characters that are kept at most, the most frequent ones; None: all that fit `size`.
+    /// Maximum number of different characters, the most frequent ones; None: all that fit into `size`.
     pub limit_alphabet: Option<usize>,
 }
 
-/// A trained vocabulary, and how much of its text it can write.
+/// A trained vocabulary, and how much of the training text it can represent.
 #[derive(Debug, Clone)]
 pub struct TrainedWordPiece {
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
-    /// Which characters of the text it knows.
+    /// Coverage of the characters of the text.
     pub coverage: Coverage,
 }
 
-/// How much of the training text a vocabulary can write. Characters are those of the normalised text, without blanks.
+/// How much of the training text a vocabulary can represent. Characters are those of the normalised text, without blanks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
-    /// Different characters of the text.
+    /// Number of different characters of the text.
     pub characters: u64,
-    /// Those among them that are pieces, at every place in a word where they occur.
+    /// Number of them that are pieces, both at the beginning and within words if they occur there.
     pub covered: u64,
-    /// Running characters.
+    /// Length of the text in characters.
     pub running: u64,
-    /// Running characters of words that become \[UNK\]: one character that is not covered is enough, or too great a length.
+    /// Number of characters of the text in words that become \[UNK\], because a character is not covered or the word is too
+    /// long.
     pub unknown: u64,
 }
 
 impl Coverage {
-    /// Share of the running characters that become \[UNK\], from 0 to 1.
+    /// Share of the text, in characters, that becomes \[UNK\], from 0 to 1.
     pub fn unknown_share(&self) -> f64 {
         self.unknown as f64 / (self.running as f64).max(1.0)
     }
 
-    /// What to say about a vocabulary of `found` pieces that should have become one of `asked`.
+    /// Remarks for the user about a vocabulary of `found` pieces for which `asked` pieces were requested.
     pub fn remarks(&self, found: usize, asked: usize) -> Vec<String> {
         let mut out = Vec::new();
         if self.covered < self.characters {
@@ -91,7 +93,7 @@ impl Coverage {
         }
         if found < asked {
             out.push(format!(
-                "{asked} pieces were asked for, the vocabulary has {found}: its characters, and every sequence of them that \
+                "{asked} pieces were requested, the vocabulary has {found}: its characters, and every sequence of them that \
                  occurs twice or more within words"
             ));
         }
@@ -113,13 +115,14 @@ impl std::fmt::Display for Coverage {
 
 /// Trains a vocabulary of at most `size` pieces, the special tokens first. The same text gives the same vocabulary.
 ///
-/// Every character of the text becomes a piece, as in the `tokenizers` crate, unless `limit_alphabet` says otherwise; where
-/// they do not all fit `size`, those that make up 99.95 % of the text, or as many of them as fit.
+/// Every character of the text becomes a piece, as in the `tokenizers` crate, unless `limit_alphabet` is set. If they do not
+/// all fit into `size`, those that make up 99.95 % of the text become pieces, or as many of them as fit.
 ///
-/// Memory stays flat: of a text with more than four million different words, rare ones are forgotten (their characters are not).
+/// Memory is bounded: of a text with more than four million different words, rare words are dropped (but their characters
+/// count).
 ///
 /// # Errors
-/// What the library cannot do; text without a single word; a limit of 0.
+/// An error of the library; a text without words; a limit of 0.
 pub fn train_wordpiece(
     documents: impl Iterator<Item = Document>,
     options: &WordPieceOptions,
@@ -157,7 +160,7 @@ pub fn train_wordpiece(
     Ok(TrainedWordPiece { tokenizer, coverage })
 }
 
-/// [`train_wordpiece`] of documents that may fail to be read; `seen` is told of each.
+/// [`train_wordpiece`] on documents whose reading may fail; `seen` is called for each document.
 ///
 /// # Errors
 /// The first document that could not be read; those of [`train_wordpiece`].
@@ -172,15 +175,15 @@ pub fn train_from(
     failed.map_or(trained, Err)
 }
 
-/// Words and how often they occur.
+/// Words and their counts.
 #[derive(Default)]
 struct Counted {
     words: AHashMap<CompactString, u64>,
-    /// Characters of the words that were forgotten.
+    /// Characters of the words that were dropped.
     forgotten: Alphabet,
 }
 
-/// How often each word occurs, after normalisation; at most about `most` words.
+/// Counts words after normalisation; keeps at most about `most` words.
 fn count_words(mut documents: impl Iterator<Item = Document>, lowercase: bool, most: usize) -> Counted {
     let normalizer = normalizer(Normalisation::bert(lowercase));
     let mut all = Counted::default();
@@ -218,7 +221,7 @@ fn count_words(mut documents: impl Iterator<Item = Document>, lowercase: bool, m
     }
 }
 
-/// How often each stretch between blanks occurs: most of them many times, and each is normalised once.
+/// Counts the parts of the text between blanks, so that each different one is normalised only once.
 fn count_stretches(documents: &[Document]) -> Counts<'_> {
     let lines = documents.par_iter().flat_map(|d| d.text.par_lines());
     let counts = lines.fold(Counts::new, |mut counts, line| {
@@ -240,7 +243,7 @@ fn words_of(stretch: &str, lowercase: bool, normalizer: &BertNormalizer, mut wit
     if plain::words(stretch, lowercase, &mut with) {
         return;
     }
-    // No step fails on text; a stretch that nevertheless does has no words.
+    // Normalisation does not fail on valid text; if it did, the part would have no words.
     let mut normalized = NormalizedString::from(stretch);
     if normalizer.normalize(&mut normalized).is_err() {
         return;
@@ -254,12 +257,12 @@ fn words_of(stretch: &str, lowercase: bool, normalizer: &BertNormalizer, mut wit
     }
 }
 
-/// How often each character occurs.
+/// Counts of characters.
 #[derive(Debug, Clone, Default)]
 struct Alphabet {
-    /// Anywhere.
+    /// At any position.
     all: BTreeMap<char, u64>,
-    /// Not at the beginning of a word.
+    /// Within words, not at their beginning.
     inner: BTreeMap<char, u64>,
 }
 
@@ -279,7 +282,7 @@ impl Alphabet {
         }
     }
 
-    /// Special tokens, then the characters that are kept, then those among them that go on a word.
+    /// Special tokens, then the characters that are kept, then those of them that continue a word.
     fn first_pieces(&self, options: &WordPieceOptions) -> Vec<String> {
         let mut frequent: Vec<(char, u64)> = self.all.iter().map(|(&c, &count)| (c, count)).collect();
         frequent.sort_by_key(|&(c, count)| (std::cmp::Reverse(count), c));
@@ -308,7 +311,7 @@ impl Alphabet {
     }
 
     fn coverage(&self, counted: &Counted, tokenizer: &TextTokenizer) -> Coverage {
-        // A character is kept at the beginning of words and within them, or not at all.
+        // A character is kept both at the beginning of words and within them, or not at all.
         let mut buffer = [0; 4];
         let known: AHashSet<char> =
             self.all.keys().copied().filter(|c| tokenizer.id(c.encode_utf8(&mut buffer)).is_some()).collect();
@@ -345,7 +348,8 @@ mod tests {
         train_wordpiece(documents(texts), &options(size, limit_alphabet)).unwrap()
     }
 
-    /// 1,200 Chinese characters, each a word, and Greek words: more than the 1,000 characters that the library's BERT trainer keeps.
+    /// 1,200 Chinese characters, each a word, and Greek words: more than the 1,000 characters that the library's BERT trainer
+    /// keeps by default.
     fn chinese_and_greek() -> String {
         let chinese = (0..1_200_u32).map(|i| char::from_u32(0x4e00 + i).unwrap());
         let line: String = chinese.chain(" αβγ βγα γαβ αβγ".chars()).collect();
@@ -353,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_kept_as_the_library_called_plainly_keeps_it() {
+    fn every_character_is_kept_as_by_the_library_without_a_limit() {
         use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
         use tokenizers::{
             TokenizerBuilder, TokenizerImpl, decoders::DecoderWrapper, processors::PostProcessorWrapper,
@@ -395,17 +399,18 @@ mod tests {
             said,
             "characters covered: 1203 of 1203; share of running characters that become [UNK]: 0.00 %"
         );
-        // All of "αβγ", "βγα", "γαβ" and their parts that occur: the text has nothing more to give, and that is what is said.
+        // "αβγ", "βγα", "γαβ" and their parts: no more pieces can be learnt from the text, and a remark says so.
         let remarks = trained.coverage.remarks(trained.tokenizer.size(), 1_300);
-        assert!(remarks.len() == 1 && remarks[0].contains("1300 pieces were asked for"), "{remarks:?}");
+        assert!(remarks.len() == 1 && remarks[0].contains("1300 pieces were requested"), "{remarks:?}");
     }
 
     #[test]
-    fn a_limited_alphabet_is_measured_as_the_tokenizer_writes_the_text() {
+    fn the_coverage_of_a_limited_alphabet_is_the_share_of_unk_in_the_encoded_text() {
         let text = chinese_and_greek();
         let trained = train(&[&text], 1_300, Some(900));
         let unk = trained.tokenizer.special().unk;
-        // The Greek letters occur most often, then all Chinese ones equally often: those with the smallest code are kept.
+        // The Greek letters are most frequent; of the Chinese ones, which are equally frequent, those with the smallest code
+        // are kept.
         assert_eq!((trained.coverage.covered, trained.coverage.unknown), (900, 3 * 303));
         let unknown = trained.tokenizer.encode(&text).iter().filter(|&&id| id == unk).count();
         assert_eq!(unknown as u64, trained.coverage.unknown, "each Chinese character is a word");
@@ -420,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_signs_do_not_take_the_room_of_pieces_where_not_all_characters_fit() {
+    fn if_not_all_characters_fit_rare_ones_do_not_displace_learnt_pieces() {
         let signs: String = (0..300_u32).flat_map(|i| [char::from_u32(0x2600 + i).unwrap(), ' ']).collect();
         let text = format!("{}\n{signs}", "the cat sat on that mat ".repeat(50_000));
         let trained = train(&[&text], 120, None);
@@ -438,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_counted_as_the_tokenizer_cuts_them() {
+    fn words_are_counted_as_the_tokenizer_splits_them() {
         let words = count_words(documents(&["The cat, the\nCafé", "cafe  THE\u{301}"]), true, 100).words;
         let mut words: Vec<(&str, u64)> = words.iter().map(|(w, &c)| (w.as_str(), c)).collect();
         words.sort_unstable();
@@ -446,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_words_are_forgotten_when_there_are_too_many_but_not_their_characters() {
+    fn beyond_the_limit_rare_words_are_dropped_but_not_their_characters() {
         let counted = count_words(documents(&["a a b b c de"]), true, 3);
         assert_eq!(counted.words.len(), 2);
         let alphabet = Alphabet::of(&counted);
@@ -454,11 +459,11 @@ mod tests {
     }
 
     #[test]
-    fn a_small_vocabulary_of_a_text_with_many_letters_keeps_its_size() {
+    fn a_vocabulary_smaller_than_the_alphabet_has_the_requested_size() {
         let text: String = ('a'..='z').chain('α'..='ω').flat_map(|c| [c, 'x', c, ' ']).collect();
         let trained = train(&[&text, &text, &text], 60, None);
         assert_eq!(trained.tokenizer.size(), 60);
-        // Each letter but x, and x, as words begin and as they go on: 5 + 3 * 51 pieces would be needed, 55 are there.
+        // To cover all 51 letters at the beginning of and within words, 5 + 3 * 51 pieces would be needed; there are 55.
         assert_eq!((trained.coverage.characters, trained.coverage.covered), (51, 27));
     }
 

@@ -1,4 +1,5 @@
-//! Files of tokenizers as transformers reads them: `tests/golden/tokenizer.json`, made by `make_tokenizer.py` beside it.
+//! Compares with transformers how tokenizer files are read: `tests/golden/tokenizer.json`, made by `make_tokenizer.py` beside
+//! it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +29,7 @@ fn every_setting_gives_the_pieces_of_transformers() {
         let expected: Vec<String> = serde_json::from_value(case["pieces"].clone()).unwrap();
         let tokenizer = TextTokenizer::load(dir.path()).unwrap();
         assert_eq!(pieces(&tokenizer, text), expected, "{}", case["name"]);
-        // And so does what we write, by either file.
+        // The files that `save` writes give the same ids, through either file.
         let written = tempfile::tempdir().unwrap();
         tokenizer.save(written.path()).unwrap();
         assert_eq!(pieces(&TextTokenizer::load(written.path()).unwrap(), text), expected, "{}", case["name"]);
@@ -47,7 +48,7 @@ fn folder(files: &[(&str, &Value)]) -> tempfile::TempDir {
 }
 
 #[test]
-fn what_would_give_other_ids_is_refused_by_name() {
+fn unsupported_settings_are_errors_that_name_them() {
     let config = "tokenizer_config.json";
     for (file, value, expected) in [
         (
@@ -79,7 +80,7 @@ fn what_would_give_other_ids_is_refused_by_name() {
     ] {
         let dir = folder(&[(file, &value)]);
         let error = TextTokenizer::load(dir.path()).unwrap_err().to_string();
-        // An id that is taken is a matter of the vocabulary; everything else names the file of the setting.
+        // A duplicate id is an error of the vocabulary; all other errors name the file of the setting.
         let named = error.contains(".json") || error.contains("vocab.txt: added token");
         assert!(error.contains(expected) && named, "{value}: {error}");
     }
@@ -99,7 +100,7 @@ fn harmless_settings_are_read() {
 }
 
 #[test]
-fn two_files_that_contradict_each_other_are_refused() {
+fn two_files_that_contradict_each_other_are_an_error() {
     let dir = folder(&[("tokenizer_config.json", &json!({"do_lower_case": true}))]);
     TextTokenizer::load(dir.path()).unwrap().save(dir.path()).unwrap();
     TextTokenizer::load(dir.path()).unwrap();
@@ -120,7 +121,7 @@ fn two_files_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn a_byte_order_mark_is_no_part_of_the_first_piece() {
+fn a_byte_order_mark_is_not_part_of_the_first_piece() {
     let dir = folder(&[]);
     let path = dir.path().join("vocab.txt");
     let text = std::fs::read_to_string(&path).unwrap();

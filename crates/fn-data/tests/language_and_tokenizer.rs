@@ -1,4 +1,4 @@
-//! The generated language through the ordinary pipeline: its text, read back by the tokenizer made of its vocabulary.
+//! Tests the generated language with the ordinary pipeline: its text is tokenised with the tokenizer of its vocabulary.
 
 use fn_data::language::{Language, LanguageConfig};
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 #[test]
-fn the_tokenizer_reads_every_document_as_the_words_that_were_written() {
+fn the_tokenizer_splits_every_document_into_the_generated_words() {
     let language = Language::new(LanguageConfig::default(), 1).unwrap();
     let vocabulary = language.vocabulary();
     let tokenizer = TextTokenizer::from_vocab(vocabulary.clone(), true).unwrap();

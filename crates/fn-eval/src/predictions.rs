@@ -1,8 +1,8 @@
 //! Files of predictions, one for each example.
 //!
-//! `.jsonl` is the format of `fnlm`: `{"index": 0, "gold":
-//! "entailment", "prediction": "not_entailment", "scores": [0.4,
-//! 0.6]}`. Any other file is read as the table that the GLUE server takes: `index`, a tab, `prediction`.
+//! `.jsonl` is the format of `fnlm`:
+//! `{"index": 0, "gold": "entailment", "prediction": "not_entailment", "scores": [0.4, 0.6]}`.
+//! Any other file is read as the table that the GLUE server takes: `index`, a tab, `prediction`.
 
 use std::fmt;
 use std::fmt::Write as _;

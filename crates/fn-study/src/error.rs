@@ -15,7 +15,7 @@ pub enum RecordError {
         source: std::io::Error,
     },
     /// A line of `metrics.jsonl` is not a metrics record.
-    #[error("{path}: line {line} is not a metrics record ({message}); was the file cut or edited?")]
+    #[error("{path}: line {line} is not a metrics record ({message}); was the file truncated or edited?")]
     Record {
         /// The file.
         path: PathBuf,

@@ -100,8 +100,8 @@ impl RunRecord {
 pub fn left_out(runs: usize) -> Option<String> {
     match runs {
         0 => None,
-        1 => Some("1 run left out: damaged".to_owned()),
-        n => Some(format!("{n} runs left out: damaged")),
+        1 => Some("1 run was skipped, because its files are damaged".to_owned()),
+        n => Some(format!("{n} runs were skipped, because their files are damaged")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How fast a machine pre-trains: steps on random words, and the operations of their matrix products.
+//! Measures the speed of pre-training on random words, and counts the operations of the matrix products of a step.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,38 +21,38 @@ use crate::config::{CorrectionConfig, CorrectionPreset, RunConfig};
 use crate::objective::{self, Judging, Objective, Share};
 use crate::optim::{AdamW, Gradients, Groups};
 
-/// Steps before the clock starts: kernels are chosen, memory is taken.
+/// Warm-up steps, in which kernels are tuned and memory is allocated.
 const WARM_UP: usize = 2;
 
-/// What is timed.
+/// Sizes of the measured step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workload {
-    /// Rows of a step.
+    /// Batch size, in sequences.
     pub batch: usize,
-    /// Ids of a row.
+    /// Sequence length.
     pub length: usize,
-    /// Pieces of the vocabulary, at least 100.
+    /// Size of the vocabulary, at least 100.
     pub vocabulary: usize,
-    /// Words of each look-up set.
+    /// Number of words of each look-up set.
     pub lexicon_width: usize,
-    /// Steps that are timed, after two that are not.
+    /// Number of measured steps, after two warm-up steps.
     pub steps: usize,
 }
 
-/// How long a step takes.
+/// Result of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// Median; NaN where no step was finite.
+    /// Median time of a step in seconds; NaN if no step was finite.
     pub seconds_per_step: f64,
-    /// The very first one, which chooses and compiles kernels.
+    /// Time of the first step in seconds, in which kernels are compiled and tuned.
     pub seconds_of_first_step: f64,
-    /// Ids a second.
+    /// Tokens per second.
     pub tokens_per_second: f64,
-    /// Floating-point operations of the matrix products of a step, a product and a sum counted as two.
+    /// Floating-point operations of the matrix products of a step; a multiplication and an addition count as two.
     pub operations: f64,
 }
 
-/// Times steps of pre-training a model of this configuration with this correction, on random words.
+/// Measures steps of pre-training with this configuration and correction, on random words.
 ///
 /// # Errors
 /// Sizes that do not fit together.
@@ -69,7 +69,7 @@ pub fn measure(
     let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary));
     let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
     let judging = Judging::by_lexicon(lexicon.clone());
-    let resources = Resources { lexicon: Some(lexicon) };
+    let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
     let objective = objective::build(&config, &resources, judging, device)?;
     let (seconds_per_step, seconds_of_first_step) =
         median(&*objective, model, &batch, &config, workload.steps);
@@ -96,7 +96,7 @@ fn median(
         let gradients = Gradients::from_backward(&model, loss.total.backward());
         let update;
         (model, update) = optimizer.step(model, gradients, 1e-4);
-        // The norm was read from the device: everything before it is done.
+        // The gradient norm was read from the device, so all operations of the step are finished.
         let taken = clock.elapsed().as_secs_f64();
         if step == 0 {
             first = taken;
@@ -110,7 +110,7 @@ fn median(
     (seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN), first)
 }
 
-/// One corrupted batch of full rows of random words.
+/// A batch of random words, with masked positions and without padding.
 fn batch(config: &RunConfig, workload: &Workload) -> Result<MaskedBatch, TrainError> {
     let row = |row: u64| {
         let mut draw = Stream::new(7, 0, row, Use::Test);
@@ -143,7 +143,7 @@ fn lexicon(workload: &Workload) -> Result<Lexicon, TrainError> {
     Ok(Lexicon::from_rows(workload.vocabulary, rows, info)?)
 }
 
-/// Operations of the matrix products of a step, forward and backward: what no implementation can leave out.
+/// Number of operations of the matrix products of a step, forward and backward, which every implementation has to compute.
 pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
     let model = &config.model;
     let encoder = model.encoder(workload.vocabulary);
@@ -166,7 +166,7 @@ pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
     } else {
         of_encoder(&encoder) + of_head(&encoder)
     };
-    // A product and a sum; once forward, twice backward.
+    // A multiplication and an addition; once forward, twice backward.
     6.0 * products
 }
 

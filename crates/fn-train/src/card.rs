@@ -1,4 +1,4 @@
-//! The model card: `README.md` of an exported folder, from what the run directory knows.
+//! The model card: `README.md` of an exported model, made from the files of the run directory.
 
 use std::path::Path;
 

@@ -28,7 +28,7 @@ mod text;
 
 use std::path::PathBuf;
 
-pub use correction::{CorrectionConfig, CorrectionPreset, VerifierConfig};
+pub use correction::{CorrectionConfig, CorrectionPreset, Replacements, VerifierConfig};
 pub use error::ConfigError;
 use fn_core::corrupt::CorruptionConfig;
 use fn_core::documented;
@@ -291,7 +291,8 @@ documented! {
         pub steps: u64,
         /// Sequences per micro-batch. 128 (ELECTRA-small), 256 (base), 2048 (large), with `accumulation` 1.
         pub batch: usize,
-        /// Micro-batches whose gradients are accumulated for one optimiser step: `batch` x `accumulation` sequences per step.
+        /// Micro-batches whose gradients are accumulated for one optimiser step: `batch` x `accumulation` sequences per step. Several
+        /// processes (MPI) divide them among themselves.
         pub accumulation: usize,
         /// Weight of the discriminator's loss. 50 (ELECTRA).
         pub discriminator_weight: f64,
@@ -311,6 +312,8 @@ documented! {
         pub threads: Option<usize>,
         /// Stop with exit code 4 after this many steps in a row whose gradients are not finite.
         pub max_skipped: u32,
+        /// In several processes (MPI): seconds that a rank waits for another one in a step before the job is ended.
+        pub rank_timeout: u64,
     }
 }
 
@@ -328,6 +331,7 @@ impl Default for TrainConfig {
             device: "flex".to_string(),
             threads: None,
             max_skipped: 10,
+            rank_timeout: 60,
         }
     }
 }

@@ -1,38 +1,38 @@
-//! Devices by name: `flex`, `vulkan:0`, `cuda:1`. Which of them can be opened is decided by the program, whose Cargo features
-//! compile backends in.
+//! Parses device names: `flex`, `vulkan:0`, `cuda:1`. Which backends are available depends on the Cargo features of the
+//! program.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::config::nearest;
 
-/// A name that is no device.
+/// A name that is not a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DeviceError(String);
 
-/// The backends that this program knows, compiled in or not.
+/// All backends, whether or not they are compiled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// Pure Rust on the processor.
+    /// Pure Rust on the CPU.
     Flex,
-    /// Vulkan through wgpu, kernels as SPIR-V.
+    /// Vulkan through wgpu, with SPIR-V kernels.
     Vulkan,
-    /// Whatever wgpu finds.
+    /// Any API that wgpu finds.
     Wgpu,
     /// Apple's Metal.
     Metal,
-    /// NVIDIA.
+    /// NVIDIA CUDA.
     Cuda,
-    /// AMD.
+    /// AMD ROCm.
     Rocm,
 }
 
 impl Backend {
-    /// All of them.
+    /// All backends.
     pub const ALL: [Self; 6] = [Self::Flex, Self::Vulkan, Self::Wgpu, Self::Metal, Self::Cuda, Self::Rocm];
 
-    /// Its name on the command line, which is also its Cargo feature and its value of `BURN_DEVICE`.
+    /// Name on the command line, of the Cargo feature, and in `BURN_DEVICE`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
@@ -45,23 +45,23 @@ impl Backend {
     }
 }
 
-/// Which of a backend's devices.
+/// Which device of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// The backend decides.
+    /// The default device of the backend.
     Default,
-    /// The n-th.
+    /// The device with this index.
     Index(usize),
-    /// A software driver on the processor (`vulkan:cpu`).
+    /// A software driver on the CPU (`vulkan:cpu`).
     Cpu,
 }
 
-/// A device as it is typed: `flex`, `vulkan`, `vulkan:0`, `vulkan:cpu`, `wgpu`, `metal`, `cuda:1`, `rocm`.
+/// A device on the command line: `flex`, `vulkan`, `vulkan:0`, `vulkan:cpu`, `wgpu`, `metal`, `cuda:1`, `rocm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceSpec {
-    /// Its backend.
+    /// Backend of the device.
     pub backend: Backend,
-    /// Which one.
+    /// Which device of the backend.
     pub which: Which,
 }
 
@@ -100,7 +100,7 @@ impl FromStr for DeviceSpec {
             None => Which::Default,
             Some(_) if backend == Backend::Flex => {
                 return Err(DeviceError(format!(
-                    "unknown device `{text}`: flex is the processor, there is only one; write `flex`"
+                    "unknown device `{text}`: flex is the CPU, there is only one such device; write `flex`"
                 )));
             }
             Some("cpu") if graphics => Which::Cpu,
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_is_read_and_written_back() {
+    fn every_device_name_is_parsed_and_printed_unchanged() {
         for text in ["flex", "vulkan", "vulkan:0", "vulkan:cpu", "wgpu", "metal", "cuda:1", "rocm"] {
             assert_eq!(text.parse::<DeviceSpec>().unwrap().to_string(), text);
         }

@@ -1,12 +1,12 @@
-//! The free space of a disk.
+//! Free disk space.
 
 use std::io;
 use std::path::Path;
 
-/// Bytes that this user may still write to the disk of `path` (or of its nearest parent that exists).
+/// Free bytes for this user on the disk of `path` (or of its nearest existing parent).
 ///
 /// # Errors
-/// Whatever the system says.
+/// An error of the operating system.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let absolute = std::path::absolute(path)?;
     let existing = absolute.ancestors().find(|p| p.exists()).unwrap_or(&absolute);
@@ -36,7 +36,7 @@ fn free_bytes_at(_: &Path) -> io::Result<u64> {
     Ok(u64::MAX)
 }
 
-/// Whether the disk (or the user's share of it) was full.
+/// Whether the error means that the disk or the user's quota is full.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     #[cfg(unix)]
     if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)) {

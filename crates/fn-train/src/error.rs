@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fn_models::FitError;
 
 use crate::checkpoint::CheckpointError;
+use crate::collective::CollectiveError;
 use crate::optim::OptimError;
 use crate::report::ReportError;
 
@@ -15,6 +16,9 @@ pub enum TrainError {
     /// A checkpoint that cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Ranks that cannot go on together.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
     /// Metrics that cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -59,6 +63,14 @@ pub enum TrainError {
         model: usize,
         /// Pieces of the tokenizer.
         tokenizer: usize,
+    },
+    /// Replacements that do not fit were asked of a judge that grades single words only.
+    #[error(
+        "`correction.replacements` is errors, but the judge `{kind}` does not grade the whole vocabulary; use a judge of kind lexicon, generator or verifier, or a combination of them"
+    )]
+    NoVocabularyJudge {
+        /// The judge's kind.
+        kind: String,
     },
     /// bf16 was asked for on a device that cannot compute in it.
     #[error(

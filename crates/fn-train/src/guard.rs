@@ -1,7 +1,7 @@
-//! Non-finite steps: skip and count, then give up with a clear error.
+//! Steps with non-finite gradients: they are skipped and counted, and after too many in a row training ends with an error.
 //!
-//! A gradient that is NaN or infinite makes the optimiser leave weights and moments alone; this module decides how long
-//! that may go on. The value that happened is what is reported: nothing here smooths, averages or replaces it.
+//! The optimiser makes no update if the gradient norm is NaN or infinite; this module limits how many such steps may follow
+//! each other. Reports contain the actual value, neither smoothed nor replaced.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::optim::Update;
 
-/// What a run remembers about its non-finite steps. Part of every checkpoint.
+/// Counts of the non-finite steps of a run. Part of every checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardState {
     /// Steps skipped since the start of the run.
     pub skipped_total: u64,
-    /// Steps skipped in a row, up to now.
+    /// Number of skipped steps since the last finite one.
     pub consecutive: u32,
 }
 
-/// What to do with the step.
+/// What happened in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// The update was made.
     Apply,
-    /// The update was left out; go on with the next batch.
+    /// The update was skipped; training continues with the next batch.
     Skip,
 }
 
-/// Watches for non-finite steps.
+/// Counts non-finite steps and decides when training has diverged.
 #[derive(Debug, Clone)]
 pub struct Guard {
     max_consecutive: u32,
@@ -37,15 +37,15 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Gives up after `max_consecutive` non-finite steps in a row (at least 1).
+    /// A guard that ends training after `max_consecutive` (at least 1) non-finite steps in a row.
     pub fn new(max_consecutive: u32, state: GuardState) -> Self {
         Self { max_consecutive: max_consecutive.max(1), state }
     }
 
-    /// Takes note of step `step` (counted from 1). `last_good` is named in the error.
+    /// Registers step `step` (counted from 1). The error names the checkpoint `last_good`.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] when this was the last non-finite step that may happen in a row.
+    /// [`TrainError::Diverged`] if this is the `max_consecutive`-th non-finite step in a row.
     pub fn observe(
         &mut self,
         step: u64,
@@ -69,7 +69,7 @@ impl Guard {
         Ok(Decision::Skip)
     }
 
-    /// What has been seen so far.
+    /// The counts so far.
     pub fn state(&self) -> &GuardState {
         &self.state
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finite_step_ends_a_row_but_not_the_count() {
+    fn a_finite_step_resets_the_consecutive_count_but_not_the_total() {
         let mut guard = Guard::new(3, GuardState::default());
         for _ in 0..5 {
             assert_eq!(guard.observe(1, &update(f64::NAN), None).unwrap(), Decision::Skip);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_row_ends_with_an_error_that_names_step_value_and_checkpoint() {
+    fn too_many_in_a_row_are_an_error_that_names_step_value_and_checkpoint() {
         let mut guard = Guard::new(2, GuardState::default());
         guard.observe(7, &update(f64::NAN), None).unwrap();
         let error =
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_run_has_no_more_patience_than_the_uninterrupted_one() {
+    fn a_resumed_run_continues_the_consecutive_count() {
         let mut guard = Guard::new(10, GuardState { skipped_total: 9, consecutive: 9 });
         assert!(guard.observe(10, &update(f64::NAN), None).is_err());
     }

@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod card;
 pub mod checkpoint;
+pub mod collective;
 pub mod config;
 pub mod device;
 pub mod disk;

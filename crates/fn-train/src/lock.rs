@@ -10,9 +10,14 @@ pub const FILE: &str = "run.lock";
 
 /// Holds a run directory until it is dropped.
 #[derive(Debug)]
-pub struct RunLock(#[allow(dead_code)] File);
+pub struct RunLock(#[allow(dead_code)] Option<File>);
 
 impl RunLock {
+    /// Nothing: the first rank of the run holds its directory for all of them.
+    pub fn of_first_rank() -> Self {
+        Self(None)
+    }
+
     /// Takes `dir`, which is made if it is not there.
     ///
     /// # Errors
@@ -26,10 +31,12 @@ impl RunLock {
         std::fs::create_dir_all(dir).map_err(io("create the folder of"))?;
         let file = File::options().create(true).append(true).open(&path).map_err(io("open"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self(Some(file))),
             Err(TryLockError::WouldBlock) => Err(TrainError::InUse { path: dir.to_owned() }),
             // A file system without locks: two processes at once are the user's affair there.
-            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => Ok(Self(file)),
+            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {
+                Ok(Self(Some(file)))
+            }
             Err(TryLockError::Error(source)) => Err(io("lock")(source)),
         }
     }

@@ -165,6 +165,14 @@ pub fn train_step_seconds(device: &Device) -> f64 {
     seconds
 }
 
+/// Processor threads of the machine, whether this process may use them or not.
+pub fn cores() -> usize {
+    // SAFETY: `sysconf` only takes the number of a setting.
+    #[allow(unsafe_code)]
+    let cores = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(cores).unwrap_or(1).max(1)
+}
+
 /// Largest resident set of this process so far, in bytes.
 pub fn peak_memory() -> u64 {
     // SAFETY: `getrusage` fills the struct that it is given; all zeros is a valid value of it.

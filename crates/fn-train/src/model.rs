@@ -1,4 +1,4 @@
-//! The model of a run: before its first step, and as a checkpoint holds it.
+//! The model of a run: initialised, or loaded from a checkpoint.
 
 use burn::tensor::Device;
 use fn_models::hf::LoadReport;
@@ -8,11 +8,11 @@ use crate::checkpoint::LoadedCheckpoint;
 use crate::config::ModelConfig;
 use crate::error::TrainError;
 
-/// The model before the first step: that of the folder `init`, with a report of what was read, or a new one for a tokenizer of
-/// `pieces`, drawn from `seed`.
+/// The model before the first step: loaded from the folder `init`, with a report of the tensors that were read, or initialised
+/// at random from `seed` for a vocabulary of `pieces`.
 ///
 /// # Errors
-/// A folder that cannot be read; sizes that no such model can have.
+/// A folder that cannot be read; sizes that do not fit together.
 pub fn initial(
     config: &ModelConfig,
     pieces: usize,
@@ -32,10 +32,10 @@ pub fn initial(
     }
 }
 
-/// The model of a checkpoint of a run with this configuration. Its weights are taken out of `loaded`.
+/// The model from a checkpoint of a run with this configuration. Its weights are removed from `loaded`.
 ///
 /// # Errors
-/// A checkpoint of another model; a folder `init`, which says how large the model is, that cannot be read any more.
+/// A checkpoint of another model; a folder `init`, which defines the size of the model, that can no longer be read.
 pub fn of_checkpoint(
     config: &ModelConfig,
     loaded: &mut LoadedCheckpoint,

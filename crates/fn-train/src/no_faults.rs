@@ -1,4 +1,4 @@
-//! In place of `faults` where that feature is off: hooks that do nothing.
+//! Replaces `faults` if that feature is off: hooks that do nothing.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Does a device compute what `flex` computes? One forward and backward pass of a tiny BERT, loss and every gradient.
+//! Compares a device with `flex`: loss and all gradients of one forward and backward pass of a tiny BERT.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_models::{BertConfig, BertForPreTraining, EncoderConfig, Inputs, params};
@@ -7,27 +7,28 @@ use serde::Serialize;
 
 use crate::optim::Gradients;
 
-/// Rounding and other orders of adding stay far below this; a kernel that is wrong does not.
+/// Maximum relative difference. Rounding and another order of summation stay far below it; a wrong kernel does not.
 pub const TOLERANCE: f64 = 5e-3;
 
 const ROWS: usize = 8;
 const LENGTH: usize = 32;
-/// Not a multiple of 4, as the vocabularies of BERT and ELECTRA are not.
+/// Size of the vocabulary; not a multiple of 4, like those of BERT and ELECTRA.
 const VOCABULARY: usize = 1002;
 
-/// How far a device is from `flex`.
+/// Differences between a device and `flex`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Difference of the losses, relative.
+    /// Relative difference of the losses.
     pub loss: f64,
-    /// Largest difference of a parameter's gradient, as a share of the larger of its norm and a thousandth of all gradients'.
+    /// Largest difference of a parameter's gradient, relative to the larger of its norm and a thousandth of the global gradient
+    /// norm.
     pub gradient: f64,
     /// The parameter with that difference.
     pub worst: String,
 }
 
 impl Agreement {
-    /// Whether training on the device can be trusted.
+    /// Whether all differences are within [`TOLERANCE`].
     pub fn good(&self) -> bool {
         self.loss <= TOLERANCE && self.gradient <= TOLERANCE
     }
@@ -42,7 +43,7 @@ impl Agreement {
         for ((name, found), (_, wanted)) in gradients.iter().zip(&expected) {
             let off: Vec<f32> = found.iter().zip(wanted).map(|(a, b)| a - b).collect();
             let share = norm(&off) / norm(wanted).max(1e-3 * all).max(f64::MIN_POSITIVE);
-            // A NaN must not look small.
+            // NaN counts as the largest difference.
             if share > worst.0 || !share.is_finite() {
                 worst = (if share.is_finite() { share } else { f64::INFINITY }, name.clone());
             }
@@ -53,7 +54,7 @@ impl Agreement {
     }
 }
 
-/// Loss and gradients, without dropout: the same on every device but for rounding.
+/// Loss and gradients without dropout, which are the same on every device except for rounding.
 fn step(device: &Device) -> (f32, Vec<(String, Vec<f32>)>) {
     let shape = BertConfig::new(EncoderConfig {
         vocab_size: VOCABULARY,

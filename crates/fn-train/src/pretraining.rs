@@ -9,17 +9,18 @@ use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::DataError;
-use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Stage, fixed_batches};
+use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
 use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
+use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
-use crate::objective::{Objective, Share, StepLoss, real_tokens};
+use crate::objective::{BatchSize, Objective, Share, StepLoss};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
@@ -59,10 +60,15 @@ pub struct Pretraining<'a> {
     /// Receives progress reports.
     reporter: &'a mut dyn Reporter,
     stop: &'a Stop,
+    ranks: &'a dyn Collective,
     evaluation: Option<Evaluation>,
+    /// Real tokens of the step under way, on all ranks.
+    tokens: u64,
     /// The newest step, until it is reported.
     unreported: Option<Unreported>,
     clock: Clock,
+    /// Whether it was said that the judge excuses much.
+    warned: bool,
 }
 
 /// A step that was computed and not yet reported.
@@ -77,7 +83,12 @@ struct Unreported {
 pub struct Details {
     terms: Vec<(&'static str, Tensor<1>)>,
     counts: FalseNegativeCounts,
+    /// Of several ranks, that of this one's micro-batches: only a warning comes from it.
+    excused: Option<Tensor<1>>,
 }
+
+/// Share of the wrong predictions that a judge may call false negatives without a warning.
+const MANY: f64 = 1.0 / 3.0;
 
 /// Wall time in steps, without evaluations and saves.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +104,7 @@ struct Clock {
 }
 
 impl<'a> Pretraining<'a> {
-    /// A run that stands at `state`.
+    /// A run that stands at `state`, in a process alone.
     ///
     /// # Errors
     /// A vocabulary that has too few pieces for the stage of artificial rows.
@@ -105,11 +116,32 @@ impl<'a> Pretraining<'a> {
         reporter: &'a mut dyn Reporter,
         stop: &'a Stop,
     ) -> Result<Self, TrainError> {
+        Self::of_ranks(config, objective, inputs, state, reporter, stop, &Single)
+    }
+
+    /// The part of this process in a run of several `ranks`; `stop` is set once all have agreed to stop.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); micro-batches that cannot be divided among the ranks, more ranks than rows.
+    pub fn of_ranks(
+        config: &'a RunConfig,
+        objective: &'a dyn Objective,
+        inputs: Inputs<'a>,
+        state: &TrainState,
+        reporter: &'a mut dyn Reporter,
+        stop: &'a Stop,
+        ranks: &'a dyn Collective,
+    ) -> Result<Self, TrainError> {
+        let micro_batches = config.train.accumulation;
+        let count = check_block(micro_batches, ranks.world())? as u64;
+        let rows = inputs.data.len();
+        if ranks.world() > rows.max(1) {
+            return Err(CollectiveError::Rows { rows, world: ranks.world() }.into());
+        }
         let loading = LoaderConfig {
             batch: config.train.batch,
             seed: config.seed,
-            rank: 0,
-            world: 1,
+            part: Part { first: ranks.rank() as u64 * count, count, of: micro_batches as u64 },
             workers: config.data.workers,
         };
         let Inputs { data, corruptor, held_out } = inputs;
@@ -123,9 +155,12 @@ impl<'a> Pretraining<'a> {
             held_out,
             reporter,
             stop,
+            ranks,
             evaluation: None,
+            tokens: 0,
             unreported: None,
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
+            warned: false,
         })
     }
 
@@ -161,6 +196,36 @@ impl<'a> Pretraining<'a> {
         (!self.stop.requested()).then_some(evaluation)
     }
 
+    /// The sizes of all micro-batches of a step, of which `mine` are this rank's.
+    fn sizes(&self, mine: &[MaskedBatch]) -> Result<Vec<BatchSize>, TrainError> {
+        let mine: Vec<BatchSize> = mine.iter().map(BatchSize::of).collect();
+        if self.ranks.world() == 1 {
+            return Ok(mine);
+        }
+        let numbers: Vec<f64> = mine.iter().flat_map(|size| [size.rows, size.tokens]).collect();
+        let all = gather_equal(self.ranks, Meeting::step("the next batch"), bytemuck::cast_slice(&numbers))?;
+        let all = all.iter().flat_map(|bytes| bytemuck::pod_collect_to_vec::<u8, [f64; 2]>(bytes));
+        Ok(all.map(|[rows, tokens]| BatchSize { rows, tokens }).collect())
+    }
+
+    /// Says once that the judge calls more than a third of the wrong predictions false negatives.
+    fn warn_of_excuses(&mut self, step: u64, details: &Details) -> Result<(), TrainError> {
+        let share = details.excused.as_ref().map(scalar);
+        let Some(share) = share.filter(|share| *share > MANY && !self.warned) else { return Ok(()) };
+        self.warned = true;
+        let cap = self.config.correction.cap_or_default();
+        let kept = match cap < 1.0 {
+            true => format!("`correction.cap` lets at most {:.0} % of them count", 100.0 * cap),
+            false => "nothing limits it (`correction.cap` would)".to_owned(),
+        };
+        self.reporter.notice(&format!(
+            "step {step}: the judge calls {:.0} % of the wrong predictions false negatives, and {kept}; a judge that excuses most errors \
+             leaves little to learn from. Raise `correction.threshold` or use another judge",
+            100.0 * share
+        ))?;
+        Ok(())
+    }
+
     fn is_last(&self, step: u64) -> bool {
         step == self.config.train.steps
     }
@@ -173,23 +238,33 @@ impl Training for Pretraining<'_> {
 
     fn next_batches(&mut self, _step: u64) -> Result<Vec<Self::Batch>, TrainError> {
         self.clock.began = Instant::now();
-        let batches = (0..self.config.train.accumulation).map(|_| self.loader.next());
+        let (rank, count) = (self.ranks.rank(), self.config.train.accumulation / self.ranks.world());
+        let batches = (0..count).map(|_| self.loader.next());
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         self.clock.waited = self.clock.began.elapsed().as_secs_f64();
-        let shares = Share::of(&batches);
+        let sizes = self.sizes(&batches)?;
+        self.tokens = sizes.iter().map(|size| size.tokens).sum::<f64>() as u64;
+        let shares = Share::among(&sizes).into_iter().skip(rank * count);
         Ok(batches.into_iter().zip(shares).collect())
     }
 
     fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
-        let StepLoss { total, terms, counts } =
+        let StepLoss { total, terms, counts, excused } =
             self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch]));
         let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
-        (total, Details { terms, counts })
+        (total, Details { terms, counts, excused })
     }
 
     fn add(a: Details, b: Details) -> Details {
         let terms = a.terms.into_iter().zip(b.terms).map(|((name, x), (_, y))| (name, x + y)).collect();
-        Details { terms, counts: a.counts.plus(b.counts) }
+        let excused = a.excused.into_iter().chain(b.excused).reduce(Tensor::max_pair);
+        Details { terms, counts: a.counts.plus(b.counts), excused }
+    }
+
+    fn sums(details: &mut Details) -> Vec<&mut Tensor<1>> {
+        let FalseNegativeCounts { rows, wrong, false_negative, shielded } = &mut details.counts;
+        let terms = details.terms.iter_mut().map(|(_, term)| term);
+        terms.chain([rows, wrong, false_negative, shielded]).collect()
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
@@ -200,12 +275,12 @@ impl Training for Pretraining<'_> {
         &mut self,
         model: &Pretrained,
         state: &mut TrainState,
-        batches: &[Self::Batch],
+        _batches: &[Self::Batch],
         total: Tensor<1>,
         details: Details,
     ) {
         self.objective.follow(model);
-        let tokens = batches.iter().map(|(batch, _)| real_tokens(batch)).sum::<f64>() as u64;
+        let tokens = self.tokens;
         state.micro_step = self.loader.position();
         state.tokens_seen += tokens;
         let learning_rate = self.learning_rate(state.step - 1);
@@ -234,6 +309,9 @@ impl Training for Pretraining<'_> {
         }
         let Some(newest) = newest else { return Ok(()) };
         let seconds = self.clock.end_step();
+        if report.is_some() {
+            self.warn_of_excuses(state.step, &newest.details)?;
+        }
         match report {
             Some(report) => {
                 self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?

@@ -1,4 +1,4 @@
-//! Rows of the training text as people read them: packed and corrupted as a step would see them.
+//! Shows rows of the training text in readable form, packed and masked as in training.
 
 use fn_core::corrupt::CorruptedRow;
 use fn_data::DataError;
@@ -13,7 +13,7 @@ use crate::stop::Stop;
 /// The first rows of the training text, packed as for training.
 ///
 /// # Errors
-/// Text that cannot be read; a stop.
+/// Text that cannot be read; a requested stop.
 pub fn first_rows(
     run: &RunConfig,
     tokenizer: &TextTokenizer,
@@ -41,7 +41,8 @@ pub fn first_rows(
     Ok(rows)
 }
 
-/// A row as text; `{gold}` is masked, `{gold=>other}` replaced, `{gold=}` chosen and left.
+/// A row as text; `{gold}` is a masked token, `{gold=>other}` one that was replaced by a random token, `{gold=}` one that was
+/// selected but kept.
 pub fn marked(tokenizer: &TextTokenizer, ids: &[u32], corrupted: &CorruptedRow) -> String {
     let special = tokenizer.facts().special;
     let mut out = String::new();

@@ -1,14 +1,14 @@
-//! The run directory: what is needed to repeat a run, and where its parts lie.
+//! The run directory: the files of a run, and what is needed to repeat it.
 //!
 //! ```text
 //! run/
-//!   config.toml        resolved configuration, each value with where it came from
-//!   command.txt        every command that worked on this run, oldest first
-//!   environment.json   versions, backends, device, threads, machine, of the last start
-//!   metrics.jsonl      steps and held-out measurements
+//!   config.toml        resolved configuration, each value with its origin (preset, file, option)
+//!   command.txt        every command that was run on this directory, oldest first
+//!   environment.json   versions, backends, device, threads and machine of the last start
+//!   metrics.jsonl      training steps and evaluations
 //!   events.*           the same for TensorBoard
 //!   checkpoints/step-00000500/
-//!   model/             Hugging Face layout, when the run is done
+//!   model/             the trained model in the Hugging Face layout, written at the end of the run
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -25,16 +25,16 @@ use crate::lock;
 pub const CONFIG: &str = "config.toml";
 /// Name of the list of commands.
 pub const COMMAND: &str = "command.txt";
-/// Name of the description of machine and program.
+/// Name of the file that describes machine and program.
 pub const ENVIRONMENT: &str = "environment.json";
-/// Name of the metrics.
+/// Name of the file of metrics.
 pub const METRICS: &str = "metrics.jsonl";
 /// Name of the folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// Name of the folder of the finished model.
+/// Name of the folder of the trained model.
 pub const MODEL: &str = "model";
 
-/// The command line of this process, quoted so that a shell reads it back.
+/// The command line of this process, quoted for a shell.
 pub fn command_line() -> String {
     let quote = |argument: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
@@ -51,7 +51,7 @@ pub fn command_line() -> String {
     std::iter::once(program).chain(arguments).map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// The program that works on a run, for [`ENVIRONMENT`].
+/// Description of the program, for [`ENVIRONMENT`].
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Backends that are compiled in.
@@ -61,7 +61,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Machine and program.
+    /// Contents of [`ENVIRONMENT`].
     fn environment(&self, run: &RunConfig) -> Value {
         json!({
             "fnlm": env!("CARGO_PKG_VERSION"),
@@ -79,18 +79,18 @@ impl Program {
     }
 }
 
-/// Why a run directory cannot be used.
+/// Errors of run directories.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RundirError {
-    /// A file or folder cannot be made or written.
+    /// A file or folder cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The configuration cannot be read or written.
@@ -99,19 +99,19 @@ pub enum RundirError {
     /// A checkpoint that cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The directory is a file.
+    /// The path is a file instead of a directory.
     #[error("--run {path} is a file; name a folder")]
     IsFile {
         /// The file.
         path: PathBuf,
     },
-    /// No name beside the directory is free.
-    #[error("{path} and all numbered names beside it are taken")]
+    /// All numbered names beside the directory are in use.
+    #[error("{path} and all numbered names beside it exist already")]
     AllTaken {
         /// The directory.
         path: PathBuf,
     },
-    /// The directory holds something else.
+    /// The directory holds other files than a run.
     #[error(
         "{path} is not empty and holds no run; choose another --run, or --new for a fresh directory beside it"
     )]
@@ -119,15 +119,15 @@ pub enum RundirError {
         /// The directory.
         path: PathBuf,
     },
-    /// There is nothing to go on from.
+    /// There is no checkpoint to resume from.
     #[error("{path} is neither a run with a checkpoint nor a checkpoint (a folder with manifest.json)")]
     NoCheckpoint {
-        /// Where it was looked for.
+        /// The path that was given.
         path: PathBuf,
     },
     /// A checkpoint outside of a run directory.
     #[error(
-        "{path} is a checkpoint outside of a run directory; its config.toml is needed: leave it in run/checkpoints/"
+        "{path} is a checkpoint outside of a run directory; the config.toml of the run is needed: keep the checkpoint in run/checkpoints/"
     )]
     OutsideOfRun {
         /// The checkpoint.
@@ -135,7 +135,7 @@ pub enum RundirError {
     },
     /// Neither a run nor a checkpoint.
     #[error(
-        "{path} is no run directory (no config.toml) and no checkpoint (no manifest.json); give what `fnlm pretrain --run` was given"
+        "{path} is neither a run directory (no config.toml) nor a checkpoint (no manifest.json); give the directory of `fnlm pretrain --run`"
     )]
     NoRun {
         /// The folder.
@@ -149,17 +149,17 @@ pub enum RundirError {
     },
     /// The directory holds a run with another configuration.
     #[error(
-        "{path} holds a run with another configuration:\n{list}\nTo go on with it, repeat its command (see {command}); to start \
+        "{path} holds a run with another configuration:\n{list}\nTo resume it, repeat its command (see {command}); to start \
          anew, choose another --run or add --new; to change it on purpose, add {flags}"
     )]
     OtherConfiguration {
         /// The run directory.
         path: PathBuf,
-        /// Keys with both values, one a line.
+        /// Keys with both values, one on each line.
         list: String,
-        /// File with the commands that made it.
+        /// File with the commands of the run.
         command: PathBuf,
-        /// What allows the change.
+        /// The options that allow the change.
         flags: String,
     },
 }
@@ -171,18 +171,18 @@ impl RundirError {
     }
 }
 
-/// Writes configuration, command and environment of a run that starts or goes on.
+/// Writes configuration, command and environment of a run that starts or is resumed.
 ///
 /// # Errors
-/// The folder cannot be made or written.
+/// The folder cannot be created or written.
 pub fn describe(dir: &Path, resolved: &Resolved, program: &Program) -> Result<(), RundirError> {
     describe_run(dir, resolved, &resolved.to_toml(), program)
 }
 
-/// [`describe`] for a configuration that was not merged from layers.
+/// [`describe`] for a configuration without the origins of its values.
 ///
 /// # Errors
-/// The folder cannot be made or written.
+/// The folder cannot be created or written.
 pub fn write(dir: &Path, run: &RunConfig, program: &Program) -> Result<(), RundirError> {
     describe_run(dir, run, &config::text(run)?, program)
 }
@@ -198,7 +198,7 @@ fn describe_run(dir: &Path, run: &RunConfig, text: &str, program: &Program) -> R
     write(ENVIRONMENT, format!("{:#}\n", program.environment(run)).as_bytes())
 }
 
-/// Adds the command line of this process to [`COMMAND`] in a folder, unless it stands last there already.
+/// Appends the command line of this process to [`COMMAND`] in a folder, unless it is the last line already.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -214,7 +214,8 @@ pub fn note_command(dir: &Path) -> Result<(), RundirError> {
     write_atomic(&path, commands.as_bytes()).map_err(RundirError::io("write", &path))
 }
 
-/// Keys with both values that differ, except those that change no numbers (see [`keys::effect`]) and those in `allowed`.
+/// The keys that differ, with both values; without keys that do not change numbers (see [`keys::effect`]) and those in
+/// `allowed`.
 pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(String, String, String)> {
     let matters = |key: &str| {
         keys::effect(key).changes_numbers()
@@ -225,10 +226,10 @@ pub fn unlike(before: &RunConfig, now: &RunConfig, allowed: &[String]) -> Vec<(S
     differences(before, now).into_iter().filter(|(key, _, _)| matters(key)).collect()
 }
 
-/// Compares the configuration of a run directory with the one asked for now.
+/// Compares the configuration of a run directory with the current one.
 ///
 /// # Errors
-/// Keys differ that are neither free to change nor in `allowed`; the old configuration cannot be read.
+/// Keys that change numbers differ and are not in `allowed`; the old configuration cannot be read.
 pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(), RundirError> {
     let path = dir.join(CONFIG);
     if !path.exists() {
@@ -250,22 +251,22 @@ pub fn check_same(dir: &Path, now: &RunConfig, allowed: &[String]) -> Result<(),
     })
 }
 
-/// Whether anything was saved or measured: a checkpoint is written before the first step.
+/// Whether the run has a checkpoint or metrics. A checkpoint is written before the first step.
 pub fn has_started(dir: &Path) -> bool {
     let saved = dir.join(CHECKPOINTS).read_dir().is_ok_and(|mut entries| entries.next().is_some());
     saved || dir.join(METRICS).metadata().is_ok_and(|metrics| metrics.len() > 0)
 }
 
-/// The directory of a run: `run`, or with `new` the first free one beside it. A directory that holds anything but a run is
-/// left alone.
+/// The directory of a run: `run`, or with `new` the first unused numbered name beside it. A directory with other files than a
+/// run is an error.
 ///
 /// # Errors
-/// A file, or a folder of something else.
+/// A file, or a folder with other files.
 pub fn choose(run: &Path, new: bool) -> Result<PathBuf, RundirError> {
     if run.exists() && !run.is_dir() {
         return Err(RundirError::IsFile { path: run.to_owned() });
     }
-    // A lock alone is what a start that failed at once leaves behind.
+    // A directory that holds only a lock file is left by a start that failed early.
     let used = |dir: &Path| {
         dir.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != lock::FILE))
     };
@@ -281,7 +282,8 @@ pub fn choose(run: &Path, new: bool) -> Result<PathBuf, RundirError> {
     Ok(run.to_owned())
 }
 
-/// Copies a checkpoint, or the newest one of another run, into a run, where the session finds and verifies it.
+/// Copies a checkpoint, or the newest one of another run, into the run directory `dir`, where the session finds and verifies
+/// it.
 ///
 /// # Errors
 /// Neither a run with a checkpoint nor a checkpoint; a file that cannot be copied.
@@ -307,19 +309,19 @@ pub fn bring_checkpoint(from: &Path, dir: &Path) -> Result<(), RundirError> {
     Ok(())
 }
 
-/// A checkpoint and the run that it belongs to.
+/// A checkpoint and its run.
 #[derive(Debug)]
 pub struct Found {
     /// The run directory.
     pub run: PathBuf,
     /// The checkpoint's folder.
     pub checkpoint: PathBuf,
-    /// What is worth knowing, e.g. of newer ones that are damaged.
+    /// Messages for the user, e.g. about newer checkpoints that are damaged.
     pub notices: Vec<String>,
 }
 
-/// The checkpoint that is meant by a checkpoint or a run: of a run the best one by its own measurement, or with `newest`, or
-/// where none was measured, the newest.
+/// Finds the checkpoint for a path: the checkpoint itself, or of a run directory the best one by its evaluation. With `newest`,
+/// or if there was no evaluation, it is the newest one.
 ///
 /// # Errors
 /// A checkpoint outside of a run, a folder that is neither, a run without a checkpoint that can be read.
@@ -349,7 +351,7 @@ pub fn of_checkpoint(checkpoint: &Path) -> Option<PathBuf> {
     (checkpoints.file_name()? == CHECKPOINTS).then(|| checkpoints.parent().map(Path::to_path_buf))?
 }
 
-/// The last held-out metrics at or before a step, by name.
+/// The held-out metrics of the last evaluation at or before a step, by name.
 pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
     let text = std::fs::read_to_string(dir.join(METRICS)).unwrap_or_default();
     let mut found = Vec::new();
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_directory_says_how_to_repeat_the_run() {
+    fn a_run_directory_holds_configuration_command_and_environment() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunConfig::default();
         start(dir.path(), &run);
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn going_on_with_another_configuration_is_refused_by_key() {
+    fn resuming_with_another_configuration_is_an_error_that_names_the_keys() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunConfig::default();
         start(dir.path(), &run);
@@ -411,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_made_before_keys_were_renamed_goes_on() {
+    fn a_run_with_old_names_of_keys_can_be_resumed() {
         let dir = tempfile::tempdir().unwrap();
         let mut run = RunConfig {
             correction: CorrectionConfig::preset(CorrectionPreset::Soft),
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_started_when_something_was_saved_or_measured() {
+    fn a_run_has_started_if_it_has_a_checkpoint_or_metrics() {
         let dir = tempfile::tempdir().unwrap();
         start(dir.path(), &RunConfig::default());
         std::fs::write(dir.path().join(METRICS), "").unwrap();
@@ -444,11 +446,11 @@ mod tests {
     }
 
     #[test]
-    fn a_synthetic_stage_is_part_of_what_a_run_is() {
+    fn the_synthetic_stage_is_compared_when_a_run_is_resumed() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunConfig::default();
         start(dir.path(), &run);
-        // A run of a version that did not know the section.
+        // A run of an earlier version without this section.
         let path = dir.path().join(CONFIG);
         let text = std::fs::read_to_string(&path).unwrap();
         let from = text.find("[data.synthetic]").unwrap();
@@ -464,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_metrics_before_a_checkpoint_are_found() {
+    fn metrics_at_returns_the_last_evaluation_before_a_step() {
         let dir = tempfile::tempdir().unwrap();
         let lines = concat!(
             "{\"kind\":\"evaluation\",\"step\":10,\"metrics\":{\"masked_accuracy\":0.1}}\n",
@@ -479,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_knows_its_run() {
+    fn of_checkpoint_returns_the_run_directory() {
         let path = Path::new("runs/a/checkpoints/step-00000500");
         assert_eq!(of_checkpoint(path), Some(PathBuf::from("runs/a")));
         assert_eq!(of_checkpoint(Path::new("elsewhere/step-00000500")), None);

@@ -1,4 +1,4 @@
-//! The learning rate over time.
+//! Learning-rate schedules.
 //!
 //! `at(step)` takes the number of updates **already made**, as TensorFlow's global step and PyTorch's schedulers do: the
 //! first update uses `at(0)`, the last of n uses `at(n - 1)`. So with a warm-up the first rate is 0.
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::RangeError;
 
-/// How the learning rate falls after the warm-up.
+/// How the learning rate decays after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// ELECTRA's: the linear decay runs from step 0, and the warm-up is a factor on top of it.
+    /// As in ELECTRA: linear decay from step 0, multiplied by the factor of the warm-up.
     #[default]
     Electra,
-    /// BERT's as PyTorch computes it: up to the peak, then down in a line from there.
+    /// Linear warm-up to the peak, then linear decay (`get_linear_schedule_with_warmup` of transformers).
     Linear,
-    /// Up to the peak, then down along half a cosine.
+    /// Linear warm-up to the peak, then decay along half a cosine.
     Cosine,
-    /// Up to the peak, then flat.
+    /// Linear warm-up to the peak, then constant.
     Constant,
 }
 
@@ -84,8 +84,8 @@ impl ScheduleConfig {
     /// cosine    lr s/W  while s < W;  then lr [e + (1 - e)(1 + cos(pi (s - W)/(T - W)))/2]
     /// constant  lr min(1, s/W)
     /// ```
-    /// with s = min(step, T), W = `warmup`, T = `total`, e = `end_factor`. While `total` is 0 (see
-    /// [`resolved`](Self::resolved)) nothing decays.
+    /// with s = min(step, T), W = `warmup`, T = `total`, e = `end_factor`. If `total` is 0 (see
+    /// [`resolved`](Self::resolved)), there is no decay.
     pub fn at(&self, step: u64) -> f64 {
         let warm = if step < self.warmup { step as f64 / self.warmup as f64 } else { 1.0 };
         let falls = |part: f64| self.end_factor + (1.0 - self.end_factor) * part;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn electra_small_has_the_rates_of_its_paper() {
+    fn electra_small_has_the_learning_rates_of_the_paper() {
         let s = ScheduleConfig::default().resolved(1_000_000);
         close(s.at(5_000), 5e-4 * 0.995 * 0.5);
         close(s.at(500_000), 2.5e-4);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_a_share_of_the_peak() {
+    fn the_final_rate_is_end_factor_times_the_peak() {
         for kind in [ScheduleKind::Electra, ScheduleKind::Linear, ScheduleKind::Cosine] {
             close(ScheduleConfig { end_factor: 0.1, ..schedule(kind) }.at(110), 1e-4);
         }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_written_in_kebab_case_and_unknown_keys_are_refused() {
+    fn kinds_are_written_in_kebab_case_and_unknown_keys_are_errors() {
         let s: ScheduleConfig = serde_json::from_str(r#"{"kind": "cosine", "lr": 0.1}"#).unwrap();
         assert_eq!((s.kind, s.warmup), (ScheduleKind::Cosine, 10_000));
         assert!(serde_json::from_str::<ScheduleConfig>(r#"{"learning_rate": 0.1}"#).is_err());

@@ -4,25 +4,29 @@
 //! Face folder, or from the newest checkpoint of the folder), trains it and writes `model/` in the Hugging Face format.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
 use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
+use fn_core::files::hex;
 use fn_core::judge::{
-    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Shuffled, Verifier, WeightedMean,
+    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Reading, Shuffled, Teacher, Verifier, WeightedMean,
 };
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
-use fn_data::shard::{Dataset, PrepareConfig, Progress, prepare};
+use fn_data::shard::{Dataset, PrepareConfig, PreparedData, Progress, prepare};
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::Pretrained;
 use fn_models::hf::SaveOptions;
+use fn_models::{Pretrained, params};
 use fn_ops::MatmulPrecision;
+use sha2::{Digest, Sha256};
 
 use crate::checkpoint::Checkpoints;
-use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig};
+use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, gather_equal, tell_path};
+use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig, text};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
@@ -33,7 +37,7 @@ use crate::optim::{AdamW, Groups};
 use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
 use crate::report::Reporter;
 use crate::stop::Stop;
-use crate::training_loop::{self, Start};
+use crate::training_loop::{Start, Together, checksum, train_together};
 
 /// Everything that a configuration names, opened and checked.
 pub struct Session {
@@ -48,6 +52,7 @@ pub struct Session {
     /// The lexicon of held-out metrics, where it is another one.
     measured_by: Option<Lexicon>,
     stop: Stop,
+    ranks: Rc<dyn Collective>,
     /// Nobody else trains in `dir` as long as this lives.
     _held: RunLock,
 }
@@ -100,17 +105,44 @@ impl Session {
         held: RunLock,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Self, TrainError> {
+        Self::open_of_ranks(config, dir, device, stop, held, progress, Rc::new(Single))
+    }
+
+    /// [`open`](Self::open)s a run of several processes, on each of them: `ranks` are this one and the others. The first rank prepares
+    /// the data; the others find it in the cache. Only the first one holds the lock of `dir`, which all of them see.
+    ///
+    /// # Errors
+    /// As `open`; ranks that do not have the same program, configuration and inputs.
+    pub fn open_of_ranks(
+        config: Runnable,
+        dir: &Path,
+        device: &Device,
+        stop: &Stop,
+        held: RunLock,
+        progress: &mut dyn FnMut(&Progress),
+        ranks: Rc<dyn Collective>,
+    ) -> Result<Self, TrainError> {
         faults::opening();
         let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
-        let mut open = |paths: &[PathBuf]| -> Result<Arc<Dataset>, TrainError> {
+        let mut open = |paths: &[PathBuf]| -> Result<(Arc<Dataset>, String), TrainError> {
             let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
-            Ok(Arc::new(Dataset::open(&prepared.dir)?))
+            Ok((Arc::new(Dataset::open(&prepared.dir)?), shards(&prepared)))
         };
-        let data = open(&config.data.train)?;
-        let held_out = match config.data.held_out.as_slice() {
-            [] => None,
-            paths => Some(open(paths)?),
+        let mut open_all = || {
+            let held_out = match config.data.held_out.as_slice() {
+                [] => None,
+                paths => Some(paths),
+            };
+            Ok::<_, TrainError>((open(&config.data.train)?, held_out.map(&mut open).transpose()?))
         };
+        let prepared = Meeting { what: "the prepared data", patience: Patience::Endless };
+        let opened = ranks.is_first().then(&mut open_all).transpose()?;
+        gather_equal(&*ranks, prepared, &[])?;
+        let ((data, train_shards), held_out) = match opened {
+            Some(opened) => opened,
+            None => open_all()?,
+        };
+        let (held_out, held_out_shards) = held_out.unzip();
         let lexicon = open_lexicon(&config, &tokenizer)?;
         let measured_by = match &config.eval.lexicon {
             Some(path) => Some(checked(Lexicon::load(path)?, &tokenizer)?),
@@ -118,6 +150,20 @@ impl Session {
         };
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
         stage(&config, &corruptor)?; // a vocabulary that is too small shows now
+        if ranks.world() > 1 {
+            let of =
+                |lexicon: &Option<Lexicon>| lexicon.as_ref().map(Lexicon::fingerprint).unwrap_or_default();
+            let same = [
+                Agreement::new("the program", this_program()),
+                Agreement::new("the configuration", hex(&Sha256::digest(text(&config)?))),
+                Agreement::new("the tokenizer", tokenizer.sha256()),
+                Agreement::new("the training text", train_shards),
+                Agreement::new("the held-out text", held_out_shards.unwrap_or_default()),
+                Agreement::new("the lexicon", of(&lexicon)),
+                Agreement::new("the lexicon of the evaluation", of(&measured_by)),
+            ];
+            agree(&*ranks, Meeting { what: "its checksums", patience: Patience::Endless }, &same)?;
+        }
         Ok(Self {
             dir: dir.to_owned(),
             device: device.clone(),
@@ -128,6 +174,7 @@ impl Session {
             lexicon,
             measured_by,
             stop: stop.clone(),
+            ranks,
             _held: held,
             config,
         })
@@ -145,8 +192,9 @@ impl Session {
         self.set_precision(reporter)?;
         let device = self.device.clone().autodiff();
         let model = self.model(reporter, &device)?;
-        let resources = self.resources();
-        let judging = self.judging(&resources)?;
+        let mut average = None;
+        let resources = self.resources(&mut average)?;
+        let judging = self.judging(&resources, average)?;
         let objective = objective::build(&self.config, &resources, judging, device)?;
         self.finish(reporter, planted, &*objective, model)
     }
@@ -188,16 +236,13 @@ impl Session {
     ) -> Result<Summary, TrainError> {
         let keep = &self.config.checkpoint;
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
-        checkpoints.remove_leftovers();
+        let ranks = &*self.ranks;
         let optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
-        let start = match checkpoints.latest()? {
-            Some(found) => {
-                for notice in &found.notices {
-                    reporter.notice(notice)?;
-                }
-                let mut loaded = checkpoints.load(&found.path)?;
+        let start = match self.newest(&checkpoints, reporter)? {
+            Some(path) => {
+                let mut loaded = checkpoints.load(&path)?;
                 objective.restore(&model, &mut loaded.optim);
-                reporter.resumed(loaded.state.step, &found.path)?;
+                reporter.resumed(loaded.state.step, &path)?;
                 Start::resumed(model, optimizer, loaded)?
             }
             None => {
@@ -210,10 +255,28 @@ impl Session {
             None => self.held_out.clone().map(|data| HeldOut { data, truth: None }),
         };
         let inputs = Inputs { data: self.data.clone(), corruptor: self.corruptor.clone(), held_out };
-        let training = Pretraining::new(&self.config, objective, inputs, &start.state, reporter, &self.stop)?;
+        // Several ranks stop when all of them have agreed, not when this one is asked to.
+        let agreed = if ranks.world() == 1 { self.stop.clone() } else { Stop::new() };
+        if ranks.world() > 1 {
+            let same = [
+                Agreement::new("the step to begin at", start.state.step.to_string()),
+                Agreement::new("the weights to begin with", checksum(&params::collect(&start.model))),
+            ];
+            agree(ranks, Meeting::disk("its weights"), &same)?;
+            if !ranks.world().is_power_of_two() {
+                reporter.notice(&format!(
+                    "{} ranks: sums are rounded in another order than in one process; 1, 2, 4, 8, ... ranks give equal bits",
+                    ranks.world()
+                ))?;
+            }
+        }
+        let state = &start.state;
+        let training =
+            Pretraining::of_ranks(&self.config, objective, inputs, state, reporter, &agreed, ranks)?;
         let skipped = self.config.train.max_skipped;
-        let mut ended = training_loop::train(training, start, Some(&checkpoints), skipped, &self.stop)?;
-        let model = match ended.complete {
+        let together = Together { ranks, signal: &self.stop };
+        let mut ended = train_together(training, start, Some(&checkpoints), skipped, &agreed, together)?;
+        let model = match ended.complete && ranks.is_first() {
             true => Some(self.write_model(&ended.model)?),
             false => None,
         };
@@ -225,6 +288,25 @@ impl Session {
             model,
             seconds_per_step: ended.training.seconds_per_step(),
         })
+    }
+
+    /// The newest valid checkpoint: the first rank looks, and all take what it found.
+    fn newest(
+        &self,
+        checkpoints: &Checkpoints,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Option<PathBuf>, TrainError> {
+        let mut newest = None;
+        if self.ranks.is_first() {
+            checkpoints.remove_leftovers();
+            if let Some(found) = checkpoints.latest()? {
+                for notice in &found.notices {
+                    reporter.notice(notice)?;
+                }
+                newest = Some(found.path);
+            }
+        }
+        Ok(tell_path(&*self.ranks, Meeting::disk("the newest checkpoint"), newest)?)
     }
 
     /// Writes `model/` in the Hugging Face format: beside and renamed, since a folder of that name says that the run is complete.
@@ -246,9 +328,16 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// What judges and corrections are made with.
-    fn resources(&self) -> Resources {
-        Resources { lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)) }
+    /// What judges and corrections are made with. A moving average that is among it has to follow the model.
+    fn resources(&self, average: &mut Option<Arc<MovingAverage>>) -> Result<Resources, TrainError> {
+        let verifier = &self.config.correction.verifier;
+        Ok(Resources {
+            lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)),
+            verifier: match verifier.is_none() {
+                true => None,
+                false => Some(self.reader(verifier, average)?),
+            },
+        })
     }
 
     fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
@@ -256,9 +345,12 @@ impl Session {
     }
 
     /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
-    fn judging(&self, resources: &Resources) -> Result<Judging, TrainError> {
+    fn judging(
+        &self,
+        resources: &Resources,
+        mut average: Option<Arc<MovingAverage>>,
+    ) -> Result<Judging, TrainError> {
         let correction = &self.config.correction;
-        let mut average = None;
         let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
         let by = |lexicon| -> Box<dyn Judge> { Box::new(LexiconJudge::new(lexicon)) };
         let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
@@ -268,7 +360,15 @@ impl Session {
             (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
             (None, None, _) => None,
         };
-        Ok(Judging { judge, threshold: correction.threshold, average, measured_by })
+        let train = &self.config.train;
+        Ok(Judging {
+            judge,
+            threshold: correction.threshold,
+            cap: correction.cap_or_default(),
+            warmup: correction.warmup_or_default(train.steps) * train.accumulation as u64,
+            average,
+            measured_by,
+        })
     }
 
     fn judge(
@@ -285,7 +385,13 @@ impl Session {
                 // Corrections that need one were refused when the configuration was checked.
                 None => Box::new(NoJudge),
             },
-            JudgeKind::Verifier(config) => self.verifier(config, average)?,
+            JudgeKind::Verifier(config) => {
+                let reader = match (&self.config.correction.judge, &resources.verifier) {
+                    (None, Some(verifier)) => verifier.clone(),
+                    _ => self.reader(config, average)?,
+                };
+                Box::new(Verifier::of(reader, config.bands()))
+            }
             JudgeKind::Generator(config) => Box::new(config.init()?),
             JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
             JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
@@ -298,23 +404,24 @@ impl Session {
         })
     }
 
-    fn verifier(
+    /// The masked LM of a verifier.
+    fn reader(
         &self,
         config: &VerifierConfig,
         average: &mut Option<Arc<MovingAverage>>,
-    ) -> Result<Box<dyn Judge>, TrainError> {
+    ) -> Result<Rc<dyn Teacher>, TrainError> {
         let mask = self.tokenizer.special().mask;
         let Some(folder) = &config.model else {
             let model = Arc::new(MovingAverage::new(config.decay));
             *average = Some(model.clone());
-            return Ok(Box::new(Verifier::new(model, mask, config.bands())));
+            return Ok(Rc::new(Reading::new(model, mask)));
         };
         let model = Reader::load(folder, &self.device)?;
         let (found, tokenizer) = (model.vocab_size(), self.tokenizer.size());
         if found != tokenizer {
             return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
         }
-        Ok(Box::new(Verifier::new(model, mask, config.bands())))
+        Ok(Rc::new(Reading::new(model, mask)))
     }
 }
 
@@ -349,6 +456,18 @@ pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
         seed: config.seed,
         cache: config.data.cache_dir(),
     }
+}
+
+/// SHA-256 of the shards of a data set, one after the other.
+fn shards(prepared: &PreparedData) -> String {
+    prepared.manifest.shards.iter().map(|shard| shard.sha256.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// Version, system and SHA-256 of the running program.
+fn this_program() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read);
+    let hash = program.map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default();
+    format!("{} {} {} {hash}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// The lexicon of the configuration, if it names one, checked against the tokenizer.

@@ -1,9 +1,9 @@
 //! Stopping on SIGINT, SIGTERM and SIGHUP.
 //!
-//! The first signal raises a flag, which every long loop reads (it is fn-data's `StopFlag`); the run then saves and ends by
-//! itself. Senders often repeat themselves: `timeout` signals its child and then the whole process group, a terminal that closes
-//! sends SIGHUP after SIGTERM. So a second signal changes nothing for [`PATIENCE`]; after that, or as the third, a signal ends the
-//! process at once with 128 + its number.
+//! The first signal sets a flag, which every long loop polls (it is fn-data's `StopFlag`); the run then saves a checkpoint and
+//! ends. Signals are often sent twice: `timeout` signals its child and then the whole process group, and a terminal that is
+//! closed sends SIGHUP after SIGTERM. So a second signal within [`PATIENCE`] of the first is ignored. A second signal after
+//! that time, or a third one at any time, ends the process immediately with exit code 128 + its number.
 
 use std::io;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How long after the first signal a second one changes nothing.
+/// Time after the first signal within which a second one is ignored.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// A signal that ends the process at once, however soon.
+/// The signal with this number in the sequence always ends the process immediately.
 const LAST: usize = 3;
 
-/// The request to stop. Clones share it.
+/// A request to stop, shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
@@ -27,16 +27,16 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// A flag that no signal sets: for tests, and for programs that handle signals themselves.
+    /// A request that no signal sets, for tests and for programs with their own signal handlers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// From now on SIGINT, SIGTERM and SIGHUP set this flag; long loops must poll it. Call it once, early in `main`. Under `nohup`,
-    /// which has SIGHUP ignored, it stays ignored.
+    /// Installs handlers by which SIGINT, SIGTERM and SIGHUP set this flag; long loops must poll it. Call it once, early in
+    /// `main`. A SIGHUP that is ignored at the start of the process, as under `nohup`, stays ignored.
     ///
     /// # Errors
-    /// When the system refuses the handlers or a thread.
+    /// If the handlers cannot be installed or the thread cannot be started.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::new();
         let handled = if is_ignored(SIGHUP) { &[SIGINT, SIGTERM][..] } else { &[SIGINT, SIGTERM, SIGHUP] };
@@ -58,17 +58,17 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Whether to stop at the next good moment.
+    /// Whether a stop was requested.
     pub fn requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 
-    /// Asks for a stop, as a signal would.
+    /// Requests a stop, as a signal does.
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
     }
 
-    /// The number of the signal that asked, if one did.
+    /// The number of the first signal, if one was received.
     pub fn signal(&self) -> Option<i32> {
         match self.signal.load(Ordering::Relaxed) {
             0 => None,
@@ -76,12 +76,12 @@ impl Stop {
         }
     }
 
-    /// The flag itself, for readers that know nothing of this type.
+    /// The flag itself, for code that takes an `AtomicBool`.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
     }
 
-    /// Training steps since the last checkpoint, for the message of a process that is ended at once.
+    /// Sets the number of training steps since the last checkpoint, for the message when the process is ended immediately.
     pub fn set_unsaved_steps(&self, steps: u64) {
         self.unsaved.store(steps, Ordering::Relaxed);
     }
@@ -89,14 +89,14 @@ impl Stop {
     fn end(&self, signal: i32) -> ! {
         use io::Write;
         let lost = match self.unsaved.load(Ordering::Relaxed) {
-            0 => "what was done since the last checkpoint, if there was one, is lost".to_owned(),
+            0 => "work since the last checkpoint, if there is one, is lost".to_owned(),
             1 => "1 training step since the last checkpoint is lost".to_owned(),
             steps => format!("{steps} training steps since the last checkpoint are lost"),
         };
-        // The terminal may be closed.
+        // Errors are ignored, because the terminal may be closed.
         let _ = writeln!(
             io::stderr(),
-            "\nended at once by signal {signal}: {lost}; repeat the command to resume"
+            "\nended immediately by signal {signal}: {lost}; repeat the command to resume"
         );
         signal_hook::low_level::exit(128 + signal)
     }
@@ -113,7 +113,7 @@ fn is_ignored(signal: i32) -> bool {
     answer == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Whether the last of these signals ends the process.
+/// Whether the last of the received signals ends the process immediately.
 fn ends_at_once(received: &[Instant]) -> bool {
     match received {
         [first, .., last] => received.len() >= LAST || last.duration_since(*first) > PATIENCE,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_signal_counts_after_ten_seconds_and_the_third_always() {
+    fn a_second_signal_ends_the_process_after_ten_seconds_and_a_third_always() {
         let start = Instant::now();
         let ends = |seconds: &[u64]| {
             let received: Vec<Instant> = seconds.iter().map(|&s| start + Duration::from_secs(s)).collect();

@@ -2,16 +2,24 @@
 //!
 //! What the two do differently is a [`Training`]. Nothing in here is random and nothing is remembered but [`TrainState`], weights
 //! and moments, so a resumed run is the same run. A stop request is honoured after the step under way.
+//!
+//! In several processes ([`train_together`]) each rank takes its share of a step's micro-batches; gradients and losses are then summed
+//! over all of them, and every rank makes the same update. The first rank saves.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use fn_core::files::hex;
 use fn_models::params;
+use sha2::{Digest, Sha256};
 
 use crate::NamedTensor;
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
+use crate::collective::{
+    Agreement, Collective, Meeting, Single, agree, gather_equal, sum_gradients, sum_values, tell_path, tree,
+};
 use crate::error::TrainError;
 use crate::faults;
 use crate::guard::Guard;
@@ -30,7 +38,7 @@ pub trait Training {
     /// What is reported of a loss beside its total; stays on the device until it is read.
     type Details;
 
-    /// The micro-batches of the step after `step`, at least one.
+    /// The micro-batches of the step after `step` that this process computes, at least one.
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -43,11 +51,17 @@ pub trait Training {
     /// The details of two micro-batches of one step together.
     fn add(a: Self::Details, b: Self::Details) -> Self::Details;
 
+    /// The tensors of `details`, each `[1]`, that are summed over the processes of [`train_together`].
+    fn sums(_details: &mut Self::Details) -> Vec<&mut Tensor<1>> {
+        Vec::new()
+    }
+
     /// The learning rate of the step after `step`.
     fn learning_rate(&self, step: u64) -> f64;
 
     /// An update was made or, where gradients were not finite, left out; `state.step` counts it. `total` (without its graph, `[1]`)
-    /// and `details` are the loss of the step, summed over its micro-batches; on a device that computes ahead, reading them waits.
+    /// and `details` are the loss of the step, summed over its micro-batches, those of other processes included; on a device that
+    /// computes ahead, reading them waits. `batches` are this process's own.
     fn updated(
         &mut self,
         model: &Self::Model,
@@ -179,6 +193,33 @@ pub fn train<T: Training>(
     max_skipped: u32,
     stop: &Stop,
 ) -> Result<Ended<T>, TrainError> {
+    let alone = Together { ranks: &Single, signal: stop };
+    train_together(training, start, checkpoints, max_skipped, stop, alone)
+}
+
+/// The processes that train together.
+#[derive(Clone, Copy)]
+pub struct Together<'a> {
+    /// This one and the others.
+    pub ranks: &'a dyn Collective,
+    /// What asks this process to stop. Of several processes all must stop after the same step, so that none of them acts on its own
+    /// request: the ranks ask each other before each step.
+    pub signal: &'a Stop,
+}
+
+/// [`train`] in several processes: on each of them with the same arguments, but for its own `together`. `stop` is set once all have agreed
+/// to stop; where there is one process it is `together.signal`.
+///
+/// # Errors
+/// As `train`; ranks that do not come, and weights that differ between ranks.
+pub fn train_together<T: Training>(
+    training: T,
+    start: Start<T::Model>,
+    checkpoints: Option<&Checkpoints>,
+    max_skipped: u32,
+    stop: &Stop,
+    together: Together<'_>,
+) -> Result<Ended<T>, TrainError> {
     let Start { mut model, optimizer, state, checkpoint } = start;
     let mut run = TrainingLoop {
         training,
@@ -186,11 +227,13 @@ pub fn train<T: Training>(
         guard: Guard::new(max_skipped, state.guard),
         checkpoints,
         stop,
+        together,
         saved: checkpoint.map(|path| (path, state.clone())),
         saved_at: Instant::now(),
         state,
     };
     let complete = loop {
+        run.agree_to_stop()?;
         // Where a signal came between a step and its evaluation, the resumed run begins with the evaluation.
         run.evaluate_if_due(&model)?;
         let complete = run.training.is_over(&run.state) && !run.evaluation_due();
@@ -213,6 +256,7 @@ struct TrainingLoop<'a, T: Training> {
     guard: Guard,
     checkpoints: Option<&'a Checkpoints>,
     stop: &'a Stop,
+    together: Together<'a>,
     /// The newest checkpoint, and the state that it holds.
     saved: Option<(PathBuf, TrainState)>,
     saved_at: Instant,
@@ -224,8 +268,13 @@ impl<T: Training> TrainingLoop<'_, T> {
         let (step, seed) = (self.state.step, faults::noise_seed(self.state.seed));
         let batches = self.training.next_batches(step)?;
         let model = faults::parameters(model, step + 1);
-        let (mut gradients, total, details) =
+        let (mine, mut total, mut details) =
             forward_backward(&self.training, &model, &batches, seed, step + 1);
+        let ranks = self.together.ranks;
+        let mut gradients = sum_gradients(ranks, &model, mine)?;
+        let mut sums = T::sums(&mut details);
+        sums.push(&mut total);
+        sum_values(ranks, sums)?;
         faults::gradients(&mut gradients, step + 1);
         let model = self.optimizer.enqueue(model, gradients, self.training.learning_rate(step));
         self.state.step += 1;
@@ -256,6 +305,20 @@ impl<T: Training> TrainingLoop<'_, T> {
         self.state.optimizer_updates = self.optimizer.updates();
         self.state.guard = *self.guard.state();
         Ok(updates)
+    }
+
+    /// Asks the other ranks whether any of them was asked to stop; all stop then.
+    fn agree_to_stop(&self) -> Result<(), TrainError> {
+        let Together { ranks, signal } = self.together;
+        if ranks.world() > 1 {
+            // Before the first step, and after a step that was saved or evaluated, others may still be busy.
+            let meeting = Meeting::disk("the next step");
+            let asked = gather_equal(ranks, meeting, &[u8::from(signal.requested())])?;
+            if asked.iter().any(|rank| *rank == [1]) {
+                self.stop.request();
+            }
+        }
+        Ok(())
     }
 
     /// Whether this step's evaluation is still to be made.
@@ -294,18 +357,53 @@ impl<T: Training> TrainingLoop<'_, T> {
         if due == SaveDue::IfFinite && self.state.guard.consecutive > 0 {
             return Ok(());
         }
-        let mut tensors = self.optimizer.state();
-        tensors.extend(self.training.extra_tensors());
-        let path = checkpoints.save(&self.state, &params::collect(model), &tensors)?;
+        let weights = params::collect(model);
+        let path = match self.together.ranks.world() {
+            1 => self.save(checkpoints, &weights)?,
+            _ => self.save_together(checkpoints, &weights)?,
+        };
         self.training.saved(self.state.step, &path)?;
         self.saved = Some((path, self.state.clone()));
         self.saved_at = Instant::now();
         self.stop.set_unsaved_steps(0);
         Ok(())
     }
+
+    fn save(&self, checkpoints: &Checkpoints, weights: &[NamedTensor]) -> Result<PathBuf, TrainError> {
+        let mut tensors = self.optimizer.state();
+        tensors.extend(self.training.extra_tensors());
+        Ok(checkpoints.save(&self.state, weights, &tensors)?)
+    }
+
+    /// Saves on the first rank, once all ranks have the same weights after the same step.
+    fn save_together(
+        &self,
+        checkpoints: &Checkpoints,
+        weights: &[NamedTensor],
+    ) -> Result<PathBuf, TrainError> {
+        let ranks = self.together.ranks;
+        let same = [
+            Agreement::new("the step", self.state.step.to_string()),
+            Agreement::new(&format!("the weights after step {}", self.state.step), checksum(weights)),
+        ];
+        agree(ranks, Meeting::disk("the weights to save"), &same)?;
+        let saved = ranks.is_first().then(|| self.save(checkpoints, weights)).transpose()?;
+        // A first rank that fails to save is gone here, and the others end as well.
+        Ok(tell_path(ranks, Meeting::disk("the checkpoint"), saved)?.unwrap_or_default())
+    }
 }
 
-/// Gradients and loss of step `step`, summed over its micro-batches.
+/// SHA-256 of names and values, as hex.
+pub(crate) fn checksum(tensors: &[NamedTensor]) -> String {
+    let mut hash = Sha256::new();
+    for NamedTensor { name, data, .. } in tensors {
+        hash.update(name);
+        hash.update(bytemuck::cast_slice(data));
+    }
+    hex(&hash.finalize())
+}
+
+/// Gradients and loss of step `step`, summed over these micro-batches in the [tree].
 fn forward_backward<T: Training>(
     training: &T,
     model: &T::Model,
@@ -313,20 +411,16 @@ fn forward_backward<T: Training>(
     seed: u64,
     step: u64,
 ) -> (Gradients, Tensor<1>, T::Details) {
-    let mut sum: Option<(Gradients, Tensor<1>, T::Details)> = None;
-    for batch in batches {
+    let leaf = |batch: &T::Batch| {
         let (total, details) = training.loss(model, batch, seed);
         let total = faults::loss(total, step);
         let gradients = Gradients::from_backward(model, total.backward());
-        let total = total.inner();
-        sum = Some(match sum {
-            None => (gradients, total, details),
-            Some((mut all, before, details_before)) => {
-                all.accumulate(gradients);
-                (all, before + total, T::add(details_before, details))
-            }
-        });
-    }
+        (gradients, total.inner(), details)
+    };
+    let sum = tree::sum(batches, leaf, |(mut gradients, total, details), (other, more, others)| {
+        gradients.accumulate(other);
+        (gradients, total + more, T::add(details, others))
+    });
     #[allow(clippy::expect_used)] // promised by `Training::next_batches`
     sum.expect("a step has at least one micro-batch")
 }

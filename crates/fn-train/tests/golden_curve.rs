@@ -1,4 +1,4 @@
-//! Twenty steps of ELECTRA with AdamW: the same losses and gradient norms as torch.
+//! Compares losses and gradient norms of twenty steps of ELECTRA with AdamW with those of torch.
 //!
 //! The curve was made by `tests/golden/make.py` (torch.optim.AdamW, clip_grad_norm_, f64); sizes and optimiser are in its
 //! `case.json`.

@@ -1,13 +1,14 @@
-//! One step of pre-training seen from outside: accumulation, and the corners where nothing is left to learn.
+//! Tests of a pre-training step: gradient accumulation, and batches in which everything is shielded or nothing is masked.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use fn_core::batch::Predictions;
-use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::detection::{BandedConfig, DetectionKind};
 use fn_core::correct::{CorrectionKind, HardConfig, Level, Normalise, Resources, SoftConfig};
-use fn_core::judge::{Bands, Judge, NoJudge, Verifier};
+use fn_core::judge::{Bands, DeviceLexicon, Judge, LexiconJudge, NoJudge, Verifier};
+use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
 use fn_core::sample::{Prediction, SampleConfig};
 use fn_data::loader::MaskedBatch;
@@ -47,7 +48,7 @@ fn encoder() -> EncoderConfig {
     }
 }
 
-/// `(real tokens, masked positions)` of each sequence, as the loader would lay them out with room for 4 masked rows each.
+/// A batch of sequences given by `(real tokens, masked positions)`, in the layout of the loader with 4 masked positions each.
 fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
     const MOST: usize = 4;
     let n = sequences.len();
@@ -89,7 +90,7 @@ fn bert(correction: CorrectionKind, judge: Box<dyn Judge>) -> (MaskedLanguageMod
     let model = BertForPreTraining::init(&BertConfig::new(encoder()), 3, &device).into();
     let masked_lm = MaskedLmConfig { correction, hard_negatives: 0.0 }.init(&Resources::default()).unwrap();
     let (prediction, judging) = (Prediction::Argmax, Judging::by(judge));
-    (MaskedLanguageModel { device, masked_lm, prediction, weight: 1.0, judging }, model)
+    (MaskedLanguageModel { device, masked_lm, prediction, weight: 1.0, asks_judge: true, judging }, model)
 }
 
 fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDetection, Pretrained) {
@@ -106,14 +107,16 @@ fn electra(correction: DetectionKind, judge: Box<dyn Judge>) -> (ReplacedTokenDe
         replaced_token: ReplacedTokenConfig { correction, weight: 50.0, hard_negatives: 0.0 }
             .init(&resources)
             .unwrap(),
-        // So cold that what is drawn does not depend on the batch it is drawn in.
+        // A temperature near 0, so that the samples do not depend on the position in the batch.
         sample: SampleConfig { temperature: 1e-3, disallow_correct: false },
+        errors_only: false,
+        asks_judge: [true, true],
         judging: Judging::by(judge),
     };
     (objective, model)
 }
 
-/// Loss and gradients of one step cut into these micro-batches.
+/// Loss and gradients of a step with these micro-batches.
 fn step(objective: &dyn Objective, model: &Pretrained, micro: &[MaskedBatch]) -> (f32, Gradients) {
     let mut total = 0.0;
     let mut sum: Option<Gradients> = None;
@@ -174,11 +177,11 @@ fn accumulated_replaced_token_steps_equal_one_large_batch() {
 }
 
 #[test]
-fn a_batch_whose_every_row_is_shielded_is_a_step_that_teaches_nothing() {
+fn a_batch_in_which_all_positions_are_shielded_has_loss_and_gradient_zero() {
     for normalise in [Normalise::All, Normalise::Kept] {
         let (objective, model) = bert(hard(normalise), Box::new(Lenient));
         let micro = [batch(&[(8, &[1, 2]), (6, &[3])], 0)];
-        // The untrained model is wrong everywhere; one lucky hit would make the test vacuous.
+        // The untrained model must be wrong everywhere, otherwise a correct prediction would contribute to the loss.
         let counts = objective.loss(&model, &micro[0], Share::WHOLE, 1).counts.read();
         assert_eq!((counts.rows, counts.shielded), (3.0, 3.0), "{normalise:?}");
         let (loss, gradients) = step(&objective, &model, &micro);
@@ -188,14 +191,14 @@ fn a_batch_whose_every_row_is_shielded_is_a_step_that_teaches_nothing() {
 }
 
 #[test]
-fn a_discriminator_whose_every_replacement_is_dropped_still_learns_from_the_originals() {
+fn if_all_replacements_are_dropped_the_discriminator_learns_from_the_originals() {
     let (objective, model) = electra(DetectionKind::Drop, Box::new(Lenient));
     let (loss, gradients) = step(&objective, &model, &[batch(&[(8, &[1, 2]), (6, &[3])], 0)]);
     assert!(loss.is_finite() && loss > 0.0 && gradients.norm() > 0.0 && gradients.norm().is_finite());
 }
 
 #[test]
-fn a_batch_without_a_masked_row_is_well_defined() {
+fn a_batch_without_masked_positions_has_a_finite_loss() {
     let micro = [batch(&[(8, &[]), (2, &[])], 0)];
     let (objective, model) = bert(CorrectionKind::None, Box::new(NoJudge));
     let (loss, gradients) = step(&objective, &model, &micro);
@@ -205,9 +208,10 @@ fn a_batch_without_a_masked_row_is_well_defined() {
     assert!(loss.is_finite() && loss > 0.0 && gradients.norm().is_finite());
 }
 
-/// The sentence distance alone: what is left of the loss when the cross-entropy is taken away.
+/// The sentence distance: the loss without the cross-entropy.
 fn sentence_distance(prediction: Prediction) -> (f32, Vec<(String, Vec<f32>)>) {
-    let correction = CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, lambda: 1.0 });
+    let correction =
+        CorrectionKind::Soft(SoftConfig { level: Level::Sentence, prediction, ..SoftConfig::default() });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
     let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
@@ -217,7 +221,7 @@ fn sentence_distance(prediction: Prediction) -> (f32, Vec<(String, Vec<f32>)>) {
 }
 
 #[test]
-fn only_expected_predictions_let_the_sentence_distance_reach_the_logits() {
+fn the_sentence_distance_has_a_gradient_for_the_logits_only_with_expected_predictions() {
     let bias = |gradients: &[(String, Vec<f32>)]| {
         let found = gradients.iter().find(|(name, _)| name == "head.bias").map(|(_, g)| g.clone());
         found.unwrap_or_default().iter().map(|g| g.abs()).fold(0.0, f32::max)
@@ -230,11 +234,12 @@ fn only_expected_predictions_let_the_sentence_distance_reach_the_logits() {
 }
 
 #[test]
-fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
+fn the_gradient_of_the_expected_sentence_distance_agrees_with_finite_differences() {
     let correction = CorrectionKind::Soft(SoftConfig {
         level: Level::Sentence,
         prediction: Prediction::Expected,
         lambda: 3.0,
+        ..SoftConfig::default()
     });
     let (objective, model) = bert(correction, Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2]), (6, &[3])], 0);
@@ -266,7 +271,7 @@ fn the_gradient_of_the_expected_sentence_distance_is_its_slope() {
 }
 
 #[test]
-fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
+fn a_verifier_sees_the_context_but_not_the_token_that_it_judges() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
     let model = Reader::load(&folder, &Device::flex()).unwrap();
     assert!(model.vocab_size() >= VOCABULARY);
@@ -277,7 +282,7 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
         let logits = Tensor::zeros([batch.gold.dims()[0], 1], &device);
         let of = |word: i32| {
             let ids = Tensor::full(batch.gold.dims(), word, &device);
-            verifier.verdict(&Predictions::sampled(&batch, &logits, ids)).false_negative
+            verifier.judge(&Predictions::sampled(&batch, &logits, ids), 0).verdict.false_negative
         };
         (5..VOCABULARY as i32)
             .flat_map(|word| of(word).into_data().iter::<bool>().collect::<Vec<_>>())
@@ -286,7 +291,7 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
     let plain = batch(&[(8, &[1, 4]), (6, &[3])], 0);
     let expected = verdicts(&plain);
     assert!(expected.contains(&true) && expected.contains(&false), "{expected:?}");
-    // A place that was left as it is, or got a random word, looks the same to the verifier.
+    // A selected position that was kept or got a random word is masked for the verifier as well.
     let mut left = plain.clone();
     left.input[1] = left.original[1];
     left.input[LENGTH + 3] = 7;
@@ -301,7 +306,7 @@ fn a_verifier_does_not_see_what_it_judges_but_sees_its_context() {
 #[test]
 fn a_judge_of_contexts_drives_both_corrections_of_an_electra() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert_tiny");
-    let (mut objective, model) = electra(DetectionKind::Banded, Box::new(NoJudge));
+    let (mut objective, model) = electra(DetectionKind::Banded(BandedConfig::default()), Box::new(NoJudge));
     let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
     let shielded = |objective: &ReplacedTokenDetection| {
         objective.loss(&model, &micro, Share::WHOLE, 1).counts.read().shielded
@@ -319,7 +324,7 @@ fn a_judge_of_contexts_drives_both_corrections_of_an_electra() {
 }
 
 #[test]
-fn an_average_of_the_trained_model_follows_it_and_is_carried_over_a_stop() {
+fn a_moving_average_is_updated_with_the_model_and_restored_from_a_checkpoint() {
     let (mut objective, model) = bert(hard(Normalise::All), Box::new(NoJudge));
     let average = || {
         let average = Arc::new(MovingAverage::new(0.75));
@@ -348,7 +353,7 @@ fn an_average_of_the_trained_model_follows_it_and_is_carried_over_a_stop() {
         let worst = a.data.iter().zip(&b.data).map(|(a, b)| (a - b - 0.25).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{}: {worst}", a.name);
     }
-    // Another process: the same average among other tensors, which stay.
+    // In another process: the average is restored, and tensors that do not belong to it are kept.
     let mut tensors = objective.extra_tensors();
     tensors.push(params::NamedTensor { name: "m.head.bias".into(), shape: vec![1], data: vec![7.0] });
     let (mut other, _) = bert(hard(Normalise::All), Box::new(NoJudge));
@@ -360,4 +365,50 @@ fn an_average_of_the_trained_model_follows_it_and_is_carried_over_a_stop() {
     let shielded =
         |objective: &MaskedLanguageModel| objective.loss(&moved, &micro, Share::WHOLE, 1).counts.read();
     assert_eq!(shielded(&other), shielded(&objective));
+}
+
+#[test]
+fn a_judge_that_excuses_everything_is_kept_from_it_by_cap_and_warm_up() {
+    let (mut objective, model) = bert(hard(Normalise::All), Box::new(Lenient));
+    let mut micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
+    let shielded = |objective: &MaskedLanguageModel, micro: &MaskedBatch| {
+        let loss = objective.loss(&model, micro, Share::WHOLE, 1);
+        let counts = loss.counts.read();
+        assert!(counts.wrong >= 4.0, "{counts:?}");
+        (counts.shielded, counts.wrong, params::host(loss.excused.unwrap())[0])
+    };
+    let (all, wrong, share) = shielded(&objective, &micro);
+    assert_eq!((all, share), (wrong, 1.0));
+    objective.judging.cap = 0.5;
+    let (half, _, share) = shielded(&objective, &micro);
+    assert_eq!((half, share), ((wrong / 2.0).floor(), 1.0), "the share is that before the cap");
+    objective.judging.warmup = 3;
+    micro.micro_batch = 2;
+    assert_eq!(shielded(&objective, &micro), (0.0, wrong, 0.0));
+    micro.micro_batch = 3;
+    assert_eq!(shielded(&objective, &micro).0, half);
+    objective.asks_judge = false;
+    assert!(objective.loss(&model, &micro, Share::WHOLE, 1).excused.is_none());
+}
+
+#[test]
+fn replacements_are_drawn_from_what_does_not_fit() {
+    // Every word but 7 fits in the place of every other.
+    let all = |w: u32| (w, (0..VOCABULARY as u32).filter(|&v| v != 7 && v != w).collect::<Vec<_>>());
+    let lexicon =
+        Lexicon::from_rows(VOCABULARY, (0..VOCABULARY as u32).map(all), LexiconInfo::default()).unwrap();
+    let judge = LexiconJudge::new(DeviceLexicon::new(&lexicon, None, &Device::flex()));
+    let (mut objective, model) = electra(DetectionKind::Drop, Box::new(judge));
+    objective.sample.temperature = 1.0;
+    objective.sample.disallow_correct = true;
+    let micro = batch(&[(8, &[1, 2, 4]), (6, &[3, 5])], 0);
+    // What is dropped was a replacement that fits.
+    objective.asks_judge = [false, true];
+    let excused = |objective: &ReplacedTokenDetection| {
+        let loss = objective.loss(&model, &micro, Share::WHOLE, 1);
+        params::host(loss.excused.unwrap())[0]
+    };
+    assert!(excused(&objective) > 0.5);
+    objective.errors_only = true;
+    assert_eq!(excused(&objective), 0.0);
 }

@@ -1,6 +1,6 @@
-//! What only a second process can show: real signals, and death in the middle of a save.
+//! Tests that need a second process: signals, and a process that is killed during a save.
 //!
-//! Each test starts this very test binary again, with the name of the child's part in an environment variable.
+//! Each test starts this test binary again, with the role of the child process in an environment variable.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
@@ -84,7 +84,7 @@ fn wait_for(out: &mut BufReader<ChildStdout>, word: &str) {
 }
 
 #[test]
-fn the_first_signal_asks_and_the_program_decides_how_to_end() {
+fn the_first_signal_sets_the_flag_and_the_program_ends_by_itself() {
     for (name, number) in [("TERM", 15), ("INT", 2)] {
         let mut process = child("polite").spawn().unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
@@ -98,7 +98,7 @@ fn the_first_signal_asks_and_the_program_decides_how_to_end() {
 }
 
 #[test]
-fn the_second_signal_ends_at_once_with_its_number() {
+fn later_signals_end_the_process_with_128_plus_their_number() {
     for (first, second, code) in [("TERM", "INT", 130), ("INT", "TERM", 143), ("INT", "INT", 130)] {
         let mut process = child("deaf").spawn().unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
@@ -110,7 +110,7 @@ fn the_second_signal_ends_at_once_with_its_number() {
     }
 }
 
-/// The value that the newest checkpoint holds, and its step.
+/// Step of the newest checkpoint, and the value in it.
 fn newest(dir: &Path) -> Option<(u64, f32)> {
     let found = Checkpoints::new(dir, 1, false).latest().unwrap()?;
     assert!(found.notices.is_empty(), "{:?}", found.notices);
@@ -121,9 +121,9 @@ fn newest(dir: &Path) -> Option<(u64, f32)> {
 }
 
 #[test]
-fn a_process_killed_at_any_call_of_a_save_leaves_a_whole_checkpoint() {
+fn a_process_killed_at_any_call_of_a_save_leaves_an_intact_checkpoint() {
     let mut kills = 0;
-    // The first save, the second, and the one that replaces a step.
+    // The first save, the second, and one that replaces a step.
     for (number, before, after) in
         [(1, None, Some((1, 1.0))), (2, Some((1, 1.0)), Some((2, 2.0))), (3, Some((2, 2.0)), Some((2, 3.0)))]
     {
@@ -142,7 +142,7 @@ fn a_process_killed_at_any_call_of_a_save_leaves_a_whole_checkpoint() {
             kills += 1;
             let found = newest(dir.path());
             assert!(found == before || found == after, "save {number}, call {call}: {found:?}");
-            // The next save succeeds, and nothing is left of the killed one.
+            // The next save succeeds and removes the files of the killed one.
             save(&Checkpoints::new(dir.path(), 1, false), 9, 9.0);
             assert_eq!(newest(dir.path()), Some((9, 9.0)));
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

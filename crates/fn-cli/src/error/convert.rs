@@ -18,6 +18,7 @@ use fn_study::sweep::SweepError;
 use fn_study::truth::TruthError;
 use fn_train::TrainError;
 use fn_train::checkpoint::CheckpointError;
+use fn_train::collective::{CollectiveError, JoinError};
 use fn_train::config::{ConfigError, SetError};
 use fn_train::device::DeviceError;
 use fn_train::report::ReportError;
@@ -70,8 +71,12 @@ convert! {
         | TrainError::Shape(_)
         | TrainError::Range(_)
         | TrainError::NoBf16 { .. }
+        | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::Rows { .. })
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
-        TrainError::Io { .. } => CliError::failed_from(error),
+        TrainError::Io { .. }
+        | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. }) => {
+            CliError::failed_from(error)
+        }
         other => CliError::input_from(other),
     };
     FinetuneError => |error| match error {
@@ -150,6 +155,7 @@ convert! {
         SweepError::Stopped => CliError::Interrupted(signal()),
         error => CliError::failed_from(error),
     };
+    JoinError => |error| CliError::Usage(error.to_string());
     DeviceError => |error| CliError::Usage(error.to_string());
     SetError => |error| CliError::Usage(error.to_string());
     RecordError => |error| CliError::input_from(error);

@@ -1,4 +1,4 @@
-//! `fnlm bench`: how fast this machine pre-trains, and what of it the matrix products leave.
+//! `fnlm bench`: how fast this machine pre-trains, compared with its speed in matrix products.
 
 use fn_study::process::{self, Record, Timed, Timing};
 use fn_study::{corpus, sweep};
@@ -13,7 +13,7 @@ use crate::args::{BenchArgs, DtypeArg};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
-/// Blocks of the longest bar.
+/// Length of the longest bar, in characters.
 const BAR: usize = 40;
 
 /// One line of the table.
@@ -21,14 +21,14 @@ const BAR: usize = 40;
 struct Row {
     preset: String,
     correction: &'static str,
-    /// Median.
+    /// Median seconds per step.
     seconds_per_step: f64,
-    /// The very first one, which chooses and compiles kernels.
+    /// Seconds of the first step, in which kernels are compiled and tuned.
     seconds_of_first_step: f64,
     tokens_per_second: f64,
-    /// Floating-point operations of the matrix products of a step, a product and a sum counted as two.
+    /// Floating-point operations of the matrix products of a step; a multiplication and an addition count as two.
     operations: f64,
-    /// Of what large matrix products alone reach on the device.
+    /// Share of the speed that large matrix products alone reach on the device.
     share_of_peak: f64,
 }
 
@@ -136,7 +136,7 @@ fn print(args: &BenchArgs, peak: f64, all: &[Row]) -> Result<(), CliError> {
     term::out(&out)
 }
 
-/// Several values of one number, each in a process of its own.
+/// Measures several values of one setting, each in a separate process.
 fn run_sweep(args: &BenchArgs, workload: Workload, typed: &str) -> Result<Outcome, CliError> {
     let wrong = || {
         CliError::usage(format!("--sweep {typed}: expected KEY=A,B,..., numbers with commas between them"))
@@ -171,7 +171,7 @@ fn run_sweep(args: &BenchArgs, workload: Workload, typed: &str) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
-/// Text of several sizes, each prepared and read in a process of its own.
+/// Measures text of several sizes, each in a separate process.
 fn run_corpus(args: &BenchArgs, typed: &str) -> Result<Outcome, CliError> {
     let wrong = || CliError::usage(format!("--corpus {typed}: expected megabytes, A,B,..., each at least 1"));
     let parsed: Result<Vec<u64>, _> = typed.split(',').map(|size| size.trim().parse()).collect();
@@ -190,7 +190,7 @@ fn run_corpus(args: &BenchArgs, typed: &str) -> Result<Outcome, CliError> {
         growth.measure(megabytes, &scratch)
     };
     let points: Result<Vec<_>, _> = sizes.iter().map(each).collect();
-    let _ = std::fs::remove_dir_all(&scratch); // what is left of it harms nobody
+    let _ = std::fs::remove_dir_all(&scratch); // best effort: leftovers in the temporary folder are harmless
     let points = points?;
     if let Some(folder) = &args.plot {
         corpus::draw(folder, &points)?;

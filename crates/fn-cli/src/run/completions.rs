@@ -39,7 +39,7 @@ pub fn help_all(_args: &HelpAllArgs) -> Result<Outcome, CliError> {
     command.build();
     let mut out = String::new();
     walk(&mut command, "fnlm", &mut out);
-    // Trailing blanks come from clap's wrapping; they would only make noise in diffs.
+    // Removes the trailing blanks of clap's wrapping, which would show up in diffs.
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
     term::out(&(lines.join("\n") + "\n"))?;
     Ok(Outcome::Done)

@@ -64,7 +64,7 @@ fn check(args: &ConfigCheckArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
     device::check_compiled(&resolved.train.device.parse()?)?;
     resolved.clone().runnable()?.require_files(|_| false)?;
-    term::note(args.common.quiet, "the configuration is good; `fnlm pretrain --dry-run` also tries a step");
+    term::note(args.common.quiet, "the configuration is valid; `fnlm pretrain --dry-run` also tries a step");
     Ok(Outcome::Done)
 }
 

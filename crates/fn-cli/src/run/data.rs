@@ -31,19 +31,19 @@ const LINE_EVERY: f64 = 10.0;
 
 /// Shows the progress of [`prepare`]: a bar on a terminal, a line now and then elsewhere.
 pub struct PrepareBar {
-    /// Made at the first report: data that is there already needs none.
+    /// Created at the first report: data that was prepared before needs no bar.
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: f64,
 }
 
 impl PrepareBar {
-    /// A new one.
+    /// A bar that is shown unless `quiet`.
     pub fn new(quiet: bool) -> Self {
         Self { bar: None, quiet, last_line: 0.0 }
     }
 
-    /// Shows how far it is.
+    /// Shows the progress.
     pub fn show(&mut self, progress: &Progress) {
         if self.quiet || !term::interactive() {
             if progress.seconds - self.last_line >= LINE_EVERY {
@@ -105,7 +105,7 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
         drop(bar);
         let m = &prepared.manifest;
         let how = if prepared.reused {
-            "already there".to_string()
+            "prepared before".to_string()
         } else {
             format!(
                 "{:.1} MB/s, {}",
@@ -124,7 +124,7 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
         if prepared.split_documents > 0 {
             term::note(
                 args.common.quiet,
-                &format!("{} documents were too long and were cut into several", prepared.split_documents),
+                &format!("{} documents were too long and were split into several", prepared.split_documents),
             );
         }
     }

@@ -13,7 +13,7 @@ use crate::device::{check_compiled, compiled, open_spec, quietly};
 use crate::error::{CliError, Outcome};
 use crate::{allocator, term};
 
-/// Everything that is found out, as `--json` prints it.
+/// All results, as printed by `--json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Version of fnlm.
@@ -24,38 +24,38 @@ pub struct Report {
     pub features: Vec<&'static str>,
     /// The processor.
     pub processor: Processor,
-    /// The disk under the folder asked for.
+    /// The disk of the given folder.
     pub disk: Disk,
-    /// One entry for each backend, or for the device asked for.
+    /// One entry for each backend, or for the given device.
     pub devices: Vec<DeviceReport>,
 }
 
-/// The processor and how memory is kept.
+/// The processor, and a setting of the allocator.
 #[derive(Debug, Clone, Serialize)]
 pub struct Processor {
     /// What the system reports.
     #[serde(flatten)]
     pub found: machine::Processor,
-    /// mimalloc's purge delay in milliseconds; -1: pages are kept.
+    /// mimalloc's purge delay in milliseconds; -1: freed pages are kept.
     pub purge_delay_ms: i64,
 }
 
 /// A backend or a device.
 #[derive(Debug, Clone, Serialize)]
 pub struct DeviceReport {
-    /// As `--device` takes it.
+    /// Name for `--device`.
     pub device: String,
     /// Whether this binary contains the backend.
     pub compiled: bool,
-    /// Whether something could be computed on it.
+    /// Whether a computation on it succeeded.
     pub usable: bool,
-    /// Why not, or how to get it.
+    /// Why it is not usable, or how to compile it in.
     pub reason: Option<String>,
     /// Billions of floating-point operations a second in f32 matrix products, over about a second.
     pub matmul_gflops: Option<f64>,
-    /// Seconds of forward and backward of a tiny BERT, after a first time to warm up.
+    /// Seconds of a forward and backward pass of a tiny BERT, after one pass as warm-up.
     pub train_step_seconds: Option<f64>,
-    /// How far its losses and gradients are from those of flex; none for flex itself, or where flex is not compiled in.
+    /// Differences of its losses and gradients from those of flex; None for flex itself, or if flex is not compiled in.
     pub agreement: Option<Agreement>,
 }
 
@@ -84,7 +84,7 @@ pub fn run(args: &DoctorArgs) -> Result<Outcome, CliError> {
     }
 }
 
-/// Finds everything out.
+/// Runs all measurements.
 pub fn examine(asked: Option<DeviceSpec>, dir: &Path) -> Report {
     let devices = match asked {
         Some(spec) => vec![examine_device(spec)],
@@ -200,7 +200,7 @@ impl Report {
             p.pool,
             p.vectors
         ));
-        let kept = if self.processor.purge_delay_ms < 0 { "pages kept" } else { "pages given back: slower" };
+        let kept = if self.processor.purge_delay_ms < 0 { "keeps pages" } else { "returns pages: slower" };
         out.push_str(&format!("allocator  mimalloc, {kept}\n"));
         let d = &self.disk;
         out.push_str(&format!(
@@ -228,7 +228,7 @@ impl Report {
             }
             if let Some(agreement) = device.agreement.as_ref().filter(|a| a.good()) {
                 out.push_str(&format!(
-                    ", as flex computes (loss to {:.0e}, gradients to {:.0e})",
+                    ", agrees with flex (loss to {:.0e}, gradients to {:.0e})",
                     agreement.loss, agreement.gradient
                 ));
             }

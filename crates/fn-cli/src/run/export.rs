@@ -1,4 +1,4 @@
-//! `fnlm export`: a checkpoint becomes a Hugging Face folder.
+//! `fnlm export`: writes a checkpoint as a Hugging Face folder.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     let path = args.tokenizer.as_ref().unwrap_or(&config.data.tokenizer);
     let tokenizer = support::tokenizer(path).map_err(|error| match error {
         CliError::Input(message, cause) if args.tokenizer.is_none() => CliError::Input(
-            format!("{message} (it is data.tokenizer of the run; say where it is now with --tokenizer)"),
+            format!("{message} (it is data.tokenizer of the run; if it was moved, give its new path with --tokenizer)"),
             cause,
         ),
         error => error,
@@ -46,7 +46,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     })?;
     term::note(
         args.common.quiet,
-        &format!("step {step} of {} is now in {}", folder.display(), args.out.display()),
+        &format!("wrote step {step} of {} to {}", folder.display(), args.out.display()),
     );
     Ok(Outcome::Done)
 }
@@ -64,7 +64,7 @@ pub(super) fn check_out(out: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Writes a folder beside its place and renames it: an interrupted command leaves nothing that looks like a model.
+/// Writes to a temporary folder and renames it, so that an interrupted command leaves no incomplete model.
 pub(super) fn write_folder(
     out: &Path,
     write: &dyn Fn(&Path) -> Result<(), CliError>,
@@ -72,7 +72,7 @@ pub(super) fn write_folder(
     let name = out.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
     let beside = out.with_file_name(format!(".{name}.tmp-{}", std::process::id()));
     let written = write(&beside).and_then(|()| {
-        // An empty folder may stand there; anything else was refused by `check_out`.
+        // `out` may be an empty folder; `check_out` has returned an error for anything else.
         let _ = std::fs::remove_dir(out);
         std::fs::rename(&beside, out).map_err(|error| CliError::io("write", out, error))
     });

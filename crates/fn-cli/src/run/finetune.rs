@@ -1,4 +1,4 @@
-//! `fnlm finetune`, and what `glue` and `squad` share with it.
+//! `fnlm finetune`, and the code that it shares with `glue` and `squad`.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ use crate::{device, term};
 /// Runs it.
 ///
 /// # Errors
-/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+/// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &FinetuneArgs) -> Result<Outcome, CliError> {
     let task = Task::open(&args.task)?;
     let fitting = Fitting::open(&args.fit)?;
@@ -37,26 +37,26 @@ pub fn run(args: &FinetuneArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// `STS-B` as `sts-b`.
+/// The name of a task in lower case: `STS-B` becomes `sts-b`.
 pub fn plain(name: &str) -> String {
     name.to_lowercase().replace(char::is_whitespace, "-")
 }
 
-/// What a stopped command says.
+/// Prints the message of a stopped command.
 pub fn stopped(args: &FitArgs) -> Outcome {
-    term::note(args.common.quiet, "stopped; the same command goes on from there");
+    term::note(args.common.quiet, "stopped; repeat the command to resume");
     Outcome::Stopped { saved: true }
 }
 
-/// Everything that does not depend on the task.
+/// The inputs of fine-tuning that do not depend on the task.
 pub struct Fitting<'a> {
-    /// What was typed.
+    /// Command-line arguments.
     pub args: &'a FitArgs,
-    /// The model's.
+    /// Tokenizer of the model.
     pub tokenizer: TextTokenizer,
-    /// With gradients.
+    /// Device, with autodiff.
     pub device: Device,
-    /// The process's.
+    /// Stop flag of this process.
     pub stop: Stop,
     arch: Arch,
     hidden_size: usize,
@@ -66,7 +66,7 @@ impl<'a> Fitting<'a> {
     /// Opens tokenizer, device and the description of the model.
     ///
     /// # Errors
-    /// Something is missing, or wrong on the command line.
+    /// A missing file, or a wrong argument.
     pub fn open(args: &'a FitArgs) -> Result<Self, CliError> {
         if args.seeds == 0 {
             return Err(CliError::usage("--seeds is 0, expected at least 1"));
@@ -78,12 +78,12 @@ impl<'a> Fitting<'a> {
         Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
     }
 
-    /// The seeds that were asked for.
+    /// The seeds of `--seeds`.
     pub fn seeds(&self) -> std::ops::Range<u64> {
         self.args.first_seed..self.args.first_seed.saturating_add(self.args.seeds)
     }
 
-    /// The recipe of a task, with what was typed.
+    /// The recipe of a task, with the options of the command line.
     ///
     /// # Errors
     /// A key that does not exist, a value out of range.
@@ -106,10 +106,10 @@ impl<'a> Fitting<'a> {
         Ok(recipe)
     }
 
-    /// All seeds of a task; None when a stop was asked for.
+    /// Fine-tunes with all seeds on a task; None if a stop was requested.
     ///
     /// # Errors
-    /// Everything of [`CliError`].
+    /// See [`CliError`].
     pub fn task(&self, task: &Task, data: &Path, out: &Path) -> Result<Option<Results>, CliError> {
         let args = self.args;
         let recipe = self.recipe(Some(task), None)?;
@@ -151,7 +151,7 @@ impl<'a> Fitting<'a> {
         })
     }
 
-    /// Runs `one` for each seed with matrix products in `dtype`, shows how it goes and keeps `results.json` up to date.
+    /// Runs `one` for each seed with matrix products in `dtype`, shows progress and keeps `results.json` up to date.
     ///
     /// # Errors
     /// Those of `one`.
@@ -178,10 +178,10 @@ fn speed(result: &SeedResult) -> String {
     )
 }
 
-/// Makes the folder this task's and notes the command.
+/// Writes the settings into the results folder, or compares them with those in it, and appends the command line to its list.
 ///
 /// # Errors
-/// The folder holds results of other settings, or anything else.
+/// The folder holds results of other settings, or other files.
 pub fn claim(settings: &Settings, out: &Path) -> Result<(), CliError> {
     settings.claim(out)?;
     Ok(rundir::note_command(out)?)
@@ -200,11 +200,11 @@ pub fn print(format: &FormatArgs, all: &[Results]) -> Result<(), CliError> {
     term::out(&if format.markdown { table.to_markdown() } else { table.to_text() })
 }
 
-/// How far a seed is: a bar on a terminal, ten lines otherwise.
+/// Shows the progress of a seed: a bar on a terminal, ten lines otherwise.
 struct Show<'a> {
     quiet: bool,
     task: &'a str,
-    /// What the loader had to say is the same for all seeds.
+    /// Notices of loading the model are shown for the first seed only, because they are the same for all.
     first_seed: u64,
     seed: u64,
     bar: Option<ProgressBar>,
@@ -260,7 +260,7 @@ impl<'a> Show<'a> {
     }
 }
 
-/// The folder of results for a command that names none.
+/// The default folder of results.
 pub fn default_out(prefix: &str, model: &Path) -> PathBuf {
     let name = model.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
     format!("{prefix}-{name}").into()

@@ -1,4 +1,4 @@
-//! `fnlm glue`: all tasks, one table, one average.
+//! `fnlm glue`: fine-tunes on all tasks of GLUE, with one table and the average.
 
 use fn_eval::finetune::{Results, Task};
 use fn_eval::glue::table;
@@ -11,7 +11,7 @@ use crate::term;
 /// Runs it.
 ///
 /// # Errors
-/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+/// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &GlueArgs) -> Result<Outcome, CliError> {
     let tasks = tasks(args)?;
     let fitting = Fitting::open(&args.fit)?;
@@ -28,7 +28,7 @@ pub fn run(args: &GlueArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// The tasks that were asked for, or those whose training and development sets are there.
+/// The tasks of `--tasks`, or those with a training and a development set.
 fn tasks(args: &GlueArgs) -> Result<Vec<Task>, CliError> {
     if !args.tasks.is_empty() {
         let mut tasks = Vec::new();
@@ -36,7 +36,7 @@ fn tasks(args: &GlueArgs) -> Result<Vec<Task>, CliError> {
             match Task::open(name)? {
                 Task::Own { .. } => {
                     return Err(CliError::usage(format!(
-                        "--tasks: `{name}` is no task of GLUE; `fnlm finetune --task {name}` takes tasks of your own"
+                        "--tasks: `{name}` is not a task of GLUE; for tasks of your own use `fnlm finetune --task {name}`"
                     )));
                 }
                 task if tasks.contains(&task) => {}
@@ -55,7 +55,7 @@ fn tasks(args: &GlueArgs) -> Result<Vec<Task>, CliError> {
     if !absent.is_empty() {
         term::note(
             false,
-            &format!("warning: without training or development set, left out: {}", absent.join(", ")),
+            &format!("warning: skipped, no training or development set: {}", absent.join(", ")),
         );
     }
     Ok(tasks)

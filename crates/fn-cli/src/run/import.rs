@@ -1,4 +1,4 @@
-//! `fnlm import`: what is in a foreign folder, and the same in our layout.
+//! `fnlm import`: lists the contents of a Hugging Face folder and converts it to the layout of `fnlm`.
 
 use fn_models::{Pretrained, hf};
 

@@ -1,4 +1,4 @@
-//! `fnlm inspect`: what a model predicts, and which predictions a lexicon calls false negatives.
+//! `fnlm inspect`: shows what a model predicts, and which predictions a lexicon counts as false negatives.
 
 use std::io::Read;
 
@@ -11,13 +11,14 @@ use crate::args::InspectArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
-/// Bytes of a file that are looked at; whoever wants to see more lines makes a page of each part.
+/// Maximum size of a file of texts, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// Runs it.
 ///
 /// # Errors
-/// A model, tokenizer or lexicon that is missing, damaged or does not fit (3); words that are no pieces, a page that is there (2).
+/// A model, tokenizer or lexicon that is missing, damaged or does not fit (3); words that are not single pieces, an existing
+/// page (2).
 pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     if args.top == 0 {
         return Err(CliError::usage("--top is 0; allowed: 1 or more"));
@@ -32,7 +33,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
     let (model, report) = Pretrained::open_with_head(&args.model, &device).map_err(CliError::input_from)?;
-    // Weights that were not in the files are random: whoever looks at predictions must know.
+    // Weights that are missing in the files are random, so the report of loading is shown.
     let quiet = args.common.quiet || (report.missing.is_empty() && !args.common.verbose);
     term::note(quiet, &report.to_string());
     hf::check_fit(&args.model, tokenizer.size(), 0).map_err(CliError::input_from)?;
@@ -75,7 +76,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// What was typed, and the lines of the file.
+/// The texts of the command line, and the lines of the file.
 fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
     let mut texts = args.text.clone();
     if let Some(path) = &args.file {
@@ -88,17 +89,17 @@ fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
             text.lines().map(str::trim).filter(|line| !line.is_empty()).take(args.lines).map(Into::into),
         );
         if texts.is_empty() {
-            return Err(CliError::input(format!("{}: there is no text in it", path.display())));
+            return Err(CliError::input(format!("{}: the file contains no text", path.display())));
         }
     }
     Ok(texts)
 }
 
-/// As the terminal shows it.
+/// The predictions as text for the terminal.
 fn show(found: &Inspected, judged: bool) -> String {
     let mut out = format!("{}\n", found.text);
     for (number, gap) in found.gaps.iter().enumerate() {
-        let source = if gap.gold_given { "given" } else { "its own first prediction" };
+        let source = if gap.gold_given { "given" } else { "most probable prediction" };
         out.push_str(&format!(
             "\n  {GAP} {}: gold \"{}\" ({source}), probability {:.4}, rank {}\n",
             number + 1,
@@ -124,7 +125,7 @@ fn show(found: &Inspected, judged: bool) -> String {
         }
     }
     if !found.gaps.is_empty() && !judged {
-        out.push_str("\n  (no --lexicon: which predictions are false negatives is not known)\n");
+        out.push_str("\n  (without --lexicon, false negatives are not marked)\n");
     }
     if let Some(replaced) = &found.replaced {
         out.push_str("\n  probability that a token was replaced:\n");

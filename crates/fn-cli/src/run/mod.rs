@@ -1,4 +1,4 @@
-//! One module per command: nothing but wiring and printing.
+//! One module per command; each only wires library functions and prints.
 
 pub mod bench;
 pub mod completions;

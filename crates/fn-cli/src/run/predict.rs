@@ -1,4 +1,4 @@
-//! `fnlm predict`: a fine-tuned model on a test set, a file, or a sentence.
+//! `fnlm predict`: predicts a test set, a file, or a sentence with a fine-tuned model.
 
 use burn::tensor::Device;
 use fn_data::task::{Example, ReadReport, Split, TaskData};
@@ -38,7 +38,7 @@ pub fn run(args: &PredictArgs) -> Result<Outcome, CliError> {
         (None, Some(card)) => card.task()?,
         (None, None) => {
             return Err(CliError::usage(format!(
-                "{} does not say what it was fine-tuned for; add --task",
+                "{} has no fnlm-task.json, so its task is not known; add --task",
                 args.model.display()
             )));
         }
@@ -82,7 +82,7 @@ fn data(args: &PredictArgs, task: &Task) -> Result<TaskData, CliError> {
     Ok(TaskData { examples: vec![example], report: ReadReport::default(), places: None })
 }
 
-/// The part of the data that is meant.
+/// The split of the data.
 pub fn split(split: SplitArg) -> Split {
     match split {
         SplitArg::Train => Split::Train,

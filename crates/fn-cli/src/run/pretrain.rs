@@ -1,11 +1,17 @@
 //! `fnlm pretrain`: the main job.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
 
+use fn_data::shard::Progress;
 use fn_study::process::{self, Estimate, Record};
+use fn_train::TrainError;
+use fn_train::collective::{self, Collective, Launch, Meeting, Patience, Single};
 use fn_train::config::Runnable;
 use fn_train::lock::RunLock;
 use fn_train::machine::peak_memory;
+use fn_train::report::Reporters;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 use fn_train::{card, rundir};
@@ -17,32 +23,50 @@ use crate::error::{CliError, Outcome};
 use crate::progress::reporters;
 use crate::{device, term};
 
-/// Trains, or goes on training, in the run directory.
+/// Trains, or goes on training, in the run directory; as one of several processes where a launcher started several.
 ///
 /// # Errors
 /// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let config = args.config.resolve()?.clone().runnable()?;
     device::check_compiled(&config.train.device.parse()?)?;
+    let launch = collective::launch();
+    let ranks = collective::join(launch, Duration::from_secs(config.train.rank_timeout))?;
+    let ended = run_rank(args, config, launch, &ranks);
+    if let (Err(error), Some(launch)) = (&ended, launch) {
+        // The others wait for this one: they are ended with it.
+        term::print_error(error, args.common.verbose);
+        term::note(false, &format!("rank {} of {} ends the job", launch.rank, launch.world));
+        ranks.abort(error.code());
+    }
+    ended
+}
+
+fn run_rank(
+    args: &PretrainArgs,
+    config: Runnable,
+    launch: Option<Launch>,
+    ranks: &Rc<dyn Collective>,
+) -> Result<Outcome, CliError> {
+    collective::check_block(config.train.accumulation, ranks.world()).map_err(TrainError::from)?;
     config.require_files(|_| false)?;
     let stop = support::interruptible()?;
     if args.dry_run {
+        if launch.is_some() {
+            return Err(CliError::usage("--dry-run measures one process; start it without a launcher"));
+        }
         return dry_run(args, config, &stop);
     }
-    let dir = rundir::choose(&args.run, args.new)?;
-    let held = RunLock::take(&dir)?;
-    // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
-    if rundir::has_started(&dir) {
-        rundir::check_same(&dir, &config, &args.allow_change)?;
-    }
-    rundir::describe(&dir, &config, &doctor::program())?;
-    if let Some(from) = &args.resume {
-        rundir::bring_checkpoint(from, &dir)?;
-    }
-    let summary = train(args, &config, &dir, &stop, held)?;
+    // One rank chooses the folder and writes to it; the others are told.
+    let first = ranks.is_first().then(|| first(args, &config)).transpose()?;
+    let (dir, held) = first.unzip();
+    let meeting = Meeting { what: "the run directory", patience: Patience::Endless };
+    let dir = collective::tell_path(&**ranks, meeting, dir).map_err(TrainError::from)?.unwrap_or_default();
+    let held = held.unwrap_or_else(RunLock::of_first_rank);
+    let summary = train(args, &config, &dir, &stop, held, launch, ranks)?;
     if !summary.complete {
         term::note(
-            args.common.quiet,
+            args.common.quiet || !ranks.is_first(),
             &format!("stopped at step {}; the same command goes on from there", summary.step),
         );
         return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
@@ -54,19 +78,43 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
+/// The run directory, locked and described.
+fn first(args: &PretrainArgs, config: &Runnable) -> Result<(PathBuf, RunLock), CliError> {
+    let dir = rundir::choose(&args.run, args.new)?;
+    let held = RunLock::take(&dir)?;
+    // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
+    if rundir::has_started(&dir) {
+        rundir::check_same(&dir, config, &args.allow_change)?;
+    }
+    rundir::describe(&dir, config, &doctor::program())?;
+    if let Some(from) = &args.resume {
+        rundir::bring_checkpoint(from, &dir)?;
+    }
+    Ok((dir, held))
+}
+
 fn train(
     args: &PretrainArgs,
     config: &Runnable,
     dir: &Path,
     stop: &Stop,
     held: RunLock,
+    launch: Option<Launch>,
+    ranks: &Rc<dyn Collective>,
 ) -> Result<Summary, CliError> {
-    let device = device::open(&config.train.device)?;
-    let mut reporters = reporters(dir, "pretrain", config, args.common.quiet)?;
-    let mut preparing = PrepareBar::new(args.common.quiet);
-    let session = Session::open(config.clone(), dir, &device, stop, held, &mut |p| preparing.show(p))
-        .map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
-    if stop.requested() {
+    let spec = config.train.device.parse()?;
+    let device = device::open_spec(&launch.map_or(spec, |launch| launch.device(spec)))?;
+    let mut reporters = match ranks.is_first() {
+        true => reporters(dir, "pretrain", config, args.common.quiet)?,
+        false => Reporters::new(),
+    };
+    let mut preparing = PrepareBar::new(args.common.quiet || !ranks.is_first());
+    let mut show = |progress: &Progress| preparing.show(progress);
+    let opened =
+        Session::open_of_ranks(config.clone(), dir, &device, stop, held, &mut show, Rc::clone(ranks));
+    let session =
+        opened.map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
+    if stop.requested() && launch.is_none() {
         return Err(support::interrupted(stop));
     }
     Ok(session.run(&mut reporters, None)?)
@@ -87,7 +135,7 @@ fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
-        .and_then(|held| train(args, &config, &scratch, stop, held));
+        .and_then(|held| train(args, &config, &scratch, stop, held, None, &(Rc::new(Single) as _)));
     let bytes =
         folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
     let _ = std::fs::remove_dir_all(&scratch);

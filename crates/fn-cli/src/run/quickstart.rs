@@ -1,4 +1,4 @@
-//! `fnlm quickstart`: three arms on a generated language whose false negatives are known by construction.
+//! `fnlm quickstart`: pre-trains three arms on a generated language whose false negatives are known by construction.
 
 use burn::tensor::Device;
 use fn_data::language::{Language, LanguageConfig, LexiconNoise};
@@ -47,7 +47,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         let summary = run_arm(args, quickstart::arm(&config, preset)?, name, &trial, &device, &stop)?;
         if !summary.complete {
             let step = summary.step;
-            let text = format!("stopped in arm `{name}` at step {step}; the same command goes on from there");
+            let text = format!("stopped in arm `{name}` at step {step}; repeat the command to resume");
             term::note(args.common.quiet, &text);
             return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
         }
@@ -58,7 +58,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// What was typed.
+/// The setup of the command line.
 fn setup(args: &QuickstartArgs) -> Result<Setup, CliError> {
     Ok(Setup {
         seed: args.seed,
@@ -104,7 +104,7 @@ fn introduction(args: &QuickstartArgs, setup: &Setup, language: &Language, confi
     )
 }
 
-/// The comparison, and what it says; the table alone with `--quiet`.
+/// The comparison with explanations; only the table with `--quiet`.
 fn conclusion(args: &QuickstartArgs, setup: &Setup, language: &Language, arms: &[(&str, Summary)]) -> String {
     let table = quickstart::table(setup, arms);
     if args.common.quiet {

@@ -1,4 +1,4 @@
-//! `fnlm report`: runs side by side.
+//! `fnlm report`: compares runs side by side.
 
 use std::io::ErrorKind;
 
@@ -14,13 +14,14 @@ use crate::term;
 /// Runs it.
 ///
 /// # Errors
-/// A run that is not there, none with readable metrics, or a metric that no run has (3); a picture that cannot be written (1, 5).
+/// A run that does not exist, no run with readable metrics, or a metric that no run has (3); a figure that cannot be written
+/// (1, 5).
 pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
     let (mut runs, mut paths, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     for path in &args.runs {
         if path.is_dir() && !path.join(rundir::METRICS).exists() {
             return Err(CliError::input(format!(
-                "{} holds no {}; name the folder that `fnlm pretrain --run` was given",
+                "{} holds no {}; give the directory of `fnlm pretrain --run`",
                 path.display(),
                 rundir::METRICS
             )));
@@ -30,7 +31,7 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
                 runs.push(run);
                 paths.push(path);
             }
-            // What is not there was mistyped.
+            // A path that does not exist is probably mistyped, so it is an error.
             Err(RecordError::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
                 return Err(CliError::input_from(RecordError::Io { source, path }));
             }
@@ -43,7 +44,7 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
         return Err(CliError::input_from(error));
     }
     for error in &damaged {
-        term::note(false, &format!("warning: {error}; the run is left out"));
+        term::note(false, &format!("warning: {error}; the run is skipped"));
     }
     name_apart(&mut runs, &paths);
     let columns = columns(&runs, &args.metric).map_err(CliError::input_from)?;

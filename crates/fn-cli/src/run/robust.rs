@@ -1,4 +1,4 @@
-//! `fnlm robust`: perturbed copies of a development set, and what a model loses on them.
+//! `fnlm robust`: how much the score of a model drops on perturbed copies of a development set.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::args::{FormatArgs, RobustArgs};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
-/// Results in the folder.
+/// Name of the file of results.
 const RESULTS: &str = "robust.json";
 
 /// Runs it.
@@ -90,7 +90,7 @@ fn settings(args: &RobustArgs, kinds: &[Perturbation]) -> Settings {
     }
 }
 
-/// The table, and what intervals that hold 0 mean.
+/// Prints the table, and an explanation of intervals that contain 0.
 fn print(format: &FormatArgs, results: &Results) -> Result<(), CliError> {
     let percent = |value: Option<f64>| number(value.map(|v| 100.0 * v), 2);
     let several = results.rows.iter().any(|row| Some(&row.set) != results.rows.first().map(|r| &r.set));
@@ -118,15 +118,13 @@ fn print(format: &FormatArgs, results: &Results) -> Result<(), CliError> {
     let unsure: Vec<String> =
         results.rows.iter().filter(|r| r.loss.holds_zero()).map(|r| name(&r.set, &r.kind)).collect();
     if !unsure.is_empty() {
-        let text = format!(
-            "\nThe interval holds 0 for {}: no loss is shown, other examples could give none.\n",
-            unsure.join(", ")
-        );
+        let text =
+            format!("\nThe interval contains 0 for {}: the drop is not significant.\n", unsure.join(", "));
         term::out(&text)?;
     }
     let undefined: usize = results.rows.iter().map(|row| row.loss.undefined).sum();
     if undefined > 0 {
-        let text = format!("warning: in {undefined} resamples a score did not exist; left out");
+        let text = format!("warning: a score is undefined in {undefined} resamples; they are left out");
         term::note(false, &text);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `fnlm score`: a file of predictions alone, or two against each other.
+//! `fnlm score`: scores a file of predictions, or compares two.
 
 use fn_eval::finetune::{Task, TaskScores};
 use fn_eval::robust::is_squad;
@@ -17,7 +17,7 @@ const SEED: u64 = 1;
 /// Runs it.
 ///
 /// # Errors
-/// Files that cannot be read or do not belong together (3).
+/// Files that cannot be read, or predictions that do not belong to the data (3).
 pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     if is_squad(&args.task) {
         return squad(args);
@@ -55,11 +55,7 @@ pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     table.row([args.predictions.display().to_string(), percent(found.a)]);
     table.row([other.display().to_string(), percent(found.b)]);
     term::out(&table.to_text())?;
-    let verdict = if found.low <= 0.0 && found.high >= 0.0 {
-        "within what other examples would give: no difference is shown"
-    } else {
-        "more than other examples would give by chance"
-    };
+    let verdict = if found.low <= 0.0 && found.high >= 0.0 { "not significant" } else { "significant" };
     term::out(&format!(
         "difference {} (95 % interval {} to {}, p {:.3}; {} examples, {} resamples): {verdict}\n",
         percent(found.difference),
@@ -72,7 +68,7 @@ pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     if found.undefined > 0 {
         term::note(
             false,
-            &format!("warning: in {} resamples a score did not exist; left out", found.undefined),
+            &format!("warning: a score is undefined in {} resamples; they are left out", found.undefined),
         );
     }
     Ok(Outcome::Done)
@@ -101,7 +97,7 @@ fn squad(args: &ScoreArgs) -> Result<Outcome, CliError> {
         return Err(CliError::usage("SQuAD needs --input with the file of questions"));
     };
     if args.compare.is_some() {
-        return Err(CliError::usage("--compare is not made for SQuAD; score both files"));
+        return Err(CliError::usage("--compare is not supported for SQuAD; score both files"));
     }
     let text = fn_data::task::squad::text(input).map_err(CliError::input_from)?;
     let data = Dataset::from_json(&text, input).map_err(CliError::input_from)?;

@@ -1,4 +1,4 @@
-//! `fnlm squad`.
+//! `fnlm squad`: fine-tunes on SQuAD 1.1 or 2.0.
 
 use fn_eval::finetune::{Settings, SquadOptions, SquadSetup, prepare_squad, run_squad_seed};
 
@@ -10,7 +10,7 @@ use crate::term;
 /// Runs it.
 ///
 /// # Errors
-/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+/// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
     let fitting = Fitting::open(&args.fit)?;
     let out = args.fit.out.clone().unwrap_or_else(|| finetune::default_out("squad", &args.fit.model));
@@ -51,7 +51,7 @@ pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
     term::note(
         args.fit.common.quiet,
         &format!(
-            "SQuAD: {} windows to learn from, {} steps a seed; {} windows to measure on",
+            "SQuAD: {} training windows, {} steps a seed; {} development windows",
             term::thousands(train as u64),
             term::thousands(recipe.steps(train)),
             term::thousands(dev as u64)

@@ -1,4 +1,4 @@
-//! `fnlm study`: many runs, each a process of its own, and what they say together.
+//! `fnlm study`: runs the arms of a study, each run in a separate process, and reports their comparison.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::term;
 /// Runs it.
 ///
 /// # Errors
-/// See [`CliError`]; a study that a signal stopped is no error but [`Outcome::Stopped`].
+/// See [`CliError`]; a study that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(command: &StudyCommand) -> Result<Outcome, CliError> {
     match command {
         StudyCommand::Run(args) => run_missing(args),
@@ -32,7 +32,7 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     let out = folder(&study, args.out.as_ref());
     let study::Collected { runs, damaged } = study::collect(&study, &out)?;
     for error in &damaged {
-        term::note(false, &format!("warning: {error}; the run is left out"));
+        term::note(false, &format!("warning: {error}; the run is skipped"));
     }
     let mut table = study::table(&study, &runs, damaged.len());
     table.warning = study.made_otherwise(&out, &runs);
@@ -90,22 +90,22 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
             Ran::Done => {}
             Ran::Busy => {
                 busy += 1;
-                term::note(args.common.quiet, "skipped: another process is at it");
+                term::note(args.common.quiet, "skipped: another process is running it");
             }
             Ran::Failed(message) => {
                 term::note(false, &format!("warning: {message}"));
                 failed.push(message);
             }
             Ran::Stopped => {
-                term::note(args.common.quiet, "stopped; the same command goes on from there");
+                term::note(args.common.quiet, "stopped; repeat the command to resume");
                 return Ok(Outcome::Stopped { saved: true });
             }
         }
     }
     if !failed.is_empty() {
-        let left = if busy > 0 { format!(", {busy} are left to another process") } else { String::new() };
+        let left = if busy > 0 { format!(", {busy} run in another process") } else { String::new() };
         return Err(CliError::failed(format!(
-            "{} of {} runs failed{left}, the others are done:\n  {}\nThe same command tries them again",
+            "{} of {} runs failed{left}, the others are done:\n  {}\nRepeat the command to retry them",
             failed.len(),
             mine.len(),
             failed.join("\n  ")
@@ -114,7 +114,7 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
     let done = match (busy, mine.len() == study.runs().len()) {
         (0, true) => "all runs are done".to_owned(),
         (0, false) => format!("these {} of {} runs are done", mine.len(), study.runs().len()),
-        _ => format!("{busy} of {} runs are left to another process, the others are done", mine.len()),
+        _ => format!("{busy} of {} runs run in another process, the others are done", mine.len()),
     };
     term::note(args.common.quiet, &format!("{done}; fnlm study report {}", args.study.display()));
     Ok(Outcome::Done)
@@ -130,7 +130,7 @@ fn part(text: Option<&str>) -> Result<Option<(usize, usize)>, CliError> {
     }
 }
 
-/// Prints what is done and what is not, and about how long the rest takes.
+/// Prints the state of all runs and an estimate of the remaining time.
 fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
     let entries = plan.survey(mine)?;
     let mut table = Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
@@ -147,7 +147,7 @@ fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
     let refused: Vec<String> = entries.iter().filter_map(refused).collect();
     if let Some(example) = refused.first() {
         text.push_str(&format!(
-            "{} runs are done with other settings and would be refused, e.g. {example}; remove them or choose another --out\n",
+            "{} runs were made with other settings, which is an error, e.g. {example}; remove them or choose another --out\n",
             refused.len()
         ));
     }
@@ -165,19 +165,19 @@ fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
 fn estimate(outlook: &study::Outlook, with_tasks: bool) -> String {
     let range = |pick: fn(f64, f64) -> f64| outlook.probes.iter().copied().reduce(pick);
     let (Some(least), Some(most)) = (range(f64::min), range(f64::max)) else {
-        return "no estimate: every arm reads what another run of the study writes first\n".to_owned();
+        return "no estimate: every arm needs files that another run of the study writes first\n".to_owned();
     };
     let probes = match outlook.probes.len() {
         1 => format!("a probe: {most:.3}"),
         n => format!("{n} probes: {least:.3} to {most:.3}"),
     };
     let mut text = format!(
-        "pre-training: about {} ({probes} s a step; measuring and saving come on top)\n",
+        "pre-training: about {} ({probes} s a step; without evaluation and checkpoints)\n",
         term::clock(outlook.pretraining)
     );
     if with_tasks {
         text.push_str(&format!(
-            "fine-tuning: about {} (derived from the ids a second of pre-training, not measured)\ntogether: about {}\n",
+            "fine-tuning: about {} (derived from the tokens per second of pre-training, not measured)\ntogether: about {}\n",
             term::clock(outlook.finetuning),
             term::clock(outlook.pretraining + outlook.finetuning)
         ));

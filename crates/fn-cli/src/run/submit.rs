@@ -1,4 +1,4 @@
-//! `fnlm submit`: the zip that the GLUE server takes.
+//! `fnlm submit`: writes the zip file for the GLUE server.
 
 use fn_eval::glue::submission::{Collected, Options, collect, write};
 
@@ -10,13 +10,13 @@ use crate::term;
 /// Runs it.
 ///
 /// # Errors
-/// Tasks without test predictions, predictions that do not cover their test set (3); a zip that is there (2).
+/// Tasks without test predictions, predictions that do not cover their test set (3); an existing zip file (2).
 pub fn run(args: &SubmitArgs) -> Result<Outcome, CliError> {
     support::may_write("--out", &args.out, args.write)?;
     let files = collect(&args.from, &mut |notice| match notice {
         Collected::Missing { folder, task } => term::note(
             false,
-            &format!("warning: {}: no test predictions of {task}; was test data there?", folder.display()),
+            &format!("warning: {}: no test predictions of {task}; was there a test set?", folder.display()),
         ),
         Collected::Found { folder, task, seed } => {
             term::note(args.common.quiet, &format!("{task}: seed {seed} of {}", folder.display()));

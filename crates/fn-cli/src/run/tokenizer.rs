@@ -1,4 +1,4 @@
-//! `fnlm tokenizer train`.
+//! `fnlm tokenizer train`: trains a WordPiece vocabulary.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! `fnlm study truth`: when correction helps and when it hurts, on languages whose false negatives are known.
+//! `fnlm study truth`: compares corrections on generated languages whose false negatives are known.
 
 use fn_core::files::write_atomic;
 use fn_study::truth::{DIALS, Dial, Found, Sweep, draw, table};
@@ -8,7 +8,7 @@ use crate::args::StudyTruthArgs;
 use crate::error::{CliError, Outcome};
 use crate::term;
 
-/// Runs what is missing, then draws.
+/// Runs the missing quickstarts, then draws the figures.
 ///
 /// # Errors
 /// A dial that does not exist (2), a quickstart that fails (1).
@@ -36,7 +36,7 @@ pub fn run(args: &StudyTruthArgs) -> Result<Outcome, CliError> {
                 let out = sweep.folder(dial, place, seed);
                 term::note(args.common.quiet, &format!("[{count}/{all}] {}", out.display()));
                 let Some(figures) = sweep.run(dial, place, seed)? else {
-                    term::note(args.common.quiet, "stopped; the same command goes on from there");
+                    term::note(args.common.quiet, "stopped; repeat the command to resume");
                     return Ok(Outcome::Stopped { saved: true });
                 };
                 seeds.push(figures);

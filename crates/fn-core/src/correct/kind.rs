@@ -6,15 +6,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::registry::{CORRECTIONS, Settings};
 use super::tagged;
 use super::{
-    Correction, HardConfig, LabelSmoothingConfig, RandomShield, Resources, SoftConfig, SynonymTargetConfig,
-    Uncorrected,
+    Correction, HardConfig, LabelSmoothingConfig, PredictionTargetConfig, RandomShield, Resources,
+    SoftConfig, SynonymTargetConfig, Uncorrected, VerifierTargetConfig, WeightConfig,
 };
 use crate::documented;
 use crate::error::{CoreError, check_epsilon, check_lambda};
 
 /// The built-in kinds.
-pub(super) const NAMES: &[&str] =
-    &["none", "hard", "soft", "label-smoothing", "synonym-target", "random-shield"];
+pub(super) const NAMES: &[&str] = &[
+    "none",
+    "hard",
+    "weight",
+    "prediction-target",
+    "verifier-target",
+    "soft",
+    "label-smoothing",
+    "synonym-target",
+    "random-shield",
+];
 
 documented! {
     /// How the masked-language-model loss treats false negatives: `kind` and the settings of that kind.
@@ -25,6 +34,12 @@ documented! {
         None,
         /// `hard`: false negatives give no gradient.
         Hard(HardConfig),
+        /// `weight`: every wrong prediction weighs 1 - g, g its grade.
+        Weight(WeightConfig),
+        /// `prediction-target`: a share of the target, in proportion to its grade, goes to the wrong prediction.
+        PredictionTarget(PredictionTargetConfig),
+        /// `verifier-target`: a share of the target of false negatives goes to the most probable words of another masked LM.
+        VerifierTarget(VerifierTargetConfig),
         /// `soft`: adds the distance between prediction and original.
         Soft(SoftConfig),
         /// `label-smoothing`: spreads a share of the target over the vocabulary.
@@ -47,6 +62,9 @@ impl CorrectionKind {
         Ok(match self {
             Self::None => Box::new(Uncorrected),
             Self::Hard(config) => Box::new(config.init()),
+            Self::Weight(config) => Box::new(config.init()),
+            Self::PredictionTarget(config) => Box::new(config.init()?),
+            Self::VerifierTarget(config) => Box::new(config.init(resources)?),
             Self::Soft(config) => Box::new(config.init()?),
             Self::LabelSmoothing(config) => Box::new(config.init()?),
             Self::SynonymTarget(config) => Box::new(config.init(resources)?),
@@ -67,7 +85,9 @@ impl CorrectionKind {
     /// The first setting that cannot be used.
     pub fn validate(&self) -> Result<(), CoreError> {
         match self {
-            Self::None | Self::Hard(_) | Self::RandomShield => Ok(()),
+            Self::None | Self::Hard(_) | Self::Weight(_) | Self::RandomShield => Ok(()),
+            Self::PredictionTarget(config) => config.init().map(|_| ()),
+            Self::VerifierTarget(config) => config.validate(),
             Self::Soft(config) => check_lambda(config.lambda),
             Self::LabelSmoothing(LabelSmoothingConfig { epsilon })
             | Self::SynonymTarget(SynonymTargetConfig { epsilon }) => check_epsilon(*epsilon),
@@ -80,6 +100,9 @@ impl CorrectionKind {
         match self {
             Self::None => "none",
             Self::Hard(_) => "hard",
+            Self::Weight(_) => "weight",
+            Self::PredictionTarget(_) => "prediction-target",
+            Self::VerifierTarget(_) => "verifier-target",
             Self::Soft(_) => "soft",
             Self::LabelSmoothing(_) => "label-smoothing",
             Self::SynonymTarget(_) => "synonym-target",
@@ -94,6 +117,9 @@ impl Serialize for CorrectionKind {
         let settings = match self {
             Self::None | Self::RandomShield => Ok(Default::default()),
             Self::Hard(config) => tagged::settings(config),
+            Self::Weight(config) => tagged::settings(config),
+            Self::PredictionTarget(config) => tagged::settings(config),
+            Self::VerifierTarget(config) => tagged::settings(config),
             Self::Soft(config) => tagged::settings(config),
             Self::LabelSmoothing(config) => tagged::settings(config),
             Self::SynonymTarget(config) => tagged::settings(config),
@@ -109,6 +135,9 @@ impl<'de> Deserialize<'de> for CorrectionKind {
         Ok(match settings.kind.as_str() {
             "none" => tagged::without_settings(&settings, Self::None)?,
             "hard" => Self::Hard(tagged::typed(&settings)?),
+            "weight" => Self::Weight(tagged::typed(&settings)?),
+            "prediction-target" => Self::PredictionTarget(tagged::typed(&settings)?),
+            "verifier-target" => Self::VerifierTarget(tagged::typed(&settings)?),
             "soft" => Self::Soft(tagged::typed(&settings)?),
             "label-smoothing" => Self::LabelSmoothing(tagged::typed(&settings)?),
             "synonym-target" => Self::SynonymTarget(tagged::typed(&settings)?),

@@ -10,20 +10,28 @@ mod hard;
 mod hard_negatives;
 mod kind;
 mod label_smoothing;
+mod prediction_target;
 mod random_shield;
 pub mod registry;
+mod rows;
 mod soft;
 mod synonym_target;
 pub mod tagged;
+mod verifier_target;
+mod weight;
 
 pub use hard::{Hard, HardConfig};
 pub(crate) use hard_negatives::importance;
 pub use kind::CorrectionKind;
 pub use label_smoothing::{LabelSmoothing, LabelSmoothingConfig};
+pub use prediction_target::{PredictionTarget, PredictionTargetConfig};
 pub use random_shield::RandomShield;
 pub use registry::Resources;
+pub use rows::Rows;
 pub use soft::{Level, Soft, SoftConfig};
 pub use synonym_target::{SynonymTarget, SynonymTargetConfig};
+pub use verifier_target::{VerifierTarget, VerifierTargetConfig};
+pub use weight::{Weight, WeightConfig};
 
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};

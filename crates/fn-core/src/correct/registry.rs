@@ -21,6 +21,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
@@ -28,7 +29,7 @@ use serde_json::{Map, Value};
 use super::Correction;
 use super::detection::DetectionCorrection;
 use crate::error::CoreError;
-use crate::judge::{DeviceLexicon, Judge};
+use crate::judge::{DeviceLexicon, Judge, Own, Teacher, TeacherKind};
 
 /// Corrections of the masked-language-model loss.
 pub static CORRECTIONS: Registry<dyn Correction> = Registry::new("correction", super::kind::NAMES);
@@ -42,13 +43,40 @@ pub static JUDGES: Registry<dyn Judge> =
     Registry::new("judge", &["none", "lexicon", "verifier", "generator", "all", "any", "mean", "shuffled"]);
 
 /// What judges and corrections may need beside their settings.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Resources {
     /// The look-up sets.
     pub lexicon: Option<DeviceLexicon>,
+    /// The masked LM of `correction.verifier`.
+    pub verifier: Option<Rc<dyn Teacher>>,
+}
+
+impl std::fmt::Debug for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resources")
+            .field("lexicon", &self.lexicon)
+            .field("verifier", &self.verifier.is_some())
+            .finish()
+    }
 }
 
 impl Resources {
+    /// The distributions that `wanted` names.
+    ///
+    /// # Errors
+    /// [`CoreError::Needs`] in the name of `kind` if it is the verifier and there is none.
+    pub fn teacher(&self, kind: &str, wanted: TeacherKind) -> Result<Rc<dyn Teacher>, CoreError> {
+        match (wanted, &self.verifier) {
+            (TeacherKind::Generator, _) => Ok(Rc::new(Own)),
+            (TeacherKind::Verifier, Some(verifier)) => Ok(verifier.clone()),
+            (TeacherKind::Verifier, None) => Err(CoreError::Needs {
+                kind: kind.to_owned(),
+                what: "a verifier to learn from",
+                remedy: "set `correction.verifier.model` or `correction.verifier.decay`",
+            }),
+        }
+    }
+
     /// The lexicon.
     ///
     /// # Errors

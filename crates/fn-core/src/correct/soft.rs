@@ -11,7 +11,7 @@
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Corrected, Correction, Masked, Term};
+use super::{Corrected, Correction, Masked, Rows, Term};
 use crate::documented;
 use crate::error::{CoreError, check_lambda};
 use crate::loss::{cosine_distance, scatter_vectors};
@@ -40,12 +40,15 @@ documented! {
         pub prediction: Prediction,
         /// Weight of the distance, 0 to 1000. Default 1.
         pub lambda: f64,
+        /// Which positions are drawn to the original: `all` (default), those of `wrong` predictions, or `judged` ones, the false negatives. In
+        /// a sentence the other positions keep the original. The mean is over all positions, or sentences, in each case.
+        pub rows: Rows,
     }
 }
 
 impl Default for SoftConfig {
     fn default() -> Self {
-        Self { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0 }
+        Self { level: Level::Word, prediction: Prediction::Argmax, lambda: 1.0, rows: Rows::All }
     }
 }
 
@@ -69,7 +72,10 @@ impl SoftConfig {
 impl Correction for Soft {
     fn correct(&self, masked: &Masked<'_>) -> Corrected {
         let term = match self.config.level {
-            Level::Word => Term::per_position("word_distance", self.word_distance(masked)),
+            Level::Word => {
+                let distance = self.config.rows.keep(masked, self.word_distance(masked));
+                Term::per_position("word_distance", distance)
+            }
             Level::Sentence => Term::mean("sentence_distance", self.sentence_distance(masked)),
         };
         Corrected::unchanged(masked.predictions).with(term.times(self.config.lambda))
@@ -109,9 +115,16 @@ impl Soft {
         let filled = match self.config.prediction {
             Prediction::Expected => {
                 let words = expected_vectors(masked.logits.clone(), student.embedding());
-                scatter_vectors(original.clone(), batch.positions.clone(), &batch.weight, words)
+                let weight = self.config.rows.keep(masked, batch.weight.clone().inner());
+                scatter_vectors(original.clone(), batch.positions.clone(), &weight, words)
             }
-            Prediction::Argmax | Prediction::Sample => student.look_up(batch.filled(self.ids(masked))),
+            Prediction::Argmax | Prediction::Sample => {
+                let ids = match self.config.rows.of(masked) {
+                    Some(rows) => batch.gold.clone().inner().mask_where(rows, self.ids(masked).inner()),
+                    None => self.ids(masked),
+                };
+                student.look_up(batch.filled(ids))
+            }
         };
         let filled = student.sentence_vectors(filled, batch);
         cosine_distance(filled, student.sentence_vectors(original, batch).detach()).mean()

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Judge;
+use super::{Judge, VocabularyJudge};
 use crate::batch::Predictions;
 
 /// Both must agree: the lowest grade. Without a judge nothing is plausible.
@@ -22,12 +22,22 @@ impl Judge for All {
         let grades = self.0.iter().map(|judge| judge.grade(predictions));
         grades.reduce(|a, b| a.min_pair(b)).unwrap_or_else(|| zeros(predictions))
     }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        let can = self.0.iter().all(|judge| judge.vocabulary().is_some());
+        (can && !self.0.is_empty()).then_some(self as &dyn VocabularyJudge)
+    }
 }
 
 impl Judge for Any {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         let grades = self.0.iter().map(|judge| judge.grade(predictions));
         grades.reduce(|a, b| a.max_pair(b)).unwrap_or_else(|| zeros(predictions))
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        let can = self.0.iter().all(|judge| judge.vocabulary().is_some());
+        (can && !self.0.is_empty()).then_some(self as &dyn VocabularyJudge)
     }
 }
 
@@ -39,6 +49,11 @@ impl Judge for WeightedMean {
             true => grades.reduce(|a, b| a + b).unwrap_or_else(|| zeros(predictions)),
             false => zeros(predictions),
         }
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        let can = self.0.iter().all(|(_, judge)| judge.vocabulary().is_some());
+        (can && !self.0.is_empty()).then_some(self as &dyn VocabularyJudge)
     }
 }
 

@@ -1,29 +1,30 @@
-//! Judging by the masked LM that made the prediction: its own probability, at no further forward pass.
+//! Judges a prediction by its probability in the masked LM that made it, without a further forward pass.
 //!
 //! ```text
 //! g = p(r | context) / (p(r | context) + half)        probability
 //! ratio = p(r | context) / p(w | context)             ratio: graded as a verifier's
 //! ```
-//! `p` is the model's at the place as it saw it, without the temperature of sampling. Of words that are *sampled* from a masked LM, the likely ones
-//! fit more often than the unlikely ones, so the judge is of use for replaced tokens. The most probable word is judged good almost by definition.
+//! `p` is the model's distribution at the position, without the temperature of sampling. Among words that are *sampled* from a
+//! masked LM, probable ones fit more often than improbable ones, so this judge is useful for replaced tokens. The most probable
+//! word has a high grade almost by definition.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Bands, Judge};
+use super::teacher::surprise;
+use super::{Bands, Judge, Own, Verifier, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::documented;
 use crate::error::{CoreError, check_range};
-use fn_ops as ops;
 
-/// What of the model's probabilities is graded.
+/// The quantity that is graded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// The probability of the prediction.
     #[default]
     Probability,
-    /// How many times as probable as the original word it is.
+    /// The ratio of the probabilities of the prediction and of the original word.
     Ratio,
 }
 
@@ -84,17 +85,24 @@ pub struct Generator {
 
 impl Judge for Generator {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
-        let logits = predictions.logits();
-        let surprise = |ids: &Tensor<1, Int>| ops::cross_entropy_rows(logits.clone(), ids.clone().inner());
         match self.config.measure {
             Measure::Probability => {
-                let p = surprise(&predictions.ids).neg().exp();
+                let p = surprise(&predictions.logits(), &predictions.ids).neg().exp();
                 p.clone() / (p + self.config.half as f32)
             }
             Measure::Ratio => {
-                let bands = Bands { low: self.config.low, high: self.config.high };
-                bands.grade(surprise(&predictions.batch.gold) - surprise(&predictions.ids))
+                Verifier::of(Own, Bands { low: self.config.low, high: self.config.high }).grade(predictions)
             }
         }
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        Some(self)
+    }
+}
+
+impl Generator {
+    pub(super) fn config(&self) -> &GeneratorConfig {
+        &self.config
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::Judge;
+use super::{Judge, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::lexicon::Lexicon;
 
@@ -138,5 +138,22 @@ impl LexiconJudge {
 impl Judge for LexiconJudge {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         self.lexicon.grade(&predictions.batch.gold, &predictions.ids)
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        Some(self)
+    }
+}
+
+impl LexiconJudge {
+    /// The look-up set of each word and the grades of its members, `[P]` -> `[P, K]`, `[P, K]`; id 0 of grade 0 fills them up.
+    pub(super) fn row(&self, words: &Tensor<1, Int>) -> (Tensor<2, Int>, Tensor<2>) {
+        let members = self.lexicon.members(words);
+        let empty = members.clone().lower_scalar(0);
+        let grades = match &self.lexicon.grades {
+            Some(grades) => grades.clone().select(0, words.clone().inner()),
+            None => empty.clone().bool_not().float(),
+        };
+        (members.mask_fill(empty, 0), grades)
     }
 }

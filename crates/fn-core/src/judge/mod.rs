@@ -6,18 +6,23 @@ mod generator;
 mod lexicon;
 mod none;
 mod shuffled;
+pub(crate) mod teacher;
 mod verifier;
+mod vocabulary;
 
 pub use combine::{All, Any, WeightedMean};
 pub use generator::{Generator, GeneratorConfig, Measure};
 pub use lexicon::{DeviceLexicon, LexiconJudge};
 pub use none::NoJudge;
 pub use shuffled::Shuffled;
-pub use verifier::{Bands, MaskedModel, Verifier};
+pub use teacher::{MaskedModel, Own, Reading, Teacher, TeacherKind};
+pub use verifier::{Bands, Verifier};
+pub use vocabulary::{VocabularyJudge, errors_only};
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::batch::Predictions;
+use crate::batch::{Predictions, guarded};
+use crate::permute::ranks;
 
 /// Grades predictions by how well they fit in the place of the original word.
 ///
@@ -51,11 +56,20 @@ pub trait Judge {
     /// Plausibility of each prediction in the place of the original word, `[P]` in 0..=1, without gradient: 0 an error, 1 as good as
     /// the original. What it says of predictions that are right, and of padding, is not used.
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1>;
+
+    /// The judge as one that grades every word of the vocabulary, if it can: replacements can then be drawn from those that do not fit.
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        None
+    }
 }
 
 impl<J: Judge + ?Sized> Judge for Box<J> {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         (**self).grade(predictions)
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        (**self).vocabulary()
     }
 }
 
@@ -72,6 +86,25 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Nothing is a false negative.
+    pub fn none(predictions: &Predictions<'_>) -> Self {
+        Self::of(&NoJudge, predictions, THRESHOLD)
+    }
+
+    /// Limits the false negatives to the share `cap` (0..=1) of the `wrong` predictions, `[P]`: those with the highest grades
+    /// are kept (of equal grades the first), and if the mean grade of all wrong predictions is higher than `cap`, grades are
+    /// scaled down to it.
+    #[must_use]
+    pub fn capped(self, wrong: &Tensor<1, Bool>, cap: f64) -> Self {
+        let most = wrong.clone().float().sum() * cap as f32;
+        let rank = ranks(self.grade.clone().neg().mask_fill(self.false_negative.clone().bool_not(), 1.0));
+        let allowed = rank.float().add_scalar(1.0).lower_equal(most.clone().expand(self.grade.dims()));
+        let sum = self.grade.clone().sum();
+        // Without a grade there is nothing to scale.
+        let scale = (most / guarded(sum.clone())).clamp_max(1.0).mask_fill(sum.equal_scalar(0.0), 1.0);
+        Self { grade: self.grade * scale, false_negative: self.false_negative.bool_and(allowed) }
+    }
+
     /// Asks `judge`, and applies the threshold (above 0, at most 1): the one place where a grade becomes a yes or no.
     pub fn of(judge: &dyn Judge, predictions: &Predictions<'_>, threshold: f64) -> Self {
         let wrong = predictions.wrong();

@@ -1,14 +1,14 @@
-//! The control of a judge: its grades, on the wrong positions.
+//! The control of a judge: its grades, shuffled among the positions.
 
 use burn::tensor::Tensor;
 
-use super::Judge;
+use super::{Judge, VocabularyJudge};
 use crate::batch::Predictions;
 use crate::permute::random_sources;
 
-/// Grades as the inner judge does, then shuffles the grades among the wrong predictions of the batch: the same grades, equally often, without
-/// the knowledge of which prediction deserves which. What a correction gains with the judge over this is due to the judge, not to how much
-/// it excuses.
+/// A control: the grades of the inner judge, randomly permuted among the wrong predictions of the batch. The distribution of
+/// grades is the same, but they carry no information about individual predictions. A gain of the inner judge over this control
+/// is due to its grades, not to the number of corrected predictions.
 ///
 /// The order comes from the device's generator, like the choice of [`RandomShield`](crate::correct::RandomShield).
 ///
@@ -37,5 +37,9 @@ pub struct Shuffled<J>(pub J);
 impl<J: Judge> Judge for Shuffled<J> {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         self.0.grade(predictions).inner().select(0, random_sources(&predictions.wrong()))
+    }
+
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        self.0.vocabulary().is_some().then_some(self as &dyn VocabularyJudge)
     }
 }

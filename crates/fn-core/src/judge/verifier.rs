@@ -6,13 +6,13 @@
 //! ratio < low: an error        low <= ratio < high: a false negative        high <= ratio: as good as w
 //! ```
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::Judge;
-use crate::batch::{Batch, MemoKey, Predictions};
+use super::teacher::surprise;
+use super::{Judge, MaskedModel, Reading, Teacher, VocabularyJudge};
+use crate::batch::Predictions;
 use crate::error::{CoreError, check_range};
-use fn_ops as ops;
 
 /// Which ratios count as plausible, and which as good as the original.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,9 +43,9 @@ impl Bands {
         check_range("high", self.high, self.low, 1e6)
     }
 
-    /// Grades of logarithmic ratios, `[P]` -> `[P]`: `ratio / (2 low)` below `low`, from there in the logarithm of the ratio up to 1 at
+    /// Grades of logarithmic ratios, of any shape: `ratio / (2 low)` below `low`, from there in the logarithm of the ratio up to 1 at
     /// `high`. Continuous where `low < high`, and never falling.
-    pub fn grade(&self, log_ratio: Tensor<1>) -> Tensor<1> {
+    pub fn grade<const D: usize>(&self, log_ratio: Tensor<D>) -> Tensor<D> {
         let (low, high) = (self.low.ln() as f32, self.high.ln() as f32);
         let below = ((log_ratio.clone() - low).clamp_max(0.0).exp() * 0.5).clamp_max(BELOW);
         let within = (log_ratio.clone() - low) * (0.5 / (high - low).max(f32::MIN_POSITIVE)) + 0.5;
@@ -54,13 +54,6 @@ impl Bands {
         let as_good = log_ratio.greater_equal_scalar(high);
         below.mask_where(plausible, within).mask_fill(as_good, 1.0)
     }
-}
-
-/// A masked language model that can be asked about a batch, without gradient and without dropout.
-pub trait MaskedModel {
-    /// Logits `[P, V]` at the masked positions when the model reads `ids` `[B, L]`; None while there is no model yet (a moving average
-    /// before its first step).
-    fn masked_logits(&self, ids: Tensor<2, Int>, batch: &Batch) -> Option<Tensor<2>>;
 }
 
 /// Judges by a masked language model that reads each sequence with *all* its masked positions masked, so that it sees neither the
@@ -86,46 +79,53 @@ pub trait MaskedModel {
 /// let verdict = Verdict::of(&judge, &predictions, 0.5);
 /// assert_eq!(verdict.false_negative.into_data().iter::<bool>().collect::<Vec<_>>(), [true, false]);
 /// ```
-pub struct Verifier<M> {
-    model: M,
-    mask: u32,
+pub struct Verifier<T> {
+    teacher: T,
     bands: Bands,
-    key: MemoKey,
 }
 
-impl<M: MaskedModel> Verifier<M> {
+impl<M: MaskedModel> Verifier<Reading<M>> {
     /// Judges by `model`; `mask` is the id of its `[MASK]`.
     pub fn new(model: M, mask: u32, bands: Bands) -> Self {
-        Self { model, mask, bands, key: MemoKey::unique() }
+        Self::of(Reading::new(model, mask), bands)
     }
 
     /// The masked language model.
     pub fn model(&self) -> &M {
-        &self.model
+        self.teacher.model()
+    }
+}
+
+impl<T: Teacher> Verifier<T> {
+    /// Judges by the probabilities of `teacher`.
+    pub fn of(teacher: T, bands: Bands) -> Self {
+        Self { teacher, bands }
+    }
+
+    pub(super) fn teacher(&self) -> &T {
+        &self.teacher
+    }
+
+    pub(super) fn bands(&self) -> &Bands {
+        &self.bands
     }
 
     /// `ln p(r) - ln p(w)` of the predictions, `[P]`; None while there is no model.
     pub fn log_ratio(&self, predictions: &Predictions<'_>) -> Option<Tensor<1>> {
-        let batch = predictions.batch;
-        let logits = batch.memo.get_or_try_compute(self.key, || {
-            self.model.masked_logits(batch.masked(self.mask), batch).map(Tensor::inner)
-        })?;
-        let surprise = |ids: &Tensor<1, Int>| ops::cross_entropy_rows(logits.clone(), ids.clone().inner());
-        Some(surprise(&batch.gold) - surprise(&predictions.ids))
+        let logits = self.teacher.logits(predictions)?;
+        Some(surprise(&logits, &predictions.batch.gold) - surprise(&logits, &predictions.ids))
     }
 }
 
-impl<M: MaskedModel> Judge for Verifier<M> {
+impl<T: Teacher> Judge for Verifier<T> {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         match self.log_ratio(predictions) {
             Some(log_ratio) => self.bands.grade(log_ratio),
             None => super::NoJudge.grade(predictions),
         }
     }
-}
 
-impl<M: MaskedModel + ?Sized> MaskedModel for std::sync::Arc<M> {
-    fn masked_logits(&self, ids: Tensor<2, Int>, batch: &Batch) -> Option<Tensor<2>> {
-        (**self).masked_logits(ids, batch)
+    fn vocabulary(&self) -> Option<&dyn VocabularyJudge> {
+        Some(self)
     }
 }

@@ -11,7 +11,7 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{LossParts, scatter_bool, scatter_floats};
-use crate::batch::{Batch, guarded};
+use crate::batch::{Predictions, guarded};
 use crate::correct::detection::{
     CorrectedLabels, DetectionCorrection, DetectionKind, Replaced, UncorrectedDetection,
 };
@@ -76,7 +76,7 @@ impl ReplacedTokenConfig {
 /// let predictions = Predictions::sampled(&batch, &Tensor::zeros([2, 10], &device), sampled.clone());
 /// let verdict = Verdict::of(&judge, &predictions, 0.5);
 /// let (corrupted, scores) = (batch.filled(sampled), Tensor::<2>::zeros([1, 3], &device));
-/// let out = ReplacedToken::new(Drop, 50.0).forward(&scores, &batch, &corrupted, &verdict, &Tensor::<2>::zeros([10, 2], &device));
+/// let out = ReplacedToken::new(Drop, 50.0).forward(&scores, &predictions, &corrupted, &verdict, &Tensor::<2>::zeros([10, 2], &device));
 /// // Two of three tokens count, each with ln 2.
 /// assert!((out.parts.total().into_scalar::<f32>() - 50.0 * 2.0 / 3.0 * 2f32.ln()).abs() < 1e-4);
 /// # Ok::<(), fn_core::lexicon::LexiconError>(())
@@ -114,15 +114,16 @@ impl ReplacedToken {
 
     /// # Shapes
     /// - logits: raw scores, positive = replaced, `[B, L]`; corrupted: ids that the discriminator saw, `[B, L]`;
-    /// - verdict: on the sampled replacements at the masked positions, `[P]`.
+    /// - replacements: the sampled ids at the masked positions, `[P]`, with the generator's logits; verdict: on them, `[P]`.
     pub fn forward(
         &self,
         logits: &Tensor<2>,
-        batch: &Batch,
+        replacements: &Predictions<'_>,
         corrupted: &Tensor<2, Int>,
         verdict: &Verdict,
         student: &dyn Student,
     ) -> ReplacedTokenOutput {
+        let batch = replacements.batch;
         let attention = batch.attention.clone().inner();
         let replaced = corrupted.clone().inner().not_equal(batch.original.clone().inner());
         let replaced = replaced.bool_and(attention.clone().greater_scalar(0.0));
@@ -132,6 +133,7 @@ impl ReplacedToken {
         let seen = Replaced {
             logits,
             batch,
+            replacements,
             corrupted,
             false_negative: &flagged.bool_and(replaced.clone()),
             grade: &grade.mask_fill(replaced.clone().bool_not(), 0.0),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use burn::tensor::{Int, Tensor};
 use fn_core::batch::{Batch, Predictions};
-use fn_core::correct::detection::DetectionKind;
+use fn_core::correct::detection::{BandedConfig, DetectionKind};
 use fn_core::correct::{CorrectionKind, HardConfig, Resources};
 use fn_core::judge::{Bands, Judge, MaskedModel, THRESHOLD, Verdict, Verifier};
 use fn_core::loss::{MaskedLmConfig, ReplacedTokenConfig};
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::reference::{Fixed, batch_of, bce, log_sum_exp, predicted};
 use crate::replaced_token::verdict;
-use crate::tensors::{ids, matrix, to_bool, to_f32, to_ids};
+use crate::tensors::{device, ids, matrix, to_bool, to_f32, to_ids};
 
 fn random(seed: u64, n: usize, scale: f64) -> Vec<f64> {
     let mut stream = Stream::new(seed, 0, 0, Use::Test);
@@ -114,17 +114,22 @@ fn detection(correction: DetectionKind, as_good: bool, hard_negatives: f64) -> (
     let verdict = verdict(&[0.0, 0.6, if as_good { 1.0 } else { 0.9 }, 0.4, 0.0, 0.0]);
     let loss = ReplacedTokenConfig { correction, weight: 1.0, hard_negatives }.init(&Resources::default());
     let (scores, embedding) = (matrix(&logits, 6), matrix(&[0.0; 30], 3));
-    let out = loss.unwrap().forward(&scores, &batch, &corrupted, &verdict, &embedding);
+    let replacements =
+        Predictions::sampled(&batch, &Tensor::zeros([6, 1], &device()), ids(&[1, 9, 9, 9, 5, 9]));
+    let out = loss.unwrap().forward(&scores, &replacements, &corrupted, &verdict, &embedding);
     (f64::from(out.parts.total().into_scalar::<f32>()), logits)
 }
 
 #[test]
 fn banded_calls_right_ones_original_and_leaves_the_others_out() {
-    let (found, z) = detection(DetectionKind::Banded, true, 0.0);
+    let (found, z) = detection(DetectionKind::Banded(BandedConfig::default()), true, 0.0);
     let expected = (bce(z[0], 0.0) + bce(z[2], 0.0) + bce(z[3], 1.0) + bce(z[4], 0.0) + bce(z[5], 1.0)) / 6.0;
     assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
     // With no grade of 1 it is `drop`.
-    assert_eq!(detection(DetectionKind::Banded, false, 0.0).0, detection(DetectionKind::Drop, true, 0.0).0);
+    assert_eq!(
+        detection(DetectionKind::Banded(BandedConfig::default()), false, 0.0).0,
+        detection(DetectionKind::Drop, true, 0.0).0
+    );
 }
 
 #[test]

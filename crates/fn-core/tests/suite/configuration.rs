@@ -1,12 +1,13 @@
 //! Configurations as they are written in files.
 
-use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
+use fn_core::correct::detection::{BandedConfig, DetectionKind, RaoBlackwellConfig, SoftDetectionConfig};
 use fn_core::correct::registry::CORRECTIONS;
 use fn_core::correct::{
-    CorrectionKind, HardConfig, LabelSmoothingConfig, Level, Normalise, Resources, SoftConfig,
-    SynonymTargetConfig,
+    CorrectionKind, HardConfig, LabelSmoothingConfig, Level, Normalise, PredictionTargetConfig, Resources,
+    Rows, SoftConfig, SynonymTargetConfig, VerifierTargetConfig, WeightConfig,
 };
 use fn_core::corrupt::{CorruptionConfig, Scheme, Shares, Unit};
+use fn_core::judge::TeacherKind;
 use fn_core::sample::Prediction;
 
 fn read<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, String> {
@@ -15,7 +16,7 @@ fn read<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, String> {
 
 #[test]
 fn corrections_are_written_as_in_the_paper() {
-    let cases: [(&str, CorrectionKind); 8] = [
+    let cases: [(&str, CorrectionKind); 11] = [
         (r#"{"kind": "none"}"#, CorrectionKind::None),
         (r#"{"kind": "hard"}"#, CorrectionKind::Hard(HardConfig { normalise: Normalise::All })),
         (
@@ -28,14 +29,16 @@ fn corrections_are_written_as_in_the_paper() {
                 level: Level::Word,
                 prediction: Prediction::Argmax,
                 lambda: 1.0,
+                rows: Rows::All,
             }),
         ),
         (
-            r#"{"kind": "soft", "level": "sentence", "prediction": "sample", "lambda": 0.5}"#,
+            r#"{"kind": "soft", "level": "sentence", "prediction": "sample", "lambda": 0.5, "rows": "judged"}"#,
             CorrectionKind::Soft(SoftConfig {
                 level: Level::Sentence,
                 prediction: Prediction::Sample,
                 lambda: 0.5,
+                rows: Rows::Judged,
             }),
         ),
         (
@@ -47,6 +50,21 @@ fn corrections_are_written_as_in_the_paper() {
             CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon: 0.2 }),
         ),
         (r#"{"kind": "random-shield"}"#, CorrectionKind::RandomShield),
+        (r#"{"kind": "weight"}"#, CorrectionKind::Weight(WeightConfig { normalise: Normalise::All })),
+        (
+            r#"{"kind": "prediction-target", "share": 0.5}"#,
+            CorrectionKind::PredictionTarget(PredictionTargetConfig { share: 0.5 }),
+        ),
+        (
+            r#"{"kind": "verifier-target", "top_k": 4, "rows": "wrong"}"#,
+            CorrectionKind::VerifierTarget(VerifierTargetConfig {
+                mass: 0.5,
+                top_k: 4,
+                entropy_scaled: true,
+                rows: Rows::Wrong,
+                teacher: TeacherKind::Verifier,
+            }),
+        ),
     ];
     for (json, expected) in cases {
         let found: CorrectionKind = read(json).unwrap();
@@ -58,7 +76,15 @@ fn corrections_are_written_as_in_the_paper() {
         (r#"{"kind": "none"}"#, DetectionKind::None),
         (r#"{"kind": "drop"}"#, DetectionKind::Drop),
         (r#"{"kind": "relabel"}"#, DetectionKind::Relabel),
-        (r#"{"kind": "banded"}"#, DetectionKind::Banded),
+        (r#"{"kind": "banded"}"#, DetectionKind::Banded(BandedConfig { relabel: 1.0 })),
+        (
+            r#"{"kind": "rao-blackwell", "alpha": 0.5, "teacher": "verifier"}"#,
+            DetectionKind::RaoBlackwell(RaoBlackwellConfig {
+                alpha: 0.5,
+                teacher: TeacherKind::Verifier,
+                shuffled: false,
+            }),
+        ),
         (r#"{"kind": "weight"}"#, DetectionKind::Weight),
         (r#"{"kind": "soft-label"}"#, DetectionKind::SoftLabel),
         (r#"{"kind": "soft", "lambda": 2.0}"#, DetectionKind::Soft(SoftDetectionConfig { lambda: 2.0 })),
@@ -83,7 +109,7 @@ fn unknown_words_and_keys_are_refused() {
             .unwrap_err()
             .contains("unknown field")
     );
-    for kind in ["none", "drop", "relabel", "banded", "weight", "soft-label"] {
+    for kind in ["none", "drop", "relabel", "weight", "soft-label"] {
         let json = format!(r#"{{"lambda": 1, "kind": "{kind}"}}"#);
         let error = read::<DetectionKind>(&json).unwrap_err();
         assert!(error.contains("unknown field `lambda`, this kind has no settings"), "{error}");
@@ -95,15 +121,28 @@ fn unknown_words_and_keys_are_refused() {
 
 #[test]
 fn values_out_of_range_name_field_and_range() {
-    let e =
-        CorrectionKind::Soft(SoftConfig { level: Level::Word, prediction: Prediction::Argmax, lambda: -1.0 })
-            .validate();
+    let e = CorrectionKind::Soft(SoftConfig { lambda: -1.0, ..SoftConfig::default() }).validate();
     assert_eq!(e.unwrap_err().to_string(), "`lambda` is -1, but must be between 0 and 1000");
     for epsilon in [-0.1, 1.0, f64::NAN] {
         assert!(CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon }).validate().is_err());
         assert!(CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon }).validate().is_err());
     }
     assert!(DetectionKind::Soft(SoftDetectionConfig { lambda: f64::INFINITY }).validate().is_err());
+    for value in [-0.1, 1.5, f64::NAN] {
+        assert!(
+            CorrectionKind::PredictionTarget(PredictionTargetConfig { share: value }).validate().is_err()
+        );
+        let taught = VerifierTargetConfig { mass: value, ..VerifierTargetConfig::default() };
+        assert!(CorrectionKind::VerifierTarget(taught).validate().is_err());
+        assert!(DetectionKind::Banded(BandedConfig { relabel: value }).validate().is_err());
+        let labels = RaoBlackwellConfig { alpha: value, ..RaoBlackwellConfig::default() };
+        assert!(DetectionKind::RaoBlackwell(labels).validate().is_err());
+    }
+    for top_k in [0, 65] {
+        let taught = VerifierTargetConfig { top_k, ..VerifierTargetConfig::default() };
+        let error = CorrectionKind::VerifierTarget(taught).validate().unwrap_err().to_string();
+        assert_eq!(error, format!("`top_k` is {top_k}, but must be 1 to 64"));
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use fn_core::loss::MaskedLm;
 use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
 
-use crate::reference::{Fixed, batch_of, predicted};
+use crate::reference::{Fixed, Grades, batch_of, predicted};
 use crate::tensors::{device, drawing, ids, matrix, seeded, to_bool, to_f32, to_ids};
 
 /// Which predictions of the batch this judge calls false negatives.
@@ -180,15 +180,6 @@ fn no_judge_flags_nothing() {
 #[test]
 fn random_shielding_keeps_right_predictions_even_if_the_judge_does_not() {
     assert_eq!(shielded(&[1, 1, 1], &[1, 2, 1], &[1.0; 3], &[true; 3]), [false, true, false]);
-}
-
-/// A judge that gives these grades.
-struct Grades(Vec<f32>);
-
-impl Judge for Grades {
-    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
-        Tensor::from_floats(self.0.as_slice(), &predictions.batch.gold.device().inner())
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use fn_core::batch::Predictions;
 use fn_core::correct::Level;
 use fn_core::correct::{
     Corrected, Correction, CorrectionKind, HardConfig, LabelSmoothingConfig, Masked, Normalise, Resources,
-    SoftConfig, SynonymTargetConfig, TargetShift,
+    Rows, SoftConfig, SynonymTargetConfig, TargetShift,
 };
 use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD, Verdict};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
@@ -94,9 +94,10 @@ fn a_confident_right_answer_costs_nothing_and_a_wrong_one_its_logit() {
             gold: vec![0],
             predicted: vec![0],
             weight: vec![1.0],
-            verdict: vec![false],
+            grades: vec![0.0],
             sets: vec![],
             sentences: [vec![1.0], vec![1.0]],
+            teacher: vec![0.0; 2],
         };
         problem.run(&CorrectionKind::None).0.parts.total().into_scalar::<f32>()
     };
@@ -127,7 +128,10 @@ fn terms_are_named_and_add_up() {
     let two = |second| vec!["masked_lm", second];
     assert_eq!(names[..3], [["masked_lm"], ["masked_lm"], ["masked_lm"]]);
     assert_eq!(names[3..6], [two("word_distance"), two("word_distance"), two("word_distance")]);
-    assert_eq!(names[6..], [two("sentence_distance"), two("label_smoothing"), two("synonym_target")]);
+    assert_eq!(names[6..9], [two("sentence_distance"), two("label_smoothing"), two("synonym_target")]);
+    assert_eq!(names[9..11], [["masked_lm"], ["masked_lm"]]);
+    assert!(names[11..15].iter().all(|names| *names == two("target_shift")), "{names:?}");
+    assert_eq!(names[15..], [two("word_distance"), two("word_distance")]);
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn hard_correction_shields_where_the_judge_says_so_and_nowhere_else() {
     let (base, [logits, ..]) = problem.run(&CorrectionKind::None);
     let baseline = to_f32(&logits.grad(&base.parts.total().backward()).unwrap());
     for (k, (row, full)) in gradient.chunks(problem.v).zip(baseline.chunks(problem.v)).enumerate() {
-        if problem.verdict[k] || problem.weight[k] == 0.0 {
+        if problem.fits(k) || problem.weight[k] == 0.0 {
             assert!(row.iter().all(|&g| g == 0.0), "row {k} must teach nothing: {row:?}");
         } else {
             // Divided by all rows: the others teach what they teach in the baseline.
@@ -154,7 +158,7 @@ fn hard_correction_shields_where_the_judge_says_so_and_nowhere_else() {
 fn a_batch_with_every_row_shielded_has_loss_zero_and_finite_gradients() {
     for normalise in [Normalise::All, Normalise::Kept] {
         let mut problem = Problem::random(5, 3.0);
-        problem.verdict = vec![true; 6];
+        problem.grades = vec![1.0; 6];
         problem.predicted[0] = 8;
         let (out, [logits, ..]) = problem.run(&hard(normalise));
         let total = out.parts.total();
@@ -175,7 +179,7 @@ fn a_batch_without_a_real_row_has_loss_zero_and_finite_gradients() {
         }
         let mut problem = Problem::random(6, 3.0);
         problem.weight = vec![0.0; 6];
-        problem.verdict = vec![false; 6];
+        problem.grades = vec![0.0; 6];
         let (out, leaves) = problem.run(&correction);
         let total = out.parts.total();
         assert_eq!(total.clone().into_scalar::<f32>(), 0.0, "{correction:?}");
@@ -224,7 +228,8 @@ fn hard_ids_reach_the_embedding_only_and_expected_ones_the_logits_too() {
 #[test]
 fn no_gradient_passes_through_the_original_sentence() {
     // The mean of the word vectors stands for the sentence: row 5 is in the original sentence alone.
-    let config = SoftConfig { level: Level::Sentence, prediction: Prediction::Sample, lambda: 1.0 };
+    let config =
+        SoftConfig { level: Level::Sentence, prediction: Prediction::Sample, ..SoftConfig::default() };
     let correction = config.init().unwrap();
     let embedding =
         matrix(&(0..14).map(|i| f64::from(i * i % 5) - 1.5).collect::<Vec<_>>(), 2).require_grad();
@@ -282,6 +287,29 @@ fn synonym_targets_without_a_lexicon_are_an_error_when_they_are_made() {
     assert!(error.contains("`synonym-target` needs a lexicon") && error.contains("lexicon.path"), "{error}");
 }
 
+#[test]
+fn a_sentence_is_filled_where_the_judge_says_so_and_keeps_its_words_elsewhere() {
+    // The mean of the word vectors stands for the sentence. Position 0 is a false negative, 1 an error, 2 right.
+    let embedding = matrix(&(0..14).map(|i| f64::from(i * i % 5) - 1.5).collect::<Vec<_>>(), 2);
+    let logits = matrix(&(0..21).map(|i| f64::from(i * 5 % 7)).collect::<Vec<_>>(), 7);
+    let batch = batch_of(&[5, 3, 1], &[1.0; 3]);
+    let distance = |rows, prediction, r: &[u32]| {
+        let config = SoftConfig { level: Level::Sentence, prediction, rows, ..SoftConfig::default() };
+        let mut predictions = Predictions::sampled(&batch, &logits, ids(r));
+        predictions.chosen = prediction;
+        let verdict = Verdict::of(&Fixed(vec![true, false, false]), &predictions, THRESHOLD);
+        let loss = MaskedLm::new(config.init().unwrap());
+        let out = loss.forward(&logits, &predictions, &verdict, &embedding);
+        term(&out, "sentence_distance").into_scalar::<f32>()
+    };
+    let (judged, wrong, all) = (Rows::Judged, Rows::Wrong, Rows::All);
+    let r = [6, 4, 1];
+    assert_eq!(distance(judged, Prediction::Argmax, &r), distance(all, Prediction::Argmax, &[6, 3, 1]));
+    assert_eq!(distance(wrong, Prediction::Argmax, &r), distance(all, Prediction::Argmax, &r));
+    let expected = [judged, wrong, all].map(|rows| distance(rows, Prediction::Expected, &r));
+    assert!(expected[0] != expected[1] && expected[1] != expected[2], "{expected:?}");
+}
+
 /// Moves a share of the target to the prediction.
 struct Share(f32);
 
@@ -300,12 +328,12 @@ fn mass_of_the_target_that_moves_to_another_word_is_the_cross_entropy_with_it() 
     let batch = batch_of(&problem.gold, &weight);
     let logits = matrix(&problem.logits, problem.v).require_grad();
     let predictions = Predictions::sampled(&batch, &logits, ids(&problem.predicted));
-    let verdict = Verdict::of(&Fixed(problem.verdict.clone()), &predictions, THRESHOLD);
+    let verdict = Verdict::of(&Fixed((0..6).map(|k| problem.fits(k)).collect()), &predictions, THRESHOLD);
     let embedding = matrix(&problem.embedding, problem.h);
     let out = MaskedLm::new(Share(0.3)).forward(&logits, &predictions, &verdict, &embedding);
     let row = |k: usize| {
         let (w, r) = (problem.gold[k] as usize, problem.predicted[k] as usize);
-        let mass = if problem.verdict[k] { f64::from(0.3f32) } else { 0.0 };
+        let mass = if problem.fits(k) { f64::from(0.3f32) } else { 0.0 };
         problem.weight[k] * ((1.0 - mass) * surprise(problem.row(k), w) + mass * surprise(problem.row(k), r))
     };
     let expected = (0..6).map(row).sum::<f64>() / 5.0;
@@ -361,9 +389,10 @@ fn label_smoothing_keeps_its_decimals_over_many_large_logits() {
         gold: vec![17],
         predicted: vec![0],
         weight: vec![1.0],
-        verdict: vec![false],
+        grades: vec![0.0],
         sets: vec![],
         sentences: [vec![1.0], vec![1.0]],
+        teacher: vec![0.0; v],
     };
     let (out, _) = problem.run(&CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon: 0.5 }));
     let excess = term(&out, "label_smoothing").into_scalar::<f32>();

@@ -1,14 +1,15 @@
 //! The formulas once more, in f64 and in the plainest way, as the yardstick of the golden tests.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use burn::tensor::Tensor;
 use fn_core::batch::{Batch, Predictions};
 use fn_core::correct::{
-    CorrectionKind, HardConfig, LabelSmoothingConfig, Level, Normalise, Resources, SoftConfig,
-    SynonymTargetConfig,
+    CorrectionKind, HardConfig, LabelSmoothingConfig, Level, Normalise, PredictionTargetConfig, Resources,
+    Rows, SoftConfig, SynonymTargetConfig, VerifierTargetConfig, WeightConfig,
 };
-use fn_core::judge::{DeviceLexicon, Judge, THRESHOLD, Verdict};
+use fn_core::judge::{DeviceLexicon, Judge, THRESHOLD, Teacher, TeacherKind, Verdict};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::loss::{MaskedLmConfig, MaskedLmOutput};
 use fn_core::noise::{Stream, Use};
@@ -50,10 +51,13 @@ pub struct Problem {
     pub gold: Vec<u32>,
     pub predicted: Vec<u32>,
     pub weight: Vec<f64>,
-    pub verdict: Vec<bool>,
+    /// What the judge says of each prediction; a half and more is a false negative.
+    pub grades: Vec<f64>,
     pub sets: Vec<(u32, Vec<u32>)>,
     /// `[B * H]`.
     pub sentences: [Vec<f64>; 2],
+    /// Logits of another masked LM, `[P * V]`.
+    pub teacher: Vec<f64>,
 }
 
 /// A judge that says what it is told.
@@ -63,6 +67,24 @@ impl Judge for Fixed {
     fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
         let grades: Vec<f32> = self.0.iter().map(|&yes| f32::from(u8::from(yes))).collect();
         Tensor::from_floats(grades.as_slice(), &predictions.batch.gold.device().inner())
+    }
+}
+
+/// A judge that gives these grades.
+pub struct Grades(pub Vec<f32>);
+
+impl Judge for Grades {
+    fn grade(&self, predictions: &Predictions<'_>) -> Tensor<1> {
+        Tensor::from_floats(self.0.as_slice(), &predictions.batch.gold.device().inner())
+    }
+}
+
+/// A teacher with these logits, `[P, V]`.
+pub struct Oracle(pub Tensor<2>);
+
+impl Teacher for Oracle {
+    fn logits(&self, _predictions: &Predictions<'_>) -> Option<Tensor<2>> {
+        Some(self.0.clone().inner())
     }
 }
 
@@ -112,14 +134,57 @@ impl Problem {
             gold: vec![0, 1, 2, 3, 4, 0],
             predicted: vec![0, 5, 3, 4, 1, 7],
             weight: vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-            verdict: vec![false, true, false, true, false, false],
+            grades: vec![0.9, 0.75, 0.25, 0.5, 0.0, 0.875],
             sets: vec![(1, vec![5, 6]), (3, vec![4]), (0, vec![1, 2, 8])],
             sentences: [draw(2 * h, 1.0), draw(2 * h, 1.0)],
+            teacher: draw(p * v, 3.0),
         }
     }
 
     pub fn row(&self, k: usize) -> &[f64] {
         &self.logits[k * self.v..(k + 1) * self.v]
+    }
+
+    pub fn wrong(&self, k: usize) -> bool {
+        self.weight[k] > 0.0 && self.gold[k] != self.predicted[k]
+    }
+
+    /// Grade of a wrong prediction.
+    pub fn grade(&self, k: usize) -> f64 {
+        if self.wrong(k) { self.grades[k] } else { 0.0 }
+    }
+
+    /// Whether it is a false negative.
+    pub fn fits(&self, k: usize) -> bool {
+        self.grade(k) >= 0.5
+    }
+
+    fn in_rows(&self, rows: Rows, k: usize) -> bool {
+        match rows {
+            Rows::Judged => self.fits(k),
+            Rows::Wrong => self.wrong(k),
+            Rows::All => true,
+        }
+    }
+
+    /// Loss of row k under a target that the teacher's most probable words share.
+    fn taught(&self, config: &VerifierTargetConfig, k: usize) -> f64 {
+        let z = match config.teacher {
+            TeacherKind::Generator => self.row(k),
+            TeacherKind::Verifier => &self.teacher[k * self.v..(k + 1) * self.v],
+        };
+        let p: Vec<f64> = (0..self.v).map(|v| (-surprise(z, v)).exp()).collect();
+        let mut best: Vec<usize> = (0..self.v).collect();
+        best.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+        best.truncate(config.top_k);
+        let sum: f64 = best.iter().map(|&v| p[v]).sum();
+        let entropy: f64 = (0..self.v).map(|v| p[v] * surprise(z, v)).sum();
+        let scale = if config.entropy_scaled { 1.0 - entropy / (self.v as f64).ln() } else { 1.0 };
+        let mass = if self.in_rows(config.rows, k) { config.mass * scale } else { 0.0 };
+        self.soft_target(k, |v| {
+            let hard = if v == self.gold[k] as usize { 1.0 - mass } else { 0.0 };
+            hard + if best.contains(&v) { mass * p[v] / sum } else { 0.0 }
+        })
     }
 
     fn vector(&self, v: u32) -> &[f64] {
@@ -161,8 +226,13 @@ impl Problem {
         match correction {
             CorrectionKind::None => mean(&plain),
             CorrectionKind::RandomShield | CorrectionKind::Registered(_) => panic!("has no fixed value"),
-            CorrectionKind::Hard(HardConfig { normalise }) => {
-                let kept = |k: usize| if self.verdict[k] { 0.0 } else { 1.0 };
+            CorrectionKind::Hard(HardConfig { normalise })
+            | CorrectionKind::Weight(WeightConfig { normalise }) => {
+                let kept = |k: usize| match correction {
+                    CorrectionKind::Weight(_) => 1.0 - self.grade(k),
+                    _ if self.fits(k) => 0.0,
+                    _ => 1.0,
+                };
                 let all = mean(&|k| kept(k) * plain(k));
                 match normalise {
                     Normalise::All => all,
@@ -172,8 +242,17 @@ impl Problem {
                     }
                 }
             }
-            CorrectionKind::Soft(SoftConfig { level: Level::Word, prediction, lambda }) => {
-                mean(&plain) + lambda * mean(&|k| self.row_distance(k, *prediction))
+            CorrectionKind::PredictionTarget(PredictionTargetConfig { share }) => mean(&|k| {
+                let mass = share * self.grade(k);
+                (1.0 - mass) * plain(k) + mass * surprise(self.row(k), self.predicted[k] as usize)
+            }),
+            CorrectionKind::VerifierTarget(config) => mean(&|k| self.taught(config, k)),
+            CorrectionKind::Soft(SoftConfig { level: Level::Word, prediction, lambda, rows }) => {
+                let distance = |k: usize| match self.in_rows(*rows, k) {
+                    true => self.row_distance(k, *prediction),
+                    false => 0.0,
+                };
+                mean(&plain) + lambda * mean(&distance)
             }
             CorrectionKind::Soft(SoftConfig { level: Level::Sentence, lambda, .. }) => {
                 let [a, b] = &self.sentences;
@@ -202,7 +281,10 @@ impl Problem {
     pub fn run(&self, correction: &CorrectionKind) -> (MaskedLmOutput, [Tensor<2>; 3]) {
         let _guard = drawing();
         let lexicon = Lexicon::from_rows(self.v, self.sets.clone(), LexiconInfo::default()).unwrap();
-        let resources = Resources { lexicon: Some(DeviceLexicon::new(&lexicon, None, &device())) };
+        let resources = Resources {
+            lexicon: Some(DeviceLexicon::new(&lexicon, None, &device())),
+            verifier: Some(Rc::new(Oracle(matrix(&self.teacher, self.v)))),
+        };
         let logits = matrix(&self.logits, self.v).require_grad();
         let embedding = matrix(&self.embedding, self.h).require_grad();
         let sentence = matrix(&self.sentences[0], self.h).require_grad();
@@ -212,7 +294,8 @@ impl Problem {
         if let CorrectionKind::Soft(SoftConfig { prediction, .. }) = correction {
             predictions.chosen = *prediction;
         }
-        let verdict = Verdict::of(&Fixed(self.verdict.clone()), &predictions, THRESHOLD);
+        let grades = self.grades.iter().map(|&grade| grade as f32).collect();
+        let verdict = Verdict::of(&Grades(grades), &predictions, THRESHOLD);
         let student = Sentences {
             embedding: embedding.clone(),
             vectors: [sentence.clone(), matrix(&self.sentences[1], self.h)],
@@ -226,7 +309,21 @@ impl Problem {
 
 /// Every correction with a fixed value.
 pub fn corrections() -> Vec<CorrectionKind> {
-    let soft = |level, prediction| CorrectionKind::Soft(SoftConfig { level, prediction, lambda: 0.75 });
+    let soft = |level, prediction| {
+        CorrectionKind::Soft(SoftConfig { level, prediction, lambda: 0.75, rows: Rows::All })
+    };
+    let judged = |rows, prediction| {
+        CorrectionKind::Soft(SoftConfig { level: Level::Word, prediction, lambda: 0.75, rows })
+    };
+    let taught = |rows, teacher, entropy_scaled| {
+        CorrectionKind::VerifierTarget(VerifierTargetConfig {
+            mass: 0.75,
+            top_k: 3,
+            entropy_scaled,
+            rows,
+            teacher,
+        })
+    };
     let hard = |normalise| CorrectionKind::Hard(HardConfig { normalise });
     vec![
         CorrectionKind::None,
@@ -238,5 +335,13 @@ pub fn corrections() -> Vec<CorrectionKind> {
         soft(Level::Sentence, Prediction::Argmax),
         CorrectionKind::LabelSmoothing(LabelSmoothingConfig { epsilon: 0.1 }),
         CorrectionKind::SynonymTarget(SynonymTargetConfig { epsilon: 0.3 }),
+        CorrectionKind::Weight(WeightConfig { normalise: Normalise::All }),
+        CorrectionKind::Weight(WeightConfig { normalise: Normalise::Kept }),
+        CorrectionKind::PredictionTarget(PredictionTargetConfig { share: 0.5 }),
+        taught(Rows::Judged, TeacherKind::Verifier, true),
+        taught(Rows::Wrong, TeacherKind::Verifier, false),
+        taught(Rows::All, TeacherKind::Verifier, true),
+        judged(Rows::Judged, Prediction::Argmax),
+        judged(Rows::Wrong, Prediction::Expected),
     ]
 }

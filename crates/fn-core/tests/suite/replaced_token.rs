@@ -1,16 +1,18 @@
 //! The discriminator's loss against the f64 reference.
 
+use std::rc::Rc;
+
 use burn::tensor::Tensor;
-use fn_core::batch::Batch;
+use fn_core::batch::{Batch, Predictions};
 use fn_core::correct::Resources;
-use fn_core::correct::detection::{DetectionKind, SoftDetectionConfig};
-use fn_core::judge::Verdict;
+use fn_core::correct::detection::{BandedConfig, DetectionKind, RaoBlackwellConfig, SoftDetectionConfig};
+use fn_core::judge::{TeacherKind, Verdict};
 use fn_core::loss::{ReplacedTokenConfig, ReplacedTokenOutput, scatter_bool, scatter_floats, scatter_ids};
 use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
 
-use crate::reference::{bce, distance};
-use crate::tensors::{device, floats, ids, matrix, to_bool, to_f32, to_ids};
+use crate::reference::{Oracle, bce, distance, surprise};
+use crate::tensors::{device, floats, ids, matrix, seeded, to_bool, to_f32, to_ids};
 
 const L: usize = 4;
 const H: usize = 3;
@@ -25,6 +27,8 @@ pub struct Detection {
     pub attention: Vec<f64>,
     /// What the judge says of each token; a half and more is a false negative.
     pub grades: Vec<f64>,
+    /// The generator's logits at each token, `[8 * 10]`.
+    pub generator: Vec<f64>,
 }
 
 impl Detection {
@@ -40,6 +44,7 @@ impl Detection {
             corrupted: vec![1, 9, 3, 8, 5, 3, 7, 2],
             attention: vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
             // Token 4 was not replaced and token 7 is padding: both must be ignored.
+            generator: draw(80, 3.0),
             grades: vec![0.0, 0.75, 0.0, 0.25, 1.0, 0.5, 0.0, 0.875],
         }
     }
@@ -69,6 +74,17 @@ impl Detection {
                 DetectionKind::Relabel if self.fits(t) => label = 0.0,
                 DetectionKind::Weight if self.replaced(t) => share *= 1.0 - self.grades[t],
                 DetectionKind::SoftLabel if self.replaced(t) => label -= self.grades[t],
+                DetectionKind::Banded(BandedConfig { relabel }) if self.fits(t) => {
+                    match self.grades[t] >= *relabel {
+                        true => label = 0.0,
+                        false => share = 0.0,
+                    }
+                }
+                DetectionKind::RaoBlackwell(RaoBlackwellConfig { alpha, .. }) => {
+                    let p =
+                        (-surprise(&self.generator[t * 10..(t + 1) * 10], self.corrupted[t] as usize)).exp();
+                    label = (1.0 - alpha) * label + alpha * (1.0 - p);
+                }
                 _ => {}
             }
             share * bce(self.logits[t], label)
@@ -89,9 +105,14 @@ impl Detection {
         let embedding = matrix(&self.embedding, H).require_grad();
         let verdict = verdict(&self.grades.iter().map(|&grade| grade as f32).collect::<Vec<_>>());
         let config = ReplacedTokenConfig { correction: correction.clone(), weight, hard_negatives: 0.0 };
-        let loss = config.init(&Resources::default()).unwrap();
+        let generator = matrix(&self.generator, 10);
+        let resources =
+            Resources { verifier: Some(Rc::new(Oracle(generator.clone()))), ..Resources::default() };
+        let loss = config.init(&resources).unwrap();
         let corrupted = ids(&self.corrupted).reshape([2, L]);
-        let out = loss.forward(&logits, &self.batch(), &corrupted, &verdict, &embedding);
+        let batch = self.batch();
+        let replacements = Predictions::sampled(&batch, &generator, ids(&self.corrupted));
+        let out = loss.forward(&logits, &replacements, &corrupted, &verdict, &embedding);
         (out, [logits, embedding])
     }
 }
@@ -103,7 +124,9 @@ pub fn verdict(grades: &[f32]) -> Verdict {
 }
 
 /// Every correction.
-pub fn all() -> [DetectionKind; 6] {
+pub fn all() -> [DetectionKind; 9] {
+    let rao_blackwell =
+        |alpha, teacher| DetectionKind::RaoBlackwell(RaoBlackwellConfig { alpha, teacher, shuffled: false });
     [
         DetectionKind::None,
         DetectionKind::Drop,
@@ -111,6 +134,9 @@ pub fn all() -> [DetectionKind; 6] {
         DetectionKind::Soft(SoftDetectionConfig { lambda: 2.0 }),
         DetectionKind::Weight,
         DetectionKind::SoftLabel,
+        DetectionKind::Banded(BandedConfig { relabel: 0.625 }),
+        rao_blackwell(1.0, TeacherKind::Generator),
+        rao_blackwell(0.25, TeacherKind::Verifier),
     ]
 }
 
@@ -173,13 +199,67 @@ fn drop_and_relabel_change_the_false_negatives_and_nothing_else() {
 #[test]
 fn grades_weigh_replacements_or_soften_their_labels() {
     let problem = Detection::random(2, 1.0);
-    let [.., weight, soft_label] = all().map(|c| problem.run(&c, 50.0).0);
+    let [_, _, _, _, weight, soft_label, ..] = all().map(|c| problem.run(&c, 50.0).0);
     assert_eq!(to_f32(&weight.labels), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!(to_f32(&weight.weights), [1.0, 0.25, 1.0, 0.75, 1.0, 0.5, 1.0, 0.0]);
     assert_eq!(to_f32(&soft_label.labels), [0.0, 0.25, 0.0, 0.75, 0.0, 0.5, 0.0, 0.0]);
     assert_eq!(to_f32(&soft_label.weights), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
     // Three replaced tokens, all of them with a grade.
     assert_eq!(weight.counts.read().shielded, 3.0);
+}
+
+#[test]
+fn labels_in_expectation_change_where_the_replacement_is_the_original_too_and_nowhere_else() {
+    let mut problem = Detection::random(2, 1.0);
+    problem.generator = vec![0.0; 80]; // every word has probability a tenth
+    let config = RaoBlackwellConfig::default();
+    let label = |config| to_f32(&problem.run(&DetectionKind::RaoBlackwell(config), 1.0).0.labels);
+    for (t, label) in label(config).into_iter().enumerate().take(7) {
+        assert!((label - 0.9).abs() < 1e-6, "{t}: {label}");
+    }
+    for (t, label) in label(RaoBlackwellConfig { alpha: 0.5, ..config }).into_iter().enumerate().take(7) {
+        let expected = if problem.replaced(t) { 0.95 } else { 0.45 };
+        assert!((label - expected).abs() < 1e-6, "{t}: {label}");
+    }
+    // Positions 0 and 1 alone are masked.
+    let batch = Batch {
+        weight: floats(&[1.0, 1.0, 0.0]),
+        ..Batch::new(ids(&[1, 2, 3]).reshape([1, 3]), ids(&[0, 1, 0]))
+    };
+    let replacements = Predictions::sampled(&batch, &Tensor::zeros([3, 4], &device()), ids(&[0, 2, 3]));
+    let config =
+        ReplacedTokenConfig { correction: DetectionKind::RaoBlackwell(config), ..Default::default() };
+    let loss = config.init(&Resources::default()).unwrap();
+    let corrupted = batch.filled(replacements.ids.clone());
+    let scores = Tensor::<2>::zeros([1, 3], &device());
+    let out = loss.forward(&scores, &replacements, &corrupted, &verdict(&[0.0; 3]), &matrix(&[0.0; 4], 1));
+    assert_eq!(to_f32(&out.labels), [0.75, 0.75, 0.0]);
+}
+
+#[test]
+fn expected_labels_need_a_verifier_where_they_name_one_and_shuffle_for_the_control() {
+    let verifier = RaoBlackwellConfig { teacher: TeacherKind::Verifier, ..RaoBlackwellConfig::default() };
+    let error = verifier.init(&Resources::default()).err().unwrap().to_string();
+    assert!(error.contains("`rao-blackwell` needs a verifier to learn from"), "{error}");
+    let problem = Detection::random(3, 1.0);
+    let labels = |shuffled| {
+        let _guard = seeded(5);
+        let config = RaoBlackwellConfig { shuffled, ..RaoBlackwellConfig::default() };
+        let mut labels = to_f32(&problem.run(&DetectionKind::RaoBlackwell(config), 1.0).0.labels);
+        // The padding token has a label too, less what it counts as replaced.
+        labels[7] += 1.0;
+        labels
+    };
+    let (plain, shuffled) = (labels(false), labels(true));
+    assert_ne!(plain, shuffled);
+    assert_eq!(labels(true), shuffled);
+    let sorted = |mut labels: Vec<f32>| {
+        labels.sort_by(f32::total_cmp);
+        labels
+    };
+    for (a, b) in sorted(plain).into_iter().zip(sorted(shuffled)) {
+        assert!((a - b).abs() < 1e-6);
+    }
 }
 
 #[test]

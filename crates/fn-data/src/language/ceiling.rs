@@ -1,21 +1,21 @@
-//! How often the best possible guesser is right.
+//! The Bayes-optimal accuracy on the generated language.
 
 use super::template::Part;
 use super::{Language, Writer};
 
-/// Expected results of the Bayes-optimal guesser with every other token visible.
+/// Expected metrics of the Bayes-optimal predictor that sees every other token.
 ///
-/// It knows the topic, the template and the concepts of all other slots, also those of polysemous words, so the figures
-/// are slightly above what can be reached from the words alone; a model that sees 15 % of the row masked stays below.
+/// It is given the topic, the template and the concepts of all other slots, also those of polysemous words, so the values are
+/// slightly above what can be reached from the words alone; a model whose input is masked at 15 % of the positions stays below.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ceiling {
-    /// Accuracy over all tokens but `[CLS]` and `[SEP]`; function words and punctuation follow from the rest.
+    /// Accuracy over all tokens except `[CLS]` and `[SEP]`; function words and punctuation are determined by the rest.
     pub masked_accuracy: f64,
     /// Accuracy over content words only.
     pub content_accuracy: f64,
-    /// Share of content words of which the *concept* is right.
+    /// Share of content words whose *concept* is predicted correctly.
     pub concept_accuracy: f64,
-    /// Share of the guesser's wrong answers that are false negatives.
+    /// Share of the wrong predictions that are false negatives.
     pub false_negative_share: f64,
     /// Share of the tokens that are content words.
     pub content_share: f64,
@@ -26,7 +26,7 @@ impl Language {
     ///
     /// For each content slot the posterior over concepts is exact given all other concepts:
     /// `p(c | rest) ~ p(sentence with c) p(subject of the next sentence | c)`; then `p(w | rest) = sum_c p(c | rest) p(w | c)`.
-    /// The guesser names the most likely word; the figures are expectations under `p`, not counts of draws.
+    /// The most likely word is predicted; the metrics are expectations under `p`, not estimates from samples.
     pub fn ceiling(&self, documents: usize, seed: u64) -> Ceiling {
         let (mut tokens, mut content) = (0u64, 0u64);
         let (mut right, mut concept_right, mut false_negative) = (0.0, 0.0, 0.0);
@@ -60,7 +60,7 @@ impl Language {
         }
     }
 
-    /// `(concept, probability)` for one slot given all others.
+    /// Posterior `(concept, probability)` of a slot given all others.
     pub(super) fn posterior(
         &self,
         plan: &super::Sentence,
@@ -69,7 +69,7 @@ impl Language {
     ) -> Vec<(u32, f64)> {
         let parts = &self.templates[plan.template];
         let agrees = |concept: u32| match part {
-            // The determiner and the preposition are visible.
+            // The determiner and the preposition, which depend on the concept, are visible.
             Part::Noun(role) if parts.contains(&Part::Determiner(role)) => {
                 self.grammar.class_of(concept) == self.grammar.class_of(plan.noun(role))
             }

@@ -1,4 +1,4 @@
-//! Which concept stands in which slot: the preferences of nouns and verbs, and sentences drawn from them.
+//! The grammar: preferences of nouns and verbs, which determine the concepts of slots, and sampling of sentences.
 
 use super::config::LanguageConfig;
 use super::template::{Part, Role};
@@ -14,12 +14,12 @@ pub(super) enum Kind {
     Adverb,
 }
 
-/// The concepts of a sentence. A concept is `Some` exactly when the template shows it.
+/// The concepts of a sentence. A concept is `Some` exactly if the template has a slot for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sentence {
     pub topic: usize,
     pub template: usize,
-    /// The last noun of the sentence before, in the same document.
+    /// The last noun of the previous sentence of the document.
     pub previous: Option<u32>,
     nouns: [Option<u32>; 3],
     adjectives: [Option<u32>; 3],
@@ -28,7 +28,7 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
-    /// The concept that a part shows; `None` for function words and punctuation.
+    /// The concept of a part; `None` for function words and punctuation.
     pub(super) fn concept(&self, part: Part) -> Option<u32> {
         match part {
             Part::Noun(role) => self.nouns[role as usize],
@@ -39,7 +39,7 @@ impl Sentence {
         }
     }
 
-    /// The same sentence with another concept in one place.
+    /// The same sentence with another concept in one slot.
     pub(super) fn with(&self, part: Part, concept: u32) -> Sentence {
         let mut other = self.clone();
         match part {
@@ -52,7 +52,7 @@ impl Sentence {
         other
     }
 
-    /// The noun of a role, or the subject where the template has none.
+    /// The noun of a role, or the subject if the template has none.
     pub(super) fn noun(&self, role: Role) -> u32 {
         self.nouns[role as usize].or(self.nouns[0]).unwrap_or(0)
     }
@@ -61,13 +61,13 @@ impl Sentence {
         self.verb
     }
 
-    /// What the next sentence may go on with.
+    /// The noun with which the next sentence may begin.
     pub(super) fn last_noun(&self) -> u32 {
         self.nouns.iter().rev().flatten().next().copied().unwrap_or(0)
     }
 }
 
-/// The preferences. Concepts are numbered nouns (by topic), adjectives, verbs, adverbs.
+/// The preferences. Concepts are numbered in the order nouns (by topic), adjectives, verbs, adverbs.
 #[derive(Debug, Clone)]
 pub(super) struct Grammar {
     topics: usize,
@@ -75,7 +75,7 @@ pub(super) struct Grammar {
     first: [u32; 5],
     thread: f64,
     noun_weights: Vec<f64>,
-    /// Weight of the favourites, sum 1.
+    /// Probabilities of the preferred concepts (favourites), sum 1.
     liking: Vec<f64>,
     classes: Vec<usize>,
     prepositions: Vec<usize>,
@@ -147,7 +147,7 @@ impl Grammar {
         }
     }
 
-    /// Could the two concepts stand in one slot of one document?
+    /// Whether both concepts can occur in the same slot of a document.
     pub(super) fn are_rivals(&self, a: u32, b: u32) -> bool {
         let topic = |c: u32| c as usize / self.nouns_per_topic;
         self.kind(a) == self.kind(b) && (self.kind(a) != Kind::Noun || topic(a) == topic(b))
@@ -165,7 +165,7 @@ impl Grammar {
         (verb - self.first[2]) as usize
     }
 
-    /// All concepts that a part can show in a document about `topic`.
+    /// All concepts that a part can have in a document about `topic`.
     pub(super) fn candidates(&self, part: Part, topic: usize) -> Vec<u32> {
         let kind = match part {
             Part::Noun(_) => {
@@ -184,7 +184,7 @@ impl Grammar {
         favourites[draw(&self.liking, stream)]
     }
 
-    /// Draws a sentence: subject, then what depends on it.
+    /// Samples a sentence: the subject, then the concepts that depend on it.
     pub(super) fn sentence(
         &self,
         topic: usize,
@@ -228,7 +228,7 @@ impl Grammar {
         }
     }
 
-    /// Probability of the concepts of a sentence given topic, template and the sentence before.
+    /// Probability of the concepts of a sentence given topic, template and the previous sentence.
     pub(super) fn probability(&self, s: &Sentence) -> f64 {
         let liked = |favourites: &[u32], concept: u32| {
             favourites.iter().position(|f| *f == concept).map_or(0.0, |i| self.liking[i])
@@ -263,7 +263,7 @@ fn pick(from: &[u32], count: usize, stream: &mut Stream) -> Vec<u32> {
     all
 }
 
-/// Index drawn by weight; the weights sum to 1.
+/// Samples an index by its weight; the weights sum to 1.
 pub(super) fn draw(weights: &[f64], stream: &mut Stream) -> usize {
     let mut left = stream.unit();
     for (i, weight) in weights.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Sentence templates: what kind of word stands where.
+//! Sentence templates: the sequence of parts of speech.
 
-/// Which of the up to three nouns of a sentence a part belongs to.
+/// The noun of a sentence (of up to three) to which a part belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Subject = 0,
@@ -45,11 +45,11 @@ impl Part {
     }
 }
 
-/// Reads `"Ds As Ns V Do No ."`; the error says in words what is wrong.
+/// Parses e.g. `"Ds As Ns V Do No ."`; the error describes the problem.
 pub(super) fn parse(text: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     for word in text.split_whitespace() {
-        parts.push(Part::parse(word).ok_or_else(|| format!("`{word}` is no part"))?);
+        parts.push(Part::parse(word).ok_or_else(|| format!("`{word}` is not a part"))?);
     }
     if parts.last() != Some(&Part::Stop) {
         return Err("a template ends in `.`".into());
@@ -62,7 +62,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Part>, String> {
     for (i, part) in parts.iter().enumerate() {
         let twice = !matches!(part, Part::Comma | Part::Stop) && parts[..i].contains(part);
         if twice || (*part == Part::Stop && i + 1 != parts.len()) {
-            return Err(format!("part {} stands there twice", i + 1));
+            return Err(format!("part {} occurs twice", i + 1));
         }
         if let Part::Determiner(role) | Part::Adjective(role) = part
             && !parts.contains(&Part::Noun(*role))

@@ -5,13 +5,13 @@ use super::grammar::{Grammar, draw};
 use fn_core::noise::Stream;
 use std::collections::BTreeSet;
 
-/// Which words (numbered from 0) realise which concept.
+/// Words (numbered from 0) of each concept.
 pub(super) struct SynonymSets {
     pub sets: Vec<Vec<u32>>,
     pub word_count: usize,
 }
 
-/// Draws the size of each set, then lets a share of the words serve two concepts.
+/// Samples the size of each set, then makes a share of the words polysemous.
 pub(super) fn synonym_sets(config: &LanguageConfig, grammar: &Grammar, stream: &mut Stream) -> SynonymSets {
     let total: f64 = config.set_sizes.iter().sum();
     let sizes: Vec<f64> = config.set_sizes.iter().map(|w| w / total).collect();
@@ -24,21 +24,21 @@ pub(super) fn synonym_sets(config: &LanguageConfig, grammar: &Grammar, stream: &
         })
         .collect();
 
-    // A polysemous word takes the place of a word of another set. With p of the words that remain being polysemous,
-    // the number of replaced ones is p / (1 + p) of all. The sets involved keep a word of their own.
+    // A polysemous word replaces a word of another set. For a share p of polysemous words among the remaining ones,
+    // p / (1 + p) of all words must be replaced. Both sets keep at least one word of their own.
     let wanted = (f64::from(next) * config.polysemy / (1.0 + config.polysemy)).round() as usize;
     let donors: Vec<u32> = (0..sets.len() as u32).filter(|c| sets[*c as usize].len() > 1).collect();
     let mut shared = BTreeSet::new();
     let mut gone = BTreeSet::new();
     let mut done = 0;
-    // Bounded: a small language may have no room for that many.
+    // The number of attempts is bounded, because a small language may not allow so many.
     for attempt in 0..200 * (wanted + 1) {
         if done == wanted || donors.len() < 2 {
             break;
         }
         let a = donors[stream.below(donors.len() as u64) as usize];
         let b = donors[stream.below(donors.len() as u64) as usize];
-        // Two thirds of the pairs could stand in the same slot: only these can mislead a judge that sees no context.
+        // Two thirds of the pairs can occur in the same slot: only these can mislead a judge without context.
         if a == b || (attempt % 3 != 0) != grammar.are_rivals(a, b) {
             continue;
         }
@@ -60,7 +60,7 @@ pub(super) fn synonym_sets(config: &LanguageConfig, grammar: &Grammar, stream: &
         done += 1;
     }
 
-    // Number the words that are left without gaps.
+    // Renumber the remaining words without gaps.
     let mut renumber = vec![u32::MAX; next as usize];
     let mut word_count = 0u32;
     for old in 0..next {
@@ -69,7 +69,7 @@ pub(super) fn synonym_sets(config: &LanguageConfig, grammar: &Grammar, stream: &
             word_count += 1;
         }
     }
-    // Neighbouring ids must not give the sets away.
+    // Shuffled, so that ids carry no information about the sets.
     let mut order: Vec<u32> = (0..word_count).collect();
     stream.shuffle(&mut order);
     for set in &mut sets {
@@ -87,13 +87,13 @@ pub(super) fn zipf(count: usize, exponent: f64) -> Vec<f64> {
     raw.into_iter().map(|w| w / total).collect()
 }
 
-/// Written forms, all different.
+/// Written forms of words, all different.
 pub(super) struct Coined {
     pub function: Vec<String>,
     pub content: Vec<String>,
 }
 
-/// Function words have one syllable while these last, content words two to four.
+/// Function words have one syllable as long as there are enough, content words two to four.
 pub(super) fn coin(function: usize, content: usize, stream: &mut Stream) -> Coined {
     let mut known = BTreeSet::new();
     let function = (0..function).map(|i| fresh(1 + i / 100, &mut known, stream)).collect();
@@ -109,7 +109,7 @@ fn fresh(syllables: usize, known: &mut BTreeSet<String>, stream: &mut Stream) ->
     let mut choose = |from: &[&'static str]| from[stream.below(from.len() as u64) as usize];
     let mut length = syllables;
     loop {
-        // Longer after some misses, so that this ends whatever is known.
+        // Words become longer after failed attempts, so that this terminates.
         for _ in 0..32 {
             let mut word = String::new();
             for _ in 0..length {

@@ -1,30 +1,30 @@
-//! Look-up sets from WordNet, by the rules of the method.
+//! Builds look-up sets from WordNet.
 //!
-//! Only pieces that are whole, lower-case, alphabetic words take part. `V(w)` holds the lemmas of the synsets of `w` that
-//! are pieces themselves, and never `w`. *went* finds the synsets of *go* through morphy; what the set of an inflected
-//! form holds is said by [`Inflections`].
+//! Only pieces that are whole, lower-case, alphabetic words have entries. `V(w)` holds the lemmas of the synsets of `w` that
+//! are single pieces, and never `w`. *went* finds the synsets of *go* through morphy; [`Inflections`] determines the contents
+//! of the set of an inflected form.
 
 use super::wordnet::{Form, POS, Pos, Relation, Synset, SynsetId, WordNet, WordNetError};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// How inflected forms take part.
+/// How inflected forms are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inflections {
-    /// Not at all: a word has only the synsets that list it as a lemma.
+    /// No inflection: a word has only the synsets that list it as a lemma.
     None,
-    /// The set of an inflected form holds the lemmas of its base form's synsets, as they are: `V(went)` holds *go*,
+    /// The set of an inflected form holds the lemmas of its base form's synsets, in their base form: `V(went)` holds *go*,
     /// *travel*, *move*. (The symmetric closure then puts *went* into `V(travel)`.)
     #[default]
     BaseForms,
-    /// Only forms of the same kind: `V(went)` holds *traveled*, *moved*; `V(go)` holds *travel*, *move*. Closer to what
-    /// fits into the sentence; smaller sets.
+    /// Only forms with the same inflection: `V(went)` holds *traveled*, *moved*; `V(go)` holds *travel*, *move*. They fit the
+    /// sentence better, but the sets are smaller.
     Matching,
 }
 
-/// What goes into the look-up sets.
+/// Options of building look-up sets from WordNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WordNetOptions {
@@ -84,7 +84,7 @@ impl WordNetOptions {
     }
 }
 
-/// Is a piece a whole, lower-case, alphabetic word? `##` pieces, specials, digits and punctuation are not.
+/// Whether a piece is a whole, lower-case, alphabetic word; `##` pieces, special tokens, digits and punctuation are not.
 pub fn is_word(piece: &str) -> bool {
     !piece.is_empty() && piece.chars().all(|c| c.is_alphabetic() && c.is_lowercase())
 }
@@ -102,17 +102,17 @@ struct Analysis {
 pub struct Explanation<'a> {
     /// Part of speech of the shared meaning.
     pub pos: Pos,
-    /// What joins the two.
+    /// The relation between the two.
     pub relation: Relation,
-    /// Number of the sense among those of the first word's lemma, from 1.
+    /// Number of the sense among those of the first word's lemma, counted from 1.
     pub sense: usize,
     /// The lemma of the first word (*go* for *went*).
     pub lemma: String,
     /// The lemma of the second word.
     pub other: String,
-    /// The synset in which the second lemma stands.
+    /// The synset that contains the second lemma.
     pub synset: &'a Synset,
-    /// True if the entry is there only because look-up sets are symmetric: the roles of the words are exchanged.
+    /// Whether the entry exists only because look-up sets are symmetric; the roles of the words are exchanged then.
     pub reversed: bool,
 }
 
@@ -165,7 +165,7 @@ pub fn build_wordnet_lexicon(
     Ok(if options.symmetric { lexicon.symmetric() } else { lexicon })
 }
 
-/// A lemma related to an analysis, and where it stands.
+/// A lemma related to an analysis, and its synset.
 struct Member {
     analysis: Analysis,
     relation: Relation,
@@ -203,7 +203,7 @@ impl WordNet {
         None
     }
 
-    /// All ways to read a word: as a lemma, and as an inflected form.
+    /// All analyses of a word: as a lemma, and as an inflected form.
     fn analyses(&self, word: &str, options: &WordNetOptions) -> Vec<Analysis> {
         let mut all = Vec::new();
         for &pos in &options.pos {
@@ -221,7 +221,7 @@ impl WordNet {
         all
     }
 
-    /// What `V` holds for one reading of a word: lemmas, each in the form that the options ask for.
+    /// The members of `V` for an analysis of a word: lemmas, each in the form that the options select.
     fn members(&self, of: &Analysis, options: &WordNetOptions) -> Vec<Member> {
         let form = match options.inflections {
             Inflections::Matching => of.form,
@@ -230,7 +230,7 @@ impl WordNet {
         let spelt =
             |synset: &Synset, lemma: &str| options.names || synset.words.iter().any(|w| **w == *lemma);
         let mut members = Vec::new();
-        // With a capital only, it is a name: *May* is no sense of *may*.
+        // A lemma that is only written with a capital is a name: *May* is not a sense of *may*.
         let own_senses = self.senses(&of.lemma, of.pos).iter().enumerate().filter_map(|(sense, id)| {
             let own = self.synset(*id)?;
             spelt(own, &of.lemma).then_some((sense, *id, own))

@@ -1,21 +1,21 @@
-//! The control: sets of the same sizes without the meaning.
+//! Placebo lexicons, a control: sets of the same sizes whose members are random words.
 //!
-//! If shielding synonyms helps because they are synonyms, shielding as many random words must not. Every word keeps the
-//! size of its set; members are drawn among words of about the same corpus frequency as the members they replace, because
+//! If shielding synonyms helps because they are synonyms, shielding as many random words must not help. The set of every word
+//! keeps its size; members are sampled among words of about the same corpus frequency as the members that they replace, because
 //! frequent words are predicted more often and would be shielded more often.
 
 use fn_core::lexicon::{Lexicon, LexiconError, LexiconInfo};
 use fn_core::noise::{Stream, Use};
 use std::collections::HashSet;
 
-/// Frequency classes. Ten are enough to keep shielding rates, and leave room to draw.
+/// Number of frequency classes. Ten are enough to keep the rate of shielding, and classes are large enough to sample from.
 pub const DECILES: usize = 10;
 
-/// Why there is no placebo.
+/// Why no placebo can be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceboError {
-    /// Counts of another vocabulary.
+    /// The token counts belong to another vocabulary.
     #[error(
         "{found} token counts for a lexicon over {expected} pieces; count with the vocabulary of the lexicon"
     )]
@@ -25,7 +25,7 @@ pub enum PlaceboError {
         /// Size of the vocabulary.
         expected: usize,
     },
-    /// The set is so large that not enough other words are left.
+    /// A set is so large that not enough other words are left.
     #[error("the set of piece {word} has {size} members; only {left} other words are left to draw from")]
     TooFewWords {
         /// The piece.
@@ -40,17 +40,18 @@ pub enum PlaceboError {
     Lexicon(#[from] LexiconError),
 }
 
-/// Draws a placebo for `truth`.
+/// Makes a placebo of the lexicon `truth`.
 ///
-/// - `token_counts`: how often each piece stands in the corpus, by id.
-/// - `candidate(id)`: may this piece be drawn? Use the same class of words as the lexicon, such as
+/// - `token_counts`: number of occurrences of each piece in the corpus, by id.
+/// - `candidate(id)`: whether this piece may be sampled. Use the same class of words as the lexicon, such as
 ///   [`is_word`](super::is_word).
 ///
 /// Every set keeps its size. The member that replaces `m` has the log-frequency decile of `m` (deciles of the candidates
-/// that occur in the corpus, by count; pieces that do not occur form a class of their own); where a class is used up, the
-/// nearest one serves. It inherits the grade of `m`. No set holds its own word or a true member. The result depends on the arguments and the seed only.
+/// that occur in the corpus, by count; pieces that do not occur form a separate class); if a class is used up, the
+/// nearest one is used. It gets the grade of `m`. No set holds its own word or a true member. The result is a function of the
+/// arguments.
 ///
-/// The placebo is not symmetric, even where `truth` is: sizes and frequencies cannot be kept otherwise.
+/// The placebo is not symmetric, even if `truth` is, because sizes and frequencies could not be kept otherwise.
 ///
 /// # Errors
 /// Counts of another vocabulary; a set so large that no other words are left.
@@ -95,7 +96,7 @@ pub fn placebo(
 
 /// The frequency class of every piece.
 struct Classes {
-    /// Candidates of each class: class 0 does not occur, 1 to [`DECILES`] ascend by count.
+    /// Candidates of each class: class 0 does not occur in the corpus, 1 to [`DECILES`] have ascending counts.
     members: Vec<Vec<u32>>,
     of: Vec<usize>,
 }
@@ -128,7 +129,7 @@ impl Classes {
         near.sort_by_key(|c| c.abs_diff(class));
         for class in near {
             let members = &self.members[class];
-            // Nearly always the first try fits; the full list is made only where a class is nearly used up.
+            // Nearly always the first attempt succeeds; the full list is made only if a class is nearly used up.
             for _ in 0..32 {
                 let Some(&pick) = members.get(stream.below(members.len() as u64) as usize) else {
                     break;
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn members_have_the_frequency_class_of_those_they_replace() {
+    fn members_have_the_frequency_class_of_the_members_they_replace() {
         let (truth, counts) = example();
         let fake = placebo(&truth, &counts, |id| id >= 100, 5).unwrap();
         let classes = Classes::new(&counts, &|id| id >= 100);
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_used_up_class_borrows_from_the_nearest_one() {
-        // The two frequent words are each other's only peers.
+        // There are only two frequent words.
         let truth = lexicon(12, [(0, vec![1])]);
         let mut counts = vec![1u64; 12];
         (counts[0], counts[1]) = (1000, 1000);
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_an_error() {
+    fn wrong_counts_and_sets_that_are_too_large_are_errors() {
         let truth = lexicon(4, [(0, vec![1, 2])]);
         let error = placebo(&truth, &[1, 1, 1, 1], |_| true, 1).unwrap_err();
         assert!(matches!(error, PlaceboError::TooFewWords { word: 0, size: 2, left: 1 }), "{error}");

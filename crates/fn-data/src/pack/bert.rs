@@ -1,13 +1,13 @@
-//! Two consecutive segments of one document, as in BERT's data without the next-sentence task.
+//! BERT's packing: two consecutive segments of one document (without the next-sentence task).
 
 use fn_core::noise::Stream;
 use fn_core::vocab::SpecialIds;
 
 use super::PackedRow;
 
-/// Share of rows with a random, shorter target.
+/// Share of rows with a random, shorter target length.
 const SHORT: f64 = 0.1;
-/// Shortest random target, in tokens of text.
+/// Minimum of the random target length, in tokens of text.
 const SHORTEST: usize = 2;
 
 pub(super) fn pack(
@@ -41,7 +41,8 @@ pub(super) fn pack(
     rows
 }
 
-/// Splits at a random sentence and trims the longer side, from its front or back with equal chance.
+/// Splits the sentences into two segments at a random place and truncates the longer one, at its front or back with equal
+/// probability.
 fn example(sentences: &[&[u32]], room: usize, special: SpecialIds, draw: &mut Stream) -> PackedRow {
     let cut = if sentences.len() > 1 { 1 + draw.below(sentences.len() as u64 - 1) as usize } else { 1 };
     let (mut first, mut second) = (sentences[..cut].concat(), sentences[cut..].concat());

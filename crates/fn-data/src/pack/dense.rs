@@ -1,10 +1,10 @@
-//! Everything in a row.
+//! Dense packing: the documents are concatenated and cut into rows, without padding.
 
 use fn_core::vocab::SpecialIds;
 
 use super::PackedRow;
 
-/// Adds a document to the tokens of the row under way (`rest`) and cuts off full rows.
+/// Appends a document to `rest`, the tokens of the unfinished row, and returns the rows that become full.
 pub(super) fn pack(
     sentences: &[Vec<u32>],
     rest: &mut Vec<u32>,

@@ -1,15 +1,15 @@
-//! Examples as google-research/electra builds them.
+//! ELECTRA's packing, as in `build_pretraining_dataset.py` of google-research/electra.
 
 use fn_core::noise::Stream;
 use fn_core::vocab::SpecialIds;
 
 use super::PackedRow;
 
-/// Share of rows that have one segment only: fine-tuning has such rows too.
+/// Share of rows with a single segment, as they occur in fine-tuning.
 const SINGLE: f64 = 0.1;
-/// Share of rows with a random, shorter target, for the same reason.
+/// Share of rows with a random, shorter target length, for the same reason.
 const SHORT: f64 = 0.05;
-/// Shortest random target.
+/// Minimum of the random target length, in tokens.
 const SHORTEST: usize = 5;
 
 pub(super) fn pack(
@@ -40,7 +40,7 @@ pub(super) fn pack(
     rows
 }
 
-/// One row out of the sentences gathered, split near the middle of the target.
+/// Makes one row from the collected sentences, split into two segments near the middle of the target length.
 fn example(
     sentences: &[&[u32]],
     length: usize,
@@ -52,7 +52,7 @@ fn example(
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for sentence in sentences {
         let crosses = first.len() + sentence.len() >= middle;
-        // The sentence across the middle goes to either side with equal chance.
+        // The sentence that spans the middle goes to either segment with equal probability.
         let to_first =
             first.is_empty() || !crosses || (second.is_empty() && first.len() < middle && draw.unit() < 0.5);
         if to_first && second.is_empty() { &mut first } else { &mut second }.extend_from_slice(sentence);

@@ -1,7 +1,7 @@
-//! From sentences to rows of a fixed length.
+//! Packs sentences into rows: training sequences of a fixed maximum length.
 //!
-//! A document is a list of sentences (lines), a sentence a list of ids. What a row looks like is the choice of [`Packing`];
-//! random choices depend on the seed and the number of the document alone.
+//! A document is a list of sentences (lines), a sentence a list of ids. [`Packing`] chooses how they are combined; random
+//! choices are functions of the seed and the number of the document.
 
 mod bert;
 mod dense;
@@ -11,18 +11,18 @@ use fn_core::noise::{Stream, Use};
 use fn_core::vocab::SpecialIds;
 use serde::{Deserialize, Serialize};
 
-/// How documents fill rows.
+/// How documents are packed into rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Packing {
-    /// As google-research/electra builds its examples: `[CLS] A [SEP] B [SEP]` from one document, 10 % with one segment only,
-    /// 5 % with a short target.
+    /// As in google-research/electra: `[CLS] A [SEP] B [SEP]` from one document, 10 % with one segment only, 5 % with a shorter
+    /// target length.
     #[default]
     Electra,
-    /// As BERT's, without the next-sentence task: two consecutive segments of one document, split at a random sentence, 10 %
-    /// with a short target; the longer segment is trimmed.
+    /// As in BERT, without the next-sentence task: two consecutive segments of one document, split at a random sentence, 10 %
+    /// with a shorter target length; the longer segment is truncated.
     Bert,
-    /// Everything in a row, documents divided by `[SEP]`: no padding but in the last row, nothing is lost.
+    /// All documents concatenated, separated by `[SEP]`: no padding except in the last row, and no text is lost.
     Dense,
 }
 
@@ -31,9 +31,9 @@ pub enum Packing {
 /// Invariants: at most `length` ids; the first is `[CLS]`, the last `[SEP]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedRow {
-    /// The ids, special ones included.
+    /// The ids, special tokens included.
     pub ids: Vec<u32>,
-    /// Where segment B begins; `ids.len()` if there is none.
+    /// Index at which segment B begins; `ids.len()` if there is no segment B.
     pub second: u16,
 }
 
@@ -58,7 +58,7 @@ impl PackedRow {
     }
 }
 
-/// Turns documents into rows, in order.
+/// Packs documents into rows, in order.
 ///
 /// ```
 /// use fn_core::vocab::SpecialIds;
@@ -77,12 +77,12 @@ pub struct Packer {
     special: SpecialIds,
     seed: u64,
     documents: u64,
-    /// Tokens of a dense row under way.
+    /// Tokens of the unfinished row of dense packing.
     rest: Vec<u32>,
 }
 
 impl Packer {
-    /// A packer of rows of `length` ids, at least 8 and at most 65,535.
+    /// A packer of rows of at most `length` ids; `length` is clamped to 8 ..= 65,535.
     pub fn new(packing: Packing, length: usize, special: SpecialIds, seed: u64) -> Self {
         Self {
             packing,
@@ -94,7 +94,7 @@ impl Packer {
         }
     }
 
-    /// The rows that this document completes. Empty sentences do not count.
+    /// Adds a document and returns the rows that it completes. Empty sentences are ignored.
     pub fn push(&mut self, sentences: &[Vec<u32>]) -> Vec<PackedRow> {
         let mut draw = Stream::new(self.seed, self.documents, 0, Use::Pack);
         self.documents += 1;
@@ -105,14 +105,14 @@ impl Packer {
         }
     }
 
-    /// What is left at the end of all documents.
+    /// The unfinished row after the last document, if there is one.
     pub fn finish(&mut self) -> Option<PackedRow> {
         let rest = std::mem::take(&mut self.rest);
         (!rest.is_empty()).then(|| PackedRow::one(self.special, &rest))
     }
 
-    /// Sentences, long lines cut. What overflows a row is dropped, so a line that is a whole paragraph would lose most of
-    /// its text; pieces of a quarter row lose as little as sentences do.
+    /// The sentences, with long lines cut into pieces of a quarter row. Text that overflows a row is dropped, so a line that
+    /// holds a whole paragraph would otherwise lose most of its text.
     fn pieces<'a>(&self, sentences: &'a [Vec<u32>]) -> Vec<&'a [u32]> {
         let most = (self.length / 4).max(4);
         sentences.iter().flat_map(|sentence| sentence.chunks(most)).collect()

@@ -1,7 +1,7 @@
-//! *do not* and *don't*.
+//! Contractions: *do not* becomes *don't* and vice versa.
 //!
-//! Only what is grammatical nearly everywhere: *'s* and *'d* stand for several words and are left alone, a pronoun and its verb
-//! are joined before another word only (not *that is how it's*), and *n't* before a subject is not spelt out (*don't you*).
+//! Only changes that are grammatical nearly everywhere: *'s* and *'d* are ambiguous and left unchanged, a pronoun and its verb
+//! are contracted only before another word (not *that is how it's*), and *n't* before a subject is not expanded (*don't you*).
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ use fn_core::noise::Stream;
 
 use super::text::{begins_sentence, replace, wanted, words};
 
-/// Verbs that take *n't* as they are.
+/// Verbs that take *n't* without a change of their own.
 const VERBS: [&str; 17] = [
     "do", "does", "did", "is", "are", "was", "were", "has", "have", "had", "could", "would", "should",
     "must", "need", "might", "dare",
 ];
 /// Words whose contraction is irregular, with both spellings of the long form.
 const IRREGULAR: [(&str, &str); 3] = [("cannot", "can't"), ("can not", "can't"), ("will not", "won't")];
-/// The same as cut into words by the Penn Treebank.
+/// The same in the tokenisation of the Penn Treebank.
 const CUT: [(&str, &str); 2] = [("can not", "ca n't"), ("will not", "wo n't")];
-/// A pronoun and a verb, joined before another word.
+/// A pronoun and a verb, contracted only before another word.
 const PRONOUNS: [(&str, &str); 11] = [
     ("i am", "i'm"),
     ("you are", "you're"),
@@ -32,7 +32,7 @@ const PRONOUNS: [(&str, &str); 11] = [
     ("they will", "they'll"),
     ("it will", "it'll"),
 ];
-/// Spelt out only: *I have* is not always *I've*.
+/// Contractions that are only expanded: *I have* is not always *I've*.
 const SPELT_OUT: [(&str, &str); 5] = [
     ("i have", "i've"),
     ("you have", "you've"),
@@ -40,10 +40,10 @@ const SPELT_OUT: [(&str, &str); 5] = [
     ("they have", "they've"),
     ("let us", "let's"),
 ];
-/// Subjects before which *n't* stays.
+/// Subjects before which *n't* is not expanded.
 const SUBJECTS: [&str; 11] = ["i", "you", "he", "she", "it", "we", "they", "there", "this", "that", "anyone"];
 
-/// Changes a share of the words that can be changed.
+/// Applies a share of all possible changes.
 pub(super) fn change(text: &str, rate: f64, stream: &mut Stream) -> String {
     let mut places = places(text);
     stream.shuffle(&mut places);
@@ -51,7 +51,7 @@ pub(super) fn change(text: &str, rate: f64, stream: &mut Stream) -> String {
     replace(text, places)
 }
 
-/// All that can be changed, none overlapping another.
+/// All possible changes, without overlaps.
 fn places(text: &str) -> Vec<(Range<usize>, String)> {
     let mut out: Vec<(Range<usize>, String)> = Vec::new();
     let mut look = |from: &str, to: &str, allowed: &dyn Fn(Range<usize>) -> bool| {
@@ -97,7 +97,7 @@ fn places(text: &str) -> Vec<(Range<usize>, String)> {
     out
 }
 
-/// Where a phrase stands as whole words, its first letter of either case.
+/// Occurrences of a phrase as whole words; the case of its first letter is ignored.
 fn find(text: &str, phrase: &str) -> Vec<Range<usize>> {
     let Some(first) = phrase.chars().next() else { return Vec::new() };
     let capital = format!("{}{}", first.to_ascii_uppercase(), &phrase[first.len_utf8()..]);
@@ -111,7 +111,7 @@ fn find(text: &str, phrase: &str) -> Vec<Range<usize>> {
     both.filter_map(whole).collect()
 }
 
-/// With the first letter as it was.
+/// `new` with the case of the first letter of `old`.
 fn with_capital(old: &str, new: &str) -> String {
     match (old.chars().next(), new.chars().next()) {
         (Some(a), Some(b)) if a.eq_ignore_ascii_case(&b) => format!("{a}{}", &new[b.len_utf8()..]),

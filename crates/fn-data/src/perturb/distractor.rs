@@ -1,5 +1,5 @@
-//! A sentence that looks like the answer and is none, after Jia and Liang (Adversarial Examples for Evaluating Reading
-//! Comprehension Systems, 2017), without the people who mended its grammar there.
+//! Adversarial distractor sentences that resemble an answer, after Jia and Liang (Adversarial Examples for Evaluating Reading
+//! Comprehension Systems, 2017), but without their manual correction of grammar.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,16 +9,16 @@ use fn_core::noise::Stream;
 use super::entities::Names;
 use super::text::{pick, replace, words};
 
-/// Tries for an answer or a number that does not help.
+/// Attempts to draw an answer or a number that is not correct by chance.
 const TRIES: usize = 20;
-/// Words of an answer at most: a longer one is a sentence of its own.
+/// Maximum number of words of an answer: longer ones are sentences of their own.
 const ANSWER_WORDS: usize = 8;
-/// Words of a question's phrase behind the first: *what kind of school*.
+/// Maximum number of words of a question phrase after the first: *what kind of school*.
 const PHRASE_WORDS: usize = 4;
 
-/// Words that ask.
+/// Interrogative words.
 const ASKING: [&str; 9] = ["what", "which", "who", "whom", "whose", "when", "where", "why", "how"];
-/// Verbs that end the phrase that asks.
+/// Verbs that end the question phrase.
 const VERBS: [&str; 24] = [
     "is", "are", "was", "were", "am", "be", "do", "does", "did", "has", "have", "had", "can", "could",
     "will", "would", "shall", "should", "may", "might", "must", "in", "of", "to",
@@ -31,11 +31,11 @@ pub(super) struct Asked {
     pub(super) answer: String,
 }
 
-/// What distractors are made of: names and answers of the whole file.
+/// Material of distractors: names and answers of the whole file.
 #[derive(Debug, Default)]
 pub(super) struct Material {
     names: Names,
-    /// Answers by the word that asks for them.
+    /// Answers, each with the question phrase that it belongs to.
     answers: Vec<(String, String)>,
 }
 
@@ -51,8 +51,8 @@ impl Material {
         Self { names, answers: all.iter().filter_map(of).collect() }
     }
 
-    /// The sentence for a question about a context with these answers; None if no name and no number could be changed, if
-    /// nothing asks, or if there is no other answer.
+    /// The distractor for a question; None if the question has no name or number that can be changed, no question phrase, or if
+    /// there is no other answer to insert.
     pub(super) fn sentence(
         &self,
         question: &str,
@@ -74,7 +74,7 @@ impl Material {
         Some(format!("{}{}.", first.to_uppercase(), letters.as_str()))
     }
 
-    /// Other names and numbers, the same for the same.
+    /// Replacements for names and numbers; equal ones get equal replacements.
     fn changes(
         &self,
         question: &str,
@@ -107,8 +107,8 @@ impl Material {
         pieces
     }
 
-    /// Another question's answer, one of the same kind of question if there is one: not in the context, and neither holding a
-    /// right answer nor held by one.
+    /// An answer of another question, preferably one with the same question phrase. It does not occur in the context, and
+    /// neither contains a correct answer nor is contained in one.
     fn answer(
         &self,
         word: &str,
@@ -135,8 +135,8 @@ impl Material {
     }
 }
 
-/// The phrase that asks, and its kind: `who`, `how many`. *What*, *which*, *whose* and *how* take the words up to a verb with
-/// them.
+/// The question phrase and its kind: `who`, `how many`. For *what*, *which*, *whose* and *how* the phrase includes the words up
+/// to the verb.
 fn phrase(question: &str) -> Option<(Range<usize>, String)> {
     let all = words(question);
     let lower = |at: usize| all.get(at).map(|range| question[range.clone()].to_lowercase());
@@ -156,13 +156,13 @@ fn phrase(question: &str) -> Option<(Range<usize>, String)> {
     Some((all.get(at)?.start..end, kind))
 }
 
-/// Words of digits alone.
+/// Words that consist of digits.
 fn numbers(text: &str) -> Vec<Range<usize>> {
     let digits = |range: &Range<usize>| text[range.clone()].chars().all(|c| c.is_ascii_digit());
     words(text).into_iter().filter(digits).collect()
 }
 
-/// A number of as many digits that is in none of the texts; a year stays near.
+/// A number with as many digits that occurs in none of the texts; a year stays close to the original.
 fn other_number(old: &str, texts: &[&str], stream: &mut Stream) -> Option<String> {
     for _ in 0..TRIES {
         let mut digits: Vec<char> = old.chars().collect();

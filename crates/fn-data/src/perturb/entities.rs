@@ -1,4 +1,4 @@
-//! Names, word by word: so *Bush* is the same name in *George Bush* and alone.
+//! Replacement of names, word by word, so that *Bush* is the same name in *George Bush* and alone.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -7,17 +7,17 @@ use fn_core::noise::Stream;
 
 use super::text::{begins_sentence, pick, replace, wanted, words};
 
-/// Tries for a name that is not in the text.
+/// Attempts to draw a name that does not occur in the text.
 const TRIES: usize = 20;
 
-/// Names of a file, in the order in which they came.
+/// Names of a file, in order of occurrence.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     list: Vec<String>,
     known: HashSet<String>,
 }
 
-/// A word without `'s`, if it looks like a name: a capital, then a small letter.
+/// A word without `'s`, if it looks like a name: an upper-case letter followed by a lower-case letter.
 fn core(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     let all = &text[word.clone()];
     let bare = all.strip_suffix("'s").or_else(|| all.strip_suffix("’s")).unwrap_or(all);
@@ -27,7 +27,7 @@ fn core(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     (capital && plain).then(|| word.start..word.start + bare.len())
 }
 
-/// Words that look like names, wherever they stand.
+/// Words that look like names, at any position.
 fn capitalised(text: &str) -> Vec<Range<usize>> {
     words(text).into_iter().filter_map(|word| core(text, word)).collect()
 }
@@ -47,17 +47,17 @@ impl Names {
         names
     }
 
-    /// Names of one text.
+    /// Names in one text.
     pub(super) fn sure(text: &str) -> Vec<Range<usize>> {
         let found = capitalised(text);
-        // In a headline capitals say nothing.
+        // In a headline, capitalised words need not be names.
         if found.len() > 3 && found.len() * 3 > words(text).len() * 2 {
             return Vec::new();
         }
         found.into_iter().filter(|range| !begins_sentence(text, range.start)).collect()
     }
 
-    /// A name that is in none of the texts and was not taken before.
+    /// A name that occurs in none of the texts and has not been used yet.
     pub(super) fn other(
         &self,
         texts: &[&str],
@@ -74,7 +74,7 @@ impl Names {
     }
 
     /// Replaces names until a share of the words is changed. All occurrences of a name in all texts get the same new name, also
-    /// those that begin a sentence; two names never get the same.
+    /// at the beginning of a sentence; different names get different new names.
     pub(super) fn replace(&self, texts: &[&str], rate: f64, stream: &mut Stream) -> Vec<String> {
         let mut here: Vec<String> = Vec::new();
         for text in texts {

@@ -1,10 +1,10 @@
-//! Changes within a word: typos, swapped letters, confusions of text recognition, capitals.
+//! Changes within a word: typos, swapped letters, OCR errors, capitals.
 
 use fn_core::noise::Stream;
 
 use super::text::pick;
 
-/// Neighbours on a QWERTY keyboard.
+/// Adjacent keys of a QWERTY keyboard.
 const NEIGHBOURS: [(char, &str); 26] = [
     ('a', "qwsz"),
     ('b', "vghn"),
@@ -34,7 +34,7 @@ const NEIGHBOURS: [(char, &str); 26] = [
     ('z', "asx"),
 ];
 
-/// What text recognition takes for each other; each stands in both directions.
+/// Pairs that OCR confuses, in both directions.
 const CONFUSED: [(&str, &str); 14] = [
     ("l", "1"),
     ("i", "1"),
@@ -52,7 +52,7 @@ const CONFUSED: [(&str, &str); 14] = [
     ("n", "ri"),
 ];
 
-/// A letter becomes its neighbour. A word of one letter would be lost and stays.
+/// Replaces a letter by one of an adjacent key. Words of one letter stay, because nothing of them would be left.
 pub(super) fn typo(word: &str, stream: &mut Stream) -> Option<String> {
     let mut letters: Vec<char> = word.chars().collect();
     if letters.len() < 2 {
@@ -67,7 +67,7 @@ pub(super) fn typo(word: &str, stream: &mut Stream) -> Option<String> {
     Some(letters.into_iter().collect())
 }
 
-/// Two adjacent letters that differ change places.
+/// Swaps two different adjacent letters.
 pub(super) fn swap(word: &str, stream: &mut Stream) -> Option<String> {
     let mut letters: Vec<char> = word.chars().collect();
     let differ = |i: &usize| {
@@ -80,7 +80,7 @@ pub(super) fn swap(word: &str, stream: &mut Stream) -> Option<String> {
     Some(letters.into_iter().collect())
 }
 
-/// One confusion at one place.
+/// One OCR confusion.
 pub(super) fn ocr(word: &str, stream: &mut Stream) -> Option<String> {
     let both = CONFUSED.iter().flat_map(|&(a, b)| [(a, b), (b, a)]);
     let places: Vec<(usize, &str, &str)> =
@@ -89,7 +89,7 @@ pub(super) fn ocr(word: &str, stream: &mut Stream) -> Option<String> {
     Some(format!("{}{to}{}", &word[..at], &word[at + from.len()..]))
 }
 
-/// All capitals.
+/// Upper case.
 pub(super) fn upper(word: &str, _: &mut Stream) -> Option<String> {
     Some(word.to_uppercase())
 }

@@ -1,7 +1,8 @@
-//! Perturbed copies of labelled text: the labels stay, the words change.
+//! Perturbed copies of labelled text: words are changed, labels are kept.
 //!
-//! [`Perturber`] changes examples of a task or the questions of a SQuAD file by one [`Perturbation`], [`mod@write`] puts them into
-//! files of the task's own format. What is drawn depends on the seed, the kind and the number of the example alone.
+//! [`Perturber`] applies one [`Perturbation`] to the examples of a task or the questions of a SQuAD file, [`mod@write`] writes
+//! them in the file format of the task. Random choices are functions of the seed, the perturbation and the number of the
+//! example.
 
 mod contractions;
 mod distractor;
@@ -22,23 +23,23 @@ use crate::lexicon::wordnet::WordNet;
 use crate::task::{Example, GlueTask, TaskKind};
 use entities::Names;
 
-/// Why data cannot be perturbed.
+/// Why data could not be perturbed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PerturbError {
-    /// A name that is no perturbation.
+    /// An unknown perturbation.
     #[error(
         "there is no perturbation {found:?}, expected one of {}; check the spelling",
         Perturbation::names()
     )]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         found: String,
     },
-    /// A share of words that is none.
+    /// A share of words outside of its range.
     #[error("the share of words to change is {found}, expected more than 0 and at most 1; choose e.g. 0.1")]
     Rate {
-        /// What was asked for.
+        /// The share that was given.
         found: f64,
     },
     /// Synonyms without WordNet.
@@ -46,27 +47,27 @@ pub enum PerturbError {
     NoWordNet,
 }
 
-/// A way to change text.
+/// A kind of perturbation of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u64)]
 pub enum Perturbation {
-    /// A letter becomes its neighbour on a QWERTY keyboard.
+    /// Replaces a letter by one of an adjacent key of a QWERTY keyboard.
     Typos = 1,
-    /// Two adjacent letters of a word change places.
+    /// Swaps two adjacent letters of a word.
     Swaps = 2,
-    /// A usual confusion of text recognition: `l` and `1`, `rn` and `m`.
+    /// A common OCR error: `l` and `1`, `rn` and `m`.
     Ocr = 3,
-    /// A word in capitals.
+    /// A word in upper case.
     Case = 4,
-    /// A mark of a sentence is dropped or added.
+    /// A punctuation mark is deleted or inserted.
     Punctuation = 5,
     /// *do not* becomes *don't*, and the other way round.
     Contractions = 6,
-    /// A word becomes one of the same meaning in WordNet.
+    /// A word is replaced by a synonym from WordNet.
     Synonyms = 7,
-    /// A name becomes another name of the same file, in both sentences of an example.
+    /// A name is replaced by another name of the same file, in both sentences of an example.
     Entities = 8,
-    /// SQuAD only: a sentence that looks like an answer is put behind the text.
+    /// SQuAD only: an adversarial sentence that resembles an answer is appended to the context.
     Distractor = 9,
 }
 
@@ -84,7 +85,7 @@ impl Perturbation {
         Self::Distractor,
     ];
 
-    /// Its name on the command line and of its folder.
+    /// Name on the command line, and of the output folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Typos => "typos",
@@ -103,7 +104,7 @@ impl Perturbation {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// Whether it can be applied to the questions of SQuAD. Names of a question also stand in its text, which is not changed.
+    /// Whether it can be applied to the questions of SQuAD. Names cannot: they also occur in the context, which is not changed.
     pub fn suits_squad(self) -> bool {
         self != Self::Entities
     }
@@ -113,7 +114,7 @@ impl Perturbation {
         self != Self::Distractor
     }
 
-    /// Whether it can be applied to words with a tag each: it leaves their number as it is.
+    /// Whether it can be applied to token classification, because it keeps the number of words.
     pub fn suits_tags(self) -> bool {
         !matches!(self, Self::Punctuation | Self::Contractions | Self::Distractor)
     }
@@ -134,8 +135,8 @@ impl FromStr for Perturbation {
     }
 }
 
-/// Whether the labels of a task still hold after the change. Misspelt English is not acceptable English (CoLA), and a word of
-/// nearly the same meaning changes how similar two sentences are (STS-B).
+/// Whether the labels of a task stay correct. Misspelt English is not acceptable English (CoLA), and a near-synonym changes how
+/// similar two sentences are (STS-B).
 pub fn keeps_label(task: GlueTask, kind: Perturbation) -> bool {
     match task {
         _ if !kind.suits_sentences() => false,
@@ -147,7 +148,7 @@ pub fn keeps_label(task: GlueTask, kind: Perturbation) -> bool {
     }
 }
 
-/// As [`keeps_label`] for a user's own task, of which only its kind is known.
+/// As [`keeps_label`], for a task description, of which only the kind is known.
 pub fn keeps_label_of_kind(task: TaskKind, kind: Perturbation) -> bool {
     match task {
         TaskKind::Tag => kind.suits_tags(),
@@ -156,18 +157,18 @@ pub fn keeps_label_of_kind(task: TaskKind, kind: Perturbation) -> bool {
     }
 }
 
-/// What every kind needs to know.
+/// Settings of all perturbations.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// Share of the words of a sentence that are changed; at least one where possible.
+    /// Share of the words of a sentence that are changed; at least one word if possible.
     pub rate: f64,
-    /// The same seed gives the same text on every machine.
+    /// Seed; the same seed gives the same text on every machine.
     pub seed: u64,
-    /// For synonyms.
+    /// Source of synonyms.
     pub wordnet: Option<&'a WordNet>,
 }
 
-/// One way to change text, ready to be applied.
+/// Applies one kind of perturbation.
 #[derive(Debug)]
 pub struct Perturber<'a> {
     kind: Perturbation,
@@ -175,10 +176,10 @@ pub struct Perturber<'a> {
 }
 
 impl<'a> Perturber<'a> {
-    /// Checks what the kind needs.
+    /// Checks the options for this kind of perturbation.
     ///
     /// # Errors
-    /// A rate that is no share; synonyms without WordNet.
+    /// A rate outside of its range; synonyms without WordNet.
     pub fn new(kind: Perturbation, options: Options<'a>) -> Result<Self, PerturbError> {
         if !(options.rate > 0.0 && options.rate <= 1.0) {
             return Err(PerturbError::Rate { found: options.rate });
@@ -198,7 +199,8 @@ impl<'a> Perturber<'a> {
         Stream::new(self.options.seed, self.kind as u64, row as u64, Use::Perturb)
     }
 
-    /// Changed copies, in the same order with the same ids and labels. What cannot be changed stays as it is.
+    /// Perturbed copies of the examples, in the same order and with the same ids and labels. Examples that cannot be perturbed
+    /// stay unchanged.
     pub fn examples(&self, examples: &[Example]) -> Vec<Example> {
         let texts = examples.iter().flat_map(|e| std::iter::once(&e.first).chain(&e.second));
         let names = match self.kind {
@@ -223,7 +225,7 @@ impl<'a> Perturber<'a> {
         examples.iter().map(change).collect()
     }
 
-    /// A changed sentence, for all kinds that look at nothing else.
+    /// A perturbed sentence, for the kinds that need nothing else than the sentence.
     fn sentence(&self, text: &str, stream: &mut Stream) -> String {
         let rate = self.options.rate;
         match (self.kind, self.options.wordnet) {

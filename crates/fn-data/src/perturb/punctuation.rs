@@ -1,4 +1,4 @@
-//! Marks of a sentence, dropped or added.
+//! Deletion and insertion of punctuation marks.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use fn_core::noise::Stream;
 
 use super::text::{replace, wanted, words};
 
-/// Marks that stand behind a word.
+/// Marks that follow a word.
 const MARKS: [char; 6] = ['.', ',', ';', ':', '!', '?'];
 
-/// Drops marks that stand before a blank or the end, and adds commas behind words and a full stop at the end, each half of the
-/// times. As many marks are changed as words would be.
+/// Deletes marks before a blank or the end, and inserts commas after words and a full stop at the end, with equal probability.
+/// The number of changes is that of the words that other perturbations would change.
 pub(super) fn change(text: &str, rate: f64, stream: &mut Stream) -> String {
     let words = words(text);
     let mut drop: Vec<(Range<usize>, String)> = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn change(text: &str, rate: f64, stream: &mut Stream) -> String {
     while let Some((at, c)) = characters.next() {
         let before_blank = characters.peek().is_none_or(|(_, next)| next.is_whitespace());
         if MARKS.contains(&c) && before_blank {
-            // In text that is cut into words the blank before the mark goes with it.
+            // In tokenised text, the blank before the mark is deleted with it.
             let start = if text[..at].ends_with(' ') { at - 1 } else { at };
             drop.push((start..at + c.len_utf8(), String::new()));
         }

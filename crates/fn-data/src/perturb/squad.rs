@@ -1,6 +1,6 @@
-//! Perturbed questions, or contexts with a distractor, in the JSON of SQuAD.
+//! Perturbed questions, or contexts with a distractor, in the JSON format of SQuAD.
 //!
-//! The file is changed as a JSON value: every field that is not named here stays as it is.
+//! The file is changed as a JSON value, so that all other fields are kept.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub fn open(path: &Path) -> Result<Value, TaskError> {
     })
 }
 
-/// The first questions only; paragraphs and articles without any are left out.
+/// Keeps only the first `limit` questions; paragraphs and articles without questions are removed.
 pub fn first_questions(file: &mut Value, limit: usize) {
     let mut left = limit;
     let Some(articles) = file.get_mut("data").and_then(Value::as_array_mut) else { return };
@@ -85,8 +85,8 @@ fn string<'a>(value: &'a Value, name: &str) -> &'a str {
 impl Perturber<'_> {
     /// A changed copy of a file with the same questions in the same order.
     ///
-    /// All kinds change the question alone, so answers stay where they are; the distractor is put behind the context, and each
-    /// question has a copy of its paragraph.
+    /// All kinds but the distractor change the question only, so `answer_start` stays valid. The distractor is appended to the
+    /// context, and each question gets its own copy of the paragraph.
     pub fn squad(&self, file: &Value) -> Value {
         let mut out = file.clone();
         if self.kind() == Perturbation::Distractor {
@@ -131,7 +131,7 @@ impl Perturber<'_> {
                     let mut copy = paragraph.clone();
                     copy["qas"] = Value::Array(vec![question.clone()]);
                     let sentence = material.sentence(flat.question, flat.context, &flat.answers, &mut stream);
-                    // A context without text is no place for an answer.
+                    // An empty context stays empty.
                     if let Some(sentence) = sentence.filter(|_| !flat.context.trim().is_empty()) {
                         copy["context"] = Value::String(format!("{} {sentence}", flat.context));
                     }

@@ -1,4 +1,4 @@
-//! Words of the same meaning.
+//! Synonyms from WordNet.
 
 use std::ops::Range;
 
@@ -7,15 +7,15 @@ use fn_core::noise::Stream;
 use super::text::{begins_sentence, pick};
 use crate::lexicon::wordnet::{POS, WordNet};
 
-/// Words of sentences rather than of meanings: WordNet's other spelling of *not* is *non*.
+/// Function words, which are not replaced: WordNet lists *non* as a synonym of *not*.
 const KEPT: [&str; 18] = [
     "not", "never", "nor", "non", "also", "too", "very", "more", "most", "less", "least", "only", "always",
     "again", "ever", "just", "yet", "quite",
 ];
 
-/// A single word of the first sense. Only a word that is known as the base form of one part of speech and as no form of
-/// another is changed: without a parser nothing says which one is meant. A capital within a sentence makes it a name, or a word
-/// of a headline: both stay.
+/// A single-word synonym of the first sense. Only words that are the base form of exactly one part of speech are replaced,
+/// because the part of speech is not known without a parser. A capitalised word within a sentence is taken for a name (or a
+/// headline) and is not replaced.
 pub(super) fn synonym(net: &WordNet, text: &str, at: Range<usize>, stream: &mut Stream) -> Option<String> {
     let word = &text[at.clone()];
     let lower = word.to_lowercase();
@@ -35,7 +35,7 @@ pub(super) fn synonym(net: &WordNet, text: &str, at: Range<usize>, stream: &mut 
         return None;
     }
     let sense = net.synset(*net.senses(&lower, pos).first()?)?;
-    // A name in lower case is another word: *us* is not the United States.
+    // The sense must list the word in lower case: *us* is not the United States.
     if !sense.words.iter().any(|w| **w == *lower) {
         return None;
     }

@@ -1,10 +1,10 @@
-//! Words of a text, and how some of them are changed.
+//! Splits a text into words and changes a share of them.
 
 use std::ops::Range;
 
 use fn_core::noise::Stream;
 
-/// Where the words are, in bytes: runs of letters and digits, with apostrophes and hyphens between two of them.
+/// Byte ranges of the words: runs of letters and digits, including apostrophes and hyphens between two of them.
 pub(super) fn words(text: &str) -> Vec<Range<usize>> {
     let mut out: Vec<Range<usize>> = Vec::new();
     let mut open: Option<usize> = None;
@@ -25,13 +25,13 @@ pub(super) fn words(text: &str) -> Vec<Range<usize>> {
     out
 }
 
-/// How many of `count` are changed: at least one, unless there is none.
+/// Number of words to change out of `count`: at least one, if there is any.
 pub(super) fn wanted(count: usize, rate: f64) -> usize {
     let share = (count as f64 * rate).round() as usize;
     share.max(1).min(count)
 }
 
-/// Puts other text in place of pieces, which must not overlap.
+/// Replaces ranges of a text, which must not overlap.
 pub(super) fn replace(text: &str, mut pieces: Vec<(Range<usize>, String)>) -> String {
     pieces.sort_by_key(|(range, _)| range.start);
     let mut out = String::with_capacity(text.len() + 16);
@@ -55,7 +55,7 @@ pub(super) fn change_words(
     change_places(text, rate, stream, |range, stream| change(&text[range], stream))
 }
 
-/// As [`change_words`], for a change that depends on where the word stands.
+/// As [`change_words`], for a change that depends on the position of the word.
 pub(super) fn change_places(
     text: &str,
     rate: f64,
@@ -78,18 +78,18 @@ pub(super) fn change_places(
     replace(text, pieces)
 }
 
-/// One of them; None of none.
+/// A random item; None if there are none.
 pub(super) fn pick<'a, T>(items: &'a [T], stream: &mut Stream) -> Option<&'a T> {
     items.get(stream.below(items.len() as u64) as usize)
 }
 
-/// Whether a sentence begins at this byte: nothing before it but blanks and opening signs, or the end of another sentence.
+/// Whether a sentence begins at this byte: before it are only blanks, opening quotes or brackets, or the end of a sentence.
 pub(super) fn begins_sentence(text: &str, at: usize) -> bool {
     let before = text[..at].trim_end();
-    // A quotation or bracket that opens here begins a sentence of its own, as far as capitals say.
+    // A word after an opening quote or bracket is treated as the beginning of a sentence: its capital may not mean a name.
     match before.chars().next_back() {
         None => true,
-        // A title ends no sentence.
+        // The full stop of a title does not end a sentence.
         Some('.') => !["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St."].contains(&last_word(before)),
         Some(c) => matches!(c, '!' | '?' | ':' | '"' | '“' | '(' | '[' | '`' | '*' | '\'' | '‘'),
     }

@@ -1,22 +1,22 @@
-//! Examples as tables in the official layout of their task, for every tool that reads it: where their file has no lines of text
-//! (Parquet) or is not one of the benchmark's. Of others [`TaskData::copy_with`](crate::task::TaskData::copy_with) keeps all.
+//! Writes examples as tables in the official layout of their task. Used where the original file is not text (Parquet) or not in
+//! the official layout; otherwise [`TaskData::copy_with`](crate::task::TaskData::copy_with) keeps all columns of the original.
 //!
-//! A tab or a line break within a text becomes a blank. Official columns that no reader here keeps (parses, sources, the votes of
-//! single annotators) hold `-`.
+//! A tab or a line break within a text becomes a blank. Official columns that are not read (parses, sources, the votes of
+//! single annotators) contain `-`.
 
 use std::collections::BTreeMap;
 
 use crate::task::{Example, GlueTask, Label, Split, TaskKind, TaskSpec};
 
-/// What stands where nothing is known.
+/// Value of columns that are not known.
 const UNKNOWN: &str = "-";
 
-/// What a column holds.
+/// Content of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
-    /// The id, or else the number of the example.
+    /// The id, or the number of the example if it has no id.
     Id,
-    /// The part of the id before the first hyphen, and the one behind it.
+    /// The part of the id before the first hyphen (0) or after it (1).
     IdPart(usize),
     First,
     Second,
@@ -24,7 +24,7 @@ enum Column {
     Unknown,
 }
 
-/// Official name of the development set's table; None for the diagnostic set, which has none.
+/// Official file name of the development set; None for the diagnostic set, which has none.
 pub fn glue_file(task: GlueTask) -> Option<&'static str> {
     task.file(Split::Dev)
 }
@@ -85,7 +85,7 @@ fn columns(task: GlueTask) -> Vec<(&'static str, Column)> {
     }
 }
 
-/// Labelled examples as the official table of a task's development set.
+/// Labelled examples as a table in the official layout of the task's development set.
 pub fn glue(task: GlueTask, examples: &[Example]) -> String {
     let columns = columns(task);
     let mut out = Rows { text: String::new(), delimiter: '\t' };
@@ -102,12 +102,12 @@ pub fn glue(task: GlueTask, examples: &[Example]) -> String {
     out.text
 }
 
-/// Name of a table of a user's own task.
+/// File name for a task that is described in a TOML file.
 pub fn own_file(spec: &TaskSpec) -> &'static str {
     if spec.delimiter == ',' { "dev.csv" } else { "dev.tsv" }
 }
 
-/// Labelled examples as a table of a user's own task, with the columns that its description names.
+/// Labelled examples as a table for a task that is described in a TOML file, with the columns of the description.
 pub fn own(spec: &TaskSpec, examples: &[Example]) -> String {
     let named = [
         (spec.id.as_ref(), Column::Id),
@@ -130,7 +130,7 @@ pub fn own(spec: &TaskSpec, examples: &[Example]) -> String {
     for example in examples {
         out.row(columns.iter().map(|column| match (column, spec.kind) {
             (Column::Label, _) => label(example, &spec.labels, false),
-            // Runs of blanks would be words without a tag.
+            // Several blanks in a row would be read as words without a tag.
             (Column::First, TaskKind::Tag) => example.first.split_whitespace().collect::<Vec<_>>().join(" "),
             (column, _) => cell(example, *column),
         }));
@@ -166,7 +166,7 @@ fn label(example: &Example, names: &[String], numbers: bool) -> String {
     }
 }
 
-/// Rows that no text can break.
+/// Builds a table, replacing characters that would break a row.
 struct Rows {
     text: String,
     delimiter: char,

@@ -1,4 +1,4 @@
-//! Rows to read: memory-mapped shards, or a list.
+//! Random access to the rows of a prepared data set (memory-mapped shards) or of a list.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::format::{Manifest, ShardEntry, hash_file};
 use crate::error::DataError;
 use crate::pack::PackedRow;
 
-/// Rows of ids with a common length limit.
+/// A data set of rows with a common maximum length.
 #[derive(Debug)]
 pub struct Dataset {
     length: usize,
@@ -27,10 +27,10 @@ enum Rows {
 }
 
 impl Dataset {
-    /// Opens a prepared folder: reads every byte once and compares hashes, then maps the shards.
+    /// Opens a prepared data set: verifies the hashes of all files, then memory-maps the shards.
     ///
     /// # Errors
-    /// A folder that is no data set, or any byte that changed since it was written.
+    /// A folder that is not a data set, or any byte that changed since it was written.
     pub fn open(dir: &Path) -> Result<Self, DataError> {
         let manifest = Manifest::read(dir)?;
         let mut shards = Vec::with_capacity(manifest.shards.len());
@@ -55,7 +55,7 @@ impl Dataset {
         })
     }
 
-    /// Rows in memory.
+    /// A data set of rows in memory.
     ///
     /// # Errors
     /// A row that is longer than `length`, or whose segment B begins outside of it.
@@ -76,12 +76,12 @@ impl Dataset {
         }
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Ids per row at most.
+    /// Maximum length of a row, in ids.
     pub fn length(&self) -> usize {
         self.length
     }
@@ -127,8 +127,8 @@ impl Shard {
             return Err(damaged(format!("SHA-256 {found}, {} expected", entry.sha256)));
         }
         let file = File::open(path).map_err(DataError::io(path, "open"))?;
-        // SAFETY: the file is one of our own cache, verified above and never written again; a program that truncates it while
-        // we read would kill us, as it would any reader of a mapped file.
+        // SAFETY: the file belongs to the cache, was verified above and is never written again. A program that truncates it
+        // while it is mapped would end this process with a signal, as with any memory-mapped file.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(DataError::io(path, "map"))?;
         let rows = entry.rows as usize;
@@ -153,7 +153,7 @@ impl Shard {
         Ok(shard)
     }
 
-    /// A hash proves that the file is the one written, not that it was written by us: ids must exist, rows must fit.
+    /// Checks ids and lengths: the hash shows that the file is unchanged, but not that it was valid when it was written.
     fn check(&self, path: &Path, manifest: &Manifest) -> Result<(), DataError> {
         for index in 0..self.rows {
             let (used, second) = (self.u16_at(self.used, index), self.u16_at(self.second, index));

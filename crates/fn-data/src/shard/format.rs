@@ -1,4 +1,4 @@
-//! The files of a prepared data set.
+//! File format of a prepared data set.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,24 +12,24 @@ use sha2::{Digest, Sha256};
 use crate::error::DataError;
 use crate::pack::{PackedRow, Packing};
 
-/// Version of the format; another one is another data set.
+/// Version of the format; it is part of the key of a data set.
 pub(super) const VERSION: u32 = 1;
-/// A manifest names shards, not rows: 16 MiB is far more than the largest one that we can write.
+/// Maximum size of a manifest in bytes. It lists shards, not rows: 16 MiB is far more than the largest one that is written.
 const MAX_MANIFEST: u64 = 16 << 20;
-/// Largest shard that is opened; we write at most about 200 MB.
+/// Maximum size of a shard that is opened, in bytes; those that are written have at most about 200 MB.
 const MAX_SHARD: u64 = 8 << 30;
 
-/// What `manifest.json` says. It is written last: without it a folder is no data set.
+/// Contents of `manifest.json`. It is written last: a folder without it is not a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of the format.
     pub version: u32,
-    /// Hash of everything that decides the rows.
+    /// Hash of everything that the rows depend on.
     pub key: String,
-    /// Ids per row, special ones included.
+    /// Maximum length of a row in ids, special tokens included.
     pub length: usize,
-    /// How documents became rows.
+    /// How documents were packed into rows.
     pub packing: Packing,
     /// Seed of the packing.
     pub seed: u64,
@@ -37,13 +37,13 @@ pub struct Manifest {
     pub vocabulary_sha256: String,
     /// Number of pieces of the vocabulary.
     pub vocabulary_size: usize,
-    /// Id of the padding.
+    /// Id of `[PAD]`.
     pub pad: u32,
-    /// Documents read.
+    /// Number of documents.
     pub documents: u64,
-    /// Ids of all rows without padding, special ones included.
+    /// Number of ids of all rows, without padding, with special tokens.
     pub tokens: u64,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
     /// Bytes of text.
     pub text_bytes: u64,
@@ -59,9 +59,9 @@ pub struct Manifest {
 pub struct ShardEntry {
     /// File name.
     pub file: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// Hash of the file.
     pub sha256: String,
@@ -71,7 +71,7 @@ impl Manifest {
     /// Reads and checks `dir/manifest.json`.
     ///
     /// # Errors
-    /// A file that is missing, too large, not a manifest, or of another version.
+    /// A file that is missing, too large, not a manifest, or of a different version.
     pub fn read(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join("manifest.json");
         let file = File::open(&path).map_err(DataError::io(&path, "open"))?;
@@ -106,7 +106,7 @@ impl Manifest {
     }
 }
 
-/// Rows under way to a shard.
+/// Rows that are collected for the next shard.
 pub(super) struct ShardBuffer {
     length: usize,
     wide: bool,
@@ -141,7 +141,7 @@ impl ShardBuffer {
         self.rows += 1;
     }
 
-    /// Writes the shard and starts an empty one.
+    /// Writes the shard and empties the buffer.
     pub(super) fn write(&mut self, dir: &Path, number: usize) -> Result<ShardEntry, DataError> {
         let file = format!("shard-{number:05}.safetensors");
         let path = dir.join(&file);
@@ -167,7 +167,7 @@ impl ShardBuffer {
     }
 }
 
-/// Writes how often each id occurs, `[vocabulary]`; returns the hash of the file.
+/// Writes the frequency of each id, `[vocabulary]`; returns the hash of the file.
 pub(super) fn write_counts(dir: &Path, counts: &[u64]) -> Result<String, DataError> {
     let path = dir.join("counts.safetensors");
     let bytes: Vec<u8> = counts.iter().flat_map(|c| c.to_le_bytes()).collect();
@@ -176,10 +176,10 @@ pub(super) fn write_counts(dir: &Path, counts: &[u64]) -> Result<String, DataErr
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
-/// How often each id occurs in a prepared data set, `[vocabulary]`, special ids included.
+/// Frequency of each id in a prepared data set, `[vocabulary]`, special tokens included.
 ///
 /// # Errors
-/// A folder that is no data set, or damaged.
+/// A folder that is not a data set, or that is damaged.
 pub fn token_counts(dir: &Path) -> Result<Vec<u64>, DataError> {
     let manifest = Manifest::read(dir)?;
     let path = dir.join("counts.safetensors");
@@ -223,7 +223,7 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(DataError::io(path, "write"))
 }
 
-/// Hash of a file, read in pieces.
+/// Adds the contents of a file to a hash, in bounded memory.
 pub(super) fn hash_file(path: &Path, hasher: &mut Sha256) -> Result<u64, DataError> {
     let mut file = File::open(path).map_err(DataError::io(path, "open"))?;
     let mut buffer = vec![0; 1 << 20];

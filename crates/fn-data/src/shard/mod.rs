@@ -1,8 +1,8 @@
-//! Rows on disk: memory-mapped, checksummed, keyed by content.
+//! Prepared data sets on disk: memory-mapped, with checksums, in a cache whose key is a hash of the inputs.
 //!
 //! A prepared data set is a folder `<cache>/<key>/` with `manifest.json`, `shard-00000.safetensors`, ... and
-//! `counts.safetensors`. The key is the hash of everything that decides the rows: the bytes of the corpus, the vocabulary,
-//! packing, length and seed. So a stale cache cannot be used, and an existing one need not be made again.
+//! `counts.safetensors`. The key is the hash of everything that the rows depend on: the bytes of the corpus, the vocabulary,
+//! packing, length and seed. So a stale data set is never used, and an existing one is reused.
 //!
 //! | tensor of a shard | shape | type |
 //! |---|---|---|

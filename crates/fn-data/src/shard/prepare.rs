@@ -1,6 +1,6 @@
-//! Text to shards, on every core, in bounded memory.
+//! Tokenises and packs text into shards, on all cores and in bounded memory.
 //!
-//! One thread reads documents into chunks; the documents of a chunk become ids in parallel; rows are packed and written in
+//! One thread reads documents into chunks; the documents of a chunk are tokenised in parallel; rows are packed and written in
 //! order. So the rows do not depend on the number of threads, and at most a few chunks are in memory.
 
 use std::fs::{File, TryLockError};
@@ -20,25 +20,25 @@ use crate::pack::{PackedRow, Packer, Packing};
 use crate::source::{Document, OnBadLine, SourceOptions, Sources, StopFlag, kind};
 use crate::tokenise::TextTokenizer;
 
-/// Text per chunk: long enough to keep all cores busy, short enough for flat memory.
+/// Text of a chunk in bytes: long enough to keep all cores busy, short enough to bound memory.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Chunks that the reader may be ahead.
+/// Chunks that are read ahead.
 const CHUNKS_AHEAD: usize = 2;
-/// Between two looks at a folder that another process works in.
+/// Time between two checks whether another process still works on the same data set.
 const WAIT: Duration = Duration::from_millis(100);
 /// Rows per shard: 16 MB at length 128.
 const SHARD_ROWS: usize = 1 << 16;
 
-/// What becomes rows, and how.
+/// What is prepared, and how.
 #[derive(Debug, Clone)]
 pub struct PrepareConfig {
     /// Files, folders, or `-`.
     pub sources: Vec<PathBuf>,
-    /// Where the text is in them.
+    /// How text is read from them.
     pub options: SourceOptions,
-    /// How documents fill rows.
+    /// How documents are packed into rows.
     pub packing: Packing,
-    /// Ids per row.
+    /// Maximum length of a row, in ids.
     pub length: usize,
     /// Seed of the packing.
     pub seed: u64,
@@ -49,30 +49,30 @@ pub struct PrepareConfig {
 /// A prepared data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedData {
-    /// Its folder.
+    /// Folder of the data set.
     pub dir: PathBuf,
-    /// What is in it.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Whether it was there already.
+    /// Whether it was found in the cache.
     pub reused: bool,
-    /// Documents that were longer than the limit and cut.
+    /// Number of documents that were split because they are longer than the limit.
     pub split_documents: u64,
-    /// Seconds that it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// How far a preparation is.
+/// Progress of a preparation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// Bytes of the sources read, compressed ones as they lie on disk.
+    /// Bytes of the sources read so far; of compressed files, compressed bytes.
     pub bytes_read: u64,
-    /// Bytes of all sources; None where standard input is among them.
+    /// Bytes of all sources; None if standard input is among them.
     pub total_bytes: Option<u64>,
     /// Bytes of text.
     pub text_bytes: u64,
-    /// Documents.
+    /// Number of documents.
     pub documents: u64,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
     /// Seconds since the start.
     pub seconds: f64,
@@ -87,12 +87,12 @@ impl Progress {
 
 /// Prepares the data set of `config`, or finds it in the cache.
 ///
-/// Writes `<cache>/.<key>.tmp/` and renames it when everything is synced, so the folder is whole or absent. That folder is locked
-/// meanwhile: of several processes that want the same data set one makes it and the others wait; what a killed one left behind
-/// is removed.
+/// Writes to `<cache>/.<key>.tmp/` and renames this folder after everything is synced, so the data set is complete or absent.
+/// The folder is locked meanwhile: if several processes need the same data set, one prepares it and the others wait. Files that
+/// a killed process left behind are removed.
 ///
 /// # Errors
-/// Sources that cannot be read, text without a single row, a disk that is full; [`DataError::Stopped`] when `stop` is set.
+/// Sources that cannot be read, text that gives no row, a full disk; [`DataError::Stopped`] if `stop` is set.
 pub fn prepare(
     config: &PrepareConfig,
     tokenizer: &TextTokenizer,
@@ -109,7 +109,7 @@ pub fn prepare(
             let seconds = clock.elapsed().as_secs_f64();
             return Ok(PreparedData { dir, manifest, reused: true, split_documents: 0, seconds });
         }
-        // While we waited, another process may have finished this data set, or given up.
+        // While this process waited, another one may have finished the data set or failed.
         if let Some(lock) = claim(&scratch, stop)? {
             break lock;
         }
@@ -129,7 +129,7 @@ pub fn prepare(
     Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
 }
 
-/// The manifest of a data set that is there already.
+/// The manifest of an existing data set.
 fn present(dir: &Path) -> Result<Option<Manifest>, DataError> {
     match Manifest::read(dir) {
         Err(DataError::Missing { .. }) if !dir.exists() => Ok(None),
@@ -140,12 +140,12 @@ fn present(dir: &Path) -> Result<Option<Manifest>, DataError> {
     }
 }
 
-/// Waits until nobody else works in `scratch`, and empties it of what a killed process left; None if it went away meanwhile.
+/// Waits for the lock of `scratch` and removes what a killed process left in it; None if the folder was renamed meanwhile.
 fn claim(scratch: &Path, stop: &StopFlag) -> Result<Option<File>, DataError> {
     std::fs::create_dir_all(scratch).map_err(DataError::io(scratch, "create"))?;
     let lock = match File::open(scratch) {
         Ok(lock) => lock,
-        // Renamed since the line above.
+        // Another process renamed it after `create_dir_all`.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(DataError::io(scratch, "open")(e)),
     };
@@ -156,7 +156,7 @@ fn claim(scratch: &Path, stop: &StopFlag) -> Result<Option<File>, DataError> {
                 check(stop)?;
                 std::thread::sleep(WAIT);
             }
-            // A file system without locks: two processes at once are the user's affair there.
+            // On a file system without locks, concurrent processes are not detected.
             Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => break,
             Err(TryLockError::Error(e)) => return Err(DataError::io(scratch, "lock")(e)),
         }
@@ -171,7 +171,7 @@ fn claim(scratch: &Path, stop: &StopFlag) -> Result<Option<File>, DataError> {
     Ok(Some(lock))
 }
 
-/// Whether the open folder still has this name.
+/// Whether the open folder is still at this path.
 #[cfg(unix)]
 fn is_at(folder: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -187,7 +187,7 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Hash of everything that decides the rows.
+/// Hash of everything that the rows depend on.
 fn key(
     config: &PrepareConfig,
     tokenizer: &TextTokenizer,
@@ -198,7 +198,7 @@ fn key(
     let options = &config.options;
     let shape =
         (VERSION, config.packing, config.length, config.seed, &options.json_field, &options.parquet_column);
-    // The same vocabulary may be used with and without lower-casing.
+    // The same vocabulary can be used with and without lower-casing, so the normalisation is part of the hash.
     hasher.update(format!("{shape:?}{}{:?}", tokenizer.sha256(), tokenizer.normalisation()));
     if options.on_bad_line == OnBadLine::Skip {
         hasher.update("skip bad lines");
@@ -206,7 +206,7 @@ fn key(
     for file in files {
         check(stop)?;
         if file.as_os_str() == "-" {
-            // Standard input cannot be read twice: such a data set is never found again, only named.
+            // Standard input cannot be hashed beforehand: such a data set gets a unique key and is never reused.
             hasher.update(format!("{:?}{}", std::time::SystemTime::now(), std::process::id()));
             continue;
         }
@@ -217,7 +217,7 @@ fn key(
     Ok(hex(&hasher.finalize())[..24].to_owned())
 }
 
-/// Text of one chunk, and how far the sources were read when it was complete.
+/// The documents of a chunk, and the progress of reading when it was complete.
 struct Chunk {
     documents: Vec<Document>,
     bytes_read: u64,
@@ -243,7 +243,7 @@ fn write(
         let reader = scope.spawn(move || read(sources, &sender));
         let result = consume(&chunks, |chunk| {
             check(stop)?;
-            // Over lines as well as over documents: text without blank lines is one long document.
+            // Parallel over lines as well as documents: text without blank lines is a single long document.
             let encode = |d: &Document| d.text.par_lines().map(|l| tokenizer.encode(l)).collect();
             let sentences: Vec<Vec<Vec<u32>>> = chunk.documents.par_iter().map(encode).collect();
             split_documents = chunk.split_documents;
@@ -258,7 +258,7 @@ fn write(
             });
             Ok(())
         });
-        drop(chunks); // a reader that still has something to say stops
+        drop(chunks); // makes the reader thread stop at its next send
         match reader.join() {
             Ok(read) => result.and(read),
             Err(_) => result.and(Err(DataError::LoaderDied)),
@@ -275,7 +275,7 @@ fn consume(
     chunks.iter().try_for_each(&mut with)
 }
 
-/// Reads documents into chunks until the sources end or nobody listens.
+/// Reads documents into chunks until the sources end or the receiver is dropped.
 fn read(mut sources: Sources, chunks: &Sender<Chunk>) -> Result<(), DataError> {
     loop {
         let (mut documents, mut bytes) = (Vec::new(), 0);
@@ -304,7 +304,7 @@ fn read(mut sources: Sources, chunks: &Sender<Chunk>) -> Result<(), DataError> {
     }
 }
 
-/// Packs and writes in order.
+/// Packs rows and writes shards in order.
 struct Writer<'a> {
     dir: &'a Path,
     packer: Packer,

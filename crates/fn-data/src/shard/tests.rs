@@ -91,11 +91,11 @@ fn any_damage_is_an_error_that_names_the_file() {
         let check = |bytes: &[u8], what: &str| {
             std::fs::write(&path, bytes).unwrap();
             match Dataset::open(&prepared.dir) {
-                // A flipped bit in the name of a shard is found as a file that is not there.
+                // A flipped bit in the file name of a shard leads to a missing file.
                 Err(error) => {
                     assert!(error.to_string().contains(&prepared.dir.display().to_string()), "{error}");
                 }
-                // A flipped bit in a number of the manifest that nothing depends on (documents, bytes of text) is harmless.
+                // A flipped bit in an informational number of the manifest (documents, bytes of text) is harmless.
                 Ok(_) => assert_eq!(name, "manifest.json", "{what} of {name} went unnoticed"),
             }
         };
@@ -113,7 +113,7 @@ fn any_damage_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn a_shard_outside_of_the_folder_is_refused() {
+fn a_path_to_a_shard_outside_of_the_folder_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = made(dir.path());
     let mut manifest = prepared.manifest.clone();
@@ -123,7 +123,7 @@ fn a_shard_outside_of_the_folder_is_refused() {
 }
 
 #[test]
-fn a_stop_leaves_nothing_behind() {
+fn a_stopped_preparation_leaves_no_files() {
     let dir = tempfile::tempdir().unwrap();
     let stop = crate::source::StopFlag::default();
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -133,7 +133,7 @@ fn a_stop_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_cleared_away() {
+fn files_of_a_killed_process_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let key = made(dir.path()).manifest.key;
     let cache = dir.path().join("cache");
@@ -147,7 +147,7 @@ fn what_a_killed_process_left_is_cleared_away() {
 }
 
 #[test]
-fn of_many_that_want_the_same_data_set_one_makes_it() {
+fn concurrent_preparations_of_the_same_data_set_do_the_work_once() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let prepared: Vec<PreparedData> = std::thread::scope(|scope| {
@@ -161,7 +161,7 @@ fn of_many_that_want_the_same_data_set_one_makes_it() {
 }
 
 #[test]
-fn a_folder_without_its_manifest_is_damaged_and_not_written_over() {
+fn a_folder_without_manifest_is_an_error_and_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let first = made(dir.path());
     std::fs::remove_file(first.dir.join("manifest.json")).unwrap();
@@ -170,7 +170,7 @@ fn a_folder_without_its_manifest_is_damaged_and_not_written_over() {
 }
 
 #[test]
-fn one_vocabulary_with_and_without_capitals_makes_two_data_sets() {
+fn cased_and_uncased_text_of_one_vocabulary_are_two_data_sets() {
     let dir = tempfile::tempdir().unwrap();
     let cased = TextTokenizer::from_vocab(tokenizer().pieces().to_vec(), false).unwrap();
     let other = prepare(&config(dir.path()), &cased, &mut |_| {}, &Default::default()).unwrap();

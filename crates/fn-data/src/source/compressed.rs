@@ -1,4 +1,4 @@
-//! Streams behind `.gz`, `.zst` and `.xz`.
+//! Decompression of `.gz`, `.zst` and `.xz`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,16 +7,17 @@ use std::path::Path;
 use super::Counters;
 use crate::error::DataError;
 
-/// Suffixes that are looked behind.
+/// File name suffixes of compressed files.
 pub(crate) const SUFFIXES: [&str; 3] = [".gz", ".zst", ".xz"];
 const BUFFER: usize = 1 << 16;
-/// An .xz file names the memory that it needs: the highest preset 65 MiB, a hostile file 4 GiB.
+/// Memory limit of the .xz decoder. The header of a file states how much it needs: 65 MiB with the highest preset, up to 4 GiB
+/// in a malicious file.
 const MAX_XZ_MEMORY: u64 = 512 << 20;
 
-/// A .zst file names the window that it needs: 128 MiB is what `zstd` itself takes without a word, `--long=31` makes 2 GiB.
+/// Window limit of the .zst decoder (2^27 = 128 MiB), the default of `zstd` itself; `--long=31` needs 2 GiB.
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 
-/// What an error of reading means: the system, the contents, or more memory than is given to a decoder.
+/// Classifies an error of reading: operating system, damaged contents, or a decoder over its memory limit.
 pub(crate) fn read_error(path: &Path, bytes: u64, error: io::Error) -> DataError {
     if error.raw_os_error().is_some() {
         return DataError::io(path, "read")(error);
@@ -24,18 +25,18 @@ pub(crate) fn read_error(path: &Path, bytes: u64, error: io::Error) -> DataError
     let message = error.to_string();
     let path = path.to_owned();
     if message.contains("requires too much memory") {
-        let again = "`zstd -d --long=31` unpacks it, without `--long` it can be packed again";
+        let again = "decompress it with `zstd -d --long=31`, or compress it again without `--long`";
         return DataError::DecoderMemory { path, limit_mib: 1 << (MAX_ZSTD_WINDOW_LOG - 20), again };
     }
     let xz: Option<&liblzma::stream::Error> = error.get_ref().and_then(|e| e.downcast_ref());
     if xz.is_some_and(|e| matches!(e, liblzma::stream::Error::MemLimit | liblzma::stream::Error::Mem)) {
-        let again = "`xz -d` unpacks it, with `xz -6` it can be packed again";
+        let again = "decompress it with `xz -d`, or compress it again with `xz -6`";
         return DataError::DecoderMemory { path, limit_mib: MAX_XZ_MEMORY >> 20, again };
     }
     DataError::Truncated { path, bytes, message }
 }
 
-/// Counts what is read of a file.
+/// Counts the bytes that are read from a file.
 struct Counted<R> {
     inner: R,
     counters: Counters,
@@ -49,7 +50,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Opens a file, or standard input for `-`, decompressing by name.
+/// Opens a file, or standard input for `-`; files with a suffix of [`SUFFIXES`] are decompressed.
 pub(crate) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead + Send>, DataError> {
     let counters = counters.clone();
     if path.as_os_str() == "-" {

@@ -1,4 +1,4 @@
-//! Which files are read.
+//! Finds the files to read.
 
 use std::fmt;
 use std::io::Read;
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use super::{Counters, compressed, kind, utf16};
 use crate::error::DataError;
 
-/// Bytes that are looked at to see whether a file is text.
+/// Number of bytes at the start of a file that are checked for being text.
 const SAMPLE: u64 = 8 << 10;
 
-/// A file of a folder that is not read.
+/// A file in a folder that is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// Why it is not read.
     pub reason: String,
 }
 
@@ -25,14 +25,14 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// What the paths stand for.
+/// The files that were found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) files: Vec<PathBuf>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
-/// Files as they are named, and what folders hold, in the order of the names.
+/// Files are taken as given, folders are walked recursively in the order of file names.
 pub(super) fn find(paths: &[PathBuf]) -> Result<Found, DataError> {
     let mut found = Found::default();
     for path in paths {
@@ -41,7 +41,7 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, DataError> {
         } else if path.is_dir() {
             folder(path, &mut found)?;
         } else {
-            // Named on purpose: what is wrong with it is an error.
+            // For a file that the user names, a reason not to read it is an error.
             let is_file = path.metadata().map_err(DataError::io(path, "open"))?.is_file();
             let reason = if is_file { unreadable(path) } else { Some(NO_FILE.to_owned()) };
             match reason {
@@ -53,7 +53,8 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Found, DataError> {
     Ok(found)
 }
 
-const NO_FILE: &str = "a pipe, socket or device, no file; pass what comes out of it to `-`, standard input";
+const NO_FILE: &str =
+    "is a pipe, socket or device, not a file; pipe its output to standard input and name `-` instead";
 
 fn folder(path: &Path, found: &mut Found) -> Result<(), DataError> {
     let before = (found.files.len(), found.left_out.len());
@@ -69,10 +70,10 @@ fn folder(path: &Path, found: &mut Found) -> Result<(), DataError> {
                 let reason = unreadable(entry.path());
                 (entry.into_path(), reason)
             }
-            Ok(entry) => (entry.into_path(), Some("a pipe, socket or device".to_owned())),
+            Ok(entry) => (entry.into_path(), Some("is a pipe, socket or device".to_owned())),
             Err(error) => match error.path().filter(|_| is_missing(&error)) {
                 Some(path) if hidden(path) => continue,
-                Some(path) => (path.to_owned(), Some("a link to nothing".to_owned())),
+                Some(path) => (path.to_owned(), Some("is a broken link".to_owned())),
                 None => return Err(DataError::io(path, "walk")(error.into())),
             },
         };
@@ -108,17 +109,17 @@ fn unreadable(path: &Path) -> Option<String> {
     let plain = compressed::SUFFIXES.iter().find_map(|s| name.strip_suffix(s)).unwrap_or(&name);
     if let Some((_, ending)) = plain.trim_start_matches('.').rsplit_once('.') {
         return Some(format!(
-            "files that end in .{ending} are not read; if it is text, let the name end in .txt"
+            "files that end in .{ending} are not read; if it is text, rename it to end in .txt"
         ));
     }
     match is_text(path) {
         Ok(true) => None,
-        Ok(false) => Some("neither a name that is read nor text in it".to_owned()),
+        Ok(false) => Some("the file name has no known extension and the contents are not text".to_owned()),
         Err(error) => Some(error.to_string()),
     }
 }
 
-/// Whether the first bytes are UTF-8, or UTF-16 with its mark, and no zeros.
+/// Whether the first bytes are UTF-8, or UTF-16 with a byte order mark, without zero characters.
 fn is_text(path: &Path) -> Result<bool, DataError> {
     let mut bytes = Vec::new();
     let read = compressed::open(path, &Counters::default())?.take(SAMPLE).read_to_end(&mut bytes);
@@ -128,7 +129,7 @@ fn is_text(path: &Path) -> Result<bool, DataError> {
     }
     let whole = match std::str::from_utf8(&bytes) {
         Ok(_) => true,
-        // The sample may end within a character.
+        // The sample may end in the middle of a character.
         Err(error) => error.error_len().is_none() && bytes.len() as u64 == SAMPLE,
     };
     Ok(whole && !bytes.contains(&0))

@@ -1,4 +1,4 @@
-//! One JSON object per line, with the text in a field.
+//! JSON lines: one JSON object per line, with the text in a field.
 
 use std::collections::VecDeque;
 
@@ -39,7 +39,7 @@ pub(super) fn documents(
     })
 }
 
-/// The text of a line; empty where it is null, as in a Parquet file.
+/// The text of a line; empty if the field is null, as in a Parquet file.
 fn text_of(line: &str, field: &str) -> Result<String, String> {
     let Value::Object(mut object) = serde_json::from_str::<Value>(line).map_err(|e| e.to_string())? else {
         return Err("not an object".to_owned());
@@ -48,7 +48,7 @@ fn text_of(line: &str, field: &str) -> Result<String, String> {
         let (first, rest) = field.split_once('.')?;
         rest.split('.').try_fold(object.remove(first)?, |value, name| match value {
             Value::Object(mut object) => object.remove(name),
-            // The text of nothing is nothing.
+            // A field within null is null.
             Value::Null => Some(Value::Null),
             _ => None,
         })

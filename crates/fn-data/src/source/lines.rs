@@ -1,4 +1,4 @@
-//! Lines of a stream, checked one by one.
+//! Lines of a stream, checked for UTF-8 and for their length one by one.
 
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use super::{compressed, utf16};
 use crate::error::DataError;
 
-/// Longest line that is read: 16 MiB is more than any sentence or paragraph, and still little memory.
+/// Maximum length of a line in bytes: 16 MiB is more than any sentence or paragraph, and still little memory.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
-/// Lines without their ends.
+/// Iterates over lines without their line ends.
 pub(crate) struct Lines {
     pub(crate) path: PathBuf,
     reader: Box<dyn BufRead + Send>,
     refused: Option<std::io::Error>,
-    /// Number of the last line given.
+    /// Number of the last line that was returned.
     pub(crate) number: u64,
     bytes: u64,
 }
 
 impl Lines {
-    /// Of UTF-8, or of UTF-16 that begins with its mark.
+    /// Lines of a stream in UTF-8, or in UTF-16 with a byte order mark.
     pub(crate) fn new(path: &Path, reader: Box<dyn BufRead + Send>) -> Self {
         let (reader, refused) = match utf16::decoded(reader) {
             Ok(reader) => (reader, None),
@@ -68,7 +68,7 @@ impl Lines {
         Some(String::from_utf8(line).map_err(not_utf8))
     }
 
-    /// Passes over the rest of a line, in little memory.
+    /// Skips the rest of a line in bounded memory.
     fn skip_line(&mut self, mut ended: bool) -> std::io::Result<()> {
         while !ended {
             let buffer = self.reader.fill_buf()?;

@@ -1,9 +1,9 @@
-//! Bytes to documents, in bounded memory.
+//! Reads documents from files, in bounded memory.
 //!
-//! [`Sources`] walks files in a fixed order and gives one [`Document`] after the other. The kind of a file is its name:
-//! `.txt` (a blank line ends a document), `.jsonl`, `.parquet`, each also with `.gz`, `.zst` or `.xz` behind it; a file whose name
-//! has no ending is text if its first bytes are; `-` is text on standard input. Folders are walked in the order of their names;
-//! files whose names begin with a dot are passed over, and whatever else is not read is named with its reason.
+//! [`Sources`] iterates over the documents of all files in a fixed order. The format of a file follows from its name: `.txt` (a
+//! blank line ends a document), `.jsonl`, `.parquet`, each also compressed (`.gz`, `.zst` or `.xz`). A file without an
+//! extension is read as text if its first bytes are text; `-` is text on standard input. Folders are walked in the order of
+//! file names. Files whose names begin with a dot are skipped; all other files that are not read are reported with the reason.
 
 pub(crate) mod compressed;
 mod find;
@@ -24,22 +24,23 @@ use crate::error::DataError;
 
 pub use find::LeftOut;
 
-/// Set by whoever wants a long loop to end.
+/// Requests the end of long loops, which poll it.
 pub type StopFlag = Arc<AtomicBool>;
 
-/// A longer document is cut at the end of a line: 4 MiB are a thick book.
+/// Maximum size of a document in bytes (4 MiB, a thick book); longer ones are split at the end of a line.
 pub(crate) const MAX_DOCUMENT: usize = 4 << 20;
 
-/// Where the text is in structured files.
+/// How text is read from files.
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
-    /// Field of a JSON line; `meta.text` is the field `text` within `meta`, unless a field has that very name.
+    /// Field of a JSON line that holds the text; `meta.text` is the field `text` within `meta`, unless there is a field
+    /// `meta.text`.
     pub json_field: String,
-    /// Column of a Parquet file; `meta.text` is the column `text` within the struct `meta`.
+    /// Column of a Parquet file that holds the text; `meta.text` is the column `text` within the struct `meta`.
     pub parquet_column: String,
-    /// What happens at a line, or a row of a Parquet file, that cannot be used.
+    /// What happens at a line, or a row of a Parquet file, that cannot be read.
     pub on_bad_line: OnBadLine,
-    /// Ends reading early, with [`DataError::Stopped`].
+    /// Ends reading with [`DataError::Stopped`] once it is set.
     pub stop: StopFlag,
 }
 
@@ -54,14 +55,14 @@ impl Default for SourceOptions {
     }
 }
 
-/// What happens at a line that is no text: not UTF-8, no JSON, without the field, too long.
+/// What happens at a line that cannot be read: not UTF-8, not JSON, without the text field, or too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadLine {
     /// Reading ends with an error.
     #[default]
     Stop,
-    /// It is left out, counted, and shown if it is among the first.
+    /// The line is skipped and counted; the first ones are reported.
     Skip,
 }
 
@@ -83,13 +84,13 @@ impl std::fmt::Display for OnBadLine {
     }
 }
 
-/// Lines that were left out and are shown; others are only counted.
+/// Number of skipped lines that are reported one by one.
 const SHOWN: u64 = 10;
 
-/// One text.
+/// A document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Lines are sentences or paragraphs.
+    /// The text; its lines are sentences or paragraphs.
     pub text: String,
 }
 
@@ -109,7 +110,7 @@ pub struct Sources {
     done: bool,
 }
 
-/// Shared with the readers of single files.
+/// Counters that are shared with the readers of single files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counters {
     bytes_read: Arc<AtomicU64>,
@@ -122,11 +123,12 @@ impl Counters {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Whether reading goes on behind this error: a bad line where such lines are skipped. It is counted, and said of the first.
+    /// Whether reading continues after this error, because it concerns a single line and `on_bad_line` is `Skip`. Such lines
+    /// are counted, and the first ones are reported.
     fn passes_over(&self, error: &DataError, on_bad_line: OnBadLine) -> bool {
         let skip = on_bad_line == OnBadLine::Skip && error.is_bad_line();
         if skip && self.bad_lines.fetch_add(1, Ordering::Relaxed) < SHOWN {
-            tracing::warn!("left out: {error}");
+            tracing::warn!("skipped: {error}");
         }
         skip
     }
@@ -137,10 +139,10 @@ impl Counters {
 }
 
 impl Sources {
-    /// Finds the files; none is opened yet.
+    /// Finds the files, without opening them.
     ///
     /// # Errors
-    /// A path that does not exist, a file of a kind that is not read, a folder without any file that is.
+    /// A path that does not exist, a file in a format that is not supported, a folder without a file to read.
     pub fn open(paths: &[PathBuf], options: &SourceOptions) -> Result<Self, DataError> {
         let found = find::find(paths)?;
         for left_out in &found.left_out {
@@ -167,27 +169,27 @@ impl Sources {
         &self.files
     }
 
-    /// The files of folders that are not read.
+    /// The files in folders that are not read.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
 
-    /// Lines left out so far because they could not be used; 0 unless [`OnBadLine::Skip`] says so.
+    /// Number of lines that were skipped so far because they could not be read; always 0 with [`OnBadLine::Stop`].
     pub fn bad_lines(&self) -> u64 {
         self.counters.bad_lines.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the files read so far, compressed ones as they lie on disk.
+    /// Bytes of the files read so far; of compressed files, compressed bytes.
     pub fn bytes_read(&self) -> u64 {
         self.counters.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Bytes of all files; None with standard input.
+    /// Bytes of all files; None if standard input is among them.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
 
-    /// Documents that were cut because they were longer than 4 MiB.
+    /// Number of documents that were split because they are longer than 4 MiB.
     pub fn split_documents(&self) -> u64 {
         self.counters.split.load(Ordering::Relaxed)
     }
@@ -208,7 +210,7 @@ impl Sources {
             }
             let Some(path) = self.waiting.pop_front() else {
                 if self.bad_lines() > 0 {
-                    tracing::warn!("{} lines that could not be used were left out", self.bad_lines());
+                    tracing::warn!("{} lines that could not be read were skipped", self.bad_lines());
                 }
                 let first = self.files.first().cloned().unwrap_or_default();
                 return (self.documents == 0).then_some(Err(DataError::Empty { path: first }));
@@ -224,7 +226,7 @@ impl Sources {
 impl Iterator for Sources {
     type Item = Result<Document, DataError>;
 
-    /// The next document; after an error there is nothing more.
+    /// The next document; None after an error.
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
             return None;
@@ -245,7 +247,7 @@ pub(crate) enum Kind {
     Parquet,
 }
 
-/// Kind of a file by its name, looking behind a suffix of compression.
+/// Format of a file by its name without the suffix of a compression.
 pub(crate) fn kind(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let plain = compressed::SUFFIXES.iter().find_map(|s| name.strip_suffix(s)).unwrap_or(&name);
@@ -268,7 +270,7 @@ fn open_file(path: &Path, options: &SourceOptions, counters: &Counters) -> Resul
     })
 }
 
-/// Cuts a text that is longer than a document may be, at ends of lines where there are any.
+/// Splits a text that is longer than the maximum of a document, at line ends if there are any.
 pub(crate) fn cut(text: String, counters: &Counters) -> VecDeque<Document> {
     let mut out = VecDeque::new();
     if text.len() <= MAX_DOCUMENT {

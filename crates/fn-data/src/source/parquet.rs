@@ -1,4 +1,4 @@
-//! A text column of a Parquet file, a few rows at a time.
+//! Reads a text column of a Parquet file, a few rows at a time.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,9 +17,10 @@ use super::lines::MAX_LINE;
 use super::{Counters, Document, compressed, cut};
 use crate::error::DataError;
 
-/// A compressed Parquet file must be unpacked to be read (its index is at its end); larger ones have to be unpacked by hand.
+/// Maximum decompressed size of a `.parquet.gz` (or `.zst`, `.xz`) file. It must be decompressed to a temporary file, because
+/// the index of a Parquet file is at its end.
 const MAX_UNPACKED: u64 = 8 << 30;
-/// Rows that are decoded at once. Row groups may hold a million, far too many for flat memory.
+/// Rows that are decoded at once: row groups may hold a million, too many for bounded memory.
 const ROWS: usize = 64;
 
 pub(super) fn open(
@@ -34,7 +35,7 @@ pub(super) fn open(
     let leaves = reader.metadata().file_metadata().schema_descr().columns();
     let Some(leaf) = leaves.iter().position(|l| l.path().string() == column) else {
         let names: Vec<String> = leaves.iter().map(|l| l.path().string()).collect();
-        return Err(wrong(format!("there is no such column, only {}", names.join(", "))));
+        return Err(wrong(format!("the file has no such column; it has {}", names.join(", "))));
     };
     let (kind, levels) = (leaves[leaf].physical_type(), leaves[leaf].max_def_level());
     if kind != Physical::BYTE_ARRAY || leaves[leaf].max_rep_level() > 0 {
@@ -56,21 +57,22 @@ pub(super) fn open(
     })
 }
 
-/// Refuses a column whose values are longer than a line may be: the library unpacks at least one value, whatever its size.
+/// Checks that the values of a column are not longer than the maximum of a line, because the library decodes at least one
+/// value, whatever its size.
 pub(crate) fn check_cells(metadata: &ParquetMetaData, leaf: usize) -> Result<(), String> {
     for (number, group) in metadata.row_groups().iter().enumerate() {
         let Some(column) = group.columns().get(leaf) else { continue };
         let (bytes, values) = (column.uncompressed_size().max(0) as u64, column.num_values().max(1) as u64);
         if bytes / values > MAX_LINE {
             return Err(format!(
-                "row group {number} has {values} values in {bytes} bytes once unpacked; at most {MAX_LINE} bytes a value are read"
+                "row group {number} has {values} values in {bytes} uncompressed bytes; at most {MAX_LINE} bytes a value are read"
             ));
         }
     }
     Ok(())
 }
 
-/// The library panics on some damaged files: that is an error like any other.
+/// Turns panics of the library, which occur on some damaged files, into errors.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|e| e.to_string()),
@@ -78,7 +80,7 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Resu
     }
 }
 
-/// The file itself, or an unpacked copy in a temporary file that vanishes when it is closed.
+/// The file itself, or a decompressed copy in a temporary file that is deleted when it is closed.
 pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     if !compressed::SUFFIXES.iter().any(|s| name.ends_with(s)) {
@@ -91,8 +93,9 @@ pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataE
     let bytes = std::io::copy(&mut packed, &mut file).map_err(|e| compressed::read_error(path, 0, e))?;
     file.flush().map_err(DataError::io(path, "unpack"))?;
     if bytes == MAX_UNPACKED {
-        let reason =
-            format!("it unpacks to {MAX_UNPACKED} bytes or more; unpack it and name the .parquet file");
+        let reason = format!(
+            "it has {MAX_UNPACKED} bytes or more when decompressed; decompress it and name the .parquet file"
+        );
         return Err(DataError::Unsupported { path: path.to_owned(), reason });
     }
     Ok(file)
@@ -102,12 +105,12 @@ struct Column {
     path: PathBuf,
     column: String,
     reader: SerializedFileReader<File>,
-    /// Number of the column, and its definition level: 0 if no row may be null.
+    /// Index of the column; its definition level, 0 if the column cannot be null, is in `levels`.
     leaf: usize,
     levels: i16,
     groups: usize,
     group: usize,
-    /// What is left of the row group under way.
+    /// Reader of the current row group.
     rows: Option<ColumnReaderImpl<ByteArrayType>>,
     row: u64,
     ready: VecDeque<Result<Document, DataError>>,
@@ -119,7 +122,7 @@ impl Column {
         DataError::Parquet { path: self.path.clone(), column: self.column.clone(), message }
     }
 
-    /// Reads some rows; false at the end.
+    /// Reads the next rows; false at the end.
     fn load(&mut self) -> Result<bool, DataError> {
         let Some(rows) = &mut self.rows else {
             if self.group == self.groups {
@@ -146,7 +149,7 @@ impl Column {
             return Ok(true);
         }
         self.row += records as u64;
-        // Rows that are null have a level and no text.
+        // A row that is null has a definition level, but no value.
         let present = (0..records).filter(|&r| self.levels == 0 || levels.get(r) == Some(&self.levels));
         for (row, text) in present.zip(&texts) {
             match std::str::from_utf8(text.data()) {

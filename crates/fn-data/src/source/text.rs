@@ -9,7 +9,7 @@ pub(super) fn documents(
     counters: &Counters,
 ) -> impl Iterator<Item = Result<Document, DataError>> + Send + use<> {
     let counters = counters.clone();
-    // Kept from call to call: a line that cannot be used may be passed over within a document.
+    // Kept between calls: if a bad line is skipped, the document continues after it.
     let mut text = String::new();
     std::iter::from_fn(move || {
         loop {
@@ -25,7 +25,7 @@ pub(super) fn documents(
                         return Some(Ok(Document { text: std::mem::take(&mut text) }));
                     }
                 }
-                // A blank line, or the end.
+                // A blank line or the end of the file.
                 other => {
                     if !text.is_empty() {
                         return Some(Ok(Document { text: std::mem::take(&mut text) }));

@@ -1,11 +1,12 @@
-//! UTF-16 with a byte order mark, as UTF-8.
+//! Converts UTF-16 with a byte order mark to UTF-8.
 
 use std::io::{self, BufRead, Read};
 
-/// No byte of UTF-8: what is no UTF-16 becomes this, and the line that holds it is named.
+/// Output for invalid UTF-16: this byte never occurs in UTF-8, so the line that holds it is reported as bad.
 const BAD: u8 = 0xff;
 
-/// Whether bytes begin with the mark of UTF-16, and then if the higher byte comes first. The mark of UTF-32 is none.
+/// The byte order mark of UTF-16 at the start of `bytes`: Some(true) for big-endian, Some(false) for little-endian. The mark of
+/// UTF-32 is not one.
 pub(super) fn mark(bytes: &[u8]) -> Option<bool> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] => None,
@@ -15,7 +16,7 @@ pub(super) fn mark(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// A stream as UTF-8, if it begins with the mark of UTF-16; as it is otherwise.
+/// Decodes a stream that begins with the byte order mark of UTF-16; other streams are returned unchanged.
 pub(super) fn decoded(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
     let Some(big) = mark(reader.fill_buf()?) else {
         return Ok(reader);
@@ -30,14 +31,14 @@ pub(super) fn decoded(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn
 struct Utf16 {
     reader: Box<dyn BufRead + Send>,
     big: bool,
-    /// The first half of a character outside of the first plane.
+    /// The high surrogate of a pair whose low surrogate is not read yet.
     high: Option<u16>,
     out: Vec<u8>,
     at: usize,
 }
 
 impl Utf16 {
-    /// Decodes some more; nothing at the end.
+    /// Decodes the next chunk; no output at the end.
     fn fill(&mut self) -> io::Result<()> {
         self.out.clear();
         self.at = 0;
@@ -50,7 +51,7 @@ impl Utf16 {
             self.unit(unit);
         }
         let odd = !units.remainder().is_empty();
-        // A last byte alone, or half a character, at the end of the stream.
+        // A single last byte, or an unpaired surrogate, at the end of the stream.
         if odd || (bytes.is_empty() && self.high.take().is_some()) {
             self.out.push(BAD);
         }
@@ -75,7 +76,7 @@ impl Utf16 {
 
 impl Read for Utf16 {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A chunk may hold half a character only.
+        // A chunk may hold only one half of a surrogate pair.
         if self.at == self.out.len() {
             self.fill()?;
             if self.out.is_empty() && self.high.is_some() {

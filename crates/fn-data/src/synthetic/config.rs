@@ -1,4 +1,4 @@
-//! Which synthetic sequences, for how long, and the ranges of their numbers.
+//! Configuration of synthetic pre-training, with the ranges of its numbers.
 
 use fn_core::documented;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ impl Default for SyntheticConfig {
     }
 }
 
-/// Why there can be no synthetic sequences.
+/// Why synthetic sequences cannot be generated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyntheticError {
@@ -56,7 +56,7 @@ pub enum SyntheticError {
         /// The allowed range.
         expected: &'static str,
     },
-    /// The vocabulary has too few ordinary pieces.
+    /// The vocabulary has too few pieces that are not special tokens.
     #[error(
         "data.synthetic.k = {k} needs {needed} pieces that are not special, the vocabulary has {found}; set data.synthetic.k to \
          {most} or less"
@@ -64,11 +64,11 @@ pub enum SyntheticError {
     VocabularyTooSmall {
         /// The configured number of bracket types.
         k: usize,
-        /// Symbols needed.
+        /// Number of symbols that are needed.
         needed: usize,
-        /// Ordinary pieces there are.
+        /// Number of pieces that are not special tokens.
         found: usize,
-        /// The largest `k` that would do.
+        /// The largest possible `k`.
         most: usize,
     },
 }

@@ -1,17 +1,17 @@
-//! Brackets: every type balanced, all types interleaved.
+//! Shuffle-Dyck sequences: brackets of several types, each type balanced, the types freely interleaved.
 
 use fn_core::noise::Stream;
 
 /// `length` symbols: `2 t` opens type `t`, `2 t + 1` closes it; at most `depth` are open at once.
 ///
-/// A row ends with nothing open. Where `length` is odd, that cannot be: then its last symbol opens a bracket.
+/// At the end of a sequence all brackets are closed; if `length` is odd, the last symbol opens one more bracket.
 pub(super) fn symbols(length: usize, k: usize, p: f64, depth: usize, stream: &mut Stream) -> Vec<usize> {
     let mut out = Vec::with_capacity(length);
-    // The type of each open bracket. Which one of a type closes makes no difference.
+    // The type of each open bracket. Brackets of the same type are interchangeable.
     let mut open: Vec<usize> = Vec::with_capacity(depth.min(length));
     for place in 0..length {
         let left = length - place;
-        // One more open bracket must leave room to close them all.
+        // After opening one more bracket there must be room to close all of them.
         let may_open = open.len() < depth && open.len() + 2 <= left;
         if open.is_empty() || (may_open && stream.unit() < p) {
             let kind = stream.below(k as u64) as usize;
@@ -36,7 +36,7 @@ mod tests {
         symbols(length, k, p, depth, &mut Stream::new(1, 1, number, Use::Test))
     }
 
-    /// Open brackets by type, after checking every place.
+    /// Checks the balance at every position and returns the number of open brackets of each type at the end.
     fn walk(row: &[usize], k: usize, depth: usize) -> Vec<usize> {
         let mut open = vec![0usize; k];
         for symbol in row {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_open_as_often_as_asked_where_both_are_possible() {
+    fn where_both_are_possible_a_bracket_is_opened_with_probability_p() {
         for p in [0.2, 0.51, 0.9] {
             let (mut opened, mut free) = (0u32, 0u32);
             for number in 0..400 {
@@ -81,12 +81,12 @@ mod tests {
             let found = f64::from(opened) / f64::from(free);
             // Four standard errors.
             let error = 4.0 * (p * (1.0 - p) / f64::from(free)).sqrt();
-            assert!((found - p).abs() < error, "{found} of {free}, {p} asked for");
+            assert!((found - p).abs() < error, "{found} of {free}, expected {p}");
         }
     }
 
     #[test]
-    fn the_ends_of_the_range_do_what_they_say() {
+    fn p_of_0_and_of_1_are_possible() {
         let kinds = |row: Vec<usize>| row.iter().map(|s| s % 2).collect::<Vec<_>>();
         assert_eq!(kinds(row(8, 3, 0.0, 8, 1)), [0, 1, 0, 1, 0, 1, 0, 1]);
         assert_eq!(kinds(row(8, 3, 1.0, 8, 1)), [0, 0, 0, 0, 1, 1, 1, 1]);
@@ -102,7 +102,7 @@ mod tests {
         for number in 0..1_000 {
             let row = row(64, k, 0.51, 8, number);
             row.iter().filter(|s| *s % 2 == 0).for_each(|s| count[s / 2] += 1);
-            // `( [ )`: closed is what was not opened last. A nested language never does that.
+            // `( [ )`: a bracket is closed that was not opened last, which never happens in a nested (Dyck) language.
             let mut stack: Vec<usize> = Vec::new();
             for symbol in row {
                 if symbol % 2 == 0 {

@@ -1,8 +1,8 @@
-//! Artificial rows: structure without meaning, to be trained on before text.
+//! Synthetic sequences (structure without meaning) for pre-training before text.
 //!
-//! A row is `[CLS] symbols [SEP]` of exactly the length asked for, one segment, no padding. The symbols are ordinary ids of the
-//! vocabulary, drawn from the seed, so that nothing of the model has to change when text begins. Row `n` is a function of
-//! (configuration, vocabulary, seed, `n`, length), like everything else here: no state.
+//! A row is `[CLS] symbols [SEP]` of exactly the given length: one segment, no padding. The symbols are ids of ordinary pieces
+//! of the vocabulary, chosen at random from the seed, so the model needs no change when text begins. Row `n` is a function of
+//! (configuration, vocabulary, seed, `n`, length); there is no state.
 //!
 //! ```
 //! use fn_core::vocab::{SpecialIds, VocabFacts};
@@ -26,7 +26,7 @@ use fn_core::vocab::{SpecialIds, VocabFacts};
 
 use crate::pack::PackedRow;
 
-/// Makes artificial rows. See the [module page](self).
+/// Generates synthetic rows. See the [module page](self).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Synthetic {
     source: Source,
@@ -43,10 +43,10 @@ enum Source {
 }
 
 impl Synthetic {
-    /// What makes the rows of a configuration; None for the kind `none`.
+    /// The generator for a configuration; None for the kind `none`.
     ///
     /// # Errors
-    /// A number out of range, or a vocabulary with fewer than `2 k` pieces that may be masked.
+    /// A number out of range, or a vocabulary with fewer than `2 k` pieces that are not special tokens.
     pub fn new(
         config: &SyntheticConfig,
         vocabulary: &VocabFacts,
@@ -75,7 +75,7 @@ impl Synthetic {
         Ok(Some(Self { source, seed, special: vocabulary.special, ids }))
     }
 
-    /// Row `number`, of `length` ids, `[CLS]` and `[SEP]` among them; at least these two.
+    /// Row `number`, of `length` ids including `[CLS]` and `[SEP]`; at least these two.
     pub fn row(&self, number: u64, length: usize) -> PackedRow {
         let mut stream = Stream::new(self.seed, 1, number, Use::Synthetic);
         let inner = length.saturating_sub(2);
@@ -87,7 +87,7 @@ impl Synthetic {
         PackedRow::one(self.special, &tokens)
     }
 
-    /// The id of each symbol: of brackets, `2 t` opens type `t` and `2 t + 1` closes it.
+    /// The id of each symbol. For brackets, symbol `2 t` opens type `t` and symbol `2 t + 1` closes it.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }

@@ -1,21 +1,21 @@
-//! A random linear recurrent network that speaks.
+//! Sequences that are sampled from a random linear recurrent network.
 //!
 //! `h' = A h + sqrt(1 - R^2) e`, `e` standard normal, `A = R Q` with a random rotation `Q` not far from the identity: every
-//! eigenvalue of `A` has the modulus `R`, below 1, and `h` has mean 0 and variance 1 at every place from the first on. The symbol
+//! eigenvalue of `A` has the modulus `R`, below 1, and `h` has mean 0 and variance 1 at every position. The symbol
 //! is the arg max over `SHARPNESS (w . h) + Gumbel noise`, one random unit vector `w` per symbol.
 
 use fn_core::noise::{Stream, Use};
 
-/// Spectral radius: half of what the state remembers is gone after 13 symbols.
+/// Spectral radius: the contribution of a symbol to the state is halved after 13 symbols.
 const RADIUS: f64 = 0.95;
-/// How far the rotation is from the identity: neighbouring states are alike, distant ones are not.
+/// Deviation of the rotation from the identity: neighbouring states are similar, distant ones are not.
 const TURN: f64 = 0.5;
 /// Standard deviation of a symbol's score; that of Gumbel noise is 1.28.
 const SHARPNESS: f64 = 4.0;
-/// Shorter vectors say nothing about their direction.
+/// Vectors shorter than this have no well-defined direction.
 const TINY: f64 = 1e-9;
 
-/// The fixed part of the network.
+/// Weights of the network.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Network {
     dim: usize,
@@ -26,7 +26,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// The network of a seed.
+    /// Random weights from a seed.
     pub(super) fn new(seed: u64, dim: usize, symbols: usize) -> Self {
         let mut stream = Stream::new(seed, 0, 1, Use::Synthetic);
         let mut step = rotation(dim, &mut stream);
@@ -39,7 +39,7 @@ impl Network {
         Self { dim, step, read }
     }
 
-    /// `length` symbols.
+    /// Samples `length` symbols.
     pub(super) fn symbols(&self, length: usize, stream: &mut Stream) -> Vec<usize> {
         let noise = (1.0 - RADIUS * RADIUS).sqrt();
         let mut state: Vec<f64> = (0..self.dim).map(|_| normal(stream)).collect();
@@ -71,7 +71,7 @@ fn rotation(dim: usize, stream: &mut Stream) -> Vec<f64> {
         loop {
             let mut row: Vec<f64> =
                 (0..dim).map(|m| f64::from(u8::from(m == n)) + scale * normal(stream)).collect();
-            // Twice: what the first pass leaves by rounding, the second takes away.
+            // Orthogonalise twice, to remove the rounding error of the first pass.
             for _ in 0..2 {
                 for done in &rows {
                     let share = dot(done, &row);
@@ -87,7 +87,7 @@ fn rotation(dim: usize, stream: &mut Stream) -> Vec<f64> {
     rows.concat()
 }
 
-/// A direction, each as likely as any other.
+/// A uniformly distributed direction.
 fn unit_vector(dim: usize, stream: &mut Stream) -> Vec<f64> {
     loop {
         let mut vector: Vec<f64> = (0..dim).map(|_| normal(stream)).collect();
@@ -97,7 +97,7 @@ fn unit_vector(dim: usize, stream: &mut Stream) -> Vec<f64> {
     }
 }
 
-/// Brings a vector to length 1; false where it has none.
+/// Scales a vector to length 1; false if its length is too small.
 fn normalise(vector: &mut [f64]) -> bool {
     let length = dot(vector, vector).sqrt();
     vector.iter_mut().for_each(|v| *v /= length);
@@ -108,13 +108,13 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// Standard normal (Box-Muller).
+/// A standard normal number (Box-Muller).
 fn normal(stream: &mut Stream) -> f64 {
     let radius = (-2.0 * (1.0 - stream.unit()).ln()).sqrt();
     radius * (std::f64::consts::TAU * stream.unit()).cos()
 }
 
-/// Standard Gumbel. The stream's numbers are moved off 0 by half their spacing.
+/// A standard Gumbel number. The uniform numbers of the stream are shifted by half their spacing to avoid 0.
 fn gumbel(stream: &mut Stream) -> f64 {
     -(-(stream.unit() + f64::EPSILON / 4.0).ln()).ln()
 }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_eigenvalue_has_the_radius() {
-        // A A^T = R^2 I says so.
+        // Equivalent to A A^T = R^2 I.
         for dim in [1, 2, 16, 40] {
             let network = Network::new(3, dim, 4);
             for (i, a) in network.step.chunks_exact(dim).enumerate() {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_the_moments_it_should_have() {
+    fn normal_and_gumbel_noise_have_their_mean_and_variance() {
         let mut stream = Stream::new(5, 0, 0, Use::Test);
         let n = 100_000;
         let mut moments = |draw: fn(&mut Stream) -> f64| {
@@ -153,12 +153,12 @@ mod tests {
         let (mean, variance) = moments(normal);
         assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean}, {variance}");
         let (mean, variance) = moments(gumbel);
-        // Euler's constant and pi^2 / 6.
+        // Mean: Euler's constant; variance: pi^2 / 6.
         assert!((mean - 0.577).abs() < 0.02 && (variance - 1.645).abs() < 0.06, "{mean}, {variance}");
     }
 
     #[test]
-    fn rows_are_not_constant_and_neighbours_are_alike() {
+    fn rows_are_not_constant_and_neighbouring_symbols_are_correlated() {
         let network = Network::new(7, 16, 128);
         let (mut near, mut far, mut seen) = (0u32, 0u32, vec![false; 128]);
         for number in 0..200 {
@@ -172,7 +172,7 @@ mod tests {
         // 25,000 pairs of neighbours, 12,600 pairs far apart.
         let (near, far) = (f64::from(near) / 25_000.0, f64::from(far) / 12_600.0);
         assert!(near > 3.0 * far, "the same symbol again: {near} of neighbours, {far} of distant pairs");
-        assert!(seen.iter().filter(|s| **s).count() > 100, "most symbols are never said");
+        assert!(seen.iter().filter(|s| **s).count() > 100, "most symbols never occur");
     }
 
     #[test]

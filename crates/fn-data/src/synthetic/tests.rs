@@ -7,7 +7,7 @@ const KINDS: [SyntheticKind; 2] = [SyntheticKind::ShuffleDyck, SyntheticKind::Li
 
 fn vocabulary() -> VocabFacts {
     let mut facts = VocabFacts::plain(60, SPECIAL);
-    // As `[unused7]`: special, though none of the five.
+    // Like `[unused7]`: special, but not one of the five special tokens.
     facts.is_special[17] = true;
     facts
 }
@@ -18,7 +18,7 @@ fn maker(kind: SyntheticKind, seed: u64) -> Synthetic {
 }
 
 #[test]
-fn rows_are_framed_full_and_hold_only_their_symbols() {
+fn rows_begin_with_cls_end_with_sep_and_hold_only_the_symbols() {
     for kind in KINDS {
         let maker = maker(kind, 1);
         let symbols: BTreeSet<u32> = maker.ids().iter().copied().collect();
@@ -68,7 +68,7 @@ fn the_kind_none_makes_nothing() {
 }
 
 #[test]
-fn a_vocabulary_that_is_too_small_is_refused_with_what_would_fit() {
+fn the_error_for_a_small_vocabulary_names_the_largest_possible_k() {
     let config = |k| SyntheticConfig { kind: SyntheticKind::ShuffleDyck, k, ..SyntheticConfig::default() };
     // 60 pieces less five less one.
     assert!(Synthetic::new(&config(27), &vocabulary(), 1).is_ok());

@@ -1,4 +1,4 @@
-//! A file again, with other sentences and everything else as it was.
+//! Copies a file of examples with other sentences; all other columns and lines stay byte for byte.
 
 use std::io::Read;
 
@@ -8,35 +8,35 @@ use super::read::MAX_TEXT;
 use super::{Example, TaskData, TaskError};
 use crate::source::{Counters, compressed};
 
-/// Where the sentences of examples stand in their file.
+/// Positions of the sentences of examples in their file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
-    /// Between the columns of a table; None for JSON lines.
+    /// Separator of the columns of a table; None for JSON lines.
     pub(super) delimiter: Option<char>,
-    /// Column of the first sentence, its number and its name.
+    /// Column of the first sentence: index and name.
     pub(super) first: (usize, String),
     pub(super) second: Option<(usize, String)>,
-    /// The line of each example, from 1.
+    /// Line number of each example, counted from 1.
     pub(super) lines: Vec<u64>,
 }
 
 impl Places {
-    /// Whether the file has a JSON object on each line; otherwise it is a table.
+    /// Whether the file consists of JSON lines; otherwise it is a table.
     pub fn is_json(&self) -> bool {
         self.delimiter.is_none()
     }
 }
 
 impl TaskData {
-    /// The text of the file these examples came from, with the sentences of `changed` in place of theirs; None for a file without
-    /// lines of text (Parquet), or of which these are a part.
+    /// The text of the original file with its sentences replaced by those of `changed`; None for a file that is not text
+    /// (Parquet), or if these examples are only a part of the file.
     ///
-    /// `changed` are the first examples in their order; where they are fewer than the file has, it ends behind the last of them.
-    /// Where a sentence did not change, not a byte does, and so it is with all other columns, lines that are no examples, and the
-    /// ends of lines. A line break or delimiter in a new sentence of a table becomes a blank.
+    /// `changed` are the first examples of the file in order; if there are fewer than in the file, the copy ends after the last
+    /// one. Unchanged sentences, other columns, lines that are not examples, and line ends are copied byte for byte. A line
+    /// break or delimiter in a new sentence of a table becomes a blank.
     ///
     /// # Errors
-    /// A file that cannot be read (any more).
+    /// A file that can no longer be read.
     pub fn copy_with(&self, changed: &[Example]) -> Result<Option<String>, TaskError> {
         let Some(places) = &self.places else { return Ok(None) };
         let path = &self.report.path;
@@ -74,7 +74,7 @@ impl Places {
             .flatten()
             .filter_map(|(place, text)| Some((place, text?.as_str())))
             .collect();
-        // The reader does not count these either.
+        // The reader does not count blank lines either.
         let (mark, body) = line.strip_prefix('\u{feff}').map_or(("", line), |rest| ("\u{feff}", rest));
         let body = body.trim_end_matches(['\n', '\r']);
         out.push_str(mark);
@@ -100,7 +100,7 @@ impl Places {
     }
 }
 
-/// Puts a text, or its words where a list of words stands, in place of the value of a key of a JSON object.
+/// Replaces the value of a key of a JSON object by a text, or by the list of its words if the value is a list.
 fn replace_value(object: &mut String, key: &str, text: &str) {
     let Some(at) = value_of(object, key) else { return };
     let new = if object[at.clone()].starts_with('[') {
@@ -113,12 +113,12 @@ fn replace_value(object: &mut String, key: &str, text: &str) {
     }
 }
 
-/// Where the value of a key stands; the last one of a key that comes twice, as the reader takes it.
+/// Byte range of the value of a key; of a duplicate key the last one, as in the reader.
 fn value_of(object: &str, key: &str) -> Option<std::ops::Range<usize>> {
     let blanks = |at: usize| at + object[at..].len() - object[at..].trim_start().len();
     let mut found = None;
     let mut at = blanks(0);
-    // An opening brace, later a comma.
+    // An opening brace before the first key, a comma before the others.
     while matches!(object.as_bytes().get(at)?, b'{' | b',') {
         let name_at = blanks(at + 1);
         let mut names = serde_json::Deserializer::from_str(object.get(name_at..)?).into_iter::<String>();
@@ -143,7 +143,7 @@ mod tests {
     use crate::task::{GlueTask, glue};
 
     #[test]
-    fn marks_ends_of_lines_and_all_that_is_no_sentence_stay() {
+    fn byte_order_mark_line_ends_and_other_columns_are_kept() {
         let text = "\u{feff}src\t1\t\tGood \"one\".\r\n \n\tsrc 2\t0\t*\tBad, one\n\n";
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dev.tsv");

@@ -1,13 +1,13 @@
-//! What can be wrong with labelled data: one variant per cause.
+//! Errors of reading labelled data: one variant for each cause.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 
-/// Longest piece of a foreign text that is repeated in a message, in characters.
+/// Maximum length of a quotation from a file in a message, in characters.
 const QUOTED: usize = 60;
 
-/// Why labelled data cannot be used.
+/// Why labelled data could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -15,29 +15,29 @@ pub enum TaskError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A file without a single row.
-    #[error("{path}: not one row in there; is it the right file, and was it fetched whole?")]
+    #[error("{path}: contains no rows; is it the right file, and was it downloaded completely?")]
     NoRows {
         /// The file.
         path: PathBuf,
     },
-    /// Columns from which no example can be made.
+    /// The columns are not those of the task.
     #[error("{path}: the columns are {found}, expected {expected}; is it a file of this task?")]
     Layout {
         /// The file.
         path: PathBuf,
         /// The first line, or the names of the columns.
         found: String,
-        /// What would do.
+        /// The columns that are needed.
         expected: String,
     },
     /// A line with too few or too many columns.
     #[error(
-        "{path}: line {line} has {found} columns, expected {expected}; mend the line, a tab within a text must become a blank"
+        "{path}: line {line} has {found} columns, expected {expected}; correct the line: a tab within a text must be replaced by a blank"
     )]
     Columns {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Number, counted from 1.
         line: u64,
         /// Columns of the line.
         found: usize,
@@ -53,11 +53,11 @@ pub enum TaskError {
         line: u64,
         /// The label.
         found: String,
-        /// What it may be.
+        /// The possible labels.
         expected: String,
     },
-    /// A value of a kind that cannot be used.
-    #[error("{path}: line {line}: `{column}` is {found}, expected {expected}; mend or remove this row")]
+    /// A value of the wrong type.
+    #[error("{path}: line {line}: `{column}` is {found}, expected {expected}; correct or remove this row")]
     Value {
         /// The file.
         path: PathBuf,
@@ -65,25 +65,25 @@ pub enum TaskError {
         line: u64,
         /// The column.
         column: String,
-        /// What is there.
+        /// The value.
         found: String,
-        /// What should be.
+        /// The expected type.
         expected: &'static str,
     },
-    /// Text that is not the JSON that it should be.
-    #[error("{path}: line {line}: {message}; expected {expected}; was the file fetched whole?")]
+    /// Text that is not JSON of the expected structure.
+    #[error("{path}: line {line}: {message}; expected {expected}; was the file downloaded completely?")]
     Json {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Number, counted from 1.
         line: u64,
         /// What is wrong.
         message: String,
-        /// What should be there.
+        /// The expected structure.
         expected: &'static str,
     },
-    /// A Parquet file that cannot be used.
-    #[error("{path}: after row {row}: {message}; fetch the file again")]
+    /// A Parquet file that cannot be read.
+    #[error("{path}: after row {row}: {message}; download the file again")]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -92,26 +92,26 @@ pub enum TaskError {
         /// What is wrong.
         message: String,
     },
-    /// More than is held in memory.
-    #[error("{path}: more than {limit} {what}; cut the file into parts")]
+    /// A file that is larger than the limit for what is held in memory.
+    #[error("{path}: more than {limit} {what}; split the file into parts")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What there is too much of.
+        /// What is limited, e.g. `rows`.
         what: &'static str,
-        /// How much is taken.
+        /// The limit.
         limit: u64,
     },
-    /// Data without labels where some are needed.
+    /// Examples without labels where labels are needed.
     #[error(
-        "{path}: {missing} of {rows} rows have no label, expected all of them to; train and measure on a labelled file (train or dev)"
+        "{path}: {missing} of {rows} rows have no label, expected a label for each; train and evaluate on a labelled file (train or dev)"
     )]
     Unlabelled {
         /// The file.
         path: PathBuf,
-        /// Rows without a label.
+        /// Number of rows without a label.
         missing: u64,
-        /// Rows.
+        /// Number of rows.
         rows: u64,
     },
     /// Ids of a development set that are not in the data.
@@ -121,14 +121,14 @@ pub enum TaskError {
     Ids {
         /// The list.
         path: PathBuf,
-        /// Pairs that were not found.
+        /// Number of pairs that were not found.
         missing: usize,
-        /// Pairs that are listed.
+        /// Number of pairs in the list.
         expected: usize,
-        /// The first that was not found.
+        /// The first pair that was not found.
         first: String,
     },
-    /// A description of a task that cannot be used.
+    /// An invalid task description.
     #[error(
         "{path}: {message}; expected e.g. `kind = \"classify\"`, `first = \"text\"`, `label = \"label\"`, `labels = [\"no\", \"yes\"]`"
     )]
@@ -138,25 +138,23 @@ pub enum TaskError {
         /// What is wrong.
         message: String,
     },
-    /// Lengths that leave no room for the text.
-    #[error(
-        "a sequence of {found} ids is too short, expected at least {least}; choose a larger maximum length"
-    )]
+    /// A maximum length without room for text.
+    #[error("a maximum length of {found} ids is too short, expected at least {least}; choose a larger one")]
     Length {
         /// The chosen length.
         found: usize,
-        /// The least that will do.
+        /// The smallest possible length.
         least: usize,
     },
     /// A number that must be at least 1.
     #[error("{what} is 0, expected at least 1; choose a larger number")]
     Zero {
-        /// What was chosen.
+        /// What is 0.
         what: &'static str,
     },
-    /// An answer that is not where it should be.
+    /// An answer that does not occur at its `answer_start`.
     #[error(
-        "{path}: question {id}: the answer {found} does not stand at character {start} of its context; mend `answer_start`, or read with problems counted instead of refused"
+        "{path}: question {id}: the answer {found} does not occur at character {start} of its context; correct `answer_start`, or read with `Problems::Count`"
     )]
     Answer {
         /// The file.
@@ -165,24 +163,24 @@ pub enum TaskError {
         id: String,
         /// The answer.
         found: String,
-        /// Where it should stand, in characters from 0.
+        /// Its `answer_start`, in characters from 0.
         start: u64,
     },
     /// A paragraph without text.
     #[error(
-        "{path}: article {article}, paragraph {paragraph}: the context is empty, expected some text; remove the paragraph, or read with problems counted instead of refused"
+        "{path}: article {article}, paragraph {paragraph}: the context is empty, expected some text; remove the paragraph, or read with `Problems::Count`"
     )]
     EmptyContext {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Number, counted from 1.
         article: usize,
-        /// Counted from 1.
+        /// Number, counted from 1.
         paragraph: usize,
     },
     /// An id that two questions share.
     #[error(
-        "{path}: two questions have the id {id}, expected one; rename or remove the second, or read with problems counted instead of refused"
+        "{path}: two questions have the id {id}, expected one; rename or remove the second, or read with `Problems::Count`"
     )]
     DuplicateId {
         /// The file.
@@ -190,26 +188,26 @@ pub enum TaskError {
         /// The id.
         id: String,
     },
-    /// Logits that do not belong to the windows.
+    /// Logits whose number is not that of the windows or ids.
     #[error(
         "{what} {found}, expected {expected}; give one row of start and end logits for each window, in order"
     )]
     Logits {
         /// What was counted.
         what: &'static str,
-        /// How many there are.
+        /// The number of them.
         found: usize,
-        /// How many there should be.
+        /// The number that is expected.
         expected: usize,
     },
-    /// A logit that is no number.
+    /// A logit that is NaN or infinite.
     #[error(
         "window {window}: a logit is not finite at position {position}, expected a number; did the training diverge?"
     )]
     NotFinite {
-        /// Counted from 0.
+        /// Index, counted from 0.
         window: usize,
-        /// Counted from 0.
+        /// Index, counted from 0.
         position: usize,
     },
 }
@@ -220,7 +218,7 @@ impl TaskError {
     }
 }
 
-/// The beginning of a foreign text, safe to print.
+/// The beginning of a text from a file, escaped for printing.
 pub(super) fn quoted(text: &str) -> String {
     let cut: String = text.chars().take(QUOTED).collect();
     let more = if cut.len() < text.len() { "..." } else { "" };

@@ -1,4 +1,4 @@
-//! Rows of a table, of JSON lines or of a Parquet file.
+//! Reads rows of a table, of JSON lines or of a Parquet file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::source::lines::Lines;
 use crate::source::parquet::{check_cells, guarded, plain_file};
 use crate::source::{self, Counters, Kind, compressed};
 
-/// Columns of a table; more are no table of sentences.
+/// Maximum number of columns of a table.
 const MAX_COLUMNS: usize = 1 << 10;
 
-/// A file whose columns are known and whose rows are still to be read.
+/// An open file whose column names have been read.
 pub(super) struct Input {
     pub(super) path: PathBuf,
-    /// Names of the columns; of a table the values of its first line, which may be a row.
+    /// Names of the columns; for a table the values of its first line, which need not be a header.
     pub(super) names: Vec<String>,
     rows: Rows,
 }
@@ -31,23 +31,23 @@ enum Rows {
 /// A row.
 pub(super) enum Row {
     Blank,
-    /// Not as many columns as it should have.
+    /// A line with the wrong number of columns.
     Broken {
         line: u64,
         found: usize,
     },
-    /// The values of the columns that were asked for, in the order of asking.
+    /// The values of the selected columns, in the order of [`Picks::columns`].
     Cells {
         line: u64,
         cells: Vec<Cell>,
     },
 }
 
-/// Which columns are read.
+/// The columns to read.
 pub(super) struct Picks<'a> {
-    /// Columns that each line of a table must have.
+    /// Number of columns that each line of a table must have.
     pub(super) width: Width,
-    /// Places in [`Input::names`].
+    /// Indices into [`Input::names`].
     pub(super) columns: &'a [usize],
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Width {
 }
 
 impl Input {
-    /// Opens a file; its kind is its name, and what is neither JSON lines nor Parquet is a table.
+    /// Opens a file; the format follows from its name, and is a table if it is neither JSON lines nor Parquet.
     pub(super) fn open(path: &Path, delimiter: char) -> Result<Self, TaskError> {
         if source::kind(path) == Some(Kind::Parquet) {
             return Self::open_parquet(path);
@@ -89,12 +89,12 @@ impl Input {
         Ok(Self { path: path.to_owned(), names, rows: Rows::Parquet { rows, row: 0 } })
     }
 
-    /// Whether the file has a place for names of columns that is no row.
+    /// Whether the file is a table, so that its first line may be a header.
     pub(super) fn is_table(&self) -> bool {
         matches!(self.rows, Rows::Table { .. })
     }
 
-    /// What is between the columns of a file of lines: None within for JSON lines, None for Parquet.
+    /// Delimiter of a text file: Some(None) for JSON lines, None for Parquet.
     pub(super) fn text_delimiter(&self) -> Option<Option<char>> {
         match &self.rows {
             Rows::Table { delimiter, .. } => Some(Some(*delimiter)),
@@ -103,19 +103,19 @@ impl Input {
         }
     }
 
-    /// Passes over the line with the names of the columns of a table.
+    /// Skips the header of a table.
     pub(super) fn skip_header(&mut self) {
         if let Rows::Table { first, .. } = &mut self.rows {
             *first = None;
         }
     }
 
-    /// The place of the first of these columns that is there.
+    /// Index of the first of these columns that exists.
     pub(super) fn find(&self, names: &[&str]) -> Option<usize> {
         names.iter().find_map(|name| self.names.iter().position(|n| n.trim() == *name))
     }
 
-    /// The names, for a message.
+    /// The column names, for a message.
     pub(super) fn describe(&self) -> String {
         self.names.join(", ")
     }

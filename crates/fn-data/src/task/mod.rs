@@ -1,7 +1,8 @@
-//! Labelled data of downstream tasks: files to examples to features to batches.
+//! Labelled data of downstream tasks: from files to examples, token sequences and batches.
 //!
-//! [`glue`] knows the tasks of GLUE and their files, [`spec`] a user's own ones; both give [`TaskData`]. [`features`] makes
-//! sequences and batches of them. [`squad`] reads questions and answers, cuts windows, and turns logits into text.
+//! [`glue`] reads the tasks of GLUE, [`spec`] tasks that are described in a TOML file; both return [`TaskData`]. [`features`]
+//! tokenises it and makes batches. [`squad`] reads questions and answers, splits contexts into windows, and decodes logits into
+//! answers.
 
 mod copy;
 pub mod error;
@@ -20,53 +21,53 @@ pub use error::TaskError;
 pub use glue::{GlueTask, Split};
 pub use spec::{TaskKind, TaskSpec};
 
-/// Line numbers of skipped lines that a report holds.
+/// Number of skipped lines whose line numbers are in a report.
 const PLACES: usize = 20;
 
-/// What is to be predicted.
+/// The label of an example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Label {
-    /// The number of a class.
+    /// Index of a class.
     Class(u32),
     /// A score.
     Score(f64),
-    /// The number of the tag of each word.
+    /// Index of the tag of each word.
     Tags(Vec<u32>),
 }
 
-/// One row of a task.
+/// An example of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    /// Its place among the examples of the file, counted from 0.
+    /// Index among the examples of the file, counted from 0.
     pub index: usize,
-    /// The id that the file gives it; parts are joined by `-`.
+    /// Id in the file; if it has several parts, they are joined by `-`.
     pub id: Option<String>,
     /// The sentence, or the first of two; for tags, the words with a blank between them.
     pub first: String,
     /// The second sentence.
     pub second: Option<String>,
-    /// None in test sets whose labels are not public.
+    /// The label; None in test sets whose labels are not public.
     pub label: Option<Label>,
 }
 
-/// What was met while a file was read.
+/// Statistics of reading a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadReport {
     /// The file.
     pub path: PathBuf,
-    /// Examples.
+    /// Number of examples.
     pub rows: u64,
-    /// Examples that have a label.
+    /// Number of examples with a label.
     pub labelled: u64,
-    /// Lines skipped because they have the wrong number of columns.
+    /// Number of lines that were skipped because they have the wrong number of columns.
     pub broken: u64,
-    /// The first of them, counted from 1.
+    /// Line numbers of the first of them, counted from 1.
     pub broken_lines: Vec<u64>,
-    /// Rows skipped because the annotators did not agree (`-` in MNLI).
+    /// Number of rows that were skipped because the annotators did not agree (`-` in MNLI).
     pub undecided: u64,
-    /// Examples with a sentence in which there is no text.
+    /// Number of examples with an empty sentence.
     pub empty_sentences: u64,
-    /// Blank lines, which are skipped.
+    /// Number of blank lines, which are skipped.
     pub blank: u64,
 }
 
@@ -82,7 +83,7 @@ impl ReadReport {
         }
     }
 
-    /// What a user should know, one sentence each; empty if nothing was left out.
+    /// Warnings for the user, one sentence each; empty if nothing was skipped.
     pub fn warnings(&self) -> Vec<String> {
         let path = self.path.display();
         let mut out = Vec::new();
@@ -110,14 +111,14 @@ impl ReadReport {
 pub struct TaskData {
     /// In the order of the file.
     pub examples: Vec<Example>,
-    /// What was met.
+    /// Statistics of reading the file.
     pub report: ReadReport,
-    /// Where they stand in it; None for a file without lines of text, and for a part of the examples of a file.
+    /// Positions of the sentences in the file; None if the file is not text, or if these are a part of its examples.
     pub places: Option<Places>,
 }
 
 impl TaskData {
-    /// Fails unless each example has a label: what training and measuring need.
+    /// Checks that each example has a label, as training and evaluation require.
     ///
     /// # Errors
     /// [`TaskError::Unlabelled`].

@@ -1,4 +1,4 @@
-//! Rows to examples: one way for all tasks.
+//! Converts rows of a file into examples, for all tasks.
 
 use std::path::Path;
 
@@ -8,37 +8,37 @@ use super::input::{Input, Picks, Row, Width};
 use super::record::Cell;
 use super::{Example, Label, ReadReport, TaskData, TaskError};
 
-/// Most examples that are held: ten times the largest task of GLUE, and more.
+/// Maximum number of examples: more than ten times the largest task of GLUE.
 const MAX_ROWS: u64 = 16 << 20;
-/// Most bytes of memory that examples may take, whatever the file: a few megabytes of compressed short rows are gigabytes.
+/// Maximum memory of the examples in bytes: a few megabytes of compressed short rows may take gigabytes.
 pub(super) const MAX_TEXT: u64 = 2 << 30;
-/// Memory of an example beside its text: itself, what the allocator adds to each of its strings, its place in the file.
+/// Memory of an example besides its text, in bytes: the struct, allocator overhead of its strings, its line number.
 const OVERHEAD: u64 = size_of::<Example>() as u64 + 3 * 24 + 8;
 
-/// Where the parts of an example are in a row.
+/// Which columns of a row hold the parts of an example.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    /// Whether the first line of a table names its columns.
+    /// Whether the first line of a table is a header.
     pub(super) header: bool,
-    /// Columns of each line of a table.
+    /// Number of columns of each line of a table.
     pub(super) width: Width,
-    /// Columns that are the id when they are put together.
+    /// Columns whose values together are the id.
     pub(super) id: Vec<usize>,
     pub(super) first: usize,
     pub(super) second: Option<usize>,
     pub(super) label: Option<usize>,
-    /// Count lines with a wrong number of columns instead of refusing them.
+    /// Skip and count lines with the wrong number of columns; otherwise they are errors.
     pub(super) skip_broken: bool,
 }
 
-/// What a label may be.
+/// The possible values of a label.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LabelRule {
-    /// A name, or the number of one where `digits` holds.
+    /// The name of a class; with `digits` also its index.
     Class { names: Vec<String>, digits: bool, undecided: Option<&'static str> },
-    /// A number; `hidden` stands for none.
+    /// A number; the value `hidden` means that the label is not public.
     Score { low: f64, high: f64, hidden: Option<f64> },
-    /// As many names or numbers of names as there are words.
+    /// One name or index for each word.
     Tags { names: Vec<String> },
 }
 
@@ -47,7 +47,7 @@ pub(super) fn read(input: Input, layout: &Layout, rule: &LabelRule) -> Result<Ta
     read_within(input, layout, rule, MAX_TEXT)
 }
 
-/// Reads all rows into at most about `limit` bytes of memory.
+/// Reads all rows; an error if they take more than about `limit` bytes of memory.
 pub(super) fn read_within(
     mut input: Input,
     layout: &Layout,
@@ -142,13 +142,13 @@ fn id_part(cell: Cell) -> Option<String> {
 
 enum Found {
     Label(Label),
-    /// Not public.
+    /// The label is not public.
     Hidden,
     /// The annotators did not agree.
     Undecided,
 }
 
-/// A row, for messages.
+/// Position of a row, for messages.
 struct Place<'a> {
     path: &'a Path,
     line: u64,
@@ -243,7 +243,7 @@ impl Place<'_> {
     }
 }
 
-/// The number of a class.
+/// Index of a class.
 fn class(cell: &Cell, names: &[String], digits: bool) -> Option<u32> {
     let within = |n: usize| (n < names.len()).then_some(n as u32);
     match cell {
@@ -252,11 +252,11 @@ fn class(cell: &Cell, names: &[String], digits: bool) -> Option<u32> {
             if let Some(place) = names.iter().position(|name| name == text) {
                 return Some(place as u32);
             }
-            // `+1` and `01` would parse, and are none of our labels.
+            // `+1` and `01` would parse as numbers, but are not accepted as labels.
             let plain = digits && (text == "0" || !text.starts_with(['0', '+', '-']));
             if plain { within(text.parse().ok()?) } else { None }
         }
-        // A number in a typed file is the number of a class, unless classes have numbers for names.
+        // In JSON and Parquet, a number is a class index, unless the names of the classes are numbers.
         Cell::Int(number) => match names.iter().position(|name| *name == number.to_string()) {
             Some(place) => Some(place as u32),
             None => within(usize::try_from(*number).ok()?),

@@ -1,4 +1,4 @@
-//! Values of a row, whatever file they come from.
+//! Values of a row, the same for all file formats.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ pub(super) enum Cell {
     Int(i64),
     Float(f64),
     List(Vec<Cell>),
-    /// Something that no column of a task may be.
+    /// A value of a type that no column of a task may have.
     Other,
 }
 
 impl Cell {
-    /// What it is, for messages.
+    /// Description of the value, for messages.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Null => "missing".to_owned(),
@@ -65,7 +65,7 @@ impl Cell {
     }
 }
 
-/// Reads a [`Cell`]; lists within lists are passed over.
+/// Deserialises a [`Cell`]; nested lists become [`Cell::Other`].
 #[derive(Clone, Copy)]
 struct CellSeed {
     lists: bool,
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for CellSeed {
     }
 }
 
-/// Reads the named fields of an object and passes over all others.
+/// Deserialises the named fields of an object and skips all others.
 struct FieldsSeed<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for FieldsSeed<'_> {
@@ -160,7 +160,7 @@ impl<'de> Visitor<'de> for FieldsSeed<'_> {
     }
 }
 
-/// The values of these fields of an object; null where there is none.
+/// The values of these fields of an object; null for missing ones.
 pub(super) fn fields(line: &str, names: &[String]) -> Result<Vec<Cell>, String> {
     let mut json = serde_json::Deserializer::from_str(line);
     let cells = FieldsSeed(names).deserialize(&mut json).map_err(|e| e.to_string())?;
@@ -168,7 +168,7 @@ pub(super) fn fields(line: &str, names: &[String]) -> Result<Vec<Cell>, String> 
     Ok(cells)
 }
 
-/// The names of an object's fields.
+/// The field names of an object.
 pub(super) fn names(line: &str) -> Result<Vec<String>, String> {
     let object: std::collections::BTreeMap<String, IgnoredAny> =
         serde_json::from_str(line).map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! A user's own task, described in a TOML file.
+//! Tasks that the user describes in a TOML file.
 //!
 //! ```toml
 //! [task]
@@ -19,12 +19,12 @@ use super::read::{self, LabelRule, Layout};
 use super::{TaskData, TaskError};
 use crate::error::DataError;
 
-/// Longest description.
+/// Maximum size of a description in bytes.
 const MAX_SPEC: u64 = 1 << 20;
-/// Most classes.
+/// Maximum number of classes.
 const MAX_LABELS: usize = 1 << 16;
 
-/// What is predicted from what.
+/// Kind of task: input and prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskKind {
@@ -38,11 +38,11 @@ pub enum TaskKind {
     Tag,
 }
 
-/// A task and the columns of its files: tables, `.jsonl` or `.parquet`, each also compressed.
+/// A task and the columns of its files (tables, `.jsonl` or `.parquet`, each also compressed).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
-    /// What is predicted; `type` in a file.
+    /// Kind of task; the key `type` in a file.
     #[serde(rename = "type", alias = "kind")]
     pub kind: TaskKind,
     /// Column of the sentence, the first sentence, or the words.
@@ -50,24 +50,24 @@ pub struct TaskSpec {
     /// Column of the second sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<String>,
-    /// Column of the label, the score, or the tags; a file without it has no labels.
+    /// Column of the label, the score, or the tags; a file without this column has no labels.
     pub label: String,
     /// Column of an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Names of the classes or tags, in the order of their numbers; empty for a regression.
+    /// Names of the classes or tags, in the order of their indices; empty for a regression.
     #[serde(default)]
     pub labels: Vec<String>,
     /// Lowest and highest score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<[f64; 2]>,
-    /// What is between the columns of a table. Quotation marks are text.
+    /// Delimiter of the columns of a table. Quotation marks are part of the text.
     #[serde(default = "tab")]
     pub delimiter: char,
-    /// Whether the first line of a table names its columns.
+    /// Whether the first line of a table is a header.
     #[serde(default = "yes")]
     pub header: bool,
-    /// Count lines with a wrong number of columns instead of refusing the file.
+    /// Skip and count lines with the wrong number of columns; otherwise they are errors.
     #[serde(default)]
     pub skip_broken: bool,
 }
@@ -101,14 +101,14 @@ impl TaskSpec {
         Self::parse(&text, path)
     }
 
-    /// Reads a description from text; `path` is for messages.
+    /// Parses a description; `path` is for messages.
     ///
     /// # Errors
     /// As [`TaskSpec::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, TaskError> {
         let wrong = |message: String| TaskError::Spec { path: path.to_owned(), message };
         let broken = |e: toml::de::Error| wrong(e.to_string().trim().to_owned());
-        // The description stands under `[task]`, or alone.
+        // The keys are in the table `[task]`, or at the top level.
         let within = toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("task"));
         let spec = if within {
             toml::from_str::<File>(text).map(|file| file.task).map_err(broken)?

@@ -1,22 +1,23 @@
-//! Ids of stretches of text that came before.
+//! Cache of the ids of words.
 //!
-//! No rule of BERT looks across white space, so a text may be cut there, and what lies between two blanks always gets the same
-//! ids. Most stretches of a text are frequent ones: remembering them makes encoding many times faster than the library alone.
+//! BERT's rules never apply across white space, so a text can be split there, and each part between two blanks always gets the
+//! same ids. Most parts are frequent, so caching their ids makes encoding many times faster than the library alone.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::AHashMap;
 
-/// Stretches per generation and thread; with two generations about 20 MB.
+/// Entries per generation and thread; with two generations about 20 MB.
 const ENTRIES: usize = 1 << 16;
-/// Longer stretches, in bytes, hardly come twice.
+/// Maximum length of an entry in bytes: longer ones rarely occur twice.
 const LONGEST: usize = 48;
 
-/// Where a text may be cut. Not every white space of Unicode: form feeds, for example, are removed before anything is split.
+/// Characters at which a text is split. Not all white space of Unicode: form feeds, for example, are removed by the
+/// normalisation before text is split.
 pub(crate) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// Which tokenizer a cache belongs to: unique in the process.
+/// Identifies the tokenizer of a cache; unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner(u64);
 
@@ -29,7 +30,8 @@ impl Owner {
 
 type Known = AHashMap<Box<str>, Box<[u32]>>;
 
-/// What a thread remembers. When `young` is full it becomes `old`, and what is not asked for again is forgotten.
+/// The cache of a thread, with two generations: when `young` is full it becomes `old`, and the previous `old` is dropped.
+/// Entries of `old` that are used move to `young`.
 #[derive(Default)]
 struct Cache {
     owner: Option<Owner>,
@@ -41,7 +43,7 @@ thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
 }
 
-/// Ids of `text`; `encode` adds those of a stretch without blanks.
+/// Ids of `text`; `encode` appends those of a part without blanks that is not cached.
 pub(super) fn encode(owner: Owner, text: &str, encode: impl Fn(&str, &mut Vec<u32>)) -> Vec<u32> {
     CACHE.with_borrow_mut(|cache| {
         if cache.owner != Some(owner) {

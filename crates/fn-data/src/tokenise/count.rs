@@ -1,4 +1,4 @@
-//! How often each piece occurs in a text.
+//! Counts the pieces in a text.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use super::TextTokenizer;
 use crate::error::DataError;
 use crate::source::{SourceOptions, Sources};
 
-/// How often each piece of the vocabulary occurs in files and folders of text.
+/// Number of occurrences of each piece of the vocabulary in files and folders of text.
 ///
 /// # Errors
 /// Text that cannot be read; [`DataError::Stopped`].

@@ -1,4 +1,4 @@
-//! The files of a tokenizer.
+//! Reads and writes the files of a tokenizer.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,13 +11,13 @@ use super::settings::{ROLES, Settings, added_token, cut_out, flag};
 use super::{CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer};
 use crate::error::DataError;
 
-/// Largest file that is read; the largest published tokenizer.json has about 20 MB.
+/// Maximum size of a file in bytes; the largest published tokenizer.json has about 20 MB.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Looking for pieces takes time that grows with the square of a word's length.
+/// Maximum of `max_input_chars_per_word`: the time to split a word grows with the square of its length.
 const LONGEST_WORD: usize = 1_000;
 
-/// Pieces in the order of ids, normalisation, and the file that they came from.
+/// Pieces in the order of ids, normalisation, and the file that was read.
 pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf), DataError> {
     let file = if path.is_dir() {
         let candidates = ["tokenizer.json", "vocab.txt"].map(|name| path.join(name));
@@ -48,12 +48,12 @@ pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf),
     Ok((pieces, normalisation, file))
 }
 
-/// The pieces of a `vocab.txt`.
+/// The pieces in a `vocab.txt`.
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(|l| l.trim_end_matches('\r').to_owned()).collect()
 }
 
-/// Whether a `vocab.txt` beside a `tokenizer.json` is of the same vocabulary; added tokens need not be in it.
+/// Checks that a `vocab.txt` beside a `tokenizer.json` has the same vocabulary; added tokens may be missing in it.
 fn same_pieces(vocabulary: &Path, pieces: &[String]) -> Result<(), DataError> {
     if !vocabulary.exists() {
         return Ok(());
@@ -65,7 +65,7 @@ fn same_pieces(vocabulary: &Path, pieces: &[String]) -> Result<(), DataError> {
         Some(id) => Err(DataError::Tokenizer {
             path: vocabulary.to_owned(),
             message: format!(
-                "piece {id} is `{}` here and `{}` in tokenizer.json beside it; remove the one that is not meant",
+                "piece {id} is `{}` here and `{}` in tokenizer.json beside it; remove the wrong file",
                 found[id],
                 pieces.get(id).map_or("missing", String::as_str)
             ),
@@ -92,7 +92,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
-/// A vocabulary without a single upper-case letter is one of lower-cased text.
+/// Whether the vocabulary has no upper-case letter, and so is taken for one of lower-cased text.
 fn looks_lowercase(pieces: &[String]) -> bool {
     let bracketed = |piece: &str| piece.starts_with('[') && piece.ends_with(']');
     !pieces.iter().any(|p| !bracketed(p) && p.chars().any(char::is_uppercase))
@@ -150,7 +150,7 @@ fn kind_of(part: Option<&Value>) -> &str {
     part.and_then(|p| p.get("type")).and_then(Value::as_str).unwrap_or("nothing")
 }
 
-/// Pieces by id; every id from 0 on must be there once.
+/// Pieces in the order of ids; every id from 0 on must occur exactly once.
 fn place(vocabulary: &Map<String, Value>) -> Result<Vec<String>, String> {
     if vocabulary.len() > MAX_PIECES {
         return Err(format!("{} pieces, at most {MAX_PIECES}", vocabulary.len()));
@@ -170,7 +170,7 @@ fn place(vocabulary: &Map<String, Value>) -> Result<Vec<String>, String> {
     Ok(pieces)
 }
 
-/// Added tokens, in the order of ids; those that the vocabulary does not have yet must follow it without a gap.
+/// Appends added tokens, in the order of ids; those that are not in the vocabulary must continue its ids without a gap.
 fn add(pieces: &mut Vec<String>, added: &[(u64, String)]) -> Result<(), String> {
     for &(id, ref piece) in added {
         match pieces.get(id as usize) {
@@ -185,7 +185,7 @@ fn add(pieces: &mut Vec<String>, added: &[(u64, String)]) -> Result<(), String> 
     Ok(())
 }
 
-/// What a BertNormalizer says, or the same steps one by one. Anything else would give other ids than the file means.
+/// Reads a BertNormalizer, or a sequence of the same steps. Any other normaliser is an error, because ids would differ.
 fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
     let mut rules = Normalisation {
         lowercase: false,
@@ -218,7 +218,7 @@ fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
                 }
             }
             "Lowercase" => rules.lowercase = true,
-            // Taking letters and accents apart is the first half of removing accents.
+            // NFD and StripAccents together remove accents.
             "StripAccents" if kinds[..place].contains(&"NFD") => rules.strip_accents = Some(true),
             "NFD" if kinds[place..].contains(&"StripAccents") => {}
             "StripAccents" => {
@@ -262,7 +262,7 @@ fn special_json() -> Value {
 fn config_json(tokenizer: &TextTokenizer) -> Value {
     let n = tokenizer.normalisation();
     let mut value = special_json();
-    // transformers builds a BertTokenizer from these settings, which have no words for the rest of tokenizer.json.
+    // transformers builds a BertTokenizer from these settings, which cannot express all settings of tokenizer.json.
     let in_words = n.clean && n.max_word == MAX_WORD;
     value["tokenizer_class"] = json!(if in_words { "BertTokenizer" } else { "PreTrainedTokenizerFast" });
     value["do_lower_case"] = json!(n.lowercase);

@@ -1,20 +1,20 @@
-//! The short way for plain text.
+//! Fast path for ASCII text.
 //!
-//! Most words are visible ASCII, for which BERT's rules come down to: lower-case, cut around punctuation, take the longest piece
-//! that fits, again and again. Done here without the library's book-keeping of offsets; everything else goes through the
-//! library, and a test compares the two.
+//! Most words are visible ASCII, for which BERT's rules are: lower-case, split at punctuation, repeatedly take the longest
+//! matching piece. They are implemented here without the offsets that the library computes; all other text goes through the
+//! library. A test compares both.
 
 use ahash::AHashMap;
 
 use super::{CONTINUES, Normalisation};
 
-/// The vocabulary, ready for look-ups without building strings.
+/// The vocabulary, for look-ups without building strings.
 pub(super) struct Plain {
     /// Pieces that begin a word.
     begins: AHashMap<Box<str>, u32>,
-    /// Pieces that continue one, without their mark.
+    /// Pieces that continue a word, without `##`.
     continues: AHashMap<Box<str>, u32>,
-    /// Bytes of the longest of each.
+    /// Length in bytes of the longest piece of each kind.
     longest: [usize; 2],
     unknown: u32,
     lowercase: bool,
@@ -36,7 +36,7 @@ impl Plain {
         Self { begins, continues, longest, unknown, lowercase: rules.lowercase, max_word: rules.max_word }
     }
 
-    /// Adds the ids of a stretch without blanks; false, and nothing added, if it is not plain.
+    /// Appends the ids of a text without blanks; false, and nothing is appended, if it is not visible ASCII.
     pub(super) fn encode(&self, stretch: &str, ids: &mut Vec<u32>) -> bool {
         words(stretch, self.lowercase, |word| self.word(word, ids))
     }
@@ -50,7 +50,7 @@ impl Plain {
         }
     }
 
-    /// Whether the word could be written.
+    /// Appends the pieces of a word; false if the vocabulary cannot represent it.
     fn pieces(&self, word: &str, ids: &mut Vec<u32>) -> bool {
         let mut start = 0;
         while start < word.len() {
@@ -70,7 +70,7 @@ impl Plain {
     }
 }
 
-/// The words of a stretch without blanks; false, and no words, if it is not visible ASCII.
+/// Calls `with` for each word of a text without blanks; returns false, without any call, if it is not visible ASCII.
 pub(crate) fn words(stretch: &str, lowercase: bool, mut with: impl FnMut(&str)) -> bool {
     if !stretch.bytes().all(|b| b.is_ascii_graphic()) {
         return false;
@@ -83,7 +83,7 @@ pub(crate) fn words(stretch: &str, lowercase: bool, mut with: impl FnMut(&str)) 
     }
     while !rest.is_empty() {
         let letters = rest.bytes().position(|b| b.is_ascii_punctuation()).unwrap_or(rest.len());
-        // A run of letters and digits, or one sign.
+        // A run of letters and digits, or one punctuation mark.
         let (word, after) = rest.split_at(letters.max(1));
         with(word);
         rest = after;

@@ -1,4 +1,4 @@
-//! What the files beside a vocabulary say: every setting that would change ids is honoured, or refused by its name.
+//! Settings in the files beside a vocabulary: each one that would change ids is applied, or is an error that names it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use super::files::{parse, read_text};
 use super::{CONTINUES, MAX_WORD, Normalisation, SPECIAL_TOKENS};
 use crate::error::DataError;
 
-/// Names in transformers of the special tokens, in the order of [`SPECIAL_TOKENS`].
+/// Names of the special tokens in transformers, in the order of [`SPECIAL_TOKENS`].
 pub(super) const ROLES: [&str; 5] = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
 
-/// Tokenizers of transformers that cut text as BERT's does, each also with `Fast` behind it.
+/// Tokenizer classes of transformers that split text as BERT's does, each also with the suffix `Fast`.
 const LIKE_BERT: [&str; 12] = [
     "BertTokenizer",
     "ConvBertTokenizer",
@@ -26,25 +26,25 @@ const LIKE_BERT: [&str; 12] = [
     "RetriBertTokenizer",
     "SqueezeBertTokenizer",
 ];
-/// Names that say nothing about the rules: those are in `tokenizer.json`.
+/// Generic classes, whose rules are in `tokenizer.json`.
 const ANY: [&str; 3] = ["PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"];
 
-/// What `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json` and `config.json` say about ids.
+/// The settings of `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json` and `config.json` that affect ids.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     path: PathBuf,
     lowercase: Option<bool>,
-    /// Some(None): as `lowercase` says.
+    /// Some(None): the same as `lowercase`.
     strip_accents: Option<Option<bool>>,
     chinese: Option<bool>,
-    /// Special tokens by id, whether the vocabulary has them yet or not.
+    /// Special tokens with an id, whether or not they are in the vocabulary.
     pub(super) added: Vec<(u64, String)>,
-    /// Special tokens without id: the vocabulary must have them.
+    /// Special tokens without an id, which must be in the vocabulary.
     named: Vec<(String, String)>,
 }
 
 impl Settings {
-    /// Of the files beside a vocabulary.
+    /// Reads the files beside a vocabulary.
     pub(super) fn beside(vocabulary: &Path) -> Result<Self, DataError> {
         let path = vocabulary.with_file_name("tokenizer_config.json");
         let mut settings = Self { path: path.clone(), ..Self::default() };
@@ -59,7 +59,7 @@ impl Settings {
         if let Some(value) = object(&path)? {
             settings.plain_added(&value).map_err(refused(&path))?;
         }
-        // Of a model's configuration only this is about text; whoever reads the model says what else is wrong with it.
+        // Only one key of a model's configuration concerns text; the others are checked where the model is read.
         let path = vocabulary.with_file_name("config.json");
         if let Ok(Some(value)) = object(&path) {
             class(&value).map_err(refused(&path))?;
@@ -106,7 +106,7 @@ impl Settings {
         self.special(value)
     }
 
-    /// The names of special tokens.
+    /// Reads the names of special tokens.
     fn special(&mut self, value: &Map<String, Value>) -> Result<(), String> {
         for (name, found) in value.iter().filter(|(_, v)| !v.is_null()) {
             if let Some(role) = ROLES.iter().position(|role| role == name) {
@@ -133,7 +133,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Tokens that are added by content and id alone are cut out of any text, even within words.
+    /// Reads `added_tokens.json`. Its tokens have only content and id, and are split off from any text, even within words.
     fn plain_added(&mut self, value: &Map<String, Value>) -> Result<(), String> {
         let mut added = Vec::new();
         for (token, id) in value {
@@ -153,7 +153,7 @@ impl Settings {
         Ok(())
     }
 
-    /// How text is normalised under a `vocab.txt`; `guess` where nothing says whether it is lower-cased.
+    /// Normalisation for a `vocab.txt`; `guess` decides whether text is lower-cased if no setting does.
     pub(super) fn normalisation(&self, guess: impl FnOnce() -> bool) -> Normalisation {
         Normalisation {
             strip_accents: self.strip_accents.flatten(),
@@ -162,7 +162,7 @@ impl Settings {
         }
     }
 
-    /// Whether nothing here contradicts the rules of a `tokenizer.json`.
+    /// Checks that the settings do not contradict a `tokenizer.json`.
     pub(super) fn agree(&self, rules: Normalisation) -> Result<(), DataError> {
         let lowercase = self.lowercase.unwrap_or(rules.lowercase);
         let strips = |n: Option<bool>, lowercase: bool| n.unwrap_or(lowercase);
@@ -175,14 +175,14 @@ impl Settings {
         ] {
             if here != there {
                 return Err(refused(&self.path)(format!(
-                    "`{name}` comes to {here} here and to {there} in tokenizer.json beside it"
+                    "`{name}` is {here} here and {there} in tokenizer.json beside it"
                 )));
             }
         }
         Ok(())
     }
 
-    /// Whether the vocabulary has every special token that is only named.
+    /// Checks that special tokens without an id are in the vocabulary.
     pub(super) fn check(&self, pieces: &[String]) -> Result<(), DataError> {
         match self.named.iter().find(|(_, token)| !pieces.contains(token)) {
             None => Ok(()),
@@ -209,7 +209,7 @@ fn refused(path: &Path) -> impl Fn(String) -> DataError {
     move |message| DataError::TokenizerSetting { path: path.clone(), message }
 }
 
-/// Whether the class, if one is named, cuts text as BERT's does.
+/// Checks that the tokenizer class, if there is one, splits text as BERT's does.
 fn class(value: &Map<String, Value>) -> Result<(), String> {
     let Some(name) = value.get("tokenizer_class").filter(|v| !v.is_null()) else {
         return Ok(());
@@ -228,7 +228,7 @@ fn class(value: &Map<String, Value>) -> Result<(), String> {
     Err(format!("`tokenizer_class` is `{name}`; those of BERT and ELECTRA are built in{hint}"))
 }
 
-/// A yes or no, if it is there.
+/// A boolean, if it is present.
 pub(super) fn flag(value: &Map<String, Value>, name: &str) -> Result<Option<bool>, String> {
     match value.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -242,7 +242,7 @@ fn content(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
-/// An added token, and whether it is special: others are cut out of text before BERT's rules see it.
+/// An added token, and whether it is special. Tokens that are not special are split off from text before BERT's rules apply.
 pub(super) fn added_token(value: &Value) -> Result<(&str, bool), String> {
     let token = value.get("content").and_then(Value::as_str);
     let token =
@@ -251,7 +251,7 @@ pub(super) fn added_token(value: &Value) -> Result<(&str, bool), String> {
     Ok((token, special || SPECIAL_TOKENS.contains(&token)))
 }
 
-/// That a token is not special.
+/// Error message for an added token that is not special.
 pub(super) fn cut_out(token: &str) -> String {
     format!(
         "`{token}` is an added token that is not special: it would be cut out of any text, which is not built in; make it an \

@@ -27,12 +27,12 @@ fn text_is_split_by_the_rules_of_bert() {
 }
 
 #[test]
-fn nothing_is_added_and_nothing_cut() {
+fn no_special_tokens_are_added_and_nothing_is_truncated() {
     assert_eq!(tokenizer().encode(&"the ".repeat(3_000)).len(), 3_000);
 }
 
 #[test]
-fn decoding_glues_pieces_together() {
+fn decoding_joins_pieces_to_words() {
     let t = tokenizer();
     assert_eq!(t.decode(&t.encode("the unaffable runner")), "the unaffable runner");
 }
@@ -62,7 +62,7 @@ fn what_is_written_is_read_back_from_either_file() {
 }
 
 #[test]
-fn a_vocabulary_without_capitals_is_one_of_lower_cased_text() {
+fn a_vocabulary_without_capitals_means_lower_casing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("vocab.txt");
     std::fs::write(&path, pieces().join("\n")).unwrap();
@@ -125,7 +125,7 @@ fn hostile_files_are_errors() {
 }
 
 #[test]
-fn doubled_and_empty_pieces_are_named() {
+fn the_error_for_duplicate_and_empty_pieces_names_them() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("vocab.txt");
     std::fs::write(&path, pieces().join("\n") + "\nthe").unwrap();
@@ -156,10 +156,10 @@ fn training_on_nothing_is_an_error() {
 }
 
 #[test]
-fn rules_that_we_do_not_have_are_refused_and_others_kept() {
+fn unsupported_rules_are_errors_and_others_are_applied() {
     let dir = tempfile::tempdir().unwrap();
     tokenizer().save(dir.path()).unwrap();
-    // It contradicts some of the rules below; only the file is the matter here.
+    // This file contradicts some of the rules below, which are to be tested alone.
     std::fs::remove_file(dir.path().join("tokenizer_config.json")).unwrap();
     let path = dir.path().join("tokenizer.json");
     let good: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -213,7 +213,7 @@ proptest! {
 
     /// Blanks, control characters, accents before and after composition, marks without a letter, wide letters, brackets.
     #[test]
-    fn the_short_way_and_what_is_remembered_change_nothing(
+    fn the_fast_path_and_the_cache_give_the_ids_of_the_library(
         text in "[a-cfunTE ,!é\u{301}日\u{a0}\u{3000}\u{200b}\u{b}\u{c}\u{7f}\t\r\n#\\[\\]]{0,40}",
         words in "((un|aff|able|the|a|aa|Café|##aff|zz|-)[ -]?){0,12}",
         any in any::<String>(),
@@ -236,7 +236,7 @@ fn bare() -> Normalisation {
 }
 
 #[test]
-fn tokenizers_do_not_share_what_they_remember() {
+fn tokenizers_do_not_share_their_caches() {
     let mut turned = pieces();
     turned[5..].reverse();
     let (a, b) = (tokenizer(), TextTokenizer::from_vocab(turned, true).unwrap());
@@ -246,7 +246,7 @@ fn tokenizers_do_not_share_what_they_remember() {
 }
 
 #[test]
-fn frequent_words_are_known_after_many_rare_ones() {
+fn frequent_words_stay_in_the_cache_after_many_rare_ones() {
     let t = tokenizer();
     let expected = t.encode("unaffable");
     for i in 0..200_000 {

@@ -101,7 +101,7 @@ pub(super) fn different(before: &RunConfig, now: &RunConfig) -> Option<(String, 
 /// How the configuration of an existing run differs from the current one, in words; None if it does not.
 pub(super) fn unlike(run: &Path, now: &RunConfig) -> Option<String> {
     match config::read(&run.join(rundir::CONFIG)) {
-        Ok(before) => different(&before, now).map(|(key, old, new)| format!("{key}: {old} there, {new} now")),
+        Ok(before) => different(&before, now).map(|(key, old, new)| format!("{key} was {old}, is now {new}")),
         Err(error) => Some(format!("its config.toml cannot be read: {error}")),
     }
 }

@@ -1,13 +1,13 @@
-//! What can be wrong with a checkpoint: one variant per cause.
+//! Errors of checkpoints: one variant for each cause.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A checkpoint that cannot be written or read.
+/// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Not enough room on the disk, found before or during a save.
+    /// Not enough free disk space, before or during a save.
     #[error(
         "{path}: the disk is too full for a checkpoint: {needed} bytes needed, {free} free; \
          free some space or choose another run directory, then run the same command again. Earlier checkpoints are intact",
@@ -21,17 +21,17 @@ pub enum CheckpointError {
         /// Bytes free.
         free: u64,
     },
-    /// The system refused a file operation while saving or listing.
+    /// A file operation failed while saving or listing checkpoints.
     #[error("{path}: cannot {action}: {source}; check that the folder exists and may be written to", path = .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was attempted.
+        /// The operation that failed, e.g. `rename`.
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The folder is not a checkpoint, or its manifest is gone.
+    /// The folder is not a checkpoint, or its manifest is missing.
     #[error(
         "{path}: not a checkpoint, there is no readable manifest.json in it ({reason}); \
          name a folder like run/checkpoints/step-00000500",
@@ -43,7 +43,7 @@ pub enum CheckpointError {
         /// Why not.
         reason: String,
     },
-    /// The manifest is not what was written.
+    /// The manifest was changed or truncated.
     #[error("{path}: the manifest is damaged ({reason}); resume from another checkpoint", path = .path.display())]
     Manifest {
         /// The manifest.
@@ -51,7 +51,7 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
-    /// Written by a version that this one does not know.
+    /// The checkpoint has a format that this version does not support.
     #[error(
         "{path}: checkpoint format {found}, this program reads format {supported}; use the version of fnlm that wrote it",
         path = .path.display()
@@ -59,22 +59,22 @@ pub enum CheckpointError {
     Version {
         /// The manifest.
         path: PathBuf,
-        /// Format found.
+        /// Format of the checkpoint.
         found: u32,
-        /// Format that this program reads.
+        /// Format that this version reads.
         supported: u32,
     },
-    /// A file of the manifest is not there or cannot be read.
+    /// A file that the manifest lists is missing or cannot be read.
     #[error("{path}: a file of the checkpoint cannot be read: {source}; resume from another checkpoint", path = .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file is shorter or longer than it was.
+    /// A file has another size than when it was written.
     #[error(
-        "{path}: {found} bytes, {expected} were written: the file was cut or changed; resume from another checkpoint",
+        "{path}: {found} bytes, {expected} were written: the file was truncated or changed; resume from another checkpoint",
         path = .path.display()
     )]
     Size {
@@ -85,7 +85,7 @@ pub enum CheckpointError {
         /// Bytes written.
         expected: u64,
     },
-    /// A file has other bytes than were written.
+    /// A file has another checksum than when it was written.
     #[error(
         "{path}: damaged (SHA-256 {found}, {expected} was written); resume from another checkpoint",
         path = .path.display()
@@ -98,7 +98,7 @@ pub enum CheckpointError {
         /// Checksum written.
         expected: String,
     },
-    /// A file with the right checksum whose content makes no sense to this program.
+    /// A file with the correct checksum whose contents are not valid.
     #[error("{path}: {reason}; resume from another checkpoint", path = .path.display())]
     Content {
         /// The file.
@@ -106,9 +106,9 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
-    /// The weights are of another model.
+    /// The weights belong to another model.
     #[error(
-        "{path}: the model needs `{name}` with shape {expected:?}, the checkpoint has {found}: it is of another model; \
+        "{path}: the model needs `{name}` with shape {expected:?}, the checkpoint has {found}: it belongs to another model; \
          resume with the configuration that it was written with, or start in a new run directory",
         path = .path.display()
     )]
@@ -117,12 +117,12 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The parameter.
         name: String,
-        /// What the file has.
+        /// What the file contains.
         found: String,
         /// Shape of the parameter.
         expected: Vec<usize>,
     },
-    /// A tensor or file that cannot be saved as asked.
+    /// A tensor or state that cannot be saved.
     #[error("`{name}` cannot be saved: {reason}")]
     Unsaveable {
         /// Its name.
@@ -130,7 +130,7 @@ pub enum CheckpointError {
         /// Why.
         reason: String,
     },
-    /// There are checkpoints, and every one is damaged. Starting over silently would lose the run.
+    /// All checkpoints are damaged. This is an error, because starting again from step 0 would lose the run.
     #[error(
         "{path}: every checkpoint is damaged:\n{}\nrestore one from a backup, or start again in a new run directory",
         .notices.join("\n"),
@@ -139,13 +139,13 @@ pub enum CheckpointError {
     AllDamaged {
         /// Folder of the checkpoints.
         path: PathBuf,
-        /// What is wrong with each.
+        /// One line for each checkpoint.
         notices: Vec<String>,
     },
 }
 
 impl CheckpointError {
-    /// Whether the disk was too full (exit code 5).
+    /// Whether the cause is a full disk (exit code 5).
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::NoSpace { .. })
     }

@@ -1,4 +1,4 @@
-//! Finding a checkpoint and reading it. Nothing in here writes or deletes.
+//! Finds and reads checkpoints. Nothing in this module writes or deletes files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,36 +14,36 @@ use super::{
 };
 use fn_models::params::{NamedTensor, TOKEN_TABLE};
 
-/// A checkpoint in memory, every byte verified.
+/// A checkpoint in memory whose checksums were verified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedCheckpoint {
     /// Its folder.
     pub path: PathBuf,
-    /// Where the run stands.
+    /// Progress of the run.
     pub state: TrainState,
-    /// Shape and values of each weight, by parameter path.
+    /// Shape and values of each parameter, by path.
     pub model: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    /// The moments, as [`AdamW::state`](crate::optim::AdamW::state) gave them.
+    /// The optimiser state, as returned by [`AdamW::state`](crate::optim::AdamW::state).
     pub optim: Vec<NamedTensor>,
 }
 
 impl LoadedCheckpoint {
-    /// Rows of the token table: the vocabulary that the model was made for.
+    /// Number of rows of the token embedding: the size of the vocabulary.
     ///
     /// # Errors
-    /// [`CheckpointError::Content`] if there is no token table.
+    /// [`CheckpointError::Content`] if there is no token embedding.
     pub fn vocab_size(&self) -> Result<usize, CheckpointError> {
         let table = self.model.get(TOKEN_TABLE).and_then(|(shape, _)| shape.first().copied());
         table.ok_or_else(|| CheckpointError::Content {
             path: self.path.join(MODEL),
-            reason: format!("found no token table (`{TOKEN_TABLE}`)"),
+            reason: format!("found no token embedding (`{TOKEN_TABLE}`)"),
         })
     }
 
-    /// Takes the weights of a parameter out.
+    /// Removes the values of a parameter and returns them.
     ///
     /// # Errors
-    /// [`CheckpointError::Model`] if there are none, or of another shape: the checkpoint is of another model.
+    /// [`CheckpointError::Model`] if the parameter is missing or has another shape: the checkpoint belongs to another model.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let wrong = |found: String| CheckpointError::Model {
             path: self.path.join(MODEL),
@@ -60,23 +60,23 @@ impl LoadedCheckpoint {
     }
 }
 
-/// The newest checkpoint that is intact.
+/// The newest intact checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Its folder.
     pub path: PathBuf,
     /// Its step.
     pub step: u64,
-    /// What is wrong with newer ones, one line each: to be shown to the user.
+    /// Messages for the user about newer checkpoints that are damaged, one line each.
     pub notices: Vec<String>,
 }
 
 impl Checkpoints {
-    /// The checkpoint with the highest step whose files are all intact; None where there is none at all.
+    /// The checkpoint with the highest step whose files are all intact; None if there are no checkpoints.
     ///
     /// # Errors
-    /// [`CheckpointError::AllDamaged`] where there are checkpoints but none is intact, and [`CheckpointError::Version`]
-    /// where one was written by a newer program: starting over would lose the run.
+    /// [`CheckpointError::AllDamaged`] if there are checkpoints but none is intact, and [`CheckpointError::Version`] if one has
+    /// a format of a newer version: in both cases, starting again from step 0 would lose the run.
     pub fn latest(&self) -> Result<Option<Found>, CheckpointError> {
         match fs::metadata(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -85,7 +85,7 @@ impl Checkpoints {
         }
         fs::read_dir(&self.dir).map_err(CheckpointError::io(&self.dir, "read the folder"))?;
         let mut candidates = Vec::new();
-        // Notices with the step that the folder's name claims.
+        // Messages, each with the step in the folder's name.
         let mut notices: Vec<(Option<u64>, String)> = Vec::new();
         for (path, name) in entries(&self.dir) {
             let predecessor = name.starts_with(".step-") && name.contains(".old-");
@@ -121,10 +121,10 @@ impl Checkpoints {
     }
 }
 
-/// Reads the checkpoint in folder `path`. Every file is compared with its size and checksum before it is used.
+/// Reads the checkpoint in the folder `path`. Size and checksum of every file are verified before its contents are used.
 ///
 /// # Errors
-/// Anything that is not exactly as it was written, by the name of the file.
+/// Any file that is not byte for byte as it was written; the error names it.
 pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
     let manifest = Manifest::read(path)?;
     let mut files = BTreeMap::new();
@@ -137,7 +137,7 @@ pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
     };
     let mut state: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&take(STATE)?).map_err(|e| content(STATE, e.to_string()))?;
-    state.remove("config_sha256"); // earlier versions wrote it, nobody read it
+    state.remove("config_sha256"); // written by earlier versions, not used
     let state: TrainState =
         serde_json::from_value(state.into()).map_err(|e| content(STATE, e.to_string()))?;
     if state.step != manifest.step {
@@ -154,7 +154,7 @@ pub fn load(path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
     Ok(LoadedCheckpoint { path: path.to_owned(), state, model, optim })
 }
 
-/// Compares every file with the manifest, in little memory.
+/// Verifies every file against the manifest, in bounded memory.
 pub(super) fn verify(folder: &Path, manifest: &Manifest) -> Result<(), CheckpointError> {
     for entry in &manifest.files {
         let path = folder.join(&entry.name);
@@ -174,7 +174,7 @@ pub(super) fn verify(folder: &Path, manifest: &Manifest) -> Result<(), Checkpoin
     Ok(())
 }
 
-/// The bytes of a file, verified. Its size is compared before memory is taken.
+/// The verified bytes of a file. Its size is checked before memory is allocated.
 fn read_file(folder: &Path, entry: &FileEntry) -> Result<Vec<u8>, CheckpointError> {
     let path = folder.join(&entry.name);
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! `manifest.json`: which files make a checkpoint, and what they must look like.
+//! `manifest.json`: the files of a checkpoint with their sizes and checksums.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use sha2::{Digest, Sha256};
 
 use super::{CheckpointError, MANIFEST};
 
-/// The format that this program writes and reads.
+/// Version of the format that is written and read.
 const FORMAT: u32 = 1;
-/// A manifest describes a handful of files: 1 MiB is 1000 times the largest one that we write.
+/// Maximum size of a manifest in bytes. It lists a few files: 1 MiB is 1000 times the largest one that is written.
 const MAX_MANIFEST: u64 = 1 << 20;
 
 /// One file of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// Its name, without folders.
+    /// File name, without folders.
     pub name: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes, as hex.
     pub sha256: String,
@@ -31,7 +31,7 @@ pub struct FileEntry {
 pub struct Manifest {
     /// Version of the format.
     pub format: u32,
-    /// Optimiser steps done. This number, and not the folder's name or date, says which checkpoint is the newest.
+    /// Optimiser steps done. The newest checkpoint is the one with the highest value here, whatever the folder's name or date.
     pub step: u64,
     /// All other files.
     pub files: Vec<FileEntry>,
@@ -53,7 +53,7 @@ impl Manifest {
         bytes
     }
 
-    /// The manifest of the checkpoint in `folder`, if it is exactly as it was written.
+    /// Reads and verifies the manifest of the checkpoint in `folder`.
     ///
     /// # Errors
     /// [`CheckpointError::NotACheckpoint`], [`CheckpointError::Manifest`] or [`CheckpointError::Version`].
@@ -66,7 +66,7 @@ impl Manifest {
             return Err(damaged(format!("{length} bytes, more than {MAX_MANIFEST}")));
         }
         let bytes = std::fs::read(&path).map_err(|e| not(e.to_string()))?;
-        // An unknown format may have other fields, so it is looked at first.
+        // The format is read first, because an unknown format may have other fields.
         #[derive(Deserialize)]
         struct Format {
             format: u32,
@@ -76,7 +76,7 @@ impl Manifest {
             return Err(CheckpointError::Version { path, found: head.format, supported: FORMAT });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
-        // What was written is rebuilt from what was understood: any other byte shows, in whatever place.
+        // The manifest is written again from the parsed values and compared, so any changed byte is detected.
         if Self::new(manifest.step, manifest.files.clone()).to_bytes() != bytes {
             return Err(damaged("its checksum does not agree".to_owned()));
         }

@@ -1,4 +1,4 @@
-//! Checkpoints that are whole or absent.
+//! Checkpoints, written atomically and verified by checksums.
 //!
 //! A checkpoint is a folder `step-00000500/`:
 //!
@@ -6,20 +6,20 @@
 //! |---|---|
 //! | `model.safetensors` | the weights, f32, by parameter path |
 //! | `optimizer.safetensors` | both moments of every parameter, f32, as `m.<path>` and `v.<path>` |
-//! | `state.json` | [`TrainState`]: where the run stands, in steps, data and counters |
+//! | `state.json` | [`TrainState`]: progress of the run in steps and data, and counters |
 //! | `manifest.json` | format, step, and size and SHA-256 of each file and of itself; written last |
 //!
-//! There is no random state to keep: all noise is a function of (seed, step). Nothing in here is executable or pickled.
+//! There is no state of a random generator: all random numbers are functions of (seed, step). No file is executable or pickled.
 //!
 //! # What happens on disk
 //! - Everything is written into `.step-00000500.tmp-<pid>`, each file is synced, then the folder; the folder is renamed and
-//!   its parent synced. After a power failure the checkpoint is whole or absent.
+//!   its parent synced. After a power failure the checkpoint is complete or absent.
 //! - It is then read back from disk and compared with its checksums. Only after that are older ones removed: the newest
 //!   `keep_last` stay, and the best one.
-//! - A step that is saved again replaces its predecessor: that one is renamed to `.step-00000500.old-<pid>` first and
-//!   removed when the new one has been read back. [`Checkpoints::latest`] knows it, should the process die in between.
+//! - If a step is saved again, its previous checkpoint is first renamed to `.step-00000500.old-<pid>` and removed after the new
+//!   one has been read back. If the process is killed in between, [`Checkpoints::latest`] finds the renamed one.
 //! - Leftovers of killed saves (`.tmp-`) are ignored, and removed when the run is started again or saved ([`Checkpoints::remove_leftovers`]).
-//! - Room is checked before a save ([`Checkpoints::required_bytes`]); a save that fails removes what it wrote.
+//! - Free disk space is checked before a save ([`Checkpoints::required_bytes`]); a save that fails removes its files.
 
 mod error;
 mod load;
@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 
 /// Name of the file with the weights.
 pub const MODEL: &str = "model.safetensors";
-/// Name of the file with the moments.
+/// Name of the file with the optimiser state.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Name of the file with [`TrainState`].
 pub const STATE: &str = "state.json";
@@ -57,13 +57,13 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The checkpoints in `dir` (made by the first save), of which the newest `keep_last` (at least 1) and, if wanted, the
-    /// best are kept.
+    /// The checkpoints in the folder `dir`, which the first save creates. The newest `keep_last` (at least 1) and, with
+    /// `keep_best`, the best one are kept.
     pub fn new(dir: impl Into<PathBuf>, keep_last: usize, keep_best: bool) -> Self {
         Self { dir: dir.into(), keep_last: keep_last.max(1), keep_best }
     }
 
-    /// The folder that holds them.
+    /// The folder with the checkpoints.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -71,13 +71,13 @@ impl Checkpoints {
     /// Reads a checkpoint, see [`load`].
     ///
     /// # Errors
-    /// Anything that is not exactly as it was written.
+    /// Any file that is not byte for byte as it was written.
     pub fn load(&self, path: &Path) -> Result<LoadedCheckpoint, CheckpointError> {
         load(path)
     }
 }
 
-/// The name of the folder of a step.
+/// Name of the checkpoint folder of a step.
 pub(crate) fn folder_name(step: u64) -> String {
     format!("step-{step:08}")
 }

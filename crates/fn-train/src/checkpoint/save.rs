@@ -1,4 +1,4 @@
-//! Writing a checkpoint, and removing the ones that are not needed any more.
+//! Writes checkpoints, and removes those that are no longer needed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -15,18 +15,18 @@ use super::{
 use crate::{disk, faults};
 use fn_models::params::NamedTensor;
 
-/// Bytes per write call.
+/// Size of the write buffer in bytes.
 const BUFFER: usize = 1 << 20;
-/// What a file takes beyond its bytes: the rest of its last block, and its entry in the folder.
+/// Disk space that a file takes beyond its size: the rest of its last block, and its directory entry.
 const PER_FILE: u64 = 4096;
-/// The manifest and the state, generously.
+/// Upper bound for the sizes of manifest and state.
 const SMALL_FILES: u64 = 16 << 10;
 
 impl Checkpoints {
-    /// Writes the checkpoint of `state.step` and gives its folder. See the [module](super) for what happens on disk.
+    /// Writes the checkpoint of `state.step` and returns its folder. See the [module](super) for what happens on disk.
     ///
     /// # Errors
-    /// [`CheckpointError::NoSpace`] or another failure to write or to read back; earlier checkpoints are intact then.
+    /// [`CheckpointError::NoSpace`] or another failure to write or to read back; earlier checkpoints stay intact.
     pub fn save(
         &self,
         state: &TrainState,
@@ -62,18 +62,18 @@ impl Checkpoints {
         Ok(target)
     }
 
-    /// Bytes that a checkpoint takes once the optimiser has its moments: what a run needs free at every save.
+    /// Disk space that a checkpoint with optimiser state takes, in bytes.
     ///
     /// # Errors
     /// Tensors that cannot be saved.
     pub fn required_bytes(model: &[NamedTensor]) -> Result<u64, CheckpointError> {
         let weights = Layout::of(model)?.bytes;
-        // The moments are two tensors per weight, with names two letters longer.
+        // There are two moments per parameter, whose names are longer by the two characters of `m.` and `v.`.
         let moments = weights * 2 + model.len() as u64 * 8;
         Ok(weights + moments + SMALL_FILES + 2 * PER_FILE)
     }
 
-    /// Renames the finished folder, reads it back, and only then lets its predecessor go.
+    /// Renames the finished folder, reads it back, and only then removes the previous checkpoint of the same step.
     fn put_in_place(&self, temporary: &Path, name: &str, manifest: &Manifest) -> Result<(), Failure> {
         let target = self.dir.join(name);
         let old = self.dir.join(format!(".{name}.old-{}", std::process::id()));
@@ -90,13 +90,13 @@ impl Checkpoints {
                     Ok(found) if found == *manifest => Ok(()),
                     Ok(_) => Err(Failure::ReadBack(Box::new(CheckpointError::Manifest {
                         path: target.join(MANIFEST),
-                        reason: "it is not what was written".to_owned(),
+                        reason: "it differs from what was written".to_owned(),
                     }))),
                     Err(error) => Err(Failure::ReadBack(Box::new(error))),
                 }
             });
         if placed.is_err() {
-            // Whatever went wrong, the name belongs to the last good one.
+            // On any failure, the previous checkpoint gets its name back.
             if fs::rename(&target, temporary).is_ok() || !target.exists() {
                 if replaces {
                     let _ = fs::rename(&old, &target);
@@ -109,8 +109,8 @@ impl Checkpoints {
         placed
     }
 
-    /// Removes what killed saves left behind, and puts a predecessor back whose successor never came. Each save begins with it;
-    /// nobody else may save here meanwhile.
+    /// Removes the temporary folders of killed saves. If a save was killed while it replaced a checkpoint, the previous one
+    /// gets its name back. Called at the start of each save; no other process may save in this folder at the same time.
     pub fn remove_leftovers(&self) {
         for (path, name) in entries(&self.dir) {
             let Some(rest) = name.strip_prefix('.').filter(|r| r.starts_with("step-")) else {
@@ -130,7 +130,8 @@ impl Checkpoints {
         }
     }
 
-    /// Keeps the newest `keep_last`, the best, and `current`. What has no readable manifest is left for a human to look at.
+    /// Removes all checkpoints but the newest `keep_last`, the best, and `current`. Folders without a readable manifest are not
+    /// removed.
     fn rotate(&self, current: u64, best: Option<&Best>) {
         let found = self.list();
         let best = best.filter(|_| self.keep_best).and_then(|best| best_of(&found, best));
@@ -139,7 +140,7 @@ impl Checkpoints {
             if *step == current || best == Some(*step) {
                 continue;
             }
-            // Under a hidden name first: a half-removed folder must not look like a checkpoint.
+            // Renamed to a hidden name first, so that a partly removed folder is not taken for a checkpoint.
             let hidden = self.dir.join(format!(".{}.tmp-{}", folder_name(*step), std::process::id()));
             match fs::rename(path, &hidden) {
                 Ok(()) => remove(&hidden),
@@ -148,7 +149,7 @@ impl Checkpoints {
         }
     }
 
-    /// Checkpoints with a readable manifest, by step. Their files are not verified.
+    /// Checkpoints with a readable manifest, in the order of steps. Their files are not verified.
     pub fn list(&self) -> Vec<(u64, PathBuf)> {
         let mut found: Vec<(u64, PathBuf)> = entries(&self.dir)
             .into_iter()
@@ -159,7 +160,7 @@ impl Checkpoints {
         found
     }
 
-    /// The checkpoint that holds the best measurement: the first one saved at or after it.
+    /// The checkpoint of the best evaluation: the first one that was saved at or after its step.
     pub fn best(&self, best: &Best) -> Option<PathBuf> {
         let found = self.list();
         let step = best_of(&found, best)?;
@@ -167,10 +168,10 @@ impl Checkpoints {
     }
 }
 
-/// An error unless `needed` bytes are free on the disk of `dir`, which need not exist yet.
+/// Checks that `needed` bytes are free on the disk of `dir`, which need not exist yet.
 ///
 /// # Errors
-/// [`CheckpointError::NoSpace`], or whatever the system says.
+/// [`CheckpointError::NoSpace`], or an error of the operating system.
 pub fn check_room(dir: &Path, needed: u64) -> Result<(), CheckpointError> {
     let free = disk::free_bytes(dir).map_err(CheckpointError::io(dir, "ask for free space"))?;
     if free < needed {
@@ -183,7 +184,7 @@ fn best_of(found: &[(u64, PathBuf)], best: &Best) -> Option<u64> {
     found.iter().map(|(step, _)| *step).find(|&step| step >= best.step)
 }
 
-/// Path and name of everything in `dir`, by name.
+/// Path and name of all entries of `dir`, sorted by name.
 pub(super) fn entries(dir: &Path) -> Vec<(PathBuf, String)> {
     let Ok(listing) = fs::read_dir(dir) else {
         return Vec::new();
@@ -209,7 +210,7 @@ enum Failure {
     ReadBack(Box<CheckpointError>),
 }
 
-/// One file operation, with its fail point.
+/// Runs a file operation, with its fail point for tests.
 fn step<T>(path: &Path, action: &'static str, run: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
     faults::file_call().and_then(|_| run()).map_err(|source| Failure::Disk {
         path: path.to_owned(),
@@ -218,7 +219,7 @@ fn step<T>(path: &Path, action: &'static str, run: impl FnOnce() -> io::Result<T
     })
 }
 
-/// What goes into a checkpoint, in the order of writing.
+/// Contents of a checkpoint, in the order of writing.
 struct Files<'a> {
     step: u64,
     model: (Layout, &'a [NamedTensor]),
@@ -236,7 +237,7 @@ impl<'a> Files<'a> {
             |name: &str, reason: String| CheckpointError::Unsaveable { name: name.to_owned(), reason };
         let mut text = serde_json::to_vec_pretty(state).map_err(|e| unsaveable(STATE, e.to_string()))?;
         text.push(b'\n');
-        // JSON has no NaN: what would come back as null is refused here.
+        // JSON has no NaN: a state that could not be read back is an error now.
         serde_json::from_slice::<TrainState>(&text).map_err(|e| unsaveable(STATE, e.to_string()))?;
         Ok(Self {
             step: state.step,
@@ -250,7 +251,7 @@ impl<'a> Files<'a> {
         self.model.0.bytes + self.optimizer.0.bytes + self.state.len() as u64 + 4 * PER_FILE
     }
 
-    /// Fills `folder`, everything synced, the manifest last.
+    /// Writes and syncs all files into `folder`, the manifest last.
     fn write(&self, folder: &Path) -> Result<Manifest, Failure> {
         step(folder, "create the folder", || fs::create_dir(folder))?;
         let mut files = Vec::new();
@@ -284,7 +285,7 @@ fn write_file(
     run().map_err(|source| Failure::Disk { path: path.clone(), action: "write", source })
 }
 
-/// A file that knows the checksum of what was to be written to it.
+/// A file that computes the checksum of the bytes that are written to it.
 struct Sink {
     file: File,
     hash: Sha256,

@@ -1,40 +1,42 @@
-//! What a run must remember beside weights and moments.
+//! The state of a run besides weights and optimiser state.
 
 use serde::{Deserialize, Serialize};
 
 use crate::guard::GuardState;
 use crate::training_loop::Score;
 
-/// Where a run stands. Together with weights and moments this is everything: noise is a function of (seed, step).
+/// Progress of a run. Together with weights and moments this is the whole state, because random numbers are functions of (seed,
+/// step).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainState {
-    /// Optimiser steps attempted, skipped ones included. The schedule's position.
+    /// Optimiser steps, including those that were skipped because of non-finite gradients. Position in the schedule.
     pub step: u64,
-    /// Micro-batches taken from the loader. The data's position.
+    /// Micro-batches taken from the loader. Position in the data.
     pub micro_step: u64,
-    /// The run's seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// Updates made: `step` less the skipped ones.
+    /// Updates made: `step` minus skipped steps.
     pub optimizer_updates: u64,
-    /// Non-finite steps seen.
+    /// Counts of non-finite steps.
     pub guard: GuardState,
-    /// Step of the last complete held-out measurement; 0 before the first.
+    /// Step of the last complete evaluation; 0 before the first.
     #[serde(default)]
     pub evaluated_step: u64,
-    /// The best held-out measurement so far.
+    /// The best evaluation so far.
     pub best: Option<Best>,
     /// Tokens trained on, without padding.
     pub tokens_seen: u64,
 }
 
 impl TrainState {
-    /// The start of a run.
+    /// The state at the start of a run.
     pub fn new(seed: u64) -> Self {
         Self { seed, ..Self::default() }
     }
 
-    /// Remembers `score`, an evaluation after this step, if it is the best so far of its metric.
+    /// Stores `score`, an evaluation after this step, as [`TrainState::best`] if it is better than the best so far by the same
+    /// metric.
     pub(crate) fn note_best(&mut self, score: Score) {
         let Score { metric, value, lower_is_better } = score;
         let better = |old: f64| if lower_is_better { value < old } else { value > old };
@@ -45,14 +47,14 @@ impl TrainState {
     }
 }
 
-/// The best held-out measurement so far.
+/// The best evaluation so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// Steps done when it was measured.
+    /// Step of the evaluation.
     pub step: u64,
     /// Name of the metric.
     pub metric: String,
-    /// Its value; finite.
+    /// Value of the metric; finite.
     pub value: f64,
 }

@@ -1,4 +1,4 @@
-//! Named tensors as safetensors: header first, values straight from memory to disk.
+//! Writes and reads named tensors in the safetensors format, without a copy of all values in memory.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::CheckpointError;
 use fn_models::params::NamedTensor;
 
-/// Header and length of the file that holds `tensors`.
+/// Header and size of a safetensors file.
 pub(super) struct Layout {
     header: Vec<u8>,
-    /// Bytes of the whole file.
+    /// Size of the whole file in bytes.
     pub(super) bytes: u64,
 }
 
@@ -26,13 +26,13 @@ impl Layout {
         let mut end = 0u64;
         for tensor in tensors {
             if tensor.shape.iter().product::<usize>() != tensor.data.len() {
-                return Err(refuse(tensor, "it does not have as many values as its shape says"));
+                return Err(refuse(tensor, "its number of values does not match its shape"));
             }
             let start = end;
             end += tensor.data.len() as u64 * 4;
             let entry = json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end] });
             if tensor.name == "__metadata__" || entries.insert(tensor.name.clone(), entry).is_some() {
-                return Err(refuse(tensor, "the name is taken"));
+                return Err(refuse(tensor, "there are two tensors of this name"));
             }
         }
         let mut text = Value::Object(entries).to_string().into_bytes();
@@ -52,7 +52,7 @@ impl Layout {
     }
 }
 
-/// Little-endian, whatever the machine.
+/// Writes little-endian values, on every machine.
 fn write_values(values: &[f32], to: &mut impl Write) -> io::Result<()> {
     if cfg!(target_endian = "little") {
         return to.write_all(bytemuck::cast_slice(values));
@@ -63,7 +63,7 @@ fn write_values(values: &[f32], to: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The tensors of a file whose checksum has been verified, in the order of their place in the file.
+/// The tensors of a file whose checksum has been verified, in the order of their offsets.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<NamedTensor>, CheckpointError> {
     let wrong = |reason: String| CheckpointError::Content { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(bytes).map_err(|e| wrong(e.to_string()))?;

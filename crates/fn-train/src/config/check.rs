@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use fn_core::correct::detection::DetectionKind;
-use fn_core::correct::{CorrectionKind, Normalise};
+use fn_core::correct::{CorrectionKind, HardConfig, Normalise, WeightConfig};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{ConfigError, JudgeKind, RunConfig, VerifierConfig, nearest};
+use super::{ConfigError, JudgeKind, Replacements, RunConfig, VerifierConfig, nearest};
 use crate::heldout::selectable;
 use crate::schedule::ScheduleKind;
 
@@ -137,6 +137,12 @@ impl RunConfig {
             check((1..=1024).contains(&threads), "train.threads", threads.to_string(), "1 to 1024")?;
         }
         least(u64::from(t.max_skipped), 1, "train.max_skipped")?;
+        check(
+            (1..=86_400).contains(&t.rank_timeout),
+            "train.rank_timeout",
+            t.rank_timeout.to_string(),
+            "1 to 86400 seconds",
+        )?;
 
         least(self.checkpoint.every, 1, "checkpoint.every")?;
         least(self.checkpoint.keep_last as u64, 1, "checkpoint.keep_last")?;
@@ -194,24 +200,76 @@ impl RunConfig {
             threshold.to_string(),
             "above 0 to 1",
         )?;
+        let electra = self.model.arch.has_discriminator();
+        check(
+            !(self.train.disallow_correct
+                && matches!(self.correction.discriminator, DetectionKind::RaoBlackwell(_))),
+            "train.disallow_correct",
+            "true".into(),
+            "false with correction.discriminator.kind = rao-blackwell, whose labels hold for words that are drawn without regard to the \
+             original",
+        )?;
         if let Some(judge) = &self.correction.judge {
             judge.validate().map_err(|e| section("correction.judge", e.to_string()))?;
             check(
-                self.correction.verifier.is_none(),
+                self.correction.verifier.is_none() || self.correction.asks_verifier(electra),
                 "correction.verifier",
                 "set".into(),
-                "not set together with `correction.judge`: write it as a judge of kind `verifier`",
+                "not set together with `correction.judge`, unless a correction learns from it: write it as a judge of kind `verifier`",
+            )?;
+            let averaged = judge.verifiers().into_iter().any(|verifier| verifier.decay > 0.0);
+            check(
+                !averaged || self.correction.verifier.decay == 0.0,
+                "correction.verifier.decay",
+                self.correction.verifier.decay.to_string(),
+                "0 beside a `correction.judge` that reads with a moving average: there is one at most",
             )?;
         }
+        self.validate_guards()?;
         self.refuse_accumulation()?;
         self.refuse_idle()
+    }
+
+    /// Checks cap and warm-up of false negatives, and sampling of replacements that do not fit.
+    fn validate_guards(&self) -> Result<(), ConfigError> {
+        let c = &self.correction;
+        let electra = self.model.arch.has_discriminator();
+        if let Some(cap) = c.cap {
+            check(cap > 0.0 && cap <= 1.0, "correction.cap", cap.to_string(), "above 0 to 1")?;
+        }
+        if let Some(warmup) = c.warmup_steps {
+            let allowed = format!("below train.steps = {}", self.train.steps);
+            check(warmup < self.train.steps, "correction.warmup_steps", warmup.to_string(), &allowed)?;
+        }
+        for (set, key) in
+            [(c.cap.is_some(), "correction.cap"), (c.warmup_steps.is_some(), "correction.warmup_steps")]
+        {
+            check(
+                !set || c.asks_judge(electra),
+                key,
+                "set".into(),
+                "not set where no correction uses a judge",
+            )?;
+        }
+        let labels = matches!(c.discriminator, DetectionKind::RaoBlackwell(_));
+        check(
+            c.replacements == Replacements::Any || (electra && !labels && c.judge != Some(JudgeKind::None)),
+            "correction.replacements",
+            "errors".into(),
+            "any with model.arch = bert, which replaces nothing; with a judge of kind none, which grades nothing; and with \
+             correction.discriminator.kind = rao-blackwell, whose labels hold for words that are drawn without regard to the original",
+        )
     }
 
     /// Refuses gradient accumulation with terms that are normalised by a count over the whole step: each micro-batch would be divided by
     /// its own count, which is another objective.
     fn refuse_accumulation(&self) -> Result<(), ConfigError> {
         let c = &self.correction;
-        let kept = matches!(&c.masked_lm, CorrectionKind::Hard(hard) if hard.normalise == Normalise::Kept);
+        let kept = match &c.masked_lm {
+            CorrectionKind::Hard(HardConfig { normalise })
+            | CorrectionKind::Weight(WeightConfig { normalise }) => *normalise == Normalise::Kept,
+            _ => false,
+        };
         let soft = self.model.arch.has_discriminator() && matches!(c.discriminator, DetectionKind::Soft(_));
         for (set, key) in [
             (kept, "correction.masked_lm.normalise = kept"),
@@ -235,12 +293,15 @@ impl RunConfig {
         let c = &self.correction;
         let electra = self.model.arch.has_discriminator();
         let unset = c.verifier.is_none();
+        let judge = c.judge_or_default();
+        // A lexicon file may be a graded one.
+        let graded = judge.is_graded() || (judge.reads_lexicon() && self.lexicon.path.is_some());
         check(
-            c.discriminator != DetectionKind::Banded || c.judge_or_default().is_graded(),
+            !matches!(c.discriminator, DetectionKind::Banded(_)) || graded,
             "correction.discriminator.kind",
             "banded".into(),
-            "drop or relabel; banded needs a `correction.verifier.model` or `correction.verifier.decay`, as a lexicon does not grade how \
-             plausible a word is",
+            "drop or relabel; banded needs a judge that grades: a `lexicon.path` with grades, a `correction.verifier.model` or \
+             `correction.verifier.decay`, or the judge `generator`",
         )?;
         check(
             electra || c.discriminator == DetectionKind::None || c.masked_lm != CorrectionKind::None,
@@ -267,11 +328,13 @@ impl RunConfig {
             None => ("correction.verifier.decay", c.verifier.decay.to_string()),
         };
         check(
-            unset || c.asks_judge(electra),
+            unset || c.asks_judge(electra) || c.asks_verifier(electra),
             key,
             found,
-            "not set where no correction uses a judge: it needs `correction.preset=hard`, `correction.masked_lm.kind` hard or \
-             random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel, banded, weight or soft-label",
+            "not set where no correction uses it: as a judge it needs `correction.preset=hard`, `correction.masked_lm.kind` hard, weight, \
+             prediction-target or random-shield, or (ELECTRA) `correction.discriminator.kind` drop, relabel, banded, weight or soft-label; \
+             as a teacher `correction.masked_lm.kind` verifier-target, or `correction.discriminator` of kind rao-blackwell with \
+             teacher = verifier",
         )
     }
 

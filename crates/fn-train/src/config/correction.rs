@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use fn_core::correct::detection::DetectionKind;
-use fn_core::correct::{CorrectionKind, HardConfig, SoftConfig};
+use fn_core::correct::{CorrectionKind, HardConfig, Rows, SoftConfig, VerifierTargetConfig};
 use fn_core::documented;
-use fn_core::judge::{Bands, THRESHOLD};
+use fn_core::judge::{Bands, THRESHOLD, TeacherKind};
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl CorrectionPreset {
 }
 
 documented! {
-    /// Another masked language model that judges predictions by their context, in place of the lexicon.
+    /// Another masked language model that judges predictions by their context, in place of the lexicon, or that corrections learn from.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct VerifierConfig {
@@ -109,8 +109,43 @@ documented! {
         /// A wrong prediction is a false negative if the judge grades it this high or higher; above 0, at most 1. 0.5.
         #[serde(skip_serializing_if = "is_usual_threshold")]
         pub threshold: f64,
+        /// Maximum share of the wrong predictions of a batch that are corrected as false negatives, those with the highest
+        /// grades; above 0, at most 1. If grades are used as weights or targets, their mean over the wrong predictions is
+        /// scaled down to it. Not set: a third if the judge is a moving average of the model, or the masked LM is corrected by
+        /// its own probabilities (kind `generator`), so that not all errors are corrected; otherwise 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub cap: Option<f64>,
+        /// Optimiser steps at the start of the run in which nothing is corrected. Not set: 3 / (1 - decay) for a moving
+        /// average, after which the initial weights have a share of 5 % in it, and at most a quarter of `train.steps`;
+        /// otherwise 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub warmup_steps: Option<u64>,
+        /// Which words the generator's replacements are drawn from (ELECTRA only): `any` (default), by its probabilities p(r), or `errors`, by
+        /// p(r) (1 - g(r)), where the judge grades every word. Held-out figures are taken with `any`.
+        #[serde(skip_serializing_if = "Replacements::is_any")]
+        pub replacements: Replacements,
     }
 }
+
+/// Which words the generator's replacements are drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replacements {
+    /// By the generator's probabilities.
+    #[default]
+    Any,
+    /// By the generator's probabilities times 1 - g, g the judge's grade of the word.
+    Errors,
+}
+
+impl Replacements {
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
+}
+
+/// Default of `cap` for judges that depend on the trained model and could otherwise flag all errors as false negatives.
+const SELF_CAP: f64 = 1.0 / 3.0;
 
 fn is_usual_threshold(value: &f64) -> bool {
     *value == THRESHOLD
@@ -142,27 +177,78 @@ impl CorrectionConfig {
             verifier: VerifierConfig::default(),
             judge: None,
             threshold: THRESHOLD,
+            cap: None,
+            warmup_steps: None,
+            replacements: Replacements::Any,
         }
     }
 
-    /// Whether the judge's verdict changes the training of a model that has a discriminator or none. What a registered correction
-    /// does with it is not known: it counts as asking.
+    /// Whether the judge's verdict affects the training of a model with or without a discriminator. A registered correction is
+    /// assumed to use it.
     pub fn asks_judge(&self, discriminator: bool) -> bool {
-        matches!(
-            self.masked_lm,
-            CorrectionKind::Hard(_) | CorrectionKind::RandomShield | CorrectionKind::Registered(_)
-        ) || (discriminator && !matches!(self.discriminator, DetectionKind::None | DetectionKind::Soft(_)))
+        self.masked_lm_asks_judge()
+            || (discriminator
+                && (self.discriminator_asks_judge() || self.replacements == Replacements::Errors))
+    }
+
+    /// Maximum share of the wrong predictions of a batch that are corrected as false negatives.
+    pub fn cap_or_default(&self) -> f64 {
+        let judge = self.judge_or_default();
+        let itself = judge.reads_generator() && self.masked_lm_asks_judge();
+        match self.cap {
+            Some(cap) => cap,
+            None if judge.decay() > 0.0 || itself => SELF_CAP,
+            None => 1.0,
+        }
+    }
+
+    /// Number of optimiser steps at the start of a run of `steps` in which nothing is corrected.
+    pub fn warmup_or_default(&self, steps: u64) -> u64 {
+        let decay = self.judge_or_default().decay();
+        match self.warmup_steps {
+            Some(warmup) => warmup,
+            None if decay > 0.0 => ((3.0 / (1.0 - decay)).round() as u64).min(steps / 4),
+            None => 0,
+        }
+    }
+
+    /// Whether the judge's verdict changes the masked-LM loss.
+    pub fn masked_lm_asks_judge(&self) -> bool {
+        match &self.masked_lm {
+            CorrectionKind::Soft(SoftConfig { rows, .. })
+            | CorrectionKind::VerifierTarget(VerifierTargetConfig { rows, .. }) => *rows == Rows::Judged,
+            CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::SynonymTarget(_) => {
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the judge's verdict changes the discriminator's loss.
+    pub fn discriminator_asks_judge(&self) -> bool {
+        use DetectionKind::{None, RaoBlackwell, Soft};
+        !matches!(self.discriminator, None | Soft(_) | RaoBlackwell(_))
+    }
+
+    /// Whether a correction learns from the probabilities of `verifier`.
+    pub fn asks_verifier(&self, discriminator: bool) -> bool {
+        let verifier = |teacher: TeacherKind| teacher == TeacherKind::Verifier;
+        matches!(&self.masked_lm, CorrectionKind::VerifierTarget(config) if verifier(config.teacher))
+            || (discriminator
+                && matches!(&self.discriminator, DetectionKind::RaoBlackwell(config) if verifier(config.teacher)))
     }
 
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
+        let registered = matches!(self.discriminator, DetectionKind::Registered(_));
+        let detector =
+            (self.discriminator_asks_judge() && !registered) || self.replacements == Replacements::Errors;
         match &self.masked_lm {
             CorrectionKind::SynonymTarget(_) => true,
             _ if !self.judge_or_default().reads_lexicon() => false,
-            CorrectionKind::None | CorrectionKind::LabelSmoothing(_) | CorrectionKind::Registered(_) => {
-                !matches!(self.discriminator, DetectionKind::None | DetectionKind::Registered(_))
-            }
-            _ => true,
+            CorrectionKind::Soft(_) => true,
+            CorrectionKind::Registered(_) => detector,
+            _ => self.masked_lm_asks_judge() || detector,
         }
     }
 
@@ -194,6 +280,10 @@ struct TypedCorrection {
     judge: Option<JudgeKind>,
     #[serde(default = "usual_threshold")]
     threshold: f64,
+    cap: Option<f64>,
+    warmup_steps: Option<u64>,
+    #[serde(default)]
+    replacements: Replacements,
 }
 
 fn most_probable() -> Prediction {
@@ -212,6 +302,9 @@ impl From<TypedCorrection> for CorrectionConfig {
             verifier: typed.verifier,
             judge: typed.judge,
             threshold: typed.threshold,
+            cap: typed.cap,
+            warmup_steps: typed.warmup_steps,
+            replacements: typed.replacements,
         };
         if out.masked_lm != named.masked_lm || out.discriminator != named.discriminator {
             out.preset = CorrectionPreset::Custom;

@@ -58,6 +58,16 @@ impl JudgeKind {
         self.any(&|judge| matches!(judge, Self::Lexicon))
     }
 
+    /// Whether it reads the probabilities of the trained masked LM itself.
+    pub fn reads_generator(&self) -> bool {
+        self.any(&|judge| matches!(judge, Self::Generator(_)))
+    }
+
+    /// The decay of the moving average that it reads with, 0 if there is none.
+    pub fn decay(&self) -> f64 {
+        self.verifiers().into_iter().map(|verifier| verifier.decay).fold(0.0, f64::max)
+    }
+
     /// The verifiers in it.
     pub fn verifiers(&self) -> Vec<&VerifierConfig> {
         match self {

@@ -1,4 +1,4 @@
-//! File operations of a save that fail, wait or kill the process.
+//! File operations of a save that fail, wait or kill the process, for tests.
 
 use std::io;
 use std::str::FromStr;
@@ -23,8 +23,8 @@ struct Rule {
 
 /// Which file operations of which save fail, and how.
 ///
-/// As text: `save:WHERE:WHAT` or `save@N:WHERE:WHAT`, several divided by `;`. WHERE counts the write, sync and rename calls of
-/// one save from 1, or is `*` for all of them; `@N` limits it to the Nth save of this process. WHAT is `sleep=MILLISECONDS`,
+/// As text: `save:WHERE:WHAT` or `save@N:WHERE:WHAT`, several separated by `;`. WHERE counts the write, sync and rename calls
+/// of one save from 1, or is `*` for all of them; `@N` limits it to the Nth save of this process. WHAT is `sleep=MILLISECONDS`,
 /// `enospc` (disk full), `eio` (write error), `flip` (a wrong byte reaches the disk) or `kill` (SIGKILL).
 #[derive(Debug, Default)]
 pub struct FailPoints {
@@ -44,13 +44,13 @@ impl FromStr for FailPoints {
 }
 
 impl FailPoints {
-    /// Begins a save; its calls are counted from 1.
+    /// Marks the start of a save; its calls are counted from 1.
     pub(super) fn begin_save(&self) {
         self.saves.fetch_add(1, Ordering::Relaxed);
         self.calls.store(0, Ordering::Relaxed);
     }
 
-    /// To be called before each write, sync and rename. True asks a write to damage what it writes.
+    /// To be called before each write, sync and rename. If it returns true, the write must write a wrong byte.
     pub(super) fn file_call(&self) -> io::Result<bool> {
         let save = self.saves.load(Ordering::Relaxed);
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
@@ -91,14 +91,14 @@ fn rule(text: &str) -> Option<Rule> {
     parts.next().is_none().then_some(Rule { save, call, fault })
 }
 
-/// ENOSPC and EIO have these numbers on every Unix.
+/// ENOSPC; it and EIO have the same numbers on every Unix.
 const NO_SPACE: i32 = 28;
 const IO_ERROR: i32 = 5;
 
-/// Dies as `kill -9` would.
+/// Ends the process as `kill -9` does.
 fn kill() {
     #[cfg(unix)]
-    // SAFETY: sends a signal to this very process and touches no memory.
+    // SAFETY: sends a signal to this process and accesses no memory.
     #[allow(unsafe_code)]
     unsafe {
         libc::raise(libc::SIGKILL);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_cannot_be_understood_is_no_rule() {
+    fn text_in_another_format_is_an_error() {
         assert!("".parse::<FailPoints>().is_ok());
         assert!("save:*:sleep=5; save:3:eio".parse::<FailPoints>().is_ok());
         for bad in [

@@ -1,8 +1,8 @@
-//! Faults on demand, for tests: disks that fail, values that are not finite, checkpoints that are restored incompletely.
+//! Fault injection for tests: failing disks, non-finite values, checkpoints that are restored incompletely.
 //!
-//! Compiled with the feature `faults` only; without it `no_faults.rs` takes this place, whose hooks are empty. Even with the
-//! feature nothing happens before a program calls [`Faults::install`]: this crate reads no environment variable, so `fnlm` stays
-//! as it is even where Cargo builds it together with tests.
+//! Compiled only with the feature `faults`; without it, `no_faults.rs` provides the same functions with empty bodies. Even with
+//! the feature, nothing is injected before a program calls [`Faults::install`]. This crate reads no environment variable, so
+//! `fnlm` does not change even if Cargo builds it with the feature because of tests.
 
 mod fail_points;
 mod poison;
@@ -27,16 +27,16 @@ static INSTALLED: OnceLock<Faults> = OnceLock::new();
 
 #[cfg(test)]
 thread_local! {
-    /// The faults of a unit test, which shares its process with others.
+    /// The faults of a unit test; thread-local, because unit tests share a process.
     static LOCAL: std::cell::RefCell<Option<Faults>> = const { std::cell::RefCell::new(None) };
 }
 
-/// What is to go wrong. The default: nothing.
+/// The faults to inject; by default none.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// What a resumed run does not take from its checkpoint.
+    /// The part of a checkpoint that a resumed run does not restore.
     pub forget: Option<Forget>,
-    /// What opening a session takes longer, so that a signal can be sent in that time.
+    /// Additional time that opening a session takes, so that a signal can be sent meanwhile.
     pub pause_open: Duration,
     /// Values that become non-finite.
     pub poison: Option<Poison>,
@@ -45,12 +45,12 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// From now on these faults happen in this process. The first call counts.
+    /// Installs these faults in this process. Only the first call has an effect.
     pub fn install(self) {
         let _ = INSTALLED.set(self);
     }
 
-    /// Runs `body` with these faults, on this thread only.
+    /// Runs `body` with these faults on this thread.
     #[cfg(test)]
     pub(crate) fn during<R>(self, body: impl FnOnce() -> R) -> R {
         LOCAL.set(Some(self));
@@ -63,11 +63,11 @@ impl Faults {
 /// A part of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forget {
-    /// How many batches were read.
+    /// The number of batches that were read.
     Position,
-    /// The optimiser's moments.
+    /// The moments of the optimiser.
     Moments,
-    /// The number of steps, and with it the place in the schedule.
+    /// The number of steps, and so the position in the schedule.
     Step,
     /// The seed of dropout and sampling.
     Noise,
@@ -87,7 +87,7 @@ impl FromStr for Forget {
     }
 }
 
-/// Asks the faults of this thread or process, if there are any.
+/// Reads the faults of this thread or process, if there are any.
 fn ask<R>(question: impl FnOnce(&Faults) -> Option<R>) -> Option<R> {
     #[cfg(test)]
     if LOCAL.with_borrow(Option::is_some) {
@@ -100,7 +100,7 @@ fn poison(step: u64, target: poison::Target) -> Option<f32> {
     ask(|faults| faults.poison?.value(target, step))
 }
 
-/// A session is about to be opened.
+/// Hook: a session is about to be opened.
 pub(crate) fn opening() {
     ask(|faults| {
         std::thread::sleep(faults.pause_open);
@@ -108,7 +108,7 @@ pub(crate) fn opening() {
     });
 }
 
-/// State and moments were read from a checkpoint.
+/// Hook: state and moments were read from a checkpoint.
 pub(crate) fn restored(state: &mut TrainState, moments: &mut [NamedTensor]) {
     match ask(|faults| faults.forget) {
         Some(Forget::Position) => state.micro_step = 0,
@@ -118,7 +118,7 @@ pub(crate) fn restored(state: &mut TrainState, moments: &mut [NamedTensor]) {
     }
 }
 
-/// The seed of dropout and sampling.
+/// Hook: the seed of dropout and sampling.
 pub(crate) fn noise_seed(seed: u64) -> u64 {
     match ask(|faults| faults.forget) {
         Some(Forget::Noise) => !seed,
@@ -126,7 +126,7 @@ pub(crate) fn noise_seed(seed: u64) -> u64 {
     }
 }
 
-/// The parameters with which step `step`, counted from 1, is computed.
+/// Hook: the parameters before step `step`, counted from 1.
 pub(crate) fn parameters<M: Module>(model: M, step: u64) -> M {
     match poison(step, poison::Target::Parameter) {
         Some(value) => poison::parameter(model, value),
@@ -134,7 +134,7 @@ pub(crate) fn parameters<M: Module>(model: M, step: u64) -> M {
     }
 }
 
-/// The loss of one micro-batch of step `step`.
+/// Hook: the loss of one micro-batch of step `step`.
 pub(crate) fn loss(loss: Tensor<1>, step: u64) -> Tensor<1> {
     match poison(step, poison::Target::Loss) {
         Some(value) => loss * value,
@@ -142,14 +142,14 @@ pub(crate) fn loss(loss: Tensor<1>, step: u64) -> Tensor<1> {
     }
 }
 
-/// The gradients of step `step`.
+/// Hook: the gradients of step `step`.
 pub(crate) fn gradients(gradients: &mut Gradients, step: u64) {
     if let Some(value) = poison(step, poison::Target::Gradient) {
         poison::gradient(gradients, value);
     }
 }
 
-/// A save begins.
+/// Hook: a save begins.
 pub(crate) fn begin_save() {
     ask(|faults| {
         faults.fail_points.begin_save();
@@ -157,7 +157,7 @@ pub(crate) fn begin_save() {
     });
 }
 
-/// A save is about to write, sync or rename. True asks a write to damage what it writes.
+/// Hook: a save is about to write, sync or rename. If it returns true, the write must write a wrong byte.
 pub(crate) fn file_call() -> io::Result<bool> {
     ask(|faults| Some(faults.fail_points.file_call())).unwrap_or(Ok(false))
 }

@@ -1,4 +1,4 @@
-//! Values that become non-finite at chosen steps.
+//! Injects non-finite values at chosen steps, for tests.
 
 use std::str::FromStr;
 
@@ -56,14 +56,14 @@ fn parse(text: &str) -> Option<Poison> {
 }
 
 impl Poison {
-    /// The value, if step `step` (counted from 1) has it in this place.
+    /// The value, if it is to be injected into `target` at step `step` (counted from 1).
     pub(super) fn value(self, target: Target, step: u64) -> Option<f32> {
         let hit = self.target == target && (self.first..self.first + self.count).contains(&step);
         hit.then_some(self.value)
     }
 }
 
-/// Puts `value` into one element of one gradient.
+/// Sets one element of one gradient to `value`.
 pub(super) fn gradient(gradients: &mut Gradients, value: f32) {
     let mut first = None;
     gradients.visit(|path, g| first = first.take().or_else(|| Some((path.to_owned(), g.clone()))));
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn poison_is_read_and_hits_its_steps_only() {
+    fn poison_is_parsed_and_affects_only_its_steps() {
         let poison: Poison = "loss@5+2:nan".parse().unwrap();
         let hit: Vec<u64> = (0..10).filter(|&s| poison.value(Target::Loss, s).is_some()).collect();
         assert_eq!(hit, [5, 6]);

@@ -1,4 +1,4 @@
-//! A batch of the loader as tensors.
+//! Copies a batch of the loader to the device.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::batch::{Batch, Memo};
@@ -8,9 +8,9 @@ use fn_models::Inputs;
 /// A [`MaskedBatch`] on the device.
 #[derive(Debug, Clone)]
 pub struct DeviceBatch {
-    /// What the model sees: corrupted ids, segments and padding.
+    /// Input of the model: corrupted ids, segments and attention mask.
     pub inputs: Inputs,
-    /// What judges and losses see: original ids and the masked positions.
+    /// Input of judges and losses: original ids and the masked positions.
     pub batch: Batch,
 }
 
@@ -41,7 +41,7 @@ impl DeviceBatch {
     }
 }
 
-/// The input of a model that reads `ids` `[B, L]` in place of the batch's own, on the plain device if `ids` are.
+/// The input of a model with `ids` `[B, L]` in place of the batch's own, without autodiff if `ids` are.
 pub(super) fn inputs(ids: Tensor<2, Int>, batch: &Batch) -> Inputs {
     Inputs { ids, token_type: batch.segments.clone(), mask: batch.padded.then(|| batch.attention.clone()) }
 }

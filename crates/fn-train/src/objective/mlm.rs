@@ -14,29 +14,33 @@ use super::{DeviceBatch, Judging, Meters, Objective, Share, StepLoss};
 
 /// Masked language modelling with false-negative correction.
 pub struct MaskedLanguageModel {
-    /// Where the model lives (with autodiff).
+    /// Device of the model, with autodiff.
     pub device: Device,
     /// The loss with its correction.
     pub masked_lm: MaskedLm,
-    /// Which `r_k` is judged: the most probable id or a sampled one.
+    /// Which prediction `r_k` is judged: the most probable id or a sampled one.
     pub prediction: Prediction,
     /// Weight of the loss (BERT: 1).
     pub weight: f64,
+    /// Whether the correction uses the verdict of the judge.
+    pub asks_judge: bool,
     /// Flags false negatives.
     pub judging: Judging,
 }
 
 impl Objective for MaskedLanguageModel {
     fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+        let micro_batch = batch.micro_batch;
         self.device.seed(mix(&[seed, Use::Gumbel as u64]));
         let noise = Noise::new(mix(&[seed, Use::Dropout as u64]));
         let DeviceBatch { inputs, batch } = DeviceBatch::new(batch, &self.device);
         let logits = model.masked_logits(&inputs, batch.positions.clone(), &noise);
         let predictions = Predictions::new(&batch, &logits, self.prediction);
-        let verdict = self.judging.verdict(&predictions);
+        let judged = self.judging.judge(&predictions, micro_batch);
         let student = StepStudent { model, seed };
-        let out = self.masked_lm.forward(&logits, &predictions, &verdict, &student);
-        StepLoss::of(out.parts, share.rows * self.weight, out.counts)
+        let out = self.masked_lm.forward(&logits, &predictions, &judged.verdict, &student);
+        let excused = self.asks_judge.then_some(judged.share);
+        StepLoss { excused, ..StepLoss::of(out.parts, share.rows * self.weight, out.counts) }
     }
 
     fn judging(&self) -> &Judging {

@@ -13,7 +13,7 @@ mod verifier;
 
 pub use batch::DeviceBatch;
 pub use build::build;
-pub use judging::Judging;
+pub use judging::{Judged, Judging};
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
 pub use verifier::{MovingAverage, Reader};
@@ -46,11 +46,34 @@ impl Share {
 
     /// The shares of the micro-batches of one step. A step without a single masked row gives every batch share 0 of the rows.
     pub fn of(micro: &[MaskedBatch]) -> Vec<Share> {
-        let sums: Vec<(f64, f64)> = micro.iter().map(|b| (masked_rows(b), real_tokens(b))).collect();
-        let rows: f64 = sums.iter().map(|s| s.0).sum();
-        let tokens: f64 = sums.iter().map(|s| s.1).sum();
+        Self::among(&micro.iter().map(BatchSize::of).collect::<Vec<_>>())
+    }
+
+    /// The shares of micro-batches of these sizes.
+    pub fn among(micro: &[BatchSize]) -> Vec<Share> {
+        let rows: f64 = micro.iter().map(|size| size.rows).sum();
+        let tokens: f64 = micro.iter().map(|size| size.tokens).sum();
         let part = |x: f64, of: f64| if of > 0.0 { x / of } else { 0.0 };
-        sums.iter().map(|&(r, t)| Share { rows: part(r, rows), tokens: part(t, tokens) }).collect()
+        micro
+            .iter()
+            .map(|size| Share { rows: part(size.rows, rows), tokens: part(size.tokens, tokens) })
+            .collect()
+    }
+}
+
+/// How much there is to learn from in a micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchSize {
+    /// Masked rows that are not padding.
+    pub rows: f64,
+    /// Tokens that are not padding.
+    pub tokens: f64,
+}
+
+impl BatchSize {
+    /// The size of `batch`.
+    pub fn of(batch: &MaskedBatch) -> Self {
+        Self { rows: masked_rows(batch), tokens: real_tokens(batch) }
     }
 }
 
@@ -73,6 +96,9 @@ pub struct StepLoss {
     pub terms: Vec<(&'static str, Tensor<1>)>,
     /// Counts of wrong predictions and false negatives among the masked rows.
     pub counts: FalseNegativeCounts,
+    /// The largest share of the wrong predictions that the judge called false negatives, `[1]`, of those that a correction excuses;
+    /// None where no correction asks the judge.
+    pub excused: Option<Tensor<1>>,
 }
 
 impl StepLoss {
@@ -80,7 +106,7 @@ impl StepLoss {
     fn of(parts: LossParts, weight: f64, counts: FalseNegativeCounts) -> Self {
         let terms = parts.terms.into_iter().map(|(name, term)| (name, term * weight as f32)).collect();
         let parts = LossParts { terms };
-        Self { total: parts.total(), terms: parts.terms, counts }
+        Self { total: parts.total(), terms: parts.terms, counts, excused: None }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The trained model as corrections see it.
+//! The interface of the trained model for corrections.
 
 use burn::tensor::{Int, Tensor};
 use fn_core::batch::Batch;
@@ -9,7 +9,7 @@ use fn_ops::Noise;
 
 use super::batch::inputs;
 
-/// The model of one step. Sentences are read by the masked LM (ELECTRA: by the generator).
+/// The model in a step. Sentences are encoded by the masked LM (for ELECTRA, the generator).
 pub(super) struct StepStudent<'a> {
     pub model: &'a Pretrained,
     /// Seed of the step.
@@ -27,7 +27,7 @@ impl Student for StepStudent<'_> {
 
     fn sentence_vectors(&self, embeddings: Tensor<3>, batch: &Batch) -> Tensor<2> {
         let inputs = inputs(batch.original.clone(), batch);
-        // The same dropout masks for both sentences that are compared, so that equal ones have distance 0.
+        // Both sentences of a comparison get the same dropout masks, so that equal sentences have distance 0.
         let noise = Noise::new(mix(&[self.seed, Use::Dropout as u64, 1]));
         let hidden = self.model.masked_lm_hidden_of_words(embeddings, &inputs, &noise);
         Pooling::Mean.pool(hidden, inputs.mask.as_ref())

@@ -1,4 +1,4 @@
-//! Masked language models that a verifier reads with: a frozen one from a folder, or a moving average of the one that is trained.
+//! The masked language models of a verifier: a frozen one from a folder, or a moving average of the trained one.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -14,17 +14,17 @@ use fn_models::params::{self, NamedTensor};
 use fn_models::{Inputs, Pretrained};
 use fn_ops::Noise;
 
-/// A model with a masked-LM head, on the plain device, that a verifier reads with. Of an ELECTRA the generator reads.
+/// The masked LM of a verifier, without autodiff. For ELECTRA it is the generator.
 #[derive(Clone)]
 pub struct Reader(Pretrained);
 
 impl Reader {
-    /// Reads with a copy of `model`, without gradients.
+    /// A copy of `model`, without autodiff.
     pub fn of(model: &Pretrained) -> Self {
         Self(model.valid())
     }
 
-    /// Loads a Hugging Face folder. `device` is plain.
+    /// Loads a Hugging Face folder. `device` is without autodiff.
     ///
     /// # Errors
     /// A folder that cannot be read; a model without a masked-LM head.
@@ -32,7 +32,7 @@ impl Reader {
         Ok(Self(Pretrained::open_masked_lm(dir, device)?.0))
     }
 
-    /// Rows of its token-embedding table.
+    /// Number of rows of the token embedding.
     pub fn vocab_size(&self) -> usize {
         self.0.encoder().vocab_size
     }
@@ -49,23 +49,23 @@ impl MaskedModel for Reader {
     }
 }
 
-/// Tensors of a moving average in a checkpoint are named so.
+/// Prefix of the tensors of a moving average in a checkpoint.
 const PREFIX: &str = "verifier.";
 
-/// A moving average of the model that is trained: after each step `decay * average + (1 - decay) * model`.
+/// A moving average of the trained model: after each step `decay * average + (1 - decay) * model`.
 pub struct MovingAverage {
     decay: f64,
-    /// None until the first model is seen.
+    /// None before the first update.
     model: Mutex<Option<Reader>>,
 }
 
 impl MovingAverage {
-    /// Keeps the share `decay` of itself at each step, 0..1.
+    /// An average with this decay, 0..1.
     pub fn new(decay: f64) -> Self {
         Self { decay, model: Mutex::new(None) }
     }
 
-    /// Moves towards `model`. The first one is taken as it is.
+    /// Updates the average with `model`; the first update copies it.
     pub(super) fn follow(&self, model: Reader) {
         let mut average = self.locked();
         *average = Some(match average.take() {
@@ -74,14 +74,14 @@ impl MovingAverage {
         });
     }
 
-    /// What a checkpoint must hold to go on with the same average.
+    /// The tensors of the average for a checkpoint.
     pub(super) fn tensors(&self) -> Vec<NamedTensor> {
         let tensors = self.locked().as_ref().map(|model| params::collect(&model.0)).unwrap_or_default();
         tensors.into_iter().map(|t| NamedTensor { name: format!("{PREFIX}{}", t.name), ..t }).collect()
     }
 
-    /// Takes its own [`tensors`](Self::tensors) out of those of a checkpoint; `like` is a model of the same shape. Tensors that are not
-    /// there stay those of `like`.
+    /// Restores the average from the tensors of a checkpoint and removes its own [`tensors`](Self::tensors) from them; missing
+    /// tensors are taken from `like`, a model of the same shape.
     pub(super) fn restore(&self, like: Reader, tensors: &mut Vec<NamedTensor>) {
         let (mine, others) = std::mem::take(tensors).into_iter().partition(|t| t.name.starts_with(PREFIX));
         *tensors = others;
@@ -93,7 +93,7 @@ impl MovingAverage {
         *self.locked() = Some(Reader(model));
     }
 
-    /// A panic elsewhere does not make the average wrong.
+    /// Locks the average; a poisoned lock is ignored, because a panic elsewhere does not invalidate the average.
     fn locked(&self) -> MutexGuard<'_, Option<Reader>> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ use crate::error::RangeError;
 use fn_models::params::NamedTensor;
 
 documented! {
-    /// AdamW. The defaults are ELECTRA's and BERT's: no bias correction, norm of all gradients clipped at 1.
+    /// AdamW. The defaults are those of ELECTRA and BERT: no bias correction, global gradient norm clipped at 1.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct AdamWConfig {
@@ -58,7 +58,7 @@ impl AdamWConfig {
         };
         share("beta1", self.beta1)?;
         share("beta2", self.beta2)?;
-        // Below the smallest normal f32 it would be 0, and 0/0 is not a number.
+        // Below the smallest normal f32 it would be 0, and 0/0 is NaN.
         RangeError::unless(
             self.epsilon >= 1e-37 && self.epsilon.is_finite(),
             "epsilon",
@@ -78,7 +78,7 @@ impl AdamWConfig {
     }
 }
 
-/// TOML has no null.
+/// Writes None as 0, because TOML has no null.
 mod zero_is_none {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -91,14 +91,14 @@ mod zero_is_none {
     }
 }
 
-/// What happened in one step.
+/// Result of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// Norm of all gradients before clipping, as it was: also NaN or infinite.
+    /// Global gradient norm before clipping; may be NaN or infinite.
     pub grad_norm: f64,
-    /// Whether the norm was finite. If not, nothing was changed.
+    /// Whether the norm was finite. If not, no update was made.
     pub finite: bool,
-    /// Whether the gradients were scaled down.
+    /// Whether the gradients were clipped.
     pub clipped: bool,
 }
 
@@ -118,7 +118,7 @@ impl Unread {
     }
 }
 
-/// How gradients are scaled down.
+/// How gradients are clipped.
 #[expect(clippy::large_enum_variant, reason = "one for a step")]
 enum Clip {
     Factor(f64),
@@ -143,12 +143,12 @@ pub struct AdamW {
     unread: Vec<Unread>,
 }
 
-/// A step whose update was not read back.
+/// A step whose result was not read back from the device.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one for a step")]
 enum Unread {
     Known(Update),
-    /// Its norm, `[1]`, on a device that may not have come so far.
+    /// The gradient norm, `[1]`, on a device that may not have computed it yet.
     Enqueued(Tensor<1>),
 }
 
@@ -166,10 +166,10 @@ impl AdamW {
         Self { config, groups, moments: BTreeMap::new(), updates: 0, unread: Vec::new() }
     }
 
-    /// One update; waits for the device to compute the norm of the gradients. `gradients` is the sum over all micro-batches; it is clipped
-    /// here.
+    /// One update; waits for the device to compute the gradient norm. `gradients` is the sum over all micro-batches; it is
+    /// clipped here.
     ///
-    /// Hand the model over rather than a clone of it: parameters that nobody else holds are updated in place.
+    /// Pass the model itself and not a clone: parameters without another reference are updated in place.
     pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> (M, Update) {
         let model = self.enqueue(model, gradients, lr);
         #[allow(clippy::expect_used)] // one step was enqueued above
@@ -177,8 +177,8 @@ impl AdamW {
         (model, update)
     }
 
-    /// One update, as [`step`](Self::step), without waiting: [`read_back`](Self::read_back) gives its norm later. Where the norm of
-    /// the gradients is not finite the device changes nothing.
+    /// One update, as [`step`](Self::step), without waiting for the device: [`read_back`](Self::read_back) returns the norm
+    /// later. If the gradient norm is not finite, the device makes no update.
     pub fn enqueue<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> M {
         self.enqueue_by(gradients.square_sum(), model, gradients, lr)
     }
@@ -219,13 +219,13 @@ impl AdamW {
         model.map(&mut Apply { path: Path::default(), optimizer: self, gradients, lr, clip, corrections })
     }
 
-    /// Steps whose updates were not read back, and whether reading means waiting for the device.
+    /// Number of steps that were not read back, and whether reading them back waits for the device.
     pub fn pending(&self) -> (usize, bool) {
         let waits = self.unread.iter().any(|step| matches!(step, Unread::Enqueued(_)));
         (self.unread.len(), waits)
     }
 
-    /// The updates since the last call, in their order; one transfer from the device for all of them.
+    /// The results of the steps since the last call, in order; one transfer from the device for all of them.
     pub fn read_back(&mut self) -> Vec<Update> {
         let norms: Vec<Tensor<1>> = self.unread.iter().filter_map(Unread::norm).collect();
         let mut read = match norms.is_empty() {
@@ -247,12 +247,12 @@ impl AdamW {
         updates
     }
 
-    /// Updates made so far. Skipped steps do not count, once they are [read back](Self::read_back).
+    /// Number of updates so far. Skipped steps are not counted, once they are [read back](Self::read_back).
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// All moments as `m.<path>` and `v.<path>`, in the order of their paths. Reads them from the device.
+    /// The moments as `m.<path>` and `v.<path>`, in the order of paths. Reads them from the device.
     pub fn state(&self) -> Vec<NamedTensor> {
         let read = |kind: &str, path: &str, shape: &[usize], tensor: &Tensor<1>| NamedTensor {
             name: format!("{kind}.{path}"),
@@ -267,10 +267,10 @@ impl AdamW {
         first.into_iter().chain(second).collect()
     }
 
-    /// Puts moments back that [`state`](Self::state) gave, for the parameters of `model` and on their device.
+    /// Restores moments that [`state`](Self::state) returned, for the parameters of `model` and on their device.
     ///
     /// # Errors
-    /// Tensors that do not belong to `model`, and half or missing moments. This optimiser is as it was then.
+    /// Tensors that do not belong to `model`, and missing moments. The optimiser is unchanged then.
     pub fn load_state<M: Module>(
         &mut self,
         model: &M,
@@ -378,7 +378,7 @@ impl ModuleMapper for Apply<'_> {
         let moments = Moments { shape: shape.to_vec(), m: slot.m, v: slot.v };
         self.optimizer.moments.insert(path, moments);
 
-        // A leaf again, with what autodiff knew of the old one.
+        // A leaf of the autodiff graph again, with the same settings as before.
         let mut tensor = Tensor::from_inner(slot.param.reshape(shape));
         if let Some(strategy) = checkpointing {
             tensor = tensor.with_gradient_checkpointing_strategy(strategy);

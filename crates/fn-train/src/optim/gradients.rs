@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Gradients as Tape, Tensor};
+use burn::tensor::{Device, Gradients as Tape, Tensor};
 use fn_ops::adamw::{SquareSum, square_sum};
 
 /// The gradient of every parameter that has one, flat, by path. Paths are in sorted order, so sums have a fixed order too.
@@ -58,7 +58,7 @@ impl Gradients {
         self.by_path.get(path)
     }
 
-    /// Puts a gradient (flat, `[n]`) in place of that of `path`: for tests that inject a fault.
+    /// Puts a gradient (flat, `[n]`) in place of that of `path`.
     pub fn set(&mut self, path: &str, gradient: Tensor<1>) {
         self.by_path.insert(path.to_owned(), gradient);
     }
@@ -93,6 +93,48 @@ impl Path {
 
     pub(super) fn text(&self) -> String {
         self.0.join(".")
+    }
+}
+
+/// A parameter that can have a gradient.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its path.
+    pub path: String,
+    /// How many numbers it holds.
+    pub elements: usize,
+    /// Where its gradient is.
+    pub device: Device,
+}
+
+/// The parameters of `model` that are trained, in the order of their paths.
+pub fn parameters<M: Module>(model: &M) -> Vec<Parameter> {
+    let mut visitor = Trained { path: Path::default(), found: Vec::new() };
+    model.visit(&mut visitor);
+    visitor.found.sort_by(|a, b| a.path.cmp(&b.path));
+    visitor.found
+}
+
+struct Trained {
+    path: Path,
+    found: Vec<Parameter>,
+}
+
+impl ModuleVisitor for Trained {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            let tensor = param.val().inner();
+            let elements = tensor.shape().num_elements();
+            self.found.push(Parameter { path: self.path.text(), elements, device: tensor.device() });
+        }
     }
 }
 

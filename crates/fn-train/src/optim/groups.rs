@@ -1,4 +1,4 @@
-//! Which parameters decay, and which learn slower.
+//! Weight decay and learning-rate factors of parameters, by their path.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,25 +6,26 @@ use std::sync::Arc;
 /// Rule for the learning-rate factor of a parameter, by its path.
 type Factor = dyn Fn(&str) -> f64 + Send + Sync;
 
-/// Decides by parameter path: weight decay or not, and a factor on the learning rate.
+/// Parameter groups: weight decay or not, and a factor on the learning rate, both by parameter path.
 ///
 /// Biases and everything that belongs to a LayerNorm (a path component `gamma`, `beta`, or one that contains `norm`) do
-/// not decay; every other parameter does. The factor is 1 unless [`layerwise`](Self::layerwise) says otherwise.
+/// not decay; every other parameter does. The factor is 1 unless set by [`layerwise`](Self::layerwise).
 #[derive(Clone, Default)]
 pub struct Groups {
     factor: Option<Arc<Factor>>,
 }
 
 impl Groups {
-    /// One learning rate for all.
+    /// Groups with the same learning rate for all parameters.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Layer-wise decay as ELECTRA fine-tunes: a parameter at depth d learns with `decay ^ (layers + 2 - d)` of the rate.
+    /// Layer-wise learning-rate decay as in ELECTRA's fine-tuning: the factor of a parameter at depth d is
+    /// `decay ^ (layers + 2 - d)`.
     ///
-    /// `depth` tells the depth by path: 0 for the embeddings, i + 1 for layer i, `layers + 2` for the task's own head
-    /// (factor 1). ELECTRA: 0.8, large 0.9.
+    /// `depth` returns the depth for a path: 0 for the embeddings, i + 1 for layer i, `layers + 2` for the task head (factor
+    /// 1). The decay is 0.8 in ELECTRA, 0.9 for its large model.
     pub fn layerwise(
         decay: f64,
         layers: usize,
@@ -37,7 +38,7 @@ impl Groups {
         Self { factor: Some(Arc::new(factor)) }
     }
 
-    /// Whether the parameter at `path` decays.
+    /// Whether the parameter at `path` has weight decay.
     pub fn decays(&self, path: &str) -> bool {
         let exempt = |part: &str| {
             matches!(part, "bias" | "gamma" | "beta") || part.to_ascii_lowercase().contains("norm")
@@ -45,7 +46,7 @@ impl Groups {
         !path.split('.').any(exempt)
     }
 
-    /// What the learning rate of the parameter at `path` is multiplied with.
+    /// Factor on the learning rate of the parameter at `path`.
     pub fn factor(&self, path: &str) -> f64 {
         self.factor.as_ref().map_or(1.0, |factor| factor(path))
     }

@@ -11,7 +11,7 @@ mod groups;
 mod tests;
 
 pub use adamw::{AdamW, AdamWConfig, Update};
-pub use gradients::Gradients;
+pub use gradients::{Gradients, Parameter, parameters};
 pub use groups::Groups;
 
 /// Optimiser state that does not fit.

@@ -1,11 +1,11 @@
-//! `metrics.jsonl`: one record per line, appended and handed to the system at once.
+//! `metrics.jsonl`: one record per line, written immediately.
 //!
 //! ```text
 //! {"kind":"step","step":20,"loss":9.5,"terms":{..},"counts":{..},"learning_rate":1e-5,..,"time":{..}}
 //! {"kind":"evaluation","step":20,"metrics":{"masked_loss":9.4,..}}
 //! ```
-//! Everything except `time` is a function of the configuration. When a run resumes, records after the checkpoint are
-//! dropped, so the file of an interrupted run equals that of an uninterrupted one. JSON has no NaN and no infinity: they
+//! All values except `time` are functions of the configuration. When a run is resumed, records of steps after the checkpoint
+//! are removed, so the file of an interrupted run equals that of an uninterrupted one. JSON has no NaN and no infinity: they
 //! are written as the strings `"NaN"`, `"inf"` and `"-inf"`.
 
 use std::fs::{File, OpenOptions};
@@ -27,27 +27,27 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// A new file for a run that starts at step 0; an older one is emptied.
+    /// Creates the file for a run that starts at step 0; an existing file is emptied.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// An error of the operating system.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
         let mut lines = Self::open(path)?;
         lines.cut(0, true)?;
         Ok(lines)
     }
 
-    /// The file as it is, to be appended to; made where it is missing. A run that resumes calls
-    /// [`resumed`](Reporter::resumed) next.
+    /// Opens the file to append to it, and creates it if it is missing. A resumed run must call [`resumed`](Reporter::resumed)
+    /// next.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// An error of the operating system.
     pub fn open(path: &Path) -> Result<Self, ReportError> {
         let file = append(path).map_err(ReportError::io(path, "open the metrics"))?;
         Ok(Self { path: path.to_owned(), file, meter: Meter::default() })
     }
 
-    /// Drops every record after `step`, and a last line that was cut off; with `all`, everything.
+    /// Removes every record after `step`, and an incomplete last line; with `all`, all records.
     fn cut(&mut self, step: u64, all: bool) -> Result<(), ReportError> {
         let old = File::open(&self.path).map_err(ReportError::io(&self.path, "read the metrics"))?;
         let mut lines = BufReader::new(old);
@@ -60,7 +60,7 @@ impl JsonLines {
                     break;
                 }
                 if line.last() != Some(&b'\n') {
-                    break; // killed in the middle of it
+                    break; // incomplete, because the process was killed while writing it
                 }
                 match serde_json::from_slice::<Head>(&line) {
                     Ok(head) if head.step <= step => to.write_all(&line)?,
@@ -84,7 +84,8 @@ impl JsonLines {
     fn write(&mut self, record: &Value) -> Result<(), ReportError> {
         let mut line = record.to_string();
         line.push('\n');
-        // One call: a kill leaves a whole line or (on a full disk) a cut one, which `cut` knows.
+        // A single write: if the process is killed or the disk is full, at most the last line is incomplete, and `cut` removes
+        // it.
         self.file.write_all(line.as_bytes()).map_err(ReportError::io(&self.path, "append to the metrics"))
     }
 }
@@ -98,7 +99,7 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// A number, or its name where JSON has none for it.
+/// A JSON number, or a string for NaN and infinity.
 pub(super) fn number(value: f64) -> Value {
     if value.is_nan() {
         Value::from("NaN")
@@ -149,7 +150,7 @@ impl Reporter for JsonLines {
         self.write(&json!({ "kind": "evaluation", "step": step, "metrics": object(metrics) }))
     }
 
-    /// The records up to a checkpoint must outlive a power failure if the checkpoint does.
+    /// Syncs the file, so that after a power failure the records are as complete as the checkpoint.
     fn saved(&mut self, _: u64, _: &Path) -> Result<(), ReportError> {
         self.file.sync_data().map_err(ReportError::io(&self.path, "sync the metrics"))
     }

@@ -11,14 +11,14 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A step that is not reported.
+    /// Adds a step that is not reported.
     pub fn tick(&mut self, tokens: u64, seconds: f64) {
         self.tokens += tokens;
         self.seconds += seconds;
         self.steps += 1;
     }
 
-    /// Takes a reported step in, too, and gives (tokens per second, seconds per step) since the last report.
+    /// Adds a reported step and returns (tokens per second, seconds per step) since the last report.
     pub fn read(&mut self, report: &StepReport) -> (f64, f64) {
         self.tick(report.tokens, report.seconds);
         let Self { tokens, seconds, steps, .. } = std::mem::take(self);

@@ -1,7 +1,7 @@
-//! Progress reports: to a file that survives resume, to TensorBoard, to the terminal.
+//! Progress reports: to `metrics.jsonl`, to TensorBoard, to the terminal.
 //!
-//! One [`Reporter`] per place, [`Reporters`] for several. Numbers are passed on as they are: a NaN is written as `"NaN"`,
-//! never left out and never replaced by a mean.
+//! Each destination is a [`Reporter`]; [`Reporters`] combines several. Numbers are written unchanged: a NaN is written as
+//! `"NaN"`, not omitted and not replaced by a mean.
 
 mod jsonl;
 mod meter;
@@ -20,42 +20,42 @@ use std::path::{Path, PathBuf};
 
 use fn_core::stats::FalseNegativeStats;
 
-/// What one optimiser step did.
+/// Values of one optimiser step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
-    /// Steps done, this one included.
+    /// Number of the step, counted from 1.
     pub step: u64,
-    /// The loss of the step.
+    /// Training loss of the step.
     pub loss: f64,
-    /// Its terms, which add up to it.
+    /// The terms of the loss, which add up to it.
     pub terms: Vec<(String, f64)>,
-    /// Wrong predictions and false negatives among the masked rows.
+    /// Counts of wrong predictions and false negatives among the masked positions.
     pub counts: FalseNegativeStats,
     /// Learning rate used.
     pub learning_rate: f64,
-    /// Norm of all gradients before clipping.
+    /// Global gradient norm before clipping.
     pub grad_norm: f64,
-    /// Whether the update was left out because the norm was not finite.
+    /// Whether the update was skipped because the norm was not finite.
     pub skipped: bool,
     /// Tokens of this step, without padding.
     pub tokens: u64,
     /// Tokens since the start of the run.
     pub tokens_seen: u64,
-    /// Wall time of this step.
+    /// Wall time of this step, in seconds.
     pub seconds: f64,
-    /// Part of it spent waiting for data.
+    /// Part of it that was spent waiting for data, in seconds.
     pub waited: f64,
 }
 
 /// Receives the progress reports of a run.
 pub trait Reporter {
-    /// A step whose values were read from the device.
+    /// Reports a step whose values were read from the device.
     ///
     /// # Errors
     /// When it cannot be written.
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError>;
 
-    /// A step without a report, for the throughput. `step` steps are done.
+    /// Counts a step that is not reported, for the throughput. `step` is its number.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -64,22 +64,22 @@ pub trait Reporter {
         Ok(())
     }
 
-    /// Held-out metrics, by name, after `step` steps.
+    /// Reports held-out metrics, by name, after `step` steps.
     ///
     /// # Errors
     /// When they cannot be written.
     fn evaluation(&mut self, step: u64, metrics: &[(String, f64)]) -> Result<(), ReportError>;
 
-    /// The checkpoint of `step` was written. What was reported before must not be lost now.
+    /// Called after the checkpoint of `step` was written. Earlier reports must be durable when this returns.
     ///
     /// # Errors
-    /// When earlier reports cannot be made safe.
+    /// When earlier reports cannot be synced.
     fn saved(&mut self, step: u64, path: &Path) -> Result<(), ReportError> {
         let _ = (step, path);
         Ok(())
     }
 
-    /// The run is resumed from the checkpoint of `step`: what an earlier process reported of later steps is void.
+    /// Called when the run is resumed from the checkpoint of `step`: earlier reports of later steps must be removed.
     ///
     /// # Errors
     /// When they cannot be removed.
@@ -88,7 +88,7 @@ pub trait Reporter {
         Ok(())
     }
 
-    /// A sentence for the user.
+    /// Reports a message for the user.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -103,17 +103,17 @@ pub trait Reporter {
 pub struct Reporters<'a>(Vec<Box<dyn Reporter + 'a>>);
 
 impl<'a> Reporters<'a> {
-    /// Nobody yet.
+    /// No reporters.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more.
+    /// Adds a reporter.
     pub fn push(&mut self, reporter: impl Reporter + 'a) {
         self.0.push(Box::new(reporter));
     }
 
-    /// One more.
+    /// Adds a reporter and returns the collection.
     pub fn with(mut self, reporter: impl Reporter + 'a) -> Self {
         self.push(reporter);
         self
@@ -153,21 +153,21 @@ impl Reporter for Reporters<'_> {
     }
 }
 
-/// Metrics that cannot be written or read.
+/// Why reports could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The system refused a file operation.
+    /// A file operation failed.
     #[error(
-        "{path}: cannot {action}: {source}; check that the run directory exists, may be written to and has room",
+        "{path}: cannot {action}: {source}; check that the run directory exists and is writable, and that the disk is not full",
         path = .path.display()
     )]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was attempted.
+        /// The operation that failed.
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A line in the middle of the file that is not a record.
@@ -178,7 +178,7 @@ pub enum ReportError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Number of the line, from 1.
+        /// Line number, counted from 1.
         line: usize,
         /// What is wrong.
         reason: String,
@@ -186,7 +186,7 @@ pub enum ReportError {
 }
 
 impl ReportError {
-    /// Whether the disk was too full (exit code 5).
+    /// Whether the cause is a full disk (exit code 5).
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::Io { source, .. } if crate::disk::is_out_of_space(source))
     }

@@ -1,4 +1,4 @@
-//! One plain line per report, for logs and pipes. (The bar for a terminal belongs to the command line.)
+//! One plain line per report, for logs and pipes. (The progress bar for a terminal is in `fn-cli`.)
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub struct PlainLines<W: Write> {
 }
 
 impl<W: Write> PlainLines<W> {
-    /// Lines to `to` about a run of `total` steps.
+    /// Writes lines about a run of `total` steps to `to`.
     pub fn new(to: W, total: u64) -> Self {
         Self { to, total, meter: Meter::default() }
     }
@@ -28,7 +28,7 @@ impl<W: Write> PlainLines<W> {
     }
 }
 
-/// The line about a step, with throughput as [`Meter::read`] gives it.
+/// The line for a step, with the throughput of [`Meter::read`].
 pub fn step_line(r: &StepReport, total: u64, tokens_per_second: f64, seconds_per_step: f64) -> String {
     let terms =
         r.terms.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(", ");
@@ -52,7 +52,7 @@ pub fn step_line(r: &StepReport, total: u64, tokens_per_second: f64, seconds_per
     line
 }
 
-/// The metrics that are worth a place in the line; a reporter that keeps everything is [`JsonLines`](super::JsonLines).
+/// The metrics that are shown in the line; [`JsonLines`](super::JsonLines) writes all of them.
 const HEADLINES: &[&str] = &[
     "masked_loss",
     "masked_accuracy",
@@ -64,7 +64,7 @@ const HEADLINES: &[&str] = &[
     "detector_true_auc",
 ];
 
-/// The line about an evaluation: the headline metrics of it.
+/// The line for an evaluation, with the most important metrics.
 pub fn evaluation_line(step: u64, metrics: &[(String, f64)]) -> String {
     let shown = metrics.iter().filter(|(name, _)| HEADLINES.contains(&name.as_str()));
     let shown: Vec<String> = shown.map(|(name, value)| format!("{name} {value:.4}")).collect();

@@ -1,7 +1,7 @@
 //! TensorBoard event files.
 //!
-//! The format is small enough to write by hand: records framed by their length and masked CRC-32C, each a protobuf `Event`
-//! with a wall time, a step and scalars. So there is no thread that can panic on a full disk, and no further dependency.
+//! The format is written directly: records with their length and masked CRC-32C, each a protobuf `Event` with a wall time, a
+//! step and scalars. So there is no writer thread that could panic on a full disk, and no further dependency.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -19,10 +19,10 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A new event file in `dir`. TensorBoard shows all event files of a folder as one run.
+    /// Creates an event file in `dir`. TensorBoard shows all event files of a folder as one run.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// An error of the operating system.
     pub fn create(dir: &Path) -> Result<Self, ReportError> {
         std::fs::create_dir_all(dir).map_err(ReportError::io(dir, "create the folder"))?;
         let name = format!("events.out.tfevents.{:010}.fnlm.{}", now() as u64, std::process::id());
@@ -95,7 +95,7 @@ impl Reporter for TensorBoard {
         self.scalars(step, metrics.iter().map(|(name, value)| (format!("held_out/{name}"), *value)))
     }
 
-    /// Tells TensorBoard to forget what earlier files say about later steps.
+    /// Writes a `SessionLog.START`, so that TensorBoard discards later steps of earlier files.
     fn resumed(&mut self, step: u64, _: &Path) -> Result<(), ReportError> {
         const START: u64 = 1;
         let mut session = Message::default();
@@ -151,7 +151,7 @@ impl Message {
     }
 }
 
-/// Length, its checksum, the bytes, their checksum.
+/// A record: length, checksum of the length, bytes, checksum of the bytes.
 fn frame(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u64).to_le_bytes();
     let mut record = length.to_vec();
@@ -165,7 +165,7 @@ fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli), bit by bit: a few hundred bytes per report.
+/// CRC-32C (Castagnoli), computed bit by bit, which suffices for a few hundred bytes per report.
 fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = !0u32;
     for &byte in bytes {
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_castagnolis() {
+    fn the_checksum_is_crc_32c_castagnoli() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa); // RFC 3720, B.4
         assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
     }
 
     #[test]
-    fn scalars_arrive_under_their_names_and_a_resumed_run_hides_what_came_after() {
+    fn scalars_are_written_by_name_and_a_resumed_run_discards_later_steps() {
         let dir = tempfile::tempdir().unwrap();
         let mut board = TensorBoard::create(dir.path()).unwrap();
         board.resumed(300, Path::new("")).unwrap();

@@ -27,7 +27,7 @@ fn records(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
-/// All that is a function of the configuration.
+/// The records without `time`: the values that are functions of the configuration.
 fn without_times(path: &Path) -> Vec<Value> {
     let mut all = records(path);
     for record in &mut all {
@@ -69,7 +69,7 @@ fn the_metrics_of_an_interrupted_run_equal_those_of_an_uninterrupted_one() {
 }
 
 #[test]
-fn a_line_that_was_cut_off_by_a_kill_is_dropped() {
+fn an_incomplete_last_line_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.jsonl");
     tell(&mut JsonLines::create(&path).unwrap(), 1, 6);
@@ -83,7 +83,7 @@ fn a_line_that_was_cut_off_by_a_kill_is_dropped() {
 }
 
 #[test]
-fn a_foreign_line_is_an_error_that_names_it_and_the_file_stays() {
+fn a_line_that_is_not_a_record_is_an_error_and_the_file_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.jsonl");
     tell(&mut JsonLines::create(&path).unwrap(), 1, 2);
@@ -104,7 +104,7 @@ fn a_new_run_starts_with_an_empty_file() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_are_written_by_name() {
+fn nan_and_infinity_are_written_as_strings() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.jsonl");
     let mut lines = JsonLines::create(&path).unwrap();
@@ -134,7 +134,7 @@ fn a_record_holds_every_number_of_its_step() {
 }
 
 #[test]
-fn a_plain_line_says_what_happened() {
+fn plain_lines_show_step_evaluation_and_notice() {
     let mut out = Vec::new();
     let mut lines = PlainLines::new(&mut out, 100);
     lines.tick(39, 3_000, 1.5).unwrap();
@@ -170,7 +170,7 @@ fn durations_are_readable() {
 }
 
 #[test]
-fn several_reporters_hear_the_same() {
+fn several_reporters_get_the_same_reports() {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     let mut all = Reporters::new().with(PlainLines::new(&mut a, 9)).with(PlainLines::new(&mut b, 9));
     tell(&mut all, 1, 8);
@@ -182,7 +182,7 @@ fn several_reporters_hear_the_same() {
 }
 
 #[test]
-fn a_full_disk_is_recognised_as_such() {
+fn a_full_disk_is_recognised() {
     let full = ReportError::io(Path::new("metrics.jsonl"), "append")(std::io::ErrorKind::StorageFull.into());
     assert!(full.is_out_of_space());
     assert!(full.to_string().contains("metrics.jsonl"));

@@ -1,4 +1,4 @@
-//! The loop with a training of two numbers: what a stop at any moment changes, and what is saved.
+//! Tests of the loop with a toy model of two numbers: stopping at any time, and what is saved.
 
 use std::cell::RefCell;
 
@@ -17,14 +17,14 @@ struct Weights {
     weight: Param<Tensor<1>>,
 }
 
-/// Draws the weights towards targets that depend on the seed, the step and the micro-batch.
+/// Fits the weights to targets that depend on the seed, the step and the micro-batch.
 struct Toy<'a> {
     micro: u64,
     save_due: fn(u64) -> SaveDue,
     stop: &'a Stop,
     /// Requests a stop in this step, or in the evaluation after it.
     stop_in: Option<(u64, Phase)>,
-    /// What happened, in order.
+    /// Log of events, in order.
     log: &'a RefCell<Vec<String>>,
     losses: Vec<Tensor<1>>,
 }
@@ -123,7 +123,7 @@ struct Setting {
     max_skipped: u32,
 }
 
-/// One process: goes on from the newest checkpoint.
+/// Runs one process, from the newest checkpoint.
 fn process(
     setting: &Setting,
     checkpoints: &Checkpoints,
@@ -154,7 +154,7 @@ fn process(
 const PLAIN: Setting = Setting { micro: 2, save_due: |_| SaveDue::No, max_skipped: 3 };
 
 #[test]
-fn a_stop_at_any_moment_changes_nothing() {
+fn a_run_stopped_at_any_time_and_resumed_gives_the_same_result() {
     let dir = tempfile::tempdir().unwrap();
     let whole = RefCell::default();
     let (weights, state, complete) =
@@ -178,7 +178,7 @@ fn a_stop_at_any_moment_changes_nothing() {
 }
 
 #[test]
-fn a_complete_run_is_neither_continued_nor_saved_again() {
+fn a_complete_run_is_not_trained_or_saved_again() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::new(dir.path(), 100, false);
     let setting =
@@ -228,7 +228,7 @@ fn a_checkpoint_that_is_due_after_a_non_finite_step_waits_for_a_finite_one() {
 }
 
 #[test]
-fn gradients_that_stay_non_finite_end_the_run_after_the_steps_before_were_reported() {
+fn repeated_non_finite_gradients_end_the_run_after_all_earlier_steps_were_reported() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::new(dir.path(), 100, false);
     let log = RefCell::default();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fn_core::corrupt::Corruptor;
-use fn_data::loader::{Loader, LoaderConfig};
+use fn_data::loader::{Loader, LoaderConfig, Part};
 use fn_data::shard::{Dataset, Progress, prepare};
 use fn_study::process::{self, Reading, Record};
 use fn_train::config::RunConfig;
@@ -41,7 +41,7 @@ pub fn run(args: &DataSpeedArgs) -> Result<Outcome, CliError> {
     let memory = peak_memory();
     let data = Arc::new(Dataset::open(&prepared.dir)?);
     let workers = run.data.workers;
-    let config = LoaderConfig { batch: run.train.batch, seed: run.seed, rank: 0, world: 1, workers };
+    let config = LoaderConfig { batch: run.train.batch, seed: run.seed, part: Part::ALL, workers };
     let mut loader = Loader::new(data, Arc::new(corruptor), config, 0)?;
     // The first one waits for threads to start.
     loader.next()?;

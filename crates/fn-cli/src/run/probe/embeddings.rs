@@ -1,4 +1,4 @@
-//! `fnlm probe embeddings`: synonyms, antonyms and random pairs in the token table.
+//! `fnlm probe embeddings`: cosines of synonyms, antonyms and random pairs in the token embedding.
 
 use fn_data::lexicon::WordNet;
 use fn_eval::table::{Table, number};

@@ -1,4 +1,4 @@
-//! `fnlm probe false-negatives`: the errors of a model on held-out text, and which of them are false negatives.
+//! `fnlm probe false-negatives`: analyses the errors of a model on held-out text, and which of them are false negatives.
 
 use fn_study::probe::false_negatives::{Asked, Subject, examine};
 use fn_train::rundir;

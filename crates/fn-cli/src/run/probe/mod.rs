@@ -1,4 +1,4 @@
-//! `fnlm probe`: what a model knows and where it errs, without training it further.
+//! `fnlm probe`: analyses the errors and embeddings of a pre-trained model, without fine-tuning.
 
 mod embeddings;
 mod false_negatives;

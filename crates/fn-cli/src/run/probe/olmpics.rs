@@ -1,4 +1,4 @@
-//! `fnlm probe olmpics`: multiple choice without training.
+//! `fnlm probe olmpics`: zero-shot multiple-choice questions (oLMpics).
 
 use fn_eval::table::{Table, percent};
 use fn_study::probe::olmpics::{Accuracy, answer, files, read};
@@ -9,7 +9,7 @@ use crate::error::{CliError, Outcome};
 use crate::run::support;
 use crate::term;
 
-/// Answers of one scorer to one file.
+/// Accuracy of one scorer on one file.
 struct Row {
     file: String,
     choices: f64,

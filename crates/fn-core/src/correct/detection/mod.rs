@@ -3,15 +3,17 @@
 mod banded;
 mod drop;
 mod kind;
+mod rao_blackwell;
 mod relabel;
 mod soft;
 mod soft_label;
 mod weight;
 
-pub use banded::Banded;
+pub use banded::{Banded, BandedConfig};
 pub use drop::Drop;
 pub use kind::DetectionKind;
 pub(super) use kind::NAMES;
+pub use rao_blackwell::{RaoBlackwell, RaoBlackwellConfig};
 pub use relabel::Relabel;
 pub use soft::{SoftDetection, SoftDetectionConfig};
 pub use soft_label::SoftLabel;
@@ -19,7 +21,7 @@ pub use weight::Weight;
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Predictions};
 use crate::student::Student;
 
 /// What a correction of the discriminator's loss sees of a batch. All without gradient but the logits and the student.
@@ -28,6 +30,8 @@ pub struct Replaced<'a> {
     pub logits: &'a Tensor<2>,
     /// The batch before corruption.
     pub batch: &'a Batch,
+    /// The generator's replacements at the masked positions, `[P]`, and its logits there.
+    pub replacements: &'a Predictions<'a>,
     /// Ids that the discriminator saw, `[B, L]`.
     pub corrupted: &'a Tensor<2, Int>,
     /// Which tokens were replaced by others, `[B, L]`.

@@ -1,4 +1,4 @@
-//! A replacement is called replaced the less, the better it fits.
+//! Soft labels for the discriminator: the better a replacement fits, the lower its label "replaced".
 //!
 //! ```text
 //! y_t = 1 - g_t        for replaced tokens
@@ -6,7 +6,7 @@
 
 use super::{CorrectedLabels, DetectionCorrection, Replaced};
 
-/// Replacements of grade `g` are to be called replaced with probability `1 - g`, whatever the threshold.
+/// Gives replacements of grade `g` the label `1 - g`, independent of the threshold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SoftLabel;
 

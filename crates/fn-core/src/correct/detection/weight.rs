@@ -1,4 +1,4 @@
-//! A replacement counts the less, the better it fits.
+//! Weights of replacements in the discriminator's loss: the better a replacement fits, the lower its weight.
 //!
 //! ```text
 //! a_t = 1 - g_t        for replaced tokens; T = sum of a_t as it was before
@@ -6,8 +6,9 @@
 
 use super::{CorrectedLabels, DetectionCorrection, Replaced};
 
-/// Gives replacements of grade `g` weight `1 - g`, whatever the threshold. With the judge [`Generator`](crate::judge::Generator) the weight is
-/// `half / (half + p(v))`, where `p(v)` is the generator's probability of the replacement.
+/// Gives replacements of grade `g` weight `1 - g`, independent of the threshold. With the judge
+/// [`Generator`](crate::judge::Generator) the weight is `half / (half + p(v))`, where `p(v)` is the generator's probability of
+/// the replacement.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weight;
 

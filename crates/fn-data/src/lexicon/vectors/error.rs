@@ -1,4 +1,4 @@
-//! Every way in which files of word vectors can be wrong.
+//! Errors of reading word vectors.
 
 use fn_core::lexicon::LexiconError;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ pub enum VectorError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The name does not tell the format.
+    /// The format cannot be determined from the file name.
     #[error(
         "{path}: unknown format; name it *.txt, *.vec (GloVe or word2vec text, also .gz), *.npy or *.safetensors"
     )]
@@ -23,7 +23,7 @@ pub enum VectorError {
         /// The file.
         path: PathBuf,
     },
-    /// `.npy` and `.safetensors` hold no words.
+    /// `.npy` and `.safetensors` files contain no words, so a file with the words is needed.
     #[error("{path} holds numbers only; name the file with its words (*.txt, one a line, or *.parquet)")]
     WordsMissing {
         /// The file.
@@ -31,28 +31,28 @@ pub enum VectorError {
     },
     /// A line has another number of values than the first one.
     #[error(
-        "{path}:{line}: found {found} values, expected {expected}; the file is cut or mixes two sets of vectors"
+        "{path}:{line}: found {found} values, expected {expected}; the file is truncated or mixes two sets of vectors"
     )]
     Dimension {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
         /// Values on this line.
         found: usize,
-        /// Values on the first line, or named by the header.
+        /// Values on the first line, or the number in the header.
         expected: usize,
     },
-    /// A value is no number.
+    /// A value is not a number.
     #[error("{path}:{line}: value {column} is {found:?}, expected a number")]
     NoNumber {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// Which value, from 1.
+        /// Number of the value in its row, counted from 1.
         column: usize,
-        /// What stands there, shortened.
+        /// The text that was found, shortened.
         found: String,
     },
     /// A value is NaN or infinite.
@@ -60,27 +60,27 @@ pub enum VectorError {
     NotFinite {
         /// The file.
         path: PathBuf,
-        /// Row, from 1 (the line in text files).
+        /// Number of the row, counted from 1 (the line in text files).
         row: usize,
         /// The word of this row.
         word: String,
-        /// Which value, from 1.
+        /// Number of the value in its row, counted from 1.
         column: usize,
         /// The value.
         found: f32,
     },
-    /// The file ends early, or goes on after its end.
+    /// The file is shorter or longer than its header says.
     #[error(
-        "{path}: found {found} {unit}, expected {expected}; the file is cut or not the one that its header describes"
+        "{path}: found {found} {unit}, expected {expected}; the file is truncated or does not match its header"
     )]
     Length {
         /// The file.
         path: PathBuf,
-        /// How many there are.
+        /// The number that was found.
         found: u64,
-        /// How many there should be.
+        /// The number that was expected.
         expected: u64,
-        /// Of what.
+        /// What is counted.
         unit: &'static str,
     },
     /// A header cannot be read.
@@ -88,9 +88,9 @@ pub enum VectorError {
     Header {
         /// The file.
         path: PathBuf,
-        /// What stands there, shortened.
+        /// The text that was found, shortened.
         found: String,
-        /// What should.
+        /// What was expected.
         expected: &'static str,
     },
     /// A line is not UTF-8, or far too long.
@@ -98,12 +98,12 @@ pub enum VectorError {
     NotText {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
         /// What is wrong.
         problem: &'static str,
     },
-    /// The words file is no readable Parquet file, or has no column of text.
+    /// The file of words is not a readable Parquet file, or has no column of text.
     #[error("{path}: {problem}; expected a Parquet file with a column of words")]
     Parquet {
         /// The file.

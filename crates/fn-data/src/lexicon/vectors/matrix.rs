@@ -1,6 +1,6 @@
-//! Matrices without words: `.npy` (C or Fortran order) and one tensor of a `.safetensors` file.
+//! Reads matrices of vectors: `.npy` (C or Fortran order) and one tensor of a `.safetensors` file.
 //!
-//! Both are streamed: only the wanted rows are held.
+//! Both are streamed; only the rows that are needed are kept in memory.
 
 use super::{Collector, MAX_DIMENSION, VectorError};
 use std::collections::BTreeMap;
@@ -8,11 +8,11 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// numpy itself writes headers of about 128 bytes; format 1.0 ends at 64 KiB.
+/// Maximum size of a `.npy` header: numpy writes headers of about 128 bytes, and format 1.0 allows 64 KiB.
 const MAX_NPY_HEADER: usize = 64 << 10;
-/// A header describes tensors, not values: models of thousands of tensors need 1 MiB.
+/// Maximum size of a safetensors header: models with thousands of tensors need 1 MiB.
 const MAX_SAFETENSORS_HEADER: u64 = 16 << 20;
-/// Rows of the largest public files are below 10 million.
+/// Maximum number of rows: the largest public files have below 10 million.
 pub(super) const MAX_ROWS: u64 = 1 << 28;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +49,7 @@ impl Value {
     }
 }
 
-/// Where the values of a matrix lie in a file.
+/// Position and layout of the values of a matrix in a file.
 pub(super) struct Layout {
     pub rows: u64,
     pub columns: usize,
@@ -76,7 +76,7 @@ fn shape(path: &Path, dims: &[u64]) -> Result<(u64, usize), VectorError> {
 
 impl Layout {
     fn checked(self, path: &Path, end: u64) -> Result<Self, VectorError> {
-        // No overflow: 2^28 * 2^16 * 2^3.
+        // Does not overflow: at most 2^28 * 2^16 * 2^3.
         let expected = self.rows * self.columns as u64 * self.value.bytes() as u64;
         let found = end.saturating_sub(self.start);
         if found != expected {
@@ -90,7 +90,7 @@ impl Layout {
         Ok(self)
     }
 
-    /// Reads the wanted rows: `wanted` maps a row to its word.
+    /// Reads the rows in `wanted`, which maps a row to its word.
     pub(super) fn collect(
         &self,
         path: &Path,
@@ -103,7 +103,7 @@ impl Layout {
         reader.seek(SeekFrom::Start(self.start)).map_err(failed)?;
         let width = self.value.bytes();
         if self.fortran {
-            // Column after column; the values of a wanted row are `rows` values apart.
+            // Fortran order: column by column; consecutive values of a row are `rows` values apart.
             let mut kept = vec![vec![0f32; self.columns]; wanted.len()];
             for column in 0..self.columns {
                 let mut at = 0u64;
@@ -136,7 +136,7 @@ impl Layout {
     }
 }
 
-/// Skips inside the buffer where possible.
+/// Skips bytes, within the buffer if possible.
 fn skip(reader: &mut BufReader<File>, bytes: u64) -> std::io::Result<()> {
     reader.seek_relative(bytes as i64)
 }
@@ -171,7 +171,8 @@ pub(super) fn npy(path: &Path, file: &mut File) -> Result<Layout, VectorError> {
     }
     let mut raw = vec![0u8; length];
     file.read_exact(&mut raw).map_err(failed)?;
-    let header = String::from_utf8(raw).map_err(|_| wrong("no UTF-8".into(), "a header of text"))?;
+    let header =
+        String::from_utf8(raw).map_err(|_| wrong("bytes that are not UTF-8".into(), "a header of text"))?;
     let descr = after(&header, "descr").and_then(quoted);
     let (value, big_endian) = match descr {
         Some("<f4") => (Value::F32, false),
@@ -200,7 +201,7 @@ pub(super) fn npy(path: &Path, file: &mut File) -> Result<Layout, VectorError> {
     Layout { rows, columns, start: start + length as u64, value, big_endian, fortran }.checked(path, end)
 }
 
-/// What follows `'key':` in the header of a `.npy` file.
+/// The text after `'key':` in the header of a `.npy` file.
 fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let quoted_key = format!("'{key}'");
     let (_, rest) = header.split_once(&quoted_key)?;

@@ -1,14 +1,14 @@
-//! GloVe and word2vec text: a word and its values on each line, with or without a first line `words dimension`.
+//! Reads GloVe and word2vec text: a word and its values on each line, with or without a first line `words dimension`.
 
 use super::{Collector, MAX_DIMENSION, VectorError};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// A value has below 40 characters, so this is a vector of at least 25,000 values.
+/// Maximum length of a line in bytes: enough for at least 25,000 values of below 40 characters.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
-/// Calls `each` with number (from 1) and text of every line; a line that is too long or no UTF-8 is an error.
+/// Calls `each` with number (counted from 1) and text of every line; a line that is too long or not UTF-8 is an error.
 pub(super) fn lines(
     path: &Path,
     reader: impl Read,
@@ -25,7 +25,7 @@ pub(super) fn lines(
         }
         let wrong = |problem| VectorError::NotText { path: path.to_path_buf(), line: number, problem };
         if got > MAX_LINE {
-            return Err(wrong("the line is longer than 1 MiB; this is no file of words or vectors"));
+            return Err(wrong("the line is longer than 1 MiB; this is not a file of words or vectors"));
         }
         let text = std::str::from_utf8(&buffer).map_err(|_| wrong("not UTF-8; convert the file to UTF-8"))?;
         each(number, text.trim_end_matches(['\n', '\r']))?;
@@ -33,7 +33,7 @@ pub(super) fn lines(
     Ok(0)
 }
 
-/// Opens a file, through gzip if its name says so.
+/// Opens a file; one that ends in `.gz` is decompressed.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, VectorError> {
     let file = File::open(path).map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     Ok(if path.extension().is_some_and(|e| e == "gz") {
@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, VectorError> {
     })
 }
 
-/// Reads a text file of vectors; only rows that the collector wants are parsed and kept.
+/// Reads a text file of vectors; only rows that the collector needs are parsed and kept.
 pub(super) fn read(path: &Path, reader: impl Read, collector: &mut Collector) -> Result<(), VectorError> {
     let mut header: Option<(u64, usize)> = None;
     let mut dimension: Option<usize> = None;
@@ -84,7 +84,7 @@ pub(super) fn read(path: &Path, reader: impl Read, collector: &mut Collector) ->
         if count < d + 1 {
             return Err(wrong(count - 1, d));
         }
-        // Some files have words with blanks; a number in the place of the word is a value too many.
+        // Some files have words with blanks; but if the additional fields are numbers, the line has too many values.
         if fields.clone().take(count - d).skip(1).any(|extra| extra.parse::<f32>().is_ok()) {
             return Err(wrong(count - 1, d));
         }

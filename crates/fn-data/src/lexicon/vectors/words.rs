@@ -1,4 +1,4 @@
-//! The words of a matrix: one a line, or a column of a Parquet file.
+//! Reads the words of a matrix: one on each line, or a column of a Parquet file.
 
 use super::{VectorError, matrix::MAX_ROWS, text};
 use parquet::basic::Type as Physical;
@@ -9,18 +9,18 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Calls `each` with row (from 0) and word; returns the number of rows.
+/// Calls `each` with row (counted from 0) and word; returns the number of rows.
 pub(super) fn read(
     path: &Path,
     each: &mut dyn FnMut(u64, &str) -> Result<(), VectorError>,
 ) -> Result<u64, VectorError> {
     if path.extension().is_some_and(|e| e == "parquet") {
-        // The reader is not ours; should it panic on a crafted file, that is an error like any other.
+        // A panic of the library on a malformed file becomes an error.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| from_parquet(path, each)));
-        return result.unwrap_or_else(|_| Err(wrong(path, "the reader gave up on it")));
+        return result.unwrap_or_else(|_| Err(wrong(path, "the file cannot be decoded")));
     }
     text::lines(path, text::open(path)?, |line, text| {
-        // The first field: lists may carry counts behind the word.
+        // Only the first field: lists may have counts after the word.
         let word = text.split([' ', '\t']).next().unwrap_or("");
         each(line as u64 - 1, word)
     })
@@ -50,7 +50,7 @@ fn from_parquet(
     };
     let words = schema.get_fields().iter().find(|t| is_text(t));
     let words = words.ok_or_else(|| wrong(path, "no column of text"))?;
-    // A column that says in which row of the matrix the word stands.
+    // A column with the row number of the word in the matrix.
     let index = schema.get_fields().iter().find(|t| is_index(t) && is_row_number(t.name()));
     let fields: Vec<Arc<Type>> = [Some(words), index].into_iter().flatten().cloned().collect();
     let projection = Type::group_type_builder(schema.name()).with_fields(fields).build();
@@ -66,7 +66,7 @@ fn from_parquet(
                 Field::Long(i) if *i >= 0 && *i < rows => at = *i as u64,
                 Field::Int(i) if *i >= 0 && i64::from(*i) < rows => at = *i as u64,
                 Field::Null => {}
-                other => return Err(wrong(path, format!("row {count}: {other} is no row number"))),
+                other => return Err(wrong(path, format!("row {count}: {other} is not a row number"))),
             }
         }
         if let Some(word) = word {

@@ -1,4 +1,4 @@
-//! Every way in which WordNet files can be wrong.
+//! Errors of reading WordNet.
 
 use fn_core::lexicon::LexiconError;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ pub enum WordNetError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file is larger than any WordNet.
-    #[error("{path} has {found} bytes, the limit is {limit}: this is no WordNet file")]
+    /// A file is larger than the files of any WordNet.
+    #[error("{path} has {found} bytes, the limit is {limit}: this is not a WordNet file")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum WordNetError {
     NotText {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
     },
     /// A line does not have the format of the WordNet documentation (`wndb`).
@@ -38,38 +38,38 @@ pub enum WordNetError {
     Line {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// What stands there, shortened.
+        /// The text that was found, shortened.
         found: String,
-        /// What should.
+        /// What was expected.
         expected: &'static str,
     },
     /// Two synsets of one file have the same number.
-    #[error("{path}:{line}: synset {offset:08} is there twice; the file is damaged, unpack it again")]
+    #[error("{path}:{line}: synset {offset:08} occurs twice; the file is damaged, unpack it again")]
     Twice {
         /// The file.
         path: PathBuf,
-        /// The second line, from 1.
+        /// Number of the second line, counted from 1.
         line: usize,
         /// The number.
         offset: u32,
     },
-    /// A line names a synset that is not there.
+    /// A line refers to a synset that does not exist.
     #[error(
-        "{path}:{line}: synset {offset:08} is not in {target}; the files are of different WordNet versions or cut"
+        "{path}:{line}: synset {offset:08} is not in {target}; the files are of different WordNet versions or truncated"
     )]
     Dangling {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
         /// The number.
         offset: u32,
         /// The file where it should be.
         target: String,
     },
-    /// No entry at all: the vocabulary and WordNet have no word in common.
+    /// No entries: the vocabulary and WordNet have no word in common.
     #[error(
         "none of the {pieces} pieces of the vocabulary has an entry with these options; \
          WordNet needs a vocabulary of lower-case whole words"

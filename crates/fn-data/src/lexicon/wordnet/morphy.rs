@@ -1,8 +1,8 @@
-//! From inflected forms to base forms: exception lists and detachment rules of the WordNet documentation (`morphy`).
+//! Base forms of inflected words, by the exception lists and detachment rules of the WordNet documentation (`morphy`).
 
 use super::{Pos, WordNet};
 
-/// What an inflected form expresses. Told apart so that look-up sets can be kept to words of the same form.
+/// Kind of an inflected form, so that look-up sets can be restricted to words of the same form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Form {
     /// The lemma itself.
@@ -19,7 +19,7 @@ pub enum Form {
     Superlative,
 }
 
-/// Suffix, ending that replaces it, what the suffix expresses.
+/// Suffix, its replacement, the kind of form.
 type Rule = (&'static str, &'static str, Form);
 
 const NOUN: [Rule; 8] = [
@@ -49,9 +49,9 @@ const ADJECTIVE: [Rule; 4] = [
     ("est", "e", Form::Superlative),
 ];
 
-/// What the rules alone make of a word, whether or not it is a word: `(base, form)` in the order of the rules.
+/// Results of the detachment rules, which need not be words: `(base, form)` in the order of the rules.
 ///
-/// Nouns in -ss and words of one or two letters lose nothing; nouns in -ful are inflected before it (*boxesful*);
+/// Nouns in -ss and words of one or two letters are not changed; nouns in -ful are inflected before it (*boxesful*);
 /// adverbs have no rules.
 pub fn detach(word: &str, pos: Pos) -> Vec<(String, Form)> {
     let rules: &[Rule] = match pos {
@@ -76,7 +76,7 @@ pub fn detach(word: &str, pos: Pos) -> Vec<(String, Form)> {
         .collect()
 }
 
-/// What an irregular form expresses, judged by its ending: the exception lists do not say.
+/// Kind of an irregular form by its ending, because the exception lists do not contain it.
 fn irregular(word: &str, pos: Pos) -> Form {
     match pos {
         Pos::Noun => Form::S,
@@ -89,13 +89,13 @@ fn irregular(word: &str, pos: Pos) -> Form {
 }
 
 impl WordNet {
-    /// The base forms of an inflected word: those of the exception list, or else all that the detachment rules give and
-    /// that WordNet has. The word itself is not among them. *went* gives *go*, *axes* gives *ax* and *axis*.
+    /// The base forms of an inflected word: those of the exception list, otherwise all results of the detachment rules that
+    /// are in WordNet, without the word itself. *went* gives *go*, *axes* gives *ax* and *axis*.
     pub fn morphy(&self, word: &str, pos: Pos) -> Vec<String> {
         self.bases(word, pos).into_iter().map(|(base, _)| base).collect()
     }
 
-    /// As [`morphy`](Self::morphy), with what the inflection expresses.
+    /// As [`morphy`](Self::morphy), with the kind of form.
     pub(crate) fn bases(&self, word: &str, pos: Pos) -> Vec<(String, Form)> {
         let listed = self.exceptions[pos as usize].get(word);
         let all = match listed {

@@ -1,13 +1,14 @@
-//! The dict files: `index.*`, `data.*` and `*.exc`. Untrusted input: every count is checked against what is there.
+//! Parses the dict files `index.*`, `data.*` and `*.exc`. They are untrusted input: every count is checked against the
+//! contents.
 
 use super::error::WordNetError;
 use super::{POS, Pos, Relation, Synset, SynsetId, WordNet};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// The largest file of WordNet 3.1 has 16 MB.
+/// Maximum size of a file; the largest one of WordNet 3.1 has 16 MB.
 const MAX_FILE: u64 = 256 << 20;
-/// The longest line of WordNet 3.1 (a synset with hundreds of pointers) has 15 KB.
+/// Maximum length of a line; the longest one of WordNet 3.1 (a synset with hundreds of pointers) has 15 KB.
 const MAX_LINE: usize = 1 << 20;
 
 /// The bytes of the dict files, in the order noun, verb, adjective, adverb.
@@ -17,7 +18,7 @@ pub struct WordNetFiles {
     pub index: [Vec<u8>; 4],
     /// `data.noun`, ...
     pub data: [Vec<u8>; 4],
-    /// `noun.exc`, ...; empty where there is none.
+    /// `noun.exc`, ...; empty if a file is missing.
     pub exceptions: [Vec<u8>; 4],
 }
 
@@ -46,7 +47,7 @@ fn read(path: &Path) -> Result<Vec<u8>, WordNetError> {
     std::fs::read(path).map_err(failed)
 }
 
-/// A line with its place, for messages.
+/// A line with its number, for messages.
 struct Line<'a> {
     path: &'a Path,
     number: usize,
@@ -83,7 +84,7 @@ impl Line<'_> {
     }
 }
 
-/// Calls `each` for every line but the licence (those begin with a blank) and empty ones.
+/// Calls `each` for every line except those of the licence (which begin with a blank) and empty ones.
 fn lines(
     path: &Path,
     bytes: &[u8],
@@ -110,7 +111,7 @@ enum Kind {
     Antonym(usize, usize),
 }
 
-/// A pointer before its target is known.
+/// A pointer whose target may not have been read yet.
 struct Pending {
     from: SynsetId,
     kind: Kind,
@@ -119,7 +120,7 @@ struct Pending {
     line: usize,
 }
 
-/// Builds the tables. `dir` only serves messages.
+/// Builds the tables. `dir` is used in messages only.
 pub(super) fn parse(dir: &Path, files: &WordNetFiles) -> Result<WordNet, WordNetError> {
     let mut net = WordNet {
         synsets: Vec::new(),
@@ -215,7 +216,7 @@ fn data_line(
     for _ in 0..count {
         let word = line.text(fields.next(), "a word")?;
         line.number::<u32>(fields.next(), 16, "a lex_id")?;
-        // Adjectives may carry a syntactic marker: "awake(p)".
+        // Adjectives may have a syntactic marker: "awake(p)".
         let bare = match word.strip_suffix(')').and_then(|w| w.rsplit_once('(')) {
             Some((bare, _)) if pos == Pos::Adjective && !bare.is_empty() => bare,
             _ => word,
@@ -233,7 +234,7 @@ fn data_line(
         let kind = match symbol {
             "&" => Kind::Relation(Relation::Similar),
             "@" | "@i" => Kind::Relation(Relation::Hypernyms),
-            // Numbers of words, from 1; opposites always are single words.
+            // Word numbers, counted from 1; antonyms are relations between single words.
             "!" => match ((between >> 8) as usize, (between & 0xff) as usize) {
                 (0, _) | (_, 0) => continue,
                 (here, there) => Kind::Antonym(here - 1, there - 1),
@@ -242,7 +243,7 @@ fn data_line(
         };
         pending.push(Pending { from: id, kind, pos: target_pos, offset: target, line: line.number });
     }
-    // Verb frames follow; they are of no use here.
+    // Verb frames follow; they are not used.
     Ok((
         offset,
         Synset { pos, words, pointers: Vec::new(), antonyms: Vec::new(), gloss: gloss.trim().into() },

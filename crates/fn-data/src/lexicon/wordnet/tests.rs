@@ -240,7 +240,7 @@ fn damaged_files_are_errors_with_file_and_line() {
     let m = broken(|f| f.data[2].extend_from_slice(b"\xff\xfe\n"));
     assert!(m.starts_with("dict/data.adj:7: not UTF-8"), "{m}");
     let m = broken(|f| f.data[0] = f.data[0].repeat(2));
-    assert!(m.contains("is there twice"), "{m}");
+    assert!(m.contains("occurs twice"), "{m}");
     let m = broken(|f| replace(&mut f.index[1], "go v 2", "go v 3"));
     assert!(m.contains("index.verb") && m.contains("a synset offset for each sense"), "{m}");
     let m = broken(|f| replace(&mut f.index[1], "go v 2", "go v 1"));

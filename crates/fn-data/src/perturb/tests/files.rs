@@ -1,4 +1,4 @@
-//! What is written is read back.
+//! Tests that perturbed files are read back unchanged.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use crate::perturb::{squad, write};
 use crate::task::squad::{Problems, read};
 use crate::task::{TaskSpec, glue};
 
-/// Text with everything that could break a row.
+/// Text with all characters that could break a row of a table.
 fn sentences() -> impl Strategy<Value = String> {
     proptest::string::string_regex("[a-zA-Z0-9 \t\n\r\",;.'é|-]{0,24}").unwrap()
 }
 
-/// As it should be read.
+/// The text that is expected when it is read back.
 fn plain(text: &str, delimiter: char) -> String {
     text.replace(['\t', '\n', '\r', delimiter], " ")
 }
@@ -87,7 +87,7 @@ proptest! {
 }
 
 impl crate::task::TaskData {
-    /// Rows that were not taken as they are.
+    /// Number of rows that were changed or skipped.
     fn warnings_of_rows(&self) -> u64 {
         self.report.broken + self.report.undecided + self.report.blank
     }
@@ -109,7 +109,7 @@ fn tags_keep_their_words() {
     }
 }
 
-/// Two paragraphs, with fields that no reader knows.
+/// Paragraphs with additional fields that are not part of SQuAD.
 fn questions() -> Value {
     let answer = |text: &str, start: usize| json!([{"text": text, "answer_start": start, "extra": 1}]);
     json!({"version": "1.1", "more": {"kept": true}, "data": [{"title": "T", "paragraphs": [

@@ -1,4 +1,4 @@
-//! Tests of the changes themselves; files are in [`files`].
+//! Tests of the perturbations; tests of files are in [`files`].
 
 mod files;
 
@@ -30,7 +30,7 @@ fn perturber(kind: Perturbation, net: Option<&WordNet>) -> Perturber<'_> {
 }
 
 #[test]
-fn names_are_read_back_and_others_refused_with_the_known_ones() {
+fn names_are_parsed_and_the_error_for_an_unknown_one_lists_all() {
     for kind in Perturbation::ALL {
         assert_eq!(kind.name().parse(), Ok(kind));
     }
@@ -44,7 +44,7 @@ fn names_are_read_back_and_others_refused_with_the_known_ones() {
 }
 
 #[test]
-fn labels_are_kept_where_they_should_be() {
+fn perturbations_that_may_change_a_label_are_marked_for_each_task() {
     let kept = |task| -> Vec<&str> {
         Perturbation::ALL.into_iter().filter(|&k| keeps_label(task, k)).map(Perturbation::name).collect()
     };
@@ -75,7 +75,7 @@ fn a_share_of_the_words_is_changed_and_at_least_one() {
 }
 
 #[test]
-fn typos_swaps_and_confusions_are_what_they_say() {
+fn typos_use_adjacent_keys_swaps_adjacent_letters_and_ocr_its_confusions() {
     for row in 0..50 {
         let typo = letters::typo("Word", &mut stream(row)).unwrap();
         let differ: Vec<(char, char)> = "Word".chars().zip(typo.chars()).filter(|(a, b)| a != b).collect();
@@ -93,7 +93,7 @@ fn typos_swaps_and_confusions_are_what_they_say() {
 }
 
 #[test]
-fn punctuation_comes_and_goes_and_nothing_else() {
+fn only_punctuation_marks_are_inserted_and_deleted() {
     let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     let text = "Well, it cost 1,000.50 dollars . He paid";
     let mut seen = std::collections::BTreeSet::new();
@@ -111,7 +111,7 @@ fn punctuation_comes_and_goes_and_nothing_else() {
 }
 
 #[test]
-fn contractions_go_both_ways_where_they_are_english() {
+fn contractions_are_made_and_expanded_where_grammatical() {
     let all = |text: &str| contractions::change(text, 1.0, &mut stream(0));
     for (from, to) in [
         ("Do not go, I will not.", "Don't go, I won't."),
@@ -119,7 +119,7 @@ fn contractions_go_both_ways_where_they_are_english() {
         ("it does n't work", "it does not work"),
         ("They are here.", "They're here."),
         ("I'm sure we’ve met.", "I am sure we have met."),
-        // Left alone: not English otherwise.
+        // Unchanged, because the result would not be grammatical.
         ("That is where they are.", "That is where they are."),
         ("Don't you know?", "Don't you know?"),
         ("Why don't they go?", "Why don't they go?"),
@@ -143,7 +143,7 @@ fn synonyms_have_one_part_of_speech_and_are_base_forms() {
     assert_eq!(of("zzz"), None);
     let perturber = perturber(Perturbation::Synonyms, Some(&net));
     assert_eq!(perturber.examples(&[example(0, "A glad dog", None)])[0].first, "A happy dog");
-    // Names and what is in capitals stay, also behind a word that begins a sentence.
+    // Names and words in capitals stay, also after the first word of a sentence.
     let all = Options { rate: 1.0, seed: 1, wordnet: Some(&net) };
     let all = Perturber::new(Perturbation::Synonyms, all).unwrap();
     let new = |text: &str| all.examples(&[example(0, text, None)])[0].first.clone();
@@ -172,19 +172,19 @@ fn a_name_gets_the_same_name_in_both_sentences_and_no_other_gets_it() {
         assert!(pool.contains(&name), "{name}");
     }
     assert!(anna != boris && boris != cairo && anna != cairo);
-    // Also at the beginning of a sentence, and with a genitive.
+    // Also at the beginning of a sentence, and in the genitive.
     assert_eq!(new[0].second.as_deref().unwrap(), format!("{anna}'s friend met {boris}."));
     assert!(new[1].second.as_deref().unwrap().starts_with("Later "));
-    // One name is not replaced by itself: without another there is no change.
+    // If a file has only one name, it is not replaced.
     let alone = [example(0, "We saw Anna.", None)];
     assert_eq!(perturber.examples(&alone), alone);
-    // Capitals of a headline are no names.
+    // Capitalised words of a headline are not names.
     let headline = [example(0, "Dog Bites Man In Big Street", None), rows[1].clone()];
     assert_eq!(perturber.examples(&headline)[0], headline[0]);
 }
 
 #[test]
-fn the_same_seed_gives_the_same_text_whatever_stands_around_it() {
+fn the_same_seed_gives_the_same_text_whatever_the_other_examples() {
     let net = tiny_wordnet();
     let text = "The glad boat, which did not go to Rome or Paris, is here.";
     let mut rows: Vec<Example> = (0..5).map(|i| example(i, text, Some("It's in Oslo"))).collect();

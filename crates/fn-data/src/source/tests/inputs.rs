@@ -1,4 +1,4 @@
-//! Files as people have them: without an ending, hidden, in other encodings, with bad lines.
+//! Tests of files without an extension, hidden files, other encodings, and bad lines.
 
 use super::*;
 use crate::source::{LeftOut, OnBadLine};
@@ -7,7 +7,7 @@ fn skip() -> SourceOptions {
     SourceOptions { on_bad_line: OnBadLine::Skip, ..SourceOptions::default() }
 }
 
-/// The documents under these options, and how many lines were left out.
+/// The documents read with these options, and the number of skipped lines.
 fn read(path: &Path, options: &SourceOptions) -> Result<(Vec<String>, u64), DataError> {
     let mut sources = Sources::open(&[path.to_owned()], options)?;
     let texts = (&mut sources).map(|d| d.map(|d| d.text)).collect::<Result<_, _>>()?;
@@ -19,7 +19,7 @@ fn with_field(field: &str) -> SourceOptions {
 }
 
 #[test]
-fn files_without_an_ending_are_text_if_they_are_and_every_other_file_is_named() {
+fn files_without_an_extension_are_read_if_they_hold_text_and_others_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("AA/.git")).unwrap();
     let mut cut = vec![b'x'; 8191];
@@ -49,9 +49,10 @@ fn files_without_an_ending_are_text_if_they_are_and_every_other_file_is_named() 
         (texts[0].as_str(), texts[1].as_str(), texts[2].len(), texts[3].as_str()),
         ("zero", "one", 8193, "3")
     );
-    let mut expected = vec![("binary", "nor text"), ("latin", "nor text"), ("readme.md", ".md are not read")];
+    let mut expected =
+        vec![("binary", "are not text"), ("latin", "are not text"), ("readme.md", ".md are not read")];
     if cfg!(unix) {
-        expected.insert(2, ("link", "a link to nothing"));
+        expected.insert(2, ("link", "is a broken link"));
     }
     assert_eq!(left_out.len(), expected.len(), "{left_out:?}");
     for (found, (name, reason)) in left_out.iter().zip(expected) {
@@ -60,13 +61,13 @@ fn files_without_an_ending_are_text_if_they_are_and_every_other_file_is_named() 
 }
 
 #[test]
-fn files_that_are_named_are_read_or_refused_with_the_reason() {
+fn a_file_named_by_the_user_is_read_or_its_error_states_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(texts(&[file(&dir, "wiki_00", b"zero")]).unwrap(), ["zero"]);
     assert_eq!(texts(&[file(&dir, ".hidden.txt", b"named")]).unwrap(), ["named"]);
     let error = |path: PathBuf| texts(&[path]).unwrap_err().to_string();
     assert!(error(file(&dir, "a.md", b"x")).contains("end in .md"));
-    assert!(error(file(&dir, "binary", b"\0")).contains("nor text"));
+    assert!(error(file(&dir, "binary", b"\0")).contains("are not text"));
     std::fs::create_dir(dir.path().join("only")).unwrap();
     file(&dir, "only/a.md", b"x");
     assert!(error(dir.path().join("only")).contains("a.md: files that end in .md"));
@@ -75,7 +76,7 @@ fn files_that_are_named_are_read_or_refused_with_the_reason() {
 }
 
 #[test]
-fn utf_16_with_its_mark_is_read_whatever_the_kind_of_file() {
+fn utf_16_with_a_byte_order_mark_is_read_in_all_formats() {
     let dir = tempfile::tempdir().unwrap();
     let text = format!("one é\r\ntwo 𝄞 日本\r\n\r\n{}", "long ".repeat(10_000));
     let utf16 = |text: &str, big: bool| -> Vec<u8> {
@@ -90,7 +91,7 @@ fn utf_16_with_its_mark_is_read_whatever_the_kind_of_file() {
         let json = utf16("{\"text\": \"ü\"}\n", big);
         assert_eq!(texts(&[file(&dir, "a.jsonl", &json)]).unwrap(), ["ü"]);
     }
-    // Every possible place of a border between chunks, with a character of two halves there.
+    // A surrogate pair at every possible position relative to the border between two chunks.
     for before in 8_185..8_200 {
         let text = "x".repeat(before) + "𝄞";
         assert_eq!(texts(&[file(&dir, "b.txt", &utf16(&text, false))]).unwrap(), [text]);
@@ -106,7 +107,7 @@ fn utf_16_with_its_mark_is_read_whatever_the_kind_of_file() {
 }
 
 #[test]
-fn null_is_no_text_and_fields_may_be_nested() {
+fn null_is_skipped_and_fields_may_be_nested() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.jsonl", b"{\"text\":null}\n{\"text\":\"one\"}\n");
     assert_eq!(read(&path, &SourceOptions::default()).unwrap(), (vec!["one".to_owned()], 0));
@@ -120,7 +121,7 @@ fn null_is_no_text_and_fields_may_be_nested() {
 }
 
 #[test]
-fn bad_lines_end_reading_or_are_counted() {
+fn bad_lines_are_errors_or_are_skipped_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let long = "x".repeat(lines::MAX_LINE as usize + 5);
     for (name, bytes, first, bad) in [
@@ -140,7 +141,7 @@ fn bad_lines_end_reading_or_are_counted() {
     }
     let within = file(&dir, "w.txt", b"one\nbad \xff\ntwo\n\xff\n");
     assert_eq!(read(&within, &skip()).unwrap(), (vec!["one\ntwo".to_owned()], 2));
-    // What is wrong with the whole file is no matter of lines.
+    // An error of the whole file is not skipped.
     let cut = gz(&b"one\n".repeat(9_000));
     assert!(read(&file(&dir, "d.txt.gz", &cut[..cut.len() / 2]), &skip()).is_err());
     let all = file(&dir, "e.jsonl", b"{}\n{}\n");
@@ -180,11 +181,11 @@ fn columns_of_structs_are_named_by_their_path() {
         assert_eq!(found, ["one", "two"], "{compression:?}");
     }
     let error = read(&path, &with_field("text")).unwrap_err().to_string();
-    assert!(error.contains("only m.text"), "{error}");
+    assert!(error.contains("it has m.text"), "{error}");
 }
 
 #[test]
-fn a_cell_that_unpacks_to_more_than_a_line_may_have_is_refused_before_it_is_unpacked() {
+fn a_value_longer_than_the_limit_is_an_error_before_it_is_decoded() {
     use ::parquet::data_type::{ByteArray, ByteArrayType};
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.parquet");
@@ -211,7 +212,7 @@ fn a_cell_that_unpacks_to_more_than_a_line_may_have_is_refused_before_it_is_unpa
 }
 
 #[test]
-fn windows_above_the_limit_are_named_with_the_remedy() {
+fn the_error_for_a_window_above_the_limit_names_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(28).unwrap();

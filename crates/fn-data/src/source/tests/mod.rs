@@ -165,7 +165,7 @@ fn a_damaged_table_is_an_error_and_never_a_panic() {
         for bad in [0x01, 0xff].map(|flip| good[at] ^ flip) {
             let mut bytes = good.clone();
             bytes[at] = bad;
-            // Without checksums of pages, other text may come out; a panic may not.
+            // Pages have no checksums, so damaged text may be read; but nothing may panic.
             let _ = texts(&[file(&dir, "b.parquet", &bytes)]);
         }
         assert!(texts(&[file(&dir, "b.parquet", &good[..at])]).is_err(), "cut at {at}");
@@ -221,7 +221,7 @@ fn links_in_a_folder_are_followed() {
 }
 
 #[test]
-fn what_the_system_refuses_is_no_damaged_file() {
+fn an_error_of_the_operating_system_is_not_reported_as_a_damaged_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.txt");
     std::fs::create_dir(&path).unwrap();
@@ -242,7 +242,7 @@ fn a_stop_ends_reading() {
 }
 
 #[test]
-fn bytes_are_counted_as_they_lie_on_disk() {
+fn progress_counts_compressed_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let packed = gz(TEXT.as_bytes());
     let path = file(&dir, "a.txt.gz", &packed);

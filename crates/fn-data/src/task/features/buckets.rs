@@ -1,4 +1,4 @@
-//! Batches of sequences that are about as long as each other.
+//! Length bucketing: batches of sequences of similar length.
 
 use fn_core::noise::{Use, mix};
 
@@ -6,15 +6,15 @@ use super::super::{Label, TaskError};
 use super::Features;
 use crate::order::Order;
 
-/// Most batches that are sorted by length together: enough to save padding, few enough to stay random.
+/// Maximum number of batches that are sorted by length together: enough to save padding, few enough to keep the order random.
 const POOL: usize = 50;
-/// Pools of an epoch at least. In a single pool, which rows meet in a batch would be the same in each epoch.
+/// Minimum number of pools of an epoch. In a single pool, each epoch would have batches of the same examples.
 const POOLS: usize = 8;
 
-/// The batches of an epoch: each example once, and their order a function of (seed, epoch) alone.
+/// The batches of an epoch: each example once, in an order that is a function of (seed, epoch).
 ///
-/// Examples are shuffled and taken in pools of at most 50 batches and an eighth of the epoch; within a pool the sequences of a
-/// batch are neighbours in length. Then the batches are shuffled.
+/// Examples are shuffled and divided into pools of at most 50 batches and an eighth of the epoch; each pool is sorted by length
+/// and cut into batches. Then the batches are shuffled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
     seed: u64,
@@ -22,10 +22,10 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Batches of `batch` examples; the last of an epoch may have fewer.
+    /// Batches of `batch` examples; the last one of an epoch may be smaller.
     ///
     /// # Errors
-    /// An empty batch.
+    /// A batch size of 0.
     pub fn new(seed: u64, batch: usize) -> Result<Self, TaskError> {
         if batch == 0 {
             return Err(TaskError::Zero { what: "the size of a batch" });
@@ -33,12 +33,12 @@ impl Buckets {
         Ok(Self { seed, batch })
     }
 
-    /// Examples of each batch of an epoch, given the length of each sequence.
+    /// Indices of the examples of each batch of an epoch, given the length of each sequence.
     pub fn epoch(&self, lengths: &[usize], epoch: u64) -> Vec<Vec<usize>> {
         if lengths.is_empty() {
             return Vec::new();
         }
-        // The epoch is mixed into the seed, as `epoch * rows` may not fit.
+        // The epoch is mixed into the seed, because `epoch * rows` may overflow.
         let order = Order::new(mix(&[self.seed, Use::Order as u64, epoch, 0]), lengths.len());
         let shuffled: Vec<usize> = (0..order.len()).map(|k| order.index(k)).collect();
         let count = lengths.len().div_ceil(self.batch);
@@ -53,32 +53,32 @@ impl Buckets {
         (0..order.len()).map(|k| std::mem::take(&mut batches[order.index(k)])).collect()
     }
 
-    /// Examples of each batch in the order of the file, for measuring.
+    /// Indices of the examples of each batch in the order of the file, for evaluation.
     pub fn in_order(&self, rows: usize) -> Vec<Vec<usize>> {
         let all: Vec<usize> = (0..rows).collect();
         all.chunks(self.batch).map(<[usize]>::to_vec).collect()
     }
 }
 
-/// Sequences padded to the longest of them; all matrices are `[rows, length]`, row by row.
+/// A batch of sequences, padded to the longest of them; all matrices are `[rows, length]` in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Which examples these are.
+    /// Indices of the examples.
     pub rows: Vec<usize>,
-    /// Columns.
+    /// Length of the longest sequence.
     pub length: usize,
-    /// Ids, `[PAD]` behind each sequence.
+    /// Ids, padded with `[PAD]`.
     pub ids: Vec<u32>,
-    /// Token types, 0 behind each sequence.
+    /// Token types, padded with 0.
     pub token_types: Vec<u32>,
-    /// Whether there is a token.
+    /// Attention mask: false for padding.
     pub mask: Vec<bool>,
     /// Labels of the examples.
     pub labels: Vec<Option<Label>>,
 }
 
 impl Batch {
-    /// Pads the chosen ones of all sequences; rows that do not exist are left out.
+    /// Makes a batch of the sequences with the indices `rows`; indices out of range are ignored.
     pub fn new(features: &[Features], rows: &[usize], pad: u32) -> Self {
         let chosen = || rows.iter().filter_map(|&row| Some((row, features.get(row)?)));
         let length = chosen().map(|(_, f)| f.ids.len()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Sentences to sequences, sequences to batches.
+//! Tokenises examples of a task into sequences, and groups sequences into batches.
 
 mod buckets;
 
@@ -8,23 +8,23 @@ use super::{Example, Label, TaskError};
 
 pub use buckets::{Batch, Buckets};
 
-/// `[CLS] a [SEP] b [SEP]` with one token each.
+/// Minimum sequence length: `[CLS] a [SEP] b [SEP]` with one token for each sentence.
 const LEAST: usize = 5;
 
-/// A sequence and its label.
+/// A tokenised example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     /// `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
     pub ids: Vec<u32>,
     /// 0 up to the first `[SEP]`, 1 after it; as long as `ids`.
     pub token_types: Vec<u32>,
-    /// The label of the example. Of tags only those whose word is still there; see [`Features::words`].
+    /// The label of the example. Tags of words that were truncated are removed; see [`Features::words`].
     pub label: Option<Label>,
-    /// For tags: the place in `ids` of the first piece of each word that is left.
+    /// For tags: index in `ids` of the first piece of each word that was not truncated.
     pub words: Vec<usize>,
 }
 
-/// Makes sequences of at most `length` ids.
+/// Tokenises sentences and pairs into sequences of at most `length` ids.
 ///
 /// ```
 /// use fn_data::task::features::Encoder;
@@ -44,10 +44,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder.
+    /// An encoder with a maximum length.
     ///
     /// # Errors
-    /// A length below 5: two sentences of one token do not fit.
+    /// A length below 5, in which two sentences of one token do not fit.
     pub fn new(tokenizer: &TextTokenizer, length: usize) -> Result<Self, TaskError> {
         if length < LEAST {
             return Err(TaskError::Length { found: length, least: LEAST });
@@ -55,8 +55,8 @@ impl Encoder {
         Ok(Self { tokenizer: tokenizer.clone(), length })
     }
 
-    /// Ids and token types of one sentence or two. What is too long loses tokens at its end, the longer sentence first, the
-    /// second if both are as long.
+    /// Ids and token types of one sentence or a pair. If they are too long, tokens are removed from the end of the longer
+    /// sentence, of the second one if both have the same length (`longest_first` in transformers).
     pub fn encode(&self, first: &str, second: Option<&str>) -> (Vec<u32>, Vec<u32>) {
         let mut a = self.tokenizer.encode(first);
         match second {
@@ -74,7 +74,7 @@ impl Encoder {
         }
     }
 
-    /// The features of an example; one with tags goes by [`Encoder::word_features`].
+    /// The features of an example; those of an example with tags are made by [`Encoder::word_features`].
     pub fn features(&self, example: &Example) -> Features {
         if let Some(Label::Tags(_)) = &example.label {
             return self.word_features(example);
@@ -83,14 +83,14 @@ impl Encoder {
         Features { ids, token_types, label: example.label.clone(), words: Vec::new() }
     }
 
-    /// The features of words that have or shall have tags, which stand on the first piece of each. A word that does not fit
-    /// whole is cut with all after it.
+    /// The features of an example of token classification: a tag belongs to the first piece of its word. The first word that
+    /// does not fit completely is removed with all words after it.
     pub fn word_features(&self, example: &Example) -> Features {
         let (mut ids, mut words) = (Vec::new(), Vec::new());
         for word in example.first.split_whitespace() {
             let mut pieces = self.tokenizer.encode(word);
             if pieces.is_empty() {
-                // A word of control characters still has a tag.
+                // A word that is empty after normalisation still has a tag, so it needs a token.
                 pieces.push(self.tokenizer.special().unk);
             }
             if ids.len() + pieces.len() > self.length - 2 {
@@ -126,12 +126,12 @@ impl Encoder {
     }
 }
 
-/// How much is left of two sentences that share `room`.
+/// Lengths of two sentences after truncation to `room` tokens in all.
 fn longest_first(a: usize, b: usize, room: usize) -> (usize, usize) {
     if a + b <= room {
         return (a, b);
     }
-    // Both are cut to halves; what one does not need is the other's. The odd place is the first's.
+    // Each gets half; what one does not need goes to the other. If `room` is odd, the first gets one more.
     let half = room / 2;
     if a <= room - half {
         (a, room - a)

@@ -19,7 +19,7 @@ fn a_pair_has_two_types_and_two_separators_and_one_sentence_one() {
 }
 
 #[test]
-fn the_longer_sentence_is_cut_first_and_the_second_on_a_tie() {
+fn the_longer_sentence_is_truncated_first_and_of_equal_ones_the_second() {
     let encoder = Encoder::new(&tokenizer(), 8).unwrap();
     assert_eq!(encoder.encode("a a a a a a", Some("b")).0, [2, 5, 5, 5, 5, 3, 6, 3]);
     assert_eq!(encoder.encode("a", Some("b b b b b b")).0, [2, 5, 3, 6, 6, 6, 6, 3]);
@@ -73,7 +73,7 @@ fn lengths_within_a_batch_are_alike_and_batches_come_in_any_order() {
         let of = rows.iter().map(|&r| lengths[r]);
         of.clone().max().unwrap() - of.min().unwrap()
     };
-    // Batches of any lengths span 115 on average.
+    // Batches of random lengths have a range of 115 on average.
     let mean = batches.iter().map(spread).sum::<usize>() / batches.len();
     assert!(mean < 18, "{mean}");
     let rising = batches.windows(2).filter(|w| lengths[w[0][0]] < lengths[w[1][0]]).count();
@@ -82,8 +82,8 @@ fn lengths_within_a_batch_are_alike_and_batches_come_in_any_order() {
 }
 
 #[test]
-fn epochs_differ_in_who_meets_whom_and_in_where_the_long_ones_come() {
-    // As small as the smallest tasks, each length once.
+fn epochs_differ_in_the_composition_and_the_order_of_batches() {
+    // As few examples as in the smallest tasks, each of a different length.
     let lengths: Vec<usize> = (0..640).collect();
     let buckets = Buckets::new(5, 16).unwrap();
     let [first, second] = [0, 1].map(|epoch| buckets.epoch(&lengths, epoch));
@@ -94,9 +94,9 @@ fn epochs_differ_in_who_meets_whom_and_in_where_the_long_ones_come() {
 }
 
 proptest! {
-    /// The rule as it is usually told: one token at a time.
+    /// The usual definition of `longest_first`: remove one token at a time.
     #[test]
-    fn cutting_at_once_is_cutting_token_by_token(a in 0usize..60, b in 0usize..60, room in 2usize..60) {
+    fn truncation_at_once_equals_truncation_token_by_token(a in 0usize..60, b in 0usize..60, room in 2usize..60) {
         let (mut x, mut y) = (a, b);
         while x + y > room {
             if x > y { x -= 1 } else { y -= 1 }

@@ -1,4 +1,4 @@
-//! Files of a task in a folder, and the development set of MRPC.
+//! Finds the files of a task in a folder, and splits off the development set of MRPC.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use crate::source::{Counters, compressed};
 use crate::task::error::quoted;
 use crate::task::{TaskData, TaskError};
 
-/// Pairs of a list of a development set; MRPC has 408.
+/// Maximum number of pairs in the list of a development set; that of MRPC has 408.
 const MAX_IDS: usize = 1 << 20;
 
-/// A part of a task's data.
+/// A split of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// To train on.
+    /// Training set.
     Train,
-    /// To choose by; its labels are public.
+    /// Development (validation) set; its labels are public.
     Dev,
-    /// To measure on; its labels mostly are not public.
+    /// Test set; its labels are usually not public.
     Test,
 }
 
 impl Split {
-    /// Names of hub files, without their ending.
+    /// File names on data-set hubs, without extension.
     fn stems(self, task: GlueTask) -> &'static [&'static str] {
         match (task, self) {
             (_, Self::Train) => &["train", "train-00000-of-00001"],
@@ -43,11 +43,11 @@ impl Split {
     }
 }
 
-/// Reads a part of a task from its folder: the official table, compressed or not; else, for MRPC, what its authors publish;
-/// else a hub file (`validation.jsonl`, `train-00000-of-00001.parquet`).
+/// Reads a split of a task from its folder: the official table, compressed or not; otherwise, for MRPC, the files of its
+/// authors; otherwise a file of a data-set hub (`validation.jsonl`, `train-00000-of-00001.parquet`).
 ///
 /// # Errors
-/// As [`read`], and a folder without any such file.
+/// Those of [`read`]; a folder without any such file.
 pub fn load(task: GlueTask, folder: &Path, split: Split) -> Result<TaskData, TaskError> {
     if let Some(path) = task.file(split).and_then(|name| existing(folder, name)) {
         return read(task, &path);
@@ -68,7 +68,7 @@ pub fn load(task: GlueTask, folder: &Path, split: Split) -> Result<TaskData, Tas
     }
 }
 
-/// The file of this name, or with an ending of compression.
+/// The file with this name, or with this name and the suffix of a compression.
 fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
     let names = std::iter::once(name.to_owned())
         .chain(compressed::SUFFIXES.iter().map(|suffix| format!("{name}{suffix}")));
@@ -87,8 +87,8 @@ fn load_published_mrpc(folder: &Path, split: Split) -> Result<Option<TaskData>, 
     Ok(Some(if split == Split::Train { train } else { dev }))
 }
 
-/// Parts published MRPC data into training and development set: the latter are the pairs listed in `dev_ids` (two ids and a
-/// tab a line).
+/// Splits the published training data of MRPC into training and development set: the latter are the pairs listed in `dev_ids`
+/// (two ids, separated by a tab, on each line).
 ///
 /// # Errors
 /// A list that cannot be read, or one with pairs that are not in the data.

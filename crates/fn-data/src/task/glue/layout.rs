@@ -1,11 +1,11 @@
-//! Which column is what, by the names or the shape of the first line.
+//! Identifies the columns of a file by their names, or by the form of the first line.
 
 use super::GlueTask;
 use crate::task::TaskError;
 use crate::task::input::{Input, Width};
 use crate::task::read::Layout;
 
-/// Columns of sentences, official names first. A name of nothing stands for no second sentence.
+/// Names of the sentence columns, official ones first. An empty name means that there is no second sentence.
 fn sentences(task: GlueTask) -> &'static [[&'static str; 2]] {
     match task {
         GlueTask::Cola | GlueTask::Sst2 => &[["sentence", ""]],
@@ -20,7 +20,7 @@ fn sentences(task: GlueTask) -> &'static [[&'static str; 2]] {
     }
 }
 
-/// Columns of labels, official names first.
+/// Names of the label column, official ones first.
 fn labels(task: GlueTask) -> &'static [&'static str] {
     match task {
         GlueTask::Mrpc => &["Quality", "label"],
@@ -76,7 +76,7 @@ fn by_shape(task: GlueTask, cells: &[String]) -> Option<Layout> {
         Some(Layout { header: false, width, id: vec![], first, second, label, skip_broken: false })
     };
     match task {
-        // Source, label, the author's star, sentence.
+        // Source, label, the original author's judgement (`*`), sentence.
         GlueTask::Cola if cells.len() == 4 && matches!(cell(1), "0" | "1") => {
             layout(Width::Exactly(4), 3, None, Some(1))
         }
@@ -84,7 +84,7 @@ fn by_shape(task: GlueTask, cells: &[String]) -> Option<Layout> {
         GlueTask::Stsb if cells.len() >= 7 && cell(4).parse::<f32>().is_ok() => {
             layout(Width::AtLeast(7), 5, Some(6), Some(4))
         }
-        // Samples that are handed round: label, premise, hypothesis.
+        // A common reduced form: label, premise, hypothesis.
         GlueTask::MnliMatched | GlueTask::MnliMismatched
             if cells.len() == 3 && task.labels().contains(&cell(0)) =>
         {

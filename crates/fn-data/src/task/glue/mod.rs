@@ -1,10 +1,10 @@
-//! The tasks of GLUE: their labels and files, and readers for all layouts in which they are handed round.
+//! The tasks of GLUE: their labels and files, and readers for all common layouts:
 //!
-//! - the official tables, with or without a header as each of them happens to be; quotation marks are text in all of them;
-//! - MRPC as its authors publish it (`msr_paraphrase_*.txt`) with the list of pairs that are the development set;
+//! - the official tables, some of which have a header and some not; quotation marks are part of the text in all of them;
+//! - MRPC as published by its authors (`msr_paraphrase_*.txt`), with the list of pairs that form the development set;
 //! - JSON lines and Parquet with the column names of data-set hubs, where `-1` is a label that is not public.
 //!
-//! Each also behind `.gz`, `.zst` or `.xz`.
+//! All of them may be compressed (`.gz`, `.zst` or `.xz`).
 
 mod files;
 mod layout;
@@ -22,32 +22,32 @@ use super::{TaskData, TaskError};
 /// A task of GLUE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GlueTask {
-    /// Is a sentence acceptable English?
+    /// CoLA: is a sentence acceptable English?
     Cola,
-    /// Is a piece of a review positive?
+    /// SST-2: is a phrase of a film review positive?
     Sst2,
-    /// Do two sentences from the news say the same?
+    /// MRPC: are two sentences from the news paraphrases?
     Mrpc,
-    /// How similar are two sentences, from 0 to 5?
+    /// STS-B: how similar are two sentences, from 0 to 5?
     Stsb,
-    /// Do two questions ask the same?
+    /// QQP: are two questions paraphrases?
     Qqp,
-    /// Does a premise entail a hypothesis? Development and test set from the genres of the training set.
+    /// MNLI: does a premise entail a hypothesis? Development and test set from the genres of the training set.
     MnliMatched,
-    /// The same, with other genres.
+    /// MNLI with development and test set from other genres.
     MnliMismatched,
-    /// Does a sentence hold the answer to a question?
+    /// QNLI: does a sentence contain the answer to a question?
     Qnli,
-    /// Does a text entail a hypothesis?
+    /// RTE: does a text entail a hypothesis?
     Rte,
-    /// Does a sentence entail its copy with a pronoun replaced?
+    /// WNLI: does a sentence entail its copy with a pronoun replaced?
     Wnli,
-    /// The diagnostic set, for a model trained on MNLI.
+    /// AX, the diagnostic set, for a model that was trained on MNLI.
     Ax,
 }
 
 impl GlueTask {
-    /// All of them, in the order of the paper's table.
+    /// All tasks, in the order of the table in the paper.
     pub const ALL: [Self; 11] = [
         Self::Cola,
         Self::Sst2,
@@ -62,7 +62,7 @@ impl GlueTask {
         Self::Ax,
     ];
 
-    /// Its usual name.
+    /// Usual name of the task.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cola => "CoLA",
@@ -79,10 +79,10 @@ impl GlueTask {
         }
     }
 
-    /// Names of the classes, in the order of their numbers; none for a regression.
+    /// Names of the classes, in the order of their indices; empty for a regression.
     ///
-    /// The order is that of the integer labels in hub files (MNLI: entailment, neutral, contradiction). A model whose head was
-    /// trained elsewhere may number them in another way.
+    /// The order is that of the integer labels on data-set hubs (MNLI: entailment, neutral, contradiction). A model that was
+    /// fine-tuned with other software may have another order.
     pub fn labels(self) -> &'static [&'static str] {
         match self {
             Self::Cola => &["unacceptable", "acceptable"],
@@ -98,7 +98,7 @@ impl GlueTask {
         }
     }
 
-    /// Sentences of an example: 1 or 2.
+    /// Number of sentences of an example: 1 or 2.
     pub fn sentences(self) -> usize {
         match self {
             Self::Cola | Self::Sst2 => 1,
@@ -106,12 +106,12 @@ impl GlueTask {
         }
     }
 
-    /// Whether the label is a score, not a class.
+    /// Whether the label is a score instead of a class.
     pub fn is_regression(self) -> bool {
         self == Self::Stsb
     }
 
-    /// Official name of a file; None if there is none (AX has a test set only).
+    /// Official file name of a split; None if there is none (AX has only a test set).
     pub fn file(self, split: Split) -> Option<&'static str> {
         match (self, split) {
             (Self::Ax, Split::Test) => Some("diagnostic.tsv"),
@@ -126,7 +126,7 @@ impl GlueTask {
         }
     }
 
-    /// Names of classes are numbers in the official tables of these tasks.
+    /// Whether the official tables of the task hold class indices instead of names.
     pub(crate) fn numbers_in_tables(self) -> bool {
         matches!(self, Self::Cola | Self::Sst2 | Self::Mrpc | Self::Qqp | Self::Wnli)
     }
@@ -147,20 +147,20 @@ impl fmt::Display for GlueTask {
     }
 }
 
-/// A name that is no task of GLUE.
+/// A name that is not a task of GLUE.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no task {found:?} in GLUE, expected one of CoLA, SST-2, MRPC, STS-B, QQP, MNLI-m, MNLI-mm, QNLI, RTE, WNLI, AX; check the spelling"
 )]
 pub struct UnknownTask {
-    /// What was asked for.
+    /// The name that was given.
     pub found: String,
 }
 
 impl FromStr for GlueTask {
     type Err = UnknownTask;
 
-    /// Capitals and signs do not matter; `MNLI` is its matched half.
+    /// Case, hyphens and underscores are ignored; `MNLI` is its matched half.
     fn from_str(name: &str) -> Result<Self, UnknownTask> {
         let plain = |s: &str| -> String {
             s.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
@@ -178,11 +178,12 @@ impl FromStr for GlueTask {
 
 /// Reads a file of a task in any of its layouts.
 ///
-/// Broken lines of QQP and undecided rows of MNLI, which official tools pass over, are counted in the report.
+/// Malformed lines of QQP and rows of MNLI without an agreed label are skipped, as in official tools, and counted in the
+/// report.
 ///
 /// # Errors
-/// A file that cannot be read, columns of another task, a line with too many or too few columns, a label that the task does
-/// not have: each with its place.
+/// A file that cannot be read, columns of another task, a line with the wrong number of columns, a label that the task does not
+/// have; each with its line.
 pub fn read(task: GlueTask, path: &Path) -> Result<TaskData, TaskError> {
     let input = Input::open(path, '\t')?;
     let layout = layout::find(task, &input)?;

@@ -1,10 +1,11 @@
-//! Logits to answers, in the shapes of the official result files.
+//! Decodes start and end logits into answers, in the formats of the official result files.
 //!
-//! Following BERT: the best starts and ends of each window are paired; a pair counts if both lie in the context, the start is
-//! best seen in this window, and the span is not too long. All pairs of a question compete by the sum of their logits. In SQuAD
-//! 2.0 the empty answer, which is the pair at `[CLS]` in the window where it is least likely, competes too.
+//! As in BERT's `run_squad.py`: the best starts and ends of each window are paired; a pair is valid if both lie in the context,
+//! the window has the maximum context for the start, and the span is not too long. The answer to a question is the valid pair
+//! with the highest sum of logits. In SQuAD 2.0 the empty answer competes with it: the pair at `[CLS]`, in the window where its
+//! sum is lowest.
 //!
-//! Unlike BERT, a text is exactly what stands in the context, and where no pair counts the answer is the empty one.
+//! Unlike in BERT, the text of an answer is an exact substring of the context, and without a valid pair the answer is empty.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,38 +15,38 @@ use serde::{Deserialize, Serialize};
 use super::super::TaskError;
 use super::{SquadData, Window};
 
-/// The null odds of a question for which no pair counts.
+/// The null odds of a question without a valid pair.
 pub const ONLY_NULL: f64 = 1e6;
 
-/// How answers are chosen.
+/// Options of decoding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeOptions {
-    /// Starts and ends that are tried in each window, and answers that are kept.
+    /// Number of starts and ends that are tried in each window, and of answers that are kept.
     pub n_best: usize,
-    /// Tokens of an answer at most.
+    /// Maximum length of an answer, in tokens.
     pub max_answer: usize,
-    /// For SQuAD 2.0: the answer is the empty one if its odds are above this. None for SQuAD 1.1, where it never is.
+    /// For SQuAD 2.0: the answer is empty if its null odds are above this. None for SQuAD 1.1, where no answer is empty.
     pub null_threshold: Option<f64>,
 }
 
 impl DecodeOptions {
-    /// BERT's choices for SQuAD 1.1.
+    /// The values of BERT for SQuAD 1.1.
     pub fn v1() -> Self {
         Self { n_best: 20, max_answer: 30, null_threshold: None }
     }
 
-    /// BERT's choices for SQuAD 2.0.
+    /// The values of BERT for SQuAD 2.0.
     pub fn v2() -> Self {
         Self { null_threshold: Some(0.0), ..Self::v1() }
     }
 }
 
-/// Logits of a window, one for each id; those of padding may follow.
+/// Logits of a window, one for each id; logits of padding may follow and are ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct SpanLogits<'a> {
-    /// That an answer starts here.
+    /// Logit of each token to be the first of the answer.
     pub start: &'a [f32],
-    /// That an answer ends here.
+    /// Logit of each token to be the last of the answer.
     pub end: &'a [f32],
 }
 
@@ -54,26 +55,26 @@ pub struct SpanLogits<'a> {
 pub struct NBest {
     /// The text; empty for no answer.
     pub text: String,
-    /// Among the kept answers.
+    /// Softmax over the kept answers.
     pub probability: f64,
-    /// Of its first token.
+    /// Start logit of its first token.
     pub start_logit: f64,
-    /// Of its last token.
+    /// End logit of its last token.
     pub end_logit: f64,
 }
 
-/// Answers by the ids of their questions. Each field is a file: `predictions.json`, `nbest_predictions.json`, `null_odds.json`.
+/// Answers by question id. Each field is a file: `predictions.json`, `nbest_predictions.json`, `null_odds.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Decoded {
     /// The answers.
     pub predictions: BTreeMap<String, String>,
-    /// The best answers, the best first.
+    /// The best answers of each question, the best one first.
     pub nbest: BTreeMap<String, Vec<NBest>>,
-    /// How much the empty answer is better than the best other one; empty for SQuAD 1.1.
+    /// Sum of logits of the empty answer minus that of the best other answer; empty for SQuAD 1.1.
     pub null_odds: BTreeMap<String, f64>,
 }
 
-/// Chooses answers for all questions that have a window. `logits` belong to `windows`, one by one.
+/// Decodes the answers to all questions. `logits` are in the order of `windows`.
 ///
 /// # Errors
 /// Fewer logits than ids or windows, logits that are not finite, `n_best` or `max_answer` of 0.
@@ -134,7 +135,7 @@ fn check(windows: &[Window], logits: &[SpanLogits], options: &DecodeOptions) -> 
     Ok(())
 }
 
-/// A pair that counts; no place for the empty answer.
+/// A valid pair, or the empty answer.
 struct Candidate<'a> {
     text: &'a str,
     start: f64,
@@ -167,7 +168,7 @@ fn choose(context: &str, windows: &[(&Window, SpanLogits)], options: &DecodeOpti
     });
     let null_score = null.as_ref().map(Candidate::score);
     candidates.extend(null);
-    // Stable: of equal ones the first window's, best start's, best end's.
+    // The sort is stable: equal ones stay in the order of windows, starts and ends.
     candidates.sort_by(|a, b| b.score().total_cmp(&a.score()));
 
     let mut seen = HashSet::new();
@@ -206,7 +207,7 @@ fn add_candidates<'a>(
     }
 }
 
-/// Places of the highest numbers, the highest first, the first of equals first.
+/// Indices of the `n` highest numbers in descending order; equal ones in the order of their indices.
 fn best_places(row: &[f32], n: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..row.len()).collect();
     places.sort_by(|&a, &b| row[b].total_cmp(&row[a]));

@@ -1,7 +1,7 @@
-//! Questions whose answers are spans of a text: SQuAD 1.1 and 2.0.
+//! Extractive question answering: SQuAD 1.1 and 2.0.
 //!
-//! [`read`] takes the official JSON, [`windows`] cuts long contexts into overlapping sequences with a start and an end token,
-//! and [`decode`] turns the logits of these back into pieces of the context, in the shapes of the official result files.
+//! [`read`] parses the official JSON, [`windows`] splits long contexts into overlapping sequences with start and end positions,
+//! and [`decode`] turns logits into substrings of the context, in the formats of the official result files.
 
 pub mod decode;
 mod read;
@@ -14,34 +14,34 @@ use std::sync::Arc;
 pub use read::{Problems, read, text};
 pub use window::{Target, Window, WindowOptions, windows};
 
-/// An answer that a person gave.
+/// A reference answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// Where it stands in the context, in bytes.
+    /// Its byte range in the context.
     pub bytes: Range<usize>,
 }
 
 /// A question about a paragraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Unique in the data.
+    /// Id, unique in the data.
     pub id: String,
-    /// The question.
+    /// Text of the question.
     pub text: String,
-    /// Answers that stand where they should; none if the question is impossible, or if the file has none.
+    /// Reference answers with a correct position; empty if the question is impossible, or if the file has no answers.
     pub answers: Vec<Answer>,
     /// Whether the context holds no answer (SQuAD 2.0).
     pub impossible: bool,
 }
 
-/// A text and what is asked about it.
+/// A paragraph and its questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paragraph {
-    /// The article that it is from.
+    /// Title of its article.
     pub title: Arc<str>,
-    /// The text.
+    /// Text of the paragraph.
     pub context: String,
     /// The questions.
     pub questions: Vec<Question>,
@@ -52,21 +52,21 @@ pub struct Paragraph {
 pub struct SquadReport {
     /// The file.
     pub path: PathBuf,
-    /// Paragraphs that are kept.
+    /// Number of paragraphs that are kept.
     pub paragraphs: u64,
-    /// Questions that are kept.
+    /// Number of questions that are kept.
     pub questions: u64,
-    /// Of these, impossible ones.
+    /// Number of impossible questions among them.
     pub impossible: u64,
-    /// Answers that do not stand at their place in the context, or are empty; left out.
+    /// Number of answers that were skipped because they are empty or do not occur at their `answer_start`.
     pub misplaced_answers: u64,
-    /// Ids of questions with such an answer, the first 20.
+    /// Ids of the first 20 questions with such an answer.
     pub misplaced_ids: Vec<String>,
-    /// Answers of impossible questions; left out.
+    /// Number of answers to impossible questions, which are skipped.
     pub answers_of_impossible: u64,
-    /// Paragraphs without text; left out with their questions.
+    /// Number of paragraphs without text, which are skipped with their questions.
     pub empty_contexts: u64,
-    /// Questions whose id came before; left out.
+    /// Number of questions with a duplicate id, which are skipped.
     pub duplicate_ids: u64,
 }
 
@@ -78,7 +78,7 @@ impl SquadReport {
         [
             (
                 self.misplaced_answers,
-                format!("answers do not stand at their `answer_start`, first in questions {first}"),
+                format!("answers do not occur at their `answer_start`, first in questions {first}"),
             ),
             (self.answers_of_impossible, "answers belong to questions marked impossible".to_owned()),
             (self.empty_contexts, "paragraphs have no text".to_owned()),
@@ -96,7 +96,7 @@ impl SquadReport {
 pub struct SquadData {
     /// In the order of the file.
     pub paragraphs: Vec<Paragraph>,
-    /// What was met.
+    /// Statistics of reading the file.
     pub report: SquadReport,
 }
 

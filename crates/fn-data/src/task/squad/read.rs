@@ -1,4 +1,4 @@
-//! The official JSON.
+//! Reads the official JSON of SQuAD.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -12,18 +12,18 @@ use super::super::error::quoted;
 use super::{Answer, Paragraph, Question, SquadData, SquadReport};
 use crate::source::{Counters, compressed};
 
-/// Longest file, unpacked: ten times the largest official one.
+/// Maximum size of a file in bytes, decompressed: ten times the largest official one.
 const MAX_FILE: u64 = 512 << 20;
-/// Ids that a report holds.
+/// Maximum number of ids in a report.
 const PLACES: usize = 20;
 
-/// What to do about answers that stand elsewhere, empty contexts, and ids that come twice.
+/// What happens with misplaced answers, empty contexts, and duplicate ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Problems {
-    /// Leave them out and count them.
+    /// Skip and count them.
     #[default]
     Count,
-    /// Refuse the file.
+    /// Return an error.
     Refuse,
 }
 
@@ -58,15 +58,15 @@ struct RawQuestion {
 #[derive(Deserialize)]
 struct RawAnswer {
     text: String,
-    /// In characters.
+    /// Start of the answer in the context, in characters.
     answer_start: u64,
 }
 
 /// Reads a file of SQuAD 1.1 or 2.0, compressed or not.
 ///
 /// # Errors
-/// A file that cannot be read or is no such JSON; with [`Problems::Refuse`] also an answer that does not stand at its
-/// `answer_start`, a context without text, an id that comes twice.
+/// A file that cannot be read or is not JSON of this structure; with [`Problems::Refuse`] also an answer that does not occur at
+/// its `answer_start`, an empty context, a duplicate id.
 pub fn read(path: &Path, problems: Problems) -> Result<SquadData, TaskError> {
     let bytes = bytes(path)?;
     let raw: RawFile = serde_json::from_slice(&bytes).map_err(|error| TaskError::Json {
@@ -102,10 +102,10 @@ pub fn read(path: &Path, problems: Problems) -> Result<SquadData, TaskError> {
     Ok(SquadData { paragraphs, report })
 }
 
-/// The text of a file of questions, unpacked, for scorers.
+/// The text of a file of questions, decompressed, for the scoring functions.
 ///
 /// # Errors
-/// A file that cannot be read, is too long or is not UTF-8.
+/// A file that cannot be read, is too large or is not UTF-8.
 pub fn text(path: &Path) -> Result<String, TaskError> {
     String::from_utf8(bytes(path)?).map_err(|error| TaskError::Json {
         path: path.to_owned(),
@@ -196,9 +196,9 @@ impl Reader<'_> {
     }
 }
 
-/// Where the characters of a text are.
+/// Byte offsets of the characters of a text.
 enum Characters {
-    /// Each is one byte.
+    /// All characters are one byte long.
     Ascii,
     Starts(Vec<u32>),
 }
@@ -208,7 +208,7 @@ impl Characters {
         if text.is_ascii() {
             return Self::Ascii;
         }
-        // No file is longer than 32 bits can count.
+        // Files are shorter than 2^32 bytes, see MAX_FILE.
         Self::Starts(text.char_indices().map(|(byte, _)| byte as u32).collect())
     }
 

@@ -1,4 +1,4 @@
-//! Long contexts cut into sequences that overlap.
+//! Splits long contexts into overlapping windows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,38 +9,38 @@ use super::super::TaskError;
 use super::{Paragraph, Question, SquadData};
 use crate::tokenise::TextTokenizer;
 
-/// How contexts are cut.
+/// Options of the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowOptions {
-    /// Ids of a sequence at most.
+    /// Maximum length of a window in ids, question and special tokens included.
     pub length: usize,
     /// Tokens from the start of a window to that of the next.
     pub stride: usize,
-    /// Tokens of the question that are kept.
+    /// Maximum length of the question, in tokens; longer ones are truncated.
     pub question: usize,
 }
 
 impl Default for WindowOptions {
-    /// Those of BERT: 384, 128 and 64.
+    /// The values of BERT: 384, 128 and 64.
     fn default() -> Self {
         Self { length: 384, stride: 128, question: 64 }
     }
 }
 
-/// What a model should point at, as places in the ids. `0` and `0` (at `[CLS]`) say that the window holds no answer.
+/// The labels for training: positions in the ids. Start and end 0 (`[CLS]`) mean that the window does not contain the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// The first token of the answer.
+    /// Position of the first token of the answer.
     pub start: usize,
-    /// Its last token.
+    /// Position of its last token.
     pub end: usize,
 }
 
 impl Target {
-    /// The window holds no answer.
+    /// The target of a window without an answer: `[CLS]`.
     pub const NOTHING: Self = Self { start: 0, end: 0 };
 
-    /// Whether the window holds no answer.
+    /// Whether the window does not contain the answer.
     pub fn is_nothing(self) -> bool {
         self == Self::NOTHING
     }
@@ -49,56 +49,56 @@ impl Target {
 /// `[CLS] question [SEP] part of the context [SEP]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
-    /// Number of the paragraph.
+    /// Index of the paragraph.
     pub paragraph: usize,
-    /// Number of the question within its paragraph.
+    /// Index of the question within its paragraph.
     pub question: usize,
-    /// The sequence.
+    /// The ids.
     pub ids: Vec<u32>,
     /// 0 up to the first `[SEP]`, 1 after it; as long as `ids`.
     pub token_types: Vec<u32>,
-    /// Place in `ids` of the first token of the context.
+    /// Position in `ids` of the first token of the context.
     pub context_at: usize,
-    /// Which tokens of the context these are.
+    /// Range of the context's tokens that the window contains.
     pub tokens: Range<usize>,
-    /// For each of them, whether no other window of the question shows more of what is around it.
+    /// For each of them, whether this is the window with the most context around the token ("max context" in BERT).
     pub max_context: Vec<bool>,
-    /// Where the first answer is. Nothing, if the question is impossible or its answer is not wholly within the window; None, if
-    /// the file does not say, or the answer has no tokens.
+    /// Position of the first reference answer. [`Target::NOTHING`] if the question is impossible or the answer is not
+    /// completely within the window; None if the file has no answer, or the answer has no tokens.
     pub target: Option<Target>,
     /// Whether the question is marked impossible.
     pub impossible: bool,
-    /// Bytes of the context for each of its tokens, the whole context's.
+    /// Byte range of each token of the whole context.
     offsets: Arc<[Range<u32>]>,
 }
 
 impl Window {
-    /// The token of the context at a place in `ids`.
+    /// Index of the context's token at a position in `ids`.
     pub fn token(&self, place: usize) -> Option<usize> {
         let token = self.tokens.start + place.checked_sub(self.context_at)?;
         (token < self.tokens.end).then_some(token)
     }
 
-    /// Whether the token at this place in `ids` is one of the context, and best seen in this window.
+    /// Whether the token at this position in `ids` belongs to the context and has its maximum context in this window.
     pub fn has_max_context(&self, place: usize) -> bool {
         let within = place.checked_sub(self.context_at);
         within.and_then(|n| self.max_context.get(n)).copied().unwrap_or(false)
     }
 
-    /// Bytes of the context from the token at place `start` to that at place `end`, both places in `ids`.
+    /// Byte range of the context from the token at position `start` to that at position `end`, both positions in `ids`.
     pub fn bytes(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let (start, end) = (self.token(start)?, self.token(end)?);
         let bytes = self.offsets.get(start)?.start as usize..self.offsets.get(end)?.end as usize;
         (start <= end).then_some(bytes)
     }
 
-    /// The exact text of the context between two places in `ids`; None where there is none.
+    /// The text of the context from position `start` to position `end` in `ids`; None if they are not positions of the context.
     pub fn text<'a>(&self, context: &'a str, start: usize, end: usize) -> Option<&'a str> {
         context.get(self.bytes(start, end)?)
     }
 }
 
-/// Cuts all windows, in the order of paragraphs, questions and starts. Each question has at least one window.
+/// Makes all windows, in the order of paragraphs, questions and starts. Each question has at least one window.
 ///
 /// # Errors
 /// A length that leaves no room for a token of the context, a stride of 0.
@@ -126,7 +126,7 @@ pub fn windows(
     Ok(parts.into_iter().flatten().collect())
 }
 
-/// A context in tokens.
+/// A tokenised context.
 struct Context {
     ids: Vec<u32>,
     offsets: Arc<[Range<u32>]>,
@@ -135,7 +135,7 @@ struct Context {
 impl Context {
     fn new(text: &str, tokenizer: &TextTokenizer) -> Self {
         let (ids, offsets) = tokenizer.encode_with_offsets(text);
-        // Files are shorter than 32 bits can count.
+        // Files are shorter than 2^32 bytes.
         Self { ids, offsets: offsets.into_iter().map(|r| r.start as u32..r.end as u32).collect() }
     }
 
@@ -186,7 +186,7 @@ impl Context {
         }
     }
 
-    /// The tokens that share a byte with this range; None if there are none.
+    /// The tokens that overlap with this byte range; None if there are none.
     fn tokens_of(&self, bytes: &Range<usize>) -> Option<Range<usize>> {
         let start = self.offsets.partition_point(|r| r.end as usize <= bytes.start);
         let end = self.offsets.partition_point(|r| (r.start as usize) < bytes.end);
@@ -194,7 +194,7 @@ impl Context {
     }
 }
 
-/// The tokens of each window. A stride that is wider than a window would skip tokens, so it is narrowed.
+/// The token range of each window. A stride that is larger than a window would skip tokens, so it is limited to the window.
 fn spans(tokens: usize, room: usize, stride: usize) -> Vec<Range<usize>> {
     let stride = stride.min(room);
     let mut spans = Vec::new();
@@ -209,11 +209,11 @@ fn spans(tokens: usize, room: usize, stride: usize) -> Vec<Range<usize>> {
     }
 }
 
-/// The window that shows most around a token: the smaller of what is to its left and right counts, then a hundredth of the
-/// window's length; the first of several.
+/// The window with the maximum context for a token: the smaller of the numbers of tokens to its left and right, plus 0.01 times
+/// the length of the window, as in BERT; of equal windows the first.
 fn best_window(spans: &[Range<usize>], stride: usize, token: usize) -> usize {
     let room = spans.first().map_or(0, Range::len);
-    // Windows that can hold the token start at most a window before it.
+    // Windows that contain the token start at most one window length before it.
     let stride = stride.min(room).max(1);
     let from = (token + 1).saturating_sub(room).div_ceil(stride);
     let (mut best, mut highest) = (from, None);

@@ -1,11 +1,11 @@
-//! Tables that unpack to far more than they are.
+//! Tests of compressed tables that decompress to far more than their size.
 
 use super::*;
 use crate::task::input::{Input, Width};
 use crate::task::read::{LabelRule, Layout, read_within};
 
 #[test]
-fn a_cell_of_zeros_ends_at_the_longest_line_and_not_in_memory() {
+fn a_huge_cell_is_an_error_at_the_limit_of_a_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "train.tsv.gz", &format!("sentence\tlabel\n{}\t1\n", "0".repeat(64 << 20)));
     assert!(std::fs::metadata(&path).unwrap().len() < 1 << 20);
@@ -14,7 +14,7 @@ fn a_cell_of_zeros_ends_at_the_longest_line_and_not_in_memory() {
 }
 
 #[test]
-fn short_rows_count_with_all_the_memory_that_they_take() {
+fn the_memory_limit_includes_the_overhead_of_short_rows() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "rows.tsv.gz", &"a\tb\t1\n".repeat(100_000));
     let layout = Layout {
@@ -29,7 +29,7 @@ fn short_rows_count_with_all_the_memory_that_they_take() {
     let rule = LabelRule::Class { names: vec!["0".into(), "1".into()], digits: true, undecided: None };
     let read = |limit| read_within(Input::open(&path, '\t').unwrap(), &layout, &rule, limit);
     let held = (size_of::<Example>() * 100_000) as u64;
-    // The text alone would have fitted: it is 300,000 bytes.
+    // The text alone (300,000 bytes) is below the limit.
     assert!(matches!(read(held), Err(TaskError::TooLarge { limit, .. }) if limit == held));
     assert_eq!(read(2 * held).unwrap().examples.len(), 100_000);
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn every_task_knows_its_shape_and_answers_to_its_name() {
+fn every_task_has_consistent_properties_and_is_parsed_from_its_name() {
     for task in GlueTask::ALL {
         assert_eq!(task.name().parse::<GlueTask>().unwrap(), task);
         assert_eq!(task.labels().is_empty(), task.is_regression());
@@ -38,7 +38,7 @@ fn sst2_is_found_by_its_header() {
 }
 
 #[test]
-fn quotation_marks_in_mrpc_are_text_and_a_byte_order_mark_is_none() {
+fn quotation_marks_in_mrpc_are_part_of_the_text_and_a_byte_order_mark_is_not() {
     let text = "\u{feff}Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n\
                 1\t11\t12\t\"Rain fell, he said.\tIt rained.\n0\t13\t14\tSnow.\t\"Hail.\n";
     let data = read(GlueTask::Mrpc, "train.tsv", text).unwrap();
@@ -54,7 +54,7 @@ fn quotation_marks_in_mrpc_are_text_and_a_byte_order_mark_is_none() {
 }
 
 #[test]
-fn published_mrpc_is_parted_by_the_list_of_its_development_set() {
+fn published_mrpc_is_split_by_the_list_of_its_development_set() {
     let dir = tempfile::tempdir().unwrap();
     let header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n";
     let train = "1\t1\t2\ta\tb\n0\t3\t4\tc\td\n1\t5\t6\te\tf\n";
@@ -86,7 +86,7 @@ fn stsb_has_scores_with_and_without_a_header() {
     let data = read(GlueTask::Stsb, "sts-test.csv", benchmark).unwrap();
     assert_eq!(data.examples[0].label, Some(Label::Score(0.5)));
     assert_eq!(data.examples[1].second.as_deref(), Some("Y."));
-    // All digits of a score count, as in SciPy; f32 would make one rank of the last two.
+    // Scores keep all digits, as in SciPy; in f32 the last two would be equal and tie in Spearman's correlation.
     for (text, score) in [("3.800", 3.8), ("2.333333333", 2.333333333), ("2.333333334", 2.333333334)] {
         let data = read(GlueTask::Stsb, "train.tsv", &train.replace("4.250", text)).unwrap();
         assert_eq!(data.examples[0].label, Some(Label::Score(score)));
@@ -135,7 +135,7 @@ fn columns_of_mnli_are_found_by_name_in_any_order() {
 }
 
 #[test]
-fn the_other_pairs_have_their_own_columns_and_orders_of_labels() {
+fn qnli_rte_wnli_and_ax_have_their_own_columns_and_orders_of_labels() {
     let qnli = "index\tquestion\tsentence\tlabel\n0\tWhere?\tIn Rome.\tentailment\n1\tWho?\tIn Rome.\tnot_entailment\n";
     let data = read(GlueTask::Qnli, "dev.tsv", qnli).unwrap();
     assert_eq!(rows(&data)[0], (Some("0"), "Where?", Some("In Rome."), class(0)));
@@ -153,7 +153,7 @@ fn the_other_pairs_have_their_own_columns_and_orders_of_labels() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_line() {
+fn errors_name_their_line() {
     let header = "index\tsentence1\tsentence2\tlabel\n";
     let error = |text: &str| read(GlueTask::Rte, "dev.tsv", &format!("{header}{text}")).unwrap_err();
     let wide = error("0\ta\tb\tentailment\n1\ta\tb\tc\tentailment\n");
@@ -180,7 +180,7 @@ fn what_is_wrong_is_named_with_its_line() {
 }
 
 #[test]
-fn compressed_tables_read_as_plain_ones() {
+fn compressed_tables_give_the_same_examples() {
     let text = "sentence\tlabel\ngood\t1\nbad\t0\n";
     let plain = read(GlueTask::Sst2, "train.tsv", text).unwrap().examples;
     for end in ["gz", "xz", "zst"] {

@@ -41,7 +41,7 @@ fn tables_without_a_header_have_numbers_for_columns() {
 }
 
 #[test]
-fn numbers_that_are_names_of_classes_are_names_in_every_file() {
+fn class_names_that_are_numbers_are_names_in_every_format() {
     let text = "type = \"classify\"\nfirst = \"t\"\nlabel = \"l\"\nlabels = [\"1\", \"2\"]";
     assert_eq!(read(text, "t.tsv", "t\tl\nx\t2\n").unwrap().examples[0].label, class(1));
     assert_eq!(read(text, "t.jsonl", "{\"t\":\"x\",\"l\":2}").unwrap().examples[0].label, class(1));
@@ -66,7 +66,7 @@ fn each_word_has_a_tag() {
 }
 
 #[test]
-fn a_description_that_contradicts_itself_is_refused_with_the_reason() {
+fn a_contradictory_description_is_an_error_that_states_the_reason() {
     let base = "first = \"a\"\nlabel = \"l\"\n";
     for (text, part) in [
         ("type = \"pair\"\nlabels = [\"a\", \"b\"]", "needs `second`"),

@@ -1,4 +1,4 @@
-//! Whatever was changed on disk is caught, by the name of the file, and nothing is deleted.
+//! Tests that any change on disk is detected, that the error names the file, and that nothing is deleted.
 
 use super::*;
 use crate::checkpoint::manifest::Manifest;
@@ -15,7 +15,7 @@ fn assert_caught(checkpoints: &Checkpoints, folder: &Path, file: &Path, what: &s
 }
 
 #[test]
-fn any_flipped_byte_is_caught_and_the_previous_checkpoint_is_used() {
+fn any_flipped_byte_is_detected_and_the_previous_checkpoint_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     save(&checkpoints, 1).unwrap();
@@ -27,7 +27,7 @@ fn any_flipped_byte_is_caught_and_the_previous_checkpoint_is_used() {
             let mut bad = good.clone();
             bad[i] ^= 1 << (i % 8);
             fs::write(&file, &bad).unwrap();
-            // A changed format number is a version that this program does not know: no fall-back behind the user's back.
+            // A changed format number looks like a newer version, which is an error instead of a silent fall-back.
             if let Err(CheckpointError::Version { path, .. }) = load(&folder) {
                 assert_eq!(path, file);
                 assert!(matches!(checkpoints.latest(), Err(CheckpointError::Version { .. })));
@@ -43,7 +43,7 @@ fn any_flipped_byte_is_caught_and_the_previous_checkpoint_is_used() {
 }
 
 #[test]
-fn any_file_that_is_cut_grown_emptied_or_deleted_is_caught() {
+fn any_file_that_is_truncated_extended_emptied_or_deleted_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     save(&checkpoints, 1).unwrap();
@@ -65,7 +65,7 @@ fn any_file_that_is_cut_grown_emptied_or_deleted_is_caught() {
 }
 
 #[test]
-fn files_swapped_between_two_steps_are_caught() {
+fn files_swapped_between_two_steps_are_detected() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     save(&checkpoints, 1).unwrap();
@@ -83,7 +83,7 @@ fn files_swapped_between_two_steps_are_caught() {
 }
 
 #[test]
-fn the_manifest_and_not_the_name_of_the_folder_says_which_is_newest() {
+fn the_newest_checkpoint_is_decided_by_the_manifest_and_not_by_the_folder_name() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     let old = save(&checkpoints, 1).unwrap();
@@ -93,7 +93,7 @@ fn the_manifest_and_not_the_name_of_the_folder_says_which_is_newest() {
 }
 
 #[test]
-fn when_every_checkpoint_is_damaged_nothing_starts_over_and_nothing_is_deleted() {
+fn if_all_checkpoints_are_damaged_it_is_an_error_and_nothing_is_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     for step in [1, 2] {
@@ -111,7 +111,7 @@ fn when_every_checkpoint_is_damaged_nothing_starts_over_and_nothing_is_deleted()
 }
 
 #[test]
-fn a_damaged_old_checkpoint_is_nobodys_business() {
+fn a_damaged_checkpoint_that_is_not_the_newest_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     let old = save(&checkpoints, 1).unwrap();
@@ -121,7 +121,7 @@ fn a_damaged_old_checkpoint_is_nobodys_business() {
 }
 
 #[test]
-fn a_folder_that_is_no_checkpoint_is_called_so() {
+fn loading_a_folder_that_is_not_a_checkpoint_is_an_error_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(load(dir.path()), Err(CheckpointError::NotACheckpoint { .. })));
     assert!(matches!(load(&dir.path().join("missing")), Err(CheckpointError::NotACheckpoint { .. })));
@@ -131,7 +131,7 @@ fn a_folder_that_is_no_checkpoint_is_called_so() {
     assert!(matches!(at(&dir.path().join("file")).latest(), Err(CheckpointError::Io { .. })));
 }
 
-/// Writes a manifest that is right in itself.
+/// Writes a manifest with a correct checksum.
 fn forge(folder: &Path, step: u64, change: impl Fn(&mut Vec<FileEntry>)) {
     let mut entries = Manifest::read(folder).unwrap().files;
     change(&mut entries);
@@ -164,7 +164,7 @@ fn a_manifest_cannot_point_outside_of_its_folder() {
 }
 
 #[test]
-fn a_manifest_that_is_right_in_itself_does_not_save_wrong_content() {
+fn invalid_contents_are_errors_even_if_the_manifest_is_valid() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     let folder = save(&checkpoints, 1).unwrap();

@@ -1,4 +1,4 @@
-//! A save that fails, at whatever call, leaves the previous checkpoint alone.
+//! Tests that a save that fails at any file operation keeps the previous checkpoint intact.
 
 use super::*;
 use crate::faults::Faults;
@@ -9,7 +9,7 @@ fn failing<R>(fail_points: &str, save: impl FnOnce() -> R) -> R {
 }
 
 #[test]
-fn a_save_that_fails_at_any_call_leaves_the_previous_checkpoint_alone() {
+fn a_save_that_fails_at_any_call_keeps_the_previous_checkpoint() {
     for fault in ["enospc", "eio"] {
         let dir = tempfile::tempdir().unwrap();
         save(&at(dir.path()), 1).unwrap();
@@ -31,7 +31,7 @@ fn a_save_that_fails_at_any_call_leaves_the_previous_checkpoint_alone() {
 }
 
 #[test]
-fn replacing_a_step_that_fails_at_any_call_leaves_its_predecessor_alone() {
+fn a_failed_replacement_of_a_step_keeps_its_previous_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     save(&at(dir.path()), 1).unwrap();
     let other = |checkpoints: &Checkpoints| checkpoints.save(&state(1), &tensors("", 50.0), &moments(50.0));
@@ -48,14 +48,14 @@ fn replacing_a_step_that_fails_at_any_call_leaves_its_predecessor_alone() {
 }
 
 #[test]
-fn a_wrong_byte_that_reaches_the_disk_is_found_when_the_checkpoint_is_read_back() {
+fn a_byte_that_is_wrong_on_disk_is_detected_when_the_checkpoint_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     save(&at(dir.path()), 1).unwrap();
     let mut caught = 0;
     for call in 1..40 {
         let keep_one = Checkpoints::new(dir.path(), 1, false);
         match failing(&format!("save:{call}:flip"), || save(&keep_one, 1 + call)) {
-            // Not a write: nothing was damaged, and only then the predecessor went.
+            // The call is not a write, so nothing was damaged and the previous checkpoint was removed.
             Ok(path) => assert_intact(&path, 1 + call),
             Err(error) => {
                 assert!(
@@ -75,7 +75,7 @@ fn a_wrong_byte_that_reaches_the_disk_is_found_when_the_checkpoint_is_read_back(
 fn leftovers_of_killed_saves_are_ignored_and_removed_by_the_next_save() {
     let dir = tempfile::tempdir().unwrap();
     let good = save(&at(dir.path()), 1).unwrap();
-    // Killed while writing: even a leftover that looks complete is none.
+    // Killed while writing: even a temporary folder with all files is not a checkpoint.
     let leftover = dir.path().join(".step-00000009.tmp-123");
     fs::create_dir(&leftover).unwrap();
     for file in files(&good) {
@@ -87,7 +87,7 @@ fn leftovers_of_killed_saves_are_ignored_and_removed_by_the_next_save() {
 }
 
 #[test]
-fn a_predecessor_whose_successor_never_came_is_found_and_put_back() {
+fn a_checkpoint_whose_replacement_was_killed_is_found_and_restored() {
     let dir = tempfile::tempdir().unwrap();
     let path = save(&at(dir.path()), 1).unwrap();
     // Killed between the two renames.
@@ -101,7 +101,7 @@ fn a_predecessor_whose_successor_never_came_is_found_and_put_back() {
 }
 
 #[test]
-fn the_room_needed_is_predicted_within_five_percent() {
+fn the_disk_space_of_a_checkpoint_is_predicted_within_five_percent() {
     let dir = tempfile::tempdir().unwrap();
     let one = |prefix: &str| -> Vec<NamedTensor> {
         (0..50)
@@ -121,7 +121,7 @@ fn the_room_needed_is_predicted_within_five_percent() {
 }
 
 #[test]
-fn too_little_room_is_an_error_with_both_numbers() {
+fn too_little_disk_space_is_an_error_with_both_numbers() {
     let dir = tempfile::tempdir().unwrap();
     check_room(dir.path(), 1).unwrap();
     let error = check_room(&dir.path().join("new"), u64::MAX).unwrap_err();

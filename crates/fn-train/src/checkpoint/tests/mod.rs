@@ -1,4 +1,4 @@
-//! Checkpoints that come back as they were; `damage` is about what happens to them on disk, `faults` about failing saves.
+//! Tests of saving, loading and rotation; `damage` tests changes on disk, `faults` failing saves.
 
 use std::fs;
 use std::path::Path;
@@ -89,7 +89,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_checkpoint_comes_back_bit_for_bit() {
+fn a_checkpoint_is_read_back_bit_for_bit() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     assert_eq!(checkpoints.latest().unwrap(), None);
@@ -120,7 +120,7 @@ fn a_model_without_moments_can_be_saved() {
 }
 
 #[test]
-fn a_checkpoint_of_an_earlier_version_is_read_and_an_unknown_field_is_refused() {
+fn a_checkpoint_of_an_earlier_version_is_read_and_an_unknown_field_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = save(&at(dir.path()), 1).unwrap();
     let with = |field: &str| {
@@ -151,7 +151,7 @@ fn weights_are_taken_by_name_and_shape() {
 }
 
 #[test]
-fn what_cannot_be_saved_is_refused_before_anything_is_written() {
+fn a_state_that_cannot_be_saved_is_an_error_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = at(dir.path());
     let model = tensors("", 1.0);
@@ -187,7 +187,7 @@ fn the_newest_and_the_best_are_kept() {
     assert_eq!(save_with(30, best(20)), [20, 30]);
     assert_eq!(save_with(40, best(20)), [20, 30, 40]);
     assert_eq!(save_with(50, best(20)), [20, 40, 50]);
-    // Measured between two saves: the first save after it stands for it.
+    // Evaluated between two saves: the first save after the evaluation counts as the best checkpoint.
     assert_eq!(save_with(60, best(55)), [50, 60]);
     assert_eq!(save_with(70, best(55)), [60, 70]);
     assert_eq!(save_with(80, best(55)), [60, 70, 80]);
@@ -199,17 +199,17 @@ fn the_newest_and_the_best_are_kept() {
 }
 
 #[test]
-fn rotation_never_removes_what_was_just_saved_or_what_it_cannot_read() {
+fn rotation_keeps_the_checkpoint_just_saved_and_folders_that_it_cannot_read() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::new(dir.path(), 1, false);
     let damaged = save(&checkpoints, 700).unwrap();
     fs::write(damaged.join(MODEL), "x").unwrap();
-    // Resumed from an earlier place: the new one is not the newest by number.
+    // Resumed from an earlier checkpoint: the new one does not have the highest step.
     let path = save(&checkpoints, 500).unwrap();
     assert_intact(&path, 500);
     assert!(damaged.exists());
     fs::write(damaged.join(MANIFEST), "x").unwrap();
     save(&checkpoints, 600).unwrap();
-    assert!(damaged.exists(), "left for a human to look at");
+    assert!(damaged.exists(), "damaged checkpoints are not removed");
     assert_eq!(steps(&checkpoints), [600]);
 }

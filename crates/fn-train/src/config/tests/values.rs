@@ -187,3 +187,89 @@ fn a_discriminator_that_is_not_there_is_not_corrected() {
     run.correction = CorrectionConfig::preset(CorrectionPreset::Hard);
     run.validate().unwrap();
 }
+
+fn correction(json: &str) -> Result<CorrectionConfig, String> {
+    let mut run = RunConfig {
+        correction: serde_json::from_str(json).map_err(|e| e.to_string())?,
+        ..RunConfig::default()
+    };
+    run.train.steps = 10_000;
+    run.validate().map_err(|e| e.to_string())?;
+    Ok(run.correction)
+}
+
+#[test]
+fn judges_that_read_the_trained_model_are_capped_and_a_moving_average_warms_up() {
+    let third = 1.0 / 3.0;
+    for (json, cap, warmup) in [
+        (r#"{"preset": "hard"}"#, 1.0, 0),
+        (r#"{"preset": "hard", "cap": 0.5, "warmup_steps": 20}"#, 0.5, 20),
+        (r#"{"preset": "hard", "verifier": {"model": "bert"}}"#, 1.0, 0),
+        (r#"{"preset": "hard", "verifier": {"decay": 0.99}}"#, third, 300),
+        (r#"{"preset": "hard", "verifier": {"decay": 0.9999}}"#, third, 2_500),
+        (r#"{"preset": "hard", "verifier": {"decay": 0.99}, "cap": 1.0, "warmup_steps": 0}"#, 1.0, 0),
+        // The generator does not learn from what it is asked about replacements alone.
+        (r#"{"discriminator": {"kind": "weight"}, "judge": {"kind": "generator"}}"#, 1.0, 0),
+        (r#"{"masked_lm": {"kind": "hard"}, "judge": {"kind": "generator"}}"#, third, 0),
+        (
+            r#"{"masked_lm": {"kind": "weight"}, "judge": {"kind": "shuffled", "judges": [{"kind": "verifier", "decay": 0.9}]}}"#,
+            third,
+            30,
+        ),
+    ] {
+        let found = correction(json).unwrap();
+        assert_eq!((found.cap_or_default(), found.warmup_or_default(10_000)), (cap, warmup), "{json}");
+        let written = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<CorrectionConfig>(&written).unwrap(), found, "{written}");
+    }
+}
+
+#[test]
+fn guards_and_teachers_that_would_have_no_effect_are_refused() {
+    for (json, message) in [
+        (r#"{"preset": "hard", "cap": 0}"#, "`correction.cap`"),
+        (r#"{"preset": "hard", "cap": 1.5}"#, "above 0 to 1"),
+        (r#"{"preset": "hard", "warmup_steps": 10000}"#, "below train.steps = 10000"),
+        (r#"{"cap": 0.5}"#, "where no correction uses a judge"),
+        (
+            r#"{"discriminator": {"kind": "rao-blackwell"}, "warmup_steps": 5}"#,
+            "where no correction uses a judge",
+        ),
+        (
+            r#"{"discriminator": {"kind": "rao-blackwell"}, "verifier": {"decay": 0.9}}"#,
+            "where no correction uses it",
+        ),
+        (
+            r#"{"discriminator": {"kind": "rao-blackwell"}, "replacements": "errors"}"#,
+            "without regard to the original",
+        ),
+        (r#"{"judge": {"kind": "none"}, "replacements": "errors"}"#, "correction.replacements"),
+        (
+            r#"{"masked_lm": {"kind": "hard"}, "judge": {"kind": "lexicon"}, "verifier": {"model": "bert"}}"#,
+            "not set together",
+        ),
+        (
+            r#"{"masked_lm": {"kind": "verifier-target"}, "judge": {"kind": "verifier", "decay": 0.9}, "verifier": {"decay": 0.9}}"#,
+            "there is one at most",
+        ),
+    ] {
+        let error = correction(json).unwrap_err();
+        assert!(error.contains(message), "{json}: {error}");
+    }
+    for json in [
+        r#"{"discriminator": {"kind": "banded", "relabel": 0.9}, "judge": {"kind": "generator"}}"#,
+        r#"{"discriminator": {"kind": "rao-blackwell", "teacher": "verifier"}, "verifier": {"model": "bert"}}"#,
+        r#"{"masked_lm": {"kind": "verifier-target"}, "judge": {"kind": "lexicon"}, "verifier": {"model": "bert"}}"#,
+        r#"{"discriminator": {"kind": "weight"}, "replacements": "errors"}"#,
+        r#"{"replacements": "errors", "cap": 1.0}"#,
+    ] {
+        correction(json).unwrap();
+    }
+    let mut run = RunConfig::default();
+    run.correction = serde_json::from_str(r#"{"discriminator": {"kind": "rao-blackwell"}}"#).unwrap();
+    assert!(!run.correction.needs_lexicon());
+    run.train.disallow_correct = true;
+    assert!(run.validate().unwrap_err().to_string().contains("train.disallow_correct"));
+    let plain: CorrectionConfig = serde_json::from_str(r#"{"replacements": "errors"}"#).unwrap();
+    assert!(plain.needs_lexicon() && plain.asks_judge(true) && !plain.asks_judge(false));
+}

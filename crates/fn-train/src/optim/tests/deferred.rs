@@ -1,10 +1,10 @@
-//! Steps on a device that is not waited for: here Flex, with the norm kept in a tensor as other devices keep it.
+//! Tests of steps without waiting for the device: on Flex, but with the norm in a tensor as on asynchronous devices.
 
 use fn_ops::adamw::{SquareSum, composed};
 
 use super::*;
 
-/// One step as on another device, from `scale` times the gradients.
+/// One step as on an asynchronous device, with `scale` times the gradients.
 fn enqueue(toy: Toy, adam: &mut AdamW, scale: f64) -> Toy {
     let g = gradients(&toy).scale(scale);
     let mut all = Vec::new();
@@ -14,7 +14,7 @@ fn enqueue(toy: Toy, adam: &mut AdamW, scale: f64) -> Toy {
 }
 
 #[test]
-fn steps_that_are_told_late_are_the_same_steps() {
+fn steps_that_are_read_back_later_are_the_same_steps() {
     let config = AdamWConfig { bias_correction: true, clip_norm: Some(0.05), ..AdamWConfig::default() };
     let (mut late, mut at_once) = (optimizer(config.clone()), optimizer(config));
     let (mut a, mut b) = (toy(20), toy(20));
@@ -40,7 +40,7 @@ fn steps_that_are_told_late_are_the_same_steps() {
 }
 
 #[test]
-fn a_step_that_is_not_finite_changes_nothing_and_is_told_in_its_place() {
+fn a_non_finite_step_changes_nothing_and_is_reported_in_order() {
     let mut adam = optimizer(AdamWConfig::default());
     let mut model = enqueue(toy(20), &mut adam, 1.0);
     let before = (bits(&collect(&model)), bits(&adam.state()));

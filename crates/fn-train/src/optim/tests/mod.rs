@@ -1,4 +1,4 @@
-//! The update itself; `state` is about what is kept between updates, `deferred` about devices that nobody waits for.
+//! Tests of the update; `state` tests the optimiser state, `deferred` asynchronous devices.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// Numbers without a pattern, in -1..1.
+/// Pseudo-random numbers in -1..1.
 fn noise(n: usize, seed: u64) -> Vec<f32> {
     (0..n as u64)
         .map(|i| {
@@ -49,7 +49,7 @@ fn param<const D: usize>(shape: [usize; D], seed: u64) -> Param<Tensor<D>> {
     Param::initialized(ParamId::new(), Tensor::from_data(data, &device()).require_grad())
 }
 
-/// `width` of the middle; with 200 the first weight has more than one chunk of the fused kernel.
+/// A small network with a hidden layer of `width`; with 200 the first weight has more than one chunk of the fused kernel.
 fn toy(width: usize) -> Toy {
     let layer = |from, to, seed| Layer { weight: param([from, to], seed), bias: param([to], seed + 1) };
     Toy {
@@ -59,7 +59,7 @@ fn toy(width: usize) -> Toy {
     }
 }
 
-/// Mean over the rows of a smooth function of all parameters but `unused`.
+/// Mean over the rows of a smooth function of all parameters except `unused`.
 fn loss(toy: &Toy, rows: std::ops::Range<usize>, share: f64) -> Tensor<1> {
     let n = rows.len();
     let x = noise(32 * 100, 9);
@@ -97,7 +97,7 @@ fn host(tensor: &Tensor<1>) -> Vec<f64> {
     tensor.to_data().iter::<f64>().collect()
 }
 
-/// AdamW as its paper and torch's documentation write it, in f64, with the gradients of the model under test.
+/// AdamW as in its paper and in torch's documentation, in f64, with the gradients of the model under test.
 #[derive(Default)]
 struct Reference {
     params: BTreeMap<String, Vec<f64>>,
@@ -185,7 +185,7 @@ fn only_weights_decay() {
 }
 
 #[test]
-fn layers_with_a_factor_learn_as_with_that_rate() {
+fn a_learning_rate_factor_equals_a_lower_learning_rate() {
     let factors = Groups::layerwise(0.5, 0, |path| if path.starts_with("layers.0") { 0 } else { 2 });
     assert_eq!(factors.factor("layers.0.weight"), 0.25);
     let model = toy(20);
@@ -226,7 +226,7 @@ fn clipping_scales_all_gradients_together_and_reports_the_norm_before() {
 fn accumulated_micro_batches_have_the_gradient_of_one_batch() {
     let model = toy(20);
     let whole = Gradients::from_backward(&model, loss(&model, 0..32, 1.0).backward());
-    // Unequal parts on purpose: each mean is weighted with its share of the rows.
+    // Micro-batches of different size: each mean is weighted with its share of the rows.
     let mut sum: Option<Gradients> = None;
     for rows in [0..4, 4..20, 20..21, 21..32] {
         let share = rows.len() as f64 / 32.0;
@@ -247,7 +247,7 @@ fn accumulated_micro_batches_have_the_gradient_of_one_batch() {
 }
 
 #[test]
-fn a_parameter_that_only_one_micro_batch_reached_keeps_its_gradient() {
+fn a_gradient_that_only_one_micro_batch_has_is_kept() {
     let model = toy(20);
     let mut all = gradients(&model);
     let mut unused = Gradients::default();
@@ -258,7 +258,7 @@ fn a_parameter_that_only_one_micro_batch_reached_keeps_its_gradient() {
 }
 
 #[test]
-fn a_gradient_that_is_not_finite_changes_not_a_byte() {
+fn a_non_finite_gradient_changes_no_bit_of_weights_and_moments() {
     let mut adam = optimizer(AdamWConfig { bias_correction: true, ..AdamWConfig::default() });
     let mut model = run(toy(20), &mut adam, 3);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -272,14 +272,14 @@ fn a_gradient_that_is_not_finite_changes_not_a_byte() {
             let (after, update) = adam.step(model, g, 0.1);
             model = after;
             assert!(!update.finite && !update.clipped);
-            assert_eq!(update.grad_norm.is_nan(), bad.is_nan(), "the value that happened is reported");
+            assert_eq!(update.grad_norm.is_nan(), bad.is_nan(), "the actual value is reported");
             assert_eq!(bits(&collect(&model)), weights);
             assert_eq!(bits(&adam.state()), moments);
             assert_eq!(adam.updates(), updates);
         }
     }
     let before = bits(&collect(&model));
-    assert_ne!(bits(&collect(&run(model, &mut adam, 1))), before, "and the next finite step goes on");
+    assert_ne!(bits(&collect(&run(model, &mut adam, 1))), before, "the next finite step is an update");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! What is kept between updates, and what an update does not depend on.
+//! Tests of saving and loading the optimiser state, and of determinism.
 
 use super::*;
 
 #[test]
-fn an_optimiser_that_is_saved_and_loaded_goes_on_bit_for_bit() {
+fn a_restored_optimiser_continues_bit_for_bit() {
     for bias_correction in [false, true] {
         let config = AdamWConfig { bias_correction, ..AdamWConfig::default() };
         let mut adam = optimizer(config.clone());
@@ -22,7 +22,7 @@ fn an_optimiser_that_is_saved_and_loaded_goes_on_bit_for_bit() {
 }
 
 #[test]
-fn state_that_does_not_fit_is_refused_by_name() {
+fn state_of_another_model_is_an_error_that_names_the_tensor() {
     let model = toy(20);
     let mut adam = optimizer(AdamWConfig::default());
     let model = run(model, &mut adam, 1);
@@ -41,14 +41,14 @@ fn state_that_does_not_fit_is_refused_by_name() {
     assert!(matches!(load(|s| drop(s.remove(0)), 1), Err(OptimError::Half { .. })));
     assert_eq!(load(Vec::clear, 1), Err(OptimError::Count { tensors: 0, updates: 1 }));
     assert_eq!(load(|_| (), 0), Err(OptimError::Count { tensors: 10, updates: 0 }));
-    assert_eq!(bits(&adam.state()), bits(&good), "a refusal changes nothing");
+    assert_eq!(bits(&adam.state()), bits(&good), "an error leaves the optimiser unchanged");
 }
 
 #[test]
 fn the_number_of_threads_changes_not_a_bit() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        // The gradients are made outside: this is about the optimiser.
+        // The gradients are computed beforehand, because only the optimiser is tested.
         let mut model = toy(200);
         let mut adam = optimizer(AdamWConfig { clip_norm: Some(0.01), ..AdamWConfig::default() });
         let mut norms = Vec::new();

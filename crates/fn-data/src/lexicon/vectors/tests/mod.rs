@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 const DIMENSION: usize = 21;
 
-/// A vocabulary of 300 words and some pieces that are none; the file has other words too, in another order.
+/// A vocabulary of 300 words and some pieces that are not words; the file also has other words, in another order.
 struct Example {
     dir: tempfile::TempDir,
     pieces: Vec<String>,
@@ -103,7 +103,7 @@ impl Example {
         self.write("words.txt", (lines.join("\n") + "\n").as_bytes())
     }
 
-    /// Snappy, with or without a column that says in which row the word stands (then the words are sorted).
+    /// A Parquet file with Snappy compression, with or without a column of row numbers (with it, the words are sorted).
     fn words_parquet(&self, indexed: bool) -> PathBuf {
         use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
         let schema = if indexed {
@@ -228,7 +228,7 @@ fn neighbours_are_those_of_a_search_by_brute_force() {
 }
 
 #[test]
-fn the_lexicon_keeps_to_its_options() {
+fn the_lexicon_respects_its_options() {
     let e = example();
     let vectors = e.open(&e.write("plain.txt", e.text(false).as_bytes()), None).unwrap();
     let build = |options: VectorOptions| build_vector_lexicon(&vectors, &e.pieces, "sha", &options);
@@ -260,7 +260,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn words_with_blanks_are_passed_over_and_the_first_vector_of_a_word_counts() {
+fn words_with_blanks_are_skipped_and_the_first_vector_of_a_word_is_used() {
     let e = example();
     let text = "aaa 1 0 0\n. . . 0 1 0\nat name 1 2 3\naaa 0 0 1\naab 1 0 0\n";
     let vectors = e.open(&e.write("blanks.txt", text.as_bytes()), None).unwrap();
@@ -269,7 +269,7 @@ fn words_with_blanks_are_passed_over_and_the_first_vector_of_a_word_counts() {
 }
 
 #[test]
-fn a_word_without_direction_has_no_neighbours_and_huge_values_do_not_overflow() {
+fn a_zero_vector_has_no_neighbours_and_huge_values_do_not_overflow() {
     let e = example();
     let text = "aaa 0 0\naab 1e30 1e30\naac 1e-30 1e-30\n";
     let vectors = e.open(&e.write("scale.txt", text.as_bytes()), None).unwrap();

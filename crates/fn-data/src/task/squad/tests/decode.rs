@@ -5,7 +5,7 @@ use super::*;
 
 const TEXT: &str = "a b c d e";
 
-/// A paragraph with one question of one token, and its windows.
+/// A paragraph with a question of one token, and its windows.
 fn asked(length: usize, stride: usize) -> (SquadData, Vec<Window>) {
     let question = Question { id: "q".into(), text: "who".into(), answers: vec![], impossible: false };
     let data = one(TEXT, question);
@@ -14,7 +14,7 @@ fn asked(length: usize, stride: usize) -> (SquadData, Vec<Window>) {
     (data, windows)
 }
 
-/// Chooses with these logits for `[CLS] who [SEP] a b c d e [SEP]`.
+/// Decodes these logits of `[CLS] who [SEP] a b c d e [SEP]`.
 fn choose(start: &[f32], end: &[f32], options: &DecodeOptions) -> Decoded {
     let (data, windows) = asked(9, 4);
     assert_eq!(windows.len(), 1);
@@ -45,7 +45,7 @@ fn the_best_pair_in_the_context_wins_and_probabilities_add_up() {
 }
 
 #[test]
-fn long_answers_and_more_than_the_best_are_left_out() {
+fn max_answer_and_n_best_are_respected() {
     let start = [0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0];
     let end = [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 0.0];
     let with = |n_best, max_answer| {
@@ -54,7 +54,7 @@ fn long_answers_and_more_than_the_best_are_left_out() {
     assert_eq!(with(20, 30).predictions["q"], "a b c d e");
     assert_eq!(with(20, 3).predictions["q"], "a b c");
     assert_eq!(texts(&with(2, 30)), ["a b c d e", "a b c d"]);
-    // Only the two best ends are tried, and both are too far away.
+    // Only the two best ends are tried, and both give answers that are too long.
     assert_eq!(texts(&with(2, 3)), [""]);
 }
 
@@ -68,7 +68,7 @@ fn null_odds_are_a_difference_and_decide_by_the_threshold() {
     assert_eq!(decoded.null_odds["q"], 2.5);
     assert_eq!((decoded.predictions["q"].as_str(), texts(&decoded)[0]), ("", ""));
     assert_eq!(with(2.5).predictions["q"], "a");
-    // The empty answer is among the best even when it is not good enough.
+    // The empty answer is in the n-best list even if another one wins.
     let weak = [-9.0, 0.0, 0.0, 1.0, 0.75, 0.5, 0.0, 0.0, 0.0];
     let decoded = choose(&weak, &weak, &DecodeOptions { n_best: 3, ..DecodeOptions::v2() });
     assert_eq!((texts(&decoded).len(), texts(&decoded)[3]), (4, ""));
@@ -79,7 +79,7 @@ fn null_odds_are_a_difference_and_decide_by_the_threshold() {
 
 #[test]
 fn windows_of_a_question_compete_and_the_weakest_null_counts() {
-    // `[CLS] who [SEP] a b c [SEP]` and `.. c d e [SEP]`; `c` is best seen in the first.
+    // `[CLS] who [SEP] a b c [SEP]` and `.. c d e [SEP]`; `c` has its maximum context in the first.
     let (data, windows) = asked(7, 2);
     assert_eq!(windows.len(), 2);
     let zero = [0.0f32; 7];
@@ -89,7 +89,7 @@ fn windows_of_a_question_compete_and_the_weakest_null_counts() {
     (second[0], second[3]) = (1.0, 9.0);
     let rows = [SpanLogits { start: &first, end: &first }, SpanLogits { start: &second, end: &second }];
     let decoded = decode(&data, &windows, &rows, &DecodeOptions::v2()).unwrap();
-    // A start at `c` in the second window does not count.
+    // A start at `c` in the second window is not valid.
     assert!(decoded.nbest["q"].iter().all(|n| n.start_logit < 9.0));
     assert_eq!(decoded.null_odds["q"], 2.0);
     (second[3], second[4]) = (0.0, 9.0);
@@ -99,7 +99,7 @@ fn windows_of_a_question_compete_and_the_weakest_null_counts() {
 }
 
 #[test]
-fn logits_that_do_not_fit_are_refused_and_those_of_padding_passed_over() {
+fn a_wrong_number_of_logits_is_an_error_and_those_of_padding_are_ignored() {
     let (data, windows) = asked(9, 4);
     let good = [0.0f32; 9];
     let run = |rows: &[SpanLogits]| decode(&data, &windows, rows, &DecodeOptions::v1());
@@ -136,7 +136,7 @@ fn results_have_the_shapes_of_the_official_files() {
 }
 
 proptest! {
-    /// Every pair of every window, without the short cut of the best starts and ends.
+    /// Compares with a search over all pairs of all windows instead of the best starts and ends.
     #[test]
     fn the_choice_is_the_best_of_all_pairs(
         seeds in proptest::collection::vec(-100i32..100, 28), max_answer in 1usize..6,

@@ -62,7 +62,7 @@ fn answers_are_found_by_characters_and_kept_by_bytes() {
 }
 
 #[test]
-fn problems_are_counted_or_refused_as_is_asked() {
+fn problems_are_counted_or_are_errors_depending_on_the_option() {
     let misplaced =
         article(json!([{"context": CONTEXT, "qas": [question("a", "Köln", 17), question("b", "tea", 27)]}]));
     let data = read_json(&misplaced, Problems::Count).unwrap();
@@ -94,7 +94,7 @@ fn problems_are_counted_or_refused_as_is_asked() {
 }
 
 #[test]
-fn what_is_no_such_json_is_an_error_with_its_line() {
+fn json_of_another_structure_is_an_error_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.json");
     let whole = article(json!([{"context": "tea", "qas": [question("a", "tea", 0)]}])).to_string();

@@ -28,13 +28,13 @@ fn a_window_is_a_question_and_a_part_of_the_context() {
     assert_eq!(windows[1].text("a b c d e", 3, 5), None);
     assert_eq!(windows[1].text("a b c d e", 4, 7), None);
     assert_eq!(windows[1].text("a b c d e", 5, 4), None);
-    // `c` is at the end of both windows; the first of equals has it.
+    // `c` has the same context in both windows; the first one counts.
     assert_eq!(windows[0].max_context, [true, true, true]);
     assert_eq!(windows[1].max_context, [false, true, true]);
 }
 
 #[test]
-fn accents_capitals_and_pieces_lead_back_to_the_text_as_it_stands() {
+fn token_positions_map_to_the_original_text_despite_normalisation() {
     let start = CONTEXT.find("café").unwrap();
     let end = CONTEXT.find(", sells").unwrap();
     let windows = cut(CONTEXT, asked(Some(start..end), CONTEXT, false), 40, 10);
@@ -45,7 +45,7 @@ fn accents_capitals_and_pieces_lead_back_to_the_text_as_it_stands() {
 }
 
 #[test]
-fn an_answer_within_a_word_is_answered_by_its_token() {
+fn the_target_of_an_answer_within_a_word_is_the_token_around_it() {
     let windows = cut("a runs", asked(Some(3..5), "a runs", false), 20, 5);
     let target = windows[0].target.unwrap();
     assert_eq!(windows[0].text("a runs", target.start, target.end), Some("run"));
@@ -53,7 +53,7 @@ fn an_answer_within_a_word_is_answered_by_its_token() {
 }
 
 #[test]
-fn impossible_questions_point_at_nothing_and_unknown_answers_nowhere() {
+fn the_target_is_cls_for_impossible_questions_and_none_without_an_answer() {
     let target = |q| cut("a b", q, 20, 5)[0].target;
     assert_eq!(target(asked(None, "a b", true)), Some(Target::NOTHING));
     assert_eq!(target(asked(None, "a b", false)), None);
@@ -64,7 +64,7 @@ fn impossible_questions_point_at_nothing_and_unknown_answers_nowhere() {
 }
 
 #[test]
-fn options_without_room_are_refused() {
+fn options_without_room_for_the_context_are_errors() {
     let data = one("a", asked(None, "a", true));
     let with = |length, stride| windows(&data, &tokenizer(), &WindowOptions { length, stride, question: 2 });
     assert!(with(6, 1).is_ok());
@@ -87,7 +87,7 @@ fn windows_come_in_the_order_of_the_file() {
     assert!(places.is_sorted() && places.len() == 40 * 2 * 3, "{}", places.len());
 }
 
-/// The rule as the original code states it, over every window.
+/// The rule of the original code (`_check_is_max_context`), evaluated over all windows.
 fn best_by_definition(windows: &[Window], token: usize) -> usize {
     let mut best = (0, None);
     for (n, tokens) in
@@ -162,7 +162,7 @@ proptest! {
                 found += 1;
             }
         }
-        // Windows of 7 and more tokens that move by at most 4 hold each span of up to 4 whole.
+        // With this length and stride, each span of up to 4 tokens lies completely in some window.
         prop_assert!(found > 0 || tokens > 4 || length - 5 < tokens + stride, "{windows:?}");
     }
 }

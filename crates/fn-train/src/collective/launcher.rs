@@ -1,0 +1,126 @@
+//! What the programs that start several processes say to each of them, in environment variables.
+
+use std::fmt;
+
+/// A program that starts several copies of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launcher {
+    /// `mpirun` of OpenMPI.
+    OpenMpi,
+    /// `mpiexec` of MPICH or Intel MPI, or `srun --mpi=pmi2`.
+    Pmi,
+    /// `torchrun`, or whatever else sets its variables.
+    Torchrun,
+    /// `srun` of Slurm.
+    Slurm,
+}
+
+impl fmt::Display for Launcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenMpi => "mpirun",
+            Self::Pmi => "mpiexec",
+            Self::Torchrun => "torchrun",
+            Self::Slurm => "srun",
+        })
+    }
+}
+
+/// As what this process was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launch {
+    /// By whom.
+    pub launcher: Launcher,
+    /// Which of the processes this one is, `0..world`.
+    pub rank: usize,
+    /// Number of processes.
+    pub world: usize,
+    /// Which of the processes of its machine this one is, where the launcher says so.
+    pub local_rank: Option<usize>,
+    /// Number of processes on its machine, where the launcher says so.
+    pub local_world: Option<usize>,
+}
+
+/// Names of the variables of one launcher: world, rank, local rank, local world.
+struct Variables(Launcher, [&'static str; 4]);
+
+/// MPI's own come first: `srun --mpi=pmi2` sets Slurm's as well. Of Slurm those of a job step are read, which only `srun` sets: the
+/// script of `sbatch -n 4` is one process, though `SLURM_NTASKS` is 4 in it.
+const VARIABLES: [Variables; 4] = [
+    Variables(
+        Launcher::OpenMpi,
+        [
+            "OMPI_COMM_WORLD_SIZE",
+            "OMPI_COMM_WORLD_RANK",
+            "OMPI_COMM_WORLD_LOCAL_RANK",
+            "OMPI_COMM_WORLD_LOCAL_SIZE",
+        ],
+    ),
+    Variables(Launcher::Pmi, ["PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"]),
+    Variables(Launcher::Torchrun, ["WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"]),
+    Variables(Launcher::Slurm, ["SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", ""]),
+];
+
+/// As what this process was started, if a launcher's variables are there and make sense. `variable` reads the environment.
+///
+/// ```
+/// use fn_train::collective::{Launcher, launched};
+/// let variables = |name: &str| match name {
+///     "OMPI_COMM_WORLD_SIZE" => Some("4".to_owned()),
+///     "OMPI_COMM_WORLD_RANK" => Some("3".to_owned()),
+///     _ => None,
+/// };
+/// let launch = launched(variables).unwrap();
+/// assert_eq!((launch.launcher, launch.rank, launch.world), (Launcher::OpenMpi, 3, 4));
+/// ```
+pub fn launched(variable: impl Fn(&str) -> Option<String>) -> Option<Launch> {
+    let number = |name: &str| variable(name)?.trim().parse::<usize>().ok();
+    VARIABLES.iter().find_map(|Variables(launcher, [world, rank, local_rank, local_world])| {
+        let (world, rank) = (number(world)?, number(rank)?);
+        (rank < world).then(|| Launch {
+            launcher: *launcher,
+            rank,
+            world,
+            local_rank: number(local_rank),
+            local_world: number(local_world).filter(|&n| n > 0),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Option<Launch> {
+        launched(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn each_launcher_is_known_by_its_variables() {
+        let found = |variables: &[(&str, &str)]| {
+            let Launch { launcher, rank, world, local_rank, local_world } = read(variables).unwrap();
+            (launcher, rank, world, local_rank, local_world)
+        };
+        let open_mpi = [
+            ("OMPI_COMM_WORLD_SIZE", "8"),
+            ("OMPI_COMM_WORLD_RANK", "5"),
+            ("OMPI_COMM_WORLD_LOCAL_RANK", "1"),
+            ("OMPI_COMM_WORLD_LOCAL_SIZE", "4"),
+        ];
+        assert_eq!(found(&open_mpi), (Launcher::OpenMpi, 5, 8, Some(1), Some(4)));
+        assert_eq!(found(&[("PMI_SIZE", "2"), ("PMI_RANK", "0")]), (Launcher::Pmi, 0, 2, None, None));
+        let torchrun = [("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
+        assert_eq!(found(&torchrun), (Launcher::Torchrun, 1, 2, Some(1), Some(2)));
+        let srun = [("SLURM_STEP_NUM_TASKS", "16"), ("SLURM_PROCID", "9"), ("SLURM_LOCALID", "1")];
+        assert_eq!(found(&srun), (Launcher::Slurm, 9, 16, Some(1), None));
+    }
+
+    #[test]
+    fn a_batch_script_and_half_or_senseless_variables_are_no_launch() {
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0")]), None);
+        assert_eq!(read(&[("WORLD_SIZE", "4")]), None);
+        assert_eq!(read(&[("WORLD_SIZE", "4"), ("RANK", "4")]), None);
+        assert_eq!(read(&[("WORLD_SIZE", "four"), ("RANK", "1")]), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Ranks that MPI connects.
+//!
+//! All messages are between two ranks and do not block: so the rank that others wait for can be named, and no wait lasts for ever.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use mpi::Threading;
+use mpi::environment::Universe;
+use mpi::point_to_point::{Destination, Source};
+use mpi::request::{LocalScope, Request, scope};
+use mpi::topology::{Communicator, SimpleCommunicator};
+
+use super::{Collective, CollectiveError, Meeting, copy_own};
+
+/// Bytes of a message; MPI counts them in 31 bits.
+const MESSAGE: usize = 1 << 30;
+/// Tags that are used in turn. Ranks that are not at the same meeting wait for each other until the time is over, instead of taking one
+/// message for another. MPI allows 32,767 at least.
+const TAGS: i32 = 32_000;
+/// A rank looks for messages without a pause for so long, then sleeps in between: others may need its core.
+const BUSY: Duration = Duration::from_micros(200);
+/// Exit code after a time limit: failed.
+const FAILED: i32 = 1;
+
+/// The ranks of `MPI_COMM_WORLD`.
+pub struct Mpi {
+    world: SimpleCommunicator,
+    limit: Duration,
+    meetings: Cell<i32>,
+    // Dropped last: it ends MPI.
+    _universe: Universe,
+}
+
+impl Mpi {
+    /// Starts MPI; None where it was started before. All calls must come from this thread.
+    pub fn start(limit: Duration) -> Option<Self> {
+        let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
+        Some(Self { world: universe.world(), limit, meetings: Cell::new(0), _universe: universe })
+    }
+
+    /// Says for whom this rank waited in vain, and ends all ranks: requests that are under way cannot be taken back.
+    fn give_up(&self, what: &'static str, limit: Duration, mut missing: Vec<usize>) -> ! {
+        missing.sort_unstable();
+        missing.dedup();
+        let rank = self.rank();
+        let error = CollectiveError::Timeout { rank, what, seconds: limit.as_secs(), missing };
+        eprintln!("error: {error}");
+        self.world.abort(FAILED)
+    }
+}
+
+/// Messages under way, each with the rank at its other end.
+type UnderWay<'a, 's> = Vec<(usize, Request<'a, [u8], &'s LocalScope<'a>>)>;
+
+/// Those that are still under way.
+fn unfinished<'a, 's>(messages: UnderWay<'a, 's>) -> UnderWay<'a, 's> {
+    messages
+        .into_iter()
+        .filter_map(|(other, request)| request.test().err().map(|request| (other, request)))
+        .collect()
+}
+
+impl Collective for Mpi {
+    fn rank(&self) -> usize {
+        usize::try_from(self.world.rank()).unwrap_or(0)
+    }
+
+    fn world(&self) -> usize {
+        usize::try_from(self.world.size()).unwrap_or(1)
+    }
+
+    fn exchange(
+        &self,
+        Meeting { what, patience }: Meeting,
+        send: &[&[u8]],
+        receive: &mut [&mut [u8]],
+    ) -> Result<(), CollectiveError> {
+        let (rank, began) = (self.rank(), Instant::now());
+        let tag = self.meetings.get();
+        self.meetings.set((tag + 1) % TAGS);
+        copy_own(send, receive, rank);
+        scope(|scope| {
+            let (mut receiving, mut sending): (UnderWay<'_, '_>, UnderWay<'_, '_>) = (Vec::new(), Vec::new());
+            for (other, buffer) in receive.iter_mut().enumerate().filter(|(other, _)| *other != rank) {
+                let process = self.world.process_at_rank(other as i32);
+                for part in buffer.chunks_mut(MESSAGE) {
+                    receiving.push((other, process.immediate_receive_into_with_tag(scope, part, tag)));
+                }
+            }
+            for (other, buffer) in send.iter().enumerate().filter(|(other, _)| *other != rank) {
+                let process = self.world.process_at_rank(other as i32);
+                for part in buffer.chunks(MESSAGE) {
+                    sending.push((other, process.immediate_send_with_tag(scope, part, tag)));
+                }
+            }
+            loop {
+                receiving = unfinished(receiving);
+                sending = unfinished(sending);
+                if receiving.is_empty() && sending.is_empty() {
+                    break;
+                }
+                let waited = began.elapsed();
+                match patience.of(self.limit) {
+                    Some(limit) if waited >= limit => {
+                        self.give_up(what, limit, receiving.iter().chain(&sending).map(|m| m.0).collect())
+                    }
+                    _ if waited < BUSY => std::thread::yield_now(),
+                    // Up to a millisecond, and never more than a tenth of what was waited already.
+                    _ => std::thread::sleep((waited / 10).min(Duration::from_millis(1))),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn abort(&self, code: u8) {
+        self.world.abort(i32::from(code))
+    }
+}
+
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        // The end of MPI waits for all ranks; they wait for this one.
+        if std::thread::panicking() {
+            self.world.abort(FAILED)
+        }
+    }
+}

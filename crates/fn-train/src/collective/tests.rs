@@ -1,0 +1,195 @@
+//! Ranks as threads: sums, agreement, and ranks that are late or gone.
+
+use std::time::Duration;
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs `work` on `world` ranks and gives what each of them returned.
+fn on_ranks<R: Send>(world: usize, limit: Duration, work: impl Fn(Threads) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> =
+            Threads::new(world, limit).into_iter().map(|rank| scope.spawn(move || work(rank))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn everybody_hears_everybody() {
+    let heard = on_ranks(3, LIMIT, |ranks| {
+        let mine = format!("rank {}", "x".repeat(ranks.rank()));
+        let all = gather(&ranks, Meeting::step("names"), mine.as_bytes()).unwrap();
+        let first = tell(&ranks, Meeting::step("a name"), &mine).unwrap();
+        (all, first)
+    });
+    for (all, first) in heard {
+        assert_eq!(all, [b"rank ".to_vec(), b"rank x".to_vec(), b"rank xx".to_vec()]);
+        assert_eq!(first, "rank ");
+    }
+}
+
+#[test]
+fn ranks_that_differ_are_named_on_all_of_them() {
+    let errors = on_ranks(4, LIMIT, |ranks| {
+        let data = if ranks.rank() == 2 { "b" } else { "a" };
+        let same = [Agreement::new("the program", "1"), Agreement::new("the training text", data)];
+        agree(&ranks, Meeting::step("checksums"), &same).unwrap_err().to_string()
+    });
+    for error in errors {
+        assert!(
+            error.starts_with("rank 2 and rank 0 differ in the training text: b, rank 0 has a"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_rank_that_is_late_is_named_when_the_time_is_over() {
+    let errors = on_ranks(3, Duration::from_millis(50), |ranks| {
+        if ranks.rank() == 1 {
+            std::thread::sleep(Duration::from_millis(400));
+            return String::new();
+        }
+        gather(&ranks, Meeting::step("the gradients"), b"x").unwrap_err().to_string()
+    });
+    assert!(errors[0].contains("waited 0 s for the gradients of rank 1;"), "{}", errors[0]);
+    assert!(errors[2].contains("of rank 1;"), "{}", errors[2]);
+}
+
+#[test]
+fn a_rank_that_ended_is_named_at_once() {
+    let errors = on_ranks(2, LIMIT, |ranks| match ranks.rank() {
+        1 => None,
+        _ => gather(&ranks, Meeting::step("the losses"), b"x").err(),
+    });
+    assert_eq!(errors[0], Some(CollectiveError::Gone { rank: 0, what: "the losses", gone: vec![1] }));
+}
+
+#[test]
+fn a_message_in_parts_of_any_size_arrives() {
+    for length in [0, 1, 1000] {
+        let sums = on_ranks(4, LIMIT, |ranks| {
+            let send: Vec<Vec<u8>> = (0..4).map(|to| vec![(ranks.rank() * 4 + to) as u8; length]).collect();
+            let mut receive = vec![vec![0; length]; 4];
+            ranks
+                .exchange(
+                    Meeting::step("parts"),
+                    &send.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+                    &mut receive.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
+                )
+                .unwrap();
+            receive
+        });
+        for (rank, received) in sums.into_iter().enumerate() {
+            let expected: Vec<Vec<u8>> = (0..4).map(|from| vec![(from * 4 + rank) as u8; length]).collect();
+            assert_eq!(received, expected);
+        }
+    }
+}
+
+mod gradients {
+    use burn::module::{Module, Param};
+    use burn::tensor::{Device, Tensor, TensorData};
+    use fn_core::noise::{Stream, Use};
+    use fn_models::params::host;
+
+    use super::*;
+    use crate::optim::Gradients;
+
+    #[derive(Module, Debug)]
+    struct Weights {
+        first: Param<Tensor<2>>,
+        never: Param<Tensor<1>>,
+        second: Param<Tensor<1>>,
+    }
+
+    fn weights() -> Weights {
+        let device = Device::flex().autodiff();
+        Weights {
+            first: Param::from_tensor(Tensor::zeros([3, 5], &device)),
+            never: Param::from_tensor(Tensor::zeros([4], &device)),
+            second: Param::from_tensor(Tensor::zeros([7], &device)),
+        }
+    }
+
+    /// Gradients of a micro-batch; `second` is reached by every third one, and some elements are -0.
+    fn of(micro_batch: u64) -> Gradients {
+        let mut stream = Stream::new(3, micro_batch, 0, Use::Test);
+        let mut gradient = |n: usize| {
+            let scale = 10f32.powi(stream.below(9) as i32 - 4);
+            let values: Vec<f32> =
+                (0..n).map(|i| if i == 1 { -0.0 } else { (stream.unit() as f32 - 0.5) * scale }).collect();
+            Tensor::from_data(TensorData::new(values, [n]), &Device::flex())
+        };
+        let mut gradients = Gradients::default();
+        gradients.set("first", gradient(15));
+        if micro_batch % 3 == 2 {
+            gradients.set("second", gradient(7));
+        }
+        gradients
+    }
+
+    fn block(micro_batches: &[u64]) -> Gradients {
+        let add = |mut a: Gradients, b: Gradients| {
+            a.accumulate(b);
+            a
+        };
+        tree::sum(micro_batches, |n| of(*n), add).unwrap()
+    }
+
+    fn bits(gradients: &Gradients) -> Vec<(String, Vec<u32>)> {
+        let mut out = Vec::new();
+        gradients.visit(|path, values| {
+            out.push((path.to_owned(), host(values.clone()).iter().map(|v| v.to_bits()).collect()));
+        });
+        out
+    }
+
+    #[test]
+    fn any_number_of_ranks_that_is_a_power_of_two_gives_the_bits_of_one() {
+        let all: Vec<u64> = (0..24).collect();
+        let expected = bits(&block(&all));
+        assert_eq!(expected.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+        for world in [2, 4, 8] {
+            let found = on_ranks(world, LIMIT, |ranks| {
+                let count = all.len() / world;
+                let mine = block(&all[ranks.rank() * count..][..count]);
+                bits(&sum_gradients(&ranks, &weights(), mine).unwrap())
+            });
+            for found in found {
+                assert_eq!(found, expected, "{world} ranks");
+            }
+        }
+        // Three ranks have other subtrees: right to rounding.
+        let three = on_ranks(3, LIMIT, |ranks| {
+            let mine = block(&all[ranks.rank() * 8..][..8]);
+            bits(&sum_gradients(&ranks, &weights(), mine).unwrap())
+        });
+        assert_eq!(three[0], three[1]);
+        for ((_, found), (_, expected)) in three[0].iter().zip(&expected) {
+            for (found, expected) in found.iter().zip(expected) {
+                let (found, expected) = (f32::from_bits(*found), f32::from_bits(*expected));
+                assert!((found - expected).abs() <= 1e-3 * expected.abs().max(1e-3), "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_summed_like_gradients() {
+        let value = |n: u64| {
+            Tensor::<1>::from_floats([Stream::new(9, n, 0, Use::Test).unit() as f32], &Device::flex())
+        };
+        let all: Vec<u64> = (0..8).collect();
+        let sum = |all: &[u64]| tree::sum(all, |n| value(*n), |a, b| a + b).unwrap();
+        let expected = host(sum(&all))[0].to_bits();
+        for found in on_ranks(4, LIMIT, |ranks| {
+            let (mut mine, mut other) = (sum(&all[ranks.rank() * 2..][..2]), value(1));
+            sum_values(&ranks, vec![&mut mine, &mut other]).unwrap();
+            host(mine)[0].to_bits()
+        }) {
+            assert_eq!(found, expected);
+        }
+    }
+}

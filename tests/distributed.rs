@@ -1,0 +1,33 @@
+//! `fnlm` as one of several processes.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // helpers of tests
+
+mod common;
+
+use common::{fnlm, text};
+
+#[test]
+fn what_would_train_several_times_into_one_folder_is_refused_before_anything_is_written() {
+    let launchers = [
+        ("mpirun", ["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"]),
+        ("mpiexec", ["PMI_SIZE", "PMI_RANK"]),
+        ("torchrun", ["WORLD_SIZE", "RANK"]),
+        ("srun", ["SLURM_STEP_NUM_TASKS", "SLURM_PROCID"]),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (launcher, [world, rank]) in launchers {
+        let mut command = fnlm();
+        command.current_dir(dir.path()).args(["quickstart", "--prepare-only", "--out", "out"]);
+        let refused = command.env(world, "2").env(rank, "1").output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{launcher}: {}", text(&refused));
+        let said = text(&refused);
+        assert!(said.contains(&format!("rank 1: {launcher} started 2 processes")), "{said}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{launcher}");
+    }
+}
+
+#[test]
+fn one_process_of_a_launcher_is_one_process() {
+    let alone = fnlm().args(["config", "list"]).env("WORLD_SIZE", "1").env("RANK", "0").output().unwrap();
+    assert!(alone.status.success(), "{}", text(&alone));
+}
