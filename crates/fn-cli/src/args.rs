@@ -2,6 +2,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links)] // these comments are help texts: [MASK] means what it says
 
+mod babylm;
 mod bench;
 mod config;
 mod data;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 
 use crate::run::Command;
 
+pub use babylm::BabylmArgs;
 pub use bench::{BenchArgs, DtypeArg};
 pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use data::{
@@ -25,14 +27,15 @@ pub use data::{
     TokenizerTrainArgs,
 };
 pub use lexicon::{
-    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
-    PosArg,
+    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconPreset, LexiconShowArgs,
+    LexiconStatsArgs, PosArg,
 };
 pub use probe::{
-    ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeOlmpicsArgs, ProbeSubstitutionArgs,
+    ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeJudgeArgs, ProbeOlmpicsArgs,
+    ProbeSubstitutionArgs,
 };
 pub use robust::RobustArgs;
-pub use study::{StudyCommand, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
+pub use study::{StudyCommand, StudyDoseArgs, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
 pub use task::{
     FinetuneArgs, FitArgs, FormatArgs, GlueArgs, ImportArgs, PredictArgs, RecipeName, ScoreArgs, SplitArg,
     SquadArgs, SubmitArgs,

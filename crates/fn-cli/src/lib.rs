@@ -39,6 +39,8 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
+    // A judge for generated languages, which a configuration may name.
+    fn_study::dose::SetQuality::register();
     let flags = cli.command.flags();
     let common = flags.common().cloned().unwrap_or_default();
     term::log(common.verbose);

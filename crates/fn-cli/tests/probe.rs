@@ -97,6 +97,52 @@ fn substitutes_are_ranked_and_items_that_cannot_be_scored_are_counted() {
     assert!(code == 3 && err.contains("t.jsonl: line 1: found \" big .\" at character 11"), "{err}");
 }
 
+#[test]
+fn pairs_of_sentences_are_compared_and_their_scores_kept() {
+    let dir = workshop();
+    std::fs::create_dir(dir.path().join("pairs")).unwrap();
+    let same = r#"{"sentence_good":"the boat is big .","sentence_bad":"the boat is big .","field":"syntax","linguistics_term":"order"}"#;
+    let long = "the boat is big . ".repeat(4);
+    let pairs = format!("{same}\n{{\"sentence_good\":\"a tub .\",\"sentence_bad\":\"{long}\"}}\n{same}\n");
+    std::fs::write(dir.path().join("pairs/order_1.jsonl"), &pairs).unwrap();
+    let other = r#"{"sentence_good":"the bigger boats stop .","sentence_bad":"boats the stop bigger ."}"#;
+    std::fs::write(dir.path().join("turns.jsonl"), other).unwrap();
+
+    let measure = "babylm --model electra --blimp pairs --supplement turns.jsonl --out kept";
+    let found = json(dir.path(), &format!("{measure} --json"));
+    let groups = found["groups"].as_array().unwrap();
+    let named: Vec<&str> = groups.iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(named, ["BLiMP", "field: syntax", "order", "supplement", "turns"]);
+    // A sentence ties with itself: half.
+    for kind in ["pseudo-log-likelihood", "within words left to right", "discriminator"] {
+        assert_eq!(groups[0]["accuracy"][kind], 0.5, "{found}");
+    }
+    assert_eq!((&found["sets"][0]["pairs"], &found["sets"][0]["too_long"]), (&2.into(), &1.into()));
+    let kept = |name: &str| std::fs::read_to_string(dir.path().join("kept").join(name)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&kept("report.json")).unwrap(), found);
+    let lines: Vec<Value> =
+        kept("blimp/order_1.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(lines[0]["good"], lines[0]["bad"]);
+    let turns: Value = serde_json::from_str(&kept("supplement/turns.jsonl")).unwrap();
+    let scores = |kind: &str| ["good", "bad"].map(|side| turns[side][kind].as_f64().unwrap());
+    assert_ne!(scores("pseudo-log-likelihood"), scores("within words left to right"), "boats has two pieces");
+    let won = scores("discriminator")[0] > scores("discriminator")[1];
+    assert_eq!(groups[4]["accuracy"]["discriminator"], f64::from(u8::from(won)));
+
+    let (code, _, err) = fnlm(dir.path(), measure);
+    assert!(code == 2 && err.contains("kept exists") && err.contains("--force"), "{err}");
+    let (code, out, err) = fnlm(dir.path(), "babylm --model bert --blimp pairs");
+    assert!(
+        code == 0 && out.contains("masked LM, pseudo-log-likelihood") && out.contains("50.0 %"),
+        "{out}{err}"
+    );
+    assert!(err.contains("1 pairs have a sentence longer"), "{err}");
+    std::fs::write(dir.path().join("turns.jsonl"), "{\"sentence_good\": \"a\"}").unwrap();
+    let (code, _, err) = fnlm(dir.path(), "babylm --model bert --supplement turns.jsonl --out other");
+    assert!(code == 3 && err.contains("turns.jsonl: line 1") && !dir.path().join("other").exists(), "{err}");
+}
+
 /// A run of 30 steps that keeps two of its three checkpoints.
 fn run_with_checkpoints(dir: &Path) {
     let held_out = format!("data.held_out=[{:?}]", common::inputs().join("held-out.txt"));
@@ -158,6 +204,57 @@ fn errors_are_judged_by_every_judge_and_at_every_checkpoint() {
     assert!(code == 0 && err.contains("skipped") && err.contains("step-00000020"), "{err}");
     assert!(out.contains("1 checkpoint found; the run keeps the last 2"), "{out}");
     assert!(out.contains("by a/w.safetensors") && out.contains("a/w.safetensors and model"), "{out}");
+}
+
+#[test]
+fn errors_are_exported_in_context_with_empty_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    run_with_checkpoints(dir.path());
+    let export = |more: &str| fnlm(dir.path(), &format!("probe false-negatives run --errors 12 {more}"));
+    let read = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(dir.path().join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for (file, more) in [("best.jsonl", ""), ("drawn.jsonl", "--sampled"), ("masked.jsonl", "--rate 0.15")] {
+        let (code, out, err) = export(&format!("--export {file} {more}"));
+        assert!(code == 0 && out.is_empty(), "{err}");
+        assert!(err.contains(&format!("{file}: 12 errors in context")), "{err}");
+        let rows = read(file);
+        assert_eq!(rows.len(), 12);
+        let mut contexts: Vec<&str> = rows.iter().map(|row| row["context"].as_str().unwrap()).collect();
+        for row in &rows {
+            let (context, word) = (row["context"].as_str().unwrap(), row["word"].as_str().unwrap());
+            let from: String = context.chars().skip(row["start"].as_u64().unwrap() as usize).collect();
+            assert!(from.starts_with(word), "{row}");
+            let prediction = row["prediction"].as_str().unwrap();
+            assert!(
+                prediction != word.to_lowercase() && prediction.chars().all(char::is_alphabetic),
+                "{row}"
+            );
+            assert!((15..=70).contains(&context.split_whitespace().count()), "{row}");
+            let (of_prediction, of_word) =
+                (row["p_prediction"].as_f64().unwrap(), row["p_word"].as_f64().unwrap());
+            assert!(of_prediction <= 1.0 && of_word <= 1.0, "{row}");
+            if more != "--sampled" {
+                assert!(of_prediction >= of_word && row["rank_word"].as_u64().unwrap() > 1, "{row}");
+            }
+            assert_eq!((&row["labels"], &row["domain"]), (&Value::Array(vec![]), &"held-out".into()));
+        }
+        contexts.sort_unstable();
+        contexts.dedup();
+        assert_eq!(contexts.len(), 12);
+    }
+    assert_ne!(read("best.jsonl"), read("drawn.jsonl"));
+
+    let (code, _, err) = export("--export best.jsonl");
+    assert!(code == 2 && err.contains("best.jsonl exists") && err.contains("--force"), "{err}");
+    let before = read("best.jsonl");
+    assert_eq!(export("--export best.jsonl --force").0, 0);
+    assert_eq!(before, read("best.jsonl"), "the same seed, the same errors");
+    assert_eq!(export("--export other.jsonl --seed 2").0, 0);
+    assert_ne!(before, read("other.jsonl"));
+    let (code, _, err) = export("--export x.jsonl --rate 1");
+    assert!(code == 2 && err.contains("--rate must be"), "{err}");
 }
 
 #[test]

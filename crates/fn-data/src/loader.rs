@@ -1,10 +1,10 @@
-//! Batches of corrupted rows, each a function of its number.
+//! The data loader of pre-training: batches of rows (training sequences) with masked positions.
 //!
-//! Batch `s` depends on the seed, `s`, the rows and the corruption, and on nothing else. Threads only make it sooner: any number
-//! of them deliver the same batches in the same order, and a resumed run starts at its number without making earlier ones.
+//! Batch `s` is a function of the seed, `s`, the rows and the corruption. Any number of worker threads delivers the same
+//! batches in the same order, and a resumed run starts at any batch without making the earlier ones.
 //!
-//! A run may begin with a [`Stage`] of artificial rows. Text then begins as if the stage had not been: the same rows, masked in
-//! the same way, as in a run without it.
+//! A run may begin with a [`Stage`] of synthetic sequences. The batches of text after it have the same rows, with the same
+//! masked positions, as in a run without the stage.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,63 +19,63 @@ use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
 
-/// Finished batches that a worker may be ahead of the trainer: enough to hide its time, little memory.
+/// Batches that each worker prefetches: enough to hide its latency, at little memory.
 const AHEAD: usize = 2;
 
-/// Which micro-batches a loader makes: of each `of` in a row, `count` from the `first` on. Where several processes share the
-/// micro-batches of a step, each has its part.
+/// The micro-batches that a loader makes: of every `of` consecutive ones, the `count` from index `first` on. In distributed
+/// training, each process makes its part of the micro-batches of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// The first of them, `0..of`.
+    /// Index of the first micro-batch of the part, `0..of`.
     pub first: u64,
-    /// How many, at least 1; `first + count` is at most `of`.
+    /// Number of micro-batches of the part, at least 1; `first + count` is at most `of`.
     pub count: u64,
-    /// Of how many.
+    /// Number of micro-batches in a group.
     pub of: u64,
 }
 
 impl Part {
-    /// Every micro-batch.
+    /// All micro-batches.
     pub const ALL: Part = Part { first: 0, count: 1, of: 1 };
 
-    /// The number of the `n`-th micro-batch made, counted like `start`, where counting begins.
+    /// The number of the `n`-th micro-batch of this part since the micro-batch `start`.
     fn number(self, start: u64, n: u64) -> u64 {
         start + n / self.count * self.of + self.first + n % self.count
     }
 }
 
-/// What a loader makes.
+/// Settings of a loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Rows per batch.
+    /// Batch size, in rows.
     pub batch: usize,
-    /// Decides order and corruption.
+    /// Seed of the order of rows and of the corruption.
     pub seed: u64,
-    /// Which batches are made.
+    /// The micro-batches that are made.
     pub part: Part,
-    /// Threads; 0 makes each batch when it is asked for.
+    /// Number of worker threads; 0 makes each batch in the call of [`Loader::next`].
     pub workers: usize,
 }
 
-/// Batches of artificial rows at the start of a run.
+/// Batches of synthetic sequences at the start of a run.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Makes the rows.
+    /// Generator of the synthetic sequences.
     pub rows: Arc<Synthetic>,
-    /// How many batches are artificial; text begins at this number.
+    /// Number of synthetic batches; the batch with this number is the first one of text.
     pub batches: u64,
 }
 
 /// One batch in host memory.
 ///
-/// Shapes: B batch, L length, P = B x most predictions of a row.
+/// Shapes: B batch size, L sequence length, P = B x maximum number of masked positions of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskedBatch {
     /// Number of the micro-batch since the start of the run.
     pub micro_batch: u64,
-    /// B.
+    /// Batch size B.
     pub batch: usize,
-    /// L.
+    /// Sequence length L.
     pub length: usize,
     /// Corrupted ids, `[B * L]`, padded.
     pub input: Vec<u32>,
@@ -91,7 +91,7 @@ pub struct MaskedBatch {
     pub positions: Vec<u32>,
     /// Original id at each masked position, `[P]`; the padding id where `weight` is 0.
     pub gold: Vec<u32>,
-    /// 1 for a masked position, 0 for what fills up to P, `[P]`.
+    /// 1 for a masked position, 0 for the padding up to P, `[P]`.
     pub weight: Vec<f32>,
 }
 
@@ -140,7 +140,7 @@ impl MaskedBatch {
     }
 }
 
-/// What makes batch after batch.
+/// Makes a batch from its number.
 #[derive(Clone)]
 struct Maker {
     data: Arc<Dataset>,
@@ -157,7 +157,8 @@ impl Maker {
         let rows = |step: u64| (0..batch).map(move |row| (step * batch as u64 + row as u64, row as u64));
         match &self.stage {
             Some(stage) if number < stage.batches => {
-                // Another seed: the first artificial batch and the first of text do not mask the same positions.
+                // A different seed, so that the first synthetic batch and the first batch of text do not mask the same
+                // positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
                 MaskedBatch::make(&self.corruptor, seed, number, length, rows)
@@ -174,7 +175,7 @@ impl Maker {
     }
 }
 
-/// Endless batches of training rows.
+/// An endless sequence of training batches.
 pub struct Loader {
     maker: Maker,
     /// Number of the micro-batch at which counting begins.
@@ -198,7 +199,7 @@ impl Loader {
         Self::staged(data, corruptor, config, start, None)
     }
 
-    /// Batches from number `start` on, the first ones artificial where there is a `stage`.
+    /// Batches from number `start` on; with a `stage`, those before its end are synthetic.
     ///
     /// # Errors
     /// A data set without rows.
@@ -221,7 +222,7 @@ impl Loader {
     /// The next batch.
     ///
     /// # Errors
-    /// A worker thread that died.
+    /// A worker thread that panicked.
     #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
     pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
         let batch = match &mut self.workers {
@@ -232,17 +233,17 @@ impl Loader {
         Ok(batch)
     }
 
-    /// Number of the batch from which the next ones are counted: all that has to be remembered. Of a [`Part`], asked for between two
-    /// groups of `count` batches, it is what every part says.
+    /// Number of the next batch: the whole state of the loader, to be saved in a checkpoint. With a [`Part`], it is the same
+    /// for all parts between two groups of micro-batches.
     pub fn position(&self) -> u64 {
         let Part { count, of, .. } = self.maker.config.part;
         self.start + self.taken / count * of + self.taken % count
     }
 }
 
-/// Threads that make every n-th batch each, and hand them over in a channel of their own.
+/// Worker threads: each makes every n-th batch and sends it through its own channel.
 struct Workers {
-    /// The n-th batch is of worker `n % count`.
+    /// The channels; the n-th batch comes from worker `n % count`.
     batches: Vec<Receiver<MaskedBatch>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -264,14 +265,14 @@ impl Workers {
     /// The `n`-th batch; they are taken in order.
     fn take(&self, n: u64) -> Result<MaskedBatch, DataError> {
         let worker = (n % self.batches.len() as u64) as usize;
-        // A thread that panicked has dropped its end.
+        // A thread that panicked has dropped its sender.
         self.batches[worker].recv().map_err(|_| DataError::LoaderDied)
     }
 }
 
 fn work(maker: &Maker, start: u64, (first, every): (u64, u64), sender: &Sender<MaskedBatch>) {
     let mut n = first;
-    // Fails when the loader is gone.
+    // `send` fails once the loader is dropped.
     while sender.send(maker.make(maker.config.part.number(start, n))).is_ok() {
         n += every;
     }
@@ -286,8 +287,8 @@ impl Drop for Workers {
     }
 }
 
-/// Rows in their own order, at most `limit` batches, the last one possibly smaller: the same corruption at every call, for
-/// measuring on held-out text.
+/// Batches for evaluation on held-out text: rows in the order of the data set, at most `limit` batches, of which the last may
+/// be smaller. Every call gives the same masked positions.
 pub fn fixed_batches(
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_thread_is_an_error_and_no_endless_wait() {
+    fn a_worker_that_panicked_is_an_error_and_not_a_deadlock() {
         let (sender, receiver) = bounded(1);
         drop(sender);
         let workers = Workers { batches: vec![receiver], threads: Vec::new() };
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_rows_point_at_what_they_hide() {
+    fn gold_ids_are_the_original_ids_at_the_masked_positions() {
         for batch in fixed_batches(data(37), corruptor(), 4, 1, usize::MAX) {
             assert!(batch.weight.contains(&1.0));
             for (p, &weight) in batch.weight.iter().enumerate() {
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_load_is_an_error() {
+    fn an_empty_data_set_is_an_error() {
         let empty = Arc::new(Dataset::from_rows(Vec::new(), 16).unwrap());
         assert!(matches!(Loader::new(empty, corruptor(), config(1), 0), Err(DataError::NoRows)));
     }

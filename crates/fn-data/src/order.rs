@@ -1,15 +1,15 @@
-//! Which row comes when: index arithmetic, no list, no state.
+//! The shuffled order of rows, computed without a list and without state.
 //!
-//! The samples of epoch `e` are a keyed permutation of the rows: a Feistel network over the next power of four, walked along
-//! its cycle until it lands inside. So the k-th sample is found in constant time for any k, a resumed run jumps to its place,
-//! and the processes of a distributed run take their parts of the one order that a single process would see.
+//! Epoch `e` is a keyed permutation of the rows: a Feistel network on the next power of four, applied repeatedly until the
+//! result is the index of a row (cycle walking). So the k-th sample is computed in constant time for any k, a resumed run needs
+//! no replay, and the processes of a distributed run take parts of the order that a single process would see.
 
 use fn_core::noise::{Use, mix};
 
-/// Rounds of the network; four already mix well, two more cost nothing here.
+/// Rounds of the Feistel network; four already mix well, and two more cost little.
 const ROUNDS: u64 = 6;
 
-/// The endless order of `len` rows under a seed: epoch after epoch, each row once in each.
+/// The endless shuffled order of `len` rows: epoch after epoch, each row once per epoch.
 ///
 /// Invariant: `len > 0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +20,19 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of `len` rows; an order of nothing is an order of one row that does not exist, so `len` is at least 1.
+    /// The order of `len` rows under `seed`. A `len` of 0 is treated as 1.
     pub fn new(seed: u64, len: usize) -> Self {
         let len = (len as u64).max(1);
         let bits = u64::BITS - (len - 1).leading_zeros();
         Self { seed, len, half_bits: bits.div_ceil(2).max(1) }
     }
 
-    /// Rows in an epoch.
+    /// Number of rows of an epoch.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Never true; here because `len` is.
+    /// Always false; exists because of the convention for types with `len`.
     pub fn is_empty(&self) -> bool {
         false
     }
@@ -47,7 +47,7 @@ impl Order {
         x as usize
     }
 
-    /// One pass of the network: a bijection of `0..4^half_bits`.
+    /// One application of the Feistel network: a bijection of `0..4^half_bits`.
     fn permute(&self, epoch: u64, x: u64) -> u64 {
         let mask = (1u64 << self.half_bits) - 1;
         let (mut left, mut right) = (x >> self.half_bits, x & mask);

@@ -148,6 +148,21 @@ impl Encoder {
         all
     }
 
+    /// What leaves the first `layers` layers; the others are not computed. 0: the input of the first layer. More layers than there are
+    /// count as all of them.
+    ///
+    /// # Shapes
+    /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
+    pub fn forward_first(
+        &self,
+        x: Tensor<3>,
+        layers: usize,
+        mask: Option<&Tensor<2>>,
+        noise: &Noise,
+    ) -> Tensor<3> {
+        self.layers.iter().take(layers).fold(self.start(x), |x, layer| layer.forward(x, mask, noise))
+    }
+
     fn start(&self, x: Tensor<3>) -> Tensor<3> {
         match &self.project {
             Some(project) => project.forward(x),

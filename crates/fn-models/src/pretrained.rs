@@ -259,6 +259,15 @@ impl Pretrained {
         encoder.forward_layers(embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
 
+    /// What leaves the first `layers` layers of the encoder that fine-tuning keeps, `[B, L, H]`; the layers above are not computed.
+    pub fn hidden_after(&self, layers: usize, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        let (embeddings, encoder) = match &self.net {
+            Net::Bert(model) => (&model.embeddings, &model.encoder),
+            Net::Electra(model) => (&model.embeddings, &model.discriminator),
+        };
+        encoder.forward_first(embeddings.forward(inputs, noise), layers, inputs.mask.as_ref(), noise)
+    }
+
     /// Hidden vectors of the masked LM (ELECTRA: of the generator, `[B, L, H_generator]`) with vectors `words` `[B, L, E]` in
     /// place of token ids, see [`Embeddings::combine`](crate::Embeddings::combine); `inputs.ids` is not read.
     pub fn masked_lm_hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {

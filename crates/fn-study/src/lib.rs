@@ -4,13 +4,16 @@
 //! [`study`] compares arms over seeds: its description, and the table and page made from finished runs. [`stats`] tests
 //! whether a difference is more than noise. [`runs`] reads `metrics.jsonl` of a run, [`curves`] plots it, so figures can
 //! be made again from a run directory long after the weights are gone. [`probe`] evaluates a pre-trained model without
-//! fine-tuning it. [`process`] runs jobs and reads what they report, [`lease`] keeps two processes from working
+//! fine-tuning it, [`babylm`] with the measures of the BabyLM challenge. [`process`] runs jobs and reads what they report, [`lease`] keeps two processes from working
 //! on one run.
 #![deny(missing_docs)]
 
+pub mod babylm;
 pub mod corpus;
 pub mod curves;
+pub mod dose;
 mod error;
+pub mod exam;
 pub mod lease;
 pub mod probe;
 pub mod process;

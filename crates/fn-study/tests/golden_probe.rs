@@ -1,4 +1,5 @@
-//! Compares with `tests/golden/probe.json`, made by `make_probe.py` beside it from transformers, torch and scikit-learn.
+//! Compares with `tests/golden/probe.json` and `sentences.json`, made by `make_probe.py` and `make_sentences.py` beside them from
+//! transformers, torch and scikit-learn.
 #![allow(clippy::unwrap_used)] // a failed setup should fail the test
 
 use std::path::{Path, PathBuf};
@@ -65,6 +66,41 @@ fn scores_of_choices_match_transformers() {
         let stop = Stop::new();
         stop.request();
         assert!(prober.scores(&clozes, scorers[0].0, &stop).is_err());
+    }
+}
+
+#[test]
+fn scores_of_sentences_match_transformers() {
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(golden("sentences.json")).unwrap()).unwrap();
+    let texts: Vec<&str> = expected["pairs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|pair| pair.as_array().unwrap().iter().map(|text| text.as_str().unwrap()))
+        .collect();
+    for (model, count) in [("bert_tiny", 2), ("electra_tiny", 3)] {
+        let (prober, _) = Prober::load(&golden(model), tokenizer(&fixture()), &Device::flex()).unwrap();
+        let pieces: Vec<Vec<u32>> = texts.iter().map(|text| prober.tokenizer().encode(text)).collect();
+        let lengths: Vec<u64> = pieces.iter().map(|pieces| pieces.len() as u64).collect();
+        assert_eq!(expected["pieces"], Value::from(lengths));
+        let kinds = prober.likelihoods();
+        assert_eq!(kinds.len(), count);
+        let mut done = Vec::new();
+        let found =
+            prober.log_likelihoods(&pieces, &Stop::new(), &mut |sentences| done.push(sentences)).unwrap();
+        assert_eq!(done.last(), Some(&texts.len()));
+        for ((text, scores), expected) in texts.iter().zip(found).zip(expected[model].as_array().unwrap()) {
+            assert_eq!(scores.len(), expected.as_object().unwrap().len());
+            for (kind, score) in kinds.iter().zip(scores) {
+                let expected = expected[kind.name()].as_f64().unwrap();
+                // A sum over up to 14 tokens.
+                assert!((score - expected).abs() <= 5e-5, "{model}, {kind:?}, {text}: {score}, {expected}");
+            }
+        }
+        let stop = Stop::new();
+        stop.request();
+        assert!(prober.log_likelihoods(&pieces, &stop, &mut |_| ()).is_err());
     }
 }
 

@@ -37,7 +37,7 @@ use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 pub use fn_models::Arch;
 use fn_models::{EncoderConfig, GeneratorSize};
-pub use judge::JudgeKind;
+pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
 pub use schema::nearest;

@@ -1,4 +1,4 @@
-//! What can go wrong while training: one variant per cause, each with what is needed to repair it.
+//! Errors of training: one variant for each cause.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::collective::CollectiveError;
 use crate::optim::OptimError;
 use crate::report::ReportError;
 
-/// Why training stopped before its end.
+/// Why training failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -37,10 +37,10 @@ pub enum TrainError {
     /// WordNet files that cannot be read.
     #[error(transparent)]
     WordNet(#[from] fn_data::lexicon::WordNetError),
-    /// A corruption that cannot be used.
+    /// An invalid setting of the corruption, a judge or a correction.
     #[error(transparent)]
     Core(#[from] fn_core::CoreError),
-    /// A value of the configuration that cannot be used.
+    /// An invalid configuration.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     /// Sizes of a model that do not fit together.
@@ -52,16 +52,19 @@ pub enum TrainError {
     /// The model is too small for the tokenizer or the length of the sequences.
     #[error("{0} ({keys})", keys = keys(.0))]
     Fit(#[from] FitError),
-    /// A verifier for another vocabulary.
+    /// An encoder that cannot judge.
+    #[error(transparent)]
+    Encoder(#[from] crate::objective::EncoderError),
+    /// A verifier with another vocabulary.
     #[error(
         "{path}: this verifier has a token table of {model} rows, but the tokenizer has {tokenizer} pieces; give `correction.verifier.model` a model with the run's own vocabulary"
     )]
     VerifierVocabulary {
         /// The model's folder.
         path: PathBuf,
-        /// Rows of its token table.
+        /// Number of rows of its token embedding.
         model: usize,
-        /// Pieces of the tokenizer.
+        /// Number of pieces of the tokenizer.
         tokenizer: usize,
     },
     /// Replacements that do not fit were asked of a judge that grades single words only.
@@ -72,7 +75,7 @@ pub enum TrainError {
         /// The judge's kind.
         kind: String,
     },
-    /// bf16 was asked for on a device that cannot compute in it.
+    /// bf16 was requested on a device that does not support it.
     #[error(
         "dtype is bf16, but the device `{device}` cannot compute in bf16; expected f32 there (train.dtype in pre-training)"
     )]
@@ -93,26 +96,26 @@ pub enum TrainError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A number of a recipe that is out of its range.
+    /// A number that is out of its range.
     #[error(transparent)]
     Range(#[from] RangeError),
-    /// Too many non-finite steps in a row: going on would only hide it.
+    /// Too many non-finite steps in a row.
     #[error(
         "step {step}: the gradient norm was not finite {consecutive} times in a row (last: {value}); training has diverged. \
          {}. Lower `schedule.lr`, lengthen `schedule.warmup` or lower `optimizer.clip_norm`, then start again from there",
         describe(.last_good)
     )]
     Diverged {
-        /// The step at which patience ended, counted from 1.
+        /// The last of these steps, counted from 1.
         step: u64,
-        /// Non-finite steps in a row.
+        /// Number of non-finite steps in a row.
         consecutive: u32,
-        /// The value found at this step: NaN or infinity, as it was.
+        /// The gradient norm of this step: NaN or infinity.
         value: f64,
         /// The last checkpoint, if one was written or loaded.
         last_good: Option<PathBuf>,
@@ -139,13 +142,13 @@ pub struct RangeError {
 }
 
 impl RangeError {
-    /// An error unless `ok`.
+    /// Returns an error unless `ok`.
     pub fn unless(ok: bool, field: &'static str, found: f64, allowed: &'static str) -> Result<(), Self> {
         if ok { Ok(()) } else { Err(Self { field, found, allowed }) }
     }
 }
 
-/// The keys of the configuration that change what does not fit.
+/// The keys of the configuration that can resolve the error.
 fn keys(error: &FitError) -> &'static str {
     match error {
         FitError::Vocabulary { .. } => "`data.tokenizer`, `model.vocab_size`",

@@ -1,8 +1,9 @@
-//! The training step around model and loss: optimiser, schedule, guard, checkpoints, reports.
+//! Pre-training: configuration, objectives, optimiser, schedule, training loop, checkpoints, reports.
 //!
-//! The centre is a promise: **a run that was stopped, by a signal, by `kill -9` or by a full disk, goes on as if nothing
-//! had happened.** It rests on one decision: nothing is random. Every choice is a function of (seed, step), so
-//! [`checkpoint::TrainState`], the weights and the moments are all there is to remember.
+//! The main guarantee: **a run that was stopped, by a signal, by `kill -9` or by a full disk, resumes to the same result as a
+//! run that was never stopped**, bit for bit on the CPU. It rests on one design decision: there is no state of a random
+//! generator. All random numbers are functions of (seed, step), so a checkpoint only holds [`checkpoint::TrainState`], the
+//! weights and the moments.
 #![deny(missing_docs)]
 
 pub mod bench;

@@ -1,14 +1,14 @@
-//! One process at a time in a run directory.
+//! The lock of a run directory, which only one process at a time can hold.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::error::TrainError;
 
-/// Name of the locked file. It stays; only the lock on it goes with its process, however that ends.
+/// Name of the locked file. The file stays; the lock ends with its process.
 pub const FILE: &str = "run.lock";
 
-/// Holds a run directory until it is dropped.
+/// The lock of a run directory, released on drop.
 #[derive(Debug)]
 pub struct RunLock(#[allow(dead_code)] Option<File>);
 
@@ -18,10 +18,10 @@ impl RunLock {
         Self(None)
     }
 
-    /// Takes `dir`, which is made if it is not there.
+    /// Locks `dir`, which is created if it does not exist.
     ///
     /// # Errors
-    /// [`TrainError::InUse`] when another process holds it, [`TrainError::Io`] when the file cannot be made.
+    /// [`TrainError::InUse`] if another process holds the lock, [`TrainError::Io`] if the file cannot be created.
     pub fn take(dir: &Path) -> Result<Self, TrainError> {
         let path = dir.join(FILE);
         let io = |action| {
@@ -33,7 +33,7 @@ impl RunLock {
         match file.try_lock() {
             Ok(()) => Ok(Self(Some(file))),
             Err(TryLockError::WouldBlock) => Err(TrainError::InUse { path: dir.to_owned() }),
-            // A file system without locks: two processes at once are the user's affair there.
+            // On a file system without locks, concurrent processes are not detected.
             Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {
                 Ok(Self(Some(file)))
             }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_held_by_one_and_free_when_it_is_dropped() {
+    fn a_directory_can_be_locked_once_and_again_after_the_lock_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run");
         let first = RunLock::take(&run).unwrap();

@@ -1,46 +1,48 @@
-//! What this machine has and how fast it is: processor, memory, disk, and what a device computes in a second.
+//! Describes this machine: processor, memory, disk, and the speed of a device.
 
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use fn_core::files::hex;
 use fn_models::{BertConfig, BertForPreTraining, EncoderConfig, Inputs};
 use fn_ops::Noise;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// The processor and the memory.
 #[derive(Debug, Clone, Serialize)]
 pub struct Processor {
-    /// Its name, where the system tells.
+    /// Its name, if the system reports it.
     pub name: Option<String>,
     /// Threads that this process may use.
     pub threads: usize,
     /// Threads of the flex device.
     pub pool: usize,
-    /// Widest vector instructions found at run time.
+    /// Widest vector instructions that were detected at run time.
     pub vectors: &'static str,
-    /// Bytes of memory.
+    /// Total memory in bytes.
     pub memory_total: Option<u64>,
-    /// Bytes of memory that are free to use.
+    /// Available memory in bytes.
     pub memory_available: Option<u64>,
 }
 
-/// The disk under a folder.
+/// The disk of a folder.
 #[derive(Debug, Clone, Serialize)]
 pub struct Disk {
     /// The folder.
     pub path: String,
-    /// Bytes that may still be written.
+    /// Free space in bytes.
     pub free: Option<u64>,
-    /// Seconds to write and sync 4 MiB; none if the folder cannot be written.
+    /// Seconds to write and sync 4 MiB; None if the folder is not writable.
     pub fsync_seconds: Option<f64>,
-    /// Why it cannot be written.
+    /// Why it is not writable.
     pub error: Option<String>,
 }
 
 impl Processor {
-    /// Reads what the system tells; nothing is measured.
+    /// Reads the information of the operating system, without measurements.
     pub fn read() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let name = read("/proc/cpuinfo").lines().find_map(|line| {
@@ -91,7 +93,7 @@ fn vectors() -> &'static str {
 }
 
 impl Disk {
-    /// Writes and syncs 4 MiB in a folder, and asks how much room there is.
+    /// Measures the time to write and sync 4 MiB in a folder, and its free space.
     pub fn examine(dir: &Path) -> Self {
         let measure = || -> std::io::Result<f64> {
             let path = dir.join(format!(".fnlm-doctor-{}", std::process::id()));
@@ -116,14 +118,14 @@ impl Disk {
     }
 }
 
-/// 1024 x 1024 products for about a second, as a model computes them, in the precision that is set.
+/// Speed of 1024 x 1024 matrix products over about a second, with the kernels of models and the current precision, in GFLOP/s.
 pub fn matmul_gflops(device: &Device) -> f64 {
     const N: usize = 1024;
     let a = Tensor::<2>::random([N, N], Distribution::Uniform(-1.0, 1.0), device);
     let b = Tensor::<2>::random([N, N], Distribution::Uniform(-1.0, 1.0), device);
-    // Reading a number waits for everything before it, on every backend.
+    // Reading a value waits for all earlier operations, on every backend.
     let wait = |x: Tensor<2>| x.slice([0..1, 0..1]).into_data();
-    wait(fn_ops::linear(a.clone(), b.clone(), None)); // chooses and compiles kernels
+    wait(fn_ops::linear(a.clone(), b.clone(), None)); // compiles and tunes kernels
     let clock = Instant::now();
     let mut products = 0_u32;
     while clock.elapsed().as_secs_f64() < 1.0 {
@@ -133,7 +135,8 @@ pub fn matmul_gflops(device: &Device) -> f64 {
     f64::from(products) * 2.0 * (N as f64).powi(3) / clock.elapsed().as_secs_f64() / 1e9
 }
 
-/// Forward and backward of a BERT with two layers of 64, 8 rows of 32 tokens; the second of two.
+/// Seconds of a forward and backward pass of a BERT with two layers of width 64 on 8 sequences of 32 tokens, after one pass as
+/// warm-up.
 pub fn train_step_seconds(device: &Device) -> f64 {
     const ROWS: usize = 8;
     const LENGTH: usize = 32;
@@ -158,7 +161,7 @@ pub fn train_step_seconds(device: &Device) -> f64 {
         let logits = model.masked_logits(&inputs, positions.clone(), &Noise::new(seed));
         let gradients = fn_ops::cross_entropy_rows(logits, positions.clone()).mean().backward();
         if let Some(gradient) = model.word_embedding().grad(&gradients) {
-            gradient.sum().into_data(); // reading a number waits for everything before it
+            gradient.sum().into_data(); // reading a value waits for all earlier operations
         }
         seconds = clock.elapsed().as_secs_f64();
     }
@@ -173,16 +176,23 @@ pub fn cores() -> usize {
     usize::try_from(cores).unwrap_or(1).max(1)
 }
 
-/// Largest resident set of this process so far, in bytes.
+/// Version, system and SHA-256 of the running program: equal where two processes run the same one.
+pub fn this_program() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read);
+    let hash = program.map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default();
+    format!("{} {} {} {hash}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// Peak resident memory of this process, in bytes.
 pub fn peak_memory() -> u64 {
-    // SAFETY: `getrusage` fills the struct that it is given; all zeros is a valid value of it.
+    // SAFETY: `getrusage` fills the struct that is passed to it; all zeros is a valid value of it.
     #[allow(unsafe_code)]
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &mut usage);
         usage
     };
-    // Kilobytes, but bytes on Apple's systems.
+    // In kilobytes, but in bytes on Apple's systems.
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     usage.ru_maxrss.unsigned_abs() * unit
 }
@@ -212,7 +222,7 @@ mod tests {
         let touched = vec![1u8; 64 << 20];
         let found = peak_memory();
         assert!(std::hint::black_box(touched).len() as u64 <= found);
-        // The system counts what the process that started this one (cargo) has used as well: far from a factor of 1024.
+        // The value includes the memory of the parent process (cargo), but an error of a factor of 1024 would be detected.
         assert!(found < 64 << 30, "{found}");
     }
 }

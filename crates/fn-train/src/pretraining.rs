@@ -27,25 +27,25 @@ use crate::schedule::ScheduleConfig;
 use crate::stop::Stop;
 use crate::training_loop::{SaveDue, Score, Training};
 
-/// The seed of the held-out corruption: the same masked tokens for every run, arm and step.
+/// Seed of the masked positions of held-out text, so that they are the same for every run, arm and step.
 pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 
-/// What a pre-training run reads, besides its configuration.
+/// Inputs of a pre-training run besides its configuration.
 pub struct Inputs<'a> {
-    /// Rows to train on.
+    /// Training rows.
     pub data: Arc<Dataset>,
     /// Masks tokens.
     pub corruptor: Arc<Corruptor>,
-    /// Rows to evaluate on.
+    /// Held-out rows for evaluation.
     pub held_out: Option<HeldOut<'a>>,
 }
 
-/// Text that is only evaluated on.
+/// Held-out text.
 #[derive(Clone)]
 pub struct HeldOut<'a> {
-    /// The rows, in their own order.
+    /// The rows.
     pub data: Arc<Dataset>,
-    /// What fits where, if the text was generated.
+    /// Ground truth of which words fit, if the text was generated.
     pub truth: Option<&'a dyn Truth>,
 }
 
@@ -64,14 +64,14 @@ pub struct Pretraining<'a> {
     evaluation: Option<Evaluation>,
     /// Real tokens of the step under way, on all ranks.
     tokens: u64,
-    /// The newest step, until it is reported.
+    /// The newest step, if it is not reported yet.
     unreported: Option<Unreported>,
     clock: Clock,
-    /// Whether it was said that the judge excuses much.
+    /// Whether this warning was given.
     warned: bool,
 }
 
-/// A step that was computed and not yet reported.
+/// A step that was computed but not reported.
 struct Unreported {
     total: Tensor<1>,
     details: Details,
@@ -79,7 +79,7 @@ struct Unreported {
     tokens: u64,
 }
 
-/// The terms of a loss, which add up to it, and counts of wrong predictions among the masked rows.
+/// The terms of a loss, which add up to it, and counts of wrong predictions among the masked positions.
 pub struct Details {
     terms: Vec<(&'static str, Tensor<1>)>,
     counts: FalseNegativeCounts,
@@ -93,21 +93,21 @@ const MANY: f64 = 1.0 / 3.0;
 /// Wall time in steps, without evaluations and saves.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
-    /// When the step under way began.
+    /// Start of the current step.
     began: Instant,
-    /// Seconds that it waited for data.
+    /// Seconds that the current step waited for data.
     waited: f64,
     steps: u64,
     seconds: f64,
-    /// Of them, those of the first step, which takes memory and chooses kernels.
+    /// Seconds of the first step, in which memory is allocated and kernels are tuned.
     first: f64,
 }
 
 impl<'a> Pretraining<'a> {
-    /// A run that stands at `state`, in a process alone.
+    /// A run that continues from `state`, in a single process.
     ///
     /// # Errors
-    /// A vocabulary that has too few pieces for the stage of artificial rows.
+    /// A vocabulary with too few pieces for the synthetic stage.
     pub fn new(
         config: &'a RunConfig,
         objective: &'a dyn Objective,
@@ -164,7 +164,7 @@ impl<'a> Pretraining<'a> {
         })
     }
 
-    /// The last held-out metrics. A run that was complete before is evaluated again, without a report.
+    /// The last held-out metrics. If the run was complete already, they are computed again without a report.
     pub fn evaluation(&mut self, model: &Pretrained) -> Option<Evaluation> {
         if self.clock.steps == 0 && self.evaluation.is_none() && !self.stop.requested() {
             self.evaluation = self.held_out_metrics(model);
@@ -172,8 +172,8 @@ impl<'a> Pretraining<'a> {
         self.evaluation.take()
     }
 
-    /// Mean seconds of a step of this process (evaluations and saves left out, and the first step where there are others); NaN when
-    /// no step was taken.
+    /// Mean seconds of a step of this process, without evaluations and saves, and without the first step if there are others;
+    /// NaN if no step was taken.
     pub fn seconds_per_step(&self) -> f64 {
         let Clock { steps, seconds, first, .. } = self.clock;
         match steps {
@@ -182,7 +182,7 @@ impl<'a> Pretraining<'a> {
         }
     }
 
-    /// Held-out metrics; None without held-out rows, or when a stop was requested meanwhile.
+    /// Held-out metrics; None without held-out rows, or if a stop was requested meanwhile.
     fn held_out_metrics(&self, model: &Pretrained) -> Option<Evaluation> {
         let held_out = self.held_out.as_ref()?;
         let limit = match self.config.eval.batches {
@@ -208,7 +208,7 @@ impl<'a> Pretraining<'a> {
         Ok(all.map(|[rows, tokens]| BatchSize { rows, tokens }).collect())
     }
 
-    /// Says once that the judge calls more than a third of the wrong predictions false negatives.
+    /// Warns once if the judge flags more than a third of the wrong predictions as false negatives.
     fn warn_of_excuses(&mut self, step: u64, details: &Details) -> Result<(), TrainError> {
         let share = details.excused.as_ref().map(scalar);
         let Some(share) = share.filter(|share| *share > MANY && !self.warned) else { return Ok(()) };
@@ -299,7 +299,7 @@ impl Training for Pretraining<'_> {
                 Some(newest) if *step == state.step && (self.report_due(*step) || !update.finite) => {
                     report = Some(newest.read(state, update));
                 }
-                // Skipped steps whose own lines were not due.
+                // Skipped steps are reported even if their report is not due.
                 _ if !update.finite => {
                     let text = format!("step {step}: skipped, the gradient norm is {}", update.grad_norm);
                     self.reporter.notice(&text)?;
@@ -342,7 +342,7 @@ impl Training for Pretraining<'_> {
     }
 
     fn save_due(&self, state: &TrainState, _since_last: Duration) -> SaveDue {
-        // At the start too: a full disk shows now, not later.
+        // Also at the start of a run, so that a full disk is detected early.
         if state.step == 0 || self.is_last(state.step) {
             SaveDue::Always
         } else if state.step.is_multiple_of(self.config.checkpoint.every) {
@@ -362,7 +362,7 @@ impl Training for Pretraining<'_> {
 }
 
 impl Unreported {
-    /// Reads the numbers of the step from the device; its times are filled in later.
+    /// Reads the values of the step from the device; its times are filled in later.
     fn read(&self, state: &TrainState, update: &Update) -> StepReport {
         let terms = self.details.terms.iter().map(|(name, term)| ((*name).to_owned(), scalar(term)));
         StepReport {
@@ -382,7 +382,7 @@ impl Unreported {
 }
 
 impl Clock {
-    /// The seconds of the step that ends now.
+    /// Ends the timing of the current step and returns its seconds.
     fn end_step(&mut self) -> f64 {
         let seconds = self.began.elapsed().as_secs_f64();
         self.steps += 1;
@@ -394,10 +394,10 @@ impl Clock {
     }
 }
 
-/// The stage of artificial rows before text, if the configuration has one.
+/// The synthetic stage before text, if the configuration has one.
 ///
 /// # Errors
-/// A vocabulary that has too few pieces for it.
+/// A vocabulary with too few pieces for it.
 pub(crate) fn stage(config: &RunConfig, corruptor: &Corruptor) -> Result<Option<Stage>, TrainError> {
     let made = Synthetic::new(&config.data.synthetic, corruptor.vocab(), config.seed);
     let batches = config.data.synthetic_batches(config.train.accumulation);

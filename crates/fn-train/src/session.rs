@@ -1,7 +1,7 @@
-//! A run as a user sees it: a configuration and a folder.
+//! A pre-training run from its configuration and run directory.
 //!
-//! [`Session::open`] reads everything that the configuration names; [`Session::run`] builds the model (new, from a Hugging
-//! Face folder, or from the newest checkpoint of the folder), trains it and writes `model/` in the Hugging Face format.
+//! [`Session::open`] opens all inputs of the configuration; [`Session::run`] makes the model (new, from a Hugging Face
+//! folder, or from the newest checkpoint of the run directory), trains it and writes `model/` in the Hugging Face format.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,21 +25,22 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::Checkpoints;
-use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, gather_equal, tell_path};
+use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, meet, tell_path};
 use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig, text};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
+use crate::machine::this_program;
 use crate::model;
-use crate::objective::{self, Judging, MovingAverage, Objective, Reader};
+use crate::objective::{self, EncoderJudge, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
 use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
 use crate::report::Reporter;
 use crate::stop::Stop;
 use crate::training_loop::{Start, Together, checksum, train_together};
 
-/// Everything that a configuration names, opened and checked.
+/// The opened and checked inputs of a pre-training run.
 pub struct Session {
     config: Runnable,
     dir: PathBuf,
@@ -49,54 +50,55 @@ pub struct Session {
     held_out: Option<Arc<Dataset>>,
     corruptor: Arc<Corruptor>,
     lexicon: Option<Lexicon>,
-    /// The lexicon of held-out metrics, where it is another one.
+    /// The lexicon of held-out metrics, if it is not that of the corrections.
     measured_by: Option<Lexicon>,
     stop: Stop,
     ranks: Rc<dyn Collective>,
-    /// Nobody else trains in `dir` as long as this lives.
+    /// The lock of `dir`, held as long as the session exists.
     _held: RunLock,
 }
 
-/// Held-out rows that replace `data.held_out`, with the truth about them.
+/// Held-out rows with ground truth, which replace `data.held_out`.
 pub struct Planted<'a> {
-    /// The rows, in the order that `truth` counts them in.
+    /// The rows, in the order of `truth`.
     pub data: Arc<Dataset>,
-    /// What fits where.
+    /// Ground truth of which words fit.
     pub truth: &'a dyn Truth,
 }
 
 /// How a session ended.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Optimiser steps done, of `train.steps`.
+    /// Optimiser steps done.
     pub step: u64,
-    /// False when a signal stopped it before its last step.
+    /// Whether all steps of `train.steps` are done; false if the run was stopped before.
     pub complete: bool,
-    /// The last held-out metrics, if any were taken.
+    /// The last held-out metrics, if there was an evaluation.
     pub evaluation: Option<Evaluation>,
     /// The newest checkpoint.
     pub saved: Option<PathBuf>,
-    /// The model in the Hugging Face format, written when the run is complete.
+    /// Folder of the trained model in the Hugging Face format, if the run is complete.
     pub model: Option<PathBuf>,
-    /// Mean seconds of a step (measuring and saving left out, and the first where there are others); NaN when no step was taken.
+    /// Mean seconds of a step, without evaluations and saves, and without the first step if there are others; NaN if no step
+    /// was taken.
     pub seconds_per_step: f64,
 }
 
 impl Session {
-    /// [`open`](Self::open)s a run in `dir`, which is made if need be, for a program that neither shows progress nor asks it to stop.
+    /// [`open`](Self::open)s a run in `dir`, which is created if necessary, without progress reports and without a stop flag.
     ///
     /// # Errors
-    /// As `open`; another process that trains in `dir`.
+    /// Those of `open`; another process trains in `dir`.
     pub fn start(config: Runnable, dir: &Path, device: &Device) -> Result<Self, TrainError> {
         let held = RunLock::take(dir)?;
         Self::open(config, dir, device, &Stop::new(), held, &mut |_| ())
     }
 
-    /// Opens tokenizer, data and lexicon of `config`; prepares the data where the cache does not have it yet.
+    /// Opens tokenizer, data and lexicon of `config`; prepares the data unless it is in the cache.
     /// `device` is the plain device, without autodiff; `held` is the lock of `dir`, taken before anything is written there.
     ///
     /// # Errors
-    /// Whatever is missing, damaged or does not fit, by name.
+    /// A file that is missing, damaged, or does not fit the others; the error names it.
     pub fn open(
         config: Runnable,
         dir: &Path,
@@ -137,7 +139,7 @@ impl Session {
         };
         let prepared = Meeting { what: "the prepared data", patience: Patience::Endless };
         let opened = ranks.is_first().then(&mut open_all).transpose()?;
-        gather_equal(&*ranks, prepared, &[])?;
+        meet(&*ranks, prepared)?;
         let ((data, train_shards), held_out) = match opened {
             Some(opened) => opened,
             None => open_all()?,
@@ -149,7 +151,7 @@ impl Session {
             None => None,
         };
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
-        stage(&config, &corruptor)?; // a vocabulary that is too small shows now
+        stage(&config, &corruptor)?; // so that a vocabulary that is too small is detected now
         if ranks.world() > 1 {
             let of =
                 |lexicon: &Option<Lexicon>| lexicon.as_ref().map(Lexicon::fingerprint).unwrap_or_default();
@@ -180,7 +182,7 @@ impl Session {
         })
     }
 
-    /// Trains to `train.steps`, from the newest valid checkpoint of the folder if there is one.
+    /// Trains to `train.steps`, from the newest intact checkpoint of the run directory if there is one.
     ///
     /// # Errors
     /// Data or checkpoints that cannot be read or written, a loss that stays non-finite.
@@ -199,7 +201,7 @@ impl Session {
         self.finish(reporter, planted, &*objective, model)
     }
 
-    /// Matrix products in `train.dtype`.
+    /// Sets the data type of matrix products to `train.dtype`.
     fn set_precision(&self, reporter: &mut dyn Reporter) -> Result<(), TrainError> {
         let train = &self.config.train;
         use_dtype(train.dtype, &self.device, &train.device)?;
@@ -221,12 +223,12 @@ impl Session {
         if let Some(report) = report {
             reporter.notice(&report.to_string())?;
         }
-        // A vocabulary or a length that the model has no rows for would read outside of its tables.
+        // Ids or positions beyond the model's embeddings would be read out of bounds.
         model.encoder().check_fit(pieces, config.data.length)?;
         Ok(model)
     }
 
-    /// Resumes, trains, exports.
+    /// Resumes, trains and exports.
     fn finish(
         &self,
         reporter: &mut dyn Reporter,
@@ -309,7 +311,8 @@ impl Session {
         Ok(tell_path(&*self.ranks, Meeting::disk("the newest checkpoint"), newest)?)
     }
 
-    /// Writes `model/` in the Hugging Face format: beside and renamed, since a folder of that name says that the run is complete.
+    /// Writes `model/` in the Hugging Face format, to a temporary name that is then renamed, because the folder marks a
+    /// complete run.
     fn write_model(&self, model: &Pretrained) -> Result<PathBuf, TrainError> {
         let (folder, temporary) = (self.dir.join("model"), self.dir.join(".model.tmp"));
         if temporary.exists() {
@@ -328,7 +331,7 @@ impl Session {
         SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 
-    /// What judges and corrections are made with. A moving average that is among it has to follow the model.
+    /// The resources from which judges and corrections are built. A moving average that is among it has to follow the model.
     fn resources(&self, average: &mut Option<Arc<MovingAverage>>) -> Result<Resources, TrainError> {
         let verifier = &self.config.correction.verifier;
         Ok(Resources {
@@ -344,7 +347,7 @@ impl Session {
         DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
     }
 
-    /// The judge that drives the corrections, and the look-up sets that held-out metrics judge by.
+    /// The judge of the corrections, and the judge of held-out metrics.
     fn judging(
         &self,
         resources: &Resources,
@@ -356,7 +359,7 @@ impl Session {
         let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
             (Some(lexicon), _, _) => Some(by(self.on_device(lexicon))),
             (None, Some(lexicon), _) => Some(by(lexicon.clone())),
-            // Nothing else is there to measure with.
+            // There is no lexicon for held-out metrics.
             (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
             (None, None, _) => None,
         };
@@ -382,7 +385,7 @@ impl Session {
             JudgeKind::None => Box::new(NoJudge),
             JudgeKind::Lexicon => match &resources.lexicon {
                 Some(lexicon) => Box::new(LexiconJudge::new(lexicon.clone())),
-                // Corrections that need one were refused when the configuration was checked.
+                // Without a judge, the configuration check has excluded corrections that need one.
                 None => Box::new(NoJudge),
             },
             JudgeKind::Verifier(config) => {
@@ -391,6 +394,9 @@ impl Session {
                     _ => self.reader(config, average)?,
                 };
                 Box::new(Verifier::of(reader, config.bands()))
+            }
+            JudgeKind::Encoder(config) => {
+                Box::new(EncoderJudge::open(config, &self.tokenizer, self.config.data.length, &self.device)?)
             }
             JudgeKind::Generator(config) => Box::new(config.init()?),
             JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
@@ -425,10 +431,10 @@ impl Session {
     }
 }
 
-/// From now on this thread multiplies matrices in `dtype`; `name` is the device's in the configuration.
+/// Sets the data type of matrix products on this thread; `name` is the name of the device in the configuration.
 ///
 /// # Errors
-/// [`TrainError::NoBf16`] when the device cannot.
+/// [`TrainError::NoBf16`] if the device does not support bf16.
 pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainError> {
     let precision = match dtype {
         Dtype::F32 => MatmulPrecision::F32,
@@ -441,7 +447,7 @@ pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainE
     Ok(())
 }
 
-/// How the text of a configuration is prepared: the cache is keyed by it, so every command must say the same.
+/// How the text of a configuration is prepared. It is part of the key of the cache, so all commands must use this function.
 pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
     PrepareConfig {
         sources: paths.to_vec(),
@@ -463,13 +469,6 @@ fn shards(prepared: &PreparedData) -> String {
     prepared.manifest.shards.iter().map(|shard| shard.sha256.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// Version, system and SHA-256 of the running program.
-fn this_program() -> String {
-    let program = std::env::current_exe().and_then(std::fs::read);
-    let hash = program.map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default();
-    format!("{} {} {} {hash}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
-}
-
 /// The lexicon of the configuration, if it names one, checked against the tokenizer.
 fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<Lexicon>, TrainError> {
     let lexicon = match (&config.lexicon.path, &config.lexicon.wordnet) {
@@ -485,13 +484,13 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
     checked(lexicon, tokenizer).map(Some)
 }
 
-/// The lexicon, if it was made for this vocabulary.
+/// Checks that the lexicon was built for this vocabulary.
 fn checked(lexicon: Lexicon, tokenizer: &TextTokenizer) -> Result<Lexicon, TrainError> {
     lexicon.check_vocabulary(tokenizer.size(), tokenizer.sha256())?;
     Ok(lexicon)
 }
 
-/// What failed on which folder.
+/// Error of a file operation.
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
     let path = path.to_owned();
     move |source| TrainError::Io { path, action, source }

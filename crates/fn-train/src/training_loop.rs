@@ -1,7 +1,7 @@
 //! The training loop, for pre-training and fine-tuning alike: batches, losses, one update, report, evaluation, checkpoint.
 //!
-//! What the two do differently is a [`Training`]. Nothing in here is random and nothing is remembered but [`TrainState`], weights
-//! and moments, so a resumed run is the same run. A stop request is honoured after the step under way.
+//! Their differences are the trait [`Training`]. The loop uses no random numbers and has no state but [`TrainState`], weights
+//! and moments, so a resumed run equals an uninterrupted one. A stop request takes effect after the current step.
 //!
 //! In several processes ([`train_together`]) each rank takes its share of a step's micro-batches; gradients and losses are then summed
 //! over all of them, and every rank makes the same update. The first rank saves.
@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 use crate::NamedTensor;
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
 use crate::collective::{
-    Agreement, Collective, Meeting, Single, agree, gather_equal, sum_gradients, sum_values, tell_path, tree,
+    Agreement, Collective, Meeting, Single, agree, gather_equal, meet, sum_gradients, sum_values, tell_path,
+    tree,
 };
 use crate::error::TrainError;
 use crate::faults;
@@ -26,16 +27,16 @@ use crate::guard::Guard;
 use crate::optim::{AdamW, Gradients, Update};
 use crate::stop::Stop;
 
-/// Steps after which gradient norms are read back from a device that computes ahead, if no report asks for them before.
+/// Steps after which gradient norms are read back from an asynchronous device, if no report reads them before.
 const MAX_PENDING: usize = 64;
 
-/// What pre-training and fine-tuning do differently. Steps are counted from 1; "after step 0" is the start of a run.
+/// The differences between pre-training and fine-tuning. Steps are counted from 1; "after step 0" is the start of a run.
 pub trait Training {
     /// The model.
     type Model: Module;
     /// One micro-batch.
     type Batch;
-    /// What is reported of a loss beside its total; stays on the device until it is read.
+    /// Values of a loss besides its total, for reports; they stay on the device until they are read.
     type Details;
 
     /// The micro-batches of the step after `step` that this process computes, at least one.
@@ -44,11 +45,11 @@ pub trait Training {
     /// Data that cannot be read.
     fn next_batches(&mut self, step: u64) -> Result<Vec<Self::Batch>, TrainError>;
 
-    /// The loss of a micro-batch: its share of the step's loss, `[1]`. Dropout and sampling depend on `seed`, the run's, and on
-    /// the batch; nothing else is random.
+    /// The loss of a micro-batch: its share of the step's loss, `[1]`. Dropout and sampling are functions of `seed`, that of
+    /// the run, and the batch.
     fn loss(&self, model: &Self::Model, batch: &Self::Batch, seed: u64) -> (Tensor<1>, Self::Details);
 
-    /// The details of two micro-batches of one step together.
+    /// The sum of the details of two micro-batches of a step.
     fn add(a: Self::Details, b: Self::Details) -> Self::Details;
 
     /// The tensors of `details`, each `[1]`, that are summed over the processes of [`train_together`].
@@ -59,9 +60,9 @@ pub trait Training {
     /// The learning rate of the step after `step`.
     fn learning_rate(&self, step: u64) -> f64;
 
-    /// An update was made or, where gradients were not finite, left out; `state.step` counts it. `total` (without its graph, `[1]`)
-    /// and `details` are the loss of the step, summed over its micro-batches, those of other processes included; on a device that
-    /// computes ahead, reading them waits. `batches` are this process's own.
+    /// Called after an update was made or, if gradients were not finite, skipped; `state.step` counts it. `total` (detached, `[1]`)
+    /// and `details` are the loss of the step, summed over its micro-batches, including those of other processes; on an asynchronous
+    /// device, reading them waits. `batches` are the micro-batches of this process.
     fn updated(
         &mut self,
         model: &Self::Model,
@@ -71,37 +72,37 @@ pub trait Training {
         details: Self::Details,
     );
 
-    /// Whether the values of `step` are read back at once, even if that means waiting for the device.
+    /// Whether the values of `step` are read back immediately, even if that waits for the device.
     fn report_due(&self, step: u64) -> bool;
 
-    /// Reports steps. `updates` are those whose gradient norms were read back since the last call, with their numbers; called at
-    /// the end of each step, without any if nothing was read back.
+    /// Reports steps; called at the end of each step. `updates` are the steps whose gradient norms were read back since the
+    /// last call, with their numbers; empty if none were.
     ///
     /// # Errors
     /// Reports that cannot be written.
     fn report(&mut self, state: &TrainState, updates: &[(u64, Update)]) -> Result<(), TrainError>;
 
-    /// Whether training ends here, before or at its last step.
+    /// Whether training ends now, at its last step or before (early stopping).
     fn is_over(&self, state: &TrainState) -> bool;
 
     /// Whether the model is evaluated after `step`.
     fn evaluation_due(&self, step: u64) -> bool;
 
-    /// Evaluates and reports. None when a stop was requested meanwhile; the resumed run then evaluates again.
+    /// Evaluates and reports. None if a stop was requested meanwhile; the resumed run then repeats the evaluation.
     ///
     /// # Errors
     /// Reports that cannot be written.
     fn evaluate(&mut self, model: &Self::Model, state: &TrainState) -> Result<Option<Score>, TrainError>;
 
-    /// Whether a checkpoint is due, `since_last` after the last one of this process.
+    /// Whether a checkpoint is due; `since_last` is the time since the last one of this process.
     fn save_due(&self, state: &TrainState, since_last: Duration) -> SaveDue;
 
-    /// Tensors that checkpoints hold beside weights and moments.
+    /// Tensors that checkpoints hold besides weights and moments.
     fn extra_tensors(&self) -> Vec<NamedTensor> {
         Vec::new()
     }
 
-    /// A checkpoint was written.
+    /// Called after a checkpoint was written.
     ///
     /// # Errors
     /// Reports that cannot be written.
@@ -113,9 +114,9 @@ pub trait Training {
 /// The metric by which the best evaluation is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// Its name.
+    /// Name of the metric.
     pub metric: String,
-    /// Its value; one that is not finite is never the best.
+    /// Its value; a non-finite value is never the best.
     pub value: f64,
     /// Whether lower is better.
     pub lower_is_better: bool,
@@ -124,24 +125,24 @@ pub struct Score {
 /// Whether a checkpoint is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaveDue {
-    /// Not now.
+    /// No.
     No,
-    /// If the last step was finite.
+    /// Only if the last step was finite.
     IfFinite,
-    /// Whatever the last steps were like.
+    /// Yes, whether or not the last steps were finite.
     Always,
 }
 
-/// Where a process begins: at the start of a run, or at a checkpoint.
+/// The state from which a process trains: the start of a run, or a checkpoint.
 #[derive(Debug)]
 pub struct Start<M> {
     /// Weights after `state.step`.
     pub model: M,
     /// Moments after `state.step`.
     pub optimizer: AdamW,
-    /// Where the run stands.
+    /// Progress of the run.
     pub state: TrainState,
-    /// The checkpoint.
+    /// The checkpoint; None at the start of a run.
     pub checkpoint: Option<PathBuf>,
 }
 
@@ -151,7 +152,7 @@ impl<M: Module> Start<M> {
         Self { model, optimizer, state: TrainState::new(seed), checkpoint: None }
     }
 
-    /// Puts a checkpoint into a freshly built model and optimiser.
+    /// Loads a checkpoint into a new model and optimiser.
     ///
     /// # Errors
     /// A checkpoint of another model or optimiser.
@@ -168,13 +169,13 @@ impl<M: Module> Start<M> {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended<T: Training> {
-    /// The training.
+    /// The `training` that was passed to [`train`].
     pub training: T,
     /// The weights.
     pub model: T::Model,
-    /// Where the run stands.
+    /// Progress of the run.
     pub state: TrainState,
-    /// False when a stop was requested before the end.
+    /// Whether training is finished; false if a stop was requested before.
     pub complete: bool,
     /// The newest checkpoint.
     pub saved: Option<PathBuf>,
@@ -182,7 +183,7 @@ pub struct Ended<T: Training> {
 
 /// Runs `training` to its end, or until a stop is requested.
 ///
-/// `max_skipped` non-finite steps in a row are too many. Without `checkpoints` nothing is saved.
+/// `max_skipped` non-finite steps in a row end training with an error. Without `checkpoints` nothing is saved.
 ///
 /// # Errors
 /// Data that cannot be read, checkpoints or reports that cannot be written, gradients that stay non-finite.
@@ -234,10 +235,10 @@ pub fn train_together<T: Training>(
     };
     let complete = loop {
         run.agree_to_stop()?;
-        // Where a signal came between a step and its evaluation, the resumed run begins with the evaluation.
+        // If the run was stopped between a step and its evaluation, the resumed run begins with the evaluation.
         run.evaluate_if_due(&model)?;
         let complete = run.training.is_over(&run.state) && !run.evaluation_due();
-        let stopping = !complete && stop.requested(); // read once: what is not saved now must not end the loop
+        let stopping = !complete && stop.requested(); // read once, so that the loop only ends after the save that belongs to the stop
         run.save_if_due(&model, stopping)?;
         if complete || stopping {
             break complete;
@@ -248,7 +249,7 @@ pub fn train_together<T: Training>(
     Ok(Ended { training: run.training, model, state: run.state, complete, saved })
 }
 
-/// A run under way, but for its weights.
+/// State of the loop, except the weights.
 struct TrainingLoop<'a, T: Training> {
     training: T,
     optimizer: AdamW,
@@ -257,7 +258,7 @@ struct TrainingLoop<'a, T: Training> {
     checkpoints: Option<&'a Checkpoints>,
     stop: &'a Stop,
     together: Together<'a>,
-    /// The newest checkpoint, and the state that it holds.
+    /// The newest checkpoint and its state.
     saved: Option<(PathBuf, TrainState)>,
     saved_at: Instant,
 }
@@ -280,7 +281,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         self.state.step += 1;
         self.stop.set_unsaved_steps(self.state.step - self.saved.as_ref().map_or(0, |(_, saved)| saved.step));
         self.training.updated(&model, &mut self.state, &batches, total, details);
-        // Only here, and before a checkpoint, is a device waited for.
+        // The loop waits for the device only here and before a checkpoint.
         let (pending, waits) = self.optimizer.pending();
         let updates = match !waits || pending >= MAX_PENDING || self.training.report_due(self.state.step) {
             true => self.read_back()?,
@@ -290,7 +291,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         Ok(model)
     }
 
-    /// The updates since the last call, with the numbers of their steps: what the device says of their gradients.
+    /// Reads back the results of the updates since the last call, with the numbers of their steps.
     fn read_back(&mut self) -> Result<Vec<(u64, Update)>, TrainError> {
         let updates = self.optimizer.read_back();
         let first = self.state.step + 1 - updates.len() as u64;
@@ -311,9 +312,7 @@ impl<T: Training> TrainingLoop<'_, T> {
     fn agree_to_stop(&self) -> Result<(), TrainError> {
         let Together { ranks, signal } = self.together;
         if ranks.world() > 1 {
-            // Before the first step, and after a step that was saved or evaluated, others may still be busy.
-            let meeting = Meeting::disk("the next step");
-            let asked = gather_equal(ranks, meeting, &[u8::from(signal.requested())])?;
+            let asked = gather_equal(ranks, Meeting::step("the next step"), &[u8::from(signal.requested())])?;
             if asked.iter().any(|rank| *rank == [1]) {
                 self.stop.request();
             }
@@ -321,7 +320,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         Ok(())
     }
 
-    /// Whether this step's evaluation is still to be made.
+    /// Whether the evaluation of the current step is due and not made yet.
     fn evaluation_due(&self) -> bool {
         self.state.step > self.state.evaluated_step && self.training.evaluation_due(self.state.step)
     }
@@ -330,7 +329,10 @@ impl<T: Training> TrainingLoop<'_, T> {
         if !self.evaluation_due() || self.stop.requested() {
             return Ok(());
         }
-        if let Some(score) = self.training.evaluate(model, &self.state)? {
+        let score = self.training.evaluate(model, &self.state)?;
+        // Ranks may take unequally long for it, and the meetings of the next step have less patience.
+        meet(self.together.ranks, Meeting::disk("the evaluation"))?;
+        if let Some(score) = score {
             self.state.evaluated_step = self.state.step;
             self.state.note_best(score);
         }

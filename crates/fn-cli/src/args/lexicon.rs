@@ -44,15 +44,26 @@ pub enum InflectionsArg {
     Matching,
 }
 
+/// Which table is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LexiconPreset {
+    /// The best that the files allow: calibrated with --embeddings, else the sets of WordNet or of --vectors.
+    #[default]
+    Best,
+    /// WordNet's synonyms without grades, as in the paper, whatever other files are named.
+    Paper,
+}
+
 /// `fnlm lexicon build`.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm lexicon build --wordnet /usr/share/wordnet --tokenizer vocab.txt --out wordnet.safetensors
   fnlm lexicon build --wordnet dict --pos noun,verb --senses 2 --inflections matching --tokenizer tokenizer/ --out small.safetensors
+  fnlm lexicon build --embeddings minilm/ --wordnet dict --tokenizer minilm/ --out calibrated.safetensors
   fnlm lexicon build --vectors glove.6B.50d.txt --top 10 --threshold 0.6 --tokenizer vocab.txt --out glove.safetensors")]
 pub struct LexiconBuildArgs {
     /// WordNet 3.x folder with index.noun, data.noun, noun.exc, ...
-    #[arg(long, value_name = "DIR", required_unless_present = "vectors", conflicts_with = "vectors")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["vectors", "embeddings"], conflicts_with = "vectors")]
     pub wordnet: Option<PathBuf>,
     /// Word vectors: GloVe or word2vec text, .npy or .safetensors.
     #[arg(long, value_name = "FILE")]
@@ -63,6 +74,13 @@ pub struct LexiconBuildArgs {
     /// Name of the tensor in .safetensors vectors with more than one matrix.
     #[arg(long, value_name = "NAME", requires = "vectors")]
     pub tensor: Option<String>,
+    /// Hugging Face folder of an encoder: grades every entry by what people would call a good substitute, from the cosine in its token
+    /// table and, with --wordnet, from seven relations.
+    #[arg(long, value_name = "DIR", conflicts_with = "vectors")]
+    pub embeddings: Option<PathBuf>,
+    /// Which table is built from these files.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t, conflicts_with = "vectors")]
+    pub preset: LexiconPreset,
     /// tokenizer.json, vocab.txt or a folder with one; the lexicon holds ids of its vocabulary.
     #[arg(long, value_name = "PATH")]
     pub tokenizer: PathBuf,
@@ -102,6 +120,28 @@ pub struct LexiconBuildArgs {
         help_heading = "Vectors"
     )]
     pub threshold: f64,
+    /// Fit the grades to what people said, e.g. the development set of SWORDS (see `fnlm probe judge --help`). [default: the figures that
+    /// come with the program, made for MiniLM-L6]
+    #[arg(long, value_name = "FILE", requires = "embeddings", help_heading = "Grades")]
+    pub fit: Option<PathBuf>,
+    /// Lowest grade of an entry.
+    #[arg(
+        long,
+        value_name = "GRADE",
+        default_value_t = 0.1,
+        requires = "embeddings",
+        help_heading = "Grades"
+    )]
+    pub least: f64,
+    /// Members of a word, at most.
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "embeddings", help_heading = "Grades")]
+    pub members: usize,
+    /// Also antonyms, with their grade; else they are never excused.
+    #[arg(long, requires = "embeddings", help_heading = "Grades")]
+    pub antonyms: bool,
+    /// Also other forms of the same lemma, with their grade; else they are never excused.
+    #[arg(long, requires = "embeddings", help_heading = "Grades")]
+    pub inflected: bool,
     /// Leave out words with fewer letters than this.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min_length: usize,

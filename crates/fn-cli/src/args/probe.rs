@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Common, FormatArgs};
+use super::{Common, FormatArgs, WriteArgs};
 
 /// `fnlm probe`.
 #[derive(Debug, Subcommand)]
@@ -17,6 +17,79 @@ pub enum ProbeCommand {
     Embeddings(ProbeEmbeddingsArgs),
     /// Zero-shot lexical substitution: rank the words that fit in place of another one.
     Substitution(ProbeSubstitutionArgs),
+    /// How well judges agree with people on what is a false negative.
+    Judge(ProbeJudgeArgs),
+}
+
+/// `fnlm probe judge`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm probe judge swords-v1.1_test.json.gz --lexicon wordnet.safetensors --embeddings minilm/ --wordnet dict
+  fnlm probe judge swords-v1.1_test.json.gz --encoder minilm/ --wordnet dict --fit swords-v1.1_dev.json.gz --calibration minilm.json
+  fnlm probe judge errors.jsonl sampled.jsonl --embeddings minilm/ --encoder minilm/ --wordnet dict --combine --html judge.html
+
+Data: SWORDS 1.1, CoInCo or SemEval-2007 in its format (.json, .json.gz); readings of real errors (.jsonl); or a table (.tsv) with the columns
+sentence, start, word, substitute, label, where start is the word's first character, counted from 0, and label is TRUE or FALSE.
+A pair is good if at least half of the people say so; target and substitute must be one lower-case piece of the vocabulary each.")]
+pub struct ProbeJudgeArgs {
+    /// What people said of substitutes in context.
+    #[arg(required = true, value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// Lexicons that judge (repeatable).
+    #[arg(long, short, value_name = "FILE")]
+    pub lexicon: Vec<PathBuf>,
+    /// Hugging Face folders whose token tables judge by cosine (repeatable).
+    #[arg(long, value_name = "DIR")]
+    pub embeddings: Vec<PathBuf>,
+    /// Hugging Face folder of an encoder that judges by its hidden vectors in context, and with --wordnet by relations.
+    #[arg(long, value_name = "DIR")]
+    pub encoder: Option<PathBuf>,
+    /// Layers of --encoder that are read.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub layers: usize,
+    /// Fits the grades of --encoder to these labels, e.g. the development set of SWORDS.
+    #[arg(long, value_name = "FILE", requires = "encoder")]
+    pub fit: Option<PathBuf>,
+    /// Fitted figures of --encoder: written with --fit, else read; it needs one of both.
+    #[arg(long, value_name = "FILE", requires = "encoder")]
+    pub calibration: Option<PathBuf>,
+    /// Hugging Face folders of masked LMs that judge by p(substitute) / p(word) in context (repeatable).
+    #[arg(long, value_name = "DIR")]
+    pub verifier: Vec<PathBuf>,
+    /// Hugging Face folder of a masked LM: --encoder and --verifier also judge rows of which 15 % are filled with its predictions, as in
+    /// training.
+    #[arg(long, value_name = "DIR")]
+    pub student: Option<PathBuf>,
+    /// Also all judges together: a logistic regression, fitted to nine tenths of the targets and asked about the others, ten times.
+    #[arg(long)]
+    pub combine: bool,
+    /// Tokenizer that the judges were made for. [default: the one of --embeddings or --encoder]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["embeddings", "encoder"])]
+    pub tokenizer: Option<PathBuf>,
+    /// WordNet 3.x dict folder: adds antonyms, sisters and inflections of the targets as traps.
+    #[arg(long, value_name = "DIR")]
+    pub wordnet: Option<PathBuf>,
+    /// Grade from which a judge accepts, as correction.threshold.
+    #[arg(long, value_name = "GRADE", default_value_t = fn_core::judge::THRESHOLD)]
+    pub threshold: f64,
+    /// Resamples of the intervals.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub resamples: usize,
+    /// Mistakes of each kind on the page.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub worst: usize,
+    /// A page with curves and the worst mistakes in their contexts.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Of the page and of --calibration.
+    #[command(flatten)]
+    pub write: WriteArgs,
+    /// How it is printed.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// `fnlm probe false-negatives`.
@@ -26,7 +99,14 @@ pub enum ProbeCommand {
   fnlm probe false-negatives runs/a/checkpoints/step-00001000
   fnlm probe false-negatives runs/a --verifier bert                     another masked LM judges by context
   fnlm probe false-negatives runs/a --lexicon wordnet.safetensors --lexicon glove.safetensors --wordnet dict
-  fnlm probe false-negatives runs/a --text news.txt --examples 20 --markdown > probe.md")]
+  fnlm probe false-negatives runs/a --text news.txt --examples 20 --markdown > probe.md
+  fnlm probe false-negatives runs/a --text dev/ --export to-label.jsonl --sampled
+
+A line of an exported file is {\"id\", \"domain\", \"context\", \"start\", \"word\", \"prediction\",
+\"p_prediction\", \"p_word\", \"rank_word\", \"labels\": []}. In a passage of 15 to 70 words one word was
+masked, the one at character \"start\"; the model says another one. Labels, one for each reader: \"S\",
+with the prediction in place the passage says the same; \"F\", it fits, and says something else; \"W\",
+it is wrong.")]
 pub struct ProbeFalseNegativesArgs {
     /// Run directory, or one of its checkpoints.
     #[arg(value_name = "RUN|CHECKPOINT")]
@@ -52,6 +132,26 @@ pub struct ProbeFalseNegativesArgs {
     /// False negatives to show.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub examples: usize,
+    /// Write errors in context to this file, with empty labels, and judge none. Whole words of letters only; of an ELECTRA, the
+    /// generator's.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["lexicon", "verifier", "wordnet", "markdown", "json"])]
+    pub export: Option<PathBuf>,
+    /// Errors to export, the same number from each file of the text.
+    #[arg(long, value_name = "N", default_value_t = 600, requires = "export")]
+    pub errors: usize,
+    /// Export words drawn from the model's distribution, as the generator of replaced-token detection draws them. [default: the most
+    /// probable word]
+    #[arg(long, requires = "export")]
+    pub sampled: bool,
+    /// For --export, mask this share of the other tokens of a passage too, as in pre-training.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "export")]
+    pub rate: f64,
+    /// For --export, seed of passages, places and drawn words.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "export")]
+    pub seed: u64,
+    /// Of --export.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
@@ -154,4 +254,5 @@ super::flags!(ProbeFalseNegativesArgs);
 super::flags!(ProbeOlmpicsArgs);
 super::flags!(ProbeEmbeddingsArgs);
 super::flags!(ProbeSubstitutionArgs);
-super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution});
+super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution, Judge});
+super::flags!(ProbeJudgeArgs);

@@ -15,6 +15,8 @@ pub enum StudyCommand {
     Report(StudyReportArgs),
     /// Measure when hard correction helps and when it hurts, on generated languages whose false negatives are known.
     Truth(StudyTruthArgs),
+    /// Measure what correcting the discriminator gains by how many replacements fit and by how good the judge is.
+    Dose(StudyDoseArgs),
 }
 
 /// `fnlm study run`.
@@ -95,7 +97,36 @@ pub struct StudyTruthArgs {
     pub common: Common,
 }
 
+/// `fnlm study dose`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm study dose --out dose > dose.md      dose/dose.svg is the figure; resumes after any stop")]
+pub struct StudyDoseArgs {
+    /// Folder of records, table and figure.
+    #[arg(long, short, value_name = "DIR", default_value = "study-dose")]
+    pub out: PathBuf,
+    /// Percent of the replacements that fit (repeatable). [default: 5, 15, 28 and 42]
+    #[arg(long = "share", value_name = "PERCENT")]
+    pub shares: Vec<u32>,
+    /// Only these arms: bounds, random or plausible (repeatable). [default: all]
+    #[arg(long = "part", value_name = "PART")]
+    pub parts: Vec<fn_study::dose::Part>,
+    /// Optimiser steps of each run.
+    #[arg(long, value_name = "N", default_value_t = fn_study::dose::STEPS)]
+    pub steps: u64,
+    /// Seeds of each share and arm.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub seeds: u64,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+super::flags!(StudyDoseArgs);
 super::flags!(StudyRunArgs);
 super::flags!(StudyReportArgs);
 super::flags!(StudyTruthArgs);
-super::flags!(StudyCommand::{Run, Report, Truth});
+super::flags!(StudyCommand::{Run, Report, Truth, Dose});

@@ -9,6 +9,8 @@ use fn_eval::inspect::InspectError;
 use fn_eval::robust::RobustError;
 use fn_models::hf::HfError;
 use fn_study::RecordError;
+use fn_study::dose::DoseError;
+use fn_study::exam::ExamError;
 use fn_study::lease::LeaseError;
 use fn_study::probe::ProbeError;
 use fn_study::process::ProcessError;
@@ -44,6 +46,7 @@ convert! {
         error => CliError::input_from(error),
     };
     LexiconError => |error| CliError::input_from(error);
+    ExamError => |error| CliError::input_from(error);
     std::io::Error => |error| CliError::failed_from(error);
     ReportError => |error| TrainError::from(error).into();
     ConfigError => |error| match error.is_input() {
@@ -145,6 +148,12 @@ convert! {
         TruthError::Process(inner) => inner.into(),
         TruthError::Config(inner) => inner.into(),
         TruthError::OtherSteps { .. } => CliError::Usage(error.to_string()),
+        error => CliError::failed_from(error),
+    };
+    DoseError => |error| match error {
+        DoseError::Config(inner) => inner.into(),
+        DoseError::Train(inner) => inner.into(),
+        error if error.is_usage() => CliError::Usage(error.to_string()),
         error => CliError::failed_from(error),
     };
     SweepError => |error| match error {

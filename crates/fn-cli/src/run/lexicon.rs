@@ -4,19 +4,20 @@ use std::path::Path;
 
 use fn_core::lexicon::{Lexicon, LexiconStats};
 use fn_data::lexicon::{
-    Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors, build_vector_lexicon,
-    build_wordnet_lexicon, is_word, placebo,
+    CalibratedOptions, Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors,
+    build_vector_lexicon, build_wordnet_lexicon, is_word, placebo,
 };
 use fn_data::tokenise::{TextTokenizer, count_tokens};
+use fn_study::exam;
 use serde_json::json;
 
 use super::support;
 use crate::args::{
-    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconShowArgs, LexiconStatsArgs,
-    PosArg, WriteArgs,
+    InflectionsArg, LexiconBuildArgs, LexiconCommand, LexiconPlaceboArgs, LexiconPreset, LexiconShowArgs,
+    LexiconStatsArgs, PosArg, WriteArgs,
 };
 use crate::error::{CliError, Outcome};
-use crate::term;
+use crate::{device, term};
 
 /// Runs one of them.
 ///
@@ -34,12 +35,34 @@ pub fn run(command: &LexiconCommand) -> Result<Outcome, CliError> {
 fn build(args: &LexiconBuildArgs) -> Result<Outcome, CliError> {
     check_out(&args.out, args.write)?;
     let tokenizer = support::tokenizer(&args.tokenizer)?;
-    let lexicon = match (&args.wordnet, &args.vectors) {
-        (Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
-        (None, Some(vectors)) => from_vectors(args, vectors, &tokenizer)?,
-        (None, None) => return Err(CliError::usage("give --wordnet DIR or --vectors FILE")),
+    let embeddings = args.embeddings.as_ref().filter(|_| args.preset == LexiconPreset::Best);
+    let lexicon = match (embeddings, &args.wordnet, &args.vectors) {
+        (Some(encoder), ..) => calibrated(args, encoder, &tokenizer)?,
+        (None, Some(dict), _) => from_wordnet(args, dict, &tokenizer)?,
+        (None, None, Some(vectors)) => from_vectors(args, vectors, &tokenizer)?,
+        (None, None, None) => {
+            return Err(CliError::usage("--preset paper needs --wordnet DIR"));
+        }
     };
     save(&lexicon, &args.out, args.common.quiet)
+}
+
+fn calibrated(
+    args: &LexiconBuildArgs,
+    encoder: &Path,
+    tokenizer: &TextTokenizer,
+) -> Result<Lexicon, CliError> {
+    let options = CalibratedOptions {
+        least: args.least,
+        members: args.members,
+        antonyms: args.antonyms,
+        inflections: args.inflected,
+    };
+    options.validate().map_err(|error| CliError::usage(error.to_string()))?;
+    let (wordnet, fit) = (args.wordnet.as_deref(), args.fit.as_deref());
+    let mut say = |text: String| term::note(args.common.quiet, &text);
+    let place = (tokenizer, &device::open("flex")?);
+    Ok(exam::calibrated_lexicon(encoder, wordnet, fit, place, &options, &mut say)?)
 }
 
 fn from_wordnet(

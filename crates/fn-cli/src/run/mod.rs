@@ -1,10 +1,12 @@
 //! One module per command; each only wires library functions and prints.
 
+pub mod babylm;
 pub mod bench;
 pub mod completions;
 pub mod config;
 pub mod data;
 pub mod doctor;
+mod dose;
 pub mod export;
 pub mod finetune;
 pub mod glue;
@@ -28,9 +30,10 @@ mod truth;
 use clap::Subcommand;
 
 use crate::args::{
-    BenchArgs, CompletionsArgs, ConfigCommand, DataCommand, DoctorArgs, ExportArgs, FinetuneArgs, Flags,
-    GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, PredictArgs, PretrainArgs, ProbeCommand,
-    QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand, SubmitArgs, TokenizerCommand,
+    BabylmArgs, BenchArgs, CompletionsArgs, ConfigCommand, DataCommand, DoctorArgs, ExportArgs, FinetuneArgs,
+    Flags, GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, PredictArgs, PretrainArgs,
+    ProbeCommand, QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand, SubmitArgs,
+    TokenizerCommand,
 };
 use crate::error::CliError;
 pub use crate::error::Outcome;
@@ -106,6 +109,8 @@ commands! {
     /// Analyse the errors and embeddings of a model.
     #[command(subcommand)]
     Probe(ProbeCommand) => probe::run,
+    /// Measure a pre-trained model on pairs of sentences: BLiMP and the supplement of the BabyLM challenge.
+    Babylm(BabylmArgs) => babylm::run,
     /// Run the arms of a study with several seeds, and test whether their difference is significant.
     #[command(subcommand)]
     Study(StudyCommand) => study::run,

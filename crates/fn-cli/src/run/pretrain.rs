@@ -1,4 +1,4 @@
-//! `fnlm pretrain`: the main job.
+//! `fnlm pretrain`: pre-training.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -23,10 +23,10 @@ use crate::error::{CliError, Outcome};
 use crate::progress::reporters;
 use crate::{device, term};
 
-/// Trains, or goes on training, in the run directory; as one of several processes where a launcher started several.
+/// Trains or resumes the run in the run directory; as one of several processes if a launcher started several.
 ///
 /// # Errors
-/// See [`CliError`]; a run that a signal stopped is no error but [`Outcome::Stopped`].
+/// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let config = args.config.resolve()?.clone().runnable()?;
     device::check_compiled(&config.train.device.parse()?)?;
@@ -34,7 +34,7 @@ pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let ranks = collective::join(launch, Duration::from_secs(config.train.rank_timeout))?;
     let ended = run_rank(args, config, launch, &ranks);
     if let (Err(error), Some(launch)) = (&ended, launch) {
-        // The others wait for this one: they are ended with it.
+        // The other ranks wait for this one, so they are ended with it.
         term::print_error(error, args.common.verbose);
         term::note(false, &format!("rank {} of {} ends the job", launch.rank, launch.world));
         ranks.abort(error.code());
@@ -57,7 +57,7 @@ fn run_rank(
         }
         return dry_run(args, config, &stop);
     }
-    // One rank chooses the folder and writes to it; the others are told.
+    // Rank 0 chooses the folder, writes to it, and sends its path to the other ranks.
     let first = ranks.is_first().then(|| first(args, &config)).transpose()?;
     let (dir, held) = first.unzip();
     let meeting = Meeting { what: "the run directory", patience: Patience::Endless };
@@ -67,7 +67,7 @@ fn run_rank(
     if !summary.complete {
         term::note(
             args.common.quiet || !ranks.is_first(),
-            &format!("stopped at step {}; the same command goes on from there", summary.step),
+            &format!("stopped at step {}; repeat the command to resume", summary.step),
         );
         return Ok(Outcome::Stopped { saved: summary.saved.is_some() });
     }
@@ -78,11 +78,12 @@ fn run_rank(
     Ok(Outcome::Done)
 }
 
-/// The run directory, locked and described.
+/// Locks the run directory and writes its description.
 fn first(args: &PretrainArgs, config: &Runnable) -> Result<(PathBuf, RunLock), CliError> {
     let dir = rundir::choose(&args.run, args.new)?;
     let held = RunLock::take(&dir)?;
-    // A start that failed before the first checkpoint, for a path that does not exist say, binds nobody.
+    // After a start that failed before the first checkpoint, e.g. because of a missing file, the configuration may still
+    // change.
     if rundir::has_started(&dir) {
         rundir::check_same(&dir, config, &args.allow_change)?;
     }
@@ -120,10 +121,10 @@ fn train(
     Ok(session.run(&mut reporters, None)?)
 }
 
-/// Steps of a dry run: the first one is slower than all others.
+/// Number of steps of a dry run; the first one is slower than the others.
 const DRY_STEPS: u64 = 4;
 
-/// A few real steps in a folder that is removed again; says what the run will need.
+/// Runs a few steps in a temporary folder and prints what the run will need.
 fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome, CliError> {
     let steps = config.train.steps;
     let config = config.change(|run| {

@@ -20,6 +20,7 @@ pub fn run(command: &StudyCommand) -> Result<Outcome, CliError> {
         StudyCommand::Run(args) => run_missing(args),
         StudyCommand::Report(args) => report(args),
         StudyCommand::Truth(args) => super::truth::run(args),
+        StudyCommand::Dose(args) => super::dose::run(args),
     }
 }
 

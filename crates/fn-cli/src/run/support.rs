@@ -1,4 +1,4 @@
-//! What several commands need: signals, tokenizers, lexicons, sources.
+//! Helpers of several commands: signals, tokenizers, lexicons, sources.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,32 +11,32 @@ use fn_train::stop::Stop;
 use crate::args::{TextArgs, WriteArgs};
 use crate::error::CliError;
 
-/// From now on SIGINT and SIGTERM only ask; whoever has a long loop looks.
+/// From now on SIGINT and SIGTERM only set a flag, which long loops must poll.
 ///
 /// # Errors
-/// The system refuses the handlers.
+/// The handlers cannot be installed.
 pub fn interruptible() -> Result<Stop, CliError> {
     let stop = Stop::on_signals().map_err(CliError::failed_from)?;
     let _ = STOP.set(stop.clone());
     Ok(stop)
 }
 
-/// The handle of this process: the exit code needs the number of the signal.
+/// The stop flag of this process; it holds the number of the signal for the exit code.
 static STOP: OnceLock<Stop> = OnceLock::new();
 
-/// This program, to start it again.
+/// Path of this program, to start child processes.
 pub fn program() -> PathBuf {
-    // The path is that of the running program; where the system does not know it, the one that was typed.
+    // The path of the running program; if the system does not provide it, the one on the command line.
     let typed = || std::env::args_os().next().map(PathBuf::from);
     std::env::current_exe().ok().or_else(typed).unwrap_or_else(|| "fnlm".into())
 }
 
-/// The signal that asked this process to stop; SIGINT where none is known.
+/// The signal that stopped this process; SIGINT if there was none.
 pub fn signal() -> i32 {
     STOP.get().and_then(Stop::signal).unwrap_or(libc::SIGINT)
 }
 
-/// The error of a command that a signal ended before it had anything to save.
+/// The error of a command that was stopped by a signal before it had anything to save.
 pub fn interrupted(stop: &Stop) -> CliError {
     CliError::Interrupted(stop.signal().unwrap_or(libc::SIGINT))
 }
@@ -46,7 +46,7 @@ pub fn input_error(stop: &Stop, error: impl std::error::Error + Send + Sync + 's
     if stop.requested() { interrupted(stop) } else { CliError::input_from(error) }
 }
 
-/// How text is read under these flags.
+/// How text is read with these options.
 pub fn source_options(reading: &TextArgs, stop: &Stop) -> SourceOptions {
     SourceOptions {
         json_field: reading.json_field.clone(),
@@ -56,10 +56,11 @@ pub fn source_options(reading: &TextArgs, stop: &Stop) -> SourceOptions {
     }
 }
 
-/// Refuses to write over a file, or into a folder with something in it, before any work; one rule for all commands.
+/// Checks that an output file does not exist, or that an output folder is empty, before any work; the same rule for all
+/// commands.
 ///
 /// # Errors
-/// There is something, and no `--force` (2).
+/// The file exists, or the folder is not empty, and there is no `--force` (2).
 pub fn may_write(option: &str, path: &Path, write: WriteArgs) -> Result<(), CliError> {
     let empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     if write.force || !path.exists() || empty() {

@@ -38,9 +38,11 @@ pub static CORRECTIONS: Registry<dyn Correction> = Registry::new("correction", s
 pub static DETECTION_CORRECTIONS: Registry<dyn DetectionCorrection> =
     Registry::new("discriminator correction", super::detection::NAMES);
 
-/// Judges. `verifier` belongs to whoever can load models.
-pub static JUDGES: Registry<dyn Judge> =
-    Registry::new("judge", &["none", "lexicon", "verifier", "generator", "all", "any", "mean", "shuffled"]);
+/// Judges. `verifier` and `encoder` belong to whoever can load models.
+pub static JUDGES: Registry<dyn Judge> = Registry::new(
+    "judge",
+    &["none", "lexicon", "verifier", "encoder", "generator", "all", "any", "mean", "shuffled"],
+);
 
 /// What judges and corrections may need beside their settings.
 #[derive(Clone, Default)]

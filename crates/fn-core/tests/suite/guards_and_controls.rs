@@ -210,8 +210,8 @@ fn grades_of_all_words_are_those_of_each_word_as_a_prediction() {
         let all = all_grades(&**judge, &Predictions::sampled(&batch, &logits, ids(&gold)), V);
         for v in 0..V {
             let one = to_f32(&judge.grade(&Predictions::sampled(&batch, &logits, ids(&[v as u32; 3]))));
-            for k in 0..3 {
-                assert!(v == gold[k] as usize || (all[k][v] - one[k]).abs() < 1e-6, "judge {n}, {k}, {v}");
+            for ((all, one), w) in all.iter().zip(one).zip(gold) {
+                assert!(v == w as usize || (all[v] - one).abs() < 1e-6, "judge {n}, {w}, {v}");
             }
         }
     }
@@ -243,8 +243,8 @@ fn replacements_that_do_not_fit_are_drawn_in_proportion() {
         let weight = |v: usize| (logits[v] / temperature).exp() * (1.0 - grades[v]);
         let sum: f64 = (0..V).map(weight).sum();
         let all: f64 = found.iter().map(|&z| (f64::from(z) / temperature).exp()).sum();
-        for v in 0..V {
-            let p = (f64::from(found[v]) / temperature).exp() / all;
+        for (v, &z) in found.iter().enumerate() {
+            let p = (f64::from(z) / temperature).exp() / all;
             assert!((p - weight(v) / sum).abs() < 1e-6, "{v}: {p}, expected {}", weight(v) / sum);
         }
     }

@@ -1,4 +1,4 @@
-//! What a generated language looks like, with ranges and defaults.
+//! Configuration of a generated language, with ranges and defaults.
 
 use super::template::{self, Part};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl Default for LanguageConfig {
     }
 }
 
-/// Why a language cannot be made.
+/// Why a language cannot be generated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LanguageError {
@@ -89,10 +89,25 @@ pub enum LanguageError {
         /// The allowed range.
         expected: &'static str,
     },
+    /// No choice within the sets makes this share of the replacements fit.
+    #[error(
+        "with these sets and {knowledge} of the language known, {least:.3} to {most:.3} of the sampled replacements can fit, not {share}; \
+         larger `language.set_sizes` reach more"
+    )]
+    Share {
+        /// The share asked for.
+        share: f64,
+        /// What the guesser that samples knows, 0 to 1.
+        knowledge: f64,
+        /// The smallest share that can be had.
+        least: f64,
+        /// The largest one.
+        most: f64,
+    },
     /// A sentence template cannot be read.
     #[error("language.templates[{index}] = \"{template}\": {problem}; a good one is \"Ds As Ns V Do No .\"")]
     Template {
-        /// Which one, from 0.
+        /// Index of the template, counted from 0.
         index: usize,
         /// Its text.
         template: String,
@@ -102,7 +117,7 @@ pub enum LanguageError {
 }
 
 impl LanguageConfig {
-    /// Checks every field and reads the templates.
+    /// Checks every field and parses the templates.
     pub(super) fn validate(&self) -> Result<Vec<Vec<Part>>, LanguageError> {
         let range = |field, found: usize, low: usize, high: usize, expected| {
             if (low..=high).contains(&found) {

@@ -1,22 +1,22 @@
 //! A generated language whose false negatives are known by construction.
 //!
-//! The language has *concepts* (what is meant) and *words* (what is written). A small grammar decides which concept
-//! stands in a slot: a document has a topic, a noun likes certain adjectives and verbs, a verb likes certain objects,
-//! adverbs and one preposition, determiners agree with the class of their noun. The concept is then written as one of
-//! its interchangeable words, chosen by rank (Zipf) and by nothing else. So two words of one concept really are
-//! interchangeable wherever that concept stands, and a prediction `r` for the word `w` of a slot is a false negative
-//! exactly when `r != w` and `r` realises the concept of the slot ([`Language::is_false_negative`]).
+//! The language has *concepts* (meanings) and *words* (their written forms). A small grammar samples the concept of each slot
+//! of a sentence: a document has a topic, a noun prefers certain adjectives and verbs, a verb prefers certain objects, adverbs
+//! and one preposition, determiners agree with the class of their noun. The concept is then written as one of its
+//! interchangeable words, which is sampled by rank (Zipf) independently of the context. So two words of a concept are
+//! interchangeable wherever the concept occurs, and a prediction `r` for the word `w` of a slot is a false negative exactly if
+//! `r != w` and `r` is a word of the concept of the slot ([`Language::is_false_negative`]).
 //!
-//! A share of the words is polysemous: they realise two concepts. A look-up set cannot know which of them is meant, so
-//! even the complete lexicon ([`Language::lexicon`]) has imperfect precision, as WordNet has on English.
+//! A share of the words is polysemous: they belong to two concepts. A look-up set does not distinguish them by context, so
+//! even the complete lexicon ([`Language::lexicon`]) has imperfect precision, like WordNet on English.
 //!
-//! Every token is one whole word of a vocabulary of a few hundred pieces, so no tokenizer has to be trained; the text
-//! ([`Language::documents`]) can be written to a `.txt` file and read back by the ordinary pipeline all the same.
+//! Every token is a whole word of a vocabulary of a few hundred pieces, so no tokenizer has to be trained; the text
+//! ([`Language::documents`]) can also be written to a `.txt` file and read by the ordinary pipeline.
 //!
-//! **Ceiling.** Nobody can guess which synonym was drawn. [`Language::ceiling`] computes from the grammar how often the
-//! best possible guesser is right when everything else is visible; with the default configuration (435 pieces) that is
-//! 0.75 of all tokens and 0.54 of the content words, the *concept* being right in 0.88. About three quarters of the
-//! errors that even the best guesser makes are false negatives.
+//! **Ceiling.** The choice among interchangeable words is not predictable. [`Language::ceiling`] computes the accuracy of the
+//! Bayes-optimal prediction from the grammar; with the default configuration (435 pieces) it is 0.75 over all tokens and 0.54
+//! over the content words, whose *concept* is predicted correctly in 0.88. About three quarters of the errors of the optimal
+//! prediction are false negatives.
 //!
 //! Everything is a function of the configuration and two seeds: that of the language and that of the text.
 //!
@@ -32,6 +32,7 @@
 
 mod ceiling;
 mod config;
+mod fits;
 mod grammar;
 mod template;
 #[cfg(test)]
@@ -55,26 +56,26 @@ use template::{Part, Role};
 pub const SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 const SPECIAL_IDS: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
-/// What stands in a slot of a sentence: the number of a concept.
+/// The concept of a slot of a sentence, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SlotId(pub u32);
 
-/// One packed row together with the truth about it.
+/// A packed row with its ground truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TruthRow {
-    /// `[CLS] sentences [SEP]`, at most the length asked for, never padded.
+    /// `[CLS] sentences [SEP]`, without padding; at most the requested length.
     pub ids: Vec<u32>,
-    /// Parallel to `ids`: the concept of a content word; `None` for specials, function words and punctuation.
+    /// The concept of each id; `None` for special tokens, function words and punctuation.
     pub slots: Vec<Option<SlotId>>,
 }
 
-/// How far a look-up table may be from the truth.
+/// Errors of a look-up table compared with the ground truth.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LexiconNoise {
-    /// Share of the true synonym pairs that the table knows, in `[0, 1]`. Default 1.
+    /// Share of the true synonym pairs that the table contains, in `[0, 1]`. Default 1.
     pub coverage: f64,
-    /// Number of spurious pairs added, as a share of the number of true pairs; at least 0. Default 0.
+    /// Number of wrong pairs that are added, as a share of the number of true pairs; at least 0. Default 0.
     pub wrong: f64,
 }
 
@@ -84,9 +85,9 @@ impl Default for LexiconNoise {
     }
 }
 
-/// A language: its words, its concepts and the grammar that joins them. See the [module page](self).
+/// A language: words, concepts and grammar. See the [module page](self).
 ///
-/// Invariants: every content word realises one or two concepts; every concept has at least one word; word ids are below
+/// Invariants: every content word belongs to one or two concepts; every concept has at least one word; word ids are below
 /// [`size`](Self::size); ids 0 to 4 are [`SPECIALS`].
 #[derive(Debug, Clone)]
 pub struct Language {
@@ -95,13 +96,13 @@ pub struct Language {
     vocabulary: Vec<String>,
     /// Words of each concept, the most frequent first.
     words: Vec<Vec<u32>>,
-    /// Probability of each of these words when the concept is meant.
+    /// Probability of each of these words given the concept.
     weights: Vec<Vec<f64>>,
     /// Concepts of each word, ascending; empty for specials and function words.
     senses: Vec<Vec<u32>>,
     grammar: Grammar,
     templates: Vec<Vec<Part>>,
-    /// First id of the determiners, prepositions, and the ids of comma and full stop.
+    /// First ids of the determiners and prepositions, and the ids of comma and full stop.
     function: FunctionWords,
 }
 
@@ -151,12 +152,12 @@ impl Language {
         Ok(Language { config, seed, vocabulary, words, weights, senses, grammar, templates, function })
     }
 
-    /// The configuration that made this language.
+    /// The configuration of this language.
     pub fn config(&self) -> &LanguageConfig {
         &self.config
     }
 
-    /// All pieces in the order of their ids: specials, punctuation, function words, content words.
+    /// All pieces in the order of their ids: special tokens, punctuation, function words, content words.
     pub fn vocabulary(&self) -> Vec<String> {
         self.vocabulary.clone()
     }
@@ -171,7 +172,7 @@ impl Language {
         self.vocabulary.get(id as usize).map(String::as_str)
     }
 
-    /// SHA-256 (hex) over `"piece\n"` in the order of the ids: the same fingerprint that tokenizers report.
+    /// SHA-256 (hex) over `"piece\n"` in the order of the ids, as for tokenizers.
     pub fn vocabulary_sha256(&self) -> String {
         let mut hash = Sha256::new();
         for piece in &self.vocabulary {
@@ -186,7 +187,7 @@ impl Language {
         SPECIAL_IDS
     }
 
-    /// What corruption needs to know about the vocabulary; no piece continues another.
+    /// The properties of the vocabulary that masking needs; no piece continues another.
     pub fn facts(&self) -> VocabFacts {
         VocabFacts::plain(self.size(), SPECIAL_IDS)
     }
@@ -196,29 +197,28 @@ impl Language {
         self.words.len()
     }
 
-    /// The interchangeable words of a slot, the most frequent first; empty for a slot that does not exist.
+    /// The interchangeable words of a concept, the most frequent first; empty for an unknown concept.
     pub fn realisations(&self, slot: SlotId) -> &[u32] {
         self.words.get(slot.0 as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Does `word` realise the concept of `slot`? True for the word that was written there.
+    /// Whether `word` belongs to the concept of `slot`; true for the original word.
     pub fn truth_fits(&self, slot: SlotId, word: u32) -> bool {
         self.realisations(slot).contains(&word)
     }
 
-    /// The truth that detection is measured against: `predicted` is not the word that was written, but means the same
-    /// in this slot.
+    /// The ground truth of detection: whether `predicted` is not the original word, but has the same meaning in this slot.
     pub fn is_false_negative(&self, slot: SlotId, gold: u32, predicted: u32) -> bool {
         predicted != gold && self.truth_fits(slot, predicted)
     }
 
-    /// The first `n` documents of the text named by `seed`: one sentence a line, words and punctuation separated by
-    /// single blanks, no blank line inside. Document `i` does not depend on `n`.
+    /// The first `n` documents of the text with this seed: one sentence on each line, words and punctuation separated by
+    /// single blanks, without blank lines. Document `i` does not depend on `n`.
     pub fn documents(&self, n: usize, seed: u64) -> impl Iterator<Item = String> + '_ {
         (0..n as u64).map(move |i| self.document(i, seed))
     }
 
-    /// Document `i` of the text named by `seed`.
+    /// Document `i` of the text with this seed.
     pub fn document(&self, i: u64, seed: u64) -> String {
         let mut writer = Writer::new(self, self.text_stream(i, seed, 1));
         let (low, high) = (self.config.sentences.0 as u64, self.config.sentences.1 as u64);
@@ -233,14 +233,14 @@ impl Language {
         lines.join("\n")
     }
 
-    /// The first `n` packed rows of the text named by `seed`; row `i` does not depend on `n`.
+    /// The first `n` packed rows of the text with this seed; row `i` does not depend on `n`.
     pub fn rows(&self, n: usize, length: usize, seed: u64) -> Vec<TruthRow> {
         (0..n as u64).map(|i| self.row(i, length, seed)).collect()
     }
 
-    /// Row `i`: `[CLS]`, whole sentences of one document while they fit into `length`, `[SEP]`.
+    /// Row `i`: `[CLS]`, as many whole sentences of a document as fit into `length`, `[SEP]`.
     ///
-    /// A length below that of one sentence and two specials gives a row of `[CLS] [SEP]`.
+    /// If not even one sentence fits, the row is `[CLS] [SEP]`.
     pub fn row(&self, i: u64, length: usize, seed: u64) -> TruthRow {
         let mut writer = Writer::new(self, self.text_stream(i, seed, 2));
         let mut row = TruthRow { ids: vec![SPECIAL_IDS.cls], slots: vec![None] };
@@ -257,11 +257,11 @@ impl Language {
         row
     }
 
-    /// The context-free look-up table: `V(w)` = all words that share a concept with `w` in *any* of its senses, thinned
-    /// out and blurred as `noise` says. Symmetric; the same for the same language.
+    /// The context-free look-up table: `V(w)` = all words that share a concept with `w` in *any* of its senses, with the errors
+    /// of `noise`. Symmetric; a function of the language and `noise`.
     ///
     /// # Errors
-    /// Never for a [`LexiconNoise`] in range; the lexicon's own validation otherwise.
+    /// None if `noise` is in its range; otherwise those of the validation of lexicons.
     pub fn lexicon(&self, vocabulary_sha256: &str, noise: LexiconNoise) -> Result<Lexicon, LexiconError> {
         let truth = self.true_pairs();
         let mut stream = Stream::new(self.seed, 3, 0, Use::Language);
@@ -310,7 +310,7 @@ impl Language {
         Stream::new(mix(&[self.seed, seed]), kind, i, Use::Language)
     }
 
-    /// Ids and slots of a sentence, words drawn from `stream`.
+    /// Ids and slots of a sentence; words are sampled with `stream`.
     fn write(&self, sentence: &Sentence, stream: &mut Stream) -> (Vec<u32>, Vec<Option<SlotId>>) {
         let parts = &self.templates[sentence.template];
         let mut ids = Vec::with_capacity(parts.len());
@@ -338,7 +338,7 @@ impl Language {
     }
 }
 
-/// Writes one endless document: a topic, and the thread from sentence to sentence.
+/// Generates an endless document: its topic, and the noun that links consecutive sentences.
 struct Writer<'a> {
     language: &'a Language,
     stream: Stream,

@@ -301,3 +301,67 @@ fn the_smallest_and_a_large_language_can_be_made() {
     });
     assert!(Language::new(large, 1).unwrap().size() > 10_000);
 }
+
+#[test]
+fn the_share_of_replacements_that_fit_agrees_with_a_guesser_that_plays() {
+    let l = language(1);
+    for knowledge in [0.0, 0.5, 0.9] {
+        // Frequencies counted from other text than those of the formula.
+        let mut frequency = vec![0.0; l.size()];
+        let rows = l.rows(2000, 64, 9);
+        let tokens: Vec<u32> = rows.iter().flat_map(|r| r.ids[1..r.ids.len() - 1].to_vec()).collect();
+        tokens.iter().for_each(|&id| frequency[id as usize] += 1.0 / tokens.len() as f64);
+        let (mut replaced, mut fitting) = (0u64, 0u64);
+        for i in 0..1500 {
+            let mut writer = Writer::new(&l, l.text_stream(i, 1, 4));
+            let plans: Vec<_> = (0..12).map(|_| writer.plan()).collect();
+            let mut stream = Stream::new(99, 0, i, Use::Test);
+            for (at, plan) in plans.iter().enumerate() {
+                let (ids, slots) = l.write(plan, &mut stream);
+                for ((&part, &id), slot) in l.templates[plan.template].iter().zip(&ids).zip(&slots) {
+                    let sampled = if stream.unit() >= knowledge {
+                        grammar::draw(&frequency, &mut stream) as u32
+                    } else if let Some(slot) = slot {
+                        let posterior = l.posterior(plan, part, plans.get(at + 1));
+                        assert!(posterior.iter().any(|(c, _)| *c == slot.0));
+                        let weights: Vec<f64> = posterior.iter().map(|(_, p)| *p).collect();
+                        let concept = posterior[grammar::draw(&weights, &mut stream)].0 as usize;
+                        l.words[concept][grammar::draw(&l.weights[concept], &mut stream)]
+                    } else {
+                        id
+                    };
+                    replaced += u64::from(sampled != id);
+                    fitting += u64::from(slot.is_some_and(|slot| l.is_false_negative(slot, id, sampled)));
+                }
+            }
+        }
+        let played = fitting as f64 / replaced as f64;
+        let expected = l.fitting_replacements(knowledge, 600, 2);
+        assert!((played - expected).abs() < 0.01, "{played} for {expected} at {knowledge}");
+    }
+}
+
+#[test]
+fn the_dial_sets_the_share_of_replacements_that_fit_and_nothing_but_the_choice_within_a_set() {
+    let base = small(|c| {
+        c.polysemy = 0.0;
+        c.set_sizes = vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+    });
+    let mut before = f64::INFINITY;
+    for share in [0.05, 0.15, 0.28, 0.42] {
+        let config = base.with_fitting_replacements(share, 0.9, 3).unwrap();
+        assert_eq!(LanguageConfig { zipf: base.zipf, ..config.clone() }, base);
+        assert!(config.zipf < before, "the more fit, the more even the choice");
+        before = config.zipf;
+        let l = Language::new(config, 3).unwrap();
+        // It was set on 40 documents, other ones than these.
+        let found = l.fitting_replacements(0.9, 200, 1);
+        assert!((found - share).abs() < 0.025, "{found} for {share}");
+        assert_eq!(l.vocabulary(), Language::new(base.clone(), 3).unwrap().vocabulary());
+    }
+    let error = base.with_fitting_replacements(0.95, 0.9, 3).unwrap_err();
+    assert!(error.to_string().contains("can fit, not 0.95"), "{error}");
+    // Words that stand for nothing but themselves never fit in the place of another.
+    let alone = small(|c| (c.set_sizes, c.polysemy) = (vec![1.0], 0.0));
+    assert_eq!(Language::new(alone, 1).unwrap().fitting_replacements(0.5, 50, 1), 0.0);
+}

@@ -1,4 +1,4 @@
-//! Artificial batches, then text as if nothing had been before it.
+//! Tests of synthetic batches before text: the batches of text are the same as without them.
 
 use fn_core::corrupt::CorruptionConfig;
 use fn_core::vocab::{SpecialIds, VocabFacts};
@@ -47,7 +47,7 @@ fn text_begins_as_it_would_without_the_stage() {
             let staged = take(config(4, workers), Some(stage(kind)), 0, BORDER + 30);
             let plain = take(config(4, workers), None, 0, 30);
             for (mut text, expected) in staged[BORDER as usize..].iter().cloned().zip(plain) {
-                // Only the number differs: dropout does not repeat itself.
+                // Only the number differs, so that dropout masks are not repeated.
                 assert_eq!(text.micro_batch, expected.micro_batch + BORDER);
                 text.micro_batch = expected.micro_batch;
                 assert_eq!(text, expected, "{kind:?}, {workers} workers");
@@ -57,7 +57,7 @@ fn text_begins_as_it_would_without_the_stage() {
 }
 
 #[test]
-fn artificial_batches_are_the_rows_of_the_maker_corrupted_like_text() {
+fn synthetic_batches_hold_the_generated_rows_masked_like_text() {
     let stage = stage(SyntheticKind::ShuffleDyck);
     let plain = take(config(4, 0), None, 0, BORDER);
     for (step, batch) in take(config(4, 0), Some(stage.clone()), 0, BORDER).into_iter().enumerate() {
@@ -66,7 +66,7 @@ fn artificial_batches_are_the_rows_of_the_maker_corrupted_like_text() {
         for (b, row) in batch.original.chunks(16).enumerate() {
             assert_eq!(row, stage.rows.row((step * 4 + b) as u64, 16).ids);
         }
-        // 15 % of 14 places.
+        // 15 % of 14 positions.
         assert_eq!(batch.weight.iter().filter(|w| **w == 1.0).count(), 4 * 2);
         let hidden = batch.positions.iter().zip(&batch.gold).zip(&batch.weight).filter(|(_, w)| **w == 1.0);
         for ((&flat, &gold), _) in hidden {

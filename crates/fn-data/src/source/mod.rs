@@ -259,6 +259,23 @@ pub(crate) fn kind(path: &Path) -> Option<Kind> {
     }
 }
 
+/// The lines of one text file, without their ends; unpacked where its name ends in `.gz`, `.zst` or `.xz`. UTF-8, or UTF-16 that begins
+/// with its mark. A line that cannot be used is an error in its place.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn text_lines(path: &Path) -> Result<impl Iterator<Item = Result<String, DataError>> + use<>, DataError> {
+    let mut lines = lines::Lines::new(path, compressed::open(path, &Counters::default())?);
+    Ok(std::iter::from_fn(move || lines.next()))
+}
+
+/// The name of a file without its folder, without `.gz`, `.zst` or `.xz`, and without what was before that: `a` of `b/a.jsonl.xz`.
+pub fn plain_stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let plain = compressed::SUFFIXES.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    plain.rsplit_once('.').map_or(plain, |(stem, _)| stem).to_owned()
+}
+
 fn open_file(path: &Path, options: &SourceOptions, counters: &Counters) -> Result<Documents, DataError> {
     if kind(path) == Some(Kind::Parquet) {
         return Ok(Box::new(parquet::open(path, &options.parquet_column, counters)?));

@@ -14,6 +14,22 @@ pub enum ProbeError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// A file or folder cannot be written.
+    #[error("{path}: cannot write: {source}; check that the folder may be written to and has room")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// No text is short enough for the model.
+    #[error("{path}: every pair has a sentence of more than {limit} tokens, the model's maximum length")]
+    AllTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Maximum sequence length of the model.
+        limit: usize,
+    },
     /// A line does not have the expected format.
     #[error("{path}: line {line}: found {found}, expected {expected}; correct the line or remove it")]
     Line {

@@ -1,10 +1,11 @@
 //! Multiple choice without training, in the format of oLMpics (Talmor et al. 2020): which word fills the gap?
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fn_train::stop::Stop;
 use serde::Deserialize;
 
+pub use super::lines::files;
 use super::lines::{self, quoted, wrong};
 use super::{Cloze, GAP, ProbeError, Prober, Scorer};
 
@@ -121,31 +122,10 @@ impl Accuracy {
     }
 }
 
-/// The given files, and the `.jsonl` files of the given folders, sorted by name.
-///
-/// # Errors
-/// A folder that cannot be read or has none.
-pub fn files(data: &[PathBuf]) -> Result<Vec<PathBuf>, ProbeError> {
-    let mut out = Vec::new();
-    for path in data {
-        if !path.is_dir() {
-            out.push(path.clone());
-            continue;
-        }
-        let entries = path.read_dir().map_err(|source| ProbeError::Io { path: path.clone(), source })?;
-        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        found.retain(|file| file.extension().is_some_and(|end| end == "jsonl"));
-        if found.is_empty() {
-            return Err(ProbeError::Empty { path: path.clone(), what: ".jsonl file in this folder" });
-        }
-        found.sort();
-        out.extend(found);
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
+    use fn_data::DataError;
+
     use super::*;
 
     fn file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
@@ -181,7 +161,7 @@ mod tests {
         }
         let (_dir, path) = file("");
         assert!(matches!(read(&path), Err(ProbeError::Empty { .. })));
-        assert!(matches!(read(Path::new("nowhere.jsonl")), Err(ProbeError::Io { .. })));
+        assert!(matches!(read(Path::new("nowhere.jsonl")), Err(ProbeError::Data(DataError::Io { .. }))));
     }
 
     #[test]

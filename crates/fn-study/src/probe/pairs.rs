@@ -56,7 +56,7 @@ fn row(table: &[f32], width: usize, id: u32) -> &[f32] {
     &table[id as usize * width..(id as usize + 1) * width]
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let norm = (dot(a, a) * dot(b, b)).sqrt();
     if norm > 0.0 { dot(a, b) / norm } else { 0.0 }

@@ -64,10 +64,10 @@ impl Cloze {
 /// A pre-trained model with its tokenizer.
 #[derive(Debug)]
 pub struct Prober {
-    model: Pretrained,
+    pub(super) model: Pretrained,
     scorers: Vec<Scorer>,
     tokenizer: TextTokenizer,
-    device: Device,
+    pub(super) device: Device,
 }
 
 impl Prober {
@@ -82,6 +82,11 @@ impl Prober {
     ) -> Result<(Self, LoadReport), ProbeError> {
         hf::check_fit(dir, tokenizer.size(), 0)?;
         let (model, report) = Pretrained::open_with_head(dir, device)?;
+        Ok((Self::new(model, tokenizer, device), report))
+    }
+
+    /// Of a model in memory, with the heads that it has.
+    pub(super) fn new(model: Pretrained, tokenizer: TextTokenizer, device: &Device) -> Self {
         let fills = if model.generator().is_some() { Scorer::Generator } else { Scorer::MaskedLm };
         let scorers: Vec<Scorer> = [
             model.has_masked_lm().then_some(fills),
@@ -90,12 +95,17 @@ impl Prober {
         .into_iter()
         .flatten()
         .collect();
-        Ok((Self { model, scorers, tokenizer, device: device.clone() }, report))
+        Self { model, scorers, tokenizer, device: device.clone() }
     }
 
     /// The scorers that this model has.
     pub fn scorers(&self) -> &[Scorer] {
         &self.scorers
+    }
+
+    /// Most pieces of a text that the model reads, beside `[CLS]` and `[SEP]`.
+    pub fn max_pieces(&self) -> usize {
+        self.model.encoder().max_positions.saturating_sub(2)
     }
 
     /// The tokenizer.
@@ -174,7 +184,8 @@ impl Prober {
     }
 
     fn batch(&self, batch: &[Asked], clozes: &[Cloze], scorer: Scorer, out: &mut [Vec<f64>]) {
-        let (inputs, length) = self.inputs(batch);
+        let rows: Vec<&[u32]> = batch.iter().map(|asked| &asked.ids[..]).collect();
+        let (inputs, length) = self.inputs(&rows);
         let noise = Noise::none();
         let places = |row: usize| (0..batch[row].pieces).map(move |k| row * length + batch[row].start + k);
         if scorer == Scorer::Discriminator {
@@ -207,20 +218,18 @@ impl Prober {
     }
 
     /// Pads to the longest sequence; returns its length as well.
-    fn inputs(&self, batch: &[Asked]) -> (Inputs, usize) {
-        let length = batch.iter().map(|asked| asked.ids.len()).max().unwrap_or(0);
+    pub(super) fn inputs(&self, rows: &[&[u32]]) -> (Inputs, usize) {
+        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let pad = self.tokenizer.special().pad;
-        let mut ids = Vec::with_capacity(batch.len() * length);
-        let mut mask = Vec::with_capacity(batch.len() * length);
-        for asked in batch {
-            let padding = length - asked.ids.len();
-            ids.extend(
-                asked.ids.iter().copied().chain(std::iter::repeat_n(pad, padding)).map(|id| id as i32),
-            );
-            mask.extend(std::iter::repeat_n(1.0_f32, asked.ids.len()));
+        let mut ids = Vec::with_capacity(rows.len() * length);
+        let mut mask = Vec::with_capacity(rows.len() * length);
+        for row in rows {
+            let padding = length - row.len();
+            ids.extend(row.iter().copied().chain(std::iter::repeat_n(pad, padding)).map(|id| id as i32));
+            mask.extend(std::iter::repeat_n(1.0_f32, row.len()));
             mask.extend(std::iter::repeat_n(0.0_f32, padding));
         }
-        let shape = [batch.len(), length];
+        let shape = [rows.len(), length];
         let mut inputs =
             Inputs::plain(Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.device));
         if mask.contains(&0.0) {
@@ -240,7 +249,7 @@ struct Asked {
 }
 
 /// `ln(1 - sigmoid(logit))` for the discriminator's logit of "replaced".
-fn log_original(logit: f64) -> f64 {
+pub(super) fn log_original(logit: f64) -> f64 {
     -(logit.max(0.0) + (-logit.abs()).exp().ln_1p())
 }
 

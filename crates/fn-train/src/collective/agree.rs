@@ -19,6 +19,15 @@ pub fn gather_equal(
     Ok(all)
 }
 
+/// Waits until all ranks are here.
+///
+/// # Errors
+/// Ranks that did not come.
+pub fn meet(ranks: &dyn Collective, meeting: Meeting) -> Result<(), CollectiveError> {
+    // A message of no bytes is not sent, so that nobody would wait for it.
+    gather_equal(ranks, meeting, &[0]).map(|_| ())
+}
+
 /// What every rank has, in their order.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! From a launcher's variables to the ranks of a run, and to what each of them takes of its machine.
+//! Connects the ranks of a run that a launcher started, and assigns threads and devices to them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,61 +7,61 @@ use super::{Collective, CollectiveError, Launch, Single, launched};
 use crate::device::{Backend, DeviceSpec, Which};
 use crate::machine;
 
-/// Several processes that cannot train together.
+/// Why several processes cannot train together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// A program that was built without MPI.
+    /// The program was built without MPI.
     #[error(
         "rank {}: {} started {} processes, but this program was built without MPI: each would train by itself, in the same folder. \
          Nothing was written. Build it with `cargo build --release --features mpi` (needs OpenMPI or MPICH with headers, and libclang: \
          `apt-get install libopenmpi-dev openmpi-bin libclang-dev`), or start one process", .0.rank, .0.launcher, .0.world
     )]
     NotBuilt(Launch),
-    /// A command that is not made for several processes.
+    /// The command does not support several processes.
     #[error(
         "rank {}: {} started {} processes, but of all commands only `fnlm pretrain` works in several: each of these would do the whole \
          work, in the same folder. Nothing was written; start one process", .0.rank, .0.launcher, .0.world
     )]
     OneProcess(Launch),
-    /// MPI does not know the processes that the launcher started.
+    /// MPI does not connect the processes that the launcher started.
     #[error(
         "rank {}: {} started {} processes, but MPI connects {found}: they were started by another MPI, or by something that is none. \
          Nothing was written. Use the `mpirun` of the MPI that this program was built with, or `srun --mpi=pmix` (see `srun --mpi=list`); \
          torchrun starts processes that MPI cannot connect", .launch.rank, .launch.launcher, .launch.world
     )]
     Unconnected {
-        /// What the launcher says.
+        /// The information of the launcher.
         launch: Launch,
-        /// Number of processes that MPI says.
+        /// Number of processes in MPI.
         found: usize,
     },
-    /// MPI is in use already.
+    /// MPI was started already.
     #[error("MPI cannot be started a second time in this process")]
     Started,
 }
 
-/// As what a launcher (`mpirun`, `srun`, ...) started this process, where it started several.
+/// How a launcher (`mpirun`, `srun`, ...) started this process; None if it started only one.
 pub fn launch() -> Option<Launch> {
     launched(|name| std::env::var(name).ok()).filter(|launch| launch.world > 1)
 }
 
-/// Refuses to be one of several processes.
+/// Checks that this is not one of several processes.
 ///
 /// # Errors
-/// [`JoinError::OneProcess`] where a launcher started more.
+/// [`JoinError::OneProcess`] if a launcher started several.
 pub fn one_process() -> Result<(), JoinError> {
     launch().map_or(Ok(()), |launch| Err(JoinError::OneProcess(launch)))
 }
 
-/// Processor threads of this process, where a launcher started several: its share of the machine's.
+/// Number of threads of this process, if a launcher started several: its share of the cores of the machine.
 pub fn threads() -> Option<usize> {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     launch().map(|launch| launch.threads(allowed, machine::cores()))
 }
 
-/// The ranks of this run: those that `launch` tells of, or this process alone. `limit` is how long a rank waits for the others in a step.
-/// Call it before anything is written; the first rank alone may write.
+/// The ranks of this run: those of `launch`, or a single process. `limit` is the maximum time that a rank waits for the others
+/// in a step. Must be called before anything is written, because only the first rank may write.
 ///
 /// # Errors
 /// More than one process without MPI to connect them.
@@ -87,15 +87,15 @@ fn connect(launch: Launch, limit: Duration) -> Result<Rc<dyn Collective>, JoinEr
     Ok(Rc::new(ranks))
 }
 
-/// Micro-batches that each of `world` ranks computes, of `micro_batches` of a step.
+/// Number of micro-batches of each of `world` ranks, for `micro_batches` of a step.
 ///
 /// # Errors
-/// [`CollectiveError::Micro`] where they cannot be divided; it names the numbers of ranks that can.
+/// [`CollectiveError::Micro`] if they cannot be divided evenly; it lists the possible numbers of ranks.
 pub fn check_block(micro_batches: usize, world: usize) -> Result<usize, CollectiveError> {
     if world > 0 && micro_batches.is_multiple_of(world) && micro_batches > 0 {
         return Ok(micro_batches / world);
     }
-    // Enough to choose from; nobody starts more than a few thousand.
+    // Larger numbers of ranks are not suggested.
     let fitting = (1..=micro_batches.min(4096)).filter(|n| micro_batches.is_multiple_of(*n));
     let fitting: Vec<String> = fitting.map(|n| n.to_string()).collect();
     let fitting = match fitting.split_last() {
@@ -106,14 +106,15 @@ pub fn check_block(micro_batches: usize, world: usize) -> Result<usize, Collecti
 }
 
 impl Launch {
-    /// Processor threads of this rank, where `allowed` is what it may use (its affinity) and `cores` what its machine has: the ranks of a
-    /// machine share its cores. A rank that its launcher has bound to some cores uses those.
+    /// Number of threads of this rank; `allowed` is the number of cores of its affinity mask and `cores` that of the machine.
+    /// The ranks of a machine share its cores; a rank that its launcher has bound to some cores uses those.
     pub fn threads(&self, allowed: usize, cores: usize) -> usize {
         let share = cores / self.local_world.unwrap_or(self.world).max(1);
         allowed.min(share).max(1)
     }
 
-    /// The device of this rank where the run names `spec`: of `cuda` and `rocm` without a number, the one of its place on its machine.
+    /// The device of this rank for the device `spec` of the run: `cuda` and `rocm` without a number become the device of its
+    /// local rank.
     pub fn device(&self, spec: DeviceSpec) -> DeviceSpec {
         match (spec.backend, spec.which, self.local_rank) {
             (Backend::Cuda | Backend::Rocm, Which::Default, Some(local)) if self.world > 1 => {
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn micro_batches_are_divided_evenly_or_refused_with_what_fits() {
+    fn micro_batches_are_divided_evenly_or_the_error_lists_possible_numbers() {
         assert_eq!(check_block(8, 4), Ok(2));
         assert_eq!(check_block(1, 1), Ok(1));
         let text = check_block(6, 4).unwrap_err().to_string();
@@ -168,7 +169,7 @@ mod tests {
 
     #[cfg(not(feature = "mpi"))]
     #[test]
-    fn several_processes_without_mpi_are_told_how_to_build_it() {
+    fn the_error_for_several_processes_without_mpi_names_the_feature() {
         let text = join(Some(launch(1, 4)), Duration::ZERO).err().unwrap().to_string();
         assert!(
             text.contains("rank 1: mpirun started 4 processes") && text.contains("--features mpi"),

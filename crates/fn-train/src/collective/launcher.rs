@@ -1,15 +1,15 @@
-//! What the programs that start several processes say to each of them, in environment variables.
+//! Reads the environment variables by which launchers describe each process.
 
 use std::fmt;
 
-/// A program that starts several copies of another one.
+/// A launcher of several processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Launcher {
     /// `mpirun` of OpenMPI.
     OpenMpi,
     /// `mpiexec` of MPICH or Intel MPI, or `srun --mpi=pmi2`.
     Pmi,
-    /// `torchrun`, or whatever else sets its variables.
+    /// `torchrun`, or another program that sets its variables.
     Torchrun,
     /// `srun` of Slurm.
     Slurm,
@@ -26,22 +26,22 @@ impl fmt::Display for Launcher {
     }
 }
 
-/// As what this process was started.
+/// How this process was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
-    /// By whom.
+    /// The launcher.
     pub launcher: Launcher,
-    /// Which of the processes this one is, `0..world`.
+    /// Rank of this process, `0..world`.
     pub rank: usize,
     /// Number of processes.
     pub world: usize,
-    /// Which of the processes of its machine this one is, where the launcher says so.
+    /// Local rank: index of this process on its machine, if the launcher provides it.
     pub local_rank: Option<usize>,
-    /// Number of processes on its machine, where the launcher says so.
+    /// Number of processes on its machine, if the launcher provides it.
     pub local_world: Option<usize>,
 }
 
-/// Names of the variables of one launcher: world, rank, local rank, local world.
+/// Names of the variables of a launcher: world, rank, local rank, local world.
 struct Variables(Launcher, [&'static str; 4]);
 
 /// MPI's own come first: `srun --mpi=pmi2` sets Slurm's as well. Of Slurm those of a job step are read, which only `srun` sets: the
@@ -61,7 +61,7 @@ const VARIABLES: [Variables; 4] = [
     Variables(Launcher::Slurm, ["SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", ""]),
 ];
 
-/// As what this process was started, if a launcher's variables are there and make sense. `variable` reads the environment.
+/// How this process was started, if the variables of a launcher are set and valid. `variable` reads the environment.
 ///
 /// ```
 /// use fn_train::collective::{Launcher, launched};
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn each_launcher_is_known_by_its_variables() {
+    fn each_launcher_is_recognised_by_its_variables() {
         let found = |variables: &[(&str, &str)]| {
             let Launch { launcher, rank, world, local_rank, local_world } = read(variables).unwrap();
             (launcher, rank, world, local_rank, local_world)
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_script_and_half_or_senseless_variables_are_no_launch() {
+    fn batch_scripts_and_incomplete_or_invalid_variables_are_ignored() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0")]), None);
         assert_eq!(read(&[("WORLD_SIZE", "4")]), None);

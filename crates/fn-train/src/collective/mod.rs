@@ -18,7 +18,7 @@ pub mod tree;
 
 use std::time::Duration;
 
-pub use agree::{Agreement, agree, gather, gather_equal, tell, tell_path};
+pub use agree::{Agreement, agree, gather, gather_equal, meet, tell, tell_path};
 pub use join::{JoinError, check_block, join, launch, one_process, threads};
 pub use launcher::{Launch, Launcher, launched};
 #[cfg(feature = "mpi")]
@@ -78,7 +78,7 @@ pub trait Collective {
     fn world(&self) -> usize;
 
     /// Sends `send[j]` to rank `j` and receives what rank `j` sent into `receive[j]`: `world` buffers each. What one rank sends another
-    /// is as long as what that one expects; a rank's own part is copied.
+    /// is as long as what that one expects; a rank's own part is copied. Nobody waits for a part without bytes.
     ///
     /// # Errors
     /// A rank that did not come in time, or that is gone.

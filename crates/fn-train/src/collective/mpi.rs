@@ -1,6 +1,6 @@
-//! Ranks that MPI connects.
+//! Ranks that are connected by MPI.
 //!
-//! All messages are between two ranks and do not block: so the rank that others wait for can be named, and no wait lasts for ever.
+//! All messages are point-to-point and non-blocking, so that every wait has a time limit and its error names the missing rank.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use mpi::topology::{Communicator, SimpleCommunicator};
 
 use super::{Collective, CollectiveError, Meeting, copy_own};
 
-/// Bytes of a message; MPI counts them in 31 bits.
+/// Maximum size of a message in bytes; MPI counts in 31 bits.
 const MESSAGE: usize = 1 << 30;
-/// Tags that are used in turn. Ranks that are not at the same meeting wait for each other until the time is over, instead of taking one
-/// message for another. MPI allows 32,767 at least.
+/// Number of tags, which are used in turn, so that messages of different exchanges are not confused. MPI allows at least
+/// 32,767.
 const TAGS: i32 = 32_000;
-/// A rank looks for messages without a pause for so long, then sleeps in between: others may need its core.
+/// Time of busy waiting, after which a rank sleeps between polls, so that others can use its core.
 const BUSY: Duration = Duration::from_micros(200);
-/// Exit code after a time limit: failed.
+/// Exit code after a time-out.
 const FAILED: i32 = 1;
 
 /// The ranks of `MPI_COMM_WORLD`.
@@ -33,13 +33,13 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Starts MPI; None where it was started before. All calls must come from this thread.
+    /// Starts MPI; None if it was started before. All calls must come from this thread.
     pub fn start(limit: Duration) -> Option<Self> {
         let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
         Some(Self { world: universe.world(), limit, meetings: Cell::new(0), _universe: universe })
     }
 
-    /// Says for whom this rank waited in vain, and ends all ranks: requests that are under way cannot be taken back.
+    /// Prints the ranks that did not answer and ends all ranks, because pending requests cannot be cancelled.
     fn give_up(&self, what: &'static str, limit: Duration, mut missing: Vec<usize>) -> ! {
         missing.sort_unstable();
         missing.dedup();
@@ -50,10 +50,10 @@ impl Mpi {
     }
 }
 
-/// Messages under way, each with the rank at its other end.
+/// Pending messages, each with the rank at the other end.
 type UnderWay<'a, 's> = Vec<(usize, Request<'a, [u8], &'s LocalScope<'a>>)>;
 
-/// Those that are still under way.
+/// The messages that are still pending.
 fn unfinished<'a, 's>(messages: UnderWay<'a, 's>) -> UnderWay<'a, 's> {
     messages
         .into_iter()
@@ -106,7 +106,7 @@ impl Collective for Mpi {
                         self.give_up(what, limit, receiving.iter().chain(&sending).map(|m| m.0).collect())
                     }
                     _ if waited < BUSY => std::thread::yield_now(),
-                    // Up to a millisecond, and never more than a tenth of what was waited already.
+                    // At most a millisecond, and at most a tenth of the time waited so far.
                     _ => std::thread::sleep((waited / 10).min(Duration::from_millis(1))),
                 }
             }
@@ -121,7 +121,7 @@ impl Collective for Mpi {
 
 impl Drop for Mpi {
     fn drop(&mut self) {
-        // The end of MPI waits for all ranks; they wait for this one.
+        // Finalising MPI would wait for the other ranks, which wait for this one.
         if std::thread::panicking() {
             self.world.abort(FAILED)
         }

@@ -7,17 +7,19 @@ use fn_models::params::host;
 use super::{Collective, CollectiveError, Meeting, gather_equal, tree};
 use crate::optim::{Gradients, parameters};
 
-/// Elements of a slice that travel at a time: 4 MiB for each pair of ranks, so that buffers stay small beside the gradients.
+/// Elements of a slice that are sent at a time: 4 MiB for each pair of ranks, so that buffers are small compared with the
+/// gradients.
 const BUCKET: usize = 1 << 20;
 
-/// The gradients of all ranks of `model` together, on all of them, and `values` summed likewise.
+/// Sums the gradients of `model`, and `values`, over all ranks (all-reduce).
 ///
-/// The gradients are laid end to end in the order of their paths and cut into one slice per rank. Each rank receives its slice of all
-/// others (reduce-scatter), adds them in the [tree] of the ranks, and sends the sum to all (all-gather): every rank sends and
-/// receives `2 (world - 1) / world` times the size of the gradients. A parameter that no rank reached has no gradient.
+/// The gradients are concatenated in the order of their paths and divided into one slice per rank. Each rank receives its slice
+/// of all others (reduce-scatter), adds them in the [tree] of the ranks, and sends the sum to all (all-gather): every rank
+/// sends and receives `2 (world - 1) / world` times the size of the gradients. A parameter without a gradient on any rank gets
+/// none.
 ///
 /// # Errors
-/// Ranks that did not come.
+/// Ranks that did not answer in time or have ended.
 pub fn sum_gradients<M: Module>(
     ranks: &dyn Collective,
     model: &M,
@@ -38,7 +40,7 @@ pub fn sum_gradients<M: Module>(
     for parameter in &parameters {
         match mine.get(&parameter.path) {
             Some(gradient) => flat.extend(host(gradient.clone())),
-            // What is added to nothing stays as it is: x + -0 is x for every x, also for -0.
+            // -0 is the neutral element: x + -0 is x for every x, also for -0.
             None => flat.resize(flat.len() + parameter.elements, -0.0),
         }
     }
@@ -84,7 +86,7 @@ fn sum_flat(ranks: &dyn Collective, flat: &mut [f32], slice: usize) -> Result<()
 /// Sums tensors of one element over the ranks, in place; one message for all of them.
 ///
 /// # Errors
-/// Ranks that did not come.
+/// Ranks that did not answer in time or have ended.
 pub fn sum_values(ranks: &dyn Collective, mut values: Vec<&mut Tensor<1>>) -> Result<(), CollectiveError> {
     if ranks.world() == 1 || values.is_empty() {
         return Ok(());

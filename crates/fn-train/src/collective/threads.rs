@@ -1,4 +1,4 @@
-//! Ranks that are threads of one process: for tests of what depends on the number of ranks.
+//! Ranks that are threads of one process, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::{Collective, CollectiveError, Meeting, copy_own};
 
-/// One rank of several in this process. Dropping it says that the rank has ended.
+/// A rank in this process. Dropping it means that the rank has ended.
 pub struct Threads {
     rank: usize,
     world: usize,
     limit: Duration,
     shared: Arc<Shared>,
-    /// Messages of this rank so far.
+    /// Number of exchanges of this rank so far.
     sent: Mutex<u64>,
 }
 
@@ -23,14 +23,14 @@ struct Shared {
 
 #[derive(Default)]
 struct Post {
-    /// Messages that were not fetched yet, by number of the exchange, sender and receiver.
+    /// Messages that were not received yet, by number of the exchange, sender and receiver.
     messages: BTreeMap<(u64, usize, usize), Vec<u8>>,
     /// Ranks that have ended.
     gone: BTreeSet<usize>,
 }
 
 impl Threads {
-    /// `world` ranks that wait for each other for `limit`; one for each thread.
+    /// `world` ranks, one for each thread, which wait at most `limit` for each other.
     pub fn new(world: usize, limit: Duration) -> Vec<Self> {
         let shared = Arc::new(Shared { post: Mutex::default(), changed: Condvar::new() });
         let rank = |rank| Self { rank, world, limit, shared: shared.clone(), sent: Mutex::new(0) };
@@ -38,7 +38,7 @@ impl Threads {
     }
 }
 
-/// A panic of one rank does not make the messages of the others wrong.
+/// Locks; a poisoned lock is ignored, because a panic of one rank does not invalidate the messages of the others.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,14 +3,15 @@
 //! ```text
 //! sum of n values = sum of the first ceil(n / 2) + sum of the rest
 //! ```
-//! Floating-point addition is not associative: the shape of the tree decides the bits. Here it depends on n alone. When 2^k divides n,
-//! the upper k levels halve the values into 2^k blocks of equal length, so that 2^k ranks with a block each form whole subtrees,
-//! whose sums are then added as the leaves of the tree of 2^k values. Up to three values it is the sum from left to right.
+//! Floating-point addition is not associative, so the bits of a sum depend on the shape of the tree. Here the shape is a
+//! function of n. If 2^k divides n, the upper k levels split the values into 2^k blocks of equal length, so that each of 2^k
+//! ranks sums a whole subtree, and the sums of the ranks are added like the leaves of a tree of 2^k values. Up to three values
+//! are summed from left to right.
 
 use std::convert::Infallible;
 
-/// The sum over `items` of what `leaf` makes of each, added by `add`. None without items. At most one sum per level of the tree, that
-/// is `ceil(log2 n) + 1`, exists at a time, and leaves are made from the first to the last.
+/// The sum of `leaf(item)` over `items` with the addition `add`; None without items. At most one partial sum per level of the
+/// tree exists at a time (`floor(log2 n) + 1`), and leaves are computed in order.
 pub fn try_sum<T, S, E>(
     items: &[T],
     leaf: &mut impl FnMut(&T) -> Result<S, E>,
@@ -37,7 +38,7 @@ pub fn sum<T, S>(items: &[T], mut leaf: impl FnMut(&T) -> S, mut add: impl FnMut
     sum
 }
 
-/// Adds equally long vectors element by element, in the tree; the sum is left in the first one.
+/// Adds vectors of equal length element by element, in the order of the tree, into the first one.
 pub fn sum_in_place(parts: &mut [&mut [f32]]) {
     if parts.len() < 2 {
         return;
@@ -86,7 +87,7 @@ mod tests {
             most.set(most.get().max(live.get()));
         };
         sum(&items, leaf, |(), ()| live.set(live.get() - 1));
-        assert_eq!((live.get(), most.get()), (1, 11));
+        assert_eq!((live.get(), most.get()), (1, 10));
     }
 
     proptest! {

@@ -354,6 +354,8 @@ impl RunConfig {
         files.extend(one("correction.verifier.model", &self.correction.verifier.model));
         let verifiers = self.correction.judge.iter().flat_map(JudgeKind::verifiers);
         files.extend(verifiers.filter_map(|verifier| one("correction.judge", &verifier.model)));
+        let encoders = self.correction.judge.iter().flat_map(JudgeKind::encoders);
+        files.extend(encoders.flat_map(|encoder| encoder.files()).map(|path| ("correction.judge", path)));
         files
     }
 

@@ -1,5 +1,7 @@
 //! Which judge a configuration asks for.
 
+use std::path::{Path, PathBuf};
+
 use fn_core::correct::registry::{JUDGES, Settings};
 use fn_core::correct::tagged;
 use fn_core::documented::KeyDoc;
@@ -20,6 +22,8 @@ documented! {
         Lexicon,
         /// `verifier`: the probabilities of another masked language model, or of a moving average of the trained one.
         Verifier(VerifierConfig),
+        /// `encoder`: the meaning in context, by the hidden vectors of a frozen encoder.
+        Encoder(EncoderJudgeConfig),
         /// `generator`: the probabilities of the masked language model that made the prediction (ELECTRA: the generator), at no further cost.
         Generator(GeneratorConfig),
         /// `all`: the lowest grade of `judges`.
@@ -32,6 +36,41 @@ documented! {
         Shuffled(Box<JudgeKind>),
         /// Or the name of one that another crate registered (`fn_core::correct::registry::JUDGES`).
         Registered(Settings),
+    }
+}
+
+documented! {
+    /// A frozen encoder that compares the masked place in the original row with the same place in the row filled with predictions.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct EncoderJudgeConfig {
+        /// Hugging Face folder of a BERT or ELECTRA encoder with its tokenizer; heads are not needed. Its vocabulary may be another one:
+        /// predictions that are no whole word of both vocabularies then have grade 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub model: Option<PathBuf>,
+        /// Its first layers, 1 or more, that are read; the others are not computed. 3.
+        pub layers: usize,
+        /// WordNet 3.x dict folder. Its relations take part in the grade, and antonyms and other forms of the word have grade 0. Not set:
+        /// they cannot be told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub wordnet: Option<PathBuf>,
+        /// How cosines become grades: a file that `fnlm probe judge --fit` wrote, for this encoder, these layers, and with WordNet or without.
+        /// Must be set.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub calibration: Option<PathBuf>,
+    }
+}
+
+impl Default for EncoderJudgeConfig {
+    fn default() -> Self {
+        Self { model: None, layers: 3, wordnet: None, calibration: None }
+    }
+}
+
+impl EncoderJudgeConfig {
+    /// The files and folders that it names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.model, &self.wordnet, &self.calibration].into_iter().filter_map(Option::as_deref)
     }
 }
 
@@ -76,10 +115,25 @@ impl JudgeKind {
         }
     }
 
+    /// The encoders in it.
+    pub fn encoders(&self) -> Vec<&EncoderJudgeConfig> {
+        match self {
+            Self::Encoder(encoder) => vec![encoder],
+            _ => self.inner().into_iter().flat_map(Self::encoders).collect(),
+        }
+    }
+
     /// Whether its grades are more than 0 and 1, so that `banded` can tell what is as good as the original.
     pub fn is_graded(&self) -> bool {
         self.any(&|judge| {
-            matches!(judge, Self::Verifier(_) | Self::Generator(_) | Self::Mean(_) | Self::Registered(_))
+            matches!(
+                judge,
+                Self::Verifier(_)
+                    | Self::Encoder(_)
+                    | Self::Generator(_)
+                    | Self::Mean(_)
+                    | Self::Registered(_)
+            )
         })
     }
 
@@ -119,6 +173,13 @@ impl JudgeKind {
                 )),
                 false => verifier.bands().validate(),
             },
+            Self::Encoder(EncoderJudgeConfig { model: None, .. }) => {
+                Err(config_error("judge.model", "not set", "the folder of an encoder"))
+            }
+            Self::Encoder(EncoderJudgeConfig { layers: 0, .. }) => {
+                Err(config_error("judge.layers", 0, "1 or more"))
+            }
+            Self::Encoder(_) => Ok(()),
             Self::All(_) | Self::Any(_) | Self::Mean(_) if self.inner().is_empty() => {
                 Err(config_error("judge.judges", "empty", "a list of at least one judge"))
             }
@@ -137,6 +198,7 @@ impl JudgeKind {
             Self::None => "none",
             Self::Lexicon => "lexicon",
             Self::Verifier(_) => "verifier",
+            Self::Encoder(_) => "encoder",
             Self::Generator(_) => "generator",
             Self::All(_) => "all",
             Self::Any(_) => "any",
@@ -172,6 +234,7 @@ impl Serialize for JudgeKind {
         let settings = match self {
             Self::None | Self::Lexicon => Ok(Default::default()),
             Self::Verifier(config) => tagged::settings(config),
+            Self::Encoder(config) => tagged::settings(config),
             Self::Generator(config) => tagged::settings(config),
             Self::All(judges) | Self::Any(judges) => combined(values(judges)),
             Self::Shuffled(judge) => combined(values(std::slice::from_ref(judge))),
@@ -202,6 +265,7 @@ impl<'de> Deserialize<'de> for JudgeKind {
             "none" => tagged::without_settings(&settings, Self::None)?,
             "lexicon" => tagged::without_settings(&settings, Self::Lexicon)?,
             "verifier" => Self::Verifier(tagged::typed(&settings)?),
+            "encoder" => Self::Encoder(tagged::typed(&settings)?),
             "generator" => Self::Generator(tagged::typed(&settings)?),
             "all" => Self::All(inner()?),
             "any" => Self::Any(inner()?),
@@ -251,6 +315,11 @@ mod tests {
         let JudgeKind::Mean(judges) = &judge else { panic!("{judge:?}") };
         assert_eq!((judges[0].0, judges[1].1.verifiers()[0].low), (3.0, 0.1));
         assert!(judge.reads_lexicon() && judge.is_graded());
+        let encoder =
+            read(r#"{"kind":"all","judges":[{"kind":"lexicon"},{"kind":"encoder","model":"m","layers":2}]}"#)
+                .unwrap();
+        assert!(encoder.is_graded() && encoder.encoders()[0].layers == 2);
+        assert_eq!(read(&serde_json::to_string(&encoder).unwrap()).unwrap(), encoder);
         let shuffled = r#"{"kind":"shuffled","judges":[{"kind":"generator","half":0.1}]}"#;
         for judge in [judge, read(shuffled).unwrap()] {
             let written = serde_json::to_string(&judge).unwrap();
@@ -272,6 +341,9 @@ mod tests {
             (r#"{"kind":"generator","half":0}"#, "`half` is 0, but must be"),
             (r#"{"kind":"generator","measure":"entropy"}"#, "unknown variant `entropy`"),
             (r#"{"kind":"verifier"}"#, "a folder, or `decay`"),
+            (r#"{"kind":"encoder"}"#, "the folder of an encoder"),
+            (r#"{"kind":"encoder","model":"x","layers":0}"#, "1 or more"),
+            (r#"{"kind":"encoder","model":"x","layer":2}"#, "unknown field `layer`"),
             (r#"{"kind":"mean","judges":[{"kind":"lexicon","weight":0}]}"#, "above 0"),
             (r#"{"kind":"mean","judges":[{"kind":"lexicon","weight":"x"}]}"#, "must be a number"),
             (

@@ -17,7 +17,7 @@ use fn_core::documented::{Documented, KeyDoc};
 use fn_core::judge::GeneratorConfig;
 use fn_data::synthetic::SyntheticConfig;
 
-use super::judge::COMBINED;
+use super::judge::{COMBINED, EncoderJudgeConfig};
 use super::layers::{Origin, flatten};
 use super::{
     CheckpointConfig, CorrectionConfig, DataConfig, EvalConfig, JudgeKind, LexiconConfig, LogConfig,
@@ -258,6 +258,7 @@ const TAGGED: &[Tagged] = &[
         kinds: JudgeKind::KEYS,
         settings: &[
             ("verifier", VerifierConfig::KEYS),
+            ("encoder", EncoderJudgeConfig::KEYS),
             ("generator", GeneratorConfig::KEYS),
             ("all, any, mean, shuffled", COMBINED),
         ],

@@ -6,12 +6,14 @@ use fn_core::judge::Judge;
 use fn_data::loader::MaskedBatch;
 
 use super::masked::{flagged, place, to_f32, to_u32};
-use super::{Agreement, Evaluation, Truth, auc, ratio};
+use super::{Agreement, Evaluation, Truth, auc, auc_without, ratio};
 
-/// Adds up the metrics of batch after batch.
+/// Accumulates the metrics over batches.
 ///
-/// A token counts as replaced when the sampled id differs from the original. On generated text, `detector_true_auc` calls a
-/// replacement that fits "original": the area that a detector of *true* negatives should have.
+/// A token counts as replaced if the sampled id differs from the original. On generated text, `detector_true_auc` counts a
+/// fitting replacement as original: the AUC of detecting *true* negatives. `detector_error_auc` compares errors
+/// with originals alone and leaves replacements that fit out: no function of the row can tell these from originals, so whatever a
+/// detector says of them is neither right nor wrong.
 pub struct DetectionMeter<'a> {
     judge: Option<&'a dyn Judge>,
     threshold: f64,
@@ -25,7 +27,8 @@ pub struct DetectionMeter<'a> {
 }
 
 impl<'a> DetectionMeter<'a> {
-    /// A meter that flags false negatives by `judge`, from the grade `threshold` on, and, for generated text, compares with `truth`.
+    /// A meter that flags predictions with a grade of at least `threshold` by `judge` as false negatives and, for generated
+    /// text, compares with the ground truth.
     pub fn new(judge: Option<&'a dyn Judge>, threshold: f64, truth: Option<&'a dyn Truth>) -> Self {
         Self {
             judge,
@@ -68,7 +71,12 @@ impl<'a> DetectionMeter<'a> {
         self.seen += batch.batch;
     }
 
-    /// The metrics of everything added.
+    /// Which tokens are replacements that fit.
+    fn excused(&self) -> Vec<bool> {
+        self.replaced.iter().zip(&self.truly).map(|(replaced, truly)| *replaced && !truly).collect()
+    }
+
+    /// The metrics over all batches.
     pub fn finish(self) -> Evaluation {
         let mut out = Evaluation::default();
         let count = |f: &dyn Fn(f32, bool) -> bool| {
@@ -88,6 +96,7 @@ impl<'a> DetectionMeter<'a> {
         }
         if self.truth.is_some() {
             out.push("detector_true_auc", auc(&self.scores, &self.truly));
+            out.push("detector_error_auc", auc_without(&self.scores, &self.truly, &self.excused()));
             self.agreement.report("replaced", replaced, &mut out);
         }
         out

@@ -7,7 +7,7 @@ use fn_data::loader::MaskedBatch;
 
 use super::{Agreement, Evaluation, Truth, ratio};
 
-/// Adds up the metrics of batch after batch.
+/// Accumulates the metrics over batches.
 pub struct MaskedMeter<'a> {
     judge: Option<&'a dyn Judge>,
     threshold: f64,
@@ -22,7 +22,8 @@ pub struct MaskedMeter<'a> {
 }
 
 impl<'a> MaskedMeter<'a> {
-    /// A meter that flags false negatives by `judge`, from the grade `threshold` on, and, for generated text, compares with `truth`.
+    /// A meter that flags predictions with a grade of at least `threshold` by `judge` as false negatives and, for generated
+    /// text, compares with the ground truth.
     pub fn new(judge: Option<&'a dyn Judge>, threshold: f64, truth: Option<&'a dyn Truth>) -> Self {
         Self {
             judge,
@@ -38,7 +39,7 @@ impl<'a> MaskedMeter<'a> {
         }
     }
 
-    /// Adds one batch with the most probable words at its masked positions.
+    /// Adds a batch with the most probable words at its masked positions.
     pub fn add(&mut self, batch: &MaskedBatch, predictions: &Predictions<'_>) {
         let loss = to_f32(fn_ops::cross_entropy_rows(predictions.logits(), predictions.batch.gold.clone()));
         let flags = flagged(self.judge, self.threshold, predictions);
@@ -64,7 +65,7 @@ impl<'a> MaskedMeter<'a> {
         self.seen += batch.batch;
     }
 
-    /// The metrics of everything added.
+    /// The metrics over all batches.
     pub fn finish(self) -> Evaluation {
         let mut out = Evaluation::default();
         let wrong = self.rows - self.right;
@@ -73,7 +74,7 @@ impl<'a> MaskedMeter<'a> {
         out.push("wrong_share", ratio(wrong, self.rows));
         if self.judge.is_some() {
             out.push("false_negative_share", ratio(self.false_negatives, wrong));
-            // Right, or excused.
+            // Correct or a false negative.
             out.push("accepted_accuracy", ratio(self.right + self.false_negatives, self.rows));
         }
         if self.truth.is_some() {
@@ -84,7 +85,7 @@ impl<'a> MaskedMeter<'a> {
     }
 }
 
-/// Which predictions the judge calls false negatives, per masked position; all false without a judge.
+/// Which predictions the judge flags as false negatives, for each masked position; all false without a judge.
 pub(super) fn flagged(judge: Option<&dyn Judge>, threshold: f64, predictions: &Predictions<'_>) -> Vec<bool> {
     match judge {
         Some(judge) => {
@@ -95,7 +96,7 @@ pub(super) fn flagged(judge: Option<&dyn Judge>, threshold: f64, predictions: &P
     }
 }
 
-/// Held-out row and position of masked row `p`, when `seen` rows came before this batch.
+/// Held-out sequence and position of masked position `p`, after `seen` sequences in earlier batches.
 pub(super) fn place(seen: usize, batch: &MaskedBatch, p: usize) -> (usize, usize) {
     let flat = batch.positions[p] as usize;
     (seen + flat / batch.length, flat % batch.length)
@@ -121,9 +122,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_right_or_excused_or_wrong_and_filling_rows_count_nothing() {
+    fn predictions_are_correct_false_negative_or_wrong_and_padding_is_ignored() {
         let device = Device::flex();
-        // Gold 1, 1, 1, 2 and a row without weight; 1 and 3 may stand for one another.
+        // Gold 1, 1, 1, 2 and a padding position; 1 and 3 are synonyms.
         let lexicon = Lexicon::from_rows(5, [(1, vec![3]), (3, vec![1])], LexiconInfo::default()).unwrap();
         let batch = MaskedBatch {
             micro_batch: 0,
@@ -138,7 +139,7 @@ mod tests {
             gold: vec![1, 1, 1, 2, 0],
             weight: vec![1.0, 1.0, 1.0, 1.0, 0.0],
         };
-        // Predicted 1 (right), 3 (excused), 2 (wrong), 3 (wrong), 0 (no row).
+        // Predicted 1 (correct), 3 (false negative), 2 (wrong), 3 (wrong), 0 (padding).
         let logits: [[f32; 5]; 5] =
             [1, 3, 2, 3, 0].map(|word| std::array::from_fn(|v| if v == word { 9.0 } else { 0.0 }));
         let on_device = DeviceBatch::new(&batch, &device).batch;

@@ -1,12 +1,12 @@
-//! Scores of a binary classifier.
+//! Metrics of a binary classifier.
 
-/// `part / whole`, NaN where there is nothing to divide.
+/// `part / whole`; NaN if `whole` is 0.
 pub fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { f64::NAN }
 }
 
-/// Area under the receiver operating characteristic: the chance that a random positive scores above a random negative,
-/// ties counting one half (Mann-Whitney). NaN when one class is absent or a score is NaN.
+/// Area under the ROC curve: the probability that a random positive has a higher score than a random negative,
+/// ties count one half (Mann-Whitney). NaN if one class is absent or a score is NaN.
 pub fn auc(scores: &[f32], positive: &[bool]) -> f64 {
     let positives = positive.iter().filter(|&&p| p).count() as f64;
     let negatives = positive.len() as f64 - positives;
@@ -30,9 +30,46 @@ pub fn auc(scores: &[f32], positive: &[bool]) -> f64 {
     (rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives)
 }
 
+/// [`auc`] of the items that are not `left_out`.
+pub fn auc_without(scores: &[f32], positive: &[bool], left_out: &[bool]) -> f64 {
+    let kept = |i: &usize| !left_out[*i];
+    let (scores, positive): (Vec<f32>, Vec<bool>) =
+        (0..scores.len()).filter(kept).map(|i| (scores[i], positive[i])).unzip();
+    auc(&scores, &positive)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_on_neither_side() {
+        let scores = [0.1, 0.9, 0.8, 0.2, 0.5];
+        let positive = [false, false, true, false, true];
+        let left_out = [false, true, false, false, false];
+        assert_eq!(auc_without(&scores, &positive, &left_out), 1.0);
+        assert_eq!(auc_without(&scores, &positive, &[false; 5]), auc(&scores, &positive));
+        assert!(auc_without(&scores, &positive, &[true; 5]).is_nan());
+    }
+
+    #[test]
+    fn without_the_left_out_it_equals_the_count_over_all_other_pairs() {
+        let scores: Vec<f32> = (0..300u32).map(|i| ((i * 7919) % 37) as f32).collect();
+        // Errors, replacements that fit (left out), originals.
+        let kind: Vec<u32> = (0..300u32).map(|i| (i * 104_729) % 5).collect();
+        let positive: Vec<bool> = kind.iter().map(|k| *k == 0).collect();
+        let left_out: Vec<bool> = kind.iter().map(|k| *k == 1).collect();
+        let (mut hits, mut pairs) = (0.0, 0.0);
+        for (error, _) in kind.iter().enumerate().filter(|(_, k)| **k == 0) {
+            for (original, _) in kind.iter().enumerate().filter(|(_, k)| **k > 1) {
+                pairs += 1.0;
+                hits += f64::from(u8::from(scores[error] > scores[original]));
+                hits += 0.5 * f64::from(u8::from(scores[error] == scores[original]));
+            }
+        }
+        assert!((auc_without(&scores, &positive, &left_out) - hits / pairs).abs() < 1e-12);
+        assert!((auc(&scores, &positive) - hits / pairs).abs() > 1e-4, "what is left out matters");
+    }
 
     #[test]
     fn a_perfect_ranking_scores_one_and_a_reversed_one_zero() {

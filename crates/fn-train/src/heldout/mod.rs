@@ -1,7 +1,7 @@
-//! Metrics on held-out text: how well the model predicts, and how many of its "errors" are none.
+//! Metrics on held-out text: how well the model predicts, and how many of its wrong predictions are false negatives.
 //!
-//! Everything is reduced batch by batch; only counts and, for the area under the curve, one score and label per token are
-//! kept. The judge here always is the lexicon itself, whatever the training run corrects: arms are compared by one measure.
+//! Metrics are accumulated batch by batch; only counts and, for the area under the curve, one score and label per token are
+//! kept. The judge of held-out metrics does not depend on the correction of the run, so that arms are comparable.
 
 mod detection;
 mod masked;
@@ -9,19 +9,19 @@ mod metrics;
 
 pub use detection::DetectionMeter;
 pub use masked::MaskedMeter;
-pub use metrics::{auc, ratio};
+pub use metrics::{auc, auc_without, ratio};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Rows of the embedding table that the anisotropy is estimated on.
+/// Number of rows of the embedding on which the anisotropy is estimated.
 const ANISOTROPY_ROWS: usize = 2048;
 
 /// Metrics of the masked language model by which the best checkpoint can be chosen.
 const OF_MASKED: [&str; 3] = ["masked_loss", "masked_accuracy", "wrong_share"];
-/// Those that need a lexicon.
+/// Metrics that need a lexicon.
 const OF_LEXICON: [&str; 1] = ["accepted_accuracy"];
-/// Those of replaced-token detection.
+/// Metrics of replaced-token detection.
 const OF_DETECTION: [&str; 4] =
     ["detector_accuracy", "detector_precision", "detector_recall", "detector_auc"];
 
@@ -38,13 +38,13 @@ pub fn lower_is_better(metric: &str) -> bool {
     ["masked_loss", "wrong_share"].contains(&metric)
 }
 
-/// What is known by construction about a generated text: which words fit at a place.
+/// Ground truth of a generated text: which words fit at a position.
 pub trait Truth {
-    /// Whether `word` is right at `position` of held-out row `row`, counted in the order of the batches.
+    /// Whether `word` fits at `position` of the held-out sequence `row`, counted in the order of the batches.
     fn fits(&self, row: usize, position: usize, word: u32) -> bool;
 }
 
-/// Named held-out metrics, in a fixed order. A metric without data (a share of nothing) is NaN.
+/// Named held-out metrics, in a fixed order. A metric without data (a share of 0 cases) is NaN.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// `(name, value)`.
@@ -67,8 +67,8 @@ impl Evaluation {
         self.metrics.iter().find(|(n, _)| n == name).map(|&(_, v)| v)
     }
 
-    /// Appends the mean row norm and the mean pairwise cosine of the embedding table `[V, H]`: soft regularisation may
-    /// shrink the table or pull all rows together, and these two show it.
+    /// Appends the mean norm of rows and the mean cosine of pairs of rows of the embedding `[V, H]`, which show whether soft
+    /// regularisation shrinks the embedding or makes all rows similar.
     pub fn add_embedding(&mut self, embedding: Tensor<2>) {
         let (norm, cosine) = fn_core::stats::anisotropy(embedding, ANISOTROPY_ROWS);
         self.push("embedding_norm", norm);
@@ -76,7 +76,7 @@ impl Evaluation {
     }
 }
 
-/// Verdicts of the lexicon against the planted truth.
+/// Counts for comparing the judge's verdicts with the ground truth.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Agreement {
     flagged: f64,

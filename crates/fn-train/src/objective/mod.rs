@@ -1,10 +1,11 @@
-//! One step of pre-training: a batch in, a loss out.
+//! The objectives of pre-training: from a batch to its loss.
 //!
 //! [`MaskedLanguageModel`] is BERT's objective, [`ReplacedTokenDetection`] ELECTRA's. Both read from top to bottom in the
 //! order of the paper: forward at the masked positions, predict, judge, correct, loss.
 
 mod batch;
 mod build;
+mod encoder;
 mod judging;
 mod mlm;
 mod rtd;
@@ -13,6 +14,7 @@ mod verifier;
 
 pub use batch::DeviceBatch;
 pub use build::build;
+pub use encoder::{EncoderCalibration, EncoderError, EncoderJudge};
 pub use judging::{Judged, Judging};
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
@@ -28,23 +30,23 @@ use fn_models::params::NamedTensor;
 
 use crate::heldout::{DetectionMeter, Evaluation, MaskedMeter, Truth};
 
-/// What part of an optimiser step's work one micro-batch is.
+/// Share of a micro-batch in an optimiser step.
 ///
-/// A step's loss is a mean over all of its masked rows (and tokens). Micro-batches rarely hold equally many, so each one's
-/// mean is weighted by its share; otherwise accumulation would change the objective.
+/// The loss of a step is a mean over all of its masked positions (and tokens). Micro-batches rarely have the same number of
+/// them, so the mean of each one is weighted by its share; otherwise gradient accumulation would change the objective.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// Share of the step's masked rows, `0..=1`.
+    /// Share of the step's masked positions, `0..=1`.
     pub rows: f64,
     /// Share of the step's real tokens, `0..=1`.
     pub tokens: f64,
 }
 
 impl Share {
-    /// A step of one micro-batch.
+    /// The share in a step with a single micro-batch.
     pub const WHOLE: Share = Share { rows: 1.0, tokens: 1.0 };
 
-    /// The shares of the micro-batches of one step. A step without a single masked row gives every batch share 0 of the rows.
+    /// The shares of the micro-batches of a step. In a step without masked positions, each has share 0 of them.
     pub fn of(micro: &[MaskedBatch]) -> Vec<Share> {
         Self::among(&micro.iter().map(BatchSize::of).collect::<Vec<_>>())
     }
@@ -77,24 +79,24 @@ impl BatchSize {
     }
 }
 
-/// Number of masked rows of a batch that are not padding.
+/// Number of masked positions of a batch, without padding.
 pub fn masked_rows(batch: &MaskedBatch) -> f64 {
     batch.weight.iter().map(|&w| f64::from(w)).sum()
 }
 
-/// Number of tokens of a batch that are not padding.
+/// Number of tokens of a batch, without padding.
 pub fn real_tokens(batch: &MaskedBatch) -> f64 {
     batch.attention.iter().map(|&a| f64::from(a)).sum()
 }
 
-/// The loss of one micro-batch. Everything stays on the device until it is read.
+/// The loss of a micro-batch. All values stay on the device until they are read.
 #[derive(Debug)]
 pub struct StepLoss {
-    /// What to differentiate, `[1]`: this micro-batch's share of the step's loss.
+    /// The loss to differentiate, `[1]`: this micro-batch's share of the step's loss.
     pub total: Tensor<1>,
     /// Named terms, each `[1]`, already weighted; they add up to `total`.
     pub terms: Vec<(&'static str, Tensor<1>)>,
-    /// Counts of wrong predictions and false negatives among the masked rows.
+    /// Counts of wrong predictions and false negatives among the masked positions.
     pub counts: FalseNegativeCounts,
     /// The largest share of the wrong predictions that the judge called false negatives, `[1]`, of those that a correction excuses;
     /// None where no correction asks the judge.
@@ -110,50 +112,50 @@ impl StepLoss {
     }
 }
 
-/// What held-out metrics are added up in.
+/// Accumulators of held-out metrics.
 pub struct Meters<'a> {
-    /// Of the masked language model.
+    /// Metrics of the masked language model.
     pub masked: MaskedMeter<'a>,
-    /// Of the discriminator, if the objective has one.
+    /// Metrics of the discriminator, if the objective has one.
     pub detected: Option<DetectionMeter<'a>>,
 }
 
 /// An objective of pre-training.
 pub trait Objective {
-    /// Whether it trains a discriminator.
+    /// Whether the objective trains a discriminator.
     fn detects(&self) -> bool {
         false
     }
 
-    /// The loss of one micro-batch. `seed` decides dropout and sampling, and nothing else does.
+    /// The loss of a micro-batch. Dropout and sampling are functions of `seed`.
     fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
 
-    /// Who flags false negatives.
+    /// The judges of false negatives.
     fn judging(&self) -> &Judging;
 
-    /// Measures one held-out batch, the `index`-th, without dropout; `model` and what it computes live on the plain device.
+    /// Adds the held-out batch with this index to the metrics, without dropout and without autodiff.
     fn measure(&self, model: &Pretrained, batch: &MaskedBatch, index: u64, meters: &mut Meters<'_>);
 
-    /// Called with the model before the first step and after each one, for the moving average that follows it.
+    /// Called with the model before the first step and after each step, to update the moving average.
     fn follow(&self, model: &Pretrained) {
         if let Some(average) = &self.judging().average {
             average.follow(Reader::of(model));
         }
     }
 
-    /// Tensors that a checkpoint must hold beside weights and moments.
+    /// Tensors that a checkpoint holds besides weights and moments.
     fn extra_tensors(&self) -> Vec<NamedTensor> {
         self.judging().average.as_ref().map(|average| average.tensors()).unwrap_or_default()
     }
 
-    /// Takes its own [`extra_tensors`](Self::extra_tensors) out of those of a checkpoint and goes on from them.
+    /// Restores its own [`extra_tensors`](Self::extra_tensors) from those of a checkpoint, and removes them from `tensors`.
     fn restore(&self, model: &Pretrained, tensors: &mut Vec<NamedTensor>) {
         if let Some(average) = &self.judging().average {
             average.restore(Reader::of(model), tensors);
         }
     }
 
-    /// Held-out metrics over `batches`, without dropout. The same batches give the same numbers.
+    /// Held-out metrics over `batches`, without dropout; deterministic.
     fn evaluate(
         &self,
         model: &Pretrained,

@@ -6,21 +6,21 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients as Tape, Tensor};
 use fn_ops::adamw::{SquareSum, square_sum};
 
-/// The gradient of every parameter that has one, flat, by path. Paths are in sorted order, so sums have a fixed order too.
+/// The gradient of every parameter that has one, flattened, by path. Paths are sorted, so sums have a fixed order.
 #[derive(Debug, Clone, Default)]
 pub struct Gradients {
     by_path: BTreeMap<String, Tensor<1>>,
 }
 
 impl Gradients {
-    /// The gradients of the parameters of `model` out of what `backward()` returned.
+    /// The gradients of the parameters of `model` from the result of `backward()`.
     pub fn from_backward<M: Module>(model: &M, mut tape: Tape) -> Self {
         let mut visitor = Collect { path: Path::default(), tape: &mut tape, into: BTreeMap::new() };
         model.visit(&mut visitor);
         Self { by_path: visitor.into }
     }
 
-    /// Adds the gradients of another micro-batch. A parameter that only one of them reached keeps that gradient.
+    /// Adds the gradients of another micro-batch. A gradient that only one of them has is kept.
     pub fn accumulate(&mut self, other: Gradients) {
         for (path, gradient) in other.by_path {
             let sum = match self.by_path.remove(&path) {
@@ -36,12 +36,12 @@ impl Gradients {
         Self { by_path: self.by_path.into_iter().map(|(path, g)| (path, g.mul_scalar(factor))).collect() }
     }
 
-    /// The Euclidean norm of all gradients together. Waits for the device once.
+    /// The global gradient norm. Waits for the device once.
     pub fn norm(&self) -> f64 {
         self.square_sum().read().sqrt()
     }
 
-    /// The sum of the squares of all of them, without waiting for the device.
+    /// The sum of squares of all gradients, without waiting for the device.
     pub(super) fn square_sum(&self) -> SquareSum {
         square_sum(self.by_path.values())
     }
@@ -58,7 +58,7 @@ impl Gradients {
         self.by_path.get(path)
     }
 
-    /// Puts a gradient (flat, `[n]`) in place of that of `path`.
+    /// Replaces the gradient of `path` by another one (flat, `[n]`).
     pub fn set(&mut self, path: &str, gradient: Tensor<1>) {
         self.by_path.insert(path.to_owned(), gradient);
     }
@@ -78,7 +78,7 @@ impl Gradients {
     }
 }
 
-/// The path of the parameter under way in a walk over a module.
+/// The path of the current parameter while a module is traversed.
 #[derive(Debug, Default)]
 pub(super) struct Path(Vec<String>);
 

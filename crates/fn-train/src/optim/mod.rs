@@ -1,8 +1,8 @@
-//! AdamW over any module, by parameter path.
+//! AdamW for any module.
 //!
-//! [`AdamW::step`] takes a model and its [`Gradients`] and gives the model back, updated. Moments are kept and saved under
-//! the parameter's path, never under an id, so they survive a restart. The norm of all gradients is read once per step;
-//! if it is not finite, weights, moments and the count of updates stay as they are, byte for byte.
+//! [`AdamW::step`] takes a model and its [`Gradients`] and returns the updated model. Moments are stored by the path of the
+//! parameter instead of its id, so they can be restored by another process. If the global gradient norm is not finite, weights,
+//! moments and the count of updates do not change.
 
 mod adamw;
 mod gradients;
@@ -14,20 +14,20 @@ pub use adamw::{AdamW, AdamWConfig, Update};
 pub use gradients::{Gradients, Parameter, parameters};
 pub use groups::Groups;
 
-/// Optimiser state that does not fit.
+/// Why optimiser state could not be loaded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptimError {
-    /// A tensor that is no moment of any parameter of this model.
+    /// A tensor that is not a moment of a parameter of this model.
     #[error(
-        "the optimiser state holds `{name}`, which is no moment of this model: it belongs to another model; \
+        "the optimiser state holds `{name}`, which is not a moment of this model: it belongs to another model; \
          resume with the configuration that the checkpoint was written with"
     )]
     Unknown {
         /// Its name.
         name: String,
     },
-    /// A moment whose shape is not its parameter's.
+    /// A moment with another shape than its parameter.
     #[error(
         "the moment `{name}` has shape {found:?}, its parameter has {expected:?}: it belongs to another model; \
          resume with the configuration that the checkpoint was written with"
@@ -40,14 +40,14 @@ pub enum OptimError {
         /// Shape of the parameter.
         expected: Vec<usize>,
     },
-    /// One of the two moments of a parameter without the other.
+    /// Only one of the two moments of a parameter.
     #[error(
         "the optimiser state holds `{present}` but not `{missing}`: the checkpoint is incomplete, use an earlier one"
     )]
     Half {
-        /// The moment found.
+        /// The moment that exists.
         present: String,
-        /// The moment missing.
+        /// The moment that is missing.
         missing: String,
     },
     /// Moments without updates, or updates without moments.
@@ -55,9 +55,9 @@ pub enum OptimError {
         "the optimiser state has {tensors} tensors after {updates} updates: the checkpoint is inconsistent, use an earlier one"
     )]
     Count {
-        /// Tensors found.
+        /// Number of tensors.
         tensors: usize,
-        /// Updates that the state claims.
+        /// Number of updates.
         updates: u64,
     },
 }

@@ -2,6 +2,7 @@
 
 mod embeddings;
 mod false_negatives;
+mod judge;
 mod olmpics;
 mod substitution;
 
@@ -24,11 +25,20 @@ pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
         ProbeCommand::Olmpics(args) => olmpics::run(args),
         ProbeCommand::Embeddings(args) => embeddings::run(args),
         ProbeCommand::Substitution(args) => substitution::run(args),
+        ProbeCommand::Judge(args) => judge::run(args),
     }
 }
 
 /// A model with a head of pre-training, on a device.
-fn prober(model: &Path, tokenizer: Option<&PathBuf>, device: &str, quiet: bool) -> Result<Prober, CliError> {
+///
+/// # Errors
+/// A model or tokenizer that cannot be read (3), a device that is not there (2).
+pub fn prober(
+    model: &Path,
+    tokenizer: Option<&PathBuf>,
+    device: &str,
+    quiet: bool,
+) -> Result<Prober, CliError> {
     let tokenizer = support::tokenizer(tokenizer.map_or(model, PathBuf::as_path))?;
     let (prober, report) = Prober::load(model, tokenizer, &device::open(device)?)?;
     term::note(quiet || report.missing.is_empty(), &report.to_string());

@@ -1,8 +1,8 @@
 //! Look-up sets from word vectors: the nearest neighbours by cosine.
 //!
 //! Formats: GloVe and word2vec text (with or without a header line, also `.gz`), `.npy` (float16/32/64, C and Fortran
-//! order) and `.safetensors`, the latter two with a list of words beside them. Files are streamed; only the vectors of
-//! words that are whole pieces of the vocabulary are held, so memory is bounded by vocabulary x dimension.
+//! order) and `.safetensors`, the latter two with a separate file of words. Files are streamed; only the vectors of
+//! words that are whole pieces of the vocabulary are kept, so memory is bounded by vocabulary x dimension.
 
 mod error;
 mod matrix;
@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Public vectors have 50 to 4096 values.
+/// Maximum dimension; public vectors have 50 to 4096 values.
 const MAX_DIMENSION: usize = 1 << 16;
-/// Queries handled together: their vectors stay in the cache while the candidates stream by.
+/// Number of queries that are processed together, so that their vectors stay in the cache while all candidates are read.
 const BLOCK: usize = 32;
 
 /// What goes into the look-up sets.
@@ -65,7 +65,7 @@ impl VectorOptions {
 
 /// Vectors of those words of a file that are pieces of a vocabulary, scaled to length 1.
 ///
-/// Invariant: `values` holds `ids.len() * dimension` finite values; a word without direction (all zero) is not held.
+/// Invariant: `values` holds `ids.len() * dimension` finite values; words with a zero vector are left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WordVectors {
     ids: Vec<u32>,
@@ -76,7 +76,7 @@ pub struct WordVectors {
     source: PathBuf,
 }
 
-/// Gathers the wanted rows of a file.
+/// Collects the rows of a file that belong to pieces of the vocabulary.
 struct Collector<'a> {
     ids: HashMap<&'a str, u32>,
     found: BTreeMap<u32, Vec<f32>>,
@@ -89,12 +89,12 @@ impl<'a> Collector<'a> {
         Collector { ids: words.map(|(i, p)| (p, i as u32)).collect(), found: BTreeMap::new(), rows: 0 }
     }
 
-    /// Is the word a piece whose vector is not known yet? (The first row of a word counts.)
+    /// Whether the word is a piece that has no vector yet. (Of several rows with the same word, the first is used.)
     fn wants(&self, word: &str) -> bool {
         self.ids.get(word).is_some_and(|id| !self.found.contains_key(id))
     }
 
-    /// Takes a row; `row` counts from 1.
+    /// Adds a row; `row` is counted from 1.
     fn keep(&mut self, path: &Path, row: usize, word: &str, values: &[f32]) -> Result<(), VectorError> {
         if let Some(column) = values.iter().position(|v| !v.is_finite()) {
             return Err(VectorError::NotFinite {
@@ -122,7 +122,7 @@ impl<'a> Collector<'a> {
             source: path.to_path_buf(),
         };
         for (id, values) in self.found {
-            // Scaled by the largest value first, so that squares neither overflow nor vanish.
+            // Scaled by the largest value first, so that squares neither overflow nor underflow.
             let largest = values.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
             if largest > 0.0 {
                 let norm =
@@ -139,10 +139,10 @@ impl<'a> Collector<'a> {
 }
 
 impl WordVectors {
-    /// Reads vectors for a vocabulary (`pieces` in the order of their ids). The ending of `path` tells the format.
+    /// Reads vectors for a vocabulary (`pieces` in the order of their ids). The format follows from the extension of `path`.
     ///
     /// `.npy` and `.safetensors` need `words`: a file with one word a line, or a Parquet file with a column of text (and
-    /// possibly one of row numbers). `tensor` names the tensor of a safetensors file with more than one matrix.
+    /// possibly one of row numbers). `tensor` is the name of the tensor in a safetensors file with more than one matrix.
     ///
     /// # Errors
     /// The file is missing, damaged, not finite, or has no word in common with the vocabulary; see [`VectorError`].
@@ -185,7 +185,7 @@ impl WordVectors {
                         unit: "words",
                     });
                 }
-                // A row number beyond the matrix: the two files do not belong together.
+                // A row number beyond the matrix means that the two files do not belong together.
                 if let Some((&row, _)) = wanted.last_key_value()
                     && row >= layout.rows
                 {
@@ -205,6 +205,39 @@ impl WordVectors {
         collector.finish(path, pieces.len())
     }
 
+    /// From the token table of an encoder, `[V, H]` row by row: `width` is H, `pieces` are in the order of the rows.
+    ///
+    /// # Errors
+    /// A table of another size, values that are not finite, no word in the vocabulary.
+    pub fn from_table(
+        path: &Path,
+        table: &[f32],
+        width: usize,
+        pieces: &[impl AsRef<str>],
+    ) -> Result<Self, VectorError> {
+        let mut collector = Collector::new(pieces);
+        if width == 0 || table.len() < pieces.len() * width {
+            return Err(VectorError::Length {
+                path: path.to_path_buf(),
+                found: table.len().checked_div(width).unwrap_or(0) as u64,
+                expected: pieces.len() as u64,
+                unit: "rows",
+            });
+        }
+        for (row, (piece, values)) in pieces.iter().zip(table.chunks_exact(width)).enumerate() {
+            collector.keep(path, row + 1, piece.as_ref(), values)?;
+        }
+        collector.rows = pieces.len() as u64;
+        collector.finish(path, pieces.len())
+    }
+
+    /// Cosine of two words; None if one of them is not held.
+    pub fn cosine(&self, a: u32, b: u32) -> Option<f32> {
+        let place = |id: u32| self.ids.binary_search(&id).ok();
+        let (a, b) = (self.vector(place(a)?), self.vector(place(b)?));
+        Some(a.iter().zip(b).map(|(x, y)| x * y).sum())
+    }
+
     /// Number of words held.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -215,7 +248,7 @@ impl WordVectors {
         self.ids.is_empty()
     }
 
-    /// Values of each vector.
+    /// Dimension of the vectors.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
@@ -229,7 +262,7 @@ impl WordVectors {
         &self.values[i * self.dimension..(i + 1) * self.dimension]
     }
 
-    /// The vectors of a block, turned: one array for each of the `dimension` values; rows beyond the block are 0.
+    /// The transposed vectors of a block: one array for each of the `dimension` values; unused columns are 0.
     fn columns(&self, block: &[usize]) -> Vec<[f32; BLOCK]> {
         let mut columns = vec![[0f32; BLOCK]; self.dimension];
         for (place, &query) in block.iter().enumerate() {
@@ -240,8 +273,8 @@ impl WordVectors {
         columns
     }
 
-    /// For each word held, in the order of their ids: `(id, [(neighbour id, cosine)])`, the nearest first; equal cosines
-    /// in the order of the ids. The same whatever the number of threads.
+    /// For each word with a vector, in the order of ids: `(id, [(neighbour id, cosine)])`, the nearest first; equal cosines
+    /// in the order of ids. Does not depend on the number of threads.
     pub fn neighbours(&self, top_k: usize, threshold: f64) -> Vec<(u32, Vec<(u32, f32)>)> {
         let threshold = threshold as f32;
         let queries: Vec<usize> = (0..self.len()).collect();
@@ -272,8 +305,8 @@ impl WordVectors {
     }
 }
 
-/// The dot products of one vector with a block, value by value: wide registers hold the block, nothing is summed across,
-/// and the order of additions is that of the values.
+/// The dot products of a vector with a block. SIMD registers hold different vectors of the block, so each sum is in the order
+/// of the values.
 fn dots(vector: &[f32], columns: &[[f32; BLOCK]]) -> [f32; BLOCK] {
     let mut sums = [0f32; BLOCK];
     for (value, column) in vector.iter().zip(columns) {

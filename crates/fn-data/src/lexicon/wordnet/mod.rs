@@ -1,4 +1,4 @@
-//! WordNet 3.x from its dict files: lemmas, senses in the order of their frequency, synsets, morphy.
+//! Reads WordNet 3.x from its dict files: lemmas, senses in the order of their frequency, synsets, morphy.
 //!
 //! The files are those of the `dict` folder (`index.noun`, `data.noun`, `noun.exc`, ... for noun, verb, adj, adv). The
 //! exception lists may be missing, as they are in some distributions of WordNet 3.1; then *went* does not find *go*.
@@ -36,7 +36,7 @@ pub enum Pos {
 pub const POS: [Pos; 4] = [Pos::Noun, Pos::Verb, Pos::Adjective, Pos::Adverb];
 
 impl Pos {
-    /// How files are named: `noun`, `verb`, `adj`, `adv`.
+    /// Part of file names: `noun`, `verb`, `adj`, `adv`.
     pub fn file(self) -> &'static str {
         ["noun", "verb", "adj", "adv"][self as usize]
     }
@@ -58,7 +58,7 @@ impl std::fmt::Display for Pos {
     }
 }
 
-/// What may join two words of a look-up set.
+/// A relation between two words of a look-up set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
@@ -74,7 +74,7 @@ pub enum Relation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SynsetId(pub u32);
 
-/// Words of one meaning.
+/// A set of words with the same meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Synset {
     /// Part of speech.
@@ -83,19 +83,19 @@ pub struct Synset {
     pub words: Vec<Box<str>>,
     /// Similar synsets and direct hypernyms.
     pub pointers: Vec<(Relation, SynsetId)>,
-    /// Antonyms: place of a word here, synset, place of its opposite there.
+    /// Antonyms: index of a word in this synset, synset of its antonym, index of the antonym in that synset.
     pub antonyms: Vec<(usize, SynsetId, usize)>,
     /// Definition and examples.
     pub gloss: Box<str>,
 }
 
-/// The tables. Invariant: every [`SynsetId`] inside is an index of `synsets`.
+/// WordNet in memory. Invariant: every [`SynsetId`] in it is an index of `synsets`.
 #[derive(Debug, Clone)]
 pub struct WordNet {
     synsets: Vec<Synset>,
-    /// By part of speech: lower-case lemma to its senses, the most frequent first.
+    /// For each part of speech: the senses of each lower-case lemma, the most frequent first.
     index: [HashMap<Box<str>, Vec<SynsetId>>; 4],
-    /// By part of speech: inflected form to base forms.
+    /// For each part of speech: the base forms of each irregular form.
     exceptions: [HashMap<Box<str>, Vec<Box<str>>>; 4],
     source: PathBuf,
 }
@@ -104,12 +104,12 @@ impl WordNet {
     /// Reads a dict folder.
     ///
     /// # Errors
-    /// A file is missing, too large, no text, or not in the format; the error names file and line.
+    /// A file is missing, too large, not text, or not in the format; the error names file and line.
     pub fn open(dir: &Path) -> Result<Self, WordNetError> {
         Self::parse(dir, &WordNetFiles::read(dir)?)
     }
 
-    /// Reads files that are already in memory; `dir` only serves messages.
+    /// Parses files that are already in memory; `dir` is used in messages only.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -117,7 +117,7 @@ impl WordNet {
         parse::parse(dir, files)
     }
 
-    /// Every pair of words that are written down as opposites, each in both directions where the files say so.
+    /// Every pair of antonyms, in both directions if the files contain both.
     pub fn antonyms(&self) -> impl Iterator<Item = (&str, &str)> {
         self.synsets.iter().flat_map(|synset| {
             synset.antonyms.iter().filter_map(|&(here, other, there)| {
@@ -140,12 +140,17 @@ impl WordNet {
         &self.source
     }
 
+    /// Every synset with its number.
+    pub fn all(&self) -> impl Iterator<Item = (SynsetId, &Synset)> {
+        self.synsets.iter().enumerate().map(|(id, synset)| (SynsetId(id as u32), synset))
+    }
+
     /// Number of synsets.
     pub fn len(&self) -> usize {
         self.synsets.len()
     }
 
-    /// Without any synset?
+    /// Whether there are no synsets.
     pub fn is_empty(&self) -> bool {
         self.synsets.is_empty()
     }
@@ -160,7 +165,7 @@ impl WordNet {
         self.exceptions[pos as usize].len()
     }
 
-    /// Is `lemma` (lower case) in the index of this part of speech?
+    /// Whether `lemma` (lower case) is in the index of this part of speech.
     pub fn has(&self, lemma: &str, pos: Pos) -> bool {
         self.index[pos as usize].contains_key(lemma)
     }
@@ -183,7 +188,7 @@ impl WordNet {
         all
     }
 
-    /// A synset, if there is one of this number.
+    /// The synset with this number, if it exists.
     pub fn synset(&self, id: SynsetId) -> Option<&Synset> {
         self.synsets.get(id.0 as usize)
     }

@@ -1,8 +1,11 @@
 //! Wrong predictions of a model on held-out text, and which of them are false negatives by which judge.
 //!
-//! [`Subject::find`] finds the models to analyse: a run's model, its checkpoints, or another model. [`examine`] makes the [`Report`].
+//! [`Subject::find`] finds the models to analyse: a run's model, its checkpoints, or another model. [`examine`] makes the [`Report`], [`export`]
+//! a sample of the errors in context that people can label.
 
+mod export;
 mod judges;
+mod passages;
 mod report;
 
 use std::collections::HashMap;
@@ -28,6 +31,7 @@ use fn_train::rundir;
 use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
 
+pub use self::export::{ErrorInContext, Exported, Wanted, export};
 use self::judges::Judges;
 pub use self::report::Report;
 use super::ProbeError;

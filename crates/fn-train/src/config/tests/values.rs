@@ -265,8 +265,8 @@ fn guards_and_teachers_that_would_have_no_effect_are_refused() {
     ] {
         correction(json).unwrap();
     }
-    let mut run = RunConfig::default();
-    run.correction = serde_json::from_str(r#"{"discriminator": {"kind": "rao-blackwell"}}"#).unwrap();
+    let labels = serde_json::from_str(r#"{"discriminator": {"kind": "rao-blackwell"}}"#).unwrap();
+    let mut run = RunConfig { correction: labels, ..RunConfig::default() };
     assert!(!run.correction.needs_lexicon());
     run.train.disallow_correct = true;
     assert!(run.validate().unwrap_err().to_string().contains("train.disallow_correct"));

@@ -1,0 +1,39 @@
+//! `fnlm babylm`: which of two sentences does a model find likelier?
+
+use fn_study::babylm::{Asked, measure};
+
+use crate::args::BabylmArgs;
+use crate::error::{CliError, Outcome};
+use crate::run::{probe, support};
+use crate::term;
+
+/// Runs it.
+///
+/// # Errors
+/// A model or pairs that cannot be read (3), a folder that is not empty (2), a signal (128 + n).
+pub fn run(args: &BabylmArgs) -> Result<Outcome, CliError> {
+    let stop = support::interruptible()?;
+    let quiet = args.common.quiet;
+    if let Some(out) = &args.out {
+        support::may_write("--out", out, args.write)?;
+    }
+    let prober = probe::prober(&args.model, args.tokenizer.as_ref(), &args.device, quiet)?;
+    let asked = Asked { blimp: &args.blimp, supplement: &args.supplement, out: args.out.as_deref() };
+    let bar = term::bar(quiet, Some(1), "[{bar:20}] {percent} %  {eta} left  {wide_msg}");
+    let report = measure(&prober, &asked, &stop, &mut |progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        bar.set_message(progress.set.to_owned());
+    })?;
+    bar.finish_and_clear();
+    term::note(report.left_out().is_none(), &format!("warning: {}", report.left_out().unwrap_or_default()));
+    let table = report.table();
+    term::out(&if args.format.json {
+        format!("{:#}\n", report.json())
+    } else if args.format.markdown {
+        table.to_markdown()
+    } else {
+        table.to_text()
+    })?;
+    Ok(Outcome::Done)
+}
