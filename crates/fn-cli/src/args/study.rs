@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Common;
+use super::{Common, WriteArgs};
 
 /// `fnlm study`.
 #[derive(Debug, Subcommand)]
@@ -64,6 +64,9 @@ pub struct StudyReportArgs {
     /// The page to write. [default: report.html in the folder of all runs]
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Of --html.
+    #[command(flatten)]
+    pub write: WriteArgs,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

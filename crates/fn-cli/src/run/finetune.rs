@@ -229,6 +229,7 @@ impl<'a> Show<'a> {
             }
             Event::Notice(text) if self.seed == self.first_seed => term::note(self.quiet, text.trim_end()),
             Event::Notice(_) => {}
+            Event::Warning(text) => term::note(false, &format!("warning: {text}")),
             Event::Step(step) => {
                 let left = (step.steps - step.step) as f64;
                 let line = format!(

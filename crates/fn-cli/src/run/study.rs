@@ -40,6 +40,9 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     if let Some(warning) = &table.warning {
         term::note(false, &format!("warning: {warning}"));
     }
+    if let Some(page) = &args.html {
+        support::may_write("--html", page, args.write)?;
+    }
     let page = args.html.clone().unwrap_or_else(|| out.join("report.html"));
     write_atomic(&page, study::page(&study, &runs, &table).as_bytes())
         .map_err(|error| CliError::io("write", &page, error))?;

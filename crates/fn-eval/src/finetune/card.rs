@@ -80,6 +80,7 @@ mod tests {
             train_loss: Some(0.5),
             examples_per_second: 1.0,
             seconds: 1.0,
+            warnings: Vec::new(),
         };
         let card = text(Path::new("runs/a/model"), Some(Kind::Classes), &Recipe::default(), &result);
         for part in [

@@ -54,6 +54,8 @@ pub(super) struct Measured {
     pub scores: BTreeMap<String, BTreeMap<String, Option<f64>>>,
     /// For SQuAD 2.0: the no-answer score above which a question is taken to have no answer.
     pub null_threshold: Option<f64>,
+    /// What looks wrong in the predictions.
+    pub warnings: Vec<String>,
 }
 
 /// The parts of a run that depend on the task.
@@ -135,6 +137,9 @@ pub(super) fn run<C: Course>(
             return Err(FinetuneError::Unscored { source: Box::new(source), model: folder });
         }
     };
+    for warning in &measured.warnings {
+        tell(Event::Warning(warning));
+    }
     let finite = |value: f64| value.is_finite().then_some(value);
     let result = SeedResult {
         task: shared.task.to_owned(),
@@ -147,6 +152,7 @@ pub(super) fn run<C: Course>(
         train_loss: finite(loss),
         examples_per_second,
         seconds: clock.elapsed().as_secs_f64(),
+        warnings: measured.warnings.clone(),
     };
     if shared.keep_model {
         course.save(&model, &config, measured.null_threshold, &folder)?;

@@ -23,6 +23,7 @@ mod seed;
 pub mod settings;
 mod squad;
 mod task;
+mod warnings;
 
 pub use error::FinetuneError;
 

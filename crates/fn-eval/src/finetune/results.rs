@@ -38,6 +38,9 @@ pub struct SeedResult {
     pub examples_per_second: f64,
     /// Seconds since the last resume, evaluation included.
     pub seconds: f64,
+    /// What looks wrong, in plain words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl SeedResult {

@@ -14,7 +14,7 @@ use super::card::CARD;
 use super::course::{self, Course, Measured, Shared};
 use super::fit::{Ended, Job, Recipe, Step};
 use super::results::{self, RESULT, RESULTS};
-use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel};
+use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel, warnings};
 use crate::predictions;
 
 /// Inputs that are the same for all seeds.
@@ -46,6 +46,8 @@ pub enum Event<'a> {
     Notice(String),
     /// An optimiser step was taken.
     Step(Step),
+    /// Something that looks wrong.
+    Warning(&'a str),
     /// Prediction of a set begins.
     Predicting(&'a str),
     /// Fine-tuning with this seed begins.
@@ -81,7 +83,7 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
     if *task == Task::Glue(fn_data::task::GlueTask::Ax) {
         return Err(FinetuneError::NoTraining { task: task.name().to_owned() });
     }
-    let mut warnings = Vec::new();
+    let (mut warnings, mut noticed) = (Vec::new(), Vec::new());
     let mut read = |data: TaskData, labels: bool| -> Result<TaskData, FinetuneError> {
         if labels {
             data.require_labels()?;
@@ -107,6 +109,11 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
         };
         let data = read(data, true)?;
         set.check_scoring(&data)?;
+        for warning in warnings::of_data(&set, &train, &data) {
+            if !noticed.contains(&warning) {
+                noticed.push(warning);
+            }
+        }
         let encoded = encode(&set, data)?;
         dev.push((set, encoded));
     }
@@ -118,6 +125,9 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
         }
     }
     let train = encode(task, train)?;
+    let pieces = train.sequences.iter().flat_map(|sequence| &sequence.ids);
+    noticed.extend(warnings::of_pieces(pieces, setup.tokenizer.special().unk));
+    warnings.extend(noticed);
     Ok(Prepared { train, dev, test, warnings })
 }
 
@@ -197,7 +207,7 @@ impl Course for Tuning<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Measured>, FinetuneError> {
         let mut scores = BTreeMap::new();
-        let (mut main, mut metric) = (Vec::new(), String::new());
+        let (mut main, mut metric, mut warnings) = (Vec::new(), String::new(), Vec::new());
         for (split, sets) in [("dev", &self.prepared.dev), ("test", &self.prepared.test)] {
             for (set, encoded) in sets {
                 tell(Event::Predicting(set.set_name()));
@@ -208,6 +218,7 @@ impl Course for Tuning<'_> {
                 predictions::write(&path, &records).map_err(crate::EvalError::from)?;
                 if split == "dev" {
                     let found = set.score(&records)?;
+                    warnings.extend(warnings::of_predictions(set.set_name(), &records));
                     main.push(found.main);
                     metric.clone_from(&found.main_name);
                     let finite = |(name, value): (String, f64)| (name, value.is_finite().then_some(value));
@@ -216,7 +227,7 @@ impl Course for Tuning<'_> {
             }
         }
         let main = main.iter().sum::<f64>() / main.len() as f64;
-        Ok(Some(Measured { main, metric, scores, null_threshold: None }))
+        Ok(Some(Measured { main, metric, scores, null_threshold: None, warnings }))
     }
 
     fn save(
@@ -258,6 +269,10 @@ pub fn run_seeds(
         done.metric.clone_from(&result.metric);
         done.seeds.push(result);
         results::write(&out.join(RESULTS), &done)?;
+    }
+    let scores: Vec<Option<f64>> = done.seeds.iter().map(|seed| seed.main).collect();
+    if let Some(warning) = warnings::of_seeds(&scores) {
+        tell(Event::Warning(&warning));
     }
     Ok(Some(done))
 }

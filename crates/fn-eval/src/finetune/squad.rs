@@ -318,6 +318,7 @@ impl Course for Tuning<'_> {
             metric: "f1".to_owned(),
             scores: BTreeMap::from([("dev".to_owned(), scored.figures())]),
             null_threshold: scored.threshold,
+            warnings: Vec::new(),
         }))
     }
 

@@ -56,7 +56,7 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// `path:line:column: ` or `--option: `, the start of an error message.
+    /// `path:line:column: ` or `--steps: `, the start of an error message.
     pub fn prefix(&self) -> String {
         match self {
             Self::Default | Self::Program => String::new(),
