@@ -92,7 +92,7 @@ fn a_study_is_planned_run_in_parts_and_reported() {
     let other = run(dir.path(), "run study.toml --set train.batch=5");
     let shown = text(&other);
     assert!(other.status.code() == Some(1) && shown.contains("4 of 4 runs failed"), "{shown}");
-    assert!(shown.contains("train.batch: 4 there, 5 now"), "{shown}");
+    assert!(shown.contains("train.batch was 4, is now 5"), "{shown}");
 
     let report = run(dir.path(), "report study.toml");
     let table = String::from_utf8_lossy(&report.stdout).into_owned();

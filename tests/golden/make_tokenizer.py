@@ -18,7 +18,7 @@ import transformers
 
 HERE = pathlib.Path(__file__).resolve().parent
 TEXT = "Café école ECOLE naïve 中文 Dog Paris öü\u0007x ŞİŞ e\u0301t longword!"
-LETTERS = "abcdefghijklmnopqrstuvwxyzéïöüCDEPOLSİŞışı\u0301"
+LETTERS = "abcdefghijklmnopqrstuvwxyzéïöüCDEPOLSİŞış\u0301"
 WORDS = ["cafe", "café", "Café", "école", "ecole", "naive", "naïve", "dog", "Dog", "paris", "Paris", "中", "文", "中文", "!"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = SPECIAL + WORDS + list(LETTERS) + ["##" + c for c in LETTERS]

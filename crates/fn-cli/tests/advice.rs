@@ -10,7 +10,7 @@ use fn_train::config::layers::{Origin, Setting};
 use fn_train::config::{keys, schema};
 
 /// Programs whose options are not ours.
-const FOREIGN: [&str; 5] = ["cargo ", "zstd", "pip ", "git ", "mpirun "];
+const FOREIGN: [&str; 6] = ["cargo ", "zstd", "pip ", "git ", "mpirun ", "srun "];
 
 /// Names of files that look like keys: WordNet's nouns, the vocabulary of SentencePiece.
 const FILES: [&str; 2] = ["data.noun", "model.vocab"];

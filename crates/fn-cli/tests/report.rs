@@ -82,7 +82,7 @@ fn a_damaged_run_is_skipped_and_counted() {
     let (code, out, error) = report(dir.path(), &["baseline", "hard", "--markdown"]);
     assert_eq!(code, 0, "{error}");
     assert!(
-        error.contains("warning: baseline/metrics.jsonl: line 2 ") && error.contains("left out"),
+        error.contains("warning: baseline/metrics.jsonl: line 2 ") && error.contains("the run is skipped"),
         "{error}"
     );
     assert!(out.contains("| hard | 1,500 |") && !out.contains("baseline"), "{out}");

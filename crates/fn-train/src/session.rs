@@ -363,12 +363,13 @@ impl Session {
             (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
             (None, None, _) => None,
         };
-        let train = &self.config.train;
+        let (train, schedule) = (&self.config.train, &self.config.schedule);
+        let length = schedule.clone().resolved(train.steps).total;
         Ok(Judging {
             judge,
             threshold: correction.threshold,
             cap: correction.cap_or_default(),
-            warmup: correction.warmup_or_default(train.steps) * train.accumulation as u64,
+            warmup: correction.warmup_or_default(length) * train.accumulation as u64,
             average,
             measured_by,
         })

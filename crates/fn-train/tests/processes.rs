@@ -98,15 +98,21 @@ fn the_first_signal_sets_the_flag_and_the_program_ends_by_itself() {
 }
 
 #[test]
-fn later_signals_end_the_process_with_128_plus_their_number() {
-    for (first, second, code) in [("TERM", "INT", 130), ("INT", "TERM", 143), ("INT", "INT", 130)] {
+fn a_second_signal_changes_nothing_and_a_third_ends_the_process_with_128_plus_its_number() {
+    for (signals, code) in
+        [(["TERM", "TERM", "INT"], 130), (["INT", "HUP", "TERM"], 143), (["HUP", "INT", "INT"], 130)]
+    {
         let mut process = child("deaf").spawn().unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
         wait_for(&mut out, "ready");
+        let [first, second, third] = signals;
         send(&process, first);
         wait_for(&mut out, "heard");
         send(&process, second);
-        assert_eq!(process.wait().unwrap().code(), Some(code));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(process.try_wait().unwrap().is_none(), "{signals:?}");
+        send(&process, third);
+        assert_eq!(process.wait().unwrap().code(), Some(code), "{signals:?}");
     }
 }
 

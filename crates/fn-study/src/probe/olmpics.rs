@@ -124,7 +124,6 @@ impl Accuracy {
 
 #[cfg(test)]
 mod tests {
-    use fn_data::DataError;
 
     use super::*;
 
@@ -161,7 +160,11 @@ mod tests {
         }
         let (_dir, path) = file("");
         assert!(matches!(read(&path), Err(ProbeError::Empty { .. })));
-        assert!(matches!(read(Path::new("nowhere.jsonl")), Err(ProbeError::Data(DataError::Io { .. }))));
+        let missing = read(Path::new("nowhere.jsonl")).unwrap_err();
+        assert!(
+            matches!(missing, ProbeError::Data(_)) && missing.to_string().contains("nowhere.jsonl"),
+            "{missing}"
+        );
     }
 
     #[test]

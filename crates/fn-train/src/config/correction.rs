@@ -116,8 +116,8 @@ documented! {
         #[serde(skip_serializing_if = "Option::is_none")]
         pub cap: Option<f64>,
         /// Optimiser steps at the start of the run in which nothing is corrected. Not set: 3 / (1 - decay) for a moving
-        /// average, after which the initial weights have a share of 5 % in it, and at most a quarter of `train.steps`;
-        /// otherwise 0.
+        /// average, after which the initial weights have a share of 5 % in it, and at most a quarter of
+        /// `schedule.total` or, where that is 0, of `train.steps`; otherwise 0.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub warmup_steps: Option<u64>,
         /// Which words the generator's replacements are drawn from (ELECTRA only): `any` (default), by its probabilities p(r), or `errors`, by
@@ -202,7 +202,7 @@ impl CorrectionConfig {
         }
     }
 
-    /// Number of optimiser steps at the start of a run of `steps` in which nothing is corrected.
+    /// Number of optimiser steps at the start of a run in which nothing is corrected; `steps` is the length of its schedule.
     pub fn warmup_or_default(&self, steps: u64) -> u64 {
         let decay = self.judge_or_default().decay();
         match self.warmup_steps {

@@ -118,7 +118,7 @@ fn bad_input_is_named_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let message = |path: PathBuf| texts(&[path]).unwrap_err().to_string();
     assert!(message(file(&dir, "a.txt", b"fine\nbad \xff\n")).contains("a.txt: line 2"));
-    assert!(message(file(&dir, "e.txt", b" \n\n")).contains("e.txt: no text"));
+    assert!(message(file(&dir, "e.txt", b" \n\n")).contains("e.txt: contains no text"));
     assert!(message(file(&dir, "a.jsonl", b"{\"text\":\"x\"}\n{\"text\":")).contains("line 2"));
     assert!(message(file(&dir, "b.jsonl", b"{\"body\":\"x\"}")).contains("no field `text`"));
     assert!(message(file(&dir, "c.jsonl", b"[1]")).contains("not an object"));
