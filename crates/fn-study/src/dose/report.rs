@@ -230,11 +230,12 @@ pub fn breaks_even(records: &[Record], share: u32, recall: f64, mistakes: Mistak
 /// # Errors
 /// Nothing can be drawn.
 pub fn draw(records: &[Record]) -> Result<String, DoseError> {
+    type Arm = (String, Vec<RunRecord>);
     let line = |points: Vec<(u64, f64)>| RunRecord {
         name: String::new(),
         series: [(SERIES.to_owned(), points)].into(),
     };
-    let mut all: Vec<(String, Vec<(String, Vec<RunRecord>)>)> = Vec::new();
+    let mut all: Vec<(String, Vec<Arm>)> = Vec::new();
     for share in shares(records) {
         for (mistakes, name) in DRAWN {
             let mut arms = Vec::new();
