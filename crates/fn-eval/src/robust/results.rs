@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Loss, RobustError};
+use crate::table::{Table, number};
 
 /// Maximum size of a `robust.json` that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;

@@ -29,7 +29,13 @@ impl Setup {
     }
 
     /// The comparison with explanations.
-    pub fn conclusion(&self, out: &Path, table: &str, language: &Language, arms: &[(&str, Summary)]) -> String {
+    pub fn conclusion(
+        &self,
+        out: &Path,
+        table: &str,
+        language: &Language,
+        arms: &[(&str, Summary)],
+    ) -> String {
         let mut text = format!(
             "\n{table}\nexact: the hidden word itself was predicted; fitting: it or a word planted as interchangeable with it.\n"
         );

@@ -82,7 +82,8 @@ impl Outlook {
     pub fn text(&self) -> String {
         let range = |pick: fn(f64, f64) -> f64| self.probes.iter().copied().reduce(pick);
         let (Some(least), Some(most)) = (range(f64::min), range(f64::max)) else {
-            return "no estimate: every arm needs files that another run of the study writes first\n".to_owned();
+            return "no estimate: every arm needs files that another run of the study writes first\n"
+                .to_owned();
         };
         let probes = match self.probes.len() {
             1 => format!("a probe: {most:.3}"),
