@@ -384,3 +384,27 @@ fn a_model_folder_is_trained_further_with_what_it_determines() {
     assert!(err.contains("--from nowhere") && err.contains("config.json"), "{err}");
     assert!(!at("c").exists());
 }
+
+/// A pipe that nobody writes to would be waited for without end.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused() {
+    let dir = workshop();
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    for (code, arguments) in [
+        (3, &["inspect", "--model", "bert", "--tokenizer", "pipe", "she felt [MASK]"] as &[&str]),
+        (3, &["inspect", "--model", "bert", "--lexicon", "pipe", "she felt [MASK]"]),
+        (3, &["lexicon", "show", "--lexicon", "pipe", "--tokenizer", "vocab.txt", "happy"]),
+        (3, &["data", "inspect", "-p", "electra-tiny", "--train", "pipe", "--tokenizer", "vocab.txt"]),
+        (2, &["pretrain", "-c", "pipe", "--run", "r"]),
+        (3, &["score", "--task", "squad", "--input", "pipe", "--predictions", "pipe"]),
+    ] {
+        let mut command = Command::cargo_bin("fnlm").unwrap();
+        command.current_dir(dir.path()).args(arguments).timeout(std::time::Duration::from_secs(60));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains("pipe, socket or device"), "{arguments:?}: {said}");
+    }
+}
