@@ -25,7 +25,7 @@ pub fn write(folder: &Path, run_dir: &Path, run: &RunConfig, step: u64) -> Resul
 pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
     let arch = run.model.arch;
     let (class, tag) = match arch.has_discriminator() {
-        false => ("AutoModelForMaskedLM", "fill-mask"),
+        false => ("AutoModelForMaskedLM".to_owned(), "fill-mask"),
         true => (arch.pretrained_class(), "feature-extraction"),
     };
     let mut out = format!(
