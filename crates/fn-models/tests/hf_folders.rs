@@ -434,11 +434,15 @@ fn configurations_of_other_models_are_refused_by_field() {
     let path = dir.path().join("config.json");
     let original = common::json(&path);
     let cases = [
-        ("hidden_act", serde_json::json!("gelu_new"), "`hidden_act` is \"gelu_new\", expected \"gelu\""),
-        ("hidden_act", serde_json::json!("relu"), "`hidden_act` is \"relu\""),
+        ("hidden_act", serde_json::json!("mish"), "`hidden_act` is \"mish\", expected one of \"gelu\""),
+        ("classifier_dropout", serde_json::json!(1.0), "`classifier_dropout` is 1.0"),
         ("position_embedding_type", serde_json::json!("relative_key"), "`position_embedding_type`"),
         ("is_decoder", serde_json::json!(true), "`is_decoder` is true, expected false"),
-        ("tie_word_embeddings", serde_json::json!(false), "`tie_word_embeddings` is false"),
+        (
+            "tie_word_embeddings",
+            serde_json::json!("no"),
+            "`tie_word_embeddings` is \"no\", expected true or false",
+        ),
         ("hidden_size", serde_json::json!(-3), "`hidden_size` is -3, expected a whole number"),
         (
             "num_attention_heads",

@@ -41,7 +41,7 @@ use fn_models::{EncoderConfig, GeneratorSize};
 pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
-pub use schema::nearest;
+pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};
 
@@ -183,6 +183,7 @@ impl ModelConfig {
             attention_dropout: self.attention_dropout,
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
+            ..EncoderConfig::default()
         }
     }
 

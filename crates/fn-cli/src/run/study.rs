@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fn_core::files::write_atomic;
 use fn_study::study::{self, Arm, Plan, Ran, Study};
+use fn_train::config::did_you_mean;
 
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
@@ -69,7 +70,8 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
     study.check(&out, &study.arms.iter().filter(chosen).collect::<Vec<_>>(), &args.set)?;
     if let Some(name) = args.arms.iter().find(|name| study.arms.iter().all(|arm| arm.name != **name)) {
         let known: Vec<&str> = study.arms.iter().map(|arm| arm.name.as_str()).collect();
-        return Err(CliError::usage(format!("--arm {name}: no such arm; known: {}", known.join(", "))));
+        let (meant, known) = (did_you_mean(name, &known), known.join(", "));
+        return Err(CliError::usage(format!("--arm {name}: no such arm{meant}; known: {known}")));
     }
     let mut runs = study.runs();
     runs.retain(|(arm, _)| chosen(arm));

@@ -29,6 +29,8 @@ pub struct LoadReport {
     pub cast: Vec<Cast>,
     /// Anything else that a user should know.
     pub notes: Vec<String>,
+    /// Our paths of `missing`.
+    pub(crate) fresh: Vec<String>,
     /// What [`super::save_bert_with`] and [`super::save_electra_with`] need to write the same folder again.
     pub options: SaveOptions,
 }
@@ -36,7 +38,7 @@ pub struct LoadReport {
 /// A head of pre-training; fine-tuned folders come without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Head {
-    /// BERT's masked LM.
+    /// The masked LM of BERT, RoBERTa and their relatives.
     MaskedLm,
     /// The masked LM of ELECTRA's generator.
     Generator,
@@ -47,13 +49,14 @@ pub enum Head {
 impl LoadReport {
     /// Whether the files held this head; what has fresh initial values predicts noise.
     pub fn has(&self, head: Head) -> bool {
-        // Their names, and ours where the whole half of an ELECTRA is missing.
-        let names = match head {
-            Head::MaskedLm => ["cls.predictions.transform.", "head."],
-            Head::Generator => ["generator_predictions.", "generator_head."],
-            Head::Discriminator => ["discriminator_predictions.", "discriminator_head."],
+        let ours = match head {
+            Head::MaskedLm => "head.",
+            Head::Generator => "generator_head.",
+            Head::Discriminator => "discriminator_head.",
         };
-        !self.missing.iter().any(|missing| names.iter().any(|name| missing.starts_with(name)))
+        // A masked LM without a bias is whole: the first files have none.
+        let own = |path: &String| path.strip_prefix(ours).is_some_and(|rest| rest != "bias");
+        !self.fresh.iter().any(own)
     }
 }
 
