@@ -76,7 +76,7 @@ pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
             out.push_str(&format!("| {name} | {value:.4} |\n"));
         }
     }
-    if let Ok(commands) = std::fs::read_to_string(run_dir.join(rundir::COMMAND)) {
+    if let Ok(commands) = fn_core::files::read_to_string(&run_dir.join(rundir::COMMAND)) {
         out.push_str(&format!("\n## Commands\n\n```sh\n{}\n```\n", commands.trim_end()));
     }
     out

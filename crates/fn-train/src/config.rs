@@ -41,7 +41,7 @@ use fn_models::{EncoderConfig, GeneratorSize};
 pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
-pub use schema::nearest;
+pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};
 

@@ -196,7 +196,7 @@ fn read_file(folder: &Path, entry: &FileEntry) -> Result<Vec<u8>, CheckpointErro
 
 fn open(path: &Path, entry: &FileEntry) -> Result<File, CheckpointError> {
     let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = fn_core::files::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
     if found != entry.bytes {
         return Err(CheckpointError::Size { path: path.to_owned(), found, expected: entry.bytes });
