@@ -362,11 +362,11 @@ pub fn table(setup: &Setup, arms: &[(&str, Summary)]) -> Table {
     table
 }
 
-/// Writes the metrics of all arms to [`SUMMARY`].
+/// Writes the metrics of all arms to [`SUMMARY`], JSON, and returns that text.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<(), QuickstartError> {
+pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<String, QuickstartError> {
     let of = |summary: &Summary| -> Figures {
         let all = summary.evaluation.iter().flat_map(|found| &found.metrics);
         all.filter(|(_, value)| value.is_finite()).cloned().collect()
@@ -375,7 +375,8 @@ pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<(), QuickstartE
     let path = out.join(SUMMARY);
     let text = serde_json::to_string_pretty(&figures)
         .map_err(|error| QuickstartError::Damaged { path: path.clone(), message: error.to_string() })?;
-    write_atomic(&path, text.as_bytes()).map_err(QuickstartError::io("write", &path))
+    write_atomic(&path, text.as_bytes()).map_err(QuickstartError::io("write", &path))?;
+    Ok(text)
 }
 
 /// Reads the metrics of all arms from [`SUMMARY`].

@@ -56,8 +56,14 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
     }
     let table = quickstart::table(&setup, &arms).to_text();
     let explained = || setup.conclusion(&args.out, &table, trial.language(), &arms);
-    term::out(&if args.common.quiet { table.clone() } else { explained() })?;
-    quickstart::summarise(&args.out, &arms)?;
+    let figures = quickstart::summarise(&args.out, &arms)?;
+    term::out(&if args.json {
+        figures + "\n"
+    } else if args.common.quiet {
+        table.clone()
+    } else {
+        explained()
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -46,7 +46,7 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     let page = args.html.clone().unwrap_or_else(|| out.join("report.html"));
     write_atomic(&page, study::page(&study, &runs, &table).as_bytes())
         .map_err(|error| CliError::io("write", &page, error))?;
-    term::out(&table.to_markdown(&study))?;
+    term::out(&if args.json { format!("{:#}\n", table.json(&study)) } else { table.to_markdown(&study) })?;
     term::note(
         args.common.quiet,
         &format!("{} of {} runs; page: {}", runs.len(), study.runs().len(), page.display()),
