@@ -12,7 +12,7 @@ bert_tiny/, electra_tiny/ (with generator/): config.json and model.safetensors a
 roberta_tiny/: the same of RoBERTa (padding id 1, one segment), losses of three AdamW steps and the one after them
 bert_untied/: the same of a BERT with `silu` whose output layer has a matrix of its own
 activations.json: what bert_tiny computes when `hidden_act` is changed: logits, loss and one gradient for each activation
-bin_tiny/: the same weights as safetensors, as a zip .bin and as a legacy .bin; and a .bin whose pickle wants to run a command
+bin_tiny/: the same weights as safetensors, as a zip .bin, as a legacy .bin and as a checkpoint of Lightning; and a .bin whose pickle wants to run a command
 extreme/: cross-entropy and binary cross-entropy of logits up to 1e4, values and gradients, in f64
 """
 
@@ -28,7 +28,7 @@ import transformers
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import (BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining, RobertaConfig,
                           RobertaForMaskedLM)
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 HERE = pathlib.Path(__file__).resolve().parent
 VERSIONS = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
@@ -285,6 +285,7 @@ def make_bin():
         (path / name).mkdir()
         shutil.copy(path / "safetensors" / "config.json", path / name)
         torch.save(model.state_dict(), path / name / "pytorch_model.bin", _use_new_zipfile_serialization=modern)
+    make_lightning()
     (path / "hostile").mkdir()
     shutil.copy(path / "safetensors" / "config.json", path / "hostile")
     import pickle
@@ -293,6 +294,17 @@ def make_bin():
         archive.writestr("archive/data.pkl", pickle.dumps({"bert.embeddings.word_embeddings.weight": Command()}, 2))
         archive.writestr("archive/version", "3\n")
     (path / "hostile" / "pytorch_model.bin").write_bytes(buffer.getvalue())
+
+
+def make_lightning():
+    """The checkpoint of a training framework: the weights are one entry of several, their names have a prefix."""
+    path = HERE / "bin_tiny" / "lightning"
+    path.mkdir(exist_ok=True)
+    shutil.copy(HERE / "bin_tiny" / "safetensors" / "config.json", path)
+    weights = load_file(HERE / "bin_tiny" / "safetensors" / "model.safetensors")
+    checkpoint = {"epoch": 3, "pytorch-lightning_version": "2.5.0", "state_dict": {f"model.{n}": w for n, w in weights.items()},
+                  "optimizer_states": []}
+    torch.save(checkpoint, path / "pytorch_model.bin")
 
 
 def make_extreme():
@@ -327,7 +339,7 @@ if __name__ == "__main__":
     print(VERSIONS)
     torch.set_num_threads(1)
     makers = {"bert_tiny": make_bert, "electra_tiny": make_electra, "roberta_tiny": make_roberta, "bert_untied": make_untied,
-              "activations": make_activations, "bin_tiny": make_bin, "extreme": make_extreme}
+              "activations": make_activations, "bin_tiny": make_bin, "lightning": make_lightning, "extreme": make_extreme}
     for name in sys.argv[1:] or makers:
         makers[name]()
     for file in sorted(p for p in HERE.rglob("*") if p.is_file()):

@@ -91,6 +91,14 @@ impl Arch {
         self.describe().family
     }
 
+    /// Row of the position table that the first token gets, where `pad` is the id of the padding piece.
+    pub fn position_offset(self, pad: u32) -> usize {
+        match self.family().files().keys.offset_by_pad {
+            Some(_) => pad as usize + 1,
+            None => 0,
+        }
+    }
+
     /// As papers write it: `BERT`, `ELECTRA`.
     pub fn name(self) -> &'static str {
         self.describe().name

@@ -161,6 +161,21 @@ impl EncoderConfig {
         self.check("encoder")
     }
 
+    /// Checks that positions start where the family's do.
+    pub(crate) fn check_offset(&self, family: Family) -> Result<(), ConfigError> {
+        let counts = family.files().keys.offset_by_pad.is_some();
+        if counts == (self.position_offset > 0) {
+            return Ok(());
+        }
+        let allowed = if counts { "the id of the padding piece and 1" } else { "0" };
+        Err(ConfigError::OutOfRange {
+            section: "encoder",
+            field: "position_offset",
+            found: self.position_offset.to_string(),
+            allowed: allowed.into(),
+        })
+    }
+
     pub(crate) fn check(&self, section: &'static str) -> Result<(), ConfigError> {
         let wrong = |field, found: String, allowed: String| {
             Err(ConfigError::OutOfRange { section, field, found, allowed })

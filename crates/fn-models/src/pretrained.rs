@@ -158,6 +158,7 @@ impl Pretrained {
         seed: u64,
         device: &Device,
     ) -> Result<Self, ConfigError> {
+        encoder.check_offset(arch.family())?;
         let net = match arch.objective() {
             Objective::MaskedLm => {
                 let config = BertConfig::of(arch.family(), encoder);

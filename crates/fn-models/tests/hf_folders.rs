@@ -1,5 +1,4 @@
 //! Folders in the Hugging Face format: read, written, read again; and the ways in which they can be wrong.
-
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod common;
@@ -195,7 +194,7 @@ fn half_precision_files_are_cast_and_the_report_says_so() {
 #[test]
 fn pytorch_files_of_both_ages_load_and_tied_copies_are_not_called_unused() {
     let (expected, _) = bert(&golden("bin_tiny/safetensors")).unwrap();
-    for age in ["zip", "legacy"] {
+    for age in ["zip", "legacy", "lightning"] {
         let (tensors, report) = bert(&golden("bin_tiny").join(age)).unwrap();
         assert_eq!(tensors, expected, "{age}");
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{age}: {report}");

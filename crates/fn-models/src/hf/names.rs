@@ -133,7 +133,7 @@ const WRAPPERS: [&str; 4] =
     ["_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 
 /// What stands in front of a model's names: data parallel, Lightning and the like.
-const FRAMES: [&str; 5] = ["module.", "model.", "net.", "discriminator.", "generator."];
+const FRAMES: [&str; 6] = ["state_dict.", "module.", "model.", "net.", "discriminator.", "generator."];
 
 /// A name as it may stand in a file, brought to one form: without what frameworks put in front, without the prefix of the model
 /// (encoders are saved without one) and with `weight`, `bias` for the `gamma`, `beta` of old files.

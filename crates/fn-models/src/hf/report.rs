@@ -60,17 +60,22 @@ impl LoadReport {
     }
 }
 
-/// Names printed of a long list.
+/// Names printed of a long list of fresh parameters.
 const SHOWN: usize = 4;
+
+/// Names printed of a long list of tensors that are not used: each may be a surprise.
+const SHOWN_UNUSED: usize = 24;
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<_> = self.files.iter().map(|path| path.display().to_string()).collect();
         write!(f, "{} tensors read from {}", self.loaded.len(), files.join(", "))?;
-        for (label, names) in [("fresh (not in the file)", &self.missing), ("not used", &self.unused)] {
+        for (label, names, most) in
+            [("fresh (not in the file)", &self.missing, SHOWN), ("not used", &self.unused, SHOWN_UNUSED)]
+        {
             if !names.is_empty() {
-                let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
-                let more = if names.len() > SHOWN { ", ..." } else { "" };
+                let shown: Vec<_> = names.iter().take(most).map(String::as_str).collect();
+                let more = if names.len() > most { ", ..." } else { "" };
                 write!(f, "\n  {label}: {}: {}{more}", names.len(), shown.join(", "))?;
             }
         }
