@@ -60,7 +60,9 @@ fn compare(kind: &str, tokenizer: &TextTokenizer, expected: &Value) {
             let theirs = numbers(theirs);
             let (piece, whole) = (&text[range.clone()], &text[theirs[0] as usize..theirs[1] as usize]);
             // Ours are without the blanks around a piece.
-            let same = whole.trim() == piece || whole.trim().is_empty() && piece.trim().is_empty();
+            // Theirs of a first letter alone are empty, as of the blank that was put before it.
+            let first = kind == "bpe-roberta-prefix" && range.start == 0;
+            let same = whole.trim() == piece || whole.trim().is_empty() && (piece.trim().is_empty() || first);
             assert!(same, "{kind}: {text:?}: {range:?} {theirs:?}");
         }
     }
@@ -144,6 +146,10 @@ fn whole_words_are_what_a_reader_calls_words() {
             ("wordpiece-uncased" | "bpe-suffix", _) => "zurich".to_owned(),
             _ => expected[7].clone(),
         };
+        // Llama's kind is not split at punctuation, and has a piece `,500`.
+        if kind == "bpe-llama" {
+            expected.splice(9..12, ["4,500".to_owned()]);
+        }
         assert_eq!(found, expected, "{kind}: {:?}", tokenizer.mark());
     }
 }
@@ -151,7 +157,7 @@ fn whole_words_are_what_a_reader_calls_words() {
 #[test]
 fn chinese_characters_are_words_and_apostrophes_stay_within_theirs() {
     let modern = TextTokenizer::load(&folder("bpe-modern")).unwrap();
-    assert_eq!(words(&modern, "日文 doesn't e-mail"), ["日", "文", "doesn't", "e", "-", "mail"]);
+    assert_eq!(words(&modern, "x文日 doesn't e-mail"), ["x", "文", "日", "doesn't", "e", "-", "mail"]);
 }
 
 #[test]

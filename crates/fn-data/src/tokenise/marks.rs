@@ -1,7 +1,8 @@
 //! Which pieces begin a word: by the marks that each kind of tokenizer puts on its pieces.
 //!
 //! A *word* is what a reader calls one: a run of letters and digits, with the apostrophe that a tokenizer leaves in it; a
-//! punctuation mark is a word of its own, and so is each Chinese character, which are written without blanks.
+//! punctuation mark is a word of its own, and so is each Chinese character, which are written without blanks (but a byte-level piece that
+//! holds parts of two characters counts as one with the first).
 
 use std::sync::LazyLock;
 
