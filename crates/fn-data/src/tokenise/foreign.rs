@@ -50,6 +50,7 @@ pub(super) fn build(read: Read) -> Result<TextTokenizer, DataError> {
         move |message: String| DataError::TokenizerRules { path, message }
     };
     let (pieces, added) = vocabulary(&read.rules).map_err(wrong)?;
+    known_steps(&read.rules).map_err(wrong)?;
     let mut ids = HashMap::with_capacity(pieces.len());
     for (id, piece) in pieces.iter().enumerate() {
         ids.entry(piece.clone()).or_insert(id as u32);
@@ -99,6 +100,56 @@ pub(super) fn build(read: Read) -> Result<TextTokenizer, DataError> {
 }
 
 const CONFIG: &str = "tokenizer_config.json";
+
+/// Checks that the library knows the steps of the rules: its own message does not name the one that it does not know.
+fn known_steps(rules: &Value) -> Result<(), String> {
+    let lists: [(&str, &[&str]); 2] = [
+        (
+            "normalizer",
+            &[
+                "BertNormalizer",
+                "ByteLevel",
+                "Lowercase",
+                "NFC",
+                "NFD",
+                "NFKC",
+                "NFKD",
+                "Nmt",
+                "Precompiled",
+                "Prepend",
+                "Replace",
+                "Strip",
+                "StripAccents",
+            ],
+        ),
+        (
+            "pre_tokenizer",
+            &[
+                "BertPreTokenizer",
+                "ByteLevel",
+                "CharDelimiterSplit",
+                "Delimiter",
+                "Digits",
+                "FixedLength",
+                "Metaspace",
+                "Punctuation",
+                "Split",
+                "UnicodeScripts",
+                "Whitespace",
+                "WhitespaceSplit",
+            ],
+        ),
+    ];
+    for (part, known) in lists {
+        for step in steps(rules.get(part)) {
+            let kind = step.get("type").and_then(Value::as_str).unwrap_or("nothing");
+            if !known.contains(&kind) && kind != "Sequence" {
+                return Err(format!("`{part}` is `{kind}`; known are {}", known.join(", ")));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Id of an added token, and whether it is special.
 type Added = (u32, bool);

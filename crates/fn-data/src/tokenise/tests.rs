@@ -187,7 +187,8 @@ fn unsupported_rules_are_errors_and_others_are_applied() {
         ("/model/continuing_subword_prefix", "@@".into(), "the cafe runner"),
         (
             "/added_tokens",
-            serde_json::json!([{"id": 5, "content": "the", "special": false}]),
+            serde_json::json!([{"id": 5, "content": "the", "special": false, "single_word": false, "lstrip": false,
+                                "rstrip": false, "normalized": true}]),
             "the cafe runner",
         ),
     ] {
@@ -202,7 +203,7 @@ fn unsupported_rules_are_errors_and_others_are_applied() {
         ),
         ("/added_tokens", serde_json::json!([{"id": 5, "content": "cat", "special": false}]), "share id 5"),
         ("/pre_tokenizer", serde_json::json!({"type": "Sideways"}), "Sideways"),
-        ("/model/unk_token", "<unk>".into(), "unk"),
+        ("/model/unk_token", "<unk>".into(), "Missing [UNK]"),
         ("/model/max_input_chars_per_word", serde_json::json!(1e9), "max_input_chars_per_word"),
     ] {
         let error = with(pointer, part).unwrap_err().to_string();
