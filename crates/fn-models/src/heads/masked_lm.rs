@@ -3,11 +3,13 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
+use crate::config::EncoderConfig;
 use crate::layers::{LayerNorm, Linear, lazy};
 
 /// `LN(gelu(h W)) E^T + b`, where E is the token table of [`crate::Embeddings`].
 ///
 /// E belongs to the embeddings and is handed in. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
+/// ModernBERT: the same without the biases of W and LN.
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
     /// `[H, E]`
@@ -19,18 +21,20 @@ pub struct MaskedLmHead {
 }
 
 impl MaskedLmHead {
-    pub(crate) fn zeros(
-        hidden: usize,
-        embedding: usize,
-        vocab: usize,
-        epsilon: f64,
-        device: &Device,
-    ) -> Self {
-        Self {
-            dense: Linear::zeros(hidden, embedding, device),
-            norm: LayerNorm::identity(embedding, epsilon, device),
-            bias: lazy([vocab], 0.0, device),
-        }
+    pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
+        let (hidden, embedding, epsilon) =
+            (config.hidden_size, config.embedding_size, config.layer_norm_eps);
+        let (dense, norm) = match config.modern {
+            None => (
+                Linear::zeros(hidden, embedding, device),
+                LayerNorm::identity(embedding, epsilon, device),
+            ),
+            Some(_) => (
+                Linear::without_bias(hidden, embedding, device),
+                LayerNorm::scale_only(embedding, epsilon, device),
+            ),
+        };
+        Self { dense, norm, bias: lazy([config.vocab_size], 0.0, device) }
     }
 
     /// Scores of every token of the vocabulary at the given rows, and nowhere else.
