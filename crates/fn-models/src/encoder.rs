@@ -12,8 +12,8 @@ use fn_ops::{Noise, Reach};
 
 use crate::config::EncoderConfig;
 use crate::inputs::Inputs;
-use crate::modern::ModernLayers;
 use crate::layers::{LayerNorm, Linear};
+use crate::modern::ModernLayers;
 
 /// Self-attention with its output projection, residual and norm.
 #[derive(Module, Debug)]

@@ -167,7 +167,14 @@ impl ModernLayers {
         })
     }
 
-    fn layer(&self, layer: &ModernLayer, x: Tensor<3>, pass: &Pass, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+    fn layer(
+        &self,
+        layer: &ModernLayer,
+        x: Tensor<3>,
+        pass: &Pass,
+        inputs: &Inputs,
+        noise: &Noise,
+    ) -> Tensor<3> {
         let normed = match &layer.attention_norm {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),

@@ -141,7 +141,9 @@ impl TokenModel {
 pub fn depth(path: &str, layers: usize) -> usize {
     match path.split('.').collect::<Vec<_>>()[..] {
         ["embeddings", ..] | ["encoder", "project", ..] => 0,
-        ["encoder", "layers", number, ..] | ["encoder", "modern", "layers", number, ..] => number.parse::<usize>().map_or(layers + 2, |n| n + 1),
+        ["encoder", "layers", number, ..] | ["encoder", "modern", "layers", number, ..] => {
+            number.parse::<usize>().map_or(layers + 2, |n| n + 1)
+        }
         _ => layers + 2,
     }
 }

@@ -65,9 +65,22 @@ pub fn geglu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     gelu(x.clone().narrow(D - 1, 0, half)) * x.narrow(D - 1, half, half)
 }
 
+/// Multi-head scaled dot-product attention; see [`crate::attention`].
+pub fn attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    mask: Option<Tensor<2>>,
+    rate: f64,
+    noise: &Noise,
+) -> Tensor<3> {
+    attention_within(q, k, v, heads, mask, &Reach::default(), rate, noise)
+}
+
 /// Multi-head scaled dot-product attention; see [`crate::attention_within`]. Its memory grows with L x L.
 #[allow(clippy::too_many_arguments)]
-pub fn attention(
+pub fn attention_within(
     q: Tensor<3>,
     k: Tensor<3>,
     v: Tensor<3>,
@@ -160,7 +173,7 @@ pub fn rotary_attention(
         let second = b * cos.clone() + a * sin.clone();
         Tensor::cat(vec![first, second], 3).reshape([batch, length, width])
     };
-    attention(turned(0), turned(1), part(2), heads, mask, reach, rate, noise)
+    attention_within(turned(0), turned(1), part(2), heads, mask, reach, rate, noise)
 }
 
 /// Embedding: rows of `weight` `[V, H]` by `ids` `[B, L]`, giving `[B, L, H]`.

@@ -132,7 +132,7 @@ pub fn attention_within(
     noise: &Noise,
 ) -> Tensor<3> {
     fused!(attention(q, k, v, heads, mask, reach, rate, noise),
-        (q, k, v, mask) => composed::attention(q, k, v, heads, mask, reach, rate, noise))
+        (q, k, v, mask) => composed::attention_within(q, k, v, heads, mask, reach, rate, noise))
 }
 
 /// [`attention_within`] of queries and keys that are turned by rotary positions first; these count from the beginning of a document.

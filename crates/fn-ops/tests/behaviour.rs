@@ -4,7 +4,7 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::*;
-use fn_ops::{MatmulPrecision, Noise, Reach, composed};
+use fn_ops::{MatmulPrecision, Noise, composed};
 
 fn ids(ids: &[i32]) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(ids.to_vec(), [ids.len()]), &device())
@@ -149,8 +149,7 @@ fn a_tensor_used_twice_gets_both_gradients() {
             let y = fn_ops::residual_layer_norm(y.clone(), y, 0.0, &none, g.clone(), b.clone(), 1e-6);
             fn_ops::linear(y, w.clone(), Some(b.clone()))
         } else {
-            let y =
-                composed::attention(x.clone(), x.clone(), x.clone(), 2, None, &Reach::default(), 0.0, &none);
+            let y = composed::attention(x.clone(), x.clone(), x.clone(), 2, None, 0.0, &none);
             let y = composed::linear(y, w.clone(), None) * composed::gelu(x.clone());
             let y = composed::residual_layer_norm(y.clone(), y, 0.0, &none, g.clone(), b.clone(), 1e-6);
             composed::linear(y, w.clone(), Some(b.clone()))
@@ -183,16 +182,7 @@ fn gradients_reach_exactly_the_inputs_that_want_one() {
                     vec![&q, &k, &v],
                 ),
                 (0, false) => (
-                    composed::attention(
-                        q.clone(),
-                        k.clone(),
-                        v.clone(),
-                        2,
-                        None,
-                        &Reach::default(),
-                        0.0,
-                        &none,
-                    ),
+                    composed::attention(q.clone(), k.clone(), v.clone(), 2, None, 0.0, &none),
                     vec![&q, &k, &v],
                 ),
                 (1, true) => (fn_ops::linear(q.clone(), w.clone(), Some(bias.clone())), vec![&q, &w, &bias]),
@@ -290,16 +280,7 @@ fn scores_of_ten_thousand_stay_finite() {
         );
         assert!(all.iter().flatten().all(|x| x.is_finite()));
         let twin = results(
-            composed::attention(
-                q.clone(),
-                k.clone(),
-                v.clone(),
-                1,
-                None,
-                &Reach::default(),
-                0.0,
-                &Noise::none(),
-            ),
+            composed::attention(q.clone(), k.clone(), v.clone(), 1, None, 0.0, &Noise::none()),
             &[&q, &k, &v],
         );
         assert_close(&all[..1], &twin[..1], 1e-2);

@@ -72,7 +72,7 @@ proptest! {
             let mask = masked.then(|| mask(batch, length, seed));
             let y = match fused {
                 true => fn_ops::attention_within(q, k, v, heads, mask, &reach, 0.0, &none),
-                false => composed::attention(q, k, v, heads, mask, &reach, 0.0, &none),
+                false => composed::attention_within(q, k, v, heads, mask, &reach, 0.0, &none),
             };
             results(y, &[&views[0].0, &views[1].0, &views[2].0])
         };
@@ -137,7 +137,7 @@ fn long_rows_equal_their_twin_with_every_reach_and_every_mask() {
                 let (k, mask) = (k * rising, masked.then(|| mask(2, length, seed)));
                 let y = match fused {
                     true => fn_ops::attention_within(q, k, v, 2, mask, &reach, 0.0, &Noise::none()),
-                    false => composed::attention(q, k, v, 2, mask, &reach, 0.0, &Noise::none()),
+                    false => composed::attention_within(q, k, v, 2, mask, &reach, 0.0, &Noise::none()),
                 };
                 results(y, &[&leaves[0], &leaves[1], &leaves[2]])
             };

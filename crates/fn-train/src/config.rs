@@ -183,6 +183,7 @@ impl ModelConfig {
             attention_dropout: self.attention_dropout,
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
+            modern: None,
         }
     }
 

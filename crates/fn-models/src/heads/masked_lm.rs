@@ -22,13 +22,11 @@ pub struct MaskedLmHead {
 
 impl MaskedLmHead {
     pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
-        let (hidden, embedding, epsilon) =
-            (config.hidden_size, config.embedding_size, config.layer_norm_eps);
+        let (hidden, embedding, epsilon) = (config.hidden_size, config.embedding_size, config.layer_norm_eps);
         let (dense, norm) = match config.modern {
-            None => (
-                Linear::zeros(hidden, embedding, device),
-                LayerNorm::identity(embedding, epsilon, device),
-            ),
+            None => {
+                (Linear::zeros(hidden, embedding, device), LayerNorm::identity(embedding, epsilon, device))
+            }
             Some(_) => (
                 Linear::without_bias(hidden, embedding, device),
                 LayerNorm::scale_only(embedding, epsilon, device),

@@ -115,6 +115,7 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         attention_dropout: fields.number("attention_probs_dropout_prob", 0.1)?,
         layer_norm_eps: fields.number("layer_norm_eps", 1e-12)?,
         init_std: fields.number("initializer_range", 0.02)?,
+        modern: None,
     };
     config.validate().map_err(|source| HfError::Config { path: path.to_owned(), source })?;
     let architecture = map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
