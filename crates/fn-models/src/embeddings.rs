@@ -13,14 +13,17 @@ use crate::layers::{LayerNorm, Table};
 pub struct Embeddings {
     /// `[V, E]` token table; also the output layer of masked-LM heads.
     pub word: Table,
-    /// `[max_positions, E]`; none where the layers have rotary positions.
+    /// `[position_offset + max_positions, E]`; none where the layers have rotary positions.
     pub position: Option<Table>,
-    /// `[type_vocab, E]`; ModernBERT has none.
+    /// `[type_vocab, E]`, with one row every token gets it; ModernBERT has none.
     pub token_type: Option<Table>,
     /// Over E.
     pub norm: LayerNorm,
     dropout: f64,
+    #[module(skip)]
     max_positions: usize,
+    #[module(skip)]
+    position_offset: usize,
 }
 
 impl Embeddings {
@@ -29,7 +32,7 @@ impl Embeddings {
         let table = |ids| Table::zeros(ids, width, device);
         Self {
             word: table(config.vocab_size),
-            position: config.modern.is_none().then(|| table(config.max_positions)),
+            position: config.modern.is_none().then(|| table(config.position_rows())),
             token_type: config.modern.is_none().then(|| table(config.type_vocab)),
             norm: match config.modern {
                 None => LayerNorm::identity(width, epsilon, device),
@@ -37,6 +40,7 @@ impl Embeddings {
             },
             dropout: config.modern.as_ref().map_or(config.hidden_dropout, |modern| modern.embedding_dropout),
             max_positions: config.max_positions,
+            position_offset: config.position_offset,
         }
     }
 
@@ -64,7 +68,11 @@ impl Embeddings {
         );
         let mut sum = words;
         if let Some(table) = &self.token_type {
-            sum = sum + table.forward(inputs.token_type.clone());
+            sum = sum
+                + match table.weight.lazy_shape()[0] {
+                    1 => table.weight.val().unsqueeze::<3>(),
+                    _ => table.forward(inputs.token_type.clone()),
+                };
         }
         if let Some(table) = &self.position {
             sum = sum + self.positions(table, inputs, length);
@@ -73,11 +81,15 @@ impl Embeddings {
     }
 
     /// Vectors of the positions, `[1, L, E]`, or `[B, L, E]` where they restart with each document.
+    ///
+    /// RoBERTa counts positions over real tokens only. Rows are padded at their end, so that real tokens get the same ones here; what
+    /// padding gets does not matter, as nothing reads it.
     fn positions(&self, table: &Table, inputs: &Inputs, length: usize) -> Tensor<3> {
         let Some(documents) = &inputs.documents else {
-            return table.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+            return table.weight.val().narrow(0, self.position_offset, length).unsqueeze::<3>();
         };
-        let positions: Vec<i32> = documents.positions().into_iter().map(|at| at as i32).collect();
+        let positions: Vec<i32> =
+            documents.positions().into_iter().map(|at| (at + self.position_offset) as i32).collect();
         let shape = [positions.len() / length.max(1), length];
         let device = inputs.token_type.device();
         table.forward(Tensor::<2, Int>::from_data(TensorData::new(positions, shape), &device))

@@ -3,11 +3,12 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::activation::Activation;
 use crate::config::EncoderConfig;
 use crate::layers::{LayerNorm, Linear};
 
-/// `gelu(h W) v + b` at every position; over ModernBERT's layers `LN(gelu(h W)) v + b`, which is what transformers'
-/// `ModernBertForTokenClassification` with one label computes.
+/// `f(h W) v + b` at every position, with the encoder's activation f; over ModernBERT's layers `LN(f(h W)) v + b`, which is what
+/// transformers' `ModernBertForTokenClassification` with one label computes.
 #[derive(Module, Debug)]
 pub struct ReplacedTokenHead {
     /// `[H, H]`
@@ -16,19 +17,22 @@ pub struct ReplacedTokenHead {
     pub norm: Option<LayerNorm>,
     /// `[H, 1]`
     pub score: Linear,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl ReplacedTokenHead {
     pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
         let hidden = config.hidden_size;
         let score = Linear::zeros(hidden, 1, device);
-        match config.modern {
-            None => Self { dense: Linear::zeros(hidden, hidden, device), norm: None, score },
-            Some(_) => {
-                let norm = LayerNorm::scale_only(hidden, config.layer_norm_eps, device);
-                Self { dense: Linear::without_bias(hidden, hidden, device), norm: Some(norm), score }
-            }
-        }
+        let (dense, norm) = match config.modern {
+            None => (Linear::zeros(hidden, hidden, device), None),
+            Some(_) => (
+                Linear::without_bias(hidden, hidden, device),
+                Some(LayerNorm::scale_only(hidden, config.layer_norm_eps, device)),
+            ),
+        };
+        Self { dense, norm, score, activation: config.activation }
     }
 
     /// Scores every position: was this token replaced by the generator? Positive: rather yes.
@@ -36,7 +40,7 @@ impl ReplacedTokenHead {
     /// # Shapes
     /// - hidden: `[B, L, H]` - output: `[B, L]`, raw logits (no sigmoid)
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
-        let vectors = fn_ops::gelu(self.dense.forward(hidden));
+        let vectors = self.activation.forward(self.dense.forward(hidden));
         let vectors = match &self.norm {
             Some(norm) => norm.forward(vectors),
             None => vectors,
