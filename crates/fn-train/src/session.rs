@@ -481,7 +481,7 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
         (Some(path), _) => Lexicon::load(path)?,
         (None, Some(dict)) => build_wordnet_lexicon(
             &WordNet::open(dict)?,
-            tokenizer.pieces(),
+            tokenizer.spelled(),
             tokenizer.sha256(),
             &WordNetOptions::default(),
         )?,
