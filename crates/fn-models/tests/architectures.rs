@@ -328,6 +328,7 @@ fn task_models_of_roberta_compute_what_transformers_computes() {
             // The second of two sequences is marked as such; a model with one segment does not look.
             token_type: tensor(&case, "token_type_ids", &device).ones_like(),
             mask: Some(tensor(&case, "attention_mask", &device).float()),
+            documents: None,
         };
         (folder, case, inputs)
     };
