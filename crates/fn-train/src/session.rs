@@ -35,7 +35,7 @@ use crate::machine::this_program;
 use crate::model;
 use crate::objective::{self, EncoderJudge, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
-use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
+use crate::pretraining::{HeldOut, Inputs, Pretraining, stage, warnings};
 use crate::report::Reporter;
 use crate::stop::Stop;
 use crate::training_loop::{Start, Together, checksum, train_together};
@@ -250,6 +250,10 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
+                let unknown = self.tokenizer.special().unk;
+                for warning in warnings::of_data(&self.config, &self.data, unknown) {
+                    reporter.warning(&warning)?;
+                }
                 Start::new(model, optimizer, self.config.seed)
             }
         };
@@ -477,7 +481,7 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
         (Some(path), _) => Lexicon::load(path)?,
         (None, Some(dict)) => build_wordnet_lexicon(
             &WordNet::open(dict)?,
-            tokenizer.pieces(),
+            tokenizer.spelled(),
             tokenizer.sha256(),
             &WordNetOptions::default(),
         )?,
