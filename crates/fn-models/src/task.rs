@@ -88,7 +88,7 @@ impl Classifier {
     /// - inputs: `[B, L]` - output: `[B, outputs]`, raw logits (or the score)
     pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
         let embedded = self.embeddings.forward(inputs, noise);
-        let hidden = self.encoder.forward(embedded, inputs.mask.as_ref(), noise);
+        let hidden = self.encoder.forward(embedded, inputs, noise);
         self.head.forward(Pooling::FirstToken.pool(hidden, None), noise)
     }
 }
@@ -135,7 +135,7 @@ impl TokenModel {
     /// - inputs: `[B, L]` - output: `[B, L, outputs]`, raw scores at every position (spans: start, end)
     pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let embedded = self.embeddings.forward(inputs, noise);
-        let hidden = self.encoder.forward(embedded, inputs.mask.as_ref(), noise);
+        let hidden = self.encoder.forward(embedded, inputs, noise);
         self.head.out.forward(fn_ops::dropout(hidden, self.head.dropout, noise))
     }
 }
@@ -145,7 +145,9 @@ impl TokenModel {
 pub fn depth(path: &str, layers: usize) -> usize {
     match path.split('.').collect::<Vec<_>>()[..] {
         ["embeddings", ..] | ["encoder", "project", ..] => 0,
-        ["encoder", "layers", number, ..] => number.parse::<usize>().map_or(layers + 2, |n| n + 1),
+        ["encoder", "layers", number, ..] | ["encoder", "modern", "layers", number, ..] => {
+            number.parse::<usize>().map_or(layers + 2, |n| n + 1)
+        }
         _ => layers + 2,
     }
 }

@@ -154,6 +154,7 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         init_std: fields.number(keys.init_std, Some(0.02))?,
         activation: fields.activation(keys.activation)?,
         position_offset,
+        modern: None,
     };
     config.validate().map_err(|source| HfError::Config { path: path.to_owned(), source })?;
     let head_dropout = match map.get(keys.classifier_dropout) {
