@@ -12,7 +12,7 @@ mod robust;
 mod study;
 mod task;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
 use clap_complete::Shell;
@@ -76,6 +76,11 @@ Exit codes:
   128+n  stopped by signal n without saving
 
 Nothing is ever sent over the network. NO_COLOR=1 or CI=1 give plain output.";
+
+/// The value of `--model`: a Hugging Face folder, or a run directory, whose `model/` is meant.
+fn model_folder(typed: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(fn_models::hf::model_folder(Path::new(typed)))
+}
 
 /// The options that the program reads before it runs a command.
 pub trait Flags {
@@ -286,7 +291,7 @@ pub struct InspectArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Hugging Face folder, as in a run's model/.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH")]

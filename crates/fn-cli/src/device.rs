@@ -3,10 +3,8 @@
 //! Backends are compiled in by Cargo features and chosen at run time. A backend that is not compiled in is an error that names
 //! the feature.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use burn::tensor::{Device, Tensor};
-use fn_train::device::{Backend, DeviceSpec};
+use fn_train::device::{Backend, DeviceSpec, quietly};
 
 use crate::error::CliError;
 
@@ -112,21 +110,6 @@ fn keep_kernels() {
     }
     // False if a device was opened before; then its settings apply.
     let _ = CubeClRuntimeConfig::try_set(config);
-}
-
-/// Runs `work`; a panic in it becomes an error with its message.
-pub fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let result = catch_unwind(AssertUnwindSafe(work));
-    std::panic::set_hook(hook);
-    result.map_err(|payload| {
-        payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "it panicked without a message".to_string())
-    })
 }
 
 /// Opens a device by its name on the command line.

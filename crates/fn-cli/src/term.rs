@@ -6,7 +6,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-pub use fn_eval::table::thousands;
+pub use fn_eval::table::{bytes, clock, thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -90,39 +90,4 @@ pub fn bar(quiet: bool, length: Option<u64>, template: &str) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
-}
-
-/// Bytes with a unit.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let unit = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
-}
-
-/// Seconds as `1:02:03` or `2:03`.
-pub fn clock(seconds: f64) -> String {
-    let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_have_units() {
-        assert_eq!(bytes(12), "12 B");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(3 << 30), "3.0 GiB");
-        assert_eq!(clock(62.4), "1:02");
-        assert_eq!(clock(3_723.0), "1:02:03");
-        assert_eq!(clock(f64::NAN), "0:00");
-    }
 }

@@ -13,6 +13,7 @@
 pub mod finetune;
 pub mod glue;
 pub mod inspect;
+pub mod lexicon;
 pub mod metrics;
 pub mod page;
 pub mod predictions;

@@ -11,6 +11,7 @@
 pub mod babylm;
 pub mod corpus;
 pub mod curves;
+pub mod doctor;
 pub mod dose;
 mod error;
 pub mod exam;
@@ -18,8 +19,10 @@ pub mod lease;
 pub mod probe;
 pub mod process;
 pub mod quickstart;
+pub mod reading;
 pub mod runs;
 pub mod side_by_side;
+pub mod speed;
 pub mod stats;
 pub mod study;
 pub mod sweep;

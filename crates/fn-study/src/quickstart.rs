@@ -3,6 +3,8 @@
 //! [`Setup`] holds all settings. [`Setup::write`] generates what a user would bring (a corpus, a vocabulary, a lexicon, a
 //! configuration), so the folder is also a worked example; [`Trial`] then pre-trains one arm after the other.
 
+mod explain;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -17,6 +17,7 @@
 mod check;
 mod correction;
 mod error;
+mod from;
 mod judge;
 pub mod keys;
 pub mod layers;

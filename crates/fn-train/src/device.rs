@@ -2,6 +2,7 @@
 //! program.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use crate::config::nearest;
@@ -113,6 +114,21 @@ impl FromStr for DeviceSpec {
         };
         Ok(Self { backend, which })
     }
+}
+
+/// Runs `work`; a panic in it becomes an error with its message. Burn panics where a driver is missing or broken. Nothing is printed.
+pub fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(work));
+    std::panic::set_hook(hook);
+    result.map_err(|payload| {
+        payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_else(|| "it panicked without a message".to_string())
+    })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ share of the pairs whose acceptable sentence has the higher score, ties half; th
 is the mean over the sets.")]
 pub struct BabylmArgs {
     /// Hugging Face folder of a pre-trained model, as in a run's model/. Of an ELECTRA generator and discriminator are measured.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH")]

@@ -26,6 +26,13 @@ struct LayerArgs {
     #[arg(long, short = 'p', value_name = "NAME")]
     preset: Option<String>,
 
+    /// Go on with the model of this folder: architecture, objective, tokenizer and length are taken from it.
+    ///
+    /// A Hugging Face folder (an encoder or masked language model, or an ELECTRA, with or without its generator), or a run directory. Settings that
+    /// the folder does not determine are those of the preset `continued`, unless --preset names another.
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<PathBuf>,
+
     /// Set one key, e.g. --set train.batch=64 (repeatable; takes precedence over everything else).
     ///
     /// The value is TOML: numbers, true, "text", ["a", "b"]; text may stand without quotes. Keys: `fnlm config show`.
@@ -138,10 +145,10 @@ impl Args for ConfigArgs {
 
 impl FromArgMatches for ConfigArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let LayerArgs { config, preset, set } = LayerArgs::from_arg_matches(matches)?;
+        let LayerArgs { config, preset, from, set } = LayerArgs::from_arg_matches(matches)?;
         let options = OPTIONS.iter().filter_map(|option| option.setting(matches)).collect();
         Ok(Self {
-            layers: Layers { preset, run: None, file: config, options, set },
+            layers: Layers { preset, run: None, from, file: config, options, set },
             resolved: OnceLock::new(),
         })
     }

@@ -112,7 +112,7 @@ pub struct ProbeFalseNegativesArgs {
     #[arg(value_name = "RUN|CHECKPOINT")]
     pub run: PathBuf,
     /// Model to analyse, e.g. an exported checkpoint. [default: the run's model/, or else its newest checkpoint]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: Option<PathBuf>,
     /// Lexicons as judges (repeatable). [default: the run's own]
     #[arg(long, short, value_name = "FILE")]
@@ -176,7 +176,7 @@ pub struct ProbeOlmpicsArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     pub data: Vec<PathBuf>,
     /// Hugging Face folder, as in a run's model/. An ELECTRA answers twice: its generator, its discriminator.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH")]
@@ -198,7 +198,7 @@ pub struct ProbeOlmpicsArgs {
   fnlm probe embeddings --model runs/soft/model --wordnet dict      does soft regularisation blur antonyms?")]
 pub struct ProbeEmbeddingsArgs {
     /// Hugging Face folder, as in a run's model/.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// WordNet 3.x dict folder: synonyms and antonyms.
     #[arg(long, value_name = "DIR")]
@@ -231,7 +231,7 @@ substitutes that the file has for the word). GAP is generalised average precisio
 substitute. Items with a candidate of several pieces are left out and counted.")]
 pub struct ProbeSubstitutionArgs {
     /// Hugging Face folder of a pre-trained model, as in a run's model/. An ELECTRA answers twice: its generator, its discriminator.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// File of items.
     #[arg(long, value_name = "FILE")]

@@ -38,7 +38,7 @@ pub struct RobustArgs {
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
     /// Fine-tuned model: a model/ folder that fnlm wrote. [default: only write the files]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: Option<PathBuf>,
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH", requires = "model")]

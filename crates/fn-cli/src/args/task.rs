@@ -20,7 +20,7 @@ pub enum RecipeName {
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct FitArgs {
     /// Encoder in the Hugging Face layout: a run's model/, or any BERT or ELECTRA.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// Tokenizer. [default: the one in --model]
     #[arg(long, value_name = "PATH")]
@@ -190,7 +190,7 @@ pub struct PredictArgs {
     #[arg(value_name = "TEXT", num_args = 0..=2, conflicts_with_all = ["data", "input"])]
     pub text: Vec<String>,
     /// Fine-tuned model: a model/ folder that fnlm wrote, or another one with --task.
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// The task, if the model's folder does not name it.
     #[arg(long, short, value_name = "TASK")]

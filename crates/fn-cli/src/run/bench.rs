@@ -1,36 +1,17 @@
 //! `fnlm bench`: how fast this machine pre-trains, compared with its speed in matrix products.
 
-use fn_study::process::{self, Record, Timed, Timing};
+use fn_study::process::{self, Record};
+use fn_study::speed::Speeds;
 use fn_study::{corpus, sweep};
 use fn_train::bench::{Workload, measure};
 use fn_train::config::{CorrectionPreset, Dtype, Layers};
 use fn_train::machine::{matmul_gflops, peak_memory};
 use fn_train::session::use_dtype;
-use serde::Serialize;
 
 use super::{doctor, support};
 use crate::args::{BenchArgs, DtypeArg};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-
-/// Length of the longest bar, in characters.
-const BAR: usize = 40;
-
-/// One line of the table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Row {
-    preset: String,
-    correction: &'static str,
-    /// Median seconds per step.
-    seconds_per_step: f64,
-    /// Seconds of the first step, in which kernels are compiled and tuned.
-    seconds_of_first_step: f64,
-    tokens_per_second: f64,
-    /// Floating-point operations of the matrix products of a step; a multiplication and an addition count as two.
-    operations: f64,
-    /// Share of the speed that large matrix products alone reach on the device.
-    share_of_peak: f64,
-}
 
 /// Runs it.
 ///
@@ -70,70 +51,27 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
         DtypeArg::Bf16 => Dtype::Bf16,
     };
     use_dtype(dtype, &device, &args.device)?;
-    let peak = matmul_gflops(&device);
-    let mut all = Vec::new();
+    let mut speeds = Speeds {
+        device: args.device.clone(),
+        dtype: args.dtype.name(),
+        workload,
+        peak: matmul_gflops(&device),
+        memory: 0,
+        rows: Vec::new(),
+    };
     for (preset, config) in &configs {
         for (name, correction) in [("none", CorrectionPreset::None), ("hard", CorrectionPreset::Hard)] {
             term::note(args.common.quiet, &format!("{preset}, correction {name}: {} steps ...", args.steps));
-            let found = measure(config, correction, &device, &workload)?;
-            all.push(Row {
-                preset: (*preset).clone(),
-                correction: name,
-                seconds_per_step: found.seconds_per_step,
-                seconds_of_first_step: found.seconds_of_first_step,
-                tokens_per_second: found.tokens_per_second,
-                operations: found.operations,
-                share_of_peak: found.operations / found.seconds_per_step / 1e9 / peak,
-            });
+            speeds.push(preset, name, &measure(config, correction, &device, &workload)?);
         }
     }
+    speeds.memory = peak_memory();
     if let Some(record) = &args.common.record {
-        let runs = all.iter().map(|row| Timed {
-            seconds_per_step: row.seconds_per_step,
-            tokens_per_second: row.tokens_per_second,
-        });
-        let timing = Timing { runs: runs.collect(), memory_bytes: peak_memory() };
-        process::append(record, &Record::Timing(timing))?;
+        process::append(record, &Record::Timing(speeds.timing()))?;
     }
-    print(args, peak, &all)?;
+    let program = doctor::examiner();
+    term::out(&if args.json { format!("{:#}\n", speeds.json(&program)) } else { speeds.text(&program) })?;
     Ok(Outcome::Done)
-}
-
-fn print(args: &BenchArgs, peak: f64, all: &[Row]) -> Result<(), CliError> {
-    let dtype = args.dtype.name();
-    let memory = peak_memory();
-    if args.json {
-        let report = serde_json::json!({
-            "fnlm": env!("CARGO_PKG_VERSION"), "device": args.device, "processor": doctor::processor(),
-            "dtype": dtype, "batch": args.batch, "length": args.length, "steps": args.steps,
-            "matmul_gflops": peak, "peak_memory_bytes": memory, "runs": all,
-        });
-        return term::out(&format!("{report:#}\n"));
-    }
-    let fastest = all.iter().map(|m| m.tokens_per_second).fold(0.0, f64::max);
-    let width = all.iter().map(|m| m.preset.len()).max().unwrap_or(0);
-    let mut out = format!(
-        "{}\nlarge matrix products on {}: {peak:.0} GFLOP/s\npre-training in {dtype}, {} x {}, dropout as in the preset, {} steps\n",
-        doctor::one_line(),
-        args.device,
-        args.batch,
-        args.length,
-        args.steps
-    );
-    for m in all {
-        let blocks = (BAR as f64 * m.tokens_per_second / fastest).round() as usize;
-        out.push_str(&format!(
-            "{:<width$}  {:<5} {:<BAR$}  {:>9} tok/s  {:>7.0} ms  {:>3.0} % of the products alone\n",
-            m.preset,
-            m.correction,
-            "█".repeat(blocks),
-            term::thousands(m.tokens_per_second as u64),
-            1e3 * m.seconds_per_step,
-            100.0 * m.share_of_peak,
-        ));
-    }
-    out.push_str(&format!("memory at its highest: {}\n", term::bytes(memory)));
-    term::out(&out)
 }
 
 /// Measures several values of one setting, each in a separate process.

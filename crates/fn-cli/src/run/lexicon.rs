@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use fn_core::lexicon::{Lexicon, LexiconStats};
+use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{
     CalibratedOptions, Inflections, Pos, Relation, VectorOptions, WordNet, WordNetOptions, WordVectors,
     build_vector_lexicon, build_wordnet_lexicon, is_word, placebo,
 };
 use fn_data::tokenise::{TextTokenizer, count_tokens};
+use fn_eval::lexicon::{self, Shown};
 use fn_study::exam;
 use serde_json::json;
 
@@ -163,7 +164,7 @@ fn save(lexicon: &Lexicon, out: &Path, quiet: bool) -> Result<Outcome, CliError>
     }
     lexicon.save(out).map_err(CliError::failed_from)?;
     if !quiet {
-        term::out(&format!("{}\n{}", out.display(), table(&lexicon.stats(None), lexicon)))?;
+        term::out(&format!("{}\n{}", out.display(), lexicon::describe(lexicon, &lexicon.stats(None))))?;
     }
     Ok(Outcome::Done)
 }
@@ -171,47 +172,15 @@ fn save(lexicon: &Lexicon, out: &Path, quiet: bool) -> Result<Outcome, CliError>
 fn show(args: &LexiconShowArgs) -> Result<Outcome, CliError> {
     let tokenizer = support::tokenizer(&args.tokenizer)?;
     let lexicon = support::lexicon(&args.lexicon, &tokenizer)?;
-    let mut found: Vec<(&String, Vec<(String, f32)>)> = Vec::new();
-    let mut unknown = Vec::new();
-    for word in &args.words {
-        match tokenizer.one_piece(word) {
-            Ok(id) => {
-                // The best first; among equal grades by id.
-                let mut members: Vec<(u32, f32)> = lexicon.graded_row(id).collect();
-                members.sort_by(|a, b| b.1.total_cmp(&a.1));
-                let named = members.into_iter().map(|(id, grade)| (tokenizer.piece(id), grade));
-                found.push((word, named.collect()));
-            }
-            Err(error) => unknown.push(error),
-        }
-    }
+    let shown = Shown::new(&lexicon, &tokenizer, &args.words);
     // A word that is not a single piece does not keep the others from being shown, but nothing to show is an error.
-    for error in &unknown {
-        term::note(found.is_empty(), &error.to_string());
+    for error in &shown.unknown {
+        term::note(shown.found.is_empty(), error);
     }
-    if let Some(error) = unknown.pop().filter(|_| found.is_empty()) {
-        return Err(CliError::usage(error.to_string()));
+    if let Some(error) = shown.unknown.last().filter(|_| shown.found.is_empty()) {
+        return Err(CliError::usage(error.as_str()));
     }
-    let graded = lexicon.is_graded();
-    if args.json {
-        let value = |members: Vec<(String, f32)>| match graded {
-            true => json!(members),
-            false => json!(members.into_iter().map(|(word, _)| word).collect::<Vec<_>>()),
-        };
-        let words: serde_json::Map<String, serde_json::Value> =
-            found.into_iter().map(|(word, members)| (word.clone(), value(members))).collect();
-        term::out(&format!("{:#}\n", serde_json::Value::Object(words)))?;
-    } else {
-        let text = |(word, grade): &(String, f32)| match graded {
-            true => format!("{word} {grade:.2}"),
-            false => word.clone(),
-        };
-        for (word, members) in found {
-            let members: Vec<String> = members.iter().map(text).collect();
-            let members = if members.is_empty() { "(no entry)".to_string() } else { members.join(", ") };
-            term::out(&format!("{word}: {members}\n"))?;
-        }
-    }
+    term::out(&if args.json { format!("{:#}\n", shown.json()) } else { shown.text() })?;
     Ok(Outcome::Done)
 }
 
@@ -244,38 +213,7 @@ fn stats(args: &LexiconStatsArgs) -> Result<Outcome, CliError> {
         });
         term::out(&format!("{value:#}\n"))?;
     } else {
-        term::out(&table(&stats, &lexicon))?;
+        term::out(&lexicon::describe(&lexicon, &stats))?;
     }
     Ok(Outcome::Done)
-}
-
-fn table(stats: &LexiconStats, lexicon: &Lexicon) -> String {
-    let number = |n: usize| term::thousands(n as u64);
-    let mut out = format!("kind               {}\n", lexicon.info().kind);
-    out.push_str(&format!(
-        "words with entry   {} of {} ({:.1} %)\n",
-        number(stats.words),
-        number(stats.vocab_size),
-        100.0 * stats.vocabulary_share
-    ));
-    out.push_str(&format!(
-        "entries            {} (mean {:.2}, largest {})\n",
-        number(stats.entries),
-        stats.mean_size,
-        stats.max_size
-    ));
-    if let Some(grades) = stats.grades {
-        out.push_str(&format!(
-            "grades             {:.3} to {:.3}, mean {:.3}; {:.1} % of the entries at least 0.5\n",
-            grades.lowest,
-            grades.highest,
-            grades.mean,
-            100.0 * grades.half
-        ));
-    }
-    if let Some(share) = stats.running_text_share {
-        out.push_str(&format!("running text       {:.1} % of the tokens have an entry\n", 100.0 * share));
-    }
-    out.push_str(&format!("fingerprint        {}\n", lexicon.fingerprint()));
-    out
 }

@@ -50,6 +50,10 @@ fn run_rank(
 ) -> Result<Outcome, CliError> {
     collective::check_block(config.train.accumulation, ranks.world()).map_err(TrainError::from)?;
     config.require_files(|_| false)?;
+    if let (Some(folder), true) = (&args.config.layers().from, ranks.is_first()) {
+        let goes_on = format!("going on with {}: {}", folder.display(), config.summary());
+        term::note(args.common.quiet, &goes_on);
+    }
     let stop = support::interruptible()?;
     if args.dry_run {
         if launch.is_some() {

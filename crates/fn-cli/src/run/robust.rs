@@ -7,10 +7,9 @@ use fn_data::lexicon::wordnet::WordNet;
 use fn_data::perturb::{Options, Perturbation, Perturber};
 use fn_eval::finetune::Task;
 use fn_eval::robust::{self, Event, Job, Results, Settings, Subject, is_squad};
-use fn_eval::table::{Table, number};
 
 use super::support;
-use crate::args::{FormatArgs, RobustArgs};
+use crate::args::RobustArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -69,9 +68,12 @@ pub fn run(args: &RobustArgs) -> Result<Outcome, CliError> {
     let text = serde_json::to_string_pretty(&results).map_err(CliError::failed_from)? + "\n";
     write_atomic(&path, text.as_bytes()).map_err(|error| CliError::io("write", &path, error))?;
     if args.format.json {
-        term::out(&text)?
+        term::out(&text)?;
     } else {
-        print(&args.format, &results)?
+        term::out(&results.text(args.format.markdown))?;
+        if let Some(warning) = results.warning() {
+            term::note(false, &format!("warning: {warning}"));
+        }
     }
     Ok(Outcome::Done)
 }
@@ -88,44 +90,4 @@ fn settings(args: &RobustArgs, kinds: &[Perturbation]) -> Settings {
         limit: args.limit,
         resamples: args.resamples,
     }
-}
-
-/// Prints the table, and an explanation of intervals that contain 0.
-fn print(format: &FormatArgs, results: &Results) -> Result<(), CliError> {
-    let percent = |value: Option<f64>| number(value.map(|v| 100.0 * v), 2);
-    let several = results.rows.iter().any(|row| Some(&row.set) != results.rows.first().map(|r| &r.set));
-    let name = |set: &str, what: &str| if several { format!("{set} {what}") } else { what.to_owned() };
-    let metric = results.rows.first().map_or("score", |row| &row.metric);
-    let mut table = Table::new(["kind", "examples", "changed %", metric, "drop", "95 % interval"]);
-    let mut last = None;
-    for row in &results.rows {
-        let (set, loss) = (row.set.as_str(), &row.loss);
-        if last != Some(set) {
-            let examples = loss.examples.to_string();
-            table.row([name(set, "original"), examples, percent(Some(0.0)), percent(loss.original)]);
-            last = Some(set);
-        }
-        table.row([
-            name(set, &row.kind),
-            loss.examples.to_string(),
-            percent(Some(row.changed)),
-            percent(loss.score),
-            percent(loss.drop),
-            format!("{} to {}", percent(Some(loss.low)), percent(Some(loss.high))),
-        ]);
-    }
-    term::out(&if format.markdown { table.to_markdown() } else { table.to_text() })?;
-    let unsure: Vec<String> =
-        results.rows.iter().filter(|r| r.loss.holds_zero()).map(|r| name(&r.set, &r.kind)).collect();
-    if !unsure.is_empty() {
-        let text =
-            format!("\nThe interval contains 0 for {}: the drop is not significant.\n", unsure.join(", "));
-        term::out(&text)?;
-    }
-    let undefined: usize = results.rows.iter().map(|row| row.loss.undefined).sum();
-    if undefined > 0 {
-        let text = format!("warning: a score is undefined in {undefined} resamples; they are left out");
-        term::note(false, &text);
-    }
-    Ok(())
 }

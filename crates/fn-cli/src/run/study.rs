@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use fn_core::files::write_atomic;
-use fn_eval::table::Table;
-use fn_study::study::{self, Arm, Plan, Ran, State, Study};
+use fn_study::study::{self, Arm, Plan, Ran, Study};
 
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
@@ -134,62 +133,10 @@ fn part(text: Option<&str>) -> Result<Option<(usize, usize)>, CliError> {
 /// Prints the state of all runs and an estimate of the remaining time.
 fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
     let entries = plan.survey(mine)?;
-    let mut table = Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
-    let all = plan.study.evaluations.len();
-    for entry in &entries {
-        let tasks = format!("{} of {all} done", all - entry.missing.len());
-        table.row([entry.arm.name.clone(), entry.seed.to_string(), entry.state.name().to_owned(), tasks]);
-    }
-    let mut text = table.to_text();
-    let refused = |entry: &study::Entry<'_>| {
-        let difference = entry.difference.as_ref()?;
-        Some(format!("{} seed {}: {difference}", entry.arm.name, entry.seed))
-    };
-    let refused: Vec<String> = entries.iter().filter_map(refused).collect();
-    if let Some(example) = refused.first() {
-        text.push_str(&format!(
-            "{} runs were made with other settings, which is an error, e.g. {example}; remove them or choose another --out\n",
-            refused.len()
-        ));
-    }
-    let missing = entries.iter().filter(|e| matches!(e.state, State::ToDo | State::HalfWay)).count();
-    let scores: usize = entries.iter().map(|entry| entry.missing.len()).sum();
-    text.push_str(&format!("{missing} of {} runs and {scores} fine-tunings are to do\n", mine.len()));
-    term::out(&text)?;
+    term::out(&plan.text(&entries))?;
     let mut tell = |arm: &Arm| term::note(plan.quiet, &format!("{}: a probe of a few steps", arm.name));
     if let Some(outlook) = plan.estimate(&entries, &mut tell)? {
-        term::out(&estimate(&outlook, scores > 0))?;
+        term::out(&outlook.text())?;
     }
     Ok(Outcome::Done)
-}
-
-fn estimate(outlook: &study::Outlook, with_tasks: bool) -> String {
-    let range = |pick: fn(f64, f64) -> f64| outlook.probes.iter().copied().reduce(pick);
-    let (Some(least), Some(most)) = (range(f64::min), range(f64::max)) else {
-        return "no estimate: every arm needs files that another run of the study writes first\n".to_owned();
-    };
-    let probes = match outlook.probes.len() {
-        1 => format!("a probe: {most:.3}"),
-        n => format!("{n} probes: {least:.3} to {most:.3}"),
-    };
-    let mut text = format!(
-        "pre-training: about {} ({probes} s a step; without evaluation and checkpoints)\n",
-        term::clock(outlook.pretraining)
-    );
-    if with_tasks {
-        text.push_str(&format!(
-            "fine-tuning: about {} (derived from the tokens per second of pre-training, not measured)\ntogether: about {}\n",
-            term::clock(outlook.finetuning),
-            term::clock(outlook.pretraining + outlook.finetuning)
-        ));
-    }
-    let others = outlook.kinds - outlook.probes.len();
-    if others > 0 {
-        text.push_str(&format!(
-            "{others} of {} kinds of arms were not probed (time was up, or another run writes first what they read): taken to be as \
-             slow as the slowest\n",
-            outlook.kinds
-        ));
-    }
-    text
 }

@@ -5,6 +5,7 @@
 //! role in training: kept, predicted correctly, replaced and detected, replaced and missed, false negative.
 
 mod page;
+mod text;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::lexicon::Lexicon;

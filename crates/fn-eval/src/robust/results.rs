@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Loss, RobustError};
+use crate::table::{Table, number};
 
 /// Maximum size of a `robust.json` that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -57,6 +58,46 @@ pub struct Results {
 }
 
 impl Results {
+    /// The table, and which intervals contain 0.
+    pub fn text(&self, markdown: bool) -> String {
+        let percent = |value: Option<f64>| number(value.map(|v| 100.0 * v), 2);
+        let several = self.rows.iter().any(|row| Some(&row.set) != self.rows.first().map(|r| &r.set));
+        let name = |set: &str, what: &str| if several { format!("{set} {what}") } else { what.to_owned() };
+        let metric = self.rows.first().map_or("score", |row| &row.metric);
+        let mut table = Table::new(["kind", "examples", "changed %", metric, "drop", "95 % interval"]);
+        let mut last = None;
+        for row in &self.rows {
+            let (set, loss) = (row.set.as_str(), &row.loss);
+            if last != Some(set) {
+                let examples = loss.examples.to_string();
+                table.row([name(set, "original"), examples, percent(Some(0.0)), percent(loss.original)]);
+                last = Some(set);
+            }
+            table.row([
+                name(set, &row.kind),
+                loss.examples.to_string(),
+                percent(Some(row.changed)),
+                percent(loss.score),
+                percent(loss.drop),
+                format!("{} to {}", percent(Some(loss.low)), percent(Some(loss.high))),
+            ]);
+        }
+        let mut text = if markdown { table.to_markdown() } else { table.to_text() };
+        let unsure: Vec<String> =
+            self.rows.iter().filter(|r| r.loss.holds_zero()).map(|r| name(&r.set, &r.kind)).collect();
+        if !unsure.is_empty() {
+            let kinds = unsure.join(", ");
+            text.push_str(&format!("\nThe interval contains 0 for {kinds}: the drop is not significant.\n"));
+        }
+        text
+    }
+
+    /// Whether a score was undefined in some resamples.
+    pub fn warning(&self) -> Option<String> {
+        let undefined: usize = self.rows.iter().map(|row| row.loss.undefined).sum();
+        (undefined > 0).then(|| format!("a score is undefined in {undefined} resamples; they are left out"))
+    }
+
     /// Checks that an existing file holds results of the same settings.
     ///
     /// # Errors

@@ -2,9 +2,22 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::CONFIG_FILE;
 use super::error::HfError;
+
+/// Folder of the exported model in a run directory.
+const IN_RUN: &str = "model";
+
+/// The folder of the model: `path` itself, or its `model/` if `path` is a run directory that has one.
+pub fn model_folder(path: &Path) -> PathBuf {
+    let inner = path.join(IN_RUN);
+    match !path.join(CONFIG_FILE).exists() && inner.join(CONFIG_FILE).exists() {
+        true => inner,
+        false => path.to_owned(),
+    }
+}
 
 /// Reads a text file of at most `limit` bytes as JSON.
 pub(crate) fn read_json(path: &Path, limit: u64) -> Result<serde_json::Value, HfError> {

@@ -24,6 +24,7 @@ mod weights;
 
 pub use error::HfError;
 pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with};
+pub use files::model_folder;
 pub use import::{check_fit, load_bert, load_electra, read_encoder};
 pub use report::{Cast, Head, LoadReport};
 pub use task::{

@@ -12,6 +12,7 @@ use fn_data::task::{Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{Encoded, FinetuneError, Task};
+use fn_eval::table::{Table, clock};
 use fn_models::Arch;
 use fn_train::config::Runnable;
 use fn_train::rundir;
@@ -76,6 +77,41 @@ pub struct Outlook {
     pub kinds: usize,
 }
 
+impl Outlook {
+    /// As the terminal shows it.
+    pub fn text(&self) -> String {
+        let range = |pick: fn(f64, f64) -> f64| self.probes.iter().copied().reduce(pick);
+        let (Some(least), Some(most)) = (range(f64::min), range(f64::max)) else {
+            return "no estimate: every arm needs files that another run of the study writes first\n"
+                .to_owned();
+        };
+        let probes = match self.probes.len() {
+            1 => format!("a probe: {most:.3}"),
+            n => format!("{n} probes: {least:.3} to {most:.3}"),
+        };
+        let mut text = format!(
+            "pre-training: about {} ({probes} s a step; without evaluation and checkpoints)\n",
+            clock(self.pretraining)
+        );
+        if self.finetuning > 0.0 {
+            text.push_str(&format!(
+                "fine-tuning: about {} (derived from the tokens per second of pre-training, not measured)\ntogether: about {}\n",
+                clock(self.finetuning),
+                clock(self.pretraining + self.finetuning)
+            ));
+        }
+        let others = self.kinds - self.probes.len();
+        if others > 0 {
+            text.push_str(&format!(
+                "{others} of {} kinds of arms were not probed (time was up, or another run writes first what they read): taken to be as \
+                 slow as the slowest\n",
+                self.kinds
+            ));
+        }
+        text
+    }
+}
+
 /// Arms with the same step time: the settings on which it depends, and the seconds per step, if measured.
 struct Kind {
     like: Vec<(String, String)>,
@@ -83,6 +119,32 @@ struct Kind {
 }
 
 impl Plan<'_> {
+    /// The progress of these runs, as the terminal shows it.
+    pub fn text(&self, entries: &[Entry<'_>]) -> String {
+        let mut table = Table::new(["arm", "seed", "pre-training", "fine-tuning"]);
+        let all = self.study.evaluations.len();
+        for entry in entries {
+            let tasks = format!("{} of {all} done", all - entry.missing.len());
+            table.row([entry.arm.name.clone(), entry.seed.to_string(), entry.state.name().to_owned(), tasks]);
+        }
+        let mut text = table.to_text();
+        let refused = |entry: &Entry<'_>| {
+            let difference = entry.difference.as_ref()?;
+            Some(format!("{} seed {}: {difference}", entry.arm.name, entry.seed))
+        };
+        let refused: Vec<String> = entries.iter().filter_map(refused).collect();
+        if let Some(example) = refused.first() {
+            text.push_str(&format!(
+                "{} runs were made with other settings, which is an error, e.g. {example}; remove them or choose another --out\n",
+                refused.len()
+            ));
+        }
+        let missing = entries.iter().filter(|e| matches!(e.state, State::ToDo | State::HalfWay)).count();
+        let scores: usize = entries.iter().map(|entry| entry.missing.len()).sum();
+        text.push_str(&format!("{missing} of {} runs and {scores} fine-tunings are to do\n", entries.len()));
+        text
+    }
+
     /// The progress of each of these runs.
     ///
     /// # Errors

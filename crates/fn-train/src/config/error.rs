@@ -162,6 +162,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         message: String,
     },
+    /// The model folder of `--from` cannot be read.
+    #[error("--from {}: {message}", .path.display())]
+    Model {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The configuration of a run directory cannot be read.
     #[error("cannot read {}: {message}; check that it is a run directory", .path.display())]
     NoRun {
@@ -181,7 +189,7 @@ impl ConfigError {
     /// Whether an input is to blame (a file that is missing or that a program wrote) and not what somebody typed.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Stored { .. } | Self::NoRun { .. } | Self::NotFound { .. } => true,
+            Self::Stored { .. } | Self::Model { .. } | Self::NoRun { .. } | Self::NotFound { .. } => true,
             Self::At { error, .. } => error.is_input(),
             _ => false,
         }

@@ -21,6 +21,11 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
+    /// A model folder (`--from`).
+    Model {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The configuration that a run directory keeps.
     Run {
         /// The run directory.
@@ -49,6 +54,7 @@ impl fmt::Display for Origin {
             Self::Program => f.write_str("fnlm"),
             Self::Preset { name } => write!(f, "preset {name}"),
             Self::Run { path } => write!(f, "run {}", path.display()),
+            Self::Model { path } => write!(f, "--from {}", path.display()),
             Self::File { path, line, .. } => write!(f, "{path}:{line}"),
             Self::CommandLine { option } => f.write_str(option),
         }
@@ -60,7 +66,7 @@ impl Origin {
     pub fn prefix(&self) -> String {
         match self {
             Self::Default | Self::Program => String::new(),
-            Self::Preset { .. } | Self::Run { .. } => format!("{self}: "),
+            Self::Preset { .. } | Self::Run { .. } | Self::Model { .. } => format!("{self}: "),
             Self::File { path, line, column } => format!("{path}:{line}:{column}: "),
             Self::CommandLine { option } => format!("{option}: "),
         }

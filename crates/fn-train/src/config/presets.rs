@@ -33,6 +33,7 @@ presets! {
     "bert-small", "4 layers of width 512, as in Google's small BERTs";
     "bert-base", "12 layers of width 768, as in the BERT paper";
     "bert-large", "24 layers of width 1024, as in the BERT paper";
+    "continued", "what `fnlm pretrain --from FOLDER` sets: 2,000 steps of 2,048 tokens at a rate of 1e-4";
     "quickstart", "what `fnlm quickstart` trains on its generated language";
 }
 

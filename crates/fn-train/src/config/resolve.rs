@@ -1,7 +1,7 @@
 //! From defaults, preset, file and options to one checked configuration; each value knows where it came from.
 //!
 //! ```text
-//! defaults < --preset (or `preset = "..."` in the file, or a run directory) < --config FILE < options that set a key (--steps ...) < --set key=value
+//! defaults < --preset (or `preset = "..."` in the file, or a run directory) < --from FOLDER < --config FILE < options that set a key (--steps ...) < --set key=value
 //! ```
 //! An unknown key is refused with the nearest known one, a value of the wrong type or out of range with its file, line and
 //! column. [`Resolved`] and [`Runnable`] can only be made by these checks: whoever is handed one need not check again.
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use fn_core::files::write_atomic;
 
 use super::layers::{self, Merged, Origin, Setting, flatten, unflatten};
-use super::schema;
 use super::text::{head, render};
 use super::{ConfigError, RunConfig, keys, presets, set};
+use super::{from, schema};
 use crate::error::TrainError;
 use crate::rundir;
 
@@ -25,6 +25,8 @@ pub struct Layers {
     pub preset: Option<String>,
     /// A run directory, whose configuration stands in place of defaults and preset.
     pub run: Option<PathBuf>,
+    /// A model folder that is trained further: architecture, objective, tokenizer and lengths are taken from it.
+    pub from: Option<PathBuf>,
     /// A TOML file.
     pub file: Option<PathBuf>,
     /// Options of the command line that set one key each.
@@ -34,7 +36,8 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Merges the layers and checks the result. Of the files, only the configuration file is read.
+    /// Merges the layers and checks the result. Of the files, only the configuration file and the descriptions in the model folder
+    /// `from` are read.
     ///
     /// # Errors
     /// Anything that is wrong in the configuration, with its origin.
@@ -53,6 +56,10 @@ impl Layers {
             preset.get_or_insert_with(|| name.clone());
         }
 
+        if self.from.is_some() {
+            preset.get_or_insert_with(|| from::PRESET.to_owned());
+        }
+
         let mut merged = Merged::default();
         merged.put(defaults());
         match (&self.run, &preset) {
@@ -63,6 +70,9 @@ impl Layers {
                 let message = format!("cannot be {name} beside the configuration of a run directory");
                 return Err(ConfigError::Setting { key: "preset".to_string(), message });
             }
+        }
+        if let Some(folder) = &self.from {
+            merged.put(from::folder_layer(folder)?);
         }
         for setting in &file {
             schema::check_key(setting)?;
@@ -241,6 +251,17 @@ impl Resolved {
     /// The configuration alone.
     pub fn into_config(self) -> RunConfig {
         self.run
+    }
+
+    /// What is trained, in one line: `ELECTRA, replaced-token detection, rows of 128 tokens, tokenizer of data/tokenizer.json`.
+    pub fn summary(&self) -> String {
+        format!(
+            "{}, {}, rows of {} tokens, tokenizer of {}",
+            self.run.model.arch.name(),
+            from::objective(self.run.model.arch),
+            self.run.data.length,
+            self.run.data.tokenizer.display()
+        )
     }
 
     /// The preset below it, if any.

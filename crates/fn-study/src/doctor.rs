@@ -1,0 +1,216 @@
+//! What works on this machine: processor, memory, disk, and each backend, measured.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use fn_eval::table::bytes;
+use fn_train::device::{Backend, DeviceSpec, Which, quietly};
+use fn_train::machine::{self, Disk, matmul_gflops, train_step_seconds};
+use fn_train::parity::Agreement;
+use serde::Serialize;
+
+/// All results, as printed by `--json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Version of fnlm.
+    pub version: &'static str,
+    /// Operating system and processor family.
+    pub platform: String,
+    /// Backends that are compiled in.
+    pub features: Vec<&'static str>,
+    /// The processor.
+    pub processor: Processor,
+    /// The disk of the given folder.
+    pub disk: Disk,
+    /// One entry for each backend, or for the given device.
+    pub devices: Vec<DeviceReport>,
+}
+
+/// The processor, and a setting of the allocator.
+#[derive(Debug, Clone, Serialize)]
+pub struct Processor {
+    /// What the system reports.
+    #[serde(flatten)]
+    pub found: machine::Processor,
+    /// mimalloc's purge delay in milliseconds; -1: freed pages are kept.
+    pub purge_delay_ms: i64,
+}
+
+/// A backend or a device.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceReport {
+    /// Name for `--device`.
+    pub device: String,
+    /// Whether this binary contains the backend.
+    pub compiled: bool,
+    /// Whether a computation on it succeeded.
+    pub usable: bool,
+    /// Why it is not usable, or how to compile it in.
+    pub reason: Option<String>,
+    /// Billions of floating-point operations a second in f32 matrix products, over about a second.
+    pub matmul_gflops: Option<f64>,
+    /// Seconds of a forward and backward pass of a tiny BERT, after one pass as warm-up.
+    pub train_step_seconds: Option<f64>,
+    /// Differences of its losses and gradients from those of flex; None for flex itself, or if flex is not compiled in.
+    pub agreement: Option<Agreement>,
+}
+
+/// The program that examines the machine.
+pub struct Examiner<'a> {
+    /// Its version.
+    pub version: &'static str,
+    /// The processor, and the setting of its allocator.
+    pub processor: Processor,
+    /// Whether it contains a backend.
+    pub compiled: &'a dyn Fn(Backend) -> bool,
+    /// Opens a device, without autodiff; the error says why it cannot be used.
+    pub open: &'a dyn Fn(&DeviceSpec) -> Result<Device, String>,
+}
+
+impl Examiner<'_> {
+    /// Names of the backends that are compiled in.
+    pub fn features(&self) -> Vec<&'static str> {
+        Backend::ALL.into_iter().filter(|backend| (self.compiled)(*backend)).map(Backend::name).collect()
+    }
+
+    /// The machine in one line, for error reports and model cards.
+    pub fn one_line(&self) -> String {
+        format!(
+            "fnlm {} ({}) on {} {}, {} threads, {}",
+            self.version,
+            self.features().join(", "),
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+            self.processor.found.threads,
+            self.processor.found.vectors
+        )
+    }
+
+    /// Runs all measurements: of one device or of each backend, and of the disk of `dir`.
+    pub fn examine(&self, asked: Option<DeviceSpec>, dir: &Path) -> Report {
+        let devices = match asked {
+            Some(spec) => vec![self.device(spec)],
+            None => Backend::ALL
+                .into_iter()
+                .map(|backend| self.device(DeviceSpec { backend, which: Which::Default }))
+                .collect(),
+        };
+        Report {
+            version: self.version,
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            features: self.features(),
+            processor: self.processor.clone(),
+            disk: Disk::examine(dir),
+            devices,
+        }
+    }
+
+    fn device(&self, spec: DeviceSpec) -> DeviceReport {
+        let mut report = DeviceReport {
+            device: spec.to_string(),
+            compiled: (self.compiled)(spec.backend),
+            usable: false,
+            reason: None,
+            matmul_gflops: None,
+            train_step_seconds: None,
+            agreement: None,
+        };
+        if !report.compiled {
+            report.reason = Some(format!("cargo build --release --features {}", spec.backend.name()));
+            return report;
+        }
+        let device = match (self.open)(&spec) {
+            Ok(device) => device,
+            Err(error) => {
+                report.reason = Some(error);
+                return report;
+            }
+        };
+        report.usable = true;
+        match quietly(|| matmul_gflops(&device)) {
+            Ok(speed) => report.matmul_gflops = Some(speed),
+            Err(cause) => report.reason = Some(format!("matrix product: {cause}")),
+        }
+        match quietly(|| train_step_seconds(&device)) {
+            Ok(seconds) => report.train_step_seconds = Some(seconds),
+            Err(cause) => report.reason = Some(format!("training step: {cause}")),
+        }
+        if spec.backend != Backend::Flex
+            && let Ok(flex) = (self.open)(&DeviceSpec { backend: Backend::Flex, which: Which::Default })
+        {
+            match quietly(|| Agreement::measure(&device, &flex)) {
+                Ok(agreement) => {
+                    if !agreement.good() {
+                        report.usable = false;
+                        report.reason = Some(format!(
+                            "it computes wrongly: loss off by {:.1e}, gradient of `{}` by {:.1e} of flex's; do not train on it",
+                            agreement.loss, agreement.worst, agreement.gradient
+                        ));
+                    }
+                    report.agreement = Some(agreement);
+                }
+                Err(cause) => report.reason = Some(format!("comparison with flex: {cause}")),
+            }
+        }
+        report
+    }
+}
+
+impl Report {
+    /// As the terminal shows it.
+    pub fn text(&self) -> String {
+        let mut out = format!("fnlm {} on {}\n", self.version, self.platform);
+        let p = &self.processor.found;
+        let memory = match (p.memory_available, p.memory_total) {
+            (Some(free), Some(total)) => {
+                format!("{} of {} memory free", bytes(free), bytes(total))
+            }
+            _ => "memory unknown".to_string(),
+        };
+        out.push_str(&format!(
+            "processor  {}, {} threads ({} for flex), {}, {memory}\n",
+            p.name.as_deref().unwrap_or("unknown"),
+            p.threads,
+            p.pool,
+            p.vectors
+        ));
+        let kept = if self.processor.purge_delay_ms < 0 { "keeps pages" } else { "returns pages: slower" };
+        out.push_str(&format!("allocator  mimalloc, {kept}\n"));
+        let d = &self.disk;
+        out.push_str(&format!(
+            "disk       {}: {} free, {}\n",
+            d.path,
+            d.free.map_or("unknown".to_string(), bytes),
+            match (d.fsync_seconds, &d.error) {
+                (Some(seconds), _) => format!("4 MiB written and synced in {:.0} ms", seconds * 1e3),
+                (None, Some(error)) => format!("NOT WRITABLE: {error}"),
+                (None, None) => "not measured".to_string(),
+            }
+        ));
+        for device in &self.devices {
+            let state = match (device.compiled, device.usable) {
+                (false, _) => "not compiled in",
+                (true, false) => "DOES NOT WORK",
+                (true, true) => "works",
+            };
+            out.push_str(&format!("device     {:<8} {state}", device.device));
+            if let Some(speed) = device.matmul_gflops {
+                out.push_str(&format!(", {speed:.0} GFLOP/s"));
+            }
+            if let Some(seconds) = device.train_step_seconds {
+                out.push_str(&format!(", forward and backward of a tiny BERT {:.1} ms", seconds * 1e3));
+            }
+            if let Some(agreement) = device.agreement.as_ref().filter(|a| a.good()) {
+                out.push_str(&format!(
+                    ", agrees with flex (loss to {:.0e}, gradients to {:.0e})",
+                    agreement.loss, agreement.gradient
+                ));
+            }
+            if let Some(reason) = &device.reason {
+                out.push_str(&format!(": {reason}"));
+            }
+            out.push('\n');
+        }
+        out
+    }
+}
