@@ -35,6 +35,28 @@ with open(out / "held-out.txt", "w") as file:
         for blocks in domains:
             file.write("\n".join(line for line in blocks[i] if line.strip()) + "\n\n")
 PYTHON
+# 1,000 words of the development texts, each with a word drawn from the training text by its frequency: nearly all of them wrong (labelled
+# so unread).
+[ -e "$out/random.jsonl" ] || python3 - "$out" <<'PYTHON'
+import json, pathlib, random, re, sys
+out, draw = pathlib.Path(sys.argv[1]), random.Random(1)
+words = [w for path in sorted((out / "train").glob("*.txt")) for w in re.findall(r"\b[a-z]+\b", path.read_text())]
+with open(out / "random.jsonl", "w") as file:
+    for path in sorted((out / "dev").glob("*.txt")):
+        lines = path.read_text().split("\n")
+        for item in range(200):
+            while True:
+                at = draw.randrange(len(lines))
+                context = "\n".join(lines[at:at + 3])
+                found = list(re.finditer(r"\b[a-z]+\b", context))
+                if 15 <= len(found) <= 60:
+                    break
+            match = draw.choice(found)
+            while (other := draw.choice(words)) == match[0]:
+                pass
+            file.write(json.dumps({"id": f"{path.stem}-{item}", "domain": path.stem, "context": context, "start": match.start(),
+                                   "word": match[0], "prediction": other, "labels": ["W"]}) + "\n")
+PYTHON
 [ -e "$out/tokenizer" ] || "$fnlm" tokenizer train "$out/train" --size 8192 --out "$out/tokenizer"
 
 # The masked LM: short rows first (with rows of 64 a model of this size stays at the frequencies of words for thousands of steps), then
@@ -50,3 +72,11 @@ masked_lm() {
 [ -e "$out/long/model" ] || masked_lm --run "$out/long" --init "$out/short/model" --length 64 --batch 32 --steps 1500 \
   --set schedule.lr=1e-3 --set schedule.warmup=100 --set eval.every=500 --set checkpoint.every=1500
 [ -e "$out/start" ] || cp -r "$out/long/model" "$out/start"
+
+# For studies/babylm-bert.toml, where scripts/get-real-data.sh DATA has brought WordNet: its sets, and sets of the same size of other words.
+if [ -e "$2/wordnet" ]; then
+  [ -e "$out/wordnet.safetensors" ] ||
+    "$fnlm" lexicon build --preset paper --wordnet "$2/wordnet" --tokenizer "$out/tokenizer" --out "$out/wordnet.safetensors"
+  [ -e "$out/placebo.safetensors" ] ||
+    "$fnlm" lexicon placebo --lexicon "$out/wordnet.safetensors" --tokenizer "$out/tokenizer" --text "$out/train" --out "$out/placebo.safetensors"
+fi

@@ -6,8 +6,9 @@ use fn_eval::finetune::results::{self, RESULTS, Results};
 use fn_eval::stats::{Summary, paired_bootstrap};
 
 use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
+use crate::process::Measured;
 use crate::runs::RunRecord;
-use crate::stats::{holm, least_p, permutation_test};
+use crate::stats::{holm, least_p, permutation_test, visible_effect};
 
 /// Resamples of bootstrap intervals and, for many seeds, of permutation tests.
 const RESAMPLES: usize = 10_000;
@@ -33,8 +34,19 @@ const FEW: usize = 4;
 const TIME: &str = "ms of a step";
 
 /// Column headings of the table.
-pub(super) const HEADINGS: [&str; 10] =
-    ["figure", "arm", "mean", "sd", "seeds", "difference", "95 % interval", "p", "p (Holm)", "verdict"];
+pub(super) const HEADINGS: [&str; 11] = [
+    "figure",
+    "arm",
+    "mean",
+    "sd",
+    "seeds",
+    "difference",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+    "visible",
+    "verdict",
+];
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -47,6 +59,8 @@ pub struct Run {
     pub record: RunRecord,
     /// Scores on the study's tasks, in percent; None if the task is not finished.
     pub scores: Vec<Option<f64>>,
+    /// Figures of each of the study's measures; empty where it was not taken.
+    pub measured: Vec<Vec<Measured>>,
 }
 
 /// All finished runs.
@@ -94,7 +108,9 @@ fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, Stud
         let whole = complete.filter(|found| found.seeds.iter().all(|seed| seed.main.is_some()));
         scores.push(whole.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
     }
-    Ok(Run { arm, seed, record, scores })
+    let measured = study.measures.iter().map(|measure| Ok(measure.figures(folder)?.unwrap_or_default()));
+    let measured = measured.collect::<Result<_, StudyError>>()?;
+    Ok(Run { arm, seed, record, scores, measured })
 }
 
 /// One metric of one arm.
@@ -106,6 +122,8 @@ pub struct Row {
     pub summary: Option<Summary>,
     /// Difference to the first arm; None for the first arm itself, or without a common seed.
     pub effect: Option<Effect>,
+    /// Index of the arm's control, and the difference to it; None without a control, or without a common seed.
+    pub over_control: Option<(usize, Effect)>,
 }
 
 /// One metric of all arms.
@@ -138,6 +156,23 @@ pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
         let value = |run: &Run| run.scores.get(number).copied().flatten();
         figures.push(figure(study, runs, format!("{name}, %"), Some(true), &value));
     }
+    for (number, measure) in study.measures.iter().enumerate() {
+        let found = |run: &Run| run.measured.get(number).cloned().unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        for figure in runs.iter().flat_map(found) {
+            let shown = measure.figures.is_empty() || measure.figures.contains(&figure.name);
+            if shown && !names.contains(&figure.name) {
+                names.push(figure.name);
+            }
+        }
+        for name in names {
+            let value = |run: &Run| {
+                let figures = run.measured.get(number)?;
+                figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+            };
+            figures.push(figure(study, runs, format!("{}: {name}", measure.name), Some(true), &value));
+        }
+    }
     for &(series, name, factor, more_is_better) in FIGURES {
         let value = |run: &Run| run.record.last(series).map(|v| factor * v);
         figures.push(figure(study, runs, name.to_owned(), more_is_better, &value));
@@ -161,15 +196,24 @@ fn figure(
         let mine = runs.iter().filter(|run| run.arm == arm);
         mine.filter_map(|run| Some((run.seed, value(run).filter(|v| v.is_finite())?))).collect()
     };
-    let baseline = of(0);
     let row = |arm: usize| {
         let values = of(arm);
-        let pairs: Vec<f64> = values
-            .iter()
-            .filter_map(|(seed, v)| baseline.iter().find(|(s, _)| s == seed).map(|(_, b)| v - b))
-            .collect();
-        let summary = Summary::of(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
-        Row { arm, summary, effect: (arm > 0).then(|| effect(&pairs)).flatten() }
+        let over = |other: usize| {
+            let others = of(other);
+            let pair = |(seed, v): &(u64, f64)| others.iter().find(|(s, _)| s == seed).map(|(_, b)| v - b);
+            effect(&values.iter().filter_map(pair).collect::<Vec<f64>>())
+        };
+        let control = study.arms[arm].control.as_ref();
+        // A comparison with the baseline is there already.
+        let control = control
+            .and_then(|name| study.arms.iter().position(|other| other.name == *name))
+            .filter(|&at| at > 0);
+        Row {
+            arm,
+            summary: Summary::of(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>()),
+            effect: (arm > 0).then(|| over(0)).flatten(),
+            over_control: control.and_then(|at| Some((at, over(at)?))),
+        }
     };
     Figure { name, more_is_better, rows: (0..study.arms.len()).map(row).collect() }
 }
@@ -188,6 +232,8 @@ fn effect(pairs: &[f64]) -> Option<Effect> {
         p_holm: f64::NAN,
         p_least: f64::NAN,
         compared: 0,
+        visible: f64::NAN,
+        deviation: Summary::of(pairs)?.standard_deviation,
     })
 }
 
@@ -195,7 +241,7 @@ fn effect(pairs: &[f64]) -> Option<Effect> {
 fn correct(table: &mut Table) {
     for cost in [false, true] {
         let figures = table.figures.iter_mut().filter(|figure| figure.is_cost() == cost);
-        let effects = figures.flat_map(|figure| figure.rows.iter_mut().filter_map(|row| row.effect.as_mut()));
+        let effects = figures.flat_map(|figure| figure.rows.iter_mut().flat_map(Row::effects_mut));
         let effects: Vec<&mut Effect> = effects.collect();
         let found: Vec<f64> = effects.iter().map(|effect| effect.p).collect();
         let corrected = holm(&found);
@@ -205,7 +251,19 @@ fn correct(table: &mut Table) {
             effect.p_least = holm(&clearest)[at];
             effect.p_holm = corrected[at];
             effect.compared = found.len();
+            effect.visible = visible_effect(effect.deviation, effect.pairs, found.len());
         }
+    }
+}
+
+impl Row {
+    /// Its comparisons: the arm with which it is compared, and the difference to it.
+    pub(super) fn effects(&self) -> impl Iterator<Item = (usize, Effect)> {
+        self.effect.map(|effect| (0, effect)).into_iter().chain(self.over_control)
+    }
+
+    fn effects_mut(&mut self) -> impl Iterator<Item = &mut Effect> {
+        self.effect.iter_mut().chain(self.over_control.as_mut().map(|(_, effect)| effect))
     }
 }
 
@@ -244,8 +302,8 @@ impl Table {
                     number(summary.standard_deviation, digits),
                     summary.count.to_string(),
                 ];
-                if let Some(e) = row.effect {
-                    cells.extend([
+                let compared = |e: Effect| {
+                    [
                         format!("{:+.digits$}", e.difference),
                         match e.pairs {
                             1 => String::new(),
@@ -254,11 +312,20 @@ impl Table {
                         },
                         number(e.p, 3),
                         number(e.p_holm, 3),
+                        number(e.visible, digits),
                         e.verdict(),
-                    ]);
-                }
+                    ]
+                };
+                cells.extend(row.effect.map(compared).into_iter().flatten());
                 cells.resize(HEADINGS.len(), String::new());
                 out.push((row.effect.is_some_and(|e| e.is_real()), cells));
+                if let Some((other, e)) = row.over_control {
+                    let name = format!("{} over {}", study.arms[row.arm].name, study.arms[other].name);
+                    let empty = [String::new(), String::new(), e.pairs.to_string()];
+                    let cells =
+                        [figure.name.clone(), name].into_iter().chain(empty).chain(compared(e)).collect();
+                    out.push((e.is_real(), cells));
+                }
             }
         }
         out
@@ -282,7 +349,7 @@ mod tests {
     use crate::study::{Arm, Evaluation};
 
     fn study(seeds: u64) -> Study {
-        let arm = |name: &str| Arm { name: name.into(), about: String::new(), set: vec![] };
+        let arm = |name: &str| Arm { name: name.into(), about: String::new(), set: vec![], control: None };
         Study {
             name: "x".into(),
             about: String::new(),
@@ -298,6 +365,7 @@ mod tests {
                 limit: None,
                 set: vec![],
             }],
+            measures: vec![],
         }
     }
 
@@ -306,7 +374,13 @@ mod tests {
             ("eval.masked_accuracy".to_owned(), vec![(10, accuracy)]),
             ("time.seconds_per_step".to_owned(), vec![(5, 0.5)]),
         ]);
-        Run { arm, seed, record: RunRecord { name: String::new(), series }, scores: vec![Some(score)] }
+        Run {
+            arm,
+            seed,
+            record: RunRecord { name: String::new(), series },
+            scores: vec![Some(score)],
+            measured: vec![],
+        }
     }
 
     fn runs(seeds: u64) -> Vec<Run> {
@@ -373,6 +447,45 @@ mod tests {
         let time = table.figures.last().unwrap().rows[1].effect.unwrap();
         assert!((time.p - 0.03125).abs() < 1e-12 && (time.p_holm - 0.0625).abs() < 1e-12, "{time:?}");
         assert!(time.verdict().starts_with("within noise") && time.compared == 2);
+    }
+
+    #[test]
+    fn an_arm_is_compared_with_its_control_and_in_the_figures_of_measures() {
+        let (mut study, mut runs) = (study(10), runs(10));
+        study.arms[1].control = Some("same".into());
+        study.measures = vec![crate::study::Measure {
+            name: "wild".into(),
+            kind: crate::study::Kind::Replacements,
+            data: vec!["wild.jsonl".into()],
+            pairs: None,
+            figures: vec!["auc".into()],
+            length: None,
+        }];
+        for run in &mut runs {
+            let value = 0.6 + run.arm as f64 / 10.0 + (run.seed * 3 % 7) as f64 / 1000.0;
+            let figures = [("auc".to_owned(), value), ("other".to_owned(), 1.0)];
+            run.measured = vec![Measured::finite(figures)];
+        }
+        let table = table(&study, &runs, 0);
+        let names: Vec<&str> = table.figures.iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(names, ["rte, %", "wild: auc", "masked accuracy, %", "ms of a step"]);
+        let (at, over) = table.figures[0].rows[1].over_control.unwrap();
+        assert!(at == 2 && (over.difference - 5.0).abs() < 0.5 && over.is_real(), "{over:?}");
+        // Three figures, two arms against the baseline and one against its control.
+        assert_eq!(over.compared, 9);
+        let (_, over) = table.figures[1].rows[1].over_control.unwrap();
+        assert!((over.difference + 0.1).abs() < 1e-9, "{over:?}");
+        let text = table.to_markdown(&study);
+        assert!(text.contains("| rte, % | better over same |"), "{text}");
+        assert!(text.contains("- rte, %: better is better than same by "), "{text}");
+        assert!(text.contains("- wild: auc: better is worse than same by 0.1000"), "{text}");
+    }
+
+    #[test]
+    fn the_smallest_visible_effect_shrinks_with_seeds() {
+        let few = table(&study(5), &runs(5), 0).figures[0].rows[1].effect.unwrap();
+        let many = table(&study(10), &runs(10), 0).figures[0].rows[1].effect.unwrap();
+        assert!(many.visible < few.visible && many.visible > 0.0 && many.visible < many.difference);
     }
 
     #[test]
