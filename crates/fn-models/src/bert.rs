@@ -1,4 +1,4 @@
-//! BERT with its masked-LM head.
+//! BERT, RoBERTa, ModernBERT and their relatives: an encoder with a masked-LM head.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -23,7 +23,7 @@ pub struct BertForPreTraining {
     pub encoder: Encoder,
     /// For fine-tuning; masked language modelling gives it no gradient.
     pub pooler: Option<Pooler>,
-    /// Tied to the token table.
+    /// Tied to the token table or not, as the configuration says.
     pub head: MaskedLmHead,
     #[module(skip)]
     config: BertConfig,
@@ -32,7 +32,7 @@ pub struct BertForPreTraining {
 impl BertForPreTraining {
     /// Fresh weights: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.
     pub fn init(config: &BertConfig, seed: u64, device: &Device) -> Self {
-        init::normal(Self::zeros(config, device), seed, |_| config.encoder.init_std)
+        init::normal(Self::zeros(config, device), seed, |path| init::std(&config.encoder, path))
     }
 
     /// All matrices zero: to be filled by a loader.
@@ -42,13 +42,7 @@ impl BertForPreTraining {
             embeddings: Embeddings::zeros(c, device),
             encoder: Encoder::zeros(c, device),
             pooler: config.pooler.then(|| Pooler::zeros(c.hidden_size, device)),
-            head: MaskedLmHead::zeros(
-                c.hidden_size,
-                c.embedding_size,
-                c.vocab_size,
-                c.layer_norm_eps,
-                device,
-            ),
+            head: MaskedLmHead::zeros(c, config.head_activation, config.untied_decoder, device),
             config: config.clone(),
         }
     }
@@ -60,12 +54,12 @@ impl BertForPreTraining {
 
     /// Hidden vectors, `[B, L, H]`.
     pub fn hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.encoder.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.encoder.forward(self.embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// [`hidden`](Self::hidden) of vectors in place of token ids, see [`Embeddings::combine`].
     pub fn hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.encoder.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
+        self.encoder.forward(self.embeddings.combine(words, inputs, noise), inputs, noise)
     }
 
     /// Scores of every token at the masked rows.

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::activation::Activation;
+use crate::arch::Family;
+use crate::modern::ModernConfig;
+
 /// A size of a model that is out of range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -38,9 +42,9 @@ pub struct EncoderConfig {
     pub num_heads: usize,
     /// F: inner width of the feed-forward part.
     pub intermediate_size: usize,
-    /// Rows of the position table: the longest sequence, in tokens.
+    /// The longest sequence, in tokens.
     pub max_positions: usize,
-    /// Number of segments.
+    /// Number of segments; 1: none, whatever the inputs say.
     pub type_vocab: usize,
     /// Dropout after embeddings, attention and feed-forward.
     pub hidden_dropout: f64,
@@ -50,6 +54,24 @@ pub struct EncoderConfig {
     pub layer_norm_eps: f64,
     /// Standard deviation of initial matrices.
     pub init_std: f64,
+    /// Between the two maps of the feed-forward part.
+    #[serde(skip_serializing_if = "Activation::is_gelu")]
+    pub activation: Activation,
+    /// Row of the position table that the first token gets: 0 in BERT, one more than the id of the padding piece in RoBERTa. The
+    /// table has `max_positions` rows from there on.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub position_offset: usize,
+    /// The layers are ModernBERT's; `None`: BERT's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modern: Option<ModernConfig>,
+}
+
+fn is_zero(size: &usize) -> bool {
+    *size == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Vocabulary of the presets: the 30,522 pieces of BERT and ELECTRA (uncased).
@@ -82,7 +104,37 @@ impl EncoderConfig {
             attention_dropout: 0.1,
             layer_norm_eps: 1e-12,
             init_std: 0.02,
+            activation: Activation::Gelu,
+            position_offset: 0,
+            modern: None,
         }
+    }
+
+    /// As ModernBERT-base has it, but for the sizes.
+    fn modern(layers: usize, hidden: usize, heads: usize) -> Self {
+        Self {
+            intermediate_size: hidden / 2 * 3,
+            max_positions: 8192,
+            type_vocab: 1,
+            hidden_dropout: 0.0,
+            attention_dropout: 0.0,
+            layer_norm_eps: 1e-5,
+            modern: Some(ModernConfig::default()),
+            ..Self::sized(hidden, layers, hidden, heads)
+        }
+    }
+
+    /// A tiny ModernBERT: 4 layers of 128, two of them local. For tests and first steps.
+    pub fn modern_tiny() -> Self {
+        Self::modern(4, 128, 2)
+    }
+    /// A small ModernBERT: 12 layers of 256.
+    pub fn modern_small() -> Self {
+        Self::modern(12, 256, 4)
+    }
+    /// ModernBERT-base: 22 layers of 768.
+    pub fn modern_base() -> Self {
+        Self::modern(22, 768, 12)
     }
 
     /// ELECTRA-tiny's discriminator: 2 layers of 128, embeddings of 64. For tests and first steps.
@@ -126,6 +178,11 @@ impl EncoderConfig {
         Self::sized(1024, 24, 1024, 16)
     }
 
+    /// Rows of the position table.
+    pub fn position_rows(&self) -> usize {
+        self.position_offset + self.max_positions
+    }
+
     /// Width of one attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_heads.max(1)
@@ -134,6 +191,21 @@ impl EncoderConfig {
     /// Checks every value; the error names the field, the value and what it may be.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check("encoder")
+    }
+
+    /// Checks that positions start where the family's do.
+    pub(crate) fn check_offset(&self, family: Family) -> Result<(), ConfigError> {
+        let counts = family.files().keys.offset_by_pad.is_some();
+        if counts == (self.position_offset > 0) {
+            return Ok(());
+        }
+        let allowed = if counts { "the id of the padding piece and 1" } else { "0" };
+        Err(ConfigError::OutOfRange {
+            section: "encoder",
+            field: "position_offset",
+            found: self.position_offset.to_string(),
+            allowed: allowed.into(),
+        })
     }
 
     pub(crate) fn check(&self, section: &'static str) -> Result<(), ConfigError> {
@@ -152,6 +224,9 @@ impl EncoderConfig {
             if value == 0 || value > MAX_SIZE {
                 return wrong(field, value.to_string(), format!("1 to {MAX_SIZE}"));
             }
+        }
+        if self.position_offset > MAX_SIZE {
+            return wrong("position_offset", self.position_offset.to_string(), format!("0 to {MAX_SIZE}"));
         }
         if self.num_layers == 0 || self.num_layers > MAX_LAYERS {
             return wrong("num_layers", self.num_layers.to_string(), format!("1 to {MAX_LAYERS}"));
@@ -173,11 +248,34 @@ impl EncoderConfig {
         if !(self.init_std > 0.0 && self.init_std <= 10.0) {
             return wrong("init_std", self.init_std.to_string(), "above 0, at most 10".into());
         }
+        let Some(modern) = &self.modern else { return Ok(()) };
+        if self.head_size() % 2 == 1 {
+            let allowed = format!("heads of an even width, not {}: positions turn pairs", self.head_size());
+            return wrong("num_heads", self.num_heads.to_string(), allowed);
+        }
+        for (field, value) in [("global_every", modern.global_every), ("window", modern.window)] {
+            if value == 0 || value > MAX_SIZE {
+                return wrong(field, value.to_string(), format!("1 to {MAX_SIZE}"));
+            }
+        }
+        for (field, value) in [("global_theta", modern.global_theta), ("local_theta", modern.local_theta)] {
+            if !(1.0..=1e12).contains(&value) {
+                return wrong(field, value.to_string(), "1 to 1e12".into());
+            }
+        }
+        for (field, value) in [
+            ("embedding_dropout", modern.embedding_dropout),
+            ("classifier_dropout", modern.classifier_dropout),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return wrong(field, value.to_string(), "0 up to, not including, 1".into());
+            }
+        }
         Ok(())
     }
 }
 
-/// BERT: one encoder, with or without a pooler.
+/// A masked language model: one encoder with a head over the vocabulary, with or without a pooler.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct BertConfig {
@@ -186,12 +284,29 @@ pub struct BertConfig {
     /// Whether there is a pooler (needed for fine-tuning only).
     #[serde(default)]
     pub pooler: bool,
+    /// Within the masked-LM head: BERT has that of the encoder, RoBERTa `gelu`.
+    #[serde(default, skip_serializing_if = "Activation::is_gelu")]
+    pub head_activation: Activation,
+    /// Whether the output layer has a matrix of its own in place of the token table.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untied_decoder: bool,
 }
 
 impl BertConfig {
-    /// BERT over this encoder, without a pooler.
+    /// BERT (or ModernBERT) over this encoder, without a pooler.
     pub fn new(encoder: EncoderConfig) -> Self {
-        Self { encoder, pooler: false }
+        let head_activation = encoder.activation;
+        Self { encoder, pooler: false, head_activation, untied_decoder: false }
+    }
+    /// The masked language model of a family over this encoder, without a pooler.
+    pub fn of(family: Family, encoder: EncoderConfig) -> Self {
+        match family {
+            Family::Bert => Self::new(encoder),
+            // transformers gives their heads GELU, whatever the encoder's activation.
+            Family::Electra | Family::Roberta => {
+                Self { head_activation: Activation::Gelu, ..Self::new(encoder) }
+            }
+        }
     }
     /// BERT-tiny.
     pub fn bert_tiny() -> Self {
@@ -243,6 +358,9 @@ pub struct ElectraConfig {
     pub discriminator: EncoderConfig,
     /// The generator; same vocabulary, embedding size, positions and segments.
     pub generator: EncoderConfig,
+    /// Whether the generator's output layer has a matrix of its own in place of the token table.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untied_decoder: bool,
 }
 
 impl ElectraConfig {
@@ -264,7 +382,7 @@ impl ElectraConfig {
             num_layers: part(d.num_layers, depth_fraction),
             ..discriminator.clone()
         };
-        Self { discriminator, generator }
+        Self { discriminator, generator, untied_decoder: false }
     }
     /// Discriminator 2 layers of 128, generator of 64.
     pub fn electra_tiny() -> Self {
@@ -303,6 +421,7 @@ impl ElectraConfig {
             ("embedding_size", g.embedding_size, d.embedding_size),
             ("max_positions", g.max_positions, d.max_positions),
             ("type_vocab", g.type_vocab, d.type_vocab),
+            ("position_offset", g.position_offset, d.position_offset),
         ] {
             if ours != theirs {
                 return Err(ConfigError::OutOfRange {

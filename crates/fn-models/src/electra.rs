@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_ops::Noise;
 
+use crate::activation::Activation;
 use crate::config::ElectraConfig;
 use crate::embeddings::Embeddings;
 use crate::encoder::Encoder;
@@ -14,7 +15,7 @@ use crate::inputs::{Inputs, Pooling};
 /// Generator and discriminator over one set of embeddings.
 ///
 /// Token, position and segment tables are shared and exist once, in [`Electra::embeddings`]; the generator's output layer
-/// is tied to the token table.
+/// is tied to the token table, unless it was read from a folder with a matrix of its own.
 ///
 /// # Shapes
 /// B batch, L length, P masked rows of the batch, V vocabulary, E embedding, H the discriminator's width.
@@ -24,7 +25,7 @@ pub struct Electra {
     pub embeddings: Embeddings,
     /// The generator's layers.
     pub generator: Encoder,
-    /// The generator's masked-LM head, tied to the token table.
+    /// The generator's masked-LM head, tied to the token table or not.
     pub generator_head: MaskedLmHead,
     /// The discriminator's layers, which fine-tuning keeps.
     pub discriminator: Encoder,
@@ -37,9 +38,9 @@ pub struct Electra {
 impl Electra {
     /// Fresh weights: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.
     pub fn init(config: &ElectraConfig, seed: u64, device: &Device) -> Self {
-        let (generator, rest) = (config.generator.init_std, config.discriminator.init_std);
+        let (generator, rest) = (&config.generator, &config.discriminator);
         init::normal(Self::zeros(config, device), seed, |path| {
-            if path.starts_with("generator") { generator } else { rest }
+            init::std(if path.starts_with("generator") { generator } else { rest }, path)
         })
     }
 
@@ -49,15 +50,10 @@ impl Electra {
         Self {
             embeddings: Embeddings::zeros(d, device),
             generator: Encoder::zeros(g, device),
-            generator_head: MaskedLmHead::zeros(
-                g.hidden_size,
-                g.embedding_size,
-                g.vocab_size,
-                g.layer_norm_eps,
-                device,
-            ),
+            // transformers gives it GELU, whatever the encoder's activation.
+            generator_head: MaskedLmHead::zeros(g, Activation::Gelu, config.untied_decoder, device),
             discriminator: Encoder::zeros(d, device),
-            discriminator_head: ReplacedTokenHead::zeros(d.hidden_size, device),
+            discriminator_head: ReplacedTokenHead::zeros(d, device),
             config: config.clone(),
         }
     }
@@ -69,12 +65,12 @@ impl Electra {
 
     /// The generator's hidden vectors, `[B, L, H_generator]`.
     pub fn generator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.generator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.generator.forward(self.embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// [`generator_hidden`](Self::generator_hidden) of vectors in place of token ids, see [`Embeddings::combine`].
     pub fn generator_hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.generator.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
+        self.generator.forward(self.embeddings.combine(words, inputs, noise), inputs, noise)
     }
 
     /// The generator's scores of every token of the vocabulary at the masked rows.
@@ -87,7 +83,7 @@ impl Electra {
 
     /// The discriminator's hidden vectors, `[B, L, H]`.
     pub fn discriminator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// The discriminator's scores, `[B, L]`, raw logits: was this token replaced? Positive: rather yes.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub mod activation;
 pub mod arch;
 pub mod bert;
 pub mod config;
@@ -12,13 +13,15 @@ pub mod heads;
 pub mod hf;
 pub mod inputs;
 pub mod layers;
+pub mod modern;
 pub mod params;
 pub mod pretrained;
 pub mod task;
 
 mod init;
 
-pub use arch::Arch;
+pub use activation::Activation;
+pub use arch::{Arch, Family, Objective};
 pub use bert::BertForPreTraining;
 pub use config::{BertConfig, ConfigError, ElectraConfig, EncoderConfig};
 pub use electra::Electra;
@@ -26,5 +29,6 @@ pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use fit::FitError;
 pub use inputs::{Inputs, Pooling};
+pub use modern::ModernConfig;
 pub use pretrained::{GeneratorSize, Pretrained};
 pub use task::{Classifier, TaskConfig, TokenModel};

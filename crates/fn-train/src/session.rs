@@ -35,7 +35,7 @@ use crate::machine::this_program;
 use crate::model;
 use crate::objective::{self, EncoderJudge, Judging, MovingAverage, Objective, Reader};
 use crate::optim::{AdamW, Groups};
-use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
+use crate::pretraining::{HeldOut, Inputs, Pretraining, stage, warnings};
 use crate::report::Reporter;
 use crate::stop::Stop;
 use crate::training_loop::{Start, Together, checksum, train_together};
@@ -218,13 +218,14 @@ impl Session {
 
     /// The model before the first step.
     fn model(&self, reporter: &mut dyn Reporter, device: &Device) -> Result<Pretrained, TrainError> {
-        let (config, pieces) = (&self.config, self.tokenizer.size());
-        let (model, report) = model::initial(&config.model, pieces, config.seed, device)?;
+        let (config, pieces, pad) = (&self.config, self.tokenizer.size(), self.tokenizer.special().pad);
+        let (model, report) = model::initial(&config.model, pieces, pad, config.seed, device)?;
         if let Some(report) = report {
             reporter.notice(&report.to_string())?;
         }
         // Ids or positions beyond the model's embeddings would be read out of bounds.
         model.encoder().check_fit(pieces, config.data.length)?;
+        model.encoder().check_padding(pad)?;
         Ok(model)
     }
 
@@ -249,6 +250,10 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
+                let unknown = self.tokenizer.special().unk;
+                for warning in warnings::of_data(&self.config, &self.data, unknown) {
+                    reporter.warning(&warning)?;
+                }
                 Start::new(model, optimizer, self.config.seed)
             }
         };
@@ -476,7 +481,7 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
         (Some(path), _) => Lexicon::load(path)?,
         (None, Some(dict)) => build_wordnet_lexicon(
             &WordNet::open(dict)?,
-            tokenizer.pieces(),
+            tokenizer.spelled(),
             tokenizer.sha256(),
             &WordNetOptions::default(),
         )?,

@@ -19,7 +19,7 @@ pub enum ProbeCommand {
     Substitution(ProbeSubstitutionArgs),
     /// How well judges agree with people on what is a false negative.
     Judge(ProbeJudgeArgs),
-    /// How well a discriminator tells replacements that people call wrong; fitting ones are on neither side.
+    /// How well a discriminator tells replacements that people call wrong.
     Replaced(ProbeReplacedArgs),
 }
 
@@ -28,9 +28,10 @@ pub enum ProbeCommand {
 #[command(after_help = "Example:
   fnlm probe replaced labelled.jsonl --model runs/a/model --length 128
 
-Data: readings of replacements (.jsonl, as `fnlm probe false-negatives --export` writes them, with labels), or another format of
-`fnlm probe judge`. A replacement is wrong if no reader lets it pass, and fits if at least half of them do. A word's score is the mean
-over its tokens of log p(original) by a discriminator, of log p(word) at the masked place by a generator or masked LM. AUC: the
+Data: readings of replacements (.jsonl, as `fnlm probe false-negatives --export` writes them, with
+labels), or another format of `fnlm probe judge`. A replacement is wrong if no reader lets it pass,
+and fits if at least half of them do. A word's score is the mean over its tokens of log p(original)
+by a discriminator, of log p(word) at the masked place by a generator or masked LM. AUC: the
 probability that one of the first has a higher score than one of the second, ties half.")]
 pub struct ProbeReplacedArgs {
     /// Labelled replacements in context.

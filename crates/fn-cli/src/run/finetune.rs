@@ -231,16 +231,12 @@ impl<'a> Show<'a> {
             Event::Notice(_) => {}
             Event::Warning(text) => term::note(false, &format!("warning: {text}")),
             Event::Step(step) => {
-                let left = (step.steps - step.step) as f64;
-                let line = format!(
-                    "loss {:.4}  {:.1} examples/s  {} steps left",
-                    step.loss, step.examples_per_second, left
-                );
+                let line = format!("loss {:.4}  {:.1} examples/s", step.loss, step.examples_per_second);
                 if term::interactive() {
                     let quiet = self.quiet;
                     let bar = self.bar.get_or_insert_with(|| {
-                        let bar =
-                            term::bar(quiet, Some(step.steps), "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}");
+                        let style = "{prefix} [{bar:10}] {pos}/{len}  {eta} left  {wide_msg}";
+                        let bar = term::bar(quiet, Some(step.steps), style);
                         bar.set_prefix(label);
                         bar
                     });

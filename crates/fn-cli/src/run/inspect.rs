@@ -82,8 +82,11 @@ fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
     if let Some(path) = &args.file {
         let error = |error| CliError::io("read", path, error);
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(error)?;
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(error)?;
+        let read = match path.as_os_str() == "-" {
+            true => std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes),
+            false => fn_core::files::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)),
+        };
+        read.map_err(error)?;
         let text = String::from_utf8_lossy(&bytes);
         texts.extend(
             text.lines().map(str::trim).filter(|line| !line.is_empty()).take(args.lines).map(Into::into),

@@ -133,7 +133,7 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     if size > MAX_FILE {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes: size, most: MAX_FILE });
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = fn_core::files::read_to_string(path).map_err(unreadable)?;
     let settings =
         layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })?;
     let is_twice = |at: usize| settings[..at].iter().any(|before| before.key == settings[at].key);
@@ -240,7 +240,9 @@ impl Resolved {
     /// [`ConfigError::NotFound`] for the first that does not exist.
     pub fn require_files(&self, made_later: impl Fn(&Path) -> bool) -> Result<(), ConfigError> {
         for (key, path) in self.run.files() {
-            if path != Path::new("-") && !path.exists() && !made_later(path) {
+            let text = key == "data.train" || key == "data.held_out";
+            let found = path.exists() || text && !fn_data::source::matching(path).is_empty();
+            if path != Path::new("-") && !found && !made_later(path) {
                 let missing = ConfigError::NotFound { key: key.to_string(), path: path.to_owned() };
                 return Err(missing.at(&self.origin(key)));
             }
@@ -427,7 +429,7 @@ pub fn write(path: &Path, run: &RunConfig) -> Result<(), TrainError> {
 /// # Errors
 /// It is not there, or is no configuration of this version.
 pub fn read(path: &Path) -> Result<RunConfig, ConfigError> {
-    let text = std::fs::read_to_string(path)
+    let text = fn_core::files::read_to_string(path)
         .map_err(|error| ConfigError::NoRun { path: path.to_owned(), message: error.to_string() })?;
     toml::from_str(&text)
         .map_err(|error| ConfigError::Stored { path: path.to_owned(), message: error.message().to_string() })
