@@ -263,10 +263,7 @@ impl EncoderConfig {
                 return wrong(field, value.to_string(), "1 to 1e12".into());
             }
         }
-        for (field, value) in [
-            ("embedding_dropout", modern.embedding_dropout),
-            ("classifier_dropout", modern.classifier_dropout),
-        ] {
+        for (field, value) in [("embedding_dropout", modern.embedding_dropout)] {
             if !(0.0..1.0).contains(&value) {
                 return wrong(field, value.to_string(), "0 up to, not including, 1".into());
             }
@@ -303,7 +300,7 @@ impl BertConfig {
         match family {
             Family::Bert => Self::new(encoder),
             // transformers gives their heads GELU, whatever the encoder's activation.
-            Family::Electra | Family::Roberta => {
+            Family::Electra | Family::Roberta | Family::Modern => {
                 Self { head_activation: Activation::Gelu, ..Self::new(encoder) }
             }
         }
