@@ -193,8 +193,20 @@ impl EncoderConfig {
         self.check("encoder")
     }
 
-    /// Checks that positions start where the family's do.
+    /// Checks that layers are the family's, and positions start where the family's do.
     pub(crate) fn check_offset(&self, family: Family) -> Result<(), ConfigError> {
+        if self.modern.is_some() != (family == Family::Modern) {
+            let (found, allowed) = match self.modern {
+                Some(_) => ("set", "none: only ModernBERT has such layers"),
+                None => ("not set", "the settings of ModernBERT's layers"),
+            };
+            return Err(ConfigError::OutOfRange {
+                section: "encoder",
+                field: "modern",
+                found: found.into(),
+                allowed: allowed.into(),
+            });
+        }
         let counts = family.files().keys.offset_by_pad.is_some();
         if counts == (self.position_offset > 0) {
             return Ok(());

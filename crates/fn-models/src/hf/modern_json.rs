@@ -101,9 +101,11 @@ fn global_every(fields: &Fields<'_>, layers: usize, default: usize) -> Result<us
     };
     let types = types.as_array().filter(|types| types.len() == layers).ok_or_else(wrong)?;
     let second = types.iter().skip(1).position(|kind| kind == GLOBAL);
-    let every = second.map_or(layers.max(1), |place| place + 1);
-    let fits = types.iter().enumerate().all(|(i, kind)| kind == name(i.is_multiple_of(every)));
-    if fits { Ok(every) } else { Err(wrong()) }
+    let fits =
+        |every: &usize| types.iter().enumerate().all(|(i, kind)| kind == name(i.is_multiple_of(*every)));
+    // A few layers may fit the default, too.
+    let found = [default, second.map_or(layers.max(1), |place| place + 1)].into_iter().find(fits);
+    found.ok_or_else(wrong)
 }
 
 fn name(global: bool) -> &'static str {
