@@ -1,11 +1,12 @@
 //! The model of a run: initialised, or loaded from a checkpoint.
 
 use burn::tensor::Device;
-use fn_models::hf::LoadReport;
+use fn_data::tokenise::TextTokenizer;
+use fn_models::hf::{LoadReport, model_folder};
 use fn_models::{Pretrained, params};
 
 use crate::checkpoint::LoadedCheckpoint;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, RunConfig};
 use crate::error::TrainError;
 
 /// The model before the first step: loaded from the folder `init`, with a report of the tensors that were read, or initialised
@@ -31,6 +32,26 @@ pub fn initial(
             Ok((model, None))
         }
     }
+}
+
+/// The model before the first step for the tokenizer of the run, which must be that of the folder `init`.
+///
+/// # Errors
+/// As [`initial`]; a tokenizer, a length or a padding id that do not belong to the model.
+pub fn for_tokenizer(
+    config: &RunConfig,
+    tokenizer: &TextTokenizer,
+    device: &Device,
+) -> Result<(Pretrained, Option<LoadReport>), TrainError> {
+    if let Some(folder) = &config.model.init {
+        tokenizer.check_model(&config.data.tokenizer, &model_folder(folder))?;
+    }
+    let (pieces, pad) = (tokenizer.size(), tokenizer.special().pad);
+    let (model, report) = initial(&config.model, pieces, pad, config.seed, device)?;
+    // Ids or positions beyond the model's embeddings would be read out of bounds.
+    model.encoder().check_fit(pieces, config.data.length)?;
+    model.encoder().check_padding(pad)?;
+    Ok((model, report))
 }
 
 /// The model from a checkpoint of a run with this configuration. Its weights are removed from `loaded`.

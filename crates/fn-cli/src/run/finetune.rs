@@ -73,7 +73,7 @@ impl<'a> Fitting<'a> {
         }
         let stop = support::interruptible()?;
         let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
-        let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+        let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
         let device = device::open(&args.device)?.autodiff();
         Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
     }

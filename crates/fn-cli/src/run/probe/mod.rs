@@ -39,7 +39,7 @@ pub fn prober(
     device: &str,
     quiet: bool,
 ) -> Result<Prober, CliError> {
-    let tokenizer = support::tokenizer(tokenizer.map_or(model, PathBuf::as_path))?;
+    let tokenizer = support::tokenizer_of(model, tokenizer.map(PathBuf::as_path))?;
     let (prober, report) = Prober::load(model, tokenizer, &device::open(device)?)?;
     term::note(quiet || report.missing.is_empty(), &report.to_string());
     Ok(prober)
