@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use fn_eval::table::{bytes, clock};
 use serde::{Deserialize, Serialize};
 
 /// One line of a record file.
@@ -39,6 +40,22 @@ pub struct Estimate {
     pub checkpoint_bytes: u64,
     /// Approximate disk space of the whole run, in bytes.
     pub disk_bytes: u64,
+}
+
+impl Estimate {
+    /// As the terminal shows it.
+    pub fn text(&self) -> String {
+        let seconds = self.seconds_per_step.unwrap_or(f64::NAN);
+        let steps = self.steps;
+        format!(
+            "one step: {seconds:.3} s; {steps} steps: about {}\n\
+             memory so far: {}; a checkpoint: {}; disk for the run: about {}\n",
+            clock(seconds * steps as f64),
+            bytes(self.memory_bytes),
+            bytes(self.checkpoint_bytes),
+            bytes(self.disk_bytes),
+        )
+    }
 }
 
 /// Step times, in the order in which they were measured.

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
-use fn_models::hf::{LoadReport, model_folder};
+use fn_models::hf::LoadReport;
 use fn_models::{Pretrained, params};
 
 use crate::checkpoint::LoadedCheckpoint;
@@ -34,18 +34,15 @@ pub fn initial(
     }
 }
 
-/// The model before the first step for the tokenizer of the run, which must be that of the folder `init`.
+/// The model before the first step for the tokenizer of the run.
 ///
 /// # Errors
-/// As [`initial`]; a tokenizer, a length or a padding id that do not belong to the model.
+/// As [`initial`]; a vocabulary, a length or a padding id that does not fit the model.
 pub fn for_tokenizer(
     config: &RunConfig,
     tokenizer: &TextTokenizer,
     device: &Device,
 ) -> Result<(Pretrained, Option<LoadReport>), TrainError> {
-    if let Some(folder) = &config.model.init {
-        tokenizer.check_model(&config.data.tokenizer, &model_folder(folder))?;
-    }
     let (pieces, pad) = (tokenizer.size(), tokenizer.special().pad);
     let (model, report) = initial(&config.model, pieces, pad, config.seed, device)?;
     // Ids or positions beyond the model's embeddings would be read out of bounds.

@@ -129,23 +129,7 @@ impl<'a> Fitting<'a> {
         for warning in &prepared.warnings {
             term::note(false, &format!("warning: {warning}"));
         }
-        let sets = |sets: &[(Task, fn_eval::finetune::Encoded)]| -> String {
-            let of = |(set, data): &(Task, fn_eval::finetune::Encoded)| {
-                format!("{} {}", term::thousands(data.data.examples.len() as u64), set.set_name())
-            };
-            sets.iter().map(of).collect::<Vec<_>>().join(", ")
-        };
-        term::note(
-            args.common.quiet,
-            &format!(
-                "{}: {} training examples, {} steps a seed; development: {}; test: {}",
-                task.name(),
-                term::thousands(prepared.train.data.examples.len() as u64),
-                term::thousands(recipe.steps(prepared.train.data.examples.len())),
-                sets(&prepared.dev),
-                if prepared.test.is_empty() { "none".to_owned() } else { sets(&prepared.test) },
-            ),
-        );
+        term::note(args.common.quiet, &prepared.summary(task, &recipe));
         self.each_seed(task.name(), out, recipe.dtype, &mut |seed, dir, tell| {
             run_seed(&setup, &prepared, seed, dir, tell)
         })

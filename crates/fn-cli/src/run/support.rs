@@ -77,15 +77,14 @@ pub fn tokenizer(path: &Path) -> Result<TextTokenizer, CliError> {
     TextTokenizer::load(path).map_err(CliError::input_from)
 }
 
-/// Loads the tokenizer of a model: the one in its folder, or the one at `named`, which must belong to the model.
+/// Loads the tokenizer of a model: the one in its folder, or the one that was `given`, which must belong to the model.
 ///
 /// # Errors
-/// It is missing, cannot be used, or belongs to another model (3).
-pub fn tokenizer_of(model: &Path, named: Option<&Path>) -> Result<TextTokenizer, CliError> {
-    let loaded = tokenizer(named.unwrap_or(model))?;
-    if let Some(path) = named {
-        loaded.check_model(path, model).map_err(CliError::input_from)?;
-    }
+/// It is missing, cannot be used, or is another one (3).
+pub fn tokenizer_of(model: &Path, given: Option<&Path>) -> Result<TextTokenizer, CliError> {
+    let Some(path) = given else { return tokenizer(model) };
+    let loaded = tokenizer(path)?;
+    loaded.check_model(path, model).map_err(CliError::input_from)?;
     Ok(loaded)
 }
 

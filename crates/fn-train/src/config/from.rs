@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fn_data::tokenise::has_tokenizer;
 use fn_models::hf;
 
 use super::layers::{Origin, Setting};
@@ -34,7 +35,7 @@ pub(super) fn folder_layer(folder: &Path) -> Result<Vec<Setting>, ConfigError> {
     if encoder.type_vocab == 1 {
         settings.push(("data.packing", "dense".into()));
     }
-    if fn_data::tokenise::has_tokenizer(&folder) {
+    if has_tokenizer(&folder) {
         settings.push(("data.tokenizer", path.into()));
     }
     let setting =
