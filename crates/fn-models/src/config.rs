@@ -193,8 +193,20 @@ impl EncoderConfig {
         self.check("encoder")
     }
 
-    /// Checks that positions start where the family's do.
+    /// Checks that layers are the family's, and positions start where the family's do.
     pub(crate) fn check_offset(&self, family: Family) -> Result<(), ConfigError> {
+        if self.modern.is_some() != (family == Family::Modern) {
+            let (found, allowed) = match self.modern {
+                Some(_) => ("set", "none: only ModernBERT has such layers"),
+                None => ("not set", "the settings of ModernBERT's layers"),
+            };
+            return Err(ConfigError::OutOfRange {
+                section: "encoder",
+                field: "modern",
+                found: found.into(),
+                allowed: allowed.into(),
+            });
+        }
         let counts = family.files().keys.offset_by_pad.is_some();
         if counts == (self.position_offset > 0) {
             return Ok(());
@@ -263,10 +275,7 @@ impl EncoderConfig {
                 return wrong(field, value.to_string(), "1 to 1e12".into());
             }
         }
-        for (field, value) in [
-            ("embedding_dropout", modern.embedding_dropout),
-            ("classifier_dropout", modern.classifier_dropout),
-        ] {
+        for (field, value) in [("embedding_dropout", modern.embedding_dropout)] {
             if !(0.0..1.0).contains(&value) {
                 return wrong(field, value.to_string(), "0 up to, not including, 1".into());
             }
@@ -303,7 +312,7 @@ impl BertConfig {
         match family {
             Family::Bert => Self::new(encoder),
             // transformers gives their heads GELU, whatever the encoder's activation.
-            Family::Electra | Family::Roberta => {
+            Family::Electra | Family::Roberta | Family::Modern => {
                 Self { head_activation: Activation::Gelu, ..Self::new(encoder) }
             }
         }

@@ -13,6 +13,7 @@ use burn::tensor::{Device, Tensor};
 use fn_ops::{Noise, Reach, Rotary};
 use serde::{Deserialize, Serialize};
 
+use crate::activation::Activation;
 use crate::config::EncoderConfig;
 use crate::inputs::{Inputs, Pooling};
 use crate::layers::{LayerNorm, Linear};
@@ -32,8 +33,6 @@ pub struct ModernConfig {
     /// Dropout after the embeddings. (`hidden_dropout` is that within feed-forward parts, `attention_dropout` is also that after
     /// attention.)
     pub embedding_dropout: f64,
-    /// Dropout before the last matrix of a task's head.
-    pub classifier_dropout: f64,
     /// How a classifier's hidden vectors become one.
     pub classifier_pooling: Pooling,
 }
@@ -47,7 +46,6 @@ impl Default for ModernConfig {
             global_theta: 160_000.0,
             local_theta: 10_000.0,
             embedding_dropout: 0.0,
-            classifier_dropout: 0.0,
             classifier_pooling: Pooling::FirstToken,
         }
     }
@@ -102,6 +100,8 @@ pub struct ModernLayers {
     heads: usize,
     attention_dropout: f64,
     hidden_dropout: f64,
+    #[module(skip)]
+    activation: Activation,
 }
 
 /// What all layers of one kind share in a pass.
@@ -133,6 +133,7 @@ impl ModernLayers {
             heads: config.num_heads,
             attention_dropout: config.attention_dropout,
             hidden_dropout: config.hidden_dropout,
+            activation: config.activation,
         }
     }
 
@@ -184,7 +185,16 @@ impl ModernLayers {
         let mixed = fn_ops::rotary_attention(qkv, self.heads, &pass.rotary, mask, &pass.reach, rate, noise);
         let x = x + fn_ops::dropout(layer.attention.output.forward(mixed), rate, noise);
         let inner = layer.feed_forward.inner.forward(layer.feed_forward_norm.forward(x.clone()));
-        let inner = fn_ops::dropout(fn_ops::geglu(inner), self.hidden_dropout, noise);
+        let inner = fn_ops::dropout(self.gated(inner), self.hidden_dropout, noise);
         x + layer.feed_forward.outer.forward(inner)
+    }
+
+    /// `f(a) b` of the halves a and b of the last axis, with the activation f: `[B, L, 2 F]` -> `[B, L, F]`.
+    fn gated(&self, x: Tensor<3>) -> Tensor<3> {
+        if self.activation.is_gelu() {
+            return fn_ops::geglu(x);
+        }
+        let half = x.dims()[2] / 2;
+        self.activation.forward(x.clone().narrow(2, 0, half)) * x.narrow(2, half, half)
     }
 }

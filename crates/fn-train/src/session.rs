@@ -126,6 +126,9 @@ impl Session {
     ) -> Result<Self, TrainError> {
         faults::opening();
         let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
+        if let Some(folder) = &config.model.init {
+            tokenizer.check_model(&config.data.tokenizer, folder)?;
+        }
         let mut open = |paths: &[PathBuf]| -> Result<(Arc<Dataset>, String), TrainError> {
             let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
             Ok((Arc::new(Dataset::open(&prepared.dir)?), shards(&prepared)))

@@ -73,7 +73,7 @@ impl<'a> Fitting<'a> {
         }
         let stop = support::interruptible()?;
         let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
-        let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+        let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
         let device = device::open(&args.device)?.autodiff();
         Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
     }
@@ -129,23 +129,7 @@ impl<'a> Fitting<'a> {
         for warning in &prepared.warnings {
             term::note(false, &format!("warning: {warning}"));
         }
-        let sets = |sets: &[(Task, fn_eval::finetune::Encoded)]| -> String {
-            let of = |(set, data): &(Task, fn_eval::finetune::Encoded)| {
-                format!("{} {}", term::thousands(data.data.examples.len() as u64), set.set_name())
-            };
-            sets.iter().map(of).collect::<Vec<_>>().join(", ")
-        };
-        term::note(
-            args.common.quiet,
-            &format!(
-                "{}: {} training examples, {} steps a seed; development: {}; test: {}",
-                task.name(),
-                term::thousands(prepared.train.data.examples.len() as u64),
-                term::thousands(recipe.steps(prepared.train.data.examples.len())),
-                sets(&prepared.dev),
-                if prepared.test.is_empty() { "none".to_owned() } else { sets(&prepared.test) },
-            ),
-        );
+        term::note(args.common.quiet, &prepared.summary(task, &recipe));
         self.each_seed(task.name(), out, recipe.dtype, &mut |seed, dir, tell| {
             run_seed(&setup, &prepared, seed, dir, tell)
         })

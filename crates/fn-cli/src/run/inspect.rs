@@ -29,7 +29,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     if let Some(path) = &args.html {
         support::may_write("--html", path, args.write)?;
     }
-    let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
+    let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
     let (model, report) = Pretrained::open_with_head(&args.model, &device).map_err(CliError::input_from)?;

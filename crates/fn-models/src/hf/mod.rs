@@ -19,6 +19,7 @@ mod export;
 mod family;
 mod files;
 mod import;
+mod modern_json;
 mod report;
 mod task;
 mod unknown;
