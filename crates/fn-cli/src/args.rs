@@ -32,7 +32,7 @@ pub use lexicon::{
 };
 pub use probe::{
     ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeJudgeArgs, ProbeOlmpicsArgs,
-    ProbeSubstitutionArgs,
+    ProbeReplacedArgs, ProbeSubstitutionArgs,
 };
 pub use robust::RobustArgs;
 pub use study::{StudyCommand, StudyDoseArgs, StudyReportArgs, StudyRunArgs, StudyTruthArgs};

@@ -158,11 +158,14 @@ pub fn rotary_attention(
         None => (0..length).collect(),
     };
     let rows = positions.len() / length.max(1);
-    let shape = [rows, length, 1, rotary.size() / 2];
-    let tensor = |values: Vec<f32>| Tensor::<4>::from_data(TensorData::new(values, shape), &device);
-    let angles = || positions.iter().map(|&position| rotary.at(position));
-    let cos = tensor(angles().flat_map(|(cos, _)| cos.to_vec()).collect());
-    let sin = tensor(angles().flat_map(|(_, sin)| sin.to_vec()).collect());
+    // Cosines and sines.
+    type Pair<'a> = (&'a [f32], &'a [f32]);
+    let angle = |part: fn(Pair<'_>) -> Vec<f32>| {
+        let values: Vec<f32> = positions.iter().flat_map(|&position| part(rotary.at(position))).collect();
+        let shape = [rows, length, 1, rotary.size() / 2];
+        Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+    };
+    let (cos, sin) = (angle(|(cos, _)| cos.to_vec()), angle(|(_, sin)| sin.to_vec()));
     let part = |i: usize| qkv.clone().narrow(2, i * width, width);
     let turned = |i: usize| {
         let x = part(i).reshape([batch, length, heads, width / heads]);

@@ -50,6 +50,18 @@ impl Cloze {
         &self.choices
     }
 
+    /// The same gap with as much of the text around it as fits into a sequence of `length` tokens, special tokens included: as much before
+    /// as after it, unless the text ends there.
+    pub fn within(mut self, length: usize) -> Self {
+        let longest = self.choices.iter().map(Vec::len).max().unwrap_or(1);
+        let room = length.saturating_sub(2 + longest);
+        let (before, after) = (self.before.len(), self.after.len());
+        let left = before.min((room / 2).max(room.saturating_sub(after)));
+        self.before.drain(..before - left);
+        self.after.truncate(room - left);
+        self
+    }
+
     /// The sequence `[CLS] before FILLING after [SEP]`.
     fn filled(&self, frame: &Frame, filling: &[u32]) -> Vec<u32> {
         frame.single(&[&self.before[..], filling, &self.after].concat()).0
@@ -144,6 +156,20 @@ impl Prober {
             return Err(ProbeError::TooLong { path: path.to_owned(), line, found, limit });
         }
         Ok(Cloze { before, after, choices: pieces })
+    }
+
+    /// As [`Prober::cloze`], with as much of the text as fits into a sequence of `length` tokens ([`Cloze::within`]). None if a choice has no
+    /// token, or is too long itself.
+    pub fn cut_cloze(
+        &self,
+        (before, after): (&str, &str),
+        choices: &[String],
+        length: usize,
+    ) -> Option<Cloze> {
+        let choices: Vec<Vec<u32>> = choices.iter().map(|choice| self.tokenizer.encode(choice)).collect();
+        let fits = |pieces: &Vec<u32>| !pieces.is_empty() && pieces.len() + 2 <= length;
+        let (before, after) = (self.tokenizer.encode(before), self.tokenizer.encode(after));
+        choices.iter().all(fits).then(|| Cloze { before, after, choices }.within(length))
     }
 
     /// Log-probabilities (natural logarithm) of the choices of each text; higher fits better.
@@ -287,5 +313,25 @@ mod tests {
         let filled = cloze.filled(&frame, &[5, 6]);
         assert_eq!(filled, [2, 7, 8, 5, 6, 9, 3]);
         assert_eq!(filled[cloze.start(&frame)..][..2], [5, 6]);
+    }
+
+    #[test]
+    fn a_text_is_cut_around_its_gap() {
+        let cloze = |before: u32, after: u32| Cloze {
+            before: (0..before).collect(),
+            after: (100..100 + after).collect(),
+            choices: vec![vec![7], vec![8, 9]],
+        };
+        // Two special tokens and two of the longer choice leave room for six.
+        let cut = |before, after| {
+            let cut = cloze(before, after).within(10);
+            (cut.before, cut.after)
+        };
+        assert_eq!(cut(9, 9), (vec![6, 7, 8], vec![100, 101, 102]));
+        assert_eq!(cut(9, 1), (vec![4, 5, 6, 7, 8], vec![100]));
+        assert_eq!(cut(1, 9), (vec![0], vec![100, 101, 102, 103, 104]));
+        assert_eq!(cut(2, 1), (vec![0, 1], vec![100]));
+        let none = cloze(3, 3).within(2);
+        assert!(none.before.is_empty() && none.after.is_empty());
     }
 }

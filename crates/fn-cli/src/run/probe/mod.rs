@@ -4,6 +4,7 @@ mod embeddings;
 mod false_negatives;
 mod judge;
 mod olmpics;
+mod replaced;
 mod substitution;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
         ProbeCommand::Embeddings(args) => embeddings::run(args),
         ProbeCommand::Substitution(args) => substitution::run(args),
         ProbeCommand::Judge(args) => judge::run(args),
+        ProbeCommand::Replaced(args) => replaced::run(args),
     }
 }
 
