@@ -20,7 +20,8 @@ warnings.filterwarnings("ignore")
 
 import torch
 import torch.nn.functional as F
-from transformers import BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
+from transformers import (BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining, ModernBertConfig,
+                          ModernBertForMaskedLM)
 
 # The presets of configs/: hidden, layers, heads, feed-forward, embedding, generator (hidden, heads, feed-forward).
 SHAPES = {
@@ -30,6 +31,9 @@ SHAPES = {
     "bert-tiny": (128, 2, 2, 512, None, None),
     "bert-small": (512, 4, 8, 2048, None, None),
     "bert-base": (768, 12, 12, 3072, None, None),
+    "modern-tiny": (128, 4, 2, 192, None, None),
+    "modern-small": (256, 12, 4, 384, None, None),
+    "modern-base": (768, 22, 12, 1152, None, None),
 }
 MASK = 103
 
@@ -43,6 +47,7 @@ def arguments():
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--vocabulary", type=int, default=30522)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--rate", type=float, help="share of masked positions; 0.15, modern-*: 0.3 as in the presets")
     parser.add_argument("--head", choices=["full", "masked"], default="full")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="sdpa")
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
@@ -54,6 +59,11 @@ def arguments():
 
 def build(a):
     hidden, layers, heads, inner, embedding, generator = SHAPES[a.model]
+    if a.model.startswith("modern"):  # no dropout, as in the presets
+        return ModernBertForMaskedLM(ModernBertConfig(
+            vocab_size=a.vocabulary, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+            intermediate_size=inner, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+            attn_implementation=a.attention))
     common = dict(
         vocab_size=a.vocabulary, num_hidden_layers=layers, hidden_dropout_prob=a.dropout,
         attention_probs_dropout_prob=a.dropout, attn_implementation=a.attention,
@@ -85,15 +95,19 @@ def main():
     electra = isinstance(model, torch.nn.ModuleList)
     parameters = list({id(p): p for p in model.parameters()}.values())
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, eps=1e-6)
-    hidden_tokens = int(a.length * 0.15)
+    modern = isinstance(model, ModernBertForMaskedLM)
+    hidden_tokens = int(a.length * (a.rate or (0.3 if modern else 0.15)))
 
     def masked_lm(net, ids, at, gold):
         """ids [B, L], at and gold [B, P] -> loss, logits [B * P, V]."""
-        x = (net.electra if electra else net.bert)(ids).last_hidden_state
+        x = (net.electra if electra else net.model if modern else net.bert)(ids).last_hidden_state
         rows = (at + torch.arange(ids.shape[0], device=device)[:, None] * a.length).reshape(-1)
         if a.head == "masked":
             x = x.reshape(-1, x.shape[-1])[rows]
-        logits = net.generator_lm_head(net.generator_predictions(x)) if electra else net.cls(x)
+        if modern:
+            logits = net.decoder(net.head(x))
+        else:
+            logits = net.generator_lm_head(net.generator_predictions(x)) if electra else net.cls(x)
         if a.head == "full":
             logits = logits.reshape(-1, a.vocabulary)[rows]
         return F.cross_entropy(logits.float(), gold.reshape(-1)), logits

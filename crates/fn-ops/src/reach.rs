@@ -13,6 +13,7 @@ pub struct Reach {
 
 impl Reach {
     /// The keys `from..to` of a query at place `at` of its document, which is `document`.
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))] // kernels alone ask for it
     pub(crate) fn keys(&self, at: usize, document: (usize, usize)) -> (usize, usize) {
         match self.window {
             None => document,
