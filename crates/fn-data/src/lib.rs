@@ -14,6 +14,7 @@ pub mod pack; // 3  ids -> rows of a fixed length
 pub mod perturb; // labelled data with typos, synonyms, other names, ...
 pub mod shard; // 3b rows on disk: memory-mapped, checksummed
 pub mod source; // 1  bytes -> documents
+pub mod subword; // 2b the other kinds of vocabulary
 pub mod synthetic; // 3c artificial rows, before text
 pub mod task; // labelled data of GLUE, SQuAD and users' own tasks
 pub mod tokenise; // 2  document -> ids

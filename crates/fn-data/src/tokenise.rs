@@ -38,6 +38,7 @@ use tokenizers::{TokenizerBuilder, TokenizerImpl};
 use crate::error::DataError;
 
 pub(crate) use cache::BLANKS;
+pub(crate) use marks::byte_characters;
 
 pub use belongs::{WrongTokenizer, has_tokenizer};
 pub use count::count_tokens;
@@ -130,6 +131,12 @@ impl TextTokenizer {
             }
             files::Read::Foreign(read) => foreign::build(*read),
         }
+    }
+
+    /// A tokenizer by the rules of a `tokenizer.json`.
+    pub(crate) fn from_rules(rules: serde_json::Value) -> Result<Self, DataError> {
+        let path = PathBuf::from("vocabulary");
+        foreign::build(foreign::Read { path, rules, beside: Vec::new(), model_type: None })
     }
 
     /// A WordPiece tokenizer of these pieces, in the order of their ids.

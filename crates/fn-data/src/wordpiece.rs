@@ -18,21 +18,22 @@ use tokenizers::{
 
 use crate::error::DataError;
 use crate::source::Document;
+use crate::subword::{Kind, train_bpe, train_unigram};
 use crate::tokenise::{
     BLANKS, CONTINUES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer, normalizer, plain,
 };
 
 /// Character coverage (as in SentencePiece, and its default): if not all characters of the text fit the vocabulary, the most
 /// frequent ones that make up this share of the text are kept.
-const COVERAGE: f64 = 0.9995;
+pub(crate) const COVERAGE: f64 = 0.9995;
 /// Pieces that occur less often are not learnt.
-const MIN_FREQUENCY: u64 = 2;
+pub(crate) const MIN_FREQUENCY: u64 = 2;
 /// Text whose words are counted at once, in bytes: enough to keep all cores busy, in bounded memory.
 const CHUNK_BYTES: usize = 16 << 20;
 /// Maximum number of different words in memory (about 400 MB): beyond it, words with a count of 1 are dropped.
-const MAX_WORDS: usize = 4 << 20;
+pub(crate) const MAX_WORDS: usize = 4 << 20;
 /// The library counts pairs of letters in 31 bits, so the counts of larger texts are scaled down.
-const MAX_LETTERS: u64 = 1 << 30;
+pub(crate) const MAX_LETTERS: u64 = 1 << 30;
 
 type Counts<'a> = AHashMap<&'a str, u64>;
 
@@ -133,7 +134,10 @@ pub fn train_wordpiece(
             "an alphabet of 0 characters; at least 1 is needed (--limit-alphabet)".to_owned(),
         ));
     }
-    let counted = count_words(documents, options.lowercase, MAX_WORDS);
+    let normalizer = normalizer(Normalisation::bert(options.lowercase));
+    let split =
+        |stretch: &str, with: &mut dyn FnMut(&str)| words_of(stretch, options.lowercase, &normalizer, with);
+    let counted = count_words(documents, false, MAX_WORDS, &split);
     if counted.words.is_empty() {
         return Err(failed("the text has no words".to_owned()));
     }
@@ -160,32 +164,46 @@ pub fn train_wordpiece(
     Ok(TrainedWordPiece { tokenizer, coverage })
 }
 
-/// [`train_wordpiece`] on documents whose reading may fail; `seen` is called for each document.
+/// Trains a vocabulary of a kind on documents whose reading may fail; `seen` is called for each document.
 ///
 /// # Errors
-/// The first document that could not be read; those of [`train_wordpiece`].
+/// The first document that could not be read; those of [`train_wordpiece`], [`train_bpe`] and [`train_unigram`].
 pub fn train_from(
+    kind: Kind,
     documents: impl Iterator<Item = Result<Document, DataError>>,
     options: &WordPieceOptions,
     mut seen: impl FnMut(&Document),
 ) -> Result<TrainedWordPiece, DataError> {
     let mut failed = None;
     let read = documents.map_while(|document| document.map_err(|error| failed = Some(error)).ok());
-    let trained = train_wordpiece(read.inspect(&mut seen), options);
+    let read = read.inspect(&mut seen);
+    let trained = match kind {
+        Kind::WordPiece => train_wordpiece(read, options),
+        Kind::Bpe => train_bpe(read, options),
+        Kind::Unigram => train_unigram(read, options),
+    };
     failed.map_or(trained, Err)
 }
 
 /// Words and their counts.
 #[derive(Default)]
-struct Counted {
-    words: AHashMap<CompactString, u64>,
+pub(crate) struct Counted {
+    pub(crate) words: AHashMap<CompactString, u64>,
     /// Characters of the words that were dropped.
-    forgotten: Alphabet,
+    pub(crate) forgotten: Alphabet,
 }
 
-/// Counts words after normalisation; keeps at most about `most` words.
-fn count_words(mut documents: impl Iterator<Item = Document>, lowercase: bool, most: usize) -> Counted {
-    let normalizer = normalizer(Normalisation::bert(lowercase));
+/// Calls a function for each word of a part of the text between blanks.
+pub(crate) type Split<'a> = dyn Fn(&str, &mut dyn FnMut(&str)) + Sync + 'a;
+
+/// Counts the words that `split` makes of the text between blanks; keeps at most about `most` words. `blanks`: with the blank before
+/// it, where there is one.
+pub(crate) fn count_words(
+    mut documents: impl Iterator<Item = Document>,
+    blanks: bool,
+    most: usize,
+    split: &Split<'_>,
+) -> Counted {
     let mut all = Counted::default();
     loop {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
@@ -196,13 +214,13 @@ fn count_words(mut documents: impl Iterator<Item = Document>, lowercase: bool, m
         if chunk.is_empty() {
             return all;
         }
-        let stretches: Vec<(&str, u64)> = count_stretches(&chunk).into_iter().collect();
+        let stretches: Vec<(&str, u64)> = count_stretches(&chunk, blanks).into_iter().collect();
         let counted: Vec<Vec<(CompactString, u64)>> = stretches
             .par_chunks(4096)
             .map(|part| {
                 let mut out = Vec::new();
                 for &(stretch, count) in part {
-                    words_of(stretch, lowercase, &normalizer, |word| out.push((word.into(), count)));
+                    split(stretch, &mut |word| out.push((word.into(), count)));
                 }
                 out
             })
@@ -222,11 +240,18 @@ fn count_words(mut documents: impl Iterator<Item = Document>, lowercase: bool, m
 }
 
 /// Counts the parts of the text between blanks, so that each different one is normalised only once.
-fn count_stretches(documents: &[Document]) -> Counts<'_> {
+fn count_stretches(documents: &[Document], blanks: bool) -> Counts<'_> {
     let lines = documents.par_iter().flat_map(|d| d.text.par_lines());
     let counts = lines.fold(Counts::new, |mut counts, line| {
-        for stretch in line.split(BLANKS).filter(|s| !s.is_empty()) {
-            *counts.entry(stretch).or_default() += 1;
+        let mut end = 0;
+        for stretch in line.split(BLANKS) {
+            // The characters at which text is split have one byte.
+            let start = end;
+            end += stretch.len() + 1;
+            if !stretch.is_empty() {
+                let from = if blanks { start.saturating_sub(1) } else { start };
+                *counts.entry(&line[from..start + stretch.len()]).or_default() += 1;
+            }
         }
         counts
     });
@@ -239,8 +264,8 @@ fn count_stretches(documents: &[Document]) -> Counts<'_> {
     })
 }
 
-fn words_of(stretch: &str, lowercase: bool, normalizer: &BertNormalizer, mut with: impl FnMut(&str)) {
-    if plain::words(stretch, lowercase, &mut with) {
+fn words_of(stretch: &str, lowercase: bool, normalizer: &BertNormalizer, with: &mut dyn FnMut(&str)) {
+    if plain::words(stretch, lowercase, &mut *with) {
         return;
     }
     // Normalisation does not fail on valid text; if it did, the part would have no words.
@@ -259,15 +284,15 @@ fn words_of(stretch: &str, lowercase: bool, normalizer: &BertNormalizer, mut wit
 
 /// Counts of characters.
 #[derive(Debug, Clone, Default)]
-struct Alphabet {
+pub(crate) struct Alphabet {
     /// At any position.
-    all: BTreeMap<char, u64>,
+    pub(crate) all: BTreeMap<char, u64>,
     /// Within words, not at their beginning.
     inner: BTreeMap<char, u64>,
 }
 
 impl Alphabet {
-    fn of(counted: &Counted) -> Self {
+    pub(crate) fn of(counted: &Counted) -> Self {
         let mut alphabet = counted.forgotten.clone();
         counted.words.iter().for_each(|(word, &count)| alphabet.add(word, count));
         alphabet
@@ -332,153 +357,4 @@ impl Alphabet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn documents(texts: &[&str]) -> impl Iterator<Item = Document> {
-        let texts: Vec<String> = texts.iter().map(|t| (*t).to_owned()).collect();
-        texts.into_iter().map(|text| Document { text })
-    }
-
-    fn options(size: usize, limit_alphabet: Option<usize>) -> WordPieceOptions {
-        WordPieceOptions { size, lowercase: true, limit_alphabet }
-    }
-
-    fn train(texts: &[&str], size: usize, limit_alphabet: Option<usize>) -> TrainedWordPiece {
-        train_wordpiece(documents(texts), &options(size, limit_alphabet)).unwrap()
-    }
-
-    /// 1,200 Chinese characters, each a word, and Greek words: more than the 1,000 characters that the library's BERT trainer
-    /// keeps by default.
-    fn chinese_and_greek() -> String {
-        let chinese = (0..1_200_u32).map(|i| char::from_u32(0x4e00 + i).unwrap());
-        let line: String = chinese.chain(" αβγ βγα γαβ αβγ".chars()).collect();
-        format!("{line}\n").repeat(3)
-    }
-
-    #[test]
-    fn every_character_is_kept_as_by_the_library_without_a_limit() {
-        use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
-        use tokenizers::{
-            TokenizerBuilder, TokenizerImpl, decoders::DecoderWrapper, processors::PostProcessorWrapper,
-        };
-        let text = chinese_and_greek();
-        let mut plainly: TokenizerImpl<
-            WordPiece,
-            BertNormalizer,
-            BertPreTokenizer,
-            PostProcessorWrapper,
-            DecoderWrapper,
-        > = TokenizerBuilder::new()
-            .with_model(WordPiece::default())
-            .with_normalizer(Some(normalizer(Normalisation::bert(true))))
-            .with_pre_tokenizer(Some(BertPreTokenizer))
-            .with_post_processor(None)
-            .with_decoder(None)
-            .build()
-            .unwrap();
-        let mut trainer = WordPieceTrainer::builder().vocab_size(1_300).show_progress(false).build();
-        plainly.train(&mut trainer, std::iter::once(text.as_str())).unwrap();
-        let single = |piece: &str| piece.trim_start_matches("##").chars().count() == 1;
-        let mut theirs: Vec<String> =
-            plainly.get_vocab(false).into_keys().filter(|piece| single(piece)).collect();
-        let trained = train(&[&text], 1_300, None);
-        let mut ours: Vec<String> =
-            trained.tokenizer.pieces().iter().filter(|piece| single(piece)).cloned().collect();
-        theirs.sort_unstable();
-        ours.sort_unstable();
-        assert_eq!(ours, theirs);
-        assert_eq!(ours.len(), 1_200 + 6);
-        assert!(!trained.tokenizer.encode(&text).contains(&trained.tokenizer.special().unk));
-        assert_eq!(
-            trained.coverage,
-            Coverage { characters: 1_203, covered: 1_203, running: 3 * 1_212, unknown: 0 }
-        );
-        let said = trained.coverage.to_string();
-        assert_eq!(
-            said,
-            "characters covered: 1203 of 1203; share of running characters that become [UNK]: 0.00 %"
-        );
-        // "αβγ", "βγα", "γαβ" and their parts: no more pieces can be learnt from the text, and a remark says so.
-        let remarks = trained.coverage.remarks(trained.tokenizer.size(), 1_300);
-        assert!(remarks.len() == 1 && remarks[0].contains("1300 pieces were requested"), "{remarks:?}");
-    }
-
-    #[test]
-    fn the_coverage_of_a_limited_alphabet_is_the_share_of_unk_in_the_encoded_text() {
-        let text = chinese_and_greek();
-        let trained = train(&[&text], 1_300, Some(900));
-        let unk = trained.tokenizer.special().unk;
-        // The Greek letters are most frequent; of the Chinese ones, which are equally frequent, those with the smallest code
-        // are kept.
-        assert_eq!((trained.coverage.covered, trained.coverage.unknown), (900, 3 * 303));
-        let unknown = trained.tokenizer.encode(&text).iter().filter(|&&id| id == unk).count();
-        assert_eq!(unknown as u64, trained.coverage.unknown, "each Chinese character is a word");
-        assert!(
-            trained
-                .coverage
-                .to_string()
-                .contains("900 of 1203; share of running characters that become [UNK]: 25.00 %")
-        );
-        assert!(trained.coverage.remarks(1_300, 1_300)[0].contains("303 characters"));
-        assert!(train_wordpiece(documents(&[&text]), &options(300, Some(0))).is_err());
-    }
-
-    #[test]
-    fn if_not_all_characters_fit_rare_ones_do_not_displace_learnt_pieces() {
-        let signs: String = (0..300_u32).flat_map(|i| [char::from_u32(0x2600 + i).unwrap(), ' ']).collect();
-        let text = format!("{}\n{signs}", "the cat sat on that mat ".repeat(50_000));
-        let trained = train(&[&text], 120, None);
-        assert!(trained.tokenizer.id("that").is_some() && trained.coverage.unknown_share() < 5e-4);
-        let all = train(&[&text], 800, None).coverage;
-        assert_eq!((all.covered, all.unknown), (all.characters, 0));
-    }
-
-    #[test]
-    fn words_that_are_too_long_count_as_unknown() {
-        let text = format!("{} abc abc", "abc".repeat(40));
-        let trained = train(&[&text], 100, None);
-        assert_eq!((trained.coverage.running, trained.coverage.unknown), (126, 120));
-        assert!(trained.coverage.remarks(100, 100)[0].contains("more than 100 characters"));
-    }
-
-    #[test]
-    fn words_are_counted_as_the_tokenizer_splits_them() {
-        let words = count_words(documents(&["The cat, the\nCafé", "cafe  THE\u{301}"]), true, 100).words;
-        let mut words: Vec<(&str, u64)> = words.iter().map(|(w, &c)| (w.as_str(), c)).collect();
-        words.sort_unstable();
-        assert_eq!(words, [(",", 1), ("cafe", 2), ("cat", 1), ("the", 3)]);
-    }
-
-    #[test]
-    fn beyond_the_limit_rare_words_are_dropped_but_not_their_characters() {
-        let counted = count_words(documents(&["a a b b c de"]), true, 3);
-        assert_eq!(counted.words.len(), 2);
-        let alphabet = Alphabet::of(&counted);
-        assert_eq!(alphabet.all.into_keys().collect::<String>(), "abcde");
-    }
-
-    #[test]
-    fn a_vocabulary_smaller_than_the_alphabet_has_the_requested_size() {
-        let text: String = ('a'..='z').chain('α'..='ω').flat_map(|c| [c, 'x', c, ' ']).collect();
-        let trained = train(&[&text, &text, &text], 60, None);
-        assert_eq!(trained.tokenizer.size(), 60);
-        // To cover all 51 letters at the beginning of and within words, 5 + 3 * 51 pieces would be needed; there are 55.
-        assert_eq!((trained.coverage.characters, trained.coverage.covered), (51, 27));
-    }
-
-    #[test]
-    fn the_number_of_threads_changes_nothing() {
-        let text: String = (0..20_000_u32).map(|i| format!("w{} x{}é\n", i % 777, i % 91)).collect();
-        let pieces = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
-            let train = || {
-                train_wordpiece(documents(&[&text, &text]), &options(300, None))
-                    .map(|t| t.tokenizer.pieces().to_vec())
-            };
-            pool.map(|pool| pool.install(train).ok())
-        };
-        assert_eq!(pieces(1), pieces(3));
-        assert!(pieces(1).flatten().is_some_and(|pieces| pieces.len() == 300));
-    }
-}
+mod tests;

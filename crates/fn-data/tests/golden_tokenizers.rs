@@ -357,8 +357,8 @@ fn a_tokenizer_belongs_to_a_model_by_pieces_size_and_special_ids() {
         check().unwrap();
     }
     for (other, expected) in [
-        (json!({"vocab_size": 419}), "420 pieces, the model's token table only 419 rows"),
-        (json!({"vocab_size": 30_522}), "420 pieces, the model's token table 30522 rows"),
+        (json!({"vocab_size": 419}), "420 pieces, but the model's token table has only 419 rows"),
+        (json!({"vocab_size": 30_522}), "420 pieces, but the model's token table has 30522 rows"),
         (
             json!({"vocab_size": 420, "pad_token_id": 0}),
             "`pad_token_id` of config.json is 0, the tokenizer's <pad> has id 1",

@@ -298,6 +298,10 @@ fn keys_that_a_family_needs_are_asked_for_and_unknown_ones_are_shown() {
     let folder = with_config("roberta_tiny", "rope_scaling", json!({"factor": 2.0}));
     let error = hf::read_encoder(folder.path()).unwrap_err().to_string();
     assert!(error.contains("`rope_scaling` is {\"factor\":2.0}"), "{error}");
+    let folder = with_config("bert_tiny", "emb_size", json!(24)); // TinyBERT's
+    assert!(hf::read_encoder(folder.path()).is_ok());
+    let folder = with_config("bert_tiny", "emb_size", json!(12));
+    assert!(hf::read_encoder(folder.path()).unwrap_err().to_string().contains("`emb_size` is 12"));
     let folder = with_config("roberta_tiny", "trained_by", json!("us"));
     let (_, report) = Pretrained::open(folder.path(), &Device::flex()).unwrap();
     assert!(report.to_string().contains("`trained_by` is not known"), "{report}");

@@ -158,7 +158,9 @@ pub fn rotary_attention(
         None => (0..length).collect(),
     };
     let rows = positions.len() / length.max(1);
-    let angle = |part: fn((&[f32], &[f32])) -> Vec<f32>| {
+    // Cosines and sines.
+    type Pair<'a> = (&'a [f32], &'a [f32]);
+    let angle = |part: fn(Pair<'_>) -> Vec<f32>| {
         let values: Vec<f32> = positions.iter().flat_map(|&position| part(rotary.at(position))).collect();
         let shape = [rows, length, 1, rotary.size() / 2];
         Tensor::<4>::from_data(TensorData::new(values, shape), &device)

@@ -1,11 +1,12 @@
 //! The model of a run: initialised, or loaded from a checkpoint.
 
 use burn::tensor::Device;
+use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::LoadReport;
 use fn_models::{Pretrained, params};
 
 use crate::checkpoint::LoadedCheckpoint;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, RunConfig};
 use crate::error::TrainError;
 
 /// The model before the first step: loaded from the folder `init`, with a report of the tensors that were read, or initialised
@@ -31,6 +32,23 @@ pub fn initial(
             Ok((model, None))
         }
     }
+}
+
+/// The model before the first step for the tokenizer of the run.
+///
+/// # Errors
+/// As [`initial`]; a vocabulary, a length or a padding id that does not fit the model.
+pub fn for_tokenizer(
+    config: &RunConfig,
+    tokenizer: &TextTokenizer,
+    device: &Device,
+) -> Result<(Pretrained, Option<LoadReport>), TrainError> {
+    let (pieces, pad) = (tokenizer.size(), tokenizer.special().pad);
+    let (model, report) = initial(&config.model, pieces, pad, config.seed, device)?;
+    // Ids or positions beyond the model's embeddings would be read out of bounds.
+    model.encoder().check_fit(pieces, config.data.length)?;
+    model.encoder().check_padding(pad)?;
+    Ok((model, report))
 }
 
 /// The model from a checkpoint of a run with this configuration. Its weights are removed from `loaded`.

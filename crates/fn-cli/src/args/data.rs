@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use fn_data::source::OnBadLine;
+use fn_data::subword::Kind;
 
 use super::Common;
 use super::{ConfigArgs, WriteArgs};
@@ -28,7 +29,7 @@ pub struct TextArgs {
 /// `fnlm tokenizer`.
 #[derive(Debug, Subcommand)]
 pub enum TokenizerCommand {
-    /// Train a WordPiece vocabulary.
+    /// Train a vocabulary: WordPiece, byte-level BPE or Unigram.
     Train(TokenizerTrainArgs),
 }
 
@@ -36,14 +37,18 @@ pub enum TokenizerCommand {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(after_help = "Examples:
   fnlm tokenizer train corpus.txt --out tokenizer
-  fnlm tokenizer train books/ news.jsonl.zst --json-field body --size 8000 --cased --out tokenizer")]
+  fnlm tokenizer train books/ news.jsonl.zst --json-field body --size 8000 --cased --out tokenizer
+  fnlm tokenizer train corpus.txt --kind bpe --size 50000 --cased --out tokenizer")]
 pub struct TokenizerTrainArgs {
     /// Files, folders, or - for standard input.
     #[arg(required = true, value_name = "TEXT")]
     pub text: Vec<PathBuf>,
-    /// Folder to write: tokenizer.json, vocab.txt and their configuration files.
+    /// Folder to write: tokenizer.json, vocab.txt (of WordPiece) and their configuration files.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
+    /// wordpiece as in BERT, bpe (byte-level) as in RoBERTa and ModernBERT, or unigram as in XLM-R.
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub kind: Kind,
     /// Size of the vocabulary, special tokens included. 30,522 in BERT and ELECTRA.
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     pub size: usize,
@@ -53,7 +58,7 @@ pub struct TokenizerTrainArgs {
     /// Of the folder.
     #[command(flatten)]
     pub write: WriteArgs,
-    /// Keep upper case and accents.
+    /// Keep upper case (of wordpiece, accents too).
     #[arg(long)]
     pub cased: bool,
     /// How text is read.

@@ -121,6 +121,15 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
             m.length,
             prepared.dir.display()
         ))?;
+        if prepared.manifest.literal_special_tokens > 0 {
+            let places = term::thousands(prepared.manifest.literal_special_tokens);
+            term::note(
+                false,
+                &format!(
+                    "special tokens are written in the text at {places} places; there they are ordinary text"
+                ),
+            );
+        }
         if prepared.split_documents > 0 {
             term::note(
                 args.common.quiet,

@@ -36,7 +36,7 @@ pub fn run(args: &ImportArgs) -> Result<Outcome, CliError> {
         }
     }
     let Some(out) = &args.out else { return Ok(Outcome::Done) };
-    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.from))?;
+    let tokenizer = support::tokenizer_of(&args.from, args.tokenizer.as_deref())?;
     hf::check_fit(&args.from, tokenizer.size(), 0).map_err(CliError::input_from)?;
     write_folder(out, &|folder| {
         model.save(folder, &report.options).map_err(CliError::failed_from)?;

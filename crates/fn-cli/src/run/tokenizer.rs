@@ -1,4 +1,4 @@
-//! `fnlm tokenizer train`: trains a WordPiece vocabulary.
+//! `fnlm tokenizer train`: trains a vocabulary.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ pub fn run(command: &TokenizerCommand) -> Result<Outcome, CliError> {
     }
 }
 
-/// Trains a WordPiece vocabulary and writes it.
+/// Trains a vocabulary and writes it.
 fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
     if args.size < 100 {
         return Err(CliError::usage(format!(
@@ -40,7 +40,7 @@ fn train(args: &TokenizerTrainArgs) -> Result<Outcome, CliError> {
     };
     let (mut documents, mut bytes) = (0, 0);
     let trained = Sources::open(&args.text, &options).and_then(|sources| {
-        train_from(sources, &wanted, |document| {
+        train_from(args.kind, sources, &wanted, |document| {
             documents += 1;
             bytes += document.text.len() as u64;
             bar.set_message(format!("{} documents, {}", term::thousands(documents), term::bytes(bytes)));

@@ -47,10 +47,17 @@ pub struct Manifest {
     pub rows: u64,
     /// Bytes of text.
     pub text_bytes: u64,
+    /// Number of places in the text where a special token is written literally; they are ordinary text.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub literal_special_tokens: u64,
     /// Hash of `counts.safetensors`.
     pub counts_sha256: String,
     /// The shards, in order.
     pub shards: Vec<ShardEntry>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One shard.

@@ -244,6 +244,8 @@ fn write(
             // Parallel over lines as well as documents: text without blank lines is a single long document.
             let encode = |d: &Document| d.text.par_lines().map(|l| tokenizer.encode(l)).collect();
             let sentences: Vec<Vec<Vec<u32>>> = chunk.documents.par_iter().map(encode).collect();
+            let literal = |d: &Document| tokenizer.literal_special_tokens(&d.text);
+            writer.literal_special_tokens += chunk.documents.par_iter().map(literal).sum::<u64>();
             split_documents = chunk.split_documents;
             writer.add(&chunk.documents, &sentences)?;
             progress(&Progress {
@@ -313,6 +315,7 @@ struct Writer<'a> {
     rows: u64,
     tokens: u64,
     text_bytes: u64,
+    literal_special_tokens: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -328,6 +331,7 @@ impl<'a> Writer<'a> {
             rows: 0,
             tokens: 0,
             text_bytes: 0,
+            literal_special_tokens: 0,
         }
     }
 
@@ -391,6 +395,7 @@ impl<'a> Writer<'a> {
             tokens: self.tokens,
             rows: self.rows,
             text_bytes: self.text_bytes,
+            literal_special_tokens: self.literal_special_tokens,
             counts_sha256: write_counts(self.dir, &self.counts)?,
             shards: self.shards,
         };

@@ -189,3 +189,19 @@ fn one_long_document_fills_rows_on_any_number_of_threads() {
         assert!(prepared.manifest.tokens > 110_000, "{packing:?}: {}", prepared.manifest.tokens);
     }
 }
+
+#[test]
+fn special_tokens_that_are_written_in_the_text_are_ordinary_text_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(made(dir.path()).manifest.literal_special_tokens, 0);
+    let config = config(dir.path());
+    let text = "w1 [MASK] w2 [SEP]\n[CLS][CLS] w3 [mask]\n".repeat(10);
+    std::fs::write(&config.sources[0], text).unwrap();
+    let prepared = prepare(&config, &tokenizer(), &mut |_| {}, &Default::default()).unwrap();
+    assert_eq!(prepared.manifest.literal_special_tokens, 40);
+    let counts = token_counts(&prepared.dir).unwrap();
+    let special = tokenizer().special();
+    assert_eq!(counts[special.mask as usize], 0);
+    // One [CLS] begins each row.
+    assert_eq!(counts[special.cls as usize], prepared.manifest.rows);
+}

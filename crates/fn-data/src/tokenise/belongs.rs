@@ -43,12 +43,6 @@ impl TextTokenizer {
             let error = WrongTokenizer { tokenizer: path.to_owned(), model: folder.to_owned(), why };
             Err(DataError::WrongTokenizer(error))
         };
-        if has_tokenizer(folder) {
-            let own = Self::load(folder)?;
-            if let Some(why) = self.first_difference(&own) {
-                return wrong(why);
-            }
-        }
         let file = folder.join("config.json");
         let damaged = |message: String| DataError::Tokenizer { path: file.clone(), message };
         let config: Map<String, Value> = match parse(&read_text(&file)?).map_err(damaged)? {
@@ -58,10 +52,18 @@ impl TextTokenizer {
         let size = self.size() as u64;
         if let Some(rows) = config.get("vocab_size").and_then(Value::as_u64) {
             if size > rows {
-                return wrong(format!("it has {size} pieces, the model's token table only {rows} rows"));
+                return wrong(format!(
+                    "it has {size} pieces, but the model's token table has only {rows} rows"
+                ));
             }
             if rows > size + PADDING {
-                return wrong(format!("it has {size} pieces, the model's token table {rows} rows"));
+                return wrong(format!("it has {size} pieces, but the model's token table has {rows} rows"));
+            }
+        }
+        if has_tokenizer(folder) {
+            let own = Self::load(folder)?;
+            if let Some(why) = self.first_difference(&own) {
+                return wrong(why);
             }
         }
         let special = self.special();

@@ -197,7 +197,11 @@ pub(super) fn blank_pattern(step: &Value) -> bool {
 }
 
 /// GPT-2's way of writing bytes as characters: printable ones as they are, the others from U+0100 on, in order.
-static BYTES: LazyLock<AHashMap<char, u8>> = LazyLock::new(|| {
+static BYTES: LazyLock<AHashMap<char, u8>> =
+    LazyLock::new(|| byte_characters().into_iter().zip(0..=255).collect());
+
+/// The characters of GPT-2's bytes, in the order of the bytes.
+pub(crate) fn byte_characters() -> [char; 256] {
     let mut chars = ['\0'; 256];
     let mut next = 0x100;
     for (byte, slot) in chars.iter_mut().enumerate() {
@@ -209,8 +213,8 @@ static BYTES: LazyLock<AHashMap<char, u8>> = LazyLock::new(|| {
             }
         };
     }
-    chars.iter().enumerate().map(|(byte, &c)| (c, byte as u8)).collect()
-});
+    chars
+}
 
 /// The bytes of a byte-level piece; None if it has other characters.
 fn bytes(piece: &str) -> Option<Vec<u8>> {

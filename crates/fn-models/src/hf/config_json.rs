@@ -115,7 +115,11 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
             || is_modern && modern_json::KEYS.contains(&key)
     };
     let mut notes = Vec::new();
-    for (key, value) in map.iter().filter(|(key, _)| !own(key)) {
+    // Some BERTs say that their embeddings are as wide as their layers, which is what is computed.
+    let same_width = |key: &str, value: &Value| {
+        ["embedding_size", "emb_size"].contains(&key) && map.get(keys.hidden_size) == Some(value)
+    };
+    for (key, value) in map.iter().filter(|(key, value)| !own(key) && !same_width(key, value)) {
         match unknown::judge(key, value) {
             unknown::Verdict::Harmless => {}
             unknown::Verdict::Unknown => {

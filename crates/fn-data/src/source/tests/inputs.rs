@@ -245,7 +245,7 @@ fn patterns_are_expanded_as_a_shell_does() {
     // As for a file that the user names: what is not read is an error.
     assert!(matches!(texts("b/*"), Err(DataError::Unsupported { .. })));
     assert!(texts("a/*.json").is_err());
-    assert_eq!(matching(&dir.path().join("a/1.txt")), [PathBuf::new(); 0]);
+    assert!(matching(&dir.path().join("a/1.txt")).is_empty());
     // Many stars do not take forever.
     let long = "a".repeat(200);
     std::fs::write(dir.path().join(&long), "x").unwrap();
