@@ -222,11 +222,16 @@ fn links_in_a_folder_are_followed() {
 
 #[test]
 fn an_error_of_the_operating_system_is_not_reported_as_a_damaged_file() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::from_raw_os_error(5)) // EIO
+        }
+    }
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.txt");
-    std::fs::create_dir(&path).unwrap();
-    let lines = compressed::open(&path, &Counters::default()).map(|r| lines::Lines::new(&path, r).next());
-    assert!(matches!(lines, Ok(Some(Err(DataError::Io { .. })))));
+    assert!(matches!(compressed::open(dir.path(), &Counters::default()), Err(DataError::Io { .. })));
+    let line = lines::Lines::new(dir.path(), Box::new(std::io::BufReader::new(Broken))).next();
+    assert!(matches!(line, Some(Err(DataError::Io { .. }))));
 }
 
 #[test]
