@@ -46,7 +46,7 @@ pub struct TokenizerTrainArgs {
     /// Folder to write: tokenizer.json, vocab.txt (of WordPiece) and their configuration files.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
-    /// wordpiece as in BERT, bpe (byte-level) as in RoBERTa and ModernBERT, or unigram as in XLM-R.
+    /// wordpiece as in BERT, bpe (byte-level) as in RoBERTa, or unigram as in XLM-R.
     #[arg(long, value_name = "KIND", default_value_t)]
     pub kind: Kind,
     /// Size of the vocabulary, special tokens included. 30,522 in BERT and ELECTRA.

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use tokenizers::Tokenizer;
+use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 use super::cache;
 use super::marks::{blank_pattern, steps};
@@ -61,15 +61,16 @@ impl Library {
                 }
             }
         }
-        let lowercase = engine.encode("ABC", false).is_ok_and(|upper| {
-            engine
-                .encode("abc", false)
-                .is_ok_and(|lower| lower.get_ids() == upper.get_ids() && !lower.get_ids().contains(&unknown))
-        });
+        let lowercase = normalised(&engine, "ABC") == normalised(&engine, "abc");
         Ok(Self { engine, cut: cut(rules, pieces, &special), ids, special, unknown, lowercase })
     }
 
-    /// Whether *ABC* and *abc* have the same ids.
+    /// Whether two texts are the same after normalisation.
+    pub(super) fn same(&self, one: &str, other: &str) -> bool {
+        normalised(&self.engine, one) == normalised(&self.engine, other)
+    }
+
+    /// Whether *ABC* and *abc* are the same after normalisation.
     pub(super) fn lowercase(&self) -> bool {
         self.lowercase
     }
@@ -110,6 +111,16 @@ impl Library {
         let id = self.ids.get(&id).copied().unwrap_or(id);
         if self.special.contains(&id) { self.unknown } else { id }
     }
+}
+
+/// A text after the normalisation of the rules.
+fn normalised(engine: &Tokenizer, text: &str) -> String {
+    let mut normalised = NormalizedString::from(text);
+    if let Some(rules) = engine.get_normalizer() {
+        // Fails on no valid text.
+        let _ = rules.normalize(&mut normalised);
+    }
+    normalised.get().to_owned()
 }
 
 /// A range that ends at character boundaries, without the blanks around it unless there is nothing else.

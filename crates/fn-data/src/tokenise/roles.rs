@@ -79,7 +79,7 @@ impl Sources<'_> {
             keys.join("`, `"),
             [
                 "`padding`",
-                "`model.unk_token`",
+                "`unk_token` of the model",
                 "the first token of `post_processor`",
                 "the last token of `post_processor`",
                 "an added token"
