@@ -66,7 +66,7 @@ fn of_preset(criterion: &mut Criterion, preset: &str, rows: usize, name: &str, d
         let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
         let config = RunConfig { correction: CorrectionConfig::preset(correction), ..config.clone() };
         let device = device.clone().autodiff();
-        let encoder = config.model.encoder(common::VOCABULARY);
+        let encoder = config.model.encoder(common::VOCABULARY, 0);
         let (arch, generator) = (config.model.arch, config.model.generator());
         let model = Pretrained::fresh(arch, encoder, generator, 1, &device).expect("a model");
         let objective = objective::build(&config, &resources, judging, device).expect("an objective");

@@ -18,26 +18,28 @@ import sys
 import torch
 import transformers
 from transformers import (AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, AutoModelForQuestionAnswering,
-                          AutoModelForSequenceClassification, AutoModelForTokenClassification, BertForMaskedLM,
-                          BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification,
-                          ElectraForMaskedLM, ElectraForPreTraining, ElectraForQuestionAnswering,
-                          ElectraForSequenceClassification, ElectraForTokenClassification)
+                          AutoModelForSequenceClassification, AutoModelForTokenClassification)
+
+
+def named(prefix, purpose, auto):
+    return [auto, getattr(transformers, f"{prefix}For{purpose}")]
+
 
 CLASSES = {
-    "bert": [AutoModelForMaskedLM, BertForMaskedLM, AutoModel],
-    "electra": [AutoModelForPreTraining, ElectraForPreTraining, AutoModel],
-    "electra/generator": [AutoModelForMaskedLM, ElectraForMaskedLM, AutoModel],
-    "bert_classifier": [AutoModelForSequenceClassification, BertForSequenceClassification],
-    "bert_spans": [AutoModelForQuestionAnswering, BertForQuestionAnswering],
-    "bert_tags": [AutoModelForTokenClassification, BertForTokenClassification],
-    "electra_classifier": [AutoModelForSequenceClassification, ElectraForSequenceClassification],
-    "electra_spans": [AutoModelForQuestionAnswering, ElectraForQuestionAnswering],
-    "electra_tags": [AutoModelForTokenClassification, ElectraForTokenClassification],
+    "electra": [*named("Electra", "PreTraining", AutoModelForPreTraining), AutoModel],
+    "electra/generator": [*named("Electra", "MaskedLM", AutoModelForMaskedLM), AutoModel],
 }
+MASKED_LMS = {"bert": "Bert", "bert_untied": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
+for folder, prefix in MASKED_LMS.items():
+    CLASSES[folder] = [*named(prefix, "MaskedLM", AutoModelForMaskedLM), AutoModel]
+for folder, prefix in {"bert": "Bert", "electra": "Electra", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}.items():
+    CLASSES[f"{folder}_classifier"] = named(prefix, "SequenceClassification", AutoModelForSequenceClassification)
+    CLASSES[f"{folder}_spans"] = named(prefix, "QuestionAnswering", AutoModelForQuestionAnswering)
+    CLASSES[f"{folder}_tags"] = named(prefix, "TokenClassification", AutoModelForTokenClassification)
 
 # What AutoModel may not find, and what it may leave over.
 POOLER = ("pooler.",)
-HEADS = ("cls.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.")
+HEADS = ("cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.")
 
 
 def load(folder, cls):
@@ -72,7 +74,11 @@ def check(root, name, cls):
     if list(got.shape) != wanted["shape"]:
         sys.exit(f"{folder}: {cls.__name__}: shape {list(got.shape)}, expected {wanted['shape']}")
     wanted = torch.tensor(wanted["values"]).reshape(wanted["shape"])
-    difference = (got - wanted).abs().max().item()
+    apart = (got - wanted).abs()
+    if apart.shape[:2] == torch.Size([len(expected["attention_mask"]), len(expected["attention_mask"][0])]):
+        # What is computed for padding is never read; RoBERTa gives it another position than we do.
+        apart = apart[torch.tensor(expected["attention_mask"]) == 1]
+    difference = apart.max().item()
     print(f"{name}: {cls.__name__}: largest difference of a {what} {difference:.2e} "
           f"(largest {what} {wanted.abs().max().item():.2f})")
     return difference

@@ -1,7 +1,7 @@
 """Makes the golden fixtures beside this file: what transformers and torch say about small random models.
 
     python -m venv venv && venv/bin/pip install torch transformers safetensors
-    venv/bin/python tests/golden/make.py
+    venv/bin/python tests/golden/make.py [NAME ...]       (names of folders: only these)
 
 Everything is drawn from fixed seeds. Weights are f32; logits, losses and gradients are computed from them in f64 and stored
 as f32 (losses as decimal numbers), so that they carry no rounding of their own. Dropout is 0 everywhere.
@@ -9,7 +9,10 @@ as f32 (losses as decimal numbers), so that they carry no rounding of their own.
 bert_tiny/, electra_tiny/ (with generator/): config.json and model.safetensors as `save_pretrained` writes them, and
     case.safetensors  inputs, logits, `grad.NAME` = gradient of the loss for every parameter (transformers' names)
     case.json         losses, versions; for ELECTRA also the loss curve of 20 AdamW steps
-bin_tiny/: the same weights as safetensors, as a zip .bin and as a legacy .bin; and a .bin whose pickle wants to run a command
+roberta_tiny/: the same of RoBERTa (padding id 1, one segment), losses of three AdamW steps and the one after them
+bert_untied/: the same of a BERT with `silu` whose output layer has a matrix of its own
+activations.json: what bert_tiny computes when `hidden_act` is changed: logits, loss and one gradient for each activation
+bin_tiny/: the same weights as safetensors, as a zip .bin, as a legacy .bin and as a checkpoint of Lightning; and a .bin whose pickle wants to run a command
 extreme/: cross-entropy and binary cross-entropy of logits up to 1e4, values and gradients, in f64
 """
 
@@ -17,13 +20,15 @@ import io
 import json
 import pathlib
 import shutil
+import sys
 import zipfile
 
 import torch
 import transformers
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from transformers import BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
-from safetensors.torch import save_file
+from transformers import (BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining, RobertaConfig,
+                          RobertaForMaskedLM)
+from safetensors.torch import load_file, save_file
 
 HERE = pathlib.Path(__file__).resolve().parent
 VERSIONS = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
@@ -38,7 +43,7 @@ def randomise(model, seed):
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             noise = torch.randn(p.shape, generator=generator)
-            if "LayerNorm.weight" in name:
+            if "LayerNorm.weight" in name or "layer_norm.weight" in name:
                 p.copy_(1.0 + 0.2 * noise)
             elif p.dim() == 1:
                 p.copy_(0.2 * noise)
@@ -117,6 +122,75 @@ def make_bert():
     assert all(g is not None for g in grads.values())
     save_file(f32(b | {"hidden": hidden, "logits": logits} | grads), path / "case.safetensors")
     write_json(path / "case.json", {"versions": VERSIONS, "loss": loss.item()})
+
+
+def adamw(named):
+    """AdamW as ELECTRA sets it, with bias correction."""
+    def plain(name):
+        return name.endswith("bias") or "LayerNorm" in name or "layer_norm" in name
+    groups = [{"params": [p for n, p in named if not plain(n)], "weight_decay": 0.01},
+              {"params": [p for n, p in named if plain(n)], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.999), eps=1e-6)
+
+
+def masked_lm_case(path, model, b, bias=None):
+    """Writes model and case. `bias`: (the output layer's bias, the head's), where both are there and the first one counts."""
+    model.save_pretrained(path)
+    model = model.double()
+    base = getattr(model, model.base_model_prefix)
+    hidden = base(**inputs(b, "input_ids")).last_hidden_state
+    named = [(n, p) for n, p in model.named_parameters() if not bias or n != bias[1]]
+    optimiser = adamw(named)
+    losses, norms = [], []
+    for step in range(4):
+        optimiser.zero_grad()
+        logits = model(**inputs(b, "input_ids")).logits.view(-1, VOCAB)[b["rows"]]
+        loss = cross_entropy(logits, b["gold"])
+        loss.backward()
+        losses.append(loss.item())
+        if step == 0:
+            grads = {f"grad.{n}": p.grad.clone() for n, p in named}
+            if bias:
+                grads[f"grad.{bias[1]}"] = grads.pop(f"grad.{bias[0]}")
+            save_file(f32(b | {"hidden": hidden, "logits": logits} | grads), path / "case.safetensors")
+        norms.append(torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0).item())
+        optimiser.step()
+    write_json(path / "case.json", {"versions": VERSIONS, "loss": losses[0], "curve": losses, "grad_norm": norms})
+
+
+def make_roberta():
+    path = fresh("roberta_tiny")
+    config = RobertaConfig(vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+                           max_position_embeddings=18, type_vocab_size=1, layer_norm_eps=1e-5, hidden_dropout_prob=0.0,
+                           attention_probs_dropout_prob=0.0)
+    model = RobertaForMaskedLM(config).eval()
+    randomise(model, 41)
+    b = batch(42)
+    # Positions count the tokens that are not padding, by id.
+    for ids in ("original", "input_ids", "replaced_ids"):
+        b[ids] = torch.where(b["attention_mask"] == 1, b[ids], config.pad_token_id)
+    b["token_type_ids"] = torch.zeros_like(b["token_type_ids"])
+    masked_lm_case(path, model, b)
+
+
+def make_untied():
+    path = fresh("bert_untied")
+    model = BertForMaskedLM(bert_config(hidden_act="silu", num_hidden_layers=1, tie_word_embeddings=False)).eval()
+    randomise(model, 51)
+    masked_lm_case(path, model, batch(52), ("cls.predictions.decoder.bias", "cls.predictions.bias"))
+
+
+def make_activations():
+    b = batch(12)
+    cases = {}
+    for name in ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"]:
+        model = BertForMaskedLM.from_pretrained(HERE / "bert_tiny", hidden_act=name).double().eval()
+        logits = model(**inputs(b, "input_ids")).logits.view(-1, VOCAB)[b["rows"]]
+        loss = cross_entropy(logits, b["gold"])
+        loss.backward()
+        gradient = model.bert.encoder.layer[0].intermediate.dense.bias.grad
+        cases[name] = {"logits": logits.flatten().tolist(), "loss": loss.item(), "gradient": gradient.tolist()}
+    (HERE / "activations.json").write_text(json.dumps({"versions": VERSIONS, "cases": cases}) + "\n")
 
 
 def electra_pair():
@@ -211,6 +285,7 @@ def make_bin():
         (path / name).mkdir()
         shutil.copy(path / "safetensors" / "config.json", path / name)
         torch.save(model.state_dict(), path / name / "pytorch_model.bin", _use_new_zipfile_serialization=modern)
+    make_lightning()
     (path / "hostile").mkdir()
     shutil.copy(path / "safetensors" / "config.json", path / "hostile")
     import pickle
@@ -219,6 +294,17 @@ def make_bin():
         archive.writestr("archive/data.pkl", pickle.dumps({"bert.embeddings.word_embeddings.weight": Command()}, 2))
         archive.writestr("archive/version", "3\n")
     (path / "hostile" / "pytorch_model.bin").write_bytes(buffer.getvalue())
+
+
+def make_lightning():
+    """The checkpoint of a training framework: the weights are one entry of several, their names have a prefix."""
+    path = HERE / "bin_tiny" / "lightning"
+    path.mkdir(exist_ok=True)
+    shutil.copy(HERE / "bin_tiny" / "safetensors" / "config.json", path)
+    weights = load_file(HERE / "bin_tiny" / "safetensors" / "model.safetensors")
+    checkpoint = {"epoch": 3, "pytorch-lightning_version": "2.5.0", "state_dict": {f"model.{n}": w for n, w in weights.items()},
+                  "optimizer_states": []}
+    torch.save(checkpoint, path / "pytorch_model.bin")
 
 
 def make_extreme():
@@ -252,9 +338,9 @@ def make_extreme():
 if __name__ == "__main__":
     print(VERSIONS)
     torch.set_num_threads(1)
-    make_bert()
-    make_electra()
-    make_bin()
-    make_extreme()
+    makers = {"bert_tiny": make_bert, "electra_tiny": make_electra, "roberta_tiny": make_roberta, "bert_untied": make_untied,
+              "activations": make_activations, "bin_tiny": make_bin, "lightning": make_lightning, "extreme": make_extreme}
+    for name in sys.argv[1:] or makers:
+        makers[name]()
     for file in sorted(p for p in HERE.rglob("*") if p.is_file()):
         print(f"{file.stat().st_size:8d}  {file.relative_to(HERE)}")

@@ -1,14 +1,15 @@
 """Makes tests/golden/task_tiny: what transformers says about small random task models.
 
-    venv/bin/python tests/golden/make_task.py      (the environment of make.py)
+    venv/bin/python tests/golden/make_task.py [FAMILY ...]     (the environment of make.py; bert, electra, roberta: only these)
 
-For each of BertForSequenceClassification, ElectraForSequenceClassification (three classes), the two ...ForQuestionAnswering and the
-two ...ForTokenClassification (three tags): a folder with config.json and model.safetensors as `save_pretrained` writes them and case.json with inputs, logits and loss, computed in f64
+For BERT, ELECTRA and RoBERTa, of each ...ForSequenceClassification (three classes; RoBERTa also one score), ...ForQuestionAnswering
+and ...ForTokenClassification (three tags): a folder with config.json and model.safetensors as `save_pretrained` writes them and case.json with inputs, logits and loss, computed in f64
 from the stored f32 weights. Dropout is 0.
 """
 
 import json
 import pathlib
+import sys
 
 import torch
 import transformers
@@ -37,6 +38,10 @@ def make(name, cls, config, spans, tags=False):
     token_type[:, 5:] = 1
     attention = torch.ones_like(ids)
     attention[1, 6:] = 0
+    if config.model_type == "roberta":
+        # One segment; positions count the tokens that are not padding, by id.
+        token_type[:] = 0
+        ids[attention == 0] = config.pad_token_id
     inputs = dict(input_ids=ids, token_type_ids=token_type, attention_mask=attention)
     case = {key: value.tolist() for key, value in inputs.items()}
     if spans:
@@ -46,6 +51,8 @@ def make(name, cls, config, spans, tags=False):
     else:
         # A tag of -100 does not count.
         case["labels"] = [[(i + 2 * r) % CLASSES if 0 < i < 6 else -100 for i in range(LENGTH)] for r in range(BATCH)] if tags else [2, 0, 1]
+        if config.num_labels == 1:
+            case["labels"] = [0.5, -1.0, 2.0]
         out = model(**inputs, labels=torch.tensor(case["labels"]))
         case["logits"] = out.logits.tolist()
     case["loss"] = out.loss.item()
@@ -55,15 +62,21 @@ def make(name, cls, config, spans, tags=False):
 
 def main():
     t = transformers
-    bert, electra = t.BertConfig(**sizes(num_labels=CLASSES)), t.ElectraConfig(**sizes(embedding_size=8, num_labels=CLASSES))
-    make("bert_classifier", t.BertForSequenceClassification, bert, False)
-    make("electra_classifier", t.ElectraForSequenceClassification, electra, False)
-    bert, electra = t.BertConfig(**sizes()), t.ElectraConfig(**sizes(embedding_size=8))
-    make("bert_spans", t.BertForQuestionAnswering, bert, True)
-    make("electra_spans", t.ElectraForQuestionAnswering, electra, True)
-    bert, electra = t.BertConfig(**sizes(num_labels=CLASSES)), t.ElectraConfig(**sizes(embedding_size=8, num_labels=CLASSES))
-    make("bert_tags", t.BertForTokenClassification, bert, False, tags=True)
-    make("electra_tags", t.ElectraForTokenClassification, electra, False, tags=True)
+    families = {
+        "bert": (t.BertConfig, {}, t.BertForSequenceClassification, t.BertForQuestionAnswering, t.BertForTokenClassification),
+        "electra": (t.ElectraConfig, {"embedding_size": 8}, t.ElectraForSequenceClassification, t.ElectraForQuestionAnswering,
+                    t.ElectraForTokenClassification),
+        "roberta": (t.RobertaConfig, {"type_vocab_size": 1, "layer_norm_eps": 1e-5}, t.RobertaForSequenceClassification,
+                    t.RobertaForQuestionAnswering, t.RobertaForTokenClassification),
+    }
+    for family in sys.argv[1:] or families:
+        config, more, classifier, spans, tags = families[family]
+        make(f"{family}_classifier", classifier, config(**sizes(num_labels=CLASSES, **more)), False)
+        make(f"{family}_spans", spans, config(**sizes(**more)), True)
+        make(f"{family}_tags", tags, config(**sizes(num_labels=CLASSES, **more)), False, tags=True)
+    if "roberta" in (sys.argv[1:] or families):
+        config, more, classifier, *_ = families["roberta"]
+        make("roberta_score", classifier, config(**sizes(num_labels=1, **more)), False)
 
 
 main()

@@ -203,6 +203,9 @@ pub struct QuickstartArgs {
     /// Processor threads of the flex device. [default: all]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Print the figures of all arms as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,
@@ -376,6 +379,20 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
+/// `fnlm man`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Examples:
+  fnlm man ~/.local/share/man/man1     then: man fnlm-pretrain
+  man -l man/fnlm-pretrain.1           after `fnlm man man`, without installing")]
+pub struct ManArgs {
+    /// Folder for fnlm.1, fnlm-pretrain.1, ...; pages of these names that are there are replaced, other files are kept.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// `fnlm help-all`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct HelpAllArgs {}
@@ -386,6 +403,7 @@ flags!(PretrainArgs, config: config);
 flags!(InspectArgs);
 flags!(ExportArgs);
 flags!(ReportArgs);
+flags!(ManArgs);
 
 impl Flags for CompletionsArgs {
     fn common(&self) -> Option<&Common> {

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
+use clap::CommandFactory;
 
 /// `fnlm` in an empty folder, plain output.
 fn fnlm(dir: &Path) -> Command {
@@ -273,6 +274,36 @@ fn usage_errors_have_code_2_and_help_has_code_0() {
     for arguments in [&["--version"][..], &["help"], &["pretrain", "--help"], &["config", "list"]] {
         assert_eq!(run(dir.path(), arguments).code, 0, "{arguments:?}");
     }
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_command_and_it_names_every_option() {
+    fn walk(command: &clap::Command, name: &str, folder: &Path, pages: &mut usize) {
+        let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
+        *pages += 1;
+        for option in
+            command.get_arguments().filter(|argument| !argument.is_hide_set()).filter_map(clap::Arg::get_long)
+        {
+            let written = format!("\\-\\-{}", option.replace('-', "\\-"));
+            assert!(page.contains(&written), "{name}.1 lacks --{option}");
+        }
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+            walk(sub, &format!("{name}-{}", sub.get_name()), folder, pages);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run(dir.path(), &["man", "man1"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mut pages = 0;
+    walk(&fn_cli::args::Cli::command(), "fnlm", &dir.path().join("man1"), &mut pages);
+    let page = std::fs::read_to_string(dir.path().join("man1/fnlm-man.1")).unwrap();
+    assert!(page.contains(".nf\nExamples:\n"), "{page}");
+    assert_eq!(pages, std::fs::read_dir(dir.path().join("man1")).unwrap().count());
+    assert!(pages > 30, "{pages}");
+    // Again: the pages are replaced.
+    assert_eq!(run(dir.path(), &["man", "man1"]).code, 0);
+    let ran = run(dir.path(), &["man", "man1/fnlm.1"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
 }
 
 #[test]

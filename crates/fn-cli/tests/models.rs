@@ -339,3 +339,72 @@ fn a_vocabulary_is_trained_and_can_be_used() {
     let (code, _, err) = fnlm(dir.path(), &["tokenizer", "train", "text.txt", "--out", "tok", "--size", "3"]);
     assert_eq!(code, 2, "{err}");
 }
+
+#[test]
+fn a_model_folder_is_trained_further_with_what_it_determines() {
+    let dir = workshop();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("text.txt"), "she felt happy today .\n\nthe dog ran today .\n\n".repeat(60)).unwrap();
+    let go = |from: &str, run: &str| {
+        let sizes = ["--train", "text.txt", "--steps", "3", "--batch", "2", "--set", "checkpoint.every=3"];
+        fnlm(dir.path(), &[&["pretrain", "--from", from, "--run", run], sizes.as_slice()].concat())
+    };
+    let (code, out, err) = go("bert", "b");
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out, "b/model\n");
+    let said = "going on with bert: BERT, masked language modelling, rows of 16 tokens, tokenizer of bert";
+    assert!(err.contains(said), "{err}");
+    let (_, shown, _) = fnlm(dir.path(), &["config", "show", "--from", "bert", "--origin"]);
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(
+        line("model.arch").contains("\"bert\"") && line("model.arch").ends_with("--from bert"),
+        "{shown}"
+    );
+    assert!(line("corruption.scheme").contains("\"bert\""), "{shown}");
+    assert!(line("schedule.lr").ends_with("preset continued"), "{shown}");
+
+    let (code, _, err) = go("electra", "e");
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("ELECTRA, replaced-token detection"), "{err}");
+    // A run directory stands for the model that it exported, with its tokenizer; in --model as well.
+    let (code, out, err) = go("e", "e2");
+    assert_eq!((code, out.as_str()), (0, "e2/model\n"), "{err}");
+    let (code, out, err) = fnlm(dir.path(), &["inspect", "--model", "e", "she felt [MASK] today"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("[MASK] 1:"), "{out}");
+
+    for file in ["tokenizer.json", "vocab.txt"] {
+        std::fs::remove_file(at("bert").join(file)).unwrap();
+    }
+    let (code, _, err) = go("bert", "c");
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("data.tokenizer"), "{err}");
+    let (code, _, err) = go("nowhere", "c");
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("--from nowhere") && err.contains("config.json"), "{err}");
+    assert!(!at("c").exists());
+}
+
+/// A pipe that nobody writes to would be waited for without end.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused() {
+    let dir = workshop();
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    for (code, arguments) in [
+        (3, &["inspect", "--model", "bert", "--tokenizer", "pipe", "she felt [MASK]"] as &[&str]),
+        (3, &["inspect", "--model", "bert", "--lexicon", "pipe", "she felt [MASK]"]),
+        (3, &["lexicon", "show", "--lexicon", "pipe", "--tokenizer", "vocab.txt", "happy"]),
+        (3, &["data", "inspect", "-p", "electra-tiny", "--train", "pipe", "--tokenizer", "vocab.txt"]),
+        (2, &["pretrain", "-c", "pipe", "--run", "r"]),
+        (3, &["score", "--task", "squad", "--input", "pipe", "--predictions", "pipe"]),
+    ] {
+        let mut command = Command::cargo_bin("fnlm").unwrap();
+        command.current_dir(dir.path()).args(arguments).timeout(std::time::Duration::from_secs(60));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains("pipe, socket or device"), "{arguments:?}: {said}");
+    }
+}

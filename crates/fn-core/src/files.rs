@@ -1,7 +1,7 @@
 //! Files that are whole or absent, and hashes as text: what every crate needs that writes files.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to `path` so that afterwards, also after a power failure, the file is either the old one or the new one.
@@ -37,6 +37,42 @@ pub fn write_atomic_with(
         let _ = fs::remove_file(&temporary);
     }
     result
+}
+
+/// Opens a file for reading. A pipe, socket, device or folder is refused: reading one may never end.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() {
+        return File::open(path);
+    }
+    let found = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("it is {found}, expected a file; write its content into one"),
+    ))
+}
+
+/// All bytes of a regular file, see [`open`].
+///
+/// # Errors
+/// Those of [`open`], and what the system says.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a regular file, see [`open`].
+///
+/// # Errors
+/// Those of [`open`]; [`io::ErrorKind::InvalidData`] if it is not UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn temporary_path(path: &Path) -> io::Result<PathBuf> {

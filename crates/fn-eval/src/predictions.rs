@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -234,7 +233,7 @@ fn save(path: &Path, text: &str) -> Result<(), PredictionError> {
 /// A file that cannot be read, a line that is not a prediction.
 pub fn read(path: &Path) -> Result<Vec<Record>, PredictionError> {
     let io = |source| PredictionError::Io { path: path.to_owned(), action: "read", source };
-    let mut file = BufReader::new(File::open(path).map_err(io)?);
+    let mut file = BufReader::new(fn_core::files::open(path).map_err(io)?);
     let json = path.extension().is_some_and(|end| end == "jsonl" || end == "json");
     let (mut records, mut bytes, mut number) = (Vec::new(), Vec::new(), 0);
     loop {

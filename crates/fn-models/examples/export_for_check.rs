@@ -4,7 +4,9 @@
 //! cargo run -p fn-models --example export_for_check -- DIR
 //!
 //! DIR/bert, DIR/electra, DIR/electra/generator     pre-training: logits and hidden vectors
-//! DIR/{bert,electra}_{classifier,spans,tags}       task models: logits
+//! DIR/{roberta,xlm-roberta,camembert}              the same of RoBERTa and its relatives
+//! DIR/bert_untied                                  a BERT with `relu` whose output layer has a matrix of its own
+//! DIR/{bert,electra,roberta,xlm-roberta}_{classifier,spans,tags}   task models: logits
 //! ```
 
 use std::convert::Infallible;
@@ -12,13 +14,16 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use fn_models::{BertConfig, BertForPreTraining, Electra, ElectraConfig, Inputs, hf, params};
+use fn_models::{
+    Activation, Arch, BertConfig, BertForPreTraining, Electra, ElectraConfig, Inputs, hf, params,
+};
 use fn_ops::Noise;
 use serde_json::{Value, json};
 
 const BATCH: usize = 2;
 const LENGTH: usize = 16;
 const VOCAB: usize = 120;
+const PAD_OF_ROBERTA: usize = 1;
 const CLASSES: [&str; 3] = ["no", "yes", "perhaps"];
 const TAGS: [&str; 5] = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"];
 
@@ -56,6 +61,28 @@ fn main() -> Result<(), Failure> {
     let generator = folder.join(hf::GENERATOR_FOLDER);
     cases.write(&generator, json!({"rows": rows, "logits": logits, "hidden": hidden}))?;
     cases.write_tasks(dir, "electra", &device)?;
+
+    let mut config = BertConfig::bert_tiny().with_vocab_size(VOCAB);
+    config.encoder.init_std = 0.1;
+    config.encoder.activation = Activation::Relu;
+    config.head_activation = Activation::Relu;
+    config.untied_decoder = true;
+    let folder = dir.join("bert_untied");
+    cases.write_masked_lm(&folder, Arch::Bert, &config, &device)?;
+
+    let cases = Cases::of_roberta(&device);
+    for arch in [Arch::Roberta, Arch::XlmRoberta, Arch::Camembert] {
+        let mut encoder = BertConfig::bert_tiny().with_vocab_size(VOCAB).encoder;
+        encoder.init_std = 0.1;
+        encoder.layer_norm_eps = 1e-5;
+        encoder.type_vocab = 1;
+        encoder.position_offset = PAD_OF_ROBERTA + 1;
+        let config = BertConfig::of(arch.family(), encoder);
+        cases.write_masked_lm(&dir.join(arch.model_type()), arch, &config, &device)?;
+        if arch != Arch::Camembert {
+            cases.write_tasks(dir, arch.model_type(), &device)?;
+        }
+    }
     println!("wrote {}", dir.display());
     Ok(())
 }
@@ -84,6 +111,42 @@ impl Cases {
         let inputs =
             Inputs { ids: tensor(&ids), token_type: tensor(&types), mask: Some(tensor(&mask).float()) };
         Self { fields: [("input_ids", ids), ("token_type_ids", types), ("attention_mask", mask)], inputs }
+    }
+
+    /// One segment; RoBERTa counts positions over what is not padding, by id.
+    fn of_roberta(device: &Device) -> Self {
+        let mut cases = Self::new(device);
+        let [(_, ids), (_, types), (_, mask)] = &mut cases.fields;
+        for (ids, mask) in ids.iter_mut().zip(mask.iter()) {
+            for (id, _) in ids.iter_mut().zip(mask).filter(|(_, mask)| **mask == 0) {
+                *id = PAD_OF_ROBERTA as i32;
+            }
+        }
+        types.iter_mut().flatten().for_each(|segment| *segment = 0);
+        let tensor = |rows: &[Vec<i32>]| {
+            Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), [BATCH, LENGTH]), device)
+        };
+        (cases.inputs.ids, cases.inputs.token_type) = (tensor(ids), tensor(types));
+        cases
+    }
+
+    /// A masked LM with logits at some places, and its hidden vectors.
+    fn write_masked_lm(
+        &self,
+        folder: &Path,
+        arch: Arch,
+        config: &BertConfig,
+        device: &Device,
+    ) -> Result<(), Failure> {
+        let (rows, none) = ([1, 5, 14, 17, 26], Noise::none());
+        let model = uneven(BertForPreTraining::init(config, 1, device));
+        let pad = self.fields[0].1[1][LENGTH - 1] as u32;
+        hf::save_masked_lm(folder, arch, &model, config, &hf::SaveOptions::with_pad(pad))?;
+        let picked = Tensor::<1, Int>::from_data(rows, device);
+        let logits = values(model.masked_logits(&self.inputs, picked, &none));
+        let hidden = values(model.hidden(&self.inputs, &none));
+        self.write(folder, json!({"rows": rows, "logits": logits, "hidden": hidden}))?;
+        Ok(())
     }
 
     /// `expected.json`: the inputs beside what we compute.

@@ -1,14 +1,14 @@
-//! The architectures and what belongs to each of them: its name, its class names, its files.
+//! The architectures and what belongs to each of them: objective, family, name, class names.
 
 use serde::{Deserialize, Serialize};
 
 use crate::hf::Head;
-use crate::hf::names::Layout;
 
-/// An architecture that can be pre-trained and fine-tuned.
+/// An architecture that can be pre-trained and fine-tuned: an [`Objective`] over a [`Family`] of encoders.
 ///
-/// A new one is a variant here, an arm in each `match` of this file, of [`Pretrained`](crate::Pretrained) and of
-/// [`Classifier`](crate::Classifier), and its names in [`hf::names`](crate::hf::names). No other crate matches on the variants.
+/// A new one is a variant here with its row in the table `describe`. A new family is a file of `hf/family/` (its keys of
+/// `config.json`, its tensors) and what it computes: `EncoderConfig`, and its arm in [`Classifier`](crate::Classifier). No other
+/// crate matches on the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arch {
@@ -17,56 +17,115 @@ pub enum Arch {
     /// Replaced-token detection: a small generator fills the masked positions, the discriminator finds the replaced tokens.
     #[default]
     Electra,
+    /// BERT whose positions count from one more than the padding id, without segments.
+    Roberta,
+    /// RoBERTa over a hundred languages: the same model under another name.
+    XlmRoberta,
+    /// RoBERTa of French: the same model under another name.
+    Camembert,
+}
+
+/// What a model is pre-trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Objective {
+    /// Predict masked tokens.
+    MaskedLm,
+    /// Find the tokens that a generator replaced; the generator predicts masked tokens.
+    ReplacedToken,
+}
+
+/// Models whose files have the same keys and names of tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `BertModel` and its heads.
+    Bert,
+    /// `ElectraModel` and its heads.
+    Electra,
+    /// `RobertaModel` and its heads; XLM-R and CamemBERT have the same.
+    Roberta,
 }
 
 /// What a folder in the Hugging Face format holds behind the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
+pub enum Task {
+    /// One label or score per sequence.
     SequenceClassification,
+    /// Start and end of an answer.
     QuestionAnswering,
+    /// One label per token.
     TokenClassification,
+}
+
+/// What is known of an architecture.
+struct About {
+    objective: Objective,
+    family: Family,
+    name: &'static str,
+    model_type: &'static str,
+    /// What names of classes in transformers start with.
+    class: &'static str,
 }
 
 impl Arch {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Bert, Self::Electra];
+    pub const ALL: [Self; 5] = [Self::Bert, Self::Electra, Self::Roberta, Self::XlmRoberta, Self::Camembert];
+
+    fn describe(self) -> About {
+        let (objective, family, name, model_type, class) = match self {
+            Self::Bert => (Objective::MaskedLm, Family::Bert, "BERT", "bert", "Bert"),
+            Self::Electra => (Objective::ReplacedToken, Family::Electra, "ELECTRA", "electra", "Electra"),
+            Self::Roberta => (Objective::MaskedLm, Family::Roberta, "RoBERTa", "roberta", "Roberta"),
+            Self::XlmRoberta => (Objective::MaskedLm, Family::Roberta, "XLM-R", "xlm-roberta", "XLMRoberta"),
+            Self::Camembert => (Objective::MaskedLm, Family::Roberta, "CamemBERT", "camembert", "Camembert"),
+        };
+        About { objective, family, name, model_type, class }
+    }
+
+    /// What it is pre-trained for.
+    pub fn objective(self) -> Objective {
+        self.describe().objective
+    }
+
+    /// Whose files it has.
+    pub fn family(self) -> Family {
+        self.describe().family
+    }
+
+    /// Row of the position table that the first token gets, where `pad` is the id of the padding piece.
+    pub fn position_offset(self, pad: u32) -> usize {
+        match self.family().files().keys.offset_by_pad {
+            Some(_) => pad as usize + 1,
+            None => 0,
+        }
+    }
 
     /// As papers write it: `BERT`, `ELECTRA`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Bert => "BERT",
-            Self::Electra => "ELECTRA",
-        }
+        self.describe().name
     }
 
     /// `model_type` in `config.json`.
     pub fn model_type(self) -> &'static str {
-        match self {
-            Self::Bert => "bert",
-            Self::Electra => "electra",
-        }
+        self.describe().model_type
     }
 
     /// Whether it is pre-trained with a discriminator that finds replaced tokens; its masked language model is then a generator
     /// beside the encoder that is kept.
     pub fn has_discriminator(self) -> bool {
-        self.discriminator_head().is_some()
+        self.objective() == Objective::ReplacedToken
     }
 
     /// The head that predicts masked tokens.
     pub fn masked_lm_head(self) -> Head {
-        match self {
-            Self::Bert => Head::MaskedLm,
-            Self::Electra => Head::Generator,
+        match self.objective() {
+            Objective::MaskedLm => Head::MaskedLm,
+            Objective::ReplacedToken => Head::Generator,
         }
     }
 
     /// The head that finds replaced tokens.
     pub fn discriminator_head(self) -> Option<Head> {
-        match self {
-            Self::Bert => None,
-            Self::Electra => Some(Head::Discriminator),
-        }
+        self.has_discriminator().then_some(Head::Discriminator)
     }
 
     /// Heads of pre-training, the masked LM first.
@@ -75,40 +134,23 @@ impl Arch {
     }
 
     /// The class in transformers that reads a folder of the pre-trained model (without `generator/`).
-    pub fn pretrained_class(self) -> &'static str {
-        match self {
-            Self::Bert => "BertForMaskedLM",
-            Self::Electra => "ElectraForPreTraining",
-        }
+    pub fn pretrained_class(self) -> String {
+        let about = self.describe();
+        let purpose = match about.objective {
+            Objective::MaskedLm => "MaskedLM",
+            Objective::ReplacedToken => "PreTraining",
+        };
+        format!("{}For{purpose}", about.class)
     }
 
     /// The class in transformers that reads the folder `generator/`, where there is one.
-    pub fn generator_class(self) -> Option<&'static str> {
-        match self {
-            Self::Bert => None,
-            Self::Electra => Some("ElectraForMaskedLM"),
-        }
+    pub fn generator_class(self) -> Option<String> {
+        self.has_discriminator().then(|| format!("{}ForMaskedLM", self.describe().class))
     }
 
     /// The class in transformers of a fine-tuned model.
     pub(crate) fn task_class(self, task: Task) -> String {
-        let prefix = match self {
-            Self::Bert => "Bert",
-            Self::Electra => "Electra",
-        };
-        format!("{prefix}For{task:?}")
-    }
-
-    /// Names of the tensors of a fine-tuned model.
-    pub(crate) fn task_layout(self, task: Task) -> Layout {
-        match (self, task) {
-            (Self::Bert, Task::SequenceClassification) => Layout::BertClassifier,
-            (Self::Bert, Task::QuestionAnswering) => Layout::BertSpans,
-            (Self::Bert, Task::TokenClassification) => Layout::BertTags,
-            (Self::Electra, Task::SequenceClassification) => Layout::ElectraClassifier,
-            (Self::Electra, Task::QuestionAnswering) => Layout::ElectraSpans,
-            (Self::Electra, Task::TokenClassification) => Layout::ElectraTags,
-        }
+        format!("{}For{task:?}", self.describe().class)
     }
 }
 
@@ -120,6 +162,8 @@ mod tests {
     fn names_are_those_of_transformers_and_of_configuration_files() {
         assert_eq!(Arch::Bert.task_class(Task::QuestionAnswering), "BertForQuestionAnswering");
         assert_eq!(Arch::Electra.task_class(Task::TokenClassification), "ElectraForTokenClassification");
+        assert_eq!(Arch::XlmRoberta.pretrained_class(), "XLMRobertaForMaskedLM");
+        assert_eq!(Arch::Electra.pretrained_class(), "ElectraForPreTraining");
         for arch in Arch::ALL {
             assert_eq!(serde_json::to_value(arch).unwrap(), arch.model_type());
             assert_eq!(arch.heads().count(), if arch.has_discriminator() { 2 } else { 1 });

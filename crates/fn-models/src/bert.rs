@@ -1,4 +1,4 @@
-//! BERT with its masked-LM head.
+//! BERT, RoBERTa and their relatives: an encoder with a masked-LM head.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -23,7 +23,7 @@ pub struct BertForPreTraining {
     pub encoder: Encoder,
     /// For fine-tuning; masked language modelling gives it no gradient.
     pub pooler: Option<Pooler>,
-    /// Tied to the token table.
+    /// Tied to the token table or not, as the configuration says.
     pub head: MaskedLmHead,
     #[module(skip)]
     config: BertConfig,
@@ -42,13 +42,7 @@ impl BertForPreTraining {
             embeddings: Embeddings::zeros(c, device),
             encoder: Encoder::zeros(c, device),
             pooler: config.pooler.then(|| Pooler::zeros(c.hidden_size, device)),
-            head: MaskedLmHead::zeros(
-                c.hidden_size,
-                c.embedding_size,
-                c.vocab_size,
-                c.layer_norm_eps,
-                device,
-            ),
+            head: MaskedLmHead::zeros(c, config.head_activation, config.untied_decoder, device),
             config: config.clone(),
         }
     }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::activation::Activation;
+use crate::arch::Family;
+
 /// A size of a model that is out of range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -38,9 +41,9 @@ pub struct EncoderConfig {
     pub num_heads: usize,
     /// F: inner width of the feed-forward part.
     pub intermediate_size: usize,
-    /// Rows of the position table: the longest sequence, in tokens.
+    /// The longest sequence, in tokens.
     pub max_positions: usize,
-    /// Number of segments.
+    /// Number of segments; 1: none, whatever the inputs say.
     pub type_vocab: usize,
     /// Dropout after embeddings, attention and feed-forward.
     pub hidden_dropout: f64,
@@ -50,6 +53,21 @@ pub struct EncoderConfig {
     pub layer_norm_eps: f64,
     /// Standard deviation of initial matrices.
     pub init_std: f64,
+    /// Between the two maps of the feed-forward part.
+    #[serde(skip_serializing_if = "Activation::is_gelu")]
+    pub activation: Activation,
+    /// Row of the position table that the first token gets: 0 in BERT, one more than the id of the padding piece in RoBERTa. The
+    /// table has `max_positions` rows from there on.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub position_offset: usize,
+}
+
+fn is_zero(size: &usize) -> bool {
+    *size == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Vocabulary of the presets: the 30,522 pieces of BERT and ELECTRA (uncased).
@@ -82,6 +100,8 @@ impl EncoderConfig {
             attention_dropout: 0.1,
             layer_norm_eps: 1e-12,
             init_std: 0.02,
+            activation: Activation::Gelu,
+            position_offset: 0,
         }
     }
 
@@ -126,6 +146,11 @@ impl EncoderConfig {
         Self::sized(1024, 24, 1024, 16)
     }
 
+    /// Rows of the position table.
+    pub fn position_rows(&self) -> usize {
+        self.position_offset + self.max_positions
+    }
+
     /// Width of one attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_heads.max(1)
@@ -134,6 +159,21 @@ impl EncoderConfig {
     /// Checks every value; the error names the field, the value and what it may be.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check("encoder")
+    }
+
+    /// Checks that positions start where the family's do.
+    pub(crate) fn check_offset(&self, family: Family) -> Result<(), ConfigError> {
+        let counts = family.files().keys.offset_by_pad.is_some();
+        if counts == (self.position_offset > 0) {
+            return Ok(());
+        }
+        let allowed = if counts { "the id of the padding piece and 1" } else { "0" };
+        Err(ConfigError::OutOfRange {
+            section: "encoder",
+            field: "position_offset",
+            found: self.position_offset.to_string(),
+            allowed: allowed.into(),
+        })
     }
 
     pub(crate) fn check(&self, section: &'static str) -> Result<(), ConfigError> {
@@ -152,6 +192,9 @@ impl EncoderConfig {
             if value == 0 || value > MAX_SIZE {
                 return wrong(field, value.to_string(), format!("1 to {MAX_SIZE}"));
             }
+        }
+        if self.position_offset > MAX_SIZE {
+            return wrong("position_offset", self.position_offset.to_string(), format!("0 to {MAX_SIZE}"));
         }
         if self.num_layers == 0 || self.num_layers > MAX_LAYERS {
             return wrong("num_layers", self.num_layers.to_string(), format!("1 to {MAX_LAYERS}"));
@@ -177,7 +220,7 @@ impl EncoderConfig {
     }
 }
 
-/// BERT: one encoder, with or without a pooler.
+/// A masked language model: one encoder with a head over the vocabulary, with or without a pooler.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct BertConfig {
@@ -186,12 +229,29 @@ pub struct BertConfig {
     /// Whether there is a pooler (needed for fine-tuning only).
     #[serde(default)]
     pub pooler: bool,
+    /// Within the masked-LM head: BERT has that of the encoder, RoBERTa `gelu`.
+    #[serde(default, skip_serializing_if = "Activation::is_gelu")]
+    pub head_activation: Activation,
+    /// Whether the output layer has a matrix of its own in place of the token table.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untied_decoder: bool,
 }
 
 impl BertConfig {
     /// BERT over this encoder, without a pooler.
     pub fn new(encoder: EncoderConfig) -> Self {
-        Self { encoder, pooler: false }
+        let head_activation = encoder.activation;
+        Self { encoder, pooler: false, head_activation, untied_decoder: false }
+    }
+    /// The masked language model of a family over this encoder, without a pooler.
+    pub fn of(family: Family, encoder: EncoderConfig) -> Self {
+        match family {
+            Family::Bert => Self::new(encoder),
+            // transformers gives their heads GELU, whatever the encoder's activation.
+            Family::Electra | Family::Roberta => {
+                Self { head_activation: Activation::Gelu, ..Self::new(encoder) }
+            }
+        }
     }
     /// BERT-tiny.
     pub fn bert_tiny() -> Self {
@@ -243,6 +303,9 @@ pub struct ElectraConfig {
     pub discriminator: EncoderConfig,
     /// The generator; same vocabulary, embedding size, positions and segments.
     pub generator: EncoderConfig,
+    /// Whether the generator's output layer has a matrix of its own in place of the token table.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untied_decoder: bool,
 }
 
 impl ElectraConfig {
@@ -264,7 +327,7 @@ impl ElectraConfig {
             num_layers: part(d.num_layers, depth_fraction),
             ..discriminator.clone()
         };
-        Self { discriminator, generator }
+        Self { discriminator, generator, untied_decoder: false }
     }
     /// Discriminator 2 layers of 128, generator of 64.
     pub fn electra_tiny() -> Self {
@@ -303,6 +366,7 @@ impl ElectraConfig {
             ("embedding_size", g.embedding_size, d.embedding_size),
             ("max_positions", g.max_positions, d.max_positions),
             ("type_vocab", g.type_vocab, d.type_vocab),
+            ("position_offset", g.position_offset, d.position_offset),
         ] {
             if ours != theirs {
                 return Err(ConfigError::OutOfRange {

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use fn_ops::Noise;
 
+use crate::activation::Activation;
 use crate::config::ElectraConfig;
 use crate::embeddings::Embeddings;
 use crate::encoder::Encoder;
@@ -14,7 +15,7 @@ use crate::inputs::{Inputs, Pooling};
 /// Generator and discriminator over one set of embeddings.
 ///
 /// Token, position and segment tables are shared and exist once, in [`Electra::embeddings`]; the generator's output layer
-/// is tied to the token table.
+/// is tied to the token table, unless it was read from a folder with a matrix of its own.
 ///
 /// # Shapes
 /// B batch, L length, P masked rows of the batch, V vocabulary, E embedding, H the discriminator's width.
@@ -24,7 +25,7 @@ pub struct Electra {
     pub embeddings: Embeddings,
     /// The generator's layers.
     pub generator: Encoder,
-    /// The generator's masked-LM head, tied to the token table.
+    /// The generator's masked-LM head, tied to the token table or not.
     pub generator_head: MaskedLmHead,
     /// The discriminator's layers, which fine-tuning keeps.
     pub discriminator: Encoder,
@@ -49,15 +50,10 @@ impl Electra {
         Self {
             embeddings: Embeddings::zeros(d, device),
             generator: Encoder::zeros(g, device),
-            generator_head: MaskedLmHead::zeros(
-                g.hidden_size,
-                g.embedding_size,
-                g.vocab_size,
-                g.layer_norm_eps,
-                device,
-            ),
+            // transformers gives it GELU, whatever the encoder's activation.
+            generator_head: MaskedLmHead::zeros(g, Activation::Gelu, config.untied_decoder, device),
             discriminator: Encoder::zeros(d, device),
-            discriminator_head: ReplacedTokenHead::zeros(d.hidden_size, device),
+            discriminator_head: ReplacedTokenHead::zeros(d, device),
             config: config.clone(),
         }
     }

@@ -13,13 +13,15 @@ use crate::layers::{LayerNorm, Table};
 pub struct Embeddings {
     /// `[V, E]` token table; also the output layer of masked-LM heads.
     pub word: Table,
-    /// `[max_positions, E]`
+    /// `[position_offset + max_positions, E]`
     pub position: Table,
-    /// `[type_vocab, E]`
+    /// `[type_vocab, E]`; with one row every token gets it.
     pub token_type: Table,
     /// Over E.
     pub norm: LayerNorm,
     dropout: f64,
+    #[module(skip)]
+    position_offset: usize,
 }
 
 impl Embeddings {
@@ -27,10 +29,11 @@ impl Embeddings {
         let width = config.embedding_size;
         Self {
             word: Table::zeros(config.vocab_size, width, device),
-            position: Table::zeros(config.max_positions, width, device),
+            position: Table::zeros(config.position_rows(), width, device),
             token_type: Table::zeros(config.type_vocab, width, device),
             norm: LayerNorm::identity(width, config.layer_norm_eps, device),
             dropout: config.hidden_dropout,
+            position_offset: config.position_offset,
         }
     }
 
@@ -52,13 +55,18 @@ impl Embeddings {
     /// As [`forward`](Self::forward).
     pub fn combine(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let [_, length, _] = words.dims();
-        let most = self.position.weight.lazy_shape()[0];
+        let most = self.position.weight.lazy_shape()[0] - self.position_offset;
         assert!(
             length <= most,
             "a sequence of {length} tokens does not fit a model of {most} positions; shorten it or raise `max_positions`"
         );
-        let token_type = self.token_type.forward(inputs.token_type.clone());
-        let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+        let token_type = match self.token_type.weight.lazy_shape()[0] {
+            1 => self.token_type.weight.val().unsqueeze::<3>(),
+            _ => self.token_type.forward(inputs.token_type.clone()),
+        };
+        // RoBERTa counts positions over real tokens only. Rows are padded at their end, so that real tokens get the same ones here;
+        // what padding gets does not matter, as nothing reads it.
+        let position = self.position.weight.val().narrow(0, self.position_offset, length).unsqueeze::<3>();
         fn_ops::dropout(self.norm.forward(words + token_type + position), self.dropout, noise)
     }
 }

@@ -3,13 +3,14 @@
 //! One layer:
 //! ```text
 //! a = LN(x + dropout(W_o attention(W_q x, W_k x, W_v x)))        dropout on the attention weights, too
-//! y = LN(a + dropout(W_2 gelu(W_1 a)))                           none between W_1 and W_2
+//! y = LN(a + dropout(W_2 f(W_1 a)))      f: the activation        none between W_1 and W_2
 //! ```
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_ops::Noise;
 
+use crate::activation::Activation;
 use crate::config::EncoderConfig;
 use crate::layers::{LayerNorm, Linear};
 
@@ -58,7 +59,7 @@ impl Attention {
     }
 }
 
-/// Two linear maps with GELU between, residual and norm.
+/// Two linear maps with an activation (GELU in BERT) between, residual and norm.
 #[derive(Module, Debug)]
 pub struct FeedForward {
     /// `[H, F]`
@@ -68,6 +69,8 @@ pub struct FeedForward {
     /// Over H, after the residual.
     pub norm: LayerNorm,
     hidden_dropout: f64,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl FeedForward {
@@ -78,13 +81,14 @@ impl FeedForward {
             outer: Linear::zeros(inner, width, device),
             norm: LayerNorm::identity(width, config.layer_norm_eps, device),
             hidden_dropout: config.hidden_dropout,
+            activation: config.activation,
         }
     }
 
     /// # Shapes
     /// - x: `[B, L, H]` - output: `[B, L, H]`
     pub fn forward(&self, x: Tensor<3>, noise: &Noise) -> Tensor<3> {
-        let inner = fn_ops::gelu(self.inner.forward(x.clone()));
+        let inner = self.activation.forward(self.inner.forward(x.clone()));
         self.norm.forward_residual(self.outer.forward(inner), x, self.hidden_dropout, noise)
     }
 }

@@ -17,6 +17,17 @@ pub enum FitError {
         /// Pieces of the tokenizer.
         tokenizer: usize,
     },
+    /// Positions count from the padding id, and it is another one.
+    #[error(
+        "the tokenizer's padding piece has id {tokenizer}, but the model's positions count from padding id {model}; use the \
+         tokenizer that the model was trained with"
+    )]
+    Padding {
+        /// `pad_token_id` of the model.
+        model: usize,
+        /// The tokenizer's.
+        tokenizer: u32,
+    },
     /// Sequences are longer than the position table.
     #[error(
         "sequences have {length} tokens, but the model has only {model} positions; use shorter sequences (`--length`)"
@@ -44,6 +55,17 @@ impl EncoderConfig {
         }
         Ok(())
     }
+
+    /// Checks that a model whose positions count from the padding id has the id of this tokenizer: `pad`.
+    ///
+    /// # Errors
+    /// [`FitError::Padding`] with both ids.
+    pub fn check_padding(&self, pad: u32) -> Result<(), FitError> {
+        match self.position_offset.checked_sub(1) {
+            Some(model) if model != pad as usize => Err(FitError::Padding { model, tokenizer: pad }),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +78,10 @@ mod tests {
         assert_eq!(config.check_fit(100, 64), Ok(()));
         assert_eq!(config.check_fit(101, 64), Err(FitError::Vocabulary { model: 100, tokenizer: 101 }));
         assert_eq!(config.check_fit(100, 65), Err(FitError::Positions { model: 64, length: 65 }));
+        assert_eq!(config.check_padding(7), Ok(()));
+        let roberta = EncoderConfig { position_offset: 2, ..config.clone() };
+        assert_eq!(roberta.check_padding(1), Ok(()));
+        assert_eq!(roberta.check_padding(0), Err(FitError::Padding { model: 1, tokenizer: 0 }));
         let message = config.check_fit(101, 1).unwrap_err().to_string();
         assert!(message.contains("101 pieces") && message.contains("only 100 rows"), "{message}");
     }

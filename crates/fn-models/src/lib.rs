@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub mod activation;
 pub mod arch;
 pub mod bert;
 pub mod config;
@@ -18,7 +19,8 @@ pub mod task;
 
 mod init;
 
-pub use arch::Arch;
+pub use activation::Activation;
+pub use arch::{Arch, Family, Objective};
 pub use bert::BertForPreTraining;
 pub use config::{BertConfig, ConfigError, ElectraConfig, EncoderConfig};
 pub use electra::Electra;

@@ -9,6 +9,9 @@ use burn::tensor::{Tensor, TensorData};
 /// Path of the token table in every model of this crate.
 pub const TOKEN_TABLE: &str = "embeddings.word.weight";
 
+/// Path of the position table in every model that has one.
+pub const POSITION_TABLE: &str = "embeddings.position.weight";
+
 /// A parameter on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {

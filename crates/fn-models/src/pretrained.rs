@@ -6,7 +6,7 @@ use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Int, Tensor};
 use fn_ops::Noise;
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Objective};
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ConfigError, ElectraConfig, EncoderConfig};
 use crate::electra::Electra;
@@ -38,6 +38,7 @@ use crate::inputs::{Inputs, Pooling};
 /// B batch, L length, P masked rows of the batch, V vocabulary, E width of the token table, H width of the encoder.
 #[derive(Debug, Clone)]
 pub struct Pretrained {
+    arch: Arch,
     net: Net,
     /// Heads that the folder held no weights of.
     fresh_heads: Vec<Head>,
@@ -45,8 +46,8 @@ pub struct Pretrained {
 
 #[derive(Debug, Clone)]
 enum Net {
-    Bert(Box<BertForPreTraining>),
-    Electra(Box<Electra>),
+    MaskedLm(Box<BertForPreTraining>),
+    ReplacedToken(Box<Electra>),
 }
 
 /// How large a generator is beside its discriminator.
@@ -69,8 +70,8 @@ impl Default for GeneratorSize {
 macro_rules! each {
     ($net:expr, $model:ident => $value:expr) => {
         match $net {
-            Net::Bert($model) => $value,
-            Net::Electra($model) => $value,
+            Net::MaskedLm($model) => $value,
+            Net::ReplacedToken($model) => $value,
         }
     };
 }
@@ -79,10 +80,10 @@ macro_rules! each {
 macro_rules! with_net {
     ($this:ident, $net:expr, $model:ident => $value:expr) => {{
         let net = match $net {
-            Net::Bert($model) => Net::Bert(Box::new($value)),
-            Net::Electra($model) => Net::Electra(Box::new($value)),
+            Net::MaskedLm($model) => Net::MaskedLm(Box::new($value)),
+            Net::ReplacedToken($model) => Net::ReplacedToken(Box::new($value)),
         };
-        Self { net, fresh_heads: $this.fresh_heads.clone() }
+        Self { arch: $this.arch, net, fresh_heads: $this.fresh_heads.clone() }
     }};
 }
 
@@ -104,18 +105,18 @@ impl Pretrained {
     /// # Errors
     /// Everything of [`HfError`] that concerns reading; a folder of an architecture that does not become `arch`.
     pub fn open_as(arch: Arch, dir: &Path, device: &Device) -> Result<(Self, LoadReport), HfError> {
-        let (net, report) = match arch {
-            Arch::Bert => {
-                let (model, _, report) = hf::load_bert(dir, device)?;
-                (Net::Bert(Box::new(model)), report)
+        let (net, report) = match arch.objective() {
+            Objective::MaskedLm => {
+                let (model, _, report) = hf::load_masked_lm(dir, arch, device)?;
+                (Net::MaskedLm(Box::new(model)), report)
             }
-            Arch::Electra => {
+            Objective::ReplacedToken => {
                 let (model, _, report) = hf::load_electra(dir, device)?;
-                (Net::Electra(Box::new(model)), report)
+                (Net::ReplacedToken(Box::new(model)), report)
             }
         };
         let fresh_heads = arch.heads().filter(|head| !report.has(*head)).collect();
-        Ok((Self { net, fresh_heads }, report))
+        Ok((Self { arch, net, fresh_heads }, report))
     }
 
     /// [`open`](Self::open), refusing a folder without a masked-LM head (a fine-tuned model, a discriminator alone): with fresh
@@ -157,18 +158,20 @@ impl Pretrained {
         seed: u64,
         device: &Device,
     ) -> Result<Self, ConfigError> {
-        Ok(match arch {
-            Arch::Bert => {
-                let config = BertConfig::new(encoder);
+        encoder.check_offset(arch.family())?;
+        let net = match arch.objective() {
+            Objective::MaskedLm => {
+                let config = BertConfig::of(arch.family(), encoder);
                 config.validate()?;
-                BertForPreTraining::init(&config, seed, device).into()
+                Net::MaskedLm(Box::new(BertForPreTraining::init(&config, seed, device)))
             }
-            Arch::Electra => {
+            Objective::ReplacedToken => {
                 let config = ElectraConfig::new(encoder, generator.width, generator.depth);
                 config.validate()?;
-                Electra::init(&config, seed, device).into()
+                Net::ReplacedToken(Box::new(Electra::init(&config, seed, device)))
             }
-        })
+        };
+        Ok(Self { arch, net, fresh_heads: Vec::new() })
     }
 
     /// Writes `config.json` and `model.safetensors` (ELECTRA: also those of its generator, in `generator/`) into `dir`, which is
@@ -178,32 +181,29 @@ impl Pretrained {
     /// A folder that cannot be written.
     pub fn save(&self, dir: &Path, options: &SaveOptions) -> Result<(), HfError> {
         match &self.net {
-            Net::Bert(model) => hf::save_bert_with(dir, model, model.config(), options),
-            Net::Electra(model) => hf::save_electra_with(dir, model, model.config(), options),
+            Net::MaskedLm(model) => hf::save_masked_lm(dir, self.arch, model, model.config(), options),
+            Net::ReplacedToken(model) => hf::save_electra_with(dir, model, model.config(), options),
         }
     }
 
     /// Its architecture.
     pub fn arch(&self) -> Arch {
-        match &self.net {
-            Net::Bert(_) => Arch::Bert,
-            Net::Electra(_) => Arch::Electra,
-        }
+        self.arch
     }
 
     /// Sizes of the encoder that fine-tuning keeps (ELECTRA: the discriminator).
     pub fn encoder(&self) -> &EncoderConfig {
         match &self.net {
-            Net::Bert(model) => &model.config().encoder,
-            Net::Electra(model) => &model.config().discriminator,
+            Net::MaskedLm(model) => &model.config().encoder,
+            Net::ReplacedToken(model) => &model.config().discriminator,
         }
     }
 
     /// Sizes of the generator, where there is one.
     pub fn generator(&self) -> Option<&EncoderConfig> {
         match &self.net {
-            Net::Bert(_) => None,
-            Net::Electra(model) => Some(&model.config().generator),
+            Net::MaskedLm(_) => None,
+            Net::ReplacedToken(model) => Some(&model.config().generator),
         }
     }
 
@@ -228,24 +228,24 @@ impl Pretrained {
     /// - inputs: `[B, L]`, rows: `[P]` flat index `b * L + l` - output: `[P, V]`, raw logits
     pub fn masked_logits(&self, inputs: &Inputs, rows: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
         match &self.net {
-            Net::Bert(model) => model.masked_logits(inputs, rows, noise),
-            Net::Electra(model) => model.generator_logits(inputs, rows, noise),
+            Net::MaskedLm(model) => model.masked_logits(inputs, rows, noise),
+            Net::ReplacedToken(model) => model.generator_logits(inputs, rows, noise),
         }
     }
 
     /// Was the token replaced? `[B, L]`, raw logits; `None` for an architecture without a discriminator.
     pub fn replaced_logits(&self, inputs: &Inputs, noise: &Noise) -> Option<Tensor<2>> {
         match &self.net {
-            Net::Bert(_) => None,
-            Net::Electra(model) => Some(model.discriminator_logits(inputs, noise)),
+            Net::MaskedLm(_) => None,
+            Net::ReplacedToken(model) => Some(model.discriminator_logits(inputs, noise)),
         }
     }
 
     /// Hidden vectors of the encoder that fine-tuning keeps, `[B, L, H]`.
     pub fn hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         match &self.net {
-            Net::Bert(model) => model.hidden(inputs, noise),
-            Net::Electra(model) => model.discriminator_hidden(inputs, noise),
+            Net::MaskedLm(model) => model.hidden(inputs, noise),
+            Net::ReplacedToken(model) => model.discriminator_hidden(inputs, noise),
         }
     }
 
@@ -253,8 +253,8 @@ impl Pretrained {
     /// `[B, L, H]` as there are layers, and one. The last one is [`hidden`](Self::hidden).
     pub fn hidden_of_layers(&self, inputs: &Inputs, noise: &Noise) -> Vec<Tensor<3>> {
         let (embeddings, encoder) = match &self.net {
-            Net::Bert(model) => (&model.embeddings, &model.encoder),
-            Net::Electra(model) => (&model.embeddings, &model.discriminator),
+            Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
+            Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
         };
         encoder.forward_layers(embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
     }
@@ -262,8 +262,8 @@ impl Pretrained {
     /// What leaves the first `layers` layers of the encoder that fine-tuning keeps, `[B, L, H]`; the layers above are not computed.
     pub fn hidden_after(&self, layers: usize, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let (embeddings, encoder) = match &self.net {
-            Net::Bert(model) => (&model.embeddings, &model.encoder),
-            Net::Electra(model) => (&model.embeddings, &model.discriminator),
+            Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
+            Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
         };
         encoder.forward_first(embeddings.forward(inputs, noise), layers, inputs.mask.as_ref(), noise)
     }
@@ -272,8 +272,8 @@ impl Pretrained {
     /// place of token ids, see [`Embeddings::combine`](crate::Embeddings::combine); `inputs.ids` is not read.
     pub fn masked_lm_hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         match &self.net {
-            Net::Bert(model) => model.hidden_of_words(words, inputs, noise),
-            Net::Electra(model) => model.generator_hidden_of_words(words, inputs, noise),
+            Net::MaskedLm(model) => model.hidden_of_words(words, inputs, noise),
+            Net::ReplacedToken(model) => model.generator_hidden_of_words(words, inputs, noise),
         }
     }
 
@@ -295,13 +295,13 @@ impl Pretrained {
 
 impl From<BertForPreTraining> for Pretrained {
     fn from(model: BertForPreTraining) -> Self {
-        Self { net: Net::Bert(Box::new(model)), fresh_heads: Vec::new() }
+        Self { arch: Arch::Bert, net: Net::MaskedLm(Box::new(model)), fresh_heads: Vec::new() }
     }
 }
 
 impl From<Electra> for Pretrained {
     fn from(model: Electra) -> Self {
-        Self { net: Net::Electra(Box::new(model)), fresh_heads: Vec::new() }
+        Self { arch: Arch::Electra, net: Net::ReplacedToken(Box::new(model)), fresh_heads: Vec::new() }
     }
 }
 

@@ -1,17 +1,18 @@
 //! An encoder with a head for a task: classification or regression of a sequence (or pair), answer spans, and tags.
 //!
 //! ```text
-//! BERT     logits = dropout(tanh(h_first W + b)) V + c          transformers' BertForSequenceClassification
+//! BERT     logits = dropout(tanh(h_first W + b)) V + c            transformers' BertForSequenceClassification
 //! ELECTRA  logits = dropout(gelu(dropout(h_first) W + b)) V + c   ElectraForSequenceClassification
-//! both     start, end = h V + c                                   ...ForQuestionAnswering
-//! both     tag logits = dropout(h) V + c                          ...ForTokenClassification
+//! RoBERTa  logits = dropout(tanh(dropout(h_first) W + b)) V + c   RobertaForSequenceClassification
+//! all      start, end = h V + c                                   ...ForQuestionAnswering
+//! all      tag logits = dropout(h) V + c                          ...ForTokenClassification
 //! ```
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_ops::Noise;
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Family};
 use crate::config::EncoderConfig;
 use crate::embeddings::Embeddings;
 use crate::encoder::Encoder;
@@ -27,6 +28,8 @@ pub struct TaskConfig {
     pub encoder: EncoderConfig,
     /// Classes; 1 for a regression.
     pub outputs: usize,
+    /// Dropout in the head (`classifier_dropout`): that of the encoder unless its `config.json` says otherwise.
+    pub head_dropout: f64,
 }
 
 /// The head of a classifier: a vector per sequence in, a logit per class out.
@@ -37,7 +40,7 @@ pub struct ClassifierHead {
     /// `[H, outputs]`
     pub out: Linear,
     #[module(skip)]
-    arch: Arch,
+    family: Family,
     dropout: f64,
 }
 
@@ -46,9 +49,10 @@ impl ClassifierHead {
     /// - first: `[B, H]` - output: `[B, outputs]`, raw
     fn forward(&self, first: Tensor<2>, noise: &Noise) -> Tensor<2> {
         let drop = |x| fn_ops::dropout(x, self.dropout, noise);
-        let vector = match self.arch {
-            Arch::Bert => self.dense.forward(first).tanh(),
-            Arch::Electra => fn_ops::gelu(self.dense.forward(drop(first))),
+        let vector = match self.family {
+            Family::Bert => self.dense.forward(first).tanh(),
+            Family::Electra => fn_ops::gelu(self.dense.forward(drop(first))),
+            Family::Roberta => self.dense.forward(drop(first)).tanh(),
         };
         self.out.forward(drop(vector))
     }
@@ -74,8 +78,8 @@ impl Classifier {
             head: ClassifierHead {
                 dense: Linear::zeros(width, width, device),
                 out: Linear::zeros(width, config.outputs, device),
-                arch: config.arch,
-                dropout: encoder.hidden_dropout,
+                family: config.arch.family(),
+                dropout: config.head_dropout,
             },
         }
     }
@@ -115,7 +119,7 @@ impl TokenModel {
     }
 
     pub(crate) fn tags(config: &TaskConfig, device: &Device) -> Self {
-        Self::zeros(config, config.outputs, config.encoder.hidden_dropout, device)
+        Self::zeros(config, config.outputs, config.head_dropout, device)
     }
 
     fn zeros(config: &TaskConfig, outputs: usize, dropout: f64, device: &Device) -> Self {

@@ -8,7 +8,8 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{Case, close, golden, gradients, json};
-use fn_models::hf::names::Layout;
+use fn_models::Family;
+use fn_models::hf::names::{Layout, Role};
 use fn_models::{hf, params};
 use fn_ops::Noise;
 
@@ -38,7 +39,7 @@ fn bert_agrees_with_transformers_in_logits_loss_and_every_gradient() {
     let expected = json(&golden("bert_tiny/case.json"))["loss"].as_f64().unwrap();
     relative(params::host(loss.clone())[0], expected, 1e-6, "loss");
 
-    let found = gradients(&model, &loss.backward(), Layout::Bert);
+    let found = gradients(&model, &loss.backward(), Layout::new(Family::Bert, Role::MaskedLm));
     assert_eq!(found.len(), case.gradient_names("grad.").len());
     let mut worst_gradient = 0.0f32;
     for gradient in found {
@@ -83,12 +84,11 @@ fn electra_agrees_with_transformers_in_logits_losses_and_every_gradient() {
     let raw = total.backward();
     let mut count = 0;
     let mut worst_gradient = 0.0f32;
-    for (layout, prefix) in
-        [(Layout::Discriminator, "grad.discriminator."), (Layout::Generator, "grad.generator.")]
+    for (role, prefix) in [(Role::Discriminator, "grad.discriminator."), (Role::Generator, "grad.generator.")]
     {
-        for gradient in gradients(&model, &raw, layout) {
+        for gradient in gradients(&model, &raw, Layout::new(Family::Electra, role)) {
             // The shared tables are stored once, under the discriminator.
-            if layout == Layout::Generator && gradient.name.starts_with("electra.embeddings.") {
+            if role == Role::Generator && gradient.name.starts_with("electra.embeddings.") {
                 continue;
             }
             let (shape, values) = case.float(&format!("{prefix}{}", gradient.name));

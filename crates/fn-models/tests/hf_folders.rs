@@ -1,5 +1,4 @@
 //! Folders in the Hugging Face format: read, written, read again; and the ways in which they can be wrong.
-
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod common;
@@ -195,7 +194,7 @@ fn half_precision_files_are_cast_and_the_report_says_so() {
 #[test]
 fn pytorch_files_of_both_ages_load_and_tied_copies_are_not_called_unused() {
     let (expected, _) = bert(&golden("bin_tiny/safetensors")).unwrap();
-    for age in ["zip", "legacy"] {
+    for age in ["zip", "legacy", "lightning"] {
         let (tensors, report) = bert(&golden("bin_tiny").join(age)).unwrap();
         assert_eq!(tensors, expected, "{age}");
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{age}: {report}");
@@ -434,11 +433,15 @@ fn configurations_of_other_models_are_refused_by_field() {
     let path = dir.path().join("config.json");
     let original = common::json(&path);
     let cases = [
-        ("hidden_act", serde_json::json!("gelu_new"), "`hidden_act` is \"gelu_new\", expected \"gelu\""),
-        ("hidden_act", serde_json::json!("relu"), "`hidden_act` is \"relu\""),
+        ("hidden_act", serde_json::json!("mish"), "`hidden_act` is \"mish\", expected one of \"gelu\""),
+        ("classifier_dropout", serde_json::json!(1.0), "`classifier_dropout` is 1.0"),
         ("position_embedding_type", serde_json::json!("relative_key"), "`position_embedding_type`"),
         ("is_decoder", serde_json::json!(true), "`is_decoder` is true, expected false"),
-        ("tie_word_embeddings", serde_json::json!(false), "`tie_word_embeddings` is false"),
+        (
+            "tie_word_embeddings",
+            serde_json::json!("no"),
+            "`tie_word_embeddings` is \"no\", expected true or false",
+        ),
         ("hidden_size", serde_json::json!(-3), "`hidden_size` is -3, expected a whole number"),
         (
             "num_attention_heads",

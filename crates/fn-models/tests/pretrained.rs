@@ -22,8 +22,8 @@ fn open(folder: &str) -> Pretrained {
 
 fn fresh(arch: Arch, seed: u64, device: &Device) -> Pretrained {
     let encoder = match arch {
-        Arch::Bert => EncoderConfig::bert_tiny(),
         Arch::Electra => EncoderConfig::electra_tiny(),
+        _ => EncoderConfig::bert_tiny(),
     };
     let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, ..encoder };
     Pretrained::fresh(arch, encoder, GeneratorSize { width: 0.5, depth: 1.0 }, seed, device).unwrap()

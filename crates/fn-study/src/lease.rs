@@ -152,7 +152,7 @@ fn renew(claim: PathBuf, mark: String, lost: Arc<AtomicBool>) -> (Sender<()>, st
 
 /// Contents of the claim; None if there is no claim.
 fn read(claim: &Path) -> std::io::Result<Option<String>> {
-    match std::fs::read_to_string(claim) {
+    match fn_core::files::read_to_string(claim) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

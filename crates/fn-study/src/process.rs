@@ -3,7 +3,7 @@
 //! A study runs each of its jobs in a separate process, which reports into the file of `--record FILE`. The outcome of the job
 //! is read from that file, never from its exit code or from its output on the terminal.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -148,7 +148,7 @@ pub fn append(path: &Path, record: &Record) -> Result<(), ProcessError> {
 /// A file that cannot be read; an invalid line, with its number.
 pub fn read(path: &Path) -> Result<Vec<Record>, ProcessError> {
     let io = |source| ProcessError::Io { action: "read", path: path.to_owned(), source };
-    let file = match File::open(path) {
+    let file = match fn_core::files::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         file => file.map_err(io)?,
     };

@@ -173,7 +173,7 @@ impl Setup {
     /// # Errors
     /// A file that cannot be read or is not a valid setup.
     pub fn open(path: &Path) -> Result<Self, QuickstartError> {
-        let text = std::fs::read_to_string(path).map_err(QuickstartError::io("read", path))?;
+        let text = fn_core::files::read_to_string(path).map_err(QuickstartError::io("read", path))?;
         let wrong = |error: toml::de::Error| QuickstartError::Setup {
             path: path.to_owned(),
             message: error.to_string(),
@@ -218,7 +218,7 @@ impl Setup {
                 })?;
         if path.exists() {
             let earlier = fn_train::config::read(&path)?;
-            let same = std::fs::read_to_string(out.join(LANGUAGE)).is_ok_and(|text| text == made_of);
+            let same = fn_core::files::read_to_string(&out.join(LANGUAGE)).is_ok_and(|text| text == made_of);
             if earlier != config || !same {
                 return Err(QuickstartError::Other { path: out.to_owned() });
             }
@@ -362,11 +362,11 @@ pub fn table(setup: &Setup, arms: &[(&str, Summary)]) -> Table {
     table
 }
 
-/// Writes the metrics of all arms to [`SUMMARY`].
+/// Writes the metrics of all arms to [`SUMMARY`], JSON, and returns that text.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<(), QuickstartError> {
+pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<String, QuickstartError> {
     let of = |summary: &Summary| -> Figures {
         let all = summary.evaluation.iter().flat_map(|found| &found.metrics);
         all.filter(|(_, value)| value.is_finite()).cloned().collect()
@@ -375,7 +375,8 @@ pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<(), QuickstartE
     let path = out.join(SUMMARY);
     let text = serde_json::to_string_pretty(&figures)
         .map_err(|error| QuickstartError::Damaged { path: path.clone(), message: error.to_string() })?;
-    write_atomic(&path, text.as_bytes()).map_err(QuickstartError::io("write", &path))
+    write_atomic(&path, text.as_bytes()).map_err(QuickstartError::io("write", &path))?;
+    Ok(text)
 }
 
 /// Reads the metrics of all arms from [`SUMMARY`].
@@ -384,7 +385,7 @@ pub fn summarise(out: &Path, arms: &[(&str, Summary)]) -> Result<(), QuickstartE
 /// A file that cannot be read.
 pub fn summaries(out: &Path) -> Result<Summaries, QuickstartError> {
     let path = out.join(SUMMARY);
-    let text = std::fs::read_to_string(&path).map_err(QuickstartError::io("read", &path))?;
+    let text = fn_core::files::read_to_string(&path).map_err(QuickstartError::io("read", &path))?;
     serde_json::from_str(&text)
         .map_err(|error| QuickstartError::Damaged { path: path.clone(), message: error.to_string() })
 }

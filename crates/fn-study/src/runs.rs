@@ -1,7 +1,6 @@
 //! Reads `metrics.jsonl` of a run.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,7 @@ impl RunRecord {
         let path = if run.is_dir() { run.join("metrics.jsonl") } else { run.to_path_buf() };
         let io = |source| RecordError::Io { path: path.clone(), source };
         let mut record = Self { name: name_of(run), ..Self::default() };
-        for (index, text) in BufReader::new(File::open(&path).map_err(io)?).lines().enumerate() {
+        for (index, text) in BufReader::new(fn_core::files::open(&path).map_err(io)?).lines().enumerate() {
             let broken =
                 |message: String| RecordError::Record { path: path.clone(), line: index + 1, message };
             let text = text.map_err(|error| match error.kind() {

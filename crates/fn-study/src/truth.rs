@@ -11,6 +11,7 @@ use fn_eval::stats::Summary;
 use fn_eval::table::{Table, number, percent};
 use fn_train::rundir;
 use fn_train::stop::Stop;
+use serde_json::json;
 
 use crate::RecordError;
 use crate::curves::{Panel, panels};
@@ -255,6 +256,12 @@ pub fn draw(found: &[Found]) -> Result<String, TruthError> {
 
 /// The curves of a panel, each with one record per seed.
 type Lines = Vec<(&'static str, Vec<RunRecord>)>;
+
+/// The metrics behind [`table`] for programs: dial, value, and for each seed those of every arm.
+pub fn figures(found: &[Found]) -> serde_json::Value {
+    let one = |(dial, place, seeds): &Found| json!({ "dial": dial.name, "at": place, "unit": dial.axis, "seeds": seeds });
+    found.iter().map(one).collect()
+}
 
 /// Means over seeds: share of planted synonyms among the baseline's errors, precision and recall of the lexicon's flags, and the
 /// difference of each correction to the baseline, times 100, with standard deviations.

@@ -66,7 +66,7 @@ pub fn measure(
     let lexicon = DeviceLexicon::new(&lexicon(workload)?, None, device);
     let device = device.clone().autodiff();
     let config = RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() };
-    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary));
+    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary, 0));
     let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
     let judging = Judging::by_lexicon(lexicon.clone());
     let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
@@ -146,7 +146,7 @@ fn lexicon(workload: &Workload) -> Result<Lexicon, TrainError> {
 /// Number of operations of the matrix products of a step, forward and backward, which every implementation has to compute.
 pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
     let model = &config.model;
-    let encoder = model.encoder(workload.vocabulary);
+    let encoder = model.encoder(workload.vocabulary, 0);
     let tokens = (workload.batch * workload.length) as f64;
     let masked = tokens * f64::from(config.corruption.rate as f32);
     let of_encoder = |e: &EncoderConfig| {

@@ -25,7 +25,7 @@ pub fn write(folder: &Path, run_dir: &Path, run: &RunConfig, step: u64) -> Resul
 pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
     let arch = run.model.arch;
     let (class, tag) = match arch.has_discriminator() {
-        false => ("AutoModelForMaskedLM", "fill-mask"),
+        false => ("AutoModelForMaskedLM".to_owned(), "fill-mask"),
         true => (arch.pretrained_class(), "feature-extraction"),
     };
     let mut out = format!(
@@ -76,7 +76,7 @@ pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
             out.push_str(&format!("| {name} | {value:.4} |\n"));
         }
     }
-    if let Ok(commands) = std::fs::read_to_string(run_dir.join(rundir::COMMAND)) {
+    if let Ok(commands) = fn_core::files::read_to_string(&run_dir.join(rundir::COMMAND)) {
         out.push_str(&format!("\n## Commands\n\n```sh\n{}\n```\n", commands.trim_end()));
     }
     out

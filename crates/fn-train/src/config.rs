@@ -42,7 +42,7 @@ use fn_models::{EncoderConfig, GeneratorSize};
 pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
-pub use schema::nearest;
+pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};
 
@@ -110,7 +110,7 @@ documented! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct ModelConfig {
-        /// Architecture: `bert` or `electra`.
+        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta` or `camembert`.
         pub arch: Arch,
         /// Hugging Face folder with the initial weights (continued pre-training); its `config.json` overrides every size below.
         /// Not set: random initialisation.
@@ -172,8 +172,9 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The encoder (of BERT, or of ELECTRA's discriminator) for a tokenizer with `tokenizer_size` pieces.
-    pub fn encoder(&self, tokenizer_size: usize) -> EncoderConfig {
+    /// The encoder (of BERT, or of ELECTRA's discriminator) for a tokenizer with `tokenizer_size` pieces whose padding piece has the id
+    /// `pad`.
+    pub fn encoder(&self, tokenizer_size: usize, pad: u32) -> EncoderConfig {
         EncoderConfig {
             vocab_size: self.vocab_size.unwrap_or(tokenizer_size),
             embedding_size: self.embedding_size,
@@ -187,6 +188,8 @@ impl ModelConfig {
             attention_dropout: self.attention_dropout,
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
+            position_offset: self.arch.position_offset(pad),
+            ..EncoderConfig::default()
         }
     }
 

@@ -166,6 +166,7 @@ impl RangeError {
 fn keys(error: &FitError) -> &'static str {
     match error {
         FitError::Vocabulary { .. } => "`data.tokenizer`, `model.vocab_size`",
+        FitError::Padding { .. } => "`data.tokenizer`, `model.init`",
         _ => "`data.length`, `model.max_positions`",
     }
 }

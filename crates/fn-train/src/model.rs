@@ -9,13 +9,14 @@ use crate::config::ModelConfig;
 use crate::error::TrainError;
 
 /// The model before the first step: loaded from the folder `init`, with a report of the tensors that were read, or initialised
-/// at random from `seed` for a vocabulary of `pieces`.
+/// at random from `seed` for a vocabulary of `pieces` whose padding piece has the id `pad`.
 ///
 /// # Errors
 /// A folder that cannot be read; sizes that do not fit together.
 pub fn initial(
     config: &ModelConfig,
     pieces: usize,
+    pad: u32,
     seed: u64,
     device: &Device,
 ) -> Result<(Pretrained, Option<LoadReport>), TrainError> {
@@ -25,8 +26,8 @@ pub fn initial(
             Ok((model, Some(report)))
         }
         None => {
-            let model =
-                Pretrained::fresh(config.arch, config.encoder(pieces), config.generator(), seed, device)?;
+            let encoder = config.encoder(pieces, pad);
+            let model = Pretrained::fresh(config.arch, encoder, config.generator(), seed, device)?;
             Ok((model, None))
         }
     }
@@ -41,6 +42,6 @@ pub fn of_checkpoint(
     loaded: &mut LoadedCheckpoint,
     device: &Device,
 ) -> Result<Pretrained, TrainError> {
-    let (model, _) = initial(config, loaded.vocab_size()?, 0, device)?;
+    let (model, _) = initial(config, loaded.vocab_size()?, loaded.pad(config.max_positions), 0, device)?;
     Ok(params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))?)
 }

@@ -204,7 +204,7 @@ fn describe_run(dir: &Path, run: &RunConfig, text: &str, program: &Program) -> R
 /// The file cannot be written.
 pub fn note_command(dir: &Path) -> Result<(), RundirError> {
     let path = dir.join(COMMAND);
-    let mut commands = std::fs::read_to_string(&path).unwrap_or_default();
+    let mut commands = fn_core::files::read_to_string(&path).unwrap_or_default();
     let command = command_line();
     if commands.lines().next_back() == Some(command.as_str()) {
         return Ok(());
@@ -353,7 +353,7 @@ pub fn of_checkpoint(checkpoint: &Path) -> Option<PathBuf> {
 
 /// The held-out metrics of the last evaluation at or before a step, by name.
 pub fn metrics_at(dir: &Path, step: u64) -> Vec<(String, f64)> {
-    let text = std::fs::read_to_string(dir.join(METRICS)).unwrap_or_default();
+    let text = fn_core::files::read_to_string(&dir.join(METRICS)).unwrap_or_default();
     let mut found = Vec::new();
     for line in text.lines() {
         let Ok(record) = serde_json::from_str::<Value>(line) else {

@@ -222,13 +222,14 @@ impl Session {
 
     /// The model before the first step.
     fn model(&self, reporter: &mut dyn Reporter, device: &Device) -> Result<Pretrained, TrainError> {
-        let (config, pieces) = (&self.config, self.tokenizer.size());
-        let (model, report) = model::initial(&config.model, pieces, config.seed, device)?;
+        let (config, pieces, pad) = (&self.config, self.tokenizer.size(), self.tokenizer.special().pad);
+        let (model, report) = model::initial(&config.model, pieces, pad, config.seed, device)?;
         if let Some(report) = report {
             reporter.notice(&report.to_string())?;
         }
         // Ids or positions beyond the model's embeddings would be read out of bounds.
         model.encoder().check_fit(pieces, config.data.length)?;
+        model.encoder().check_padding(pad)?;
         Ok(model)
     }
 

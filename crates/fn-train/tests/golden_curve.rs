@@ -9,7 +9,7 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor};
 use common::{Case, golden, json};
-use fn_models::{hf, params};
+use fn_models::{Arch, Pretrained, hf, params};
 use fn_ops::Noise;
 use fn_train::optim::{AdamW, AdamWConfig, Gradients, Groups};
 
@@ -54,4 +54,40 @@ fn twenty_steps_follow_the_loss_curve_of_torch() {
         (worst_loss, worst_norm) = (worst_loss.max(loss), worst_norm.max(norm));
     }
     println!("largest relative difference of a loss {worst_loss:e}, of a gradient norm {worst_norm:e}");
+}
+
+/// Masked LMs: three steps, each loss before and after.
+#[test]
+fn three_steps_of_roberta_and_of_an_untied_bert_follow_those_of_torch() {
+    for (folder, arch) in [("roberta_tiny", Arch::Roberta), ("bert_untied", Arch::Bert)] {
+        let device = Device::flex().autodiff();
+        let case = Case::open(folder);
+        let (mut model, _) = Pretrained::open_as(arch, &golden(folder), &device).unwrap();
+        let expected = json(&golden(folder).join("case.json"));
+        let curve = |name: &str| -> Vec<f64> {
+            expected[name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+        };
+        let (losses, norms) = (curve("curve"), curve("grad_norm"));
+        assert_eq!((losses.len(), norms.len()), (4, 4));
+        let config = AdamWConfig { bias_correction: true, ..AdamWConfig::default() };
+        let mut optimizer = AdamW::new(config, Groups::new());
+        let inputs = case.inputs("input_ids", &device);
+        for (step, (loss_of_torch, norm_of_torch)) in losses.into_iter().zip(norms).enumerate() {
+            let logits = model.masked_logits(&inputs, case.ids("rows", &device), &Noise::none());
+            let loss = fn_ops::cross_entropy_rows(logits, case.ids("gold", &device)).mean();
+            let gradients = Gradients::from_backward(&model, loss.backward());
+            let (next, update) = optimizer.step(model, gradients, 1e-3);
+            model = next;
+            let off = |got: f64, expected: f64| (got - expected).abs() / expected;
+            let loss = off(f64::from(params::host(loss)[0]), loss_of_torch);
+            let norm = off(update.grad_norm, norm_of_torch);
+            assert!(
+                loss < 1e-5 && norm < 1e-4,
+                "{folder}, step {step}: loss off by {loss:e}, norm by {norm:e}"
+            );
+            println!(
+                "{folder}, step {step}: relative difference of the loss {loss:.1e}, of the norm {norm:.1e}"
+            );
+        }
+    }
 }

@@ -153,7 +153,7 @@ fn rank(
         Arc::new(Corruptor::new(config.corruption.clone(), VocabFacts::plain(VOCABULARY, special)).unwrap());
     let objective = objective::build(config, &Resources::default(), judging(&plain), device.clone()).unwrap();
     let objective = OneAtATime(objective);
-    let (model, _) = model::initial(&config.model, VOCABULARY, config.seed, &device).unwrap();
+    let (model, _) = model::initial(&config.model, VOCABULARY, 0, config.seed, &device).unwrap();
     let optimizer = AdamW::new(config.optimizer.clone(), Groups::default());
     let checkpoints = Checkpoints::new(dir, 2, false);
     let average = Arc::new(MovingAverage::of_weights(0.8));

@@ -67,6 +67,9 @@ pub struct StudyReportArgs {
     /// Of --html.
     #[command(flatten)]
     pub write: WriteArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,
@@ -92,6 +95,9 @@ pub struct StudyTruthArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,
@@ -120,6 +126,9 @@ pub struct StudyDoseArgs {
     /// flex, vulkan, vulkan:0, cuda:1, ...
     #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
     pub device: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

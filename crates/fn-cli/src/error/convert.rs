@@ -67,7 +67,7 @@ convert! {
         TrainError::Diverged { .. } => CliError::Diverged(error.to_string()),
         TrainError::Checkpoint(inner) if inner.is_out_of_space() => CliError::resources_from(inner),
         TrainError::Report(inner) if inner.is_out_of_space() => CliError::resources_from(inner),
-        TrainError::Checkpoint(inner @ CheckpointError::Io { .. }) => CliError::failed_from(inner),
+        TrainError::Checkpoint(inner @ (CheckpointError::Io { .. } | CheckpointError::Gone { .. })) => CliError::failed_from(inner),
         TrainError::Report(inner @ ReportError::Io { .. }) => CliError::failed_from(inner),
         TrainError::Config(inner) => inner.into(),
         TrainError::Core(_)

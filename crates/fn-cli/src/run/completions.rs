@@ -1,8 +1,11 @@
-//! `fnlm completions` and `fnlm help-all`.
+//! `fnlm completions`, `fnlm man` and `fnlm help-all`.
+
+use std::io;
+use std::path::Path;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, CompletionsArgs, HelpAllArgs};
+use crate::args::{Cli, CompletionsArgs, HelpAllArgs, ManArgs};
 use crate::error::{CliError, Outcome};
 use crate::term;
 
@@ -14,6 +17,32 @@ pub fn completions(args: &CompletionsArgs) -> Result<Outcome, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "fnlm", &mut script);
     term::out(&String::from_utf8_lossy(&script))?;
+    Ok(Outcome::Done)
+}
+
+/// Writes a manual page for each command: `fnlm.1`, `fnlm-pretrain.1`, `fnlm-lexicon-build.1`, ...
+///
+/// # Errors
+/// The folder or a page cannot be written (1, 5).
+pub fn man(args: &ManArgs) -> Result<Outcome, CliError> {
+    fn pages(command: &clap::Command, dir: &Path) -> io::Result<()> {
+        let page = clap_mangen::Man::new(command.clone());
+        let mut text = Vec::new();
+        page.render(&mut text)?;
+        // Examples and tables below the options keep their lines.
+        let text = String::from_utf8_lossy(&text).replace(".SH EXTRA\n", ".SH NOTES\n.nf\n");
+        std::fs::write(dir.join(page.get_filename()), text)?;
+        command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| pages(sub, dir))
+    }
+    let failed = |error| CliError::io("write manual pages to", &args.dir, error);
+    std::fs::create_dir_all(&args.dir).map_err(failed)?;
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    pages(&command, &args.dir).map_err(failed)?;
+    term::note(
+        args.common.quiet,
+        &format!("wrote fnlm.1 and a page for each command to {}", args.dir.display()),
+    );
     Ok(Outcome::Done)
 }
 

@@ -31,6 +31,8 @@ pub fn run(args: &StudyDoseArgs) -> Result<Outcome, CliError> {
         term::note(args.common.quiet, "stopped; the same command goes on from there");
         return Ok(Outcome::Stopped { saved: true });
     }
-    term::out(&report(&records, &args.out)?)?;
+    let text = report(&records, &args.out)?;
+    let json = || serde_json::to_string_pretty(&records).map_err(CliError::failed_from);
+    term::out(&if args.json { json()? + "\n" } else { text })?;
     Ok(Outcome::Done)
 }

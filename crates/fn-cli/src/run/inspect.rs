@@ -82,7 +82,7 @@ fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
     if let Some(path) = &args.file {
         let error = |error| CliError::io("read", path, error);
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(error)?;
+        let file = fn_core::files::open(path).map_err(error)?;
         file.take(MAX_FILE).read_to_end(&mut bytes).map_err(error)?;
         let text = String::from_utf8_lossy(&bytes);
         texts.extend(

@@ -31,9 +31,9 @@ use clap::Subcommand;
 
 use crate::args::{
     BabylmArgs, BenchArgs, CompletionsArgs, ConfigCommand, DataCommand, DoctorArgs, ExportArgs, FinetuneArgs,
-    Flags, GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, PredictArgs, PretrainArgs,
-    ProbeCommand, QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand, SubmitArgs,
-    TokenizerCommand,
+    Flags, GlueArgs, HelpAllArgs, ImportArgs, InspectArgs, LexiconCommand, ManArgs, PredictArgs,
+    PretrainArgs, ProbeCommand, QuickstartArgs, ReportArgs, RobustArgs, ScoreArgs, SquadArgs, StudyCommand,
+    SubmitArgs, TokenizerCommand,
 };
 use crate::error::CliError;
 pub use crate::error::Outcome;
@@ -121,6 +121,8 @@ commands! {
     Config(ConfigCommand) => config::run,
     /// Print a completion script for a shell.
     Completions(CompletionsArgs) => completions::completions,
+    /// Write manual pages for `man`, one for each command.
+    Man(ManArgs) => completions::man,
     /// Print the help of every command.
     #[command(hide = true)]
     HelpAll(HelpAllArgs) => completions::help_all,

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use fn_data::language::{LanguageConfig, LexiconNoise};
 use fn_study::quickstart::{self, ARMS, Inputs, STEPS, Setup, Trial};
-use fn_train::config::{Runnable, set_values};
+use fn_train::config::{Runnable, did_you_mean, set_values};
 use fn_train::lock::RunLock;
 use fn_train::rundir;
 use fn_train::session::{Session, Summary};
@@ -23,7 +23,9 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         None => setup(args)?,
     };
     if let Some(name) = args.arms.iter().find(|name| ARMS.iter().all(|(arm, _)| arm != name)) {
-        return Err(CliError::usage(format!("--arm {name}: no such arm; known: baseline, hard, soft")));
+        let known = ARMS.map(|(arm, _)| arm);
+        let (meant, known) = (did_you_mean(name, &known), known.join(", "));
+        return Err(CliError::usage(format!("--arm {name}: no such arm{meant}; known: {known}")));
     }
     let inputs = setup.write(&args.out)?;
     if args.prepare_only {
@@ -54,8 +56,14 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
     }
     let table = quickstart::table(&setup, &arms).to_text();
     let explained = || setup.conclusion(&args.out, &table, trial.language(), &arms);
-    term::out(&if args.common.quiet { table.clone() } else { explained() })?;
-    quickstart::summarise(&args.out, &arms)?;
+    let figures = quickstart::summarise(&args.out, &arms)?;
+    term::out(&if args.json {
+        figures + "\n"
+    } else if args.common.quiet {
+        table.clone()
+    } else {
+        explained()
+    })?;
     Ok(Outcome::Done)
 }
 

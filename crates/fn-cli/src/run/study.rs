@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fn_core::files::write_atomic;
 use fn_study::study::{self, Arm, Plan, Ran, Study};
+use fn_train::config::did_you_mean;
 
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
@@ -45,7 +46,7 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
     let page = args.html.clone().unwrap_or_else(|| out.join("report.html"));
     write_atomic(&page, study::page(&study, &runs, &table).as_bytes())
         .map_err(|error| CliError::io("write", &page, error))?;
-    term::out(&table.to_markdown(&study))?;
+    term::out(&if args.json { format!("{:#}\n", table.json(&study)) } else { table.to_markdown(&study) })?;
     term::note(
         args.common.quiet,
         &format!("{} of {} runs; page: {}", runs.len(), study.runs().len(), page.display()),
@@ -69,7 +70,8 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
     study.check(&out, &study.arms.iter().filter(chosen).collect::<Vec<_>>(), &args.set)?;
     if let Some(name) = args.arms.iter().find(|name| study.arms.iter().all(|arm| arm.name != **name)) {
         let known: Vec<&str> = study.arms.iter().map(|arm| arm.name.as_str()).collect();
-        return Err(CliError::usage(format!("--arm {name}: no such arm; known: {}", known.join(", "))));
+        let (meant, known) = (did_you_mean(name, &known), known.join(", "));
+        return Err(CliError::usage(format!("--arm {name}: no such arm{meant}; known: {known}")));
     }
     let mut runs = study.runs();
     runs.retain(|(arm, _)| chosen(arm));

@@ -1,7 +1,7 @@
 //! `fnlm study truth`: compares corrections on generated languages whose false negatives are known.
 
 use fn_core::files::write_atomic;
-use fn_study::truth::{DIALS, Dial, Found, Sweep, draw, table};
+use fn_study::truth::{DIALS, Dial, Found, Sweep, draw, figures, table};
 
 use super::support;
 use crate::args::StudyTruthArgs;
@@ -47,7 +47,7 @@ pub fn run(args: &StudyTruthArgs) -> Result<Outcome, CliError> {
     let figure = draw(&found)?;
     let path = args.out.join("truth.svg");
     write_atomic(&path, figure.as_bytes()).map_err(|error| CliError::io("write", &path, error))?;
-    term::out(&table(&found).to_markdown())?;
+    term::out(&if args.json { format!("{:#}\n", figures(&found)) } else { table(&found).to_markdown() })?;
     term::note(args.common.quiet, &format!("figure: {}", path.display()));
     Ok(Outcome::Done)
 }

@@ -5,7 +5,6 @@
 //! byte anywhere is noticed. Nothing is allocated from a number in the file before it is compared with the file's size.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -81,7 +80,7 @@ impl Lexicon {
     /// Reads a lexicon and checks all of it: checksum, offsets, ids, order.
     pub fn load(path: &Path) -> Result<Self, LexiconError> {
         let io = |source| LexiconError::Io { path: path.to_owned(), action: "read", source };
-        let file = File::open(path).map_err(io)?;
+        let file = crate::files::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
         if size > MAX_FILE {
             return Err(LexiconError::FileTooLarge { path: path.to_owned(), found: size, limit: MAX_FILE });

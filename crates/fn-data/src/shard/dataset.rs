@@ -1,6 +1,5 @@
 //! Random access to the rows of a prepared data set (memory-mapped shards) or of a list.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use fn_core::files::hex;
@@ -126,7 +125,7 @@ impl Shard {
         if found != entry.sha256 {
             return Err(damaged(format!("SHA-256 {found}, {} expected", entry.sha256)));
         }
-        let file = File::open(path).map_err(DataError::io(path, "open"))?;
+        let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
         // SAFETY: the file belongs to the cache, was verified above and is never written again. A program that truncates it
         // while it is mapped would end this process with a signal, as with any memory-mapped file.
         #[allow(unsafe_code)]

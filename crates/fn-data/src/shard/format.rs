@@ -74,7 +74,7 @@ impl Manifest {
     /// A file that is missing, too large, not a manifest, or of a different version.
     pub fn read(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join("manifest.json");
-        let file = File::open(&path).map_err(DataError::io(&path, "open"))?;
+        let file = fn_core::files::open(&path).map_err(DataError::io(&path, "open"))?;
         let found = file.metadata().map_err(DataError::io(&path, "inspect"))?.len();
         let damaged = |message: String| DataError::Damaged { path: path.clone(), message };
         if found > MAX_MANIFEST {
@@ -189,7 +189,7 @@ pub fn token_counts(dir: &Path) -> Result<Vec<u64>, DataError> {
     if bytes > expected + 4096 {
         return Err(damaged(format!("{bytes} bytes, about {expected} expected")));
     }
-    let bytes = std::fs::read(&path).map_err(DataError::io(&path, "read"))?;
+    let bytes = fn_core::files::read(&path).map_err(DataError::io(&path, "read"))?;
     let found = hex(&Sha256::digest(&bytes));
     if found != manifest.counts_sha256 {
         return Err(damaged(format!("SHA-256 {found}, {} expected", manifest.counts_sha256)));
@@ -225,7 +225,7 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
 
 /// Adds the contents of a file to a hash, in bounded memory.
 pub(super) fn hash_file(path: &Path, hasher: &mut Sha256) -> Result<u64, DataError> {
-    let mut file = File::open(path).map_err(DataError::io(path, "open"))?;
+    let mut file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;
     loop {

@@ -1,6 +1,5 @@
 //! Decompression of `.gz`, `.zst` and `.xz`.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -56,7 +55,7 @@ pub(crate) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead +
     if path.as_os_str() == "-" {
         return Ok(Box::new(BufReader::with_capacity(BUFFER, Counted { inner: io::stdin(), counters })));
     }
-    let file = File::open(path).map_err(DataError::io(path, "open"))?;
+    let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
     let raw = BufReader::with_capacity(BUFFER, Counted { inner: file, counters });
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let buffered = |reader: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(BUFFER, reader));

@@ -84,7 +84,7 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Resu
 pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     if !compressed::SUFFIXES.iter().any(|s| name.ends_with(s)) {
-        let file = File::open(path).map_err(DataError::io(path, "open"))?;
+        let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
         counters.read(file.metadata().map_err(DataError::io(path, "inspect"))?.len());
         return Ok(file);
     }

@@ -92,7 +92,7 @@ impl TaskSpec {
     /// # Errors
     /// A file that cannot be read, unknown or missing keys, keys that contradict each other.
     pub fn load(path: &Path) -> Result<Self, TaskError> {
-        let file = std::fs::File::open(path).map_err(DataError::io(path, "open"))?;
+        let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
         let mut text = String::new();
         file.take(MAX_SPEC + 1).read_to_string(&mut text).map_err(DataError::io(path, "read"))?;
         if text.len() as u64 > MAX_SPEC {

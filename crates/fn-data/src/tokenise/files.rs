@@ -1,6 +1,5 @@
 //! Reads and writes the files of a tokenizer.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +74,7 @@ fn same_pieces(vocabulary: &Path, pieces: &[String]) -> Result<(), DataError> {
 
 /// The text of a file, without a byte order mark.
 pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
-    let file = File::open(path).map_err(DataError::io(path, "open"))?;
+    let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
     let found = file.metadata().map_err(DataError::io(path, "inspect"))?.len();
     let wrong = |message: String| DataError::Tokenizer { path: path.to_owned(), message };
     if found > MAX_FILE {

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use fn_train::config::did_you_mean;
+
 use crate::EvalError;
+
+/// Tasks of GLUE that can be fine-tuned on.
+const TASKS: [&str; 9] = ["CoLA", "SST-2", "MRPC", "STS-B", "QQP", "MNLI", "QNLI", "RTE", "WNLI"];
 
 /// Why a model could not be fine-tuned, evaluated or saved.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +30,9 @@ pub enum FinetuneError {
     Eval(#[from] EvalError),
     /// A name that is no task of GLUE and no description of a task.
     #[error(
-        "there is no task `{found}`; expected one of CoLA, SST-2, MRPC, STS-B, QQP, MNLI, QNLI, RTE, WNLI, or the path of a \
-         description ending in .toml"
+        "there is no task `{found}`{}; expected one of {}, or the path of a description ending in .toml",
+        did_you_mean(.found, &TASKS),
+        TASKS.join(", ")
     )]
     UnknownTask {
         /// The name that was given.

@@ -135,7 +135,7 @@ pub(crate) fn row(set: &str, metric: &str, summary: Option<&Summary>) -> [String
 /// # Errors
 /// A file that cannot be read or parsed.
 pub fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, FinetuneError> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match fn_core::files::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(FinetuneError::io(path, "read"))?,
     };

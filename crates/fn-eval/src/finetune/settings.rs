@@ -63,7 +63,7 @@ impl Settings {
             std::fs::create_dir_all(dir).map_err(FinetuneError::io(dir, "create"))?;
             return write_atomic(&path, text.as_bytes()).map_err(FinetuneError::io(&path, "write"));
         }
-        let before = std::fs::read_to_string(&path).map_err(FinetuneError::io(&path, "read"))?;
+        let before = fn_core::files::read_to_string(&path).map_err(FinetuneError::io(&path, "read"))?;
         let before: Self = toml::from_str(&before).map_err(|e| damaged(e.to_string()))?;
         if before == *self {
             return Ok(());

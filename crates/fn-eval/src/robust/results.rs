@@ -103,7 +103,7 @@ impl Results {
     /// # Errors
     /// Other settings, or a file that cannot be read or parsed.
     pub fn claim(path: &Path, settings: &Settings) -> Result<(), RobustError> {
-        let file = match std::fs::File::open(path) {
+        let file = match fn_core::files::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(RobustError::io("read", path)(error)),

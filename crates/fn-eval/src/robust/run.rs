@@ -153,7 +153,9 @@ fn write_all(files: &[(PathBuf, String)], tell: &mut dyn FnMut(Event<'_>)) -> Re
             Err(error) => return Err(RobustError::io("read", path)(error)),
             Ok(about) => {
                 let same = about.is_file() && about.len() == text.len() as u64;
-                if !same || std::fs::read(path).map_err(RobustError::io("read", path))? != text.as_bytes() {
+                if !same
+                    || fn_core::files::read(path).map_err(RobustError::io("read", path))? != text.as_bytes()
+                {
                     return Err(RobustError::OtherSet { path: path.clone() });
                 }
             }

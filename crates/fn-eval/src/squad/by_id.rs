@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
 use std::io::BufReader;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -69,7 +68,8 @@ impl<T: DeserializeOwned> ById<T> {
     /// # Errors
     /// A file that cannot be read, JSON of another shape (with line and column), an id that occurs twice.
     pub fn open(path: &Path) -> Result<Self, SquadError> {
-        let file = File::open(path).map_err(|source| SquadError::Io { path: path.to_owned(), source })?;
+        let file =
+            fn_core::files::open(path).map_err(|source| SquadError::Io { path: path.to_owned(), source })?;
         serde_json::from_reader(BufReader::new(file)).map_err(|e| json_error(path, e, SHAPE))
     }
 

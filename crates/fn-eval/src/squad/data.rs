@@ -1,7 +1,6 @@
 //! The file of questions of SQuAD 1.1 and 2.0.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -92,7 +91,8 @@ impl Dataset {
     /// A file that cannot be read, JSON of another shape (with line and column), no questions, an id that occurs twice,
     /// `is_impossible` in contradiction to the references.
     pub fn open(path: &Path) -> Result<Self, SquadError> {
-        let file = File::open(path).map_err(|source| SquadError::Io { path: path.to_owned(), source })?;
+        let file =
+            fn_core::files::open(path).map_err(|source| SquadError::Io { path: path.to_owned(), source })?;
         let read: Self =
             serde_json::from_reader(BufReader::new(file)).map_err(|e| json_error(path, e, SHAPE))?;
         read.checked(path)

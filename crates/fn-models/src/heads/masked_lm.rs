@@ -3,11 +3,13 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::layers::{LayerNorm, Linear, lazy};
+use crate::activation::Activation;
+use crate::config::EncoderConfig;
+use crate::layers::{LayerNorm, Linear, Table, lazy};
 
-/// `LN(gelu(h W)) E^T + b`, where E is the token table of [`crate::Embeddings`].
+/// `LN(f(h W)) D^T + b`, where f is the activation and D the token table of [`crate::Embeddings`] or a matrix of its own.
 ///
-/// E belongs to the embeddings and is handed in. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
+/// The token table belongs to the embeddings and is handed in. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
     /// `[H, E]`
@@ -16,31 +18,39 @@ pub struct MaskedLmHead {
     pub norm: LayerNorm,
     /// `[V]`, one per token.
     pub bias: Param<Tensor<1>>,
+    /// `[V, E]`: the output layer's own matrix, where it is not tied to the token table.
+    pub decoder: Option<Table>,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl MaskedLmHead {
     pub(crate) fn zeros(
-        hidden: usize,
-        embedding: usize,
-        vocab: usize,
-        epsilon: f64,
+        config: &EncoderConfig,
+        activation: Activation,
+        untied: bool,
         device: &Device,
     ) -> Self {
+        let width = config.embedding_size;
         Self {
-            dense: Linear::zeros(hidden, embedding, device),
-            norm: LayerNorm::identity(embedding, epsilon, device),
-            bias: lazy([vocab], 0.0, device),
+            dense: Linear::zeros(config.hidden_size, width, device),
+            norm: LayerNorm::identity(width, config.layer_norm_eps, device),
+            bias: lazy([config.vocab_size], 0.0, device),
+            decoder: untied.then(|| Table::zeros(config.vocab_size, width, device)),
+            activation,
         }
     }
 
     /// Scores of every token of the vocabulary at the given rows, and nowhere else.
     ///
     /// # Shapes
-    /// - hidden: `[B, L, H]`, rows: `[P]` flat index `b * L + l`, word: `[V, E]` - output: `[P, V]`, raw logits
+    /// - hidden: `[B, L, H]`, rows: `[P]` flat index `b * L + l`, word: `[V, E]`, not read by an untied head
+    /// - output: `[P, V]`, raw logits
     pub fn forward(&self, hidden: Tensor<3>, rows: Tensor<1, Int>, word: Tensor<2>) -> Tensor<2> {
         let [batch, length, width] = hidden.dims();
         let picked = fn_ops::select_rows(hidden.reshape([batch * length, width]), rows);
-        let vector = self.norm.forward(fn_ops::gelu(self.dense.forward(picked)));
+        let vector = self.norm.forward(self.activation.forward(self.dense.forward(picked)));
+        let word = self.decoder.as_ref().map_or(word, |decoder| decoder.weight.val());
         fn_ops::linear(vector, word.transpose(), Some(self.bias.val()))
     }
 }

@@ -3,20 +3,29 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::activation::Activation;
+use crate::config::EncoderConfig;
 use crate::layers::Linear;
 
-/// `gelu(h W) v + b` at every position.
+/// `f(h W) v + b` at every position, with the encoder's activation f.
 #[derive(Module, Debug)]
 pub struct ReplacedTokenHead {
     /// `[H, H]`
     pub dense: Linear,
     /// `[H, 1]`
     pub score: Linear,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl ReplacedTokenHead {
-    pub(crate) fn zeros(hidden: usize, device: &Device) -> Self {
-        Self { dense: Linear::zeros(hidden, hidden, device), score: Linear::zeros(hidden, 1, device) }
+    pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
+        let hidden = config.hidden_size;
+        Self {
+            dense: Linear::zeros(hidden, hidden, device),
+            score: Linear::zeros(hidden, 1, device),
+            activation: config.activation,
+        }
     }
 
     /// Scores every position: was this token replaced by the generator? Positive: rather yes.
@@ -24,6 +33,6 @@ impl ReplacedTokenHead {
     /// # Shapes
     /// - hidden: `[B, L, H]` - output: `[B, L]`, raw logits (no sigmoid)
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
-        self.score.forward(fn_ops::gelu(self.dense.forward(hidden))).squeeze_dim(2)
+        self.score.forward(self.activation.forward(self.dense.forward(hidden))).squeeze_dim(2)
     }
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::error::HfError;
+use super::family::Keys;
 use super::files::read_json;
+use super::unknown;
+use crate::activation::Activation;
 use crate::arch::Arch;
 use crate::config::EncoderConfig;
 
@@ -18,28 +21,18 @@ pub(crate) struct ModelFile {
     pub config: EncoderConfig,
     /// First of `architectures`.
     pub architecture: Option<String>,
+    /// Whether the output layer of its masked LM has a matrix of its own.
+    pub untied: bool,
+    /// Dropout in the head of a fine-tuned model.
+    pub head_dropout: f64,
     /// Fields that say nothing about shapes or computation.
     pub other: Map<String, Value>,
+    /// What a user should know about how it was read.
+    pub notes: Vec<String>,
 }
 
-/// Fields that [`write`] writes from the model itself.
-const OWN: [&str; 15] = [
-    "architectures",
-    "attention_probs_dropout_prob",
-    "dtype",
-    "embedding_size",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "layer_norm_eps",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "type_vocab_size",
-    "vocab_size",
-];
+/// Fields that [`write`] writes for every family, beside those of [`Keys::all`].
+const OWN: [&str; 4] = ["architectures", "dtype", "tie_word_embeddings", "vocab_size"];
 
 struct Fields<'a> {
     path: &'a Path,
@@ -60,11 +53,28 @@ impl Fields<'_> {
         }
         .ok_or_else(|| self.wrong(field, "a whole number"))
     }
-    fn number(&self, field: &str, default: f64) -> Result<f64, HfError> {
+    fn number(&self, field: &str, default: Option<f64>) -> Result<f64, HfError> {
         match self.map.get(field) {
-            None => Ok(default),
-            Some(value) => value.as_f64().ok_or_else(|| self.wrong(field, "a number")),
+            None => default,
+            Some(value) => value.as_f64(),
         }
+        .ok_or_else(|| self.wrong(field, "a number"))
+    }
+    /// A yes or no; absent and null are the default.
+    fn flag(&self, field: &str, default: bool) -> Result<bool, HfError> {
+        match self.map.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => value.as_bool().ok_or_else(|| self.wrong(field, "true or false")),
+        }
+    }
+    /// An activation function; absent: gelu.
+    fn activation(&self, field: &str) -> Result<Activation, HfError> {
+        let known = || Activation::ALL.map(|a| format!("\"{}\"", a.name())).join(", ");
+        match self.map.get(field) {
+            None => Some(Activation::Gelu),
+            Some(value) => value.as_str().and_then(Activation::find),
+        }
+        .ok_or_else(|| self.wrong(field, format!("one of {}", known())))
     }
     /// The field is absent, null or this.
     fn must_be(&self, field: &str, wanted: &Value) -> Result<(), HfError> {
@@ -91,71 +101,139 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         let names: Vec<String> = wanted.iter().map(|arch| format!("\"{}\"", arch.model_type())).collect();
         fields.wrong("model_type", names.join(" or "))
     })?;
-    fields.must_be("hidden_act", &json!("gelu"))?;
-    fields.must_be("is_decoder", &json!(false))?;
-    fields.must_be("add_cross_attention", &json!(false))?;
-    fields.must_be("tie_word_embeddings", &json!(true))?;
-    fields.must_be("position_embedding_type", &json!("absolute"))?;
-    fields.must_be("pruned_heads", &json!({}))?;
-    let hidden = fields.size("hidden_size", None)?;
-    let embedding = match arch {
-        Arch::Bert => hidden,
-        Arch::Electra => fields.size("embedding_size", Some(128))?,
+    let keys = &arch.family().files().keys;
+    for (field, value) in unknown::fixed() {
+        fields.must_be(field, &value)?;
+    }
+    let own = |key: &str| OWN.contains(&key) || keys.all().any(|own| own == key);
+    let mut notes = Vec::new();
+    for (key, value) in map.iter().filter(|(key, _)| !own(key)) {
+        match unknown::judge(key, value) {
+            unknown::Verdict::Harmless => {}
+            unknown::Verdict::Unknown => {
+                notes.push(format!("config.json: `{key}` is not known and has no effect here"))
+            }
+            unknown::Verdict::Refused => {
+                return Err(fields.wrong(key, "no such key: what it changes is not known"));
+            }
+        }
+    }
+    let hidden_size = fields.size(keys.hidden_size, None)?;
+    let embedding_size = match keys.embedding_size {
+        Some(key) => fields.size(key, Some(128))?,
+        None => hidden_size,
     };
+    if !map.contains_key(keys.layer_norm_eps)
+        && let Some(default) = keys.default_eps
+    {
+        notes.push(format!("config.json: no `{}`: {default:e}, as in transformers", keys.layer_norm_eps));
+    }
+    let position_offset = match keys.offset_by_pad {
+        Some(default) => fields.size("pad_token_id", usize::try_from(default).ok())? + 1,
+        None => 0,
+    };
+    let rows = fields.size(keys.max_positions, Some(512))?;
+    let max_positions =
+        rows.checked_sub(position_offset).filter(|&positions| positions > 0).ok_or_else(|| {
+            fields
+                .wrong(keys.max_positions, format!("more than {position_offset}: positions count from there"))
+        })?;
+    let hidden_dropout = fields.number(keys.hidden_dropout, Some(0.1))?;
     let config = EncoderConfig {
         vocab_size: fields.size("vocab_size", None)?,
-        embedding_size: embedding,
-        hidden_size: hidden,
-        num_layers: fields.size("num_hidden_layers", None)?,
-        num_heads: fields.size("num_attention_heads", None)?,
-        intermediate_size: fields.size("intermediate_size", None)?,
-        max_positions: fields.size("max_position_embeddings", Some(512))?,
-        type_vocab: fields.size("type_vocab_size", Some(2))?,
-        hidden_dropout: fields.number("hidden_dropout_prob", 0.1)?,
-        attention_dropout: fields.number("attention_probs_dropout_prob", 0.1)?,
-        layer_norm_eps: fields.number("layer_norm_eps", 1e-12)?,
-        init_std: fields.number("initializer_range", 0.02)?,
+        embedding_size,
+        hidden_size,
+        num_layers: fields.size(keys.num_layers, None)?,
+        num_heads: fields.size(keys.num_heads, None)?,
+        intermediate_size: fields.size(keys.intermediate_size, None)?,
+        max_positions,
+        type_vocab: fields.size(keys.type_vocab, Some(2))?,
+        hidden_dropout,
+        attention_dropout: fields.number(keys.attention_dropout, Some(0.1))?,
+        layer_norm_eps: fields.number(keys.layer_norm_eps, keys.default_eps)?,
+        init_std: fields.number(keys.init_std, Some(0.02))?,
+        activation: fields.activation(keys.activation)?,
+        position_offset,
     };
     config.validate().map_err(|source| HfError::Config { path: path.to_owned(), source })?;
+    let head_dropout = match map.get(keys.classifier_dropout) {
+        None | Some(Value::Null) => hidden_dropout,
+        Some(_) => fields.number(keys.classifier_dropout, None)?,
+    };
+    if !(0.0..1.0).contains(&head_dropout) {
+        return Err(fields.wrong(keys.classifier_dropout, "0 up to, not including, 1"));
+    }
+    let untied = !fields.flag("tie_word_embeddings", true)?;
     let architecture = map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let architecture = architecture.map(str::to_owned);
     // `torch_dtype` is the old name of `dtype`: what we write is always f32.
-    let other =
-        map.into_iter().filter(|(key, _)| !OWN.contains(&key.as_str()) && key != "torch_dtype").collect();
-    Ok(ModelFile { arch, config, architecture, other })
+    let other = map
+        .iter()
+        .filter(|(key, _)| (!own(key) || *key == keys.classifier_dropout) && *key != "torch_dtype")
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    Ok(ModelFile { arch, config, architecture, untied, head_dropout, other, notes })
 }
 
 /// The text of a `config.json`: `other`, overruled by what the model determines; keys in order.
-pub(crate) fn write(config: &EncoderConfig, arch: Arch, class: &str, other: &Map<String, Value>) -> String {
-    let mut fields = json!({
-        "architectures": [class],
-        "attention_probs_dropout_prob": config.attention_dropout,
-        "dtype": "float32",
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": config.hidden_dropout,
-        "hidden_size": config.hidden_size,
-        "initializer_range": config.init_std,
-        "intermediate_size": config.intermediate_size,
-        "layer_norm_eps": config.layer_norm_eps,
-        "max_position_embeddings": config.max_positions,
-        "model_type": arch.model_type(),
-        "num_attention_heads": config.num_heads,
-        "num_hidden_layers": config.num_layers,
-        "tie_word_embeddings": true,
-        "type_vocab_size": config.type_vocab,
-        "vocab_size": config.vocab_size,
-    });
-    if arch == Arch::Electra {
-        fields["embedding_size"] = json!(config.embedding_size);
+pub(crate) fn write(
+    config: &EncoderConfig,
+    arch: Arch,
+    class: &str,
+    untied: bool,
+    other: &Map<String, Value>,
+) -> String {
+    let keys = &arch.family().files().keys;
+    let mut own: Vec<(&str, Value)> = vec![
+        ("architectures", json!([class])),
+        (keys.attention_dropout, json!(config.attention_dropout)),
+        ("dtype", json!("float32")),
+        (keys.activation, json!(config.activation.name())),
+        (keys.hidden_dropout, json!(config.hidden_dropout)),
+        (keys.hidden_size, json!(config.hidden_size)),
+        (keys.init_std, json!(config.init_std)),
+        (keys.intermediate_size, json!(config.intermediate_size)),
+        (keys.layer_norm_eps, json!(config.layer_norm_eps)),
+        (keys.max_positions, json!(config.position_rows())),
+        ("model_type", json!(arch.model_type())),
+        (keys.num_heads, json!(config.num_heads)),
+        (keys.num_layers, json!(config.num_layers)),
+        ("tie_word_embeddings", json!(!untied)),
+        (keys.type_vocab, json!(config.type_vocab)),
+        ("vocab_size", json!(config.vocab_size)),
+    ];
+    if let Some(key) = keys.embedding_size {
+        own.push((key, json!(config.embedding_size)));
     }
-    let mut sorted: std::collections::BTreeMap<&str, &Value> = other
-        .iter()
-        .filter(|(key, _)| !OWN.contains(&key.as_str()))
-        .map(|(key, value)| (key.as_str(), value))
-        .collect();
-    if let Some(fields) = fields.as_object() {
-        sorted.extend(fields.iter().map(|(key, value)| (key.as_str(), value)));
+    if keys.offset_by_pad.is_some() {
+        own.push(("pad_token_id", json!(config.position_offset.saturating_sub(1))));
     }
+    let mut sorted: std::collections::BTreeMap<&str, &Value> =
+        other.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    sorted.extend(own.iter().map(|(key, value)| (*key, value)));
     // A map with text keys always has a JSON form.
     serde_json::to_string_pretty(&sorted).unwrap_or_default() + "\n"
+}
+
+impl Keys {
+    /// The keys that this family has for what determines shapes and computation.
+    fn all(&self) -> impl Iterator<Item = &'static str> {
+        let embedding = self.embedding_size;
+        [
+            self.hidden_size,
+            self.num_layers,
+            self.num_heads,
+            self.intermediate_size,
+            self.max_positions,
+            self.type_vocab,
+            self.hidden_dropout,
+            self.attention_dropout,
+            self.classifier_dropout,
+            self.activation,
+            self.layer_norm_eps,
+            self.init_std,
+        ]
+        .into_iter()
+        .chain(embedding)
+    }
 }

@@ -154,10 +154,9 @@ pub enum HfError {
         /// Where.
         index: usize,
     },
-    /// Tensors of the encoder are missing.
+    /// Tensors of the encoder, or the output layer of a head that is not tied, are missing.
     #[error(
-        "{path}: {count} tensors of the encoder are missing, the first is `{first}`; config.json asks for more than the \
-         file holds"
+        "{path}: {count} tensors are missing, the first is `{first}`; config.json asks for more than the file holds"
     )]
     MissingTensors {
         /// The file or folder.
@@ -166,6 +165,18 @@ pub enum HfError {
         first: String,
         /// How many.
         count: usize,
+    },
+    /// Two tensors that one parameter stands for have different values.
+    #[error(
+        "{path}: `{first}` and `{second}` should hold the same values and do not; this program has one parameter for both"
+    )]
+    Differ {
+        /// The file.
+        path: PathBuf,
+        /// One name.
+        first: String,
+        /// The other.
+        second: String,
     },
     /// Two tensors that both are the same parameter.
     #[error("{path}: `{first}` and `{second}` are the same parameter of one model; split the file first")]

@@ -9,13 +9,16 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
 use super::error::HfError;
-use super::names::Layout;
+use super::names::{Layout, Role};
 use super::{CONFIG_FILE, GENERATOR_FOLDER, WEIGHTS_FILE, config_json};
-use crate::arch::Arch;
+use crate::arch::{Arch, Family};
 use crate::bert::BertForPreTraining;
-use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
+use crate::config::{BertConfig, ElectraConfig};
 use crate::electra::Electra;
 use crate::params::{self, NamedTensor};
+
+/// Name of the second bias of an output layer that is not tied; behind the head's.
+pub(super) const COPIED_BIAS: &str = "decoder.bias";
 
 /// Fields of `config.json` that the model itself does not determine.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,10 +58,24 @@ pub fn save_bert_with(
     config: &BertConfig,
     options: &SaveOptions,
 ) -> Result<(), HfError> {
-    let tensors = params::collect(model);
-    let file =
-        config_json::write(&config.encoder, Arch::Bert, Arch::Bert.pretrained_class(), &options.fields);
-    save(dir, Layout::Bert, tensors.iter(), &file)
+    save_masked_lm(dir, Arch::Bert, model, config, options)
+}
+
+/// [`save_bert_with`] for any architecture that is pre-trained as a masked language model: `RobertaForMaskedLM` and so on.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn save_masked_lm(
+    dir: &Path,
+    arch: Arch,
+    model: &BertForPreTraining,
+    config: &BertConfig,
+    options: &SaveOptions,
+) -> Result<(), HfError> {
+    let tensors = with_copied_bias(params::collect(model), arch.family(), "head.", config.untied_decoder);
+    let class = arch.pretrained_class();
+    let file = config_json::write(&config.encoder, arch, &class, config.untied_decoder, &options.fields);
+    save(dir, Layout::new(arch.family(), Role::MaskedLm), tensors.iter(), &file)
 }
 
 /// Writes ELECTRA: the discriminator as `ElectraForPreTraining` in `dir`, the generator as `ElectraForMaskedLM` in
@@ -74,12 +91,29 @@ pub fn save_electra_with(
     config: &ElectraConfig,
     options: &SaveOptions,
 ) -> Result<(), HfError> {
+    let (arch, family, untied) = (Arch::Electra, Family::Electra, config.untied_decoder);
     let tensors = params::collect(model);
-    let text = |config: &EncoderConfig, class, other| config_json::write(config, Arch::Electra, class, other);
-    let discriminator = text(&config.discriminator, Arch::Electra.pretrained_class(), &options.fields);
-    save(dir, Layout::Discriminator, tensors.iter(), &discriminator)?;
-    let generator = text(&config.generator, "ElectraForMaskedLM", &options.generator_fields);
-    save(&dir.join(GENERATOR_FOLDER), Layout::Generator, tensors.iter(), &generator)
+    let class = arch.pretrained_class();
+    // transformers does not ask whether a discriminator, which has no output layer, ties it.
+    let text = config_json::write(&config.discriminator, arch, &class, false, &options.fields);
+    save(dir, Layout::new(family, Role::Discriminator), tensors.iter(), &text)?;
+    let text =
+        config_json::write(&config.generator, arch, "ElectraForMaskedLM", untied, &options.generator_fields);
+    save(&dir.join(GENERATOR_FOLDER), Layout::new(family, Role::Generator), tensors.iter(), &text)
+}
+
+/// An output layer that is not tied has a bias of its own in transformers, beside the head's: both are written, equal.
+fn with_copied_bias(
+    mut tensors: Vec<NamedTensor>,
+    family: Family,
+    head: &str,
+    untied: bool,
+) -> Vec<NamedTensor> {
+    if untied && family.files().decoder.copied_bias.is_some() {
+        let bias = tensors.iter().find(|tensor| tensor.name == format!("{head}bias")).cloned();
+        tensors.extend(bias.map(|bias| NamedTensor { name: format!("{head}{COPIED_BIAS}"), ..bias }));
+    }
+    tensors
 }
 
 pub(super) fn save<'a>(

@@ -1,6 +1,5 @@
 //! Small files, read with a limit.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +20,7 @@ pub fn model_folder(path: &Path) -> PathBuf {
 
 /// Reads a text file of at most `limit` bytes as JSON.
 pub(crate) fn read_json(path: &Path, limit: u64) -> Result<serde_json::Value, HfError> {
-    let file = File::open(path).map_err(HfError::io(path, "open the file"))?;
+    let file = fn_core::files::open(path).map_err(HfError::io(path, "open the file"))?;
     let found = file.metadata().map_err(HfError::io(path, "ask for its size"))?.len();
     if found > limit {
         return Err(HfError::TooLarge { path: path.to_owned(), found, limit });

@@ -9,11 +9,12 @@ use burn::tensor::Device;
 use super::config_json::{self, ModelFile};
 use super::error::HfError;
 use super::export::{SaveOptions, transpose};
-use super::names::{BUFFERS, COPIES, Layout, canonical};
+use super::family::Decoder;
+use super::names::{BUFFERS, Layout, Role, canonical};
 use super::report::{Cast, LoadReport};
 use super::weights::{Entry, Weights};
 use super::{CONFIG_FILE, GENERATOR_FOLDER};
-use crate::arch::Arch;
+use crate::arch::{Arch, Family};
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
 use crate::electra::Electra;
@@ -31,13 +32,33 @@ pub fn load_bert(
     dir: &Path,
     device: &Device,
 ) -> Result<(BertForPreTraining, BertConfig, LoadReport), HfError> {
-    let ModelFile { config: encoder, other, .. } = read_config(dir, &[Arch::Bert])?;
+    load_masked_lm(dir, Arch::Bert, device)
+}
+
+/// [`load_bert`] for any architecture that is pre-trained as a masked language model.
+///
+/// An output layer that is not tied to the token table is kept as a matrix of its own.
+///
+/// # Errors
+/// Everything of [`HfError`] that concerns reading.
+pub fn load_masked_lm(
+    dir: &Path,
+    arch: Arch,
+    device: &Device,
+) -> Result<(BertForPreTraining, BertConfig, LoadReport), HfError> {
+    let file = read_config(dir, &[arch])?;
     let weights = Weights::open(dir)?;
-    let config = BertConfig { encoder, pooler: weights.get("pooler.dense.weight").is_some() };
-    let parts = [Part { layout: Layout::Bert, weights: &weights }];
-    let (model, mut report) =
-        fill(BertForPreTraining::zeros(&config, device), &parts, config.encoder.init_std, FRESH_SEED)?;
-    report.options = SaveOptions { fields: other.clone(), generator_fields: other };
+    let mut notes = file.notes;
+    let part = Part::new(&weights, arch.family(), Role::MaskedLm, file.untied, &mut notes)?;
+    let config = BertConfig {
+        pooler: weights.get("pooler.dense.weight").is_some(),
+        untied_decoder: part.untied,
+        ..BertConfig::of(arch.family(), file.config)
+    };
+    let zeros = BertForPreTraining::zeros(&config, device);
+    let (model, mut report) = fill(zeros, &[part], config.encoder.init_std, FRESH_SEED)?;
+    report.notes.extend(notes);
+    report.options = SaveOptions { fields: file.other.clone(), generator_fields: file.other };
     Ok((model, config, report))
 }
 
@@ -64,48 +85,71 @@ pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConf
         _ => weights.get("generator_predictions.dense.weight").is_some(),
     };
     let std = main.config.init_std;
+    let mut notes = main.notes;
+    let discriminator =
+        |notes: &mut _| Part::new(&weights, Family::Electra, Role::Discriminator, false, notes);
     let (model, config, mut report, generator_fields);
     if is_generator {
-        config = ElectraConfig { discriminator: main.config.clone(), generator: main.config };
-        let parts = [Part { layout: Layout::Generator, weights: &weights }];
-        (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
-        report.notes.push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
+        let part = Part::new(&weights, Family::Electra, Role::Generator, main.untied, &mut notes)?;
+        config = ElectraConfig {
+            discriminator: main.config.clone(),
+            generator: main.config,
+            untied_decoder: part.untied,
+        };
+        (model, report) = fill(Electra::zeros(&config, device), &[part], std, FRESH_SEED)?;
+        notes.push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
         generator_fields = main.other.clone();
     } else if generator_dir.join(CONFIG_FILE).exists() {
         let other = read_config(&generator_dir, &[Arch::Electra])?;
         let generator_weights = Weights::open(&generator_dir)?;
-        config = ElectraConfig { discriminator: main.config, generator: other.config };
+        let part = Part::new(&generator_weights, Family::Electra, Role::Generator, other.untied, &mut notes)?;
+        config = ElectraConfig {
+            discriminator: main.config,
+            generator: other.config,
+            untied_decoder: part.untied,
+        };
         let path = generator_dir.join(CONFIG_FILE);
         config.validate().map_err(|source| HfError::Config { path, source })?;
-        let parts = [
-            Part { layout: Layout::Discriminator, weights: &weights },
-            Part { layout: Layout::Generator, weights: &generator_weights },
-        ];
+        let parts = [discriminator(&mut notes)?, part];
         (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
         generator_fields = other.other;
     } else {
         // Table of the paper: a third for base, a quarter for small and large.
         let fraction = if main.config.hidden_size == 768 { 1.0 / 3.0 } else { 0.25 };
         config = ElectraConfig::new(main.config, fraction, 1.0);
-        let parts = [Part { layout: Layout::Discriminator, weights: &weights }];
+        let parts = [discriminator(&mut notes)?];
         (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
         let width = config.generator.hidden_size;
-        report.notes.push(format!("a discriminator alone: the generator (width {width}) is fresh"));
+        notes.push(format!("a discriminator alone: the generator (width {width}) is fresh"));
         generator_fields = main.other.clone();
     }
+    report.notes.extend(notes);
     report.options = SaveOptions { fields: main.other, generator_fields };
     Ok((model, config, report))
 }
 
 /// BERT twice: its masked-LM head becomes the generator's, the discriminator's head is fresh.
 fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
-    let encoder = read_config(dir, &[Arch::Bert])?.config;
+    let file = read_config(dir, &[Arch::Bert])?;
+    let (encoder, mut notes) = (file.config, file.notes);
+    if !encoder.activation.is_gelu() {
+        // The generator's head of ELECTRA has GELU, that of this BERT another: it could not be taken over.
+        let (path, found) = (dir.join(CONFIG_FILE), format!("\"{}\"", encoder.activation.name()));
+        let (field, expected) = ("hidden_act".into(), "\"gelu\" in a BERT that becomes an ELECTRA".into());
+        return Err(HfError::Field { path, field, found, expected });
+    }
     let weights = Weights::open(dir)?;
     let std = encoder.init_std;
-    let config = ElectraConfig { discriminator: encoder.clone(), generator: encoder };
-    let parts = [Layout::BertDiscriminator, Layout::BertGenerator];
-    let parts = parts.map(|layout| Part { layout, weights: &weights });
-    let (model, mut report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
+    let generator = Part::new(&weights, Family::Bert, Role::Generator, file.untied, &mut notes)?;
+    let config = ElectraConfig {
+        discriminator: encoder.clone(),
+        generator: encoder,
+        untied_decoder: generator.untied,
+    };
+    let discriminator = Part::new(&weights, Family::Bert, Role::Discriminator, false, &mut Vec::new())?;
+    let (model, mut report) =
+        fill(Electra::zeros(&config, device), &[discriminator, generator], std, FRESH_SEED)?;
+    report.notes.extend(notes);
     report.notes.push("a BERT: generator and discriminator both start from it, with its sizes".into());
     // Read once for each of the two.
     report.loaded.sort_unstable();
@@ -142,22 +186,72 @@ pub(super) fn read_config(dir: &Path, wanted: &[Arch]) -> Result<ModelFile, HfEr
 
 /// A folder and how its names map to ours.
 pub(super) struct Part<'a> {
-    pub layout: Layout,
-    pub weights: &'a Weights,
+    layout: Layout,
+    weights: &'a Weights,
+    /// Whether the masked LM's output layer has a matrix of its own.
+    pub untied: bool,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// `untied` is what `config.json` says. A file that holds another matrix than the token table decides, and a note says so.
+    ///
+    /// # Errors
+    /// A head whose output layer is missing; two biases of one output layer.
+    pub(super) fn new(
+        weights: &'a Weights,
+        family: Family,
+        role: Role,
+        untied: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, HfError> {
+        let mut part = Self { layout: Layout::new(family, role), weights, untied };
+        let head = match role {
+            Role::MaskedLm => "head.dense.weight",
+            Role::Generator => "generator_head.dense.weight",
+            Role::Discriminator | Role::Task(_) => return Ok(Self { untied: false, ..part }),
+        };
+        let decoder = &family.files().decoder;
+        match weights.get(decoder.weight) {
+            None if untied && matches!(part.find(head), Some((_, Some(_), _))) => {
+                let (path, first) = (weights.folder.clone(), decoder.weight.to_owned());
+                return Err(HfError::MissingTensors { path, first, count: 1 });
+            }
+            Some(entry) if !untied && !equal(weights, entry, decoder.table)? => {
+                part.untied = true;
+                notes.push(format!(
+                    "`{}` differs from the token table, to which config.json ties it: kept as a matrix of its own",
+                    entry.name
+                ));
+            }
+            _ => {}
+        }
+        let second = decoder.copied_bias.and_then(|name| weights.get(name));
+        match (weights.get(decoder.bias), second) {
+            (Some(first), Some(second)) if !part.untied && !equal(weights, second, decoder.bias)? => {
+                Err(HfError::Differ {
+                    path: weights.path_of(first).to_owned(),
+                    first: first.name.clone(),
+                    second: second.name.clone(),
+                })
+            }
+            _ => Ok(part),
+        }
+    }
+
     /// The tensor for this path: canonical name, entry (if it is there), transposed.
     fn find(&self, path: &str) -> Option<(String, Option<&Entry>, bool)> {
         let (theirs, transposed) = self.layout.theirs(path)?;
         let key = canonical(&theirs);
-        let entry = self.weights.get(&key).or_else(|| {
-            // A head bias may be there under the name of the decoder alone.
-            COPIES
-                .iter()
-                .find(|(_, original)| *original == key && !key.starts_with("embeddings"))
-                .and_then(|(copy, _)| self.weights.get(copy))
-        });
+        let decoder = &self.layout.family.files().decoder;
+        // The bias of the output layer may be there under the name of the head, of the layer, or of both; transformers computes with the
+        // layer's.
+        let entry = match decoder.copied_bias {
+            Some(copy) if key == decoder.bias => {
+                let (first, second) = if self.untied { (copy, decoder.bias) } else { (decoder.bias, copy) };
+                self.weights.get(first).or_else(|| self.weights.get(second))
+            }
+            _ => self.weights.get(&key),
+        };
         Some((theirs, entry, transposed))
     }
 
@@ -238,6 +332,7 @@ pub(super) fn fill<M: Module>(
                     .find_map(|part| part.layout.theirs(path))
                     .map_or_else(|| path.to_owned(), |(n, _)| n);
                 report.missing.push(name);
+                report.fresh.push(path.to_owned());
                 if shape.len() == 2 {
                     values = Some(init::values(seed, path, shape.iter().product(), std));
                 }
@@ -262,7 +357,7 @@ pub(super) fn fill<M: Module>(
             if BUFFERS.contains(&key) {
                 continue;
             }
-            if is_copy(part.weights, key, entry)? {
+            if is_copy(part.weights, &part.layout.family.files().decoder, key, entry)? {
                 continue;
             }
             report.unused.push(entry.name.clone());
@@ -272,12 +367,21 @@ pub(super) fn fill<M: Module>(
 }
 
 /// Is this the same tensor as the one it is tied to, under its second name?
-fn is_copy(weights: &Weights, key: &str, entry: &Entry) -> Result<bool, HfError> {
-    let Some((_, original)) = COPIES.iter().find(|(copy, _)| *copy == key) else {
-        return Ok(false);
-    };
-    let Some(original) = weights.get(original) else {
-        return Ok(false);
-    };
-    Ok(original.shape == entry.shape && weights.read(original)? == weights.read(entry)?)
+fn is_copy(weights: &Weights, decoder: &Decoder, key: &str, entry: &Entry) -> Result<bool, HfError> {
+    if key == decoder.weight {
+        return equal(weights, entry, decoder.table);
+    }
+    match decoder.copied_bias {
+        Some(copy) if key == copy => equal(weights, entry, decoder.bias),
+        Some(copy) if key == decoder.bias => equal(weights, entry, copy),
+        _ => Ok(false),
+    }
+}
+
+/// Whether the tensor of this canonical name is there and has the same values.
+fn equal(weights: &Weights, entry: &Entry, other: &str) -> Result<bool, HfError> {
+    match weights.get(other) {
+        Some(other) => Ok(other.shape == entry.shape && weights.read(other)? == weights.read(entry)?),
+        None => Ok(false),
+    }
 }

@@ -1,12 +1,12 @@
 //! The Hugging Face format, in and out.
 //!
 //! ```text
-//! BERT                     ELECTRA
+//! BERT, RoBERTa            ELECTRA
 //! DIR/config.json          DIR/config.json, model.safetensors            the discriminator (ElectraForPreTraining)
 //! DIR/model.safetensors    DIR/generator/config.json, model.safetensors  the generator (ElectraForMaskedLM)
 //! ```
-//! `model.safetensors`, its sharded form and `pytorch_model.bin` are read; `model.safetensors` is written. One table, [`names`],
-//! maps transformers' names to ours and back.
+//! `model.safetensors`, its sharded form and `pytorch_model.bin` are read; `model.safetensors` is written. What files of a family
+//! look like (keys and names of tensors) is data in one file per family; [`names`] maps transformers' names to ours and back by it.
 //!
 //! Files come from strangers: sizes are checked against the file before memory is spent, a pickle is never executed, shard
 //! names must stay inside the folder, and every way of being wrong is an [`HfError`] that names the file.
@@ -16,16 +16,18 @@ pub mod names;
 mod config_json;
 mod error;
 mod export;
+mod family;
 mod files;
 mod import;
 mod report;
 mod task;
+mod unknown;
 mod weights;
 
 pub use error::HfError;
-pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with};
+pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with, save_masked_lm};
 pub use files::model_folder;
-pub use import::{check_fit, load_bert, load_electra, read_encoder};
+pub use import::{check_fit, load_bert, load_electra, load_masked_lm, read_encoder};
 pub use report::{Cast, Head, LoadReport};
 pub use task::{
     Labels, labels, load_classifier, load_spans, load_tags, save_classifier, save_spans, save_tags,

@@ -1,46 +1,31 @@
-//! One table: transformers' name of a tensor <-> our path of a parameter.
+//! Transformers' name of a tensor <-> our path of a parameter, by the tables of `family`.
 //!
 //! An entry names a module; its `Kind` says which tensors it holds and whether they are stored transposed.
 //! `{}` stands for the number of a layer.
 
+use super::family::{Entry, Kind};
+use crate::arch::{Family, Task};
+
 /// Which file a name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// `BertForMaskedLM`
-    Bert,
-    /// `ElectraForPreTraining`
-    Discriminator,
-    /// `ElectraForMaskedLM`
-    Generator,
-    /// `BertForSequenceClassification`
-    BertClassifier,
-    /// `ElectraForSequenceClassification`
-    ElectraClassifier,
-    /// `BertForQuestionAnswering`
-    BertSpans,
-    /// `ElectraForQuestionAnswering`
-    ElectraSpans,
-    /// `BertForTokenClassification`
-    BertTags,
-    /// `ElectraForTokenClassification`
-    ElectraTags,
-    /// `BertForMaskedLM`, read as a discriminator
-    BertDiscriminator,
-    /// `BertForMaskedLM`, read as a generator
-    BertGenerator,
+pub struct Layout {
+    /// Whose names.
+    pub family: Family,
+    /// Which part of our model the file holds.
+    pub role: Role,
 }
 
-/// What a module holds.
+/// Which part of our model a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// `weight [ids, width]`
-    Table,
-    /// `weight`, theirs `[out, in]`, ours `[in, out]`, and `bias`
-    Linear,
-    /// theirs `weight`, `bias`; ours `gamma`, `beta`
-    Norm,
-    /// The entry is the tensor.
-    Vector,
+pub enum Role {
+    /// A masked language model.
+    MaskedLm,
+    /// A masked language model that is the generator of a pair.
+    Generator,
+    /// The discriminator of a pair, its head where the family has one.
+    Discriminator,
+    /// A fine-tuned model.
+    Task(Task),
 }
 
 impl Kind {
@@ -55,112 +40,29 @@ impl Kind {
     }
 }
 
-/// (ours, theirs, kind)
-type Entry = (&'static str, &'static str, Kind);
-
-const EMBEDDINGS: [Entry; 4] = [
-    ("embeddings.word", "embeddings.word_embeddings", Kind::Table),
-    ("embeddings.position", "embeddings.position_embeddings", Kind::Table),
-    ("embeddings.token_type", "embeddings.token_type_embeddings", Kind::Table),
-    ("embeddings.norm", "embeddings.LayerNorm", Kind::Norm),
-];
-
-const LAYER: [Entry; 8] = [
-    ("layers.{}.attention.query", "encoder.layer.{}.attention.self.query", Kind::Linear),
-    ("layers.{}.attention.key", "encoder.layer.{}.attention.self.key", Kind::Linear),
-    ("layers.{}.attention.value", "encoder.layer.{}.attention.self.value", Kind::Linear),
-    ("layers.{}.attention.output", "encoder.layer.{}.attention.output.dense", Kind::Linear),
-    ("layers.{}.attention.norm", "encoder.layer.{}.attention.output.LayerNorm", Kind::Norm),
-    ("layers.{}.feed_forward.inner", "encoder.layer.{}.intermediate.dense", Kind::Linear),
-    ("layers.{}.feed_forward.outer", "encoder.layer.{}.output.dense", Kind::Linear),
-    ("layers.{}.feed_forward.norm", "encoder.layer.{}.output.LayerNorm", Kind::Norm),
-];
-
-const PROJECT: [Entry; 1] = [("project", "embeddings_project", Kind::Linear)];
-
-const BERT_HEADS: [Entry; 4] = [
-    ("pooler.dense", "bert.pooler.dense", Kind::Linear),
-    ("head.dense", "cls.predictions.transform.dense", Kind::Linear),
-    ("head.norm", "cls.predictions.transform.LayerNorm", Kind::Norm),
-    ("head.bias", "cls.predictions.bias", Kind::Vector),
-];
-
-const DISCRIMINATOR_HEADS: [Entry; 2] = [
-    ("discriminator_head.dense", "discriminator_predictions.dense", Kind::Linear),
-    ("discriminator_head.score", "discriminator_predictions.dense_prediction", Kind::Linear),
-];
-
-const GENERATOR_HEADS: [Entry; 3] = [
-    ("generator_head.dense", "generator_predictions.dense", Kind::Linear),
-    ("generator_head.norm", "generator_predictions.LayerNorm", Kind::Norm),
-    ("generator_head.bias", "generator_lm_head.bias", Kind::Vector),
-];
-
-const BERT_CLASSIFIER: [Entry; 2] =
-    [("head.dense", "bert.pooler.dense", Kind::Linear), ("head.out", "classifier", Kind::Linear)];
-
-const ELECTRA_CLASSIFIER: [Entry; 2] =
-    [("head.dense", "classifier.dense", Kind::Linear), ("head.out", "classifier.out_proj", Kind::Linear)];
-
-const SPANS: [Entry; 1] = [("head.out", "qa_outputs", Kind::Linear)];
-
-const TAGS: [Entry; 1] = [("head.out", "classifier", Kind::Linear)];
-
-const BERT_AS_GENERATOR_HEADS: [Entry; 3] = [
-    ("generator_head.dense", "cls.predictions.transform.dense", Kind::Linear),
-    ("generator_head.norm", "cls.predictions.transform.LayerNorm", Kind::Norm),
-    ("generator_head.bias", "cls.predictions.bias", Kind::Vector),
-];
-
 /// Entries that share a prefix on either side: (ours, theirs, entries).
 type Group = (&'static str, &'static str, &'static [Entry]);
 
 impl Layout {
-    fn groups(self) -> &'static [Group] {
-        match self {
-            Self::Bert => &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &BERT_HEADS)],
-            Self::Discriminator => &[
-                ("", "electra.", &EMBEDDINGS),
-                ("discriminator.", "electra.", &PROJECT),
-                ("discriminator.", "electra.", &LAYER),
-                ("", "", &DISCRIMINATOR_HEADS),
-            ],
-            Self::Generator => &[
-                ("", "electra.", &EMBEDDINGS),
-                ("generator.", "electra.", &PROJECT),
-                ("generator.", "electra.", &LAYER),
-                ("", "", &GENERATOR_HEADS),
-            ],
-            Self::BertClassifier => {
-                &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &BERT_CLASSIFIER)]
-            }
-            Self::ElectraClassifier => &[
-                ("", "electra.", &EMBEDDINGS),
-                ("encoder.", "electra.", &PROJECT),
-                ("encoder.", "electra.", &LAYER),
-                ("", "", &ELECTRA_CLASSIFIER),
-            ],
-            Self::BertSpans => &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &SPANS)],
-            Self::ElectraSpans => &[
-                ("", "electra.", &EMBEDDINGS),
-                ("encoder.", "electra.", &PROJECT),
-                ("encoder.", "electra.", &LAYER),
-                ("", "", &SPANS),
-            ],
-            Self::BertTags => &[("", "bert.", &EMBEDDINGS), ("encoder.", "bert.", &LAYER), ("", "", &TAGS)],
-            Self::ElectraTags => &[
-                ("", "electra.", &EMBEDDINGS),
-                ("encoder.", "electra.", &PROJECT),
-                ("encoder.", "electra.", &LAYER),
-                ("", "", &TAGS),
-            ],
-            Self::BertDiscriminator => &[("", "bert.", &EMBEDDINGS), ("discriminator.", "bert.", &LAYER)],
-            Self::BertGenerator => &[
-                ("", "bert.", &EMBEDDINGS),
-                ("generator.", "bert.", &LAYER),
-                ("", "", &BERT_AS_GENERATOR_HEADS),
-            ],
-        }
+    /// The file of this family that holds this.
+    pub const fn new(family: Family, role: Role) -> Self {
+        Self { family, role }
+    }
+
+    fn groups(self) -> [Group; 4] {
+        let files = self.family.files();
+        let (encoder, extra, head): (_, &[Entry], Group) = match self.role {
+            Role::MaskedLm => ("encoder.", files.extra, ("head.", "", files.masked_lm)),
+            Role::Generator => ("generator.", &[], ("generator_head.", "", files.masked_lm)),
+            Role::Discriminator => ("discriminator.", &[], ("discriminator_head.", "", files.discriminator)),
+            Role::Task(task) => ("encoder.", &[], ("head.", "", files.task_head(task))),
+        };
+        [
+            ("embeddings.", files.prefix, files.embeddings),
+            (encoder, files.prefix, files.encoder),
+            head,
+            ("", "", extra),
+        ]
     }
 
     /// Transformers' name of our path, and whether the matrix is stored transposed. `None`: not in such a file.
@@ -175,11 +77,11 @@ impl Layout {
 
     fn find(self, name: &str, given: Side) -> Option<(String, bool)> {
         for (our_prefix, their_prefix, entries) in self.groups() {
-            let (from, to) = given.order(*our_prefix, *their_prefix);
+            let (from, to) = given.order(our_prefix, their_prefix);
             let Some(rest) = name.strip_prefix(from) else {
                 continue;
             };
-            for (ours, theirs, kind) in *entries {
+            for (ours, theirs, kind) in entries {
                 let (pattern, replacement) = given.order(*ours, *theirs);
                 for (our_leaf, their_leaf, transposed) in kind.leaves() {
                     let (leaf, new_leaf) = given.order(*our_leaf, *their_leaf);
@@ -226,13 +128,26 @@ fn matches<'a>(name: &'a str, pattern: &str) -> Option<&'a str> {
     digits.then_some(number)
 }
 
-/// A name as it may stand in a file, brought to one form: without the prefix of the model (encoders are saved without one)
-/// and with `weight`, `bias` for the `gamma`, `beta` of old files.
+/// Wrappers of training frameworks whose names stand in front of a model's or of a part's: torch.compile, data parallel, sharded.
+const WRAPPERS: [&str; 4] =
+    ["_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
+
+/// What stands in front of a model's names: data parallel, Lightning and the like.
+const FRAMES: [&str; 6] = ["state_dict.", "module.", "model.", "net.", "discriminator.", "generator."];
+
+/// A name as it may stand in a file, brought to one form: without what frameworks put in front, without the prefix of the model
+/// (encoders are saved without one) and with `weight`, `bias` for the `gamma`, `beta` of old files.
 pub(crate) fn canonical(name: &str) -> String {
-    let mut name = name.strip_prefix("module.").unwrap_or(name);
-    // At most two: "discriminator.electra.embeddings...".
-    for _ in 0..2 {
-        for prefix in ["bert.", "electra.", "discriminator.", "generator."] {
+    let mut owned = name.to_owned();
+    for wrapper in WRAPPERS {
+        if owned.contains(wrapper) {
+            owned = owned.replace(wrapper, "");
+        }
+    }
+    let mut name = owned.as_str();
+    // A few: "module.model.discriminator.electra.embeddings...".
+    for _ in 0..4 {
+        for prefix in FRAMES.into_iter().chain(Family::ALL.map(|family| family.files().prefix)) {
             name = name.strip_prefix(prefix).unwrap_or(name);
         }
     }
@@ -245,14 +160,6 @@ pub(crate) fn canonical(name: &str) -> String {
     }
 }
 
-/// Tensors that say nothing new: buffers, and copies of tied weights under their other name, in canonical form
-/// (copy, original).
-pub(crate) const COPIES: [(&str, &str); 3] = [
-    ("cls.predictions.decoder.weight", "embeddings.word_embeddings.weight"),
-    ("cls.predictions.decoder.bias", "cls.predictions.bias"),
-    ("generator_lm_head.weight", "embeddings.word_embeddings.weight"),
-];
-
 /// Buffers of old files.
 pub(crate) const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
 
@@ -262,16 +169,25 @@ mod tests {
     use crate::params::shapes;
     use crate::{BertConfig, BertForPreTraining, Electra, ElectraConfig};
 
+    const BERT: Layout = Layout::new(Family::Bert, Role::MaskedLm);
+    const DISCRIMINATOR: Layout = Layout::new(Family::Electra, Role::Discriminator);
+    const GENERATOR: Layout = Layout::new(Family::Electra, Role::Generator);
+
     #[test]
     fn every_path_of_every_model_has_a_name_that_leads_back_to_it() {
         let device = burn::tensor::Device::flex();
         let bert = BertConfig { pooler: true, ..BertConfig::bert_tiny() };
-        for (path, _) in shapes(&BertForPreTraining::zeros(&bert, &device)) {
-            let (theirs, transposed) = Layout::Bert.theirs(&path).unwrap_or_else(|| panic!("{path}"));
-            assert_eq!(Layout::Bert.ours(&theirs), Some((path, transposed)));
+        for untied_decoder in [false, true] {
+            let bert = BertConfig { untied_decoder, ..bert.clone() };
+            for layout in [BERT, Layout::new(Family::Roberta, Role::MaskedLm)] {
+                for (path, _) in shapes(&BertForPreTraining::zeros(&bert, &device)) {
+                    let (theirs, transposed) = layout.theirs(&path).unwrap_or_else(|| panic!("{path}"));
+                    assert_eq!(layout.ours(&theirs), Some((path, transposed)));
+                }
+            }
         }
         for (path, _) in shapes(&Electra::zeros(&ElectraConfig::electra_tiny(), &device)) {
-            let found: Vec<_> = [Layout::Discriminator, Layout::Generator]
+            let found: Vec<_> = [DISCRIMINATOR, GENERATOR]
                 .into_iter()
                 .filter_map(|layout| layout.theirs(&path).map(|(theirs, _)| (layout, theirs)))
                 .collect();
@@ -286,20 +202,20 @@ mod tests {
     fn matrices_of_linear_layers_are_transposed_and_tables_are_not() {
         let name = |layout: Layout, ours: &str| layout.theirs(ours).unwrap();
         assert_eq!(
-            name(Layout::Bert, "encoder.layers.11.attention.output.weight"),
+            name(BERT, "encoder.layers.11.attention.output.weight"),
             ("bert.encoder.layer.11.attention.output.dense.weight".into(), true)
         );
         assert_eq!(
-            name(Layout::Generator, "embeddings.word.weight"),
+            name(GENERATOR, "embeddings.word.weight"),
             ("electra.embeddings.word_embeddings.weight".into(), false)
         );
         assert_eq!(
-            name(Layout::Discriminator, "discriminator.layers.0.feed_forward.norm.gamma"),
+            name(DISCRIMINATOR, "discriminator.layers.0.feed_forward.norm.gamma"),
             ("electra.encoder.layer.0.output.LayerNorm.weight".into(), false)
         );
-        assert_eq!(Layout::Discriminator.theirs("generator_head.bias"), None);
-        assert_eq!(Layout::Bert.ours("bert.encoder.layer.x.output.dense.weight"), None);
-        assert_eq!(Layout::Bert.ours("cls.seq_relationship.weight"), None);
+        assert_eq!(DISCRIMINATOR.theirs("generator_head.bias"), None);
+        assert_eq!(BERT.ours("bert.encoder.layer.x.output.dense.weight"), None);
+        assert_eq!(BERT.ours("cls.seq_relationship.weight"), None);
     }
 
     #[test]
@@ -310,6 +226,10 @@ mod tests {
             "electra.embeddings.LayerNorm.weight",
             "discriminator.electra.embeddings.LayerNorm.gamma",
             "module.bert.embeddings.LayerNorm.weight",
+            "_orig_mod.roberta.embeddings.LayerNorm.weight",
+            "model._orig_mod.module.bert.embeddings.LayerNorm.gamma",
+            "model.discriminator._orig_mod.electra.embeddings.LayerNorm.weight",
+            "_fsdp_wrapped_module.model.embeddings._checkpoint_wrapped_module.LayerNorm.weight",
         ] {
             assert_eq!(canonical(name), "embeddings.LayerNorm.weight", "{name}");
         }

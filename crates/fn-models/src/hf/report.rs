@@ -29,6 +29,8 @@ pub struct LoadReport {
     pub cast: Vec<Cast>,
     /// Anything else that a user should know.
     pub notes: Vec<String>,
+    /// Our paths of `missing`.
+    pub(crate) fresh: Vec<String>,
     /// What [`super::save_bert_with`] and [`super::save_electra_with`] need to write the same folder again.
     pub options: SaveOptions,
 }
@@ -36,7 +38,7 @@ pub struct LoadReport {
 /// A head of pre-training; fine-tuned folders come without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Head {
-    /// BERT's masked LM.
+    /// The masked LM of BERT, RoBERTa and their relatives.
     MaskedLm,
     /// The masked LM of ELECTRA's generator.
     Generator,
@@ -47,27 +49,33 @@ pub enum Head {
 impl LoadReport {
     /// Whether the files held this head; what has fresh initial values predicts noise.
     pub fn has(&self, head: Head) -> bool {
-        // Their names, and ours where the whole half of an ELECTRA is missing.
-        let names = match head {
-            Head::MaskedLm => ["cls.predictions.transform.", "head."],
-            Head::Generator => ["generator_predictions.", "generator_head."],
-            Head::Discriminator => ["discriminator_predictions.", "discriminator_head."],
+        let ours = match head {
+            Head::MaskedLm => "head.",
+            Head::Generator => "generator_head.",
+            Head::Discriminator => "discriminator_head.",
         };
-        !self.missing.iter().any(|missing| names.iter().any(|name| missing.starts_with(name)))
+        // A masked LM without a bias is whole: the first files have none.
+        let own = |path: &String| path.strip_prefix(ours).is_some_and(|rest| rest != "bias");
+        !self.fresh.iter().any(own)
     }
 }
 
-/// Names printed of a long list.
+/// Names printed of a long list of fresh parameters.
 const SHOWN: usize = 4;
+
+/// Names printed of a long list of tensors that are not used: each may be a surprise.
+const SHOWN_UNUSED: usize = 24;
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files: Vec<_> = self.files.iter().map(|path| path.display().to_string()).collect();
         write!(f, "{} tensors read from {}", self.loaded.len(), files.join(", "))?;
-        for (label, names) in [("fresh (not in the file)", &self.missing), ("not used", &self.unused)] {
+        for (label, names, most) in
+            [("fresh (not in the file)", &self.missing, SHOWN), ("not used", &self.unused, SHOWN_UNUSED)]
+        {
             if !names.is_empty() {
-                let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
-                let more = if names.len() > SHOWN { ", ..." } else { "" };
+                let shown: Vec<_> = names.iter().take(most).map(String::as_str).collect();
+                let more = if names.len() > most { ", ..." } else { "" };
                 write!(f, "\n  {label}: {}: {}{more}", names.len(), shown.join(", "))?;
             }
         }

@@ -12,6 +12,7 @@ use super::error::HfError;
 use super::export::save;
 use super::files::read_json;
 use super::import::{Part, fill, read_config};
+use super::names::{Layout, Role};
 use super::report::LoadReport;
 use super::weights::Weights;
 use crate::arch::{Arch, Task};
@@ -69,13 +70,16 @@ fn load<M: Module>(
 ) -> Result<(M, TaskConfig, LoadReport), HfError> {
     let file = read_config(dir, &Arch::ALL)?;
     let weights = Weights::open(dir)?;
-    let config = TaskConfig { arch: file.arch, encoder: file.config, outputs };
-    let parts = [Part { layout: config.arch.task_layout(task), weights: &weights }];
-    let (model, report) = fill(zeros(&config), &parts, config.encoder.init_std, seed)?;
+    let config =
+        TaskConfig { arch: file.arch, encoder: file.config, outputs, head_dropout: file.head_dropout };
+    let mut notes = file.notes;
+    let part = Part::new(&weights, config.arch.family(), Role::Task(task), false, &mut notes)?;
+    let (model, mut report) = fill(zeros(&config), &[part], config.encoder.init_std, seed)?;
+    report.notes.extend(notes);
     Ok((model, config, report))
 }
 
-/// Writes a classifier as `BertForSequenceClassification` or `ElectraForSequenceClassification`.
+/// Writes a classifier as `BertForSequenceClassification` or that of its architecture.
 ///
 /// # Errors
 /// A folder that cannot be written.
@@ -93,7 +97,7 @@ pub fn save_classifier(
     write(dir, model, config, Task::SequenceClassification, &fields)
 }
 
-/// Writes a tagger as `BertForTokenClassification` or `ElectraForTokenClassification`.
+/// Writes a tagger as `BertForTokenClassification` or that of its architecture.
 ///
 /// # Errors
 /// A folder that cannot be written.
@@ -144,7 +148,7 @@ fn add_labels(fields: &mut Map<String, Value>, outputs: usize, labels: Labels<'_
     fields.insert("label2id".into(), Value::Object(back));
 }
 
-/// Writes a span model as `BertForQuestionAnswering` or `ElectraForQuestionAnswering`.
+/// Writes a span model as `BertForQuestionAnswering` or that of its architecture.
 ///
 /// # Errors
 /// A folder that cannot be written.
@@ -159,6 +163,13 @@ fn write<M: Module>(
     task: Task,
     fields: &Map<String, Value>,
 ) -> Result<(), HfError> {
-    let text = config_json::write(&config.encoder, config.arch, &config.arch.task_class(task), fields);
-    save(dir, config.arch.task_layout(task), params::collect(model).iter(), &text)
+    let mut fields = fields.clone();
+    if config.head_dropout != config.encoder.hidden_dropout {
+        let key = config.arch.family().files().keys.classifier_dropout;
+        fields.insert(key.into(), json!(config.head_dropout));
+    }
+    let text =
+        config_json::write(&config.encoder, config.arch, &config.arch.task_class(task), false, &fields);
+    let layout = Layout::new(config.arch.family(), Role::Task(task));
+    save(dir, layout, params::collect(model).iter(), &text)
 }

@@ -1,7 +1,6 @@
 //! A folder's tensors, whatever kind of file they are in, by canonical name.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use burn::store::pytorch_reader::{DType as PtType, PytorchReader};
@@ -112,7 +111,7 @@ impl Weights {
 
     fn add_safetensors(&mut self, path: &Path) -> Result<Vec<String>, HfError> {
         let damaged = |reason: String| HfError::Damaged { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(HfError::io(path, "open the file"))?;
+        let file = fn_core::files::open(path).map_err(HfError::io(path, "open the file"))?;
         if file.metadata().map_err(HfError::io(path, "ask for its size"))?.len() < 8 {
             return Err(damaged("the file is empty or cut off in its first bytes".into()));
         }
@@ -175,9 +174,15 @@ impl Weights {
 
     /// The reader knows tensors and nothing else: whatever else a pickle asks for is refused, never called.
     fn add_pytorch(&mut self, path: &Path) -> Result<(), HfError> {
-        File::open(path).map_err(HfError::io(path, "open the file"))?;
-        let reader = PytorchReader::new(path)
+        fn_core::files::open(path).map_err(HfError::io(path, "open the file"))?;
+        let mut reader = PytorchReader::new(path)
             .map_err(|error| HfError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
+        // Checkpoints of Lightning and of many scripts: the weights are one entry of several.
+        if reader.is_empty()
+            && let Ok(inner) = PytorchReader::with_top_level_key(path, "state_dict")
+        {
+            reader = inner;
+        }
         for (name, tensor) in reader.tensors() {
             let precision = match tensor.dtype() {
                 PtType::F32 => Precision::F32,

@@ -147,7 +147,7 @@ impl Dose<'_> {
             let path = path.clone();
             move |source| DoseError::Io { action, path, source }
         };
-        let text = match std::fs::read_to_string(&path) {
+        let text = match fn_core::files::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(io("read")(error)),

@@ -177,7 +177,8 @@ impl Trial {
         let mut config = self.config.clone();
         config.correction.discriminator = arm.detection();
         let device = self.device.clone().autodiff();
-        let (model, _) = fn_train::model::initial(&config.model, self.language.size(), self.seed, &device)?;
+        let (model, _) =
+            fn_train::model::initial(&config.model, self.language.size(), 0, self.seed, &device)?;
         let judging = Judging {
             judge: arm.judge(&self.truth, self.seed)?,
             threshold: THRESHOLD,

@@ -1,6 +1,5 @@
 //! Reads a file in whichever of the formats it is.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -40,7 +39,7 @@ pub fn read(path: &Path) -> Result<Vec<Exam>, ExamError> {
 
 fn text(path: &Path) -> Result<String, ExamError> {
     let io = |source| ExamError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+    let file = fn_core::files::open(path).map_err(io)?;
     let mut bytes = Vec::new();
     let packed = path.extension().is_some_and(|extension| extension == "gz");
     let mut reader: Box<dyn Read> =

@@ -142,7 +142,7 @@ impl Evaluation {
     /// Whether the scores were made with the current settings of the evaluation.
     pub(super) fn is_same(&self, run: &Path) -> bool {
         let path = evaluation_folder(run, self).join(SETTINGS);
-        let Ok(text) = std::fs::read_to_string(path) else { return false };
+        let Ok(text) = fn_core::files::read_to_string(&path) else { return false };
         let Ok(made) = toml::from_str::<Settings>(&text) else { return false };
         // The model is the run's own, whatever path was recorded for it.
         self.settings(run, &made.model).is_ok_and(|now| now == made)

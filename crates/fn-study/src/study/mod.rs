@@ -125,7 +125,7 @@ impl Study {
                 message: format!("{size} bytes, expected a description of at most {MAX_BYTES}"),
             });
         }
-        Self::parse(&std::fs::read_to_string(path).map_err(io)?, path)
+        Self::parse(&fn_core::files::read_to_string(path).map_err(io)?, path)
     }
 
     /// Parses a description; `path` is used in error messages, and relative paths in the text are relative to its folder.

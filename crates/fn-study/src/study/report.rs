@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fn_eval::finetune::results::{self, RESULTS, Results};
 use fn_eval::stats::{Summary, paired_bootstrap};
+use serde_json::json;
 
 use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
 use crate::runs::RunRecord;
@@ -272,6 +273,30 @@ impl Table {
         let omission = self.omission().map(|text| format!("\n{text}\n")).unwrap_or_default();
         format!("{}\n{}{omission}", table.to_markdown(), lines.collect::<String>())
     }
+
+    /// The same for programs, values as they are: `rows` with figure, arm, mean, sd, seeds and, against the first arm, `effect`; `summary` in
+    /// words; `left_out` and `warning`. What is not finite is null.
+    pub fn json(&self, study: &Study) -> serde_json::Value {
+        let row = |figure: &Figure, row: &Row| {
+            let summary = row.summary?;
+            let effect = row.effect.map(|e| {
+                json!({
+                    "pairs": e.pairs, "difference": e.difference, "low": e.low, "high": e.high,
+                    "p": e.p, "p_holm": e.p_holm, "verdict": e.verdict(),
+                })
+            });
+            Some(json!({
+                "figure": figure.name, "arm": study.arms[row.arm].name, "mean": summary.mean,
+                "sd": summary.standard_deviation, "seeds": summary.count, "effect": effect,
+            }))
+        };
+        let rows: Vec<_> =
+            self.figures.iter().flat_map(|f| f.rows.iter().filter_map(move |r| row(f, r))).collect();
+        json!({
+            "study": study.name, "rows": rows, "summary": words(study, self),
+            "left_out": self.left_out, "warning": self.warning,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +352,16 @@ mod tests {
         let table = table(&study, &runs, 0);
         let names: Vec<&str> = table.figures.iter().map(|f| f.name.as_str()).collect();
         assert_eq!(names, ["rte, %", "masked accuracy, %", "ms of a step"]);
+        let value = table.json(&study);
+        assert_eq!(value["rows"].as_array().unwrap().len(), 9);
+        let better = &value["rows"][1];
+        assert_eq!(
+            (&better["figure"], &better["arm"], &better["seeds"]),
+            (&"rte, %".into(), &"better".into(), &10.into())
+        );
+        assert_eq!(better["effect"]["verdict"], "a difference");
+        assert_eq!(better["effect"]["difference"], table.figures[0].rows[1].effect.unwrap().difference);
+        assert!(value["rows"][0]["effect"].is_null() && value["warning"].is_null());
         let rows = &table.figures[0].rows;
         let (better, same) = (rows[1].effect.unwrap(), rows[2].effect.unwrap());
         assert!((better.difference - 5.0).abs() < 0.5 && better.low > 4.0, "{better:?}");

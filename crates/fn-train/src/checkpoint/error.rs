@@ -21,6 +21,16 @@ pub enum CheckpointError {
         /// Bytes free.
         free: u64,
     },
+    /// The run directory does not exist any more.
+    #[error(
+        "{path} is gone: the run directory was removed or moved while it was trained, so nothing more can be saved; move it back, or start \
+         the run again",
+        path = .path.display()
+    )]
+    Gone {
+        /// The run directory.
+        path: PathBuf,
+    },
     /// A file operation failed while saving or listing checkpoints.
     #[error("{path}: cannot {action}: {source}; check that the folder exists and may be written to", path = .path.display())]
     Io {

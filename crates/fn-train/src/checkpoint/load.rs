@@ -12,7 +12,7 @@ use super::save::entries;
 use super::{
     CheckpointError, Checkpoints, FileEntry, MODEL, Manifest, OPTIMIZER, STATE, TrainState, tensors,
 };
-use fn_models::params::{NamedTensor, TOKEN_TABLE};
+use fn_models::params::{NamedTensor, POSITION_TABLE, TOKEN_TABLE};
 
 /// A checkpoint in memory whose checksums were verified.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,14 @@ impl LoadedCheckpoint {
             path: self.path.join(MODEL),
             reason: format!("found no token embedding (`{TOKEN_TABLE}`)"),
         })
+    }
+
+    /// The padding id that positions count from, in a model that takes `positions` tokens: the table has that many rows, and those
+    /// below. 0 where they do not count from it.
+    pub(crate) fn pad(&self, positions: usize) -> u32 {
+        let rows = self.model.get(POSITION_TABLE).and_then(|(shape, _)| shape.first().copied());
+        let below = rows.unwrap_or(0).saturating_sub(positions);
+        u32::try_from(below.saturating_sub(1)).unwrap_or(0)
     }
 
     /// Removes the values of a parameter and returns them.
@@ -188,7 +196,7 @@ fn read_file(folder: &Path, entry: &FileEntry) -> Result<Vec<u8>, CheckpointErro
 
 fn open(path: &Path, entry: &FileEntry) -> Result<File, CheckpointError> {
     let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = fn_core::files::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
     if found != entry.bytes {
         return Err(CheckpointError::Size { path: path.to_owned(), found, expected: entry.bytes });

@@ -65,7 +65,7 @@ impl Manifest {
         if length > MAX_MANIFEST {
             return Err(damaged(format!("{length} bytes, more than {MAX_MANIFEST}")));
         }
-        let bytes = std::fs::read(&path).map_err(|e| not(e.to_string()))?;
+        let bytes = fn_core::files::read(&path).map_err(|e| not(e.to_string()))?;
         // The format is read first, because an unknown format may have other fields.
         #[derive(Deserialize)]
         struct Format {

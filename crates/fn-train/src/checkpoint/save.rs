@@ -34,7 +34,7 @@ impl Checkpoints {
         optimizer: &[NamedTensor],
     ) -> Result<PathBuf, CheckpointError> {
         faults::begin_save();
-        fs::create_dir_all(&self.dir).map_err(CheckpointError::io(&self.dir, "create the folder"))?;
+        self.make_folder()?;
         self.remove_leftovers();
 
         let files = Files::new(state, model, optimizer)?;
@@ -60,6 +60,19 @@ impl Checkpoints {
         })?;
         self.rotate(state.step, state.best.as_ref());
         Ok(target)
+    }
+
+    /// Makes the folder of the checkpoints, never the run directory above it: if that was removed meanwhile, a new one would hold
+    /// checkpoints that no command resumes.
+    fn make_folder(&self) -> Result<(), CheckpointError> {
+        match fs::create_dir(&self.dir) {
+            Ok(()) => Ok(()),
+            Err(_) if self.dir.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(CheckpointError::Gone { path: files::parent(&self.dir).to_owned() })
+            }
+            Err(error) => Err(CheckpointError::io(&self.dir, "create the folder")(error)),
+        }
     }
 
     /// Disk space that a checkpoint with optimiser state takes, in bytes.

@@ -133,7 +133,7 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     if size > MAX_FILE {
         return Err(ConfigError::TooLarge { path: path.to_owned(), bytes: size, most: MAX_FILE });
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = fn_core::files::read_to_string(path).map_err(unreadable)?;
     let settings =
         layers::parse(&text, &name, |line, column| Origin::File { path: name.clone(), line, column })?;
     let is_twice = |at: usize| settings[..at].iter().any(|before| before.key == settings[at].key);
@@ -427,7 +427,7 @@ pub fn write(path: &Path, run: &RunConfig) -> Result<(), TrainError> {
 /// # Errors
 /// It is not there, or is no configuration of this version.
 pub fn read(path: &Path) -> Result<RunConfig, ConfigError> {
-    let text = std::fs::read_to_string(path)
+    let text = fn_core::files::read_to_string(path)
         .map_err(|error| ConfigError::NoRun { path: path.to_owned(), message: error.to_string() })?;
     toml::from_str(&text)
         .map_err(|error| ConfigError::Stored { path: path.to_owned(), message: error.message().to_string() })

@@ -134,7 +134,8 @@ impl EncoderCalibration {
         if size > MOST {
             return Err(wrong(format!("{size} bytes, at most {MOST} are read")));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot read: {error}")))?;
+        let text =
+            fn_core::files::read_to_string(path).map_err(|error| wrong(format!("cannot read: {error}")))?;
         let read: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let Calibration { intercept, cosine, relations, .. } = &read.regression;
         match [*intercept, *cosine].iter().chain(relations).all(|weight| weight.is_finite()) {

@@ -49,7 +49,8 @@ impl JsonLines {
 
     /// Removes every record after `step`, and an incomplete last line; with `all`, all records.
     fn cut(&mut self, step: u64, all: bool) -> Result<(), ReportError> {
-        let old = File::open(&self.path).map_err(ReportError::io(&self.path, "read the metrics"))?;
+        let old =
+            fn_core::files::open(&self.path).map_err(ReportError::io(&self.path, "read the metrics"))?;
         let mut lines = BufReader::new(old);
         let mut wrong = None;
         let replaced = files::write_atomic_with(&self.path, |to| {

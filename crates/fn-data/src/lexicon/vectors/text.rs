@@ -1,7 +1,6 @@
 //! Reads GloVe and word2vec text: a word and its values on each line, with or without a first line `words dimension`.
 
 use super::{Collector, MAX_DIMENSION, VectorError};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -35,7 +34,8 @@ pub(super) fn lines(
 
 /// Opens a file; one that ends in `.gz` is decompressed.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, VectorError> {
-    let file = File::open(path).map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
+    let file = fn_core::files::open(path)
+        .map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     Ok(if path.extension().is_some_and(|e| e == "gz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else {

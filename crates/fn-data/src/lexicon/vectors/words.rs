@@ -5,7 +5,6 @@ use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::Type;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +36,8 @@ fn from_parquet(
     path: &Path,
     each: &mut dyn FnMut(u64, &str) -> Result<(), VectorError>,
 ) -> Result<u64, VectorError> {
-    let file = File::open(path).map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
+    let file = fn_core::files::open(path)
+        .map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|e| wrong(path, e))?;
     let rows = reader.metadata().file_metadata().num_rows();
     if rows < 0 || rows as u64 > MAX_ROWS {

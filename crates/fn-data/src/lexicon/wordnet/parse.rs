@@ -44,7 +44,7 @@ fn read(path: &Path) -> Result<Vec<u8>, WordNetError> {
     if found > MAX_FILE {
         return Err(WordNetError::TooLarge { path: path.to_path_buf(), found, limit: MAX_FILE });
     }
-    std::fs::read(path).map_err(failed)
+    fn_core::files::read(path).map_err(failed)
 }
 
 /// A line with its number, for messages.

@@ -72,7 +72,7 @@ impl Recipe {
     /// # Errors
     /// A file that cannot be read or is not a valid recipe.
     pub fn open(path: &Path) -> Result<Self, FinetuneError> {
-        let text = std::fs::read_to_string(path).map_err(FinetuneError::io(path, "read"))?;
+        let text = fn_core::files::read_to_string(path).map_err(FinetuneError::io(path, "read"))?;
         let damaged = |error: toml::de::Error| FinetuneError::Damaged {
             path: path.to_owned(),
             message: error.to_string(),

@@ -136,3 +136,16 @@ fn a_folder_that_cannot_be_written_to_is_an_error() {
     assert!(matches!(save(&at(&dir.path().join("file")), 1), Err(CheckpointError::Io { .. })));
     assert!(matches!(save(&at(&dir.path().join("file/x")), 1), Err(CheckpointError::Io { .. })));
 }
+
+#[test]
+fn a_run_directory_that_was_removed_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    let checkpoints = at(&run.join("checkpoints"));
+    save(&checkpoints, 1).unwrap();
+    fs::remove_dir_all(&run).unwrap();
+    let error = save(&checkpoints, 2).unwrap_err();
+    assert!(matches!(&error, CheckpointError::Gone { path } if *path == run), "{error}");
+    assert!(!run.exists());
+}
