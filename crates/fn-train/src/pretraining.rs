@@ -71,7 +71,7 @@ pub struct Pretraining<'a> {
     warned: bool,
     /// Moving average of the weights.
     average: Option<Arc<MovingAverage>>,
-    /// The step at which this process begins.
+    /// The step at which the run begins.
     first_step: u64,
     /// Micro-batches of each step.
     micro_batches: Growth,
@@ -170,9 +170,15 @@ impl<'a> Pretraining<'a> {
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
             warned: false,
             average: None,
-            first_step: state.step,
+            first_step: 0,
             micro_batches,
         })
+    }
+
+    /// A run that begins at this step, where it is saved first.
+    pub fn beginning_at(mut self, step: u64) -> Self {
+        self.first_step = step;
+        self
     }
 
     /// With a moving average of the weights, which has followed the model so far.

@@ -297,6 +297,7 @@ impl Session {
         let state = &start.state;
         let training =
             Pretraining::of_ranks(&self.config, objective, inputs, state, reporter, &agreed, ranks)?
+                .beginning_at(if branched { state.step } else { 0 })
                 .with_average(average.clone());
         let skipped = self.config.train.max_skipped;
         let together = Together { ranks, signal: &self.stop };

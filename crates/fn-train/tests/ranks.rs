@@ -277,7 +277,6 @@ fn a_growing_batch_a_falling_mask_rate_and_clipped_updates_have_the_same_bits_on
     config.corruption.final_rate = Some(0.1);
     config.optimizer.bias_correction = true;
     config.optimizer.update_clipping = true;
-    config.validate().unwrap();
     any_number_of_ranks_is_one_process(&config);
 }
 
