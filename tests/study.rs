@@ -141,6 +141,36 @@ fn a_study_is_planned_run_in_parts_and_reported() {
 }
 
 #[test]
+fn models_are_measured_once_and_the_measures_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = "{\"sentence_good\":\"yes no\",\"sentence_bad\":\"no yes\"}\n";
+    std::fs::write(dir.path().join("pairs.jsonl"), pair).unwrap();
+    let measure = "[[measure]]\nname = \"order\"\nkind = \"pairs\"\ndata = [\"pairs.jsonl\"]\n";
+    write(dir.path(), measure);
+    let plan = run(dir.path(), "run study.toml --dry-run --part 1/2");
+    assert!(text(&plan).contains("2 of 2 runs and 2 fine-tunings, 2 measures are to do"), "{}", text(&plan));
+    let first = run(dir.path(), "run study.toml --part 1/2 --quiet");
+    assert!(first.status.success(), "{}", text(&first));
+    let kept = dir.path().join("study-tiny/baseline/seed-1/measures.jsonl");
+    let line = std::fs::read_to_string(&kept).unwrap();
+    assert!(line.contains("\"name\":\"BLiMP, discriminator\"") && line.lines().count() == 1, "{line}");
+    let made = std::fs::metadata(&kept).unwrap().modified().unwrap();
+    let again = run(dir.path(), "run study.toml --part 1/2 --quiet");
+    assert!(again.status.success() && std::fs::metadata(&kept).unwrap().modified().unwrap() == made);
+    let report = run(dir.path(), "report study.toml");
+    let table = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(table.contains("| order: BLiMP, discriminator | baseline |"), "{table}{}", text(&report));
+    std::fs::remove_file(dir.path().join("pairs.jsonl")).unwrap();
+    std::fs::remove_file(&kept).unwrap();
+    let failed = run(dir.path(), "run study.toml --part 1/2 --quiet");
+    assert!(
+        failed.status.code() == Some(1) && text(&failed).contains("baseline seed 1, order: "),
+        "{}",
+        text(&failed)
+    );
+}
+
+#[test]
 fn a_stopped_study_resumes_and_runs_locked_by_another_process_are_skipped() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "");

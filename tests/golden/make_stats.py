@@ -44,9 +44,11 @@ def main():
         test = stats.permutation_test((values,), lambda x, axis: np.abs(x.mean(axis=axis)), permutation_type="samples",
                                       alternative="greater", n_resamples=np.inf, batch=1 << 14, vectorized=True)
         permutations.append({"differences": values.tolist(), "p": test.pvalue})
+    quantiles = [{"p": p, "freedom": freedom, "t": stats.t.ppf(p, freedom)}
+                 for freedom in (1, 2, 7, 11, 29, 200) for p in (0.6, 0.8, 0.975, 1 - 0.05 / 180)]
     p_values = [0.01, 0.04, 0.03, 0.005, 0.6]
     out = {"versions": {"numpy": np.__version__, "scipy": scipy.__version__}, "summaries": summaries,
-           "permutations": permutations, "bootstraps": bootstraps, "holm": {"p": p_values, "adjusted": holm(np.array(p_values))}}
+           "permutations": permutations, "bootstraps": bootstraps, "quantiles": quantiles, "holm": {"p": p_values, "adjusted": holm(np.array(p_values))}}
     path = pathlib.Path(__file__).resolve().parent / "stats.json"
     path.write_text(json.dumps(out) + "\n")
 

@@ -32,7 +32,7 @@ pub use lexicon::{
 };
 pub use probe::{
     ProbeCommand, ProbeEmbeddingsArgs, ProbeFalseNegativesArgs, ProbeJudgeArgs, ProbeOlmpicsArgs,
-    ProbeSubstitutionArgs,
+    ProbeReplacedArgs, ProbeSubstitutionArgs,
 };
 pub use robust::RobustArgs;
 pub use study::{StudyCommand, StudyDoseArgs, StudyReportArgs, StudyRunArgs, StudyTruthArgs};
@@ -275,7 +275,7 @@ pub struct InspectArgs {
     /// Texts; the model predicts each [MASK].
     #[arg(required_unless_present = "file", value_name = "TEXT")]
     pub text: Vec<String>,
-    /// File with more texts, one per line.
+    /// File with more texts, one per line; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Lines of the file that are read.

@@ -59,9 +59,9 @@ impl Bar {
         let (label, total) = (&self.label, self.total);
         self.bar.get_or_insert_with(|| {
             let template = if label.is_empty() {
-                "[{bar:20}] {pos}/{len}  {wide_msg}"
+                "[{bar:10}] {pos}/{len}  {wide_msg}"
             } else {
-                "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}"
+                "{prefix} [{bar:10}] {pos}/{len}  {wide_msg}"
             };
             let bar = term::bar(false, Some(total), template);
             bar.set_prefix(label.clone());
@@ -84,28 +84,29 @@ impl Drop for Bar {
     }
 }
 
-/// The text beside the bar after a reported step.
+/// The text beside the bar after a reported step: first what a terminal of 60 columns has room for.
 pub fn message(report: &StepReport, total: u64, tokens_per_second: f64, seconds_per_step: f64) -> String {
-    let mut out = format!("loss {:.3}", report.loss);
+    let mut out = String::new();
+    let left = total.saturating_sub(report.step) as f64 * seconds_per_step;
+    if left > 0.0 && left.is_finite() {
+        out.push_str(&format!("{} left  ", term::clock(left)));
+    }
+    out.push_str(&format!("loss {:.3}", report.loss));
+    if tokens_per_second.is_finite() {
+        out.push_str(&format!("  {} tok/s", term::thousands(tokens_per_second.max(0.0) as u64)));
+    }
+    if report.skipped {
+        out.push_str("  SKIPPED (not finite)");
+    }
     if report.terms.len() > 1 {
         let terms: Vec<String> =
             report.terms.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-        out.push_str(&format!(" ({})", terms.join(", ")));
+        out.push_str(&format!("  ({})", terms.join(", ")));
     }
     if report.counts.wrong > 0.0 {
         out.push_str(&format!("  fn {:.1} %", 100.0 * report.counts.false_negative / report.counts.wrong));
     }
     out.push_str(&format!("  lr {:.1e}", report.learning_rate));
-    if report.skipped {
-        out.push_str("  SKIPPED (not finite)");
-    }
-    if tokens_per_second.is_finite() {
-        out.push_str(&format!("  {} tok/s", term::thousands(tokens_per_second.max(0.0) as u64)));
-    }
-    let left = total.saturating_sub(report.step) as f64 * seconds_per_step;
-    if left > 0.0 && left.is_finite() {
-        out.push_str(&format!("  {} left", term::clock(left)));
-    }
     out
 }
 
@@ -172,7 +173,7 @@ mod tests {
         };
         assert_eq!(
             message(&report, 2000, 4096.0, 0.5),
-            "loss 12.500 (generator 9.000, discriminator 3.500)  fn 5.0 %  lr 4.5e-4  4,096 tok/s  12:30 left"
+            "12:30 left  loss 12.500  4,096 tok/s  (generator 9.000, discriminator 3.500)  fn 5.0 %  lr 4.5e-4"
         );
     }
 }

@@ -260,21 +260,19 @@ fn what_does_not_exist_is_found() {
 }
 
 #[test]
-fn every_file_with_unsafe_code_is_counted_in_the_security_policy() {
+fn every_file_with_unsafe_code_is_listed_in_the_security_policy() {
     let crates = root().join("crates");
     let mut sources = Vec::new();
     for entry in std::fs::read_dir(&crates).unwrap() {
         files(&entry.unwrap().path().join("src"), ".rs", &mut sources);
     }
-    let code = |line: &&str| !line.trim_start().starts_with("//");
-    let word = |line: &str| {
-        line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| *word == "unsafe").count()
-    };
+    let word =
+        |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+    let code = |line: &str| !line.trim_start().starts_with("//");
     let mut found = Vec::new();
     for path in sources {
-        let count: usize = std::fs::read_to_string(&path).unwrap().lines().filter(code).map(word).sum();
-        if count > 0 {
-            found.push(format!("`{}` {count}", path.strip_prefix(&crates).unwrap().display()));
+        if std::fs::read_to_string(&path).unwrap().lines().any(|line| code(line) && word(line)) {
+            found.push(format!("`{}`", path.strip_prefix(&crates).unwrap().display()));
         }
     }
     let policy = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();

@@ -408,3 +408,33 @@ fn a_pipe_in_place_of_a_file_is_refused() {
         assert!(said.contains("pipe, socket or device"), "{arguments:?}: {said}");
     }
 }
+
+/// `fnlm` under a limit of the shell: exit code and messages.
+#[cfg(unix)]
+fn limited(dir: &Path, limit: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let program = assert_cmd::cargo::cargo_bin("fnlm");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]).arg(program).args(arguments);
+    let output = shell.current_dir(dir).env("CI", "1").output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_memory_or_room_for_a_file_the_exit_code_is_5_and_the_message_says_what_helps() {
+    let dir = workshop();
+    std::fs::write(
+        dir.path().join("text.txt"),
+        "she felt happy today .\n\nthe dog ran today .\n\n".repeat(60),
+    )
+    .unwrap();
+    let sizes = ["--train", "text.txt", "--tokenizer", "vocab.txt", "--steps", "2", "-p", "electra-tiny"];
+    let train = |run, more: &[&'static str]| [&["pretrain", "--run", run], sizes.as_slice(), more].concat();
+    let (code, said) =
+        limited(dir.path(), "-v 2000000", &train("m", &["--batch", "20000", "--length", "128"]));
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("out of memory") && said.contains("--batch"), "{said}");
+    let (code, said) = limited(dir.path(), "-f 100", &train("f", &["--batch", "2", "--length", "16"]));
+    assert_eq!(code, Some(5), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}

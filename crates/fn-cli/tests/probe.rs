@@ -130,6 +130,11 @@ fn pairs_of_sentences_are_compared_and_their_scores_kept() {
     let won = scores("discriminator")[0] > scores("discriminator")[1];
     assert_eq!(groups[4]["accuracy"]["discriminator"], f64::from(u8::from(won)));
 
+    let part = json(dir.path(), "babylm --model bert --blimp pairs --pairs 2 --json");
+    assert_eq!(
+        part["groups"][0]["pairs"].as_u64().unwrap() + part["sets"][0]["too_long"].as_u64().unwrap(),
+        2
+    );
     let (code, _, err) = fnlm(dir.path(), measure);
     assert!(code == 2 && err.contains("kept exists") && err.contains("--force"), "{err}");
     let (code, out, err) = fnlm(dir.path(), "babylm --model bert --blimp pairs");
@@ -141,6 +146,45 @@ fn pairs_of_sentences_are_compared_and_their_scores_kept() {
     std::fs::write(dir.path().join("turns.jsonl"), "{\"sentence_good\": \"a\"}").unwrap();
     let (code, _, err) = fnlm(dir.path(), "babylm --model bert --supplement turns.jsonl --out other");
     assert!(code == 3 && err.contains("turns.jsonl: line 1") && !dir.path().join("other").exists(), "{err}");
+}
+
+#[test]
+fn labelled_replacements_are_scored_by_both_heads() {
+    let dir = workshop();
+    let row = |prediction: &str, labels: &str| {
+        format!(
+            "{{\"context\":\"the boat is big . a tub is big .\",\"start\":4,\"word\":\"boat\",\"prediction\":\"{prediction}\",\"labels\":{labels}}}\n"
+        )
+    };
+    let rows =
+        [row("tub", "[\"F\",\"S\"]"), row("travel", "[\"W\",\"W\"]"), row("bath", "[\"W\",\"W\",\"F\"]")];
+    let unread = row("halt", "[]");
+    std::fs::write(dir.path().join("l.jsonl"), format!("{}{unread}", rows.concat())).unwrap();
+    let found = json(dir.path(), "probe replaced l.jsonl --model electra --length 8 --json");
+    let count = |name: &str| found[name].as_u64().unwrap();
+    assert_eq!([count("places"), count("wrong"), count("fitting"), count("disputed")], [3, 1, 1, 1]);
+    for head in ["generator", "discriminator"] {
+        let figures = &found["scores"][head];
+        // The three originals are one and the same: all above the wrong replacement, or none.
+        assert!(
+            ["error_auc", "pairs"].iter().all(|name| [0.0, 1.0].contains(&figures[*name].as_f64().unwrap())),
+            "{found}"
+        );
+        assert_eq!(figures["error_auc"], figures["pairs"], "{found}");
+    }
+    let record = dir.path().join("r.jsonl");
+    let command = format!("probe replaced l.jsonl --model bert --record {}", record.display());
+    let (code, out, err) = fnlm(dir.path(), &command);
+    assert!(code == 0 && out.contains("1 wrong, 1 fitting") && out.contains("masked LM"), "{out}{err}");
+    let records = std::fs::read_to_string(record).unwrap();
+    assert!(
+        records.contains("{\"figures\":[{\"name\":\"masked LM, originals over wrong, AUC\""),
+        "{records}"
+    );
+    let wrong = row("tub", "[\"F\"]").replace("\"start\":4", "\"start\":5");
+    std::fs::write(dir.path().join("l.jsonl"), wrong).unwrap();
+    let (code, _, err) = fnlm(dir.path(), "probe replaced l.jsonl --model bert");
+    assert!(code == 3 && err.contains("l.jsonl") && err.contains("at character 5"), "{err}");
 }
 
 /// A run of 30 steps that keeps two of its three checkpoints.

@@ -22,7 +22,7 @@ pub struct SpecialIds {
 
 /// What kind of piece each id is.
 ///
-/// Invariant (checked by [`VocabFacts::validate`]): both lists have `size` entries and the special ids lie below `size`.
+/// Invariant (checked by [`VocabFacts::validate`]): `is_special` and `continues` have `size` entries and the special ids lie below `size`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VocabFacts {
     /// Number of pieces.
@@ -34,6 +34,20 @@ pub struct VocabFacts {
     pub is_special: Vec<bool>,
     /// Per id: continues the word before it (a `##` piece).
     pub continues: Vec<bool>,
+    /// Per id: what else is known of words. Empty for WordPiece, where `continues` says everything.
+    pub joints: Vec<Joint>,
+}
+
+/// What a piece of a vocabulary that marks only the first piece of a word (`Ġ`, `▁`) or the last one (`</w>`) says of words. Such
+/// a vocabulary writes `(hello` as `(` and `hello`, both without a mark, although they are two words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Joint {
+    /// It is a word of its own, also without a mark: punctuation, a Chinese character.
+    pub apart: bool,
+    /// It ends its word: the next piece begins one.
+    pub ends: bool,
+    /// It is the blank before a word and nothing else: the next piece belongs to it.
+    pub blank: bool,
 }
 
 impl VocabFacts {
@@ -52,7 +66,7 @@ impl VocabFacts {
                 *flag = true;
             }
         }
-        Self { size, special, is_special, continues: vec![false; size] }
+        Self { size, special, is_special, continues: vec![false; size], joints: Vec::new() }
     }
 
     /// Checks the invariant.
@@ -81,5 +95,11 @@ impl VocabFacts {
     /// Whether a token continues the word before it.
     pub fn continues(&self, id: u32) -> bool {
         self.continues.get(id as usize).copied().unwrap_or(false)
+    }
+
+    /// Whether the token `id`, right after the token `before`, belongs to the same word.
+    pub fn joins(&self, before: u32, id: u32) -> bool {
+        let joint = |id: u32| self.joints.get(id as usize).copied().unwrap_or_default();
+        self.continues(id) && (joint(before).blank || !(joint(id).apart || joint(before).ends))
     }
 }

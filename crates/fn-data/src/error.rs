@@ -125,6 +125,35 @@ pub enum DataError {
         /// What is wrong.
         message: String,
     },
+    /// A `tokenizer.json` of another kind that cannot be used.
+    #[error("{path}: {message}")]
+    TokenizerFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A setting beside a `tokenizer.json` that contradicts it, or that is not supported.
+    #[error("{path}: {message}; correct or remove the setting")]
+    TokenizerRules {
+        /// The file.
+        path: PathBuf,
+        /// The setting, what was found and expected.
+        message: String,
+    },
+    /// A SentencePiece model without a `tokenizer.json`.
+    #[error(
+        "{path}: a SentencePiece model, which is read as tokenizer.json only; convert it once with Python: \
+         `transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)` (packages transformers, sentencepiece and \
+         protobuf), where FOLDER also holds the model's config.json"
+    )]
+    SentencePiece {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tokenizer that the model was not trained with.
+    #[error(transparent)]
+    WrongTokenizer(#[from] crate::tokenise::WrongTokenizer),
     /// A setting of a tokenizer that is not supported and would change token ids.
     #[error(
         "{path}: {message}; to tokenize by the rules of BERT, put vocab.txt into a folder without this file, or correct it"

@@ -1,20 +1,29 @@
-//! WordPiece tokenisation.
+//! Tokenisation.
 //!
-//! From a `tokenizer.json` only the vocabulary and the normalisation are read, and the tokenizer is built from them with the
-//! crate `tokenizers`. So truncation, padding and post-processing in the file have no effect, special tokens are not recognised
-//! in text, and contents on which the library would panic are rejected before. All other settings in this file or in the files
-//! beside it that would change ids are applied, or rejected with an error that names the setting.
+//! A WordPiece tokenizer by BERT's rules is built from its vocabulary and its normalisation alone, and has a fast path of our own. Any
+//! other `tokenizer.json` is run by the crate `tokenizers`. In both, truncation and padding of the file have no effect and special
+//! tokens are not recognised in text; special tokens are found by their role, and the post-processor becomes a [`Frame`]. All
+//! other settings in this file or in the files beside it that would change ids are applied, or rejected with an error that
+//! names the setting.
 
+mod belongs;
 mod cache;
 mod count;
 mod files;
+mod foreign;
+mod frame;
+mod library;
+mod literal;
+mod marks;
+mod merges;
 pub(crate) mod plain;
+mod roles;
 mod settings;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fn_core::files::hex;
 use fn_core::vocab::{SpecialIds, VocabFacts};
@@ -30,7 +39,10 @@ use crate::error::DataError;
 
 pub(crate) use cache::BLANKS;
 
+pub use belongs::{WrongTokenizer, has_tokenizer};
 pub use count::count_tokens;
+pub use frame::Frame;
+pub use marks::WordMark;
 
 pub use crate::wordpiece::{WordPieceOptions, train_wordpiece};
 
@@ -63,19 +75,41 @@ impl Normalisation {
     }
 }
 
-/// A WordPiece vocabulary and its tokenizer. Clones share it; any number of threads may use it at once.
+/// A vocabulary and its tokenizer. Clones share it; any number of threads may use it at once.
 #[derive(Clone)]
 pub struct TextTokenizer(Arc<Inner>);
 
 struct Inner {
-    engine: Engine,
-    plain: plain::Plain,
+    rules: Rules,
     owner: cache::Owner,
     pieces: Vec<String>,
     ids: HashMap<String, u32>,
     special: SpecialIds,
-    normalisation: Normalisation,
+    frame: Frame,
+    mark: WordMark,
+    /// Pieces as WordPiece would write them; made when they are first asked for.
+    spelled: OnceLock<Spelled>,
+    max_length: Option<usize>,
+    literal: literal::Literal,
     sha256: String,
+}
+
+enum Rules {
+    Bert(Box<Bert>),
+    Foreign(Box<foreign::Foreign>),
+}
+
+/// BERT's rules.
+struct Bert {
+    engine: Engine,
+    plain: plain::Plain,
+    normalisation: Normalisation,
+}
+
+/// Pieces as WordPiece would write them, and their ids.
+struct Spelled {
+    pieces: Vec<String>,
+    ids: HashMap<String, u32>,
 }
 
 impl std::fmt::Debug for TextTokenizer {
@@ -85,24 +119,33 @@ impl std::fmt::Debug for TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json`, `vocab.txt`, or a folder that holds one of them.
+    /// Reads `tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`, or a folder that holds one of them.
     ///
     /// # Errors
-    /// A file that is missing, too large, or not a WordPiece vocabulary with the five special tokens.
+    /// A file that is missing, too large or damaged; a role without a special token; a setting that is not supported.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        let (pieces, normalisation, path) = files::read(path)?;
-        Self::build(pieces, normalisation, &path)
+        match files::read(path)? {
+            files::Read::Bert { pieces, normalisation, path, frame, max_length } => {
+                Self::build(pieces, normalisation, (frame, max_length), &path)
+            }
+            files::Read::Foreign(read) => foreign::build(*read),
+        }
     }
 
-    /// A tokenizer of these pieces, in the order of their ids.
+    /// A WordPiece tokenizer of these pieces, in the order of their ids.
     ///
     /// # Errors
     /// Empty or duplicate pieces, a missing special token.
     pub fn from_vocab(pieces: Vec<String>, lowercase: bool) -> Result<Self, DataError> {
-        Self::build(pieces, Normalisation::bert(lowercase), &PathBuf::from("vocabulary"))
+        Self::build(pieces, Normalisation::bert(lowercase), (None, None), &PathBuf::from("vocabulary"))
     }
 
-    fn build(pieces: Vec<String>, normalisation: Normalisation, path: &Path) -> Result<Self, DataError> {
+    fn build(
+        pieces: Vec<String>,
+        normalisation: Normalisation,
+        (frame, max_length): (Option<serde_json::Value>, Option<usize>),
+        path: &Path,
+    ) -> Result<Self, DataError> {
         let wrong = |message: String| DataError::Tokenizer { path: path.to_owned(), message };
         if pieces.len() > MAX_PIECES {
             return Err(wrong(format!("{} pieces, at most {MAX_PIECES}", pieces.len())));
@@ -120,22 +163,24 @@ impl TextTokenizer {
         let [pad, unk, cls, sep, mask] = SPECIAL_TOKENS;
         let special =
             SpecialIds { pad: id(pad)?, unk: id(unk)?, cls: id(cls)?, sep: id(sep)?, mask: id(mask)? };
-        let mut hasher = Sha256::new();
-        for piece in &pieces {
-            hasher.update(piece.as_bytes());
-            hasher.update(b"\n");
-        }
-        let sha256 = hex(&hasher.finalize());
-        let engine = engine(&ids, normalisation).map_err(wrong)?;
-        Ok(Self(Arc::new(Inner {
-            engine,
+        let found = Frame::parse(frame.as_ref(), special, &|token| ids.get(token).copied()).map_err(wrong)?;
+        let bert = Bert {
+            engine: engine(&ids, normalisation).map_err(wrong)?,
             plain: plain::Plain::new(&pieces, special.unk, normalisation),
+            normalisation,
+        };
+        Ok(Self(Arc::new(Inner {
+            rules: Rules::Bert(Box::new(bert)),
             owner: cache::Owner::unique(),
+            sha256: sha256(&pieces),
+            literal: literal::Literal::new(SPECIAL_TOKENS.iter().copied()),
             pieces,
             ids,
             special,
-            normalisation,
-            sha256,
+            frame: found.unwrap_or_else(|| Frame::bert(special)),
+            mark: WordMark::Continues(CONTINUES.to_owned()),
+            spelled: OnceLock::new(),
+            max_length,
         })))
     }
 
@@ -143,27 +188,38 @@ impl TextTokenizer {
     ///
     /// Each thread caches the ids of recent words (about 20 MB).
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        cache::encode(self.0.owner, text, |stretch, ids| {
-            if !self.0.plain.encode(stretch, ids) {
-                self.encode_by_library(stretch, ids);
+        match &self.0.rules {
+            Rules::Bert(bert) => {
+                let stretches = text.split(BLANKS).filter(|stretch| !stretch.is_empty());
+                cache::encode(self.0.owner, stretches, text.len(), |stretch, ids| {
+                    if !bert.plain.encode(stretch, ids) {
+                        bert.by_library(stretch, self.0.special.unk, ids);
+                    }
+                })
             }
-        })
+            Rules::Foreign(foreign) => foreign.engine.encode(self.0.owner, text),
+        }
     }
 
     /// Appends the ids of any text, computed by the library (slow path).
+    #[cfg(test)]
     fn encode_by_library(&self, text: &str, ids: &mut Vec<u32>) {
-        match self.0.engine.encode_fast(text, false) {
-            Ok(encoding) => ids.extend_from_slice(encoding.get_ids()),
-            // Does not happen: a vocabulary with [UNK] can encode every text.
-            Err(_) => ids.push(self.0.special.unk),
+        match &self.0.rules {
+            Rules::Bert(bert) => bert.by_library(text, self.0.special.unk, ids),
+            Rules::Foreign(foreign) => foreign.engine.plainly(text, ids),
         }
     }
 
     /// The ids of [`TextTokenizer::encode`], and the byte range of the text for each of them.
     ///
-    /// Ranges are in order and end at character boundaries. Slower than `encode`, because nothing is cached.
+    /// Ranges are in order and end at character boundaries; the blank before a word is not part of them. Slower than `encode`,
+    /// because nothing is cached.
     pub fn encode_with_offsets(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
-        match self.0.engine.encode(text, false) {
+        let bert = match &self.0.rules {
+            Rules::Bert(bert) => bert,
+            Rules::Foreign(foreign) => return foreign.engine.encode_with_offsets(text),
+        };
+        match bert.engine.encode(text, false) {
             Ok(encoding) => {
                 let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
                 (encoding.get_ids().to_vec(), offsets)
@@ -173,21 +229,39 @@ impl TextTokenizer {
         }
     }
 
-    /// Decodes ids: pieces joined by blanks, `##` pieces joined to the one before. Unknown ids are skipped.
+    /// The ids of a word as it stands within a text, after a blank.
+    pub fn encode_word(&self, word: &str) -> Vec<u32> {
+        match &self.0.mark {
+            WordMark::ByteLevel => self.encode(&format!(" {word}")),
+            _ => self.encode(word),
+        }
+    }
+
+    /// The ids of the parts of a text between gaps, each of which one special token fills. Of vocabularies whose words bring
+    /// their blank along, the blank before a gap belongs to it.
+    pub fn encode_around_gaps(&self, parts: &[&str]) -> Vec<Vec<u32>> {
+        let own_blank = matches!(self.0.mark, WordMark::ByteLevel | WordMark::Blank(_));
+        let last = parts.len().saturating_sub(1);
+        let part = |(at, part): (usize, &&str)| match own_blank && at < last {
+            true => self.encode(part.trim_end_matches(' ')),
+            false => self.encode(part),
+        };
+        parts.iter().enumerate().map(part).collect()
+    }
+
+    /// Decodes ids: pieces joined by blanks where a word begins. Unknown ids are skipped.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let mut text = String::new();
-        for piece in ids.iter().filter_map(|&id| self.token(id)) {
-            match piece.strip_prefix(CONTINUES) {
-                Some(rest) if !text.is_empty() => text.push_str(rest),
-                _ => {
-                    if !text.is_empty() {
-                        text.push(' ');
-                    }
-                    text.push_str(piece);
-                }
+        let mut bytes = Vec::new();
+        for &id in ids {
+            let Some(piece) = self.token(id) else { continue };
+            if self.is_special(id) && !matches!(self.0.mark, WordMark::Continues(_)) {
+                bytes.extend_from_slice(piece.as_bytes());
+            } else {
+                bytes.extend_from_slice(&self.0.mark.bytes_of(piece));
             }
         }
-        text
+        let text = String::from_utf8_lossy(&bytes);
+        text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned()
     }
 
     /// The piece with this id.
@@ -195,9 +269,52 @@ impl TextTokenizer {
         self.0.pieces.get(id as usize).map(String::as_str)
     }
 
-    /// [`TextTokenizer::token`] for display: `[id 7]` if the vocabulary has no such id.
+    /// [`TextTokenizer::spelled`] of one piece, for display: `[id 7]` if the vocabulary has no such id.
     pub fn piece(&self, id: u32) -> String {
-        self.token(id).map_or_else(|| format!("[id {id}]"), ToString::to_string)
+        self.spelled().get(id as usize).map_or_else(|| format!("[id {id}]"), ToString::to_string)
+    }
+
+    /// All pieces as WordPiece would write them, in the order of their ids: a piece that begins a word plainly, one within a word
+    /// with `##`. So `Ġrun` and `▁run` are `run`, and their `ning` is `##ning`. Of a WordPiece vocabulary these are the pieces.
+    ///
+    /// Lexicons and judges compare words by it, whatever the kind of tokenizer.
+    pub fn spelled(&self) -> &[String] {
+        match &self.0.rules {
+            Rules::Bert(_) => &self.0.pieces,
+            Rules::Foreign(_) => &self.spellings().pieces,
+        }
+    }
+
+    fn spellings(&self) -> &Spelled {
+        self.0.spelled.get_or_init(|| {
+            let of = |id: usize, piece: &String| match self.is_special(id as u32) {
+                true => piece.clone(),
+                false => self.spelling(id as u32, piece).text,
+            };
+            let pieces: Vec<String> = self.0.pieces.iter().enumerate().map(|(id, p)| of(id, p)).collect();
+            let mut ids = HashMap::with_capacity(pieces.len());
+            // Of two pieces that are written alike, such as `Ġ(` and `(`, the first.
+            for (id, piece) in pieces.iter().enumerate() {
+                ids.entry(piece.clone()).or_insert(id as u32);
+            }
+            Spelled { pieces, ids }
+        })
+    }
+
+    fn spelling(&self, id: u32, piece: &str) -> marks::Spelling {
+        let plain = match &self.0.rules {
+            Rules::Bert(_) => false,
+            Rules::Foreign(foreign) => foreign.added.contains(&id),
+        };
+        self.0.mark.spelling(piece, plain)
+    }
+
+    /// The id of the piece that [`TextTokenizer::spelled`] writes so: of a lower-case word, the id that it has within a text.
+    pub fn spelled_id(&self, piece: &str) -> Option<u32> {
+        match &self.0.rules {
+            Rules::Bert(_) => self.id(piece),
+            Rules::Foreign(_) => self.spellings().ids.get(piece).copied(),
+        }
     }
 
     /// The id of this piece.
@@ -210,10 +327,10 @@ impl TextTokenizer {
     /// # Errors
     /// [`DataError::NotOnePiece`] if the word is split into several pieces.
     pub fn one_piece(&self, word: &str) -> Result<u32, DataError> {
-        if let Some(id) = self.id(word) {
+        if let Some(id) = self.spelled_id(word).or_else(|| self.id(word)) {
             return Ok(id);
         }
-        match self.encode(word).as_slice() {
+        match self.encode_word(word).as_slice() {
             [id] if *id != self.0.special.unk => Ok(*id),
             ids => {
                 let pieces: Vec<String> = ids.iter().map(|&id| self.piece(id)).collect();
@@ -244,12 +361,45 @@ impl TextTokenizer {
     /// The properties of the vocabulary that masking needs.
     pub fn facts(&self) -> VocabFacts {
         let mut facts = VocabFacts::plain(self.size(), self.0.special);
+        let marked_once = !matches!(self.0.mark, WordMark::Continues(_));
         for (id, piece) in self.0.pieces.iter().enumerate() {
-            let unused = piece.starts_with("[unused") && piece.ends_with(']');
-            facts.is_special[id] |= unused || SPECIAL_TOKENS.contains(&piece.as_str());
-            facts.continues[id] = piece.starts_with(CONTINUES);
+            facts.is_special[id] |= self.is_special(id as u32);
+            let spelling = self.spelling(id as u32, piece);
+            facts.continues[id] = spelling.continues;
+            if marked_once {
+                facts.joints.push(spelling.joint);
+            }
         }
         facts
+    }
+
+    /// Whether no text has this piece: a special token, or an unused one.
+    pub fn is_special(&self, id: u32) -> bool {
+        let Some(piece) = self.token(id) else { return false };
+        match &self.0.rules {
+            Rules::Bert(_) => unused(piece) || SPECIAL_TOKENS.contains(&piece),
+            Rules::Foreign(foreign) => foreign.special.contains(&id),
+        }
+    }
+
+    /// How special tokens frame a text or a pair.
+    pub fn frame(&self) -> &Frame {
+        &self.0.frame
+    }
+
+    /// How pieces show where words begin.
+    pub fn mark(&self) -> &WordMark {
+        &self.0.mark
+    }
+
+    /// Number of tokens, special ones included, that the model can read, if the files say so (`model_max_length`).
+    pub fn max_length(&self) -> Option<usize> {
+        self.0.max_length
+    }
+
+    /// Number of places in a text where a special token is written literally. They are tokenised as ordinary text.
+    pub fn literal_special_tokens(&self, text: &str) -> u64 {
+        self.0.literal.count(text)
     }
 
     /// SHA-256 of the vocabulary: of each piece and a line feed, in the order of ids (the bytes of its `vocab.txt`).
@@ -259,20 +409,60 @@ impl TextTokenizer {
 
     /// Whether text is lower-cased.
     pub fn lowercase(&self) -> bool {
-        self.0.normalisation.lowercase
+        match &self.0.rules {
+            Rules::Bert(bert) => bert.normalisation.lowercase,
+            Rules::Foreign(foreign) => foreign.engine.lowercase(),
+        }
     }
 
-    /// Writes `tokenizer.json`, `vocab.txt`, `tokenizer_config.json` and `special_tokens_map.json`, as transformers reads them.
+    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, of a WordPiece vocabulary by BERT's rules,
+    /// `vocab.txt`, as transformers reads them.
     ///
     /// # Errors
     /// A folder that cannot be written.
     pub fn save(&self, dir: &Path) -> Result<(), DataError> {
-        files::write(self, dir)
+        match &self.0.rules {
+            Rules::Bert(bert) => files::write(self, bert.normalisation, dir),
+            Rules::Foreign(foreign) => foreign::write(self, foreign, dir),
+        }
     }
 
-    pub(crate) fn normalisation(&self) -> Normalisation {
-        self.0.normalisation
+    /// What ids depend on beside the vocabulary, as text: part of the hash of prepared data.
+    pub(crate) fn rules_key(&self) -> String {
+        match &self.0.rules {
+            Rules::Bert(bert) if self.0.frame == Frame::bert(self.0.special) => {
+                format!("{:?}", bert.normalisation)
+            }
+            Rules::Bert(bert) => format!("{:?}{:?}", bert.normalisation, self.0.frame),
+            Rules::Foreign(foreign) => format!("{}{:?}", foreign.sha256, self.0.frame),
+        }
     }
+}
+
+impl Bert {
+    /// Appends the ids of any text, computed by the library (slow path).
+    fn by_library(&self, text: &str, unknown: u32, ids: &mut Vec<u32>) {
+        match self.engine.encode_fast(text, false) {
+            Ok(encoding) => ids.extend_from_slice(encoding.get_ids()),
+            // Does not happen: a vocabulary with [UNK] can encode every text.
+            Err(_) => ids.push(unknown),
+        }
+    }
+}
+
+/// Whether a piece is a place that a vocabulary keeps free, such as `[unused7]`.
+fn unused(piece: &str) -> bool {
+    piece.starts_with("[unused") && piece.ends_with(']')
+}
+
+/// SHA-256 of each piece and a line feed.
+fn sha256(pieces: &[String]) -> String {
+    let mut hasher = Sha256::new();
+    for piece in pieces {
+        hasher.update(piece.as_bytes());
+        hasher.update(b"\n");
+    }
+    hex(&hasher.finalize())
 }
 
 /// BERT's normaliser of the library.

@@ -108,8 +108,12 @@ impl Cases {
         let tensor = |rows: &[Vec<i32>]| {
             Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), [BATCH, LENGTH]), device)
         };
-        let inputs =
-            Inputs { ids: tensor(&ids), token_type: tensor(&types), mask: Some(tensor(&mask).float()) };
+        let inputs = Inputs {
+            ids: tensor(&ids),
+            token_type: tensor(&types),
+            mask: Some(tensor(&mask).float()),
+            documents: None,
+        };
         Self { fields: [("input_ids", ids), ("token_type_ids", types), ("attention_mask", mask)], inputs }
     }
 

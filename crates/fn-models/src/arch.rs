@@ -23,6 +23,9 @@ pub enum Arch {
     XlmRoberta,
     /// RoBERTa of French: the same model under another name.
     Camembert,
+    /// Masked language modelling with the layers of [`modern`](crate::modern).
+    #[serde(rename = "modernbert")]
+    ModernBert,
 }
 
 /// What a model is pre-trained for.
@@ -43,6 +46,8 @@ pub enum Family {
     Electra,
     /// `RobertaModel` and its heads; XLM-R and CamemBERT have the same.
     Roberta,
+    /// `ModernBertModel` and its heads.
+    Modern,
 }
 
 /// What a folder in the Hugging Face format holds behind the encoder.
@@ -68,7 +73,8 @@ struct About {
 
 impl Arch {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Bert, Self::Electra, Self::Roberta, Self::XlmRoberta, Self::Camembert];
+    pub const ALL: [Self; 6] =
+        [Self::Bert, Self::Electra, Self::Roberta, Self::XlmRoberta, Self::Camembert, Self::ModernBert];
 
     fn describe(self) -> About {
         let (objective, family, name, model_type, class) = match self {
@@ -77,6 +83,9 @@ impl Arch {
             Self::Roberta => (Objective::MaskedLm, Family::Roberta, "RoBERTa", "roberta", "Roberta"),
             Self::XlmRoberta => (Objective::MaskedLm, Family::Roberta, "XLM-R", "xlm-roberta", "XLMRoberta"),
             Self::Camembert => (Objective::MaskedLm, Family::Roberta, "CamemBERT", "camembert", "Camembert"),
+            Self::ModernBert => {
+                (Objective::MaskedLm, Family::Modern, "ModernBERT", "modernbert", "ModernBert")
+            }
         };
         About { objective, family, name, model_type, class }
     }
@@ -89,6 +98,11 @@ impl Arch {
     /// Whose files it has.
     pub fn family(self) -> Family {
         self.describe().family
+    }
+
+    /// Whether its encoder has the layers of [`modern`](crate::modern).
+    pub fn is_modern(self) -> bool {
+        self.family() == Family::Modern
     }
 
     /// Row of the position table that the first token gets, where `pad` is the id of the padding piece.

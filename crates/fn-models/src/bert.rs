@@ -1,4 +1,4 @@
-//! BERT, RoBERTa and their relatives: an encoder with a masked-LM head.
+//! BERT, RoBERTa, ModernBERT and their relatives: an encoder with a masked-LM head.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -32,7 +32,7 @@ pub struct BertForPreTraining {
 impl BertForPreTraining {
     /// Fresh weights: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.
     pub fn init(config: &BertConfig, seed: u64, device: &Device) -> Self {
-        init::normal(Self::zeros(config, device), seed, |_| config.encoder.init_std)
+        init::normal(Self::zeros(config, device), seed, |path| init::std(&config.encoder, path))
     }
 
     /// All matrices zero: to be filled by a loader.
@@ -54,12 +54,12 @@ impl BertForPreTraining {
 
     /// Hidden vectors, `[B, L, H]`.
     pub fn hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.encoder.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.encoder.forward(self.embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// [`hidden`](Self::hidden) of vectors in place of token ids, see [`Embeddings::combine`].
     pub fn hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.encoder.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
+        self.encoder.forward(self.embeddings.combine(words, inputs, noise), inputs, noise)
     }
 
     /// Scores of every token at the masked rows.

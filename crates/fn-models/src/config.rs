@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
 use crate::arch::Family;
+use crate::modern::ModernConfig;
 
 /// A size of a model that is out of range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -60,6 +61,9 @@ pub struct EncoderConfig {
     /// table has `max_positions` rows from there on.
     #[serde(skip_serializing_if = "is_zero")]
     pub position_offset: usize,
+    /// The layers are ModernBERT's; `None`: BERT's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modern: Option<ModernConfig>,
 }
 
 fn is_zero(size: &usize) -> bool {
@@ -102,7 +106,35 @@ impl EncoderConfig {
             init_std: 0.02,
             activation: Activation::Gelu,
             position_offset: 0,
+            modern: None,
         }
+    }
+
+    /// As ModernBERT-base has it, but for the sizes.
+    fn modern(layers: usize, hidden: usize, heads: usize) -> Self {
+        Self {
+            intermediate_size: hidden / 2 * 3,
+            max_positions: 8192,
+            type_vocab: 1,
+            hidden_dropout: 0.0,
+            attention_dropout: 0.0,
+            layer_norm_eps: 1e-5,
+            modern: Some(ModernConfig::default()),
+            ..Self::sized(hidden, layers, hidden, heads)
+        }
+    }
+
+    /// A tiny ModernBERT: 4 layers of 128, two of them local. For tests and first steps.
+    pub fn modern_tiny() -> Self {
+        Self::modern(4, 128, 2)
+    }
+    /// A small ModernBERT: 12 layers of 256.
+    pub fn modern_small() -> Self {
+        Self::modern(12, 256, 4)
+    }
+    /// ModernBERT-base: 22 layers of 768.
+    pub fn modern_base() -> Self {
+        Self::modern(22, 768, 12)
     }
 
     /// ELECTRA-tiny's discriminator: 2 layers of 128, embeddings of 64. For tests and first steps.
@@ -161,8 +193,20 @@ impl EncoderConfig {
         self.check("encoder")
     }
 
-    /// Checks that positions start where the family's do.
+    /// Checks that layers are the family's, and positions start where the family's do.
     pub(crate) fn check_offset(&self, family: Family) -> Result<(), ConfigError> {
+        if self.modern.is_some() != (family == Family::Modern) {
+            let (found, allowed) = match self.modern {
+                Some(_) => ("set", "none: only ModernBERT has such layers"),
+                None => ("not set", "the settings of ModernBERT's layers"),
+            };
+            return Err(ConfigError::OutOfRange {
+                section: "encoder",
+                field: "modern",
+                found: found.into(),
+                allowed: allowed.into(),
+            });
+        }
         let counts = family.files().keys.offset_by_pad.is_some();
         if counts == (self.position_offset > 0) {
             return Ok(());
@@ -216,6 +260,26 @@ impl EncoderConfig {
         if !(self.init_std > 0.0 && self.init_std <= 10.0) {
             return wrong("init_std", self.init_std.to_string(), "above 0, at most 10".into());
         }
+        let Some(modern) = &self.modern else { return Ok(()) };
+        if self.head_size() % 2 == 1 {
+            let allowed = format!("heads of an even width, not {}: positions turn pairs", self.head_size());
+            return wrong("num_heads", self.num_heads.to_string(), allowed);
+        }
+        for (field, value) in [("global_every", modern.global_every), ("window", modern.window)] {
+            if value == 0 || value > MAX_SIZE {
+                return wrong(field, value.to_string(), format!("1 to {MAX_SIZE}"));
+            }
+        }
+        for (field, value) in [("global_theta", modern.global_theta), ("local_theta", modern.local_theta)] {
+            if !(1.0..=1e12).contains(&value) {
+                return wrong(field, value.to_string(), "1 to 1e12".into());
+            }
+        }
+        for (field, value) in [("embedding_dropout", modern.embedding_dropout)] {
+            if !(0.0..1.0).contains(&value) {
+                return wrong(field, value.to_string(), "0 up to, not including, 1".into());
+            }
+        }
         Ok(())
     }
 }
@@ -238,7 +302,7 @@ pub struct BertConfig {
 }
 
 impl BertConfig {
-    /// BERT over this encoder, without a pooler.
+    /// BERT (or ModernBERT) over this encoder, without a pooler.
     pub fn new(encoder: EncoderConfig) -> Self {
         let head_activation = encoder.activation;
         Self { encoder, pooler: false, head_activation, untied_decoder: false }
@@ -248,7 +312,7 @@ impl BertConfig {
         match family {
             Family::Bert => Self::new(encoder),
             // transformers gives their heads GELU, whatever the encoder's activation.
-            Family::Electra | Family::Roberta => {
+            Family::Electra | Family::Roberta | Family::Modern => {
                 Self { head_activation: Activation::Gelu, ..Self::new(encoder) }
             }
         }

@@ -38,9 +38,9 @@ pub struct Electra {
 impl Electra {
     /// Fresh weights: matrices normal(0, `init_std`), biases 0, norms 1 and 0. The same seed gives the same bytes.
     pub fn init(config: &ElectraConfig, seed: u64, device: &Device) -> Self {
-        let (generator, rest) = (config.generator.init_std, config.discriminator.init_std);
+        let (generator, rest) = (&config.generator, &config.discriminator);
         init::normal(Self::zeros(config, device), seed, |path| {
-            if path.starts_with("generator") { generator } else { rest }
+            init::std(if path.starts_with("generator") { generator } else { rest }, path)
         })
     }
 
@@ -65,12 +65,12 @@ impl Electra {
 
     /// The generator's hidden vectors, `[B, L, H_generator]`.
     pub fn generator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.generator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.generator.forward(self.embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// [`generator_hidden`](Self::generator_hidden) of vectors in place of token ids, see [`Embeddings::combine`].
     pub fn generator_hidden_of_words(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.generator.forward(self.embeddings.combine(words, inputs, noise), inputs.mask.as_ref(), noise)
+        self.generator.forward(self.embeddings.combine(words, inputs, noise), inputs, noise)
     }
 
     /// The generator's scores of every token of the vocabulary at the masked rows.
@@ -83,7 +83,7 @@ impl Electra {
 
     /// The discriminator's hidden vectors, `[B, L, H]`.
     pub fn discriminator_hidden(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        self.discriminator.forward(self.embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// The discriminator's scores, `[B, L]`, raw logits: was this token replaced? Positive: rather yes.

@@ -1,38 +1,45 @@
 //! Token, position and segment tables: the only owner of the token table.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_ops::Noise;
 
 use crate::config::EncoderConfig;
 use crate::inputs::Inputs;
 use crate::layers::{LayerNorm, Table};
 
-/// `dropout(LN(word + segment + position))`.
+/// `dropout(LN(word + segment + position))`; ModernBERT: `dropout(LN(word))`.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     /// `[V, E]` token table; also the output layer of masked-LM heads.
     pub word: Table,
-    /// `[position_offset + max_positions, E]`
-    pub position: Table,
-    /// `[type_vocab, E]`; with one row every token gets it.
-    pub token_type: Table,
+    /// `[position_offset + max_positions, E]`; none where the layers have rotary positions.
+    pub position: Option<Table>,
+    /// `[type_vocab, E]`, with one row every token gets it; ModernBERT has none.
+    pub token_type: Option<Table>,
     /// Over E.
     pub norm: LayerNorm,
     dropout: f64,
+    #[module(skip)]
+    max_positions: usize,
     #[module(skip)]
     position_offset: usize,
 }
 
 impl Embeddings {
     pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
-        let width = config.embedding_size;
+        let (width, epsilon) = (config.embedding_size, config.layer_norm_eps);
+        let table = |ids| Table::zeros(ids, width, device);
         Self {
-            word: Table::zeros(config.vocab_size, width, device),
-            position: Table::zeros(config.position_rows(), width, device),
-            token_type: Table::zeros(config.type_vocab, width, device),
-            norm: LayerNorm::identity(width, config.layer_norm_eps, device),
-            dropout: config.hidden_dropout,
+            word: table(config.vocab_size),
+            position: config.modern.is_none().then(|| table(config.position_rows())),
+            token_type: config.modern.is_none().then(|| table(config.type_vocab)),
+            norm: match config.modern {
+                None => LayerNorm::identity(width, epsilon, device),
+                Some(_) => LayerNorm::scale_only(width, epsilon, device),
+            },
+            dropout: config.modern.as_ref().map_or(config.hidden_dropout, |modern| modern.embedding_dropout),
+            max_positions: config.max_positions,
             position_offset: config.position_offset,
         }
     }
@@ -54,19 +61,37 @@ impl Embeddings {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn combine(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
-        let [_, length, _] = words.dims();
-        let most = self.position.weight.lazy_shape()[0] - self.position_offset;
+        let ([_, length, _], most) = (words.dims(), self.max_positions);
         assert!(
             length <= most,
             "a sequence of {length} tokens does not fit a model of {most} positions; shorten it or raise `max_positions`"
         );
-        let token_type = match self.token_type.weight.lazy_shape()[0] {
-            1 => self.token_type.weight.val().unsqueeze::<3>(),
-            _ => self.token_type.forward(inputs.token_type.clone()),
+        let mut sum = words;
+        if let Some(table) = &self.token_type {
+            sum = sum
+                + match table.weight.lazy_shape()[0] {
+                    1 => table.weight.val().unsqueeze::<3>(),
+                    _ => table.forward(inputs.token_type.clone()),
+                };
+        }
+        if let Some(table) = &self.position {
+            sum = sum + self.positions(table, inputs, length);
+        }
+        fn_ops::dropout(self.norm.forward(sum), self.dropout, noise)
+    }
+
+    /// Vectors of the positions, `[1, L, E]`, or `[B, L, E]` where they restart with each document.
+    ///
+    /// RoBERTa counts positions over real tokens only. Rows are padded at their end, so that real tokens get the same ones here; what
+    /// padding gets does not matter, as nothing reads it.
+    fn positions(&self, table: &Table, inputs: &Inputs, length: usize) -> Tensor<3> {
+        let Some(documents) = &inputs.documents else {
+            return table.weight.val().narrow(0, self.position_offset, length).unsqueeze::<3>();
         };
-        // RoBERTa counts positions over real tokens only. Rows are padded at their end, so that real tokens get the same ones here;
-        // what padding gets does not matter, as nothing reads it.
-        let position = self.position.weight.val().narrow(0, self.position_offset, length).unsqueeze::<3>();
-        fn_ops::dropout(self.norm.forward(words + token_type + position), self.dropout, noise)
+        let positions: Vec<i32> =
+            documents.positions().into_iter().map(|at| (at + self.position_offset) as i32).collect();
+        let shape = [positions.len() / length.max(1), length];
+        let device = inputs.token_type.device();
+        table.forward(Tensor::<2, Int>::from_data(TensorData::new(positions, shape), &device))
     }
 }

@@ -8,11 +8,13 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use fn_ops::Noise;
+use fn_ops::{Noise, Reach};
 
 use crate::activation::Activation;
 use crate::config::EncoderConfig;
+use crate::inputs::Inputs;
 use crate::layers::{LayerNorm, Linear};
+use crate::modern::ModernLayers;
 
 /// Self-attention with its output projection, residual and norm.
 #[derive(Module, Debug)]
@@ -49,12 +51,14 @@ impl Attention {
     }
 
     /// # Shapes
-    /// - x: `[B, L, H]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
-    pub fn forward(&self, x: Tensor<3>, mask: Option<Tensor<2>>, noise: &Noise) -> Tensor<3> {
+    /// - x: `[B, L, H]`, inputs: `[B, L]` - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let query = self.query.forward(x.clone());
         let key = self.key.forward(x.clone());
         let value = self.value.forward(x.clone());
-        let mixed = fn_ops::attention(query, key, value, self.heads, mask, self.attention_dropout, noise);
+        let reach = Reach { window: None, documents: inputs.documents.clone() };
+        let (mask, rate) = (inputs.mask.clone(), self.attention_dropout);
+        let mixed = fn_ops::attention_within(query, key, value, self.heads, mask, &reach, rate, noise);
         self.norm.forward_residual(self.output.forward(mixed), x, self.hidden_dropout, noise)
     }
 }
@@ -104,9 +108,9 @@ pub struct Layer {
 
 impl Layer {
     /// # Shapes
-    /// - x: `[B, L, H]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
-    pub fn forward(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Tensor<3> {
-        self.feed_forward.forward(self.attention.forward(x, mask.cloned(), noise), noise)
+    /// - x: `[B, L, H]`, inputs: `[B, L]` - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.feed_forward.forward(self.attention.forward(x, inputs, noise), noise)
     }
 }
 
@@ -115,8 +119,10 @@ impl Layer {
 pub struct Encoder {
     /// `[E, H]`, present when the embedding width E is not the hidden width H.
     pub project: Option<Linear>,
-    /// In the order in which they are computed.
+    /// In the order in which they are computed; none where there are those of ModernBERT.
     pub layers: Vec<Layer>,
+    /// Layers as ModernBERT has them.
+    pub modern: Option<ModernLayers>,
 }
 
 impl Encoder {
@@ -126,27 +132,34 @@ impl Encoder {
             attention: Attention::zeros(config, device),
             feed_forward: FeedForward::zeros(config, device),
         };
+        let modern = config.modern.as_ref().map(|modern| ModernLayers::zeros(config, modern, device));
         Self {
             project: (embedding != hidden).then(|| Linear::zeros(embedding, hidden, device)),
-            layers: (0..config.num_layers).map(layer).collect(),
+            layers: (0..if modern.is_some() { 0 } else { config.num_layers }).map(layer).collect(),
+            modern,
         }
     }
 
     /// # Shapes
-    /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
-    pub fn forward(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Tensor<3> {
-        self.layers.iter().fold(self.start(x), |x, layer| layer.forward(x, mask, noise))
+    /// - x: `[B, L, E]`, inputs: `[B, L]`, of which mask and documents are read - output: `[B, L, H]`
+    pub fn forward(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.forward_first(x, usize::MAX, inputs, noise)
     }
 
-    /// The input of the first layer, then the output of each layer (`hidden_states` in transformers).
+    /// The input of the first layer, then the output of each layer (`hidden_states` in transformers); the last one is what
+    /// [`forward`](Self::forward) returns, after ModernBERT's last norm.
     ///
     /// # Shapes
-    /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: number of layers + 1 times `[B, L, H]`
-    pub fn forward_layers(&self, x: Tensor<3>, mask: Option<&Tensor<2>>, noise: &Noise) -> Vec<Tensor<3>> {
+    /// - x: `[B, L, E]`, inputs: `[B, L]` - output: number of layers + 1 times `[B, L, H]`
+    pub fn forward_layers(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Vec<Tensor<3>> {
         let mut x = self.start(x);
         let mut all = vec![x.clone()];
+        if let Some(modern) = &self.modern {
+            modern.forward_first(x, usize::MAX, inputs, noise, |x| all.push(x.clone()));
+            return all;
+        }
         for layer in &self.layers {
-            x = layer.forward(x, mask, noise);
+            x = layer.forward(x, inputs, noise);
             all.push(x.clone());
         }
         all
@@ -156,15 +169,13 @@ impl Encoder {
     /// count as all of them.
     ///
     /// # Shapes
-    /// - x: `[B, L, E]`, mask: `[B, L]` 1 real, 0 padding - output: `[B, L, H]`
-    pub fn forward_first(
-        &self,
-        x: Tensor<3>,
-        layers: usize,
-        mask: Option<&Tensor<2>>,
-        noise: &Noise,
-    ) -> Tensor<3> {
-        self.layers.iter().take(layers).fold(self.start(x), |x, layer| layer.forward(x, mask, noise))
+    /// - x: `[B, L, E]`, inputs: `[B, L]` - output: `[B, L, H]`
+    pub fn forward_first(&self, x: Tensor<3>, layers: usize, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        let x = self.start(x);
+        match &self.modern {
+            Some(modern) => modern.forward_first(x, layers, inputs, noise, |_| {}),
+            None => self.layers.iter().take(layers).fold(x, |x, layer| layer.forward(x, inputs, noise)),
+        }
     }
 
     fn start(&self, x: Tensor<3>) -> Tensor<3> {

@@ -8,7 +8,18 @@ use std::convert::Infallible;
 use burn::module::Module;
 use fn_core::noise::{Stream, Use, mix};
 
+use crate::config::EncoderConfig;
 use crate::params;
+
+/// Standard deviation of the initial values of the matrix at `path`. As in ModernBERT, matrices whose product is added to the stream of
+/// its layers (and the one of its head) start smaller, by `1 / sqrt(2 layers)`; unlike there, no value is cut off at two deviations.
+pub(crate) fn std(config: &EncoderConfig, path: &str) -> f64 {
+    let last = ["attention.output.weight", "feed_forward.outer.weight", "head.dense.weight"];
+    match config.modern.is_some() && last.iter().any(|end| path.ends_with(end)) {
+        true => config.init_std / (2.0 * config.num_layers as f64).sqrt(),
+        false => config.init_std,
+    }
+}
 
 /// Draws the values of every matrix of `model` from a normal distribution; `std` gives its standard deviation, by path.
 pub(crate) fn normal<M: Module>(model: M, seed: u64, std: impl Fn(&str) -> f64) -> M {

@@ -1,6 +1,8 @@
 //! The inputs of a model, and pooling.
 
 use burn::tensor::{Int, Tensor};
+use fn_ops::Documents;
+use serde::{Deserialize, Serialize};
 
 /// A batch of token ids.
 ///
@@ -14,22 +16,28 @@ pub struct Inputs {
     pub token_type: Tensor<2, Int>,
     /// `[B, L]` 1 for a real token, 0 for padding; `None` when nothing is padded (faster).
     pub mask: Option<Tensor<2>>,
+    /// Where the documents of each row begin, for rows that hold several: none attends to another, and positions restart. `None`: a
+    /// row is one document.
+    pub documents: Option<Documents>,
 }
 
 impl Inputs {
     /// One segment, no padding. `ids`: `[B, L]`.
     pub fn plain(ids: Tensor<2, Int>) -> Self {
         let token_type = ids.zeros_like();
-        Self { ids, token_type, mask: None }
+        Self { ids, token_type, mask: None, documents: None }
     }
 }
 
 /// How the hidden vectors of a sequence become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Pooling {
     /// The first token's vector (`[CLS]`).
+    #[default]
+    #[serde(rename = "cls")]
     FirstToken,
     /// Mean over the real tokens.
+    #[serde(rename = "mean")]
     Mean,
 }
 

@@ -34,25 +34,31 @@ impl Table {
     }
 }
 
-/// A linear layer, `x W + b`.
+/// A linear layer, `x W + b`, or `x W`.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[in, out]` (a Hugging Face file holds it transposed)
     pub weight: Param<Tensor<2>>,
-    /// `[out]`
-    pub bias: Param<Tensor<1>>,
+    /// `[out]`; ModernBERT has none.
+    pub bias: Option<Param<Tensor<1>>>,
 }
 
 impl Linear {
     /// All zero, to be filled by a loader or with initial values.
     pub(crate) fn zeros(input: usize, output: usize, device: &Device) -> Self {
-        Self { weight: lazy([input, output], 0.0, device), bias: lazy([output], 0.0, device) }
+        let bias = Some(lazy([output], 0.0, device));
+        Self { weight: lazy([input, output], 0.0, device), bias }
+    }
+
+    /// [`zeros`](Self::zeros), without a bias.
+    pub(crate) fn without_bias(input: usize, output: usize, device: &Device) -> Self {
+        Self { weight: lazy([input, output], 0.0, device), bias: None }
     }
 
     /// # Shapes
     /// - x: `[.., in]` - output: `[.., out]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        fn_ops::linear(x, self.weight.val(), Some(self.bias.val()))
+        fn_ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }
 
@@ -61,21 +67,38 @@ impl Linear {
 pub struct LayerNorm {
     /// `[width]` scale
     pub gamma: Param<Tensor<1>>,
-    /// `[width]` shift
-    pub beta: Param<Tensor<1>>,
+    /// `[width]` shift; ModernBERT has none.
+    pub beta: Option<Param<Tensor<1>>>,
     epsilon: f64,
 }
 
 impl LayerNorm {
     /// Scale one, shift zero.
     pub(crate) fn identity(width: usize, epsilon: f64, device: &Device) -> Self {
-        Self { gamma: lazy([width], 1.0, device), beta: lazy([width], 0.0, device), epsilon }
+        let beta = Some(lazy([width], 0.0, device));
+        Self { gamma: lazy([width], 1.0, device), beta, epsilon }
+    }
+
+    /// [`identity`](Self::identity), without a shift.
+    pub(crate) fn scale_only(width: usize, epsilon: f64, device: &Device) -> Self {
+        Self { gamma: lazy([width], 1.0, device), beta: None, epsilon }
+    }
+
+    /// Scale and shift.
+    fn values(&self) -> (Tensor<1>, Tensor<1>) {
+        let gamma = self.gamma.val();
+        let beta = match &self.beta {
+            Some(beta) => beta.val(),
+            None => Tensor::zeros(gamma.shape(), &gamma.device()),
+        };
+        (gamma, beta)
     }
 
     /// # Shapes
     /// - x: `[.., width]` - output: `[.., width]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        fn_ops::layer_norm(x, self.gamma.val(), self.beta.val(), self.epsilon)
+        let (gamma, beta) = self.values();
+        fn_ops::layer_norm(x, gamma, beta, self.epsilon)
     }
 
     /// `LN(residual + dropout(x))`.
@@ -89,7 +112,7 @@ impl LayerNorm {
         rate: f64,
         noise: &fn_ops::Noise,
     ) -> Tensor<D> {
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let (gamma, beta) = self.values();
         fn_ops::residual_layer_norm(x, residual, rate, noise, gamma, beta, self.epsilon)
     }
 }

@@ -256,7 +256,7 @@ impl Pretrained {
             Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
             Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
         };
-        encoder.forward_layers(embeddings.forward(inputs, noise), inputs.mask.as_ref(), noise)
+        encoder.forward_layers(embeddings.forward(inputs, noise), inputs, noise)
     }
 
     /// What leaves the first `layers` layers of the encoder that fine-tuning keeps, `[B, L, H]`; the layers above are not computed.
@@ -265,7 +265,7 @@ impl Pretrained {
             Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
             Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
         };
-        encoder.forward_first(embeddings.forward(inputs, noise), layers, inputs.mask.as_ref(), noise)
+        encoder.forward_first(embeddings.forward(inputs, noise), layers, inputs, noise)
     }
 
     /// Hidden vectors of the masked LM (ELECTRA: of the generator, `[B, L, H_generator]`) with vectors `words` `[B, L, E]` in

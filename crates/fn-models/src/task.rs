@@ -6,6 +6,7 @@
 //! RoBERTa  logits = dropout(tanh(dropout(h_first) W + b)) V + c   RobertaForSequenceClassification
 //! all      start, end = h V + c                                   ...ForQuestionAnswering
 //! all      tag logits = dropout(h) V + c                          ...ForTokenClassification
+//! ModernBERT, all three   logits = dropout(LN(gelu(h W))) V + c, of one vector (first or mean) or of each   ModernBertFor...
 //! ```
 
 use burn::module::Module;
@@ -17,7 +18,7 @@ use crate::config::EncoderConfig;
 use crate::embeddings::Embeddings;
 use crate::encoder::Encoder;
 use crate::inputs::{Inputs, Pooling};
-use crate::layers::Linear;
+use crate::layers::{LayerNorm, Linear};
 
 /// Sizes of a task model.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,8 @@ pub struct ClassifierHead {
     pub dense: Linear,
     /// `[H, outputs]`
     pub out: Linear,
+    /// Over H; ModernBERT's alone.
+    pub norm: Option<LayerNorm>,
     #[module(skip)]
     family: Family,
     dropout: f64,
@@ -53,6 +56,10 @@ impl ClassifierHead {
             Family::Bert => self.dense.forward(first).tanh(),
             Family::Electra => fn_ops::gelu(self.dense.forward(drop(first))),
             Family::Roberta => self.dense.forward(drop(first)).tanh(),
+            Family::Modern => {
+                let vector = fn_ops::gelu(self.dense.forward(first));
+                self.norm.as_ref().map_or(vector.clone(), |norm| norm.forward(vector))
+            }
         };
         self.out.forward(drop(vector))
     }
@@ -67,6 +74,8 @@ pub struct Classifier {
     pub encoder: Encoder,
     /// The task's head.
     pub head: ClassifierHead,
+    #[module(skip)]
+    pooling: Pooling,
 }
 
 impl Classifier {
@@ -76,11 +85,16 @@ impl Classifier {
             embeddings: Embeddings::zeros(encoder, device),
             encoder: Encoder::zeros(encoder, device),
             head: ClassifierHead {
-                dense: Linear::zeros(width, width, device),
+                dense: match encoder.modern {
+                    None => Linear::zeros(width, width, device),
+                    Some(_) => Linear::without_bias(width, width, device),
+                },
+                norm: head_norm(encoder, device),
                 out: Linear::zeros(width, config.outputs, device),
                 family: config.arch.family(),
                 dropout: config.head_dropout,
             },
+            pooling: encoder.modern.as_ref().map_or(Pooling::FirstToken, |modern| modern.classifier_pooling),
         }
     }
 
@@ -88,14 +102,24 @@ impl Classifier {
     /// - inputs: `[B, L]` - output: `[B, outputs]`, raw logits (or the score)
     pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
         let embedded = self.embeddings.forward(inputs, noise);
-        let hidden = self.encoder.forward(embedded, inputs.mask.as_ref(), noise);
-        self.head.forward(Pooling::FirstToken.pool(hidden, None), noise)
+        let hidden = self.encoder.forward(embedded, inputs, noise);
+        self.head.forward(self.pooling.pool(hidden, inputs.mask.as_ref()), noise)
     }
+}
+
+/// The norm in the head of a ModernBERT.
+fn head_norm(encoder: &EncoderConfig, device: &Device) -> Option<LayerNorm> {
+    let (width, epsilon) = (encoder.hidden_size, encoder.layer_norm_eps);
+    encoder.modern.is_some().then(|| LayerNorm::scale_only(width, epsilon, device))
 }
 
 /// The head of a token model: logits of every token, for start and end of an answer or for tags.
 #[derive(Module, Debug)]
 pub struct TokenHead {
+    /// `[H, H]`; ModernBERT's alone.
+    pub dense: Option<Linear>,
+    /// Over H; ModernBERT's alone.
+    pub norm: Option<LayerNorm>,
     /// `[H, outputs]`
     pub out: Linear,
     dropout: f64,
@@ -113,9 +137,10 @@ pub struct TokenModel {
 }
 
 impl TokenModel {
-    /// Two outputs and no dropout before the head, as in transformers.
+    /// Two outputs and no dropout before the head (but in ModernBERT), as in transformers.
     pub(crate) fn spans(config: &TaskConfig, device: &Device) -> Self {
-        Self::zeros(config, 2, 0.0, device)
+        let dropout = if config.encoder.modern.is_some() { config.head_dropout } else { 0.0 };
+        Self::zeros(config, 2, dropout, device)
     }
 
     pub(crate) fn tags(config: &TaskConfig, device: &Device) -> Self {
@@ -123,11 +148,16 @@ impl TokenModel {
     }
 
     fn zeros(config: &TaskConfig, outputs: usize, dropout: f64, device: &Device) -> Self {
-        let encoder = &config.encoder;
+        let (encoder, width) = (&config.encoder, config.encoder.hidden_size);
         Self {
             embeddings: Embeddings::zeros(encoder, device),
             encoder: Encoder::zeros(encoder, device),
-            head: TokenHead { out: Linear::zeros(encoder.hidden_size, outputs, device), dropout },
+            head: TokenHead {
+                dense: encoder.modern.as_ref().map(|_| Linear::without_bias(width, width, device)),
+                norm: head_norm(encoder, device),
+                out: Linear::zeros(width, outputs, device),
+                dropout,
+            },
         }
     }
 
@@ -135,7 +165,11 @@ impl TokenModel {
     /// - inputs: `[B, L]` - output: `[B, L, outputs]`, raw scores at every position (spans: start, end)
     pub fn forward(&self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let embedded = self.embeddings.forward(inputs, noise);
-        let hidden = self.encoder.forward(embedded, inputs.mask.as_ref(), noise);
+        let hidden = self.encoder.forward(embedded, inputs, noise);
+        let hidden = match (&self.head.dense, &self.head.norm) {
+            (Some(dense), Some(norm)) => norm.forward(fn_ops::gelu(dense.forward(hidden))),
+            _ => hidden,
+        };
         self.head.out.forward(fn_ops::dropout(hidden, self.head.dropout, noise))
     }
 }
@@ -145,7 +179,9 @@ impl TokenModel {
 pub fn depth(path: &str, layers: usize) -> usize {
     match path.split('.').collect::<Vec<_>>()[..] {
         ["embeddings", ..] | ["encoder", "project", ..] => 0,
-        ["encoder", "layers", number, ..] => number.parse::<usize>().map_or(layers + 2, |n| n + 1),
+        ["encoder", "layers", number, ..] | ["encoder", "modern", "layers", number, ..] => {
+            number.parse::<usize>().map_or(layers + 2, |n| n + 1)
+        }
         _ => layers + 2,
     }
 }

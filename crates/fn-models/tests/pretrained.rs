@@ -23,9 +23,11 @@ fn open(folder: &str) -> Pretrained {
 fn fresh(arch: Arch, seed: u64, device: &Device) -> Pretrained {
     let encoder = match arch {
         Arch::Electra => EncoderConfig::electra_tiny(),
+        Arch::ModernBert => EncoderConfig::modern_tiny(),
         _ => EncoderConfig::bert_tiny(),
     };
-    let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, ..encoder };
+    let position_offset = arch.position_offset(0);
+    let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, position_offset, ..encoder };
     Pretrained::fresh(arch, encoder, GeneratorSize { width: 0.5, depth: 1.0 }, seed, device).unwrap()
 }
 

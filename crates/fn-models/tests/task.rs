@@ -27,6 +27,7 @@ fn inputs(case: &Value, device: &Device) -> Inputs {
         ids: ids(case, "input_ids", device),
         token_type: ids(case, "token_type_ids", device),
         mask: Some(ids(case, "attention_mask", device).float()),
+        documents: None,
     }
 }
 

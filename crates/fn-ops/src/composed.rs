@@ -1,10 +1,10 @@
 //! Every operation built from Burn's own: runs on any backend, differentiated by Burn, and the reference for the kernels.
 
 use burn::tensor::activation;
-use burn::tensor::{Distribution, Int, Tensor, module};
+use burn::tensor::{Bool, Device, Distribution, Int, Tensor, TensorData, module};
 
-use crate::Noise;
 use crate::precision::{exact, matmul};
+use crate::{Noise, Reach, Rotary};
 
 /// Dropout: sets each element to 0 with probability `rate` and scales the others by `1 / (1 - rate)`. The mask is drawn from the
 /// device's random generator; seed that before the pass.
@@ -59,6 +59,12 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     }
 }
 
+/// GeGLU; see [`crate::geglu`].
+pub fn geglu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let half = x.dims()[D - 1] / 2;
+    gelu(x.clone().narrow(D - 1, 0, half)) * x.narrow(D - 1, half, half)
+}
+
 /// Multi-head scaled dot-product attention; see [`crate::attention`].
 pub fn attention(
     q: Tensor<3>,
@@ -69,7 +75,24 @@ pub fn attention(
     rate: f64,
     noise: &Noise,
 ) -> Tensor<3> {
+    attention_within(q, k, v, heads, mask, &Reach::default(), rate, noise)
+}
+
+/// Multi-head scaled dot-product attention; see [`crate::attention_within`]. Its memory grows with L x L.
+#[allow(clippy::too_many_arguments)]
+pub fn attention_within(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    mask: Option<Tensor<2>>,
+    reach: &Reach,
+    rate: f64,
+    noise: &Noise,
+) -> Tensor<3> {
     let [batch, length, width] = q.dims();
+    reach.check(batch, length);
+    let device = q.device();
     let size = width / heads;
     let split = |x: Tensor<3>| x.reshape([batch, length, heads, size]).swap_dims(1, 2);
     let scores = matmul(split(q), split(k).swap_dims(2, 3)).mul_scalar(1.0 / (size as f64).sqrt());
@@ -78,8 +101,79 @@ pub fn attention(
         Some(mask) => scores + (mask.reshape([batch, 1, 1, length]).sub_scalar(1.0)).mul_scalar(1e9),
         None => scores,
     };
+    let scores = match out_of_reach(reach, length, &device) {
+        // Every query reaches itself, so that no row is all minus infinity.
+        Some(out) => scores.mask_fill(out.expand([batch, heads, length, length]), f32::NEG_INFINITY),
+        None => scores,
+    };
     let weights = dropout(activation::softmax(scores, 3), rate, noise);
     matmul(weights, split(v)).swap_dims(1, 2).reshape([batch, length, width])
+}
+
+/// Which keys each query does not reach, `[B or 1, 1, L, L]`.
+fn out_of_reach(reach: &Reach, length: usize, device: &Device) -> Option<Tensor<4, Bool>> {
+    let places = || Tensor::<1, Int>::arange(0..length as i64, device);
+    let far = reach.window.map(|window| {
+        let distance = places().reshape([1, 1, length, 1]) - places().reshape([1, 1, 1, length]);
+        distance.abs().greater_elem(i64::try_from(window.min(length)).unwrap_or(i64::MAX))
+    });
+    let other = reach.documents.as_ref().map(|documents| {
+        let numbers = ints(documents.numbers(), device);
+        let rows = numbers.dims()[0] / length.max(1);
+        let [queries, keys] =
+            [[rows, 1, length, 1], [rows, 1, 1, length]].map(|shape| numbers.clone().reshape(shape));
+        let shape = [rows, 1, length, length];
+        queries.expand(shape).not_equal(keys.expand(shape))
+    });
+    match (far, other) {
+        (Some(far), Some(other)) => {
+            let shape = other.dims();
+            Some(far.expand(shape).bool_or(other))
+        }
+        (far, other) => far.or(other),
+    }
+}
+
+fn ints(values: Vec<usize>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = values.into_iter().map(|value| value as i32).collect();
+    let count = [values.len()];
+    Tensor::from_data(TensorData::new(values, count), device)
+}
+
+/// Attention with rotary positions; see [`crate::rotary_attention`].
+pub fn rotary_attention(
+    qkv: Tensor<3>,
+    heads: usize,
+    rotary: &Rotary,
+    mask: Option<Tensor<2>>,
+    reach: &Reach,
+    rate: f64,
+    noise: &Noise,
+) -> Tensor<3> {
+    let [batch, length, width] = qkv.dims();
+    let (width, device) = (width / 3, qkv.device());
+    reach.check(batch, length);
+    let positions = match &reach.documents {
+        Some(documents) => documents.positions(),
+        None => (0..length).collect(),
+    };
+    let rows = positions.len() / length.max(1);
+    let angle = |part: fn((&[f32], &[f32])) -> Vec<f32>| {
+        let values: Vec<f32> = positions.iter().flat_map(|&position| part(rotary.at(position))).collect();
+        let shape = [rows, length, 1, rotary.size() / 2];
+        Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+    };
+    let (cos, sin) = (angle(|(cos, _)| cos.to_vec()), angle(|(_, sin)| sin.to_vec()));
+    let part = |i: usize| qkv.clone().narrow(2, i * width, width);
+    let turned = |i: usize| {
+        let x = part(i).reshape([batch, length, heads, width / heads]);
+        let half = width / heads / 2;
+        let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+        let first = a.clone() * cos.clone() - b.clone() * sin.clone();
+        let second = b * cos.clone() + a * sin.clone();
+        Tensor::cat(vec![first, second], 3).reshape([batch, length, width])
+    };
+    attention_within(turned(0), turned(1), part(2), heads, mask, reach, rate, noise)
 }
 
 /// Embedding: rows of `weight` `[V, H]` by `ids` `[B, L]`, giving `[B, L, H]`.

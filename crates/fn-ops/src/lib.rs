@@ -7,9 +7,13 @@ pub mod composed;
 mod flex;
 mod noise;
 mod precision;
+mod reach;
+mod rotary;
 
 pub use noise::Noise;
 pub use precision::{Bf16Unit, MatmulPrecision, matmul_precision, set_matmul_precision};
+pub use reach::{Documents, Reach};
+pub use rotary::Rotary;
 
 use burn::tensor::{Int, Tensor};
 
@@ -83,6 +87,14 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     fused!(linear(x, weight, bias), (x, weight, bias) => composed::linear(x, weight, bias))
 }
 
+/// `gelu(a) b`, where a and b are the halves of the last axis: the gated feed-forward part of Shazeer 2020.
+///
+/// # Shapes
+/// - x: `[.., 2 F]` - output: `[.., F]`
+pub fn geglu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    fused!(geglu(x), x => composed::geglu(x))
+}
+
 /// Multi-head scaled dot-product attention, with dropout on the attention weights. A sequence that consists of padding only gets
 /// equal weights, not NaN. The mask gets no gradient.
 ///
@@ -97,8 +109,50 @@ pub fn attention(
     rate: f64,
     noise: &Noise,
 ) -> Tensor<3> {
-    fused!(attention(q, k, v, heads, mask, rate, noise),
-        (q, k, v, mask) => composed::attention(q, k, v, heads, mask, rate, noise))
+    attention_within(q, k, v, heads, mask, &Reach::default(), rate, noise)
+}
+
+/// [`attention`] where a query reaches some of the keys only. On Flex its memory grows with L, and its time with L times what a query
+/// reaches.
+///
+/// # Shapes
+/// As [`attention`].
+///
+/// # Panics
+/// When `reach` has documents of another batch.
+#[allow(clippy::too_many_arguments)]
+pub fn attention_within(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    mask: Option<Tensor<2>>,
+    reach: &Reach,
+    rate: f64,
+    noise: &Noise,
+) -> Tensor<3> {
+    fused!(attention(q, k, v, heads, mask, reach, rate, noise),
+        (q, k, v, mask) => composed::attention_within(q, k, v, heads, mask, reach, rate, noise))
+}
+
+/// [`attention_within`] of queries and keys that are turned by rotary positions first; these count from the beginning of a document.
+///
+/// # Shapes
+/// - qkv: `[B, L, 3 * heads * size]`, queries, keys and values beside each other - output: `[B, L, heads * size]`
+///
+/// # Panics
+/// When `reach` has documents of another batch; when `rotary` has heads of another size, or fewer than L positions.
+pub fn rotary_attention(
+    qkv: Tensor<3>,
+    heads: usize,
+    rotary: &Rotary,
+    mask: Option<Tensor<2>>,
+    reach: &Reach,
+    rate: f64,
+    noise: &Noise,
+) -> Tensor<3> {
+    fused!(rotary_attention(qkv, heads, rotary, mask, reach, rate, noise),
+        (qkv, mask) => composed::rotary_attention(qkv, heads, rotary, mask, reach, rate, noise))
 }
 
 /// Embedding: the rows of `weight` that `ids` name.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use fn_eval::table::{bytes, clock};
 use serde::{Deserialize, Serialize};
 
 /// One line of a record file.
@@ -21,6 +22,8 @@ pub enum Record {
     Timing(Timing),
     /// What `fnlm data speed` measured.
     Reading(Reading),
+    /// What `fnlm babylm` or `fnlm probe replaced` measured.
+    Figures(Vec<Measured>),
     /// How the process ended; always the last record.
     Ended(Ended),
 }
@@ -39,6 +42,22 @@ pub struct Estimate {
     pub checkpoint_bytes: u64,
     /// Approximate disk space of the whole run, in bytes.
     pub disk_bytes: u64,
+}
+
+impl Estimate {
+    /// As the terminal shows it.
+    pub fn text(&self) -> String {
+        let seconds = self.seconds_per_step.unwrap_or(f64::NAN);
+        let steps = self.steps;
+        format!(
+            "one step: {seconds:.3} s; {steps} steps: about {}\n\
+             memory so far: {}; a checkpoint: {}; disk for the run: about {}\n",
+            clock(seconds * steps as f64),
+            bytes(self.memory_bytes),
+            bytes(self.checkpoint_bytes),
+            bytes(self.disk_bytes),
+        )
+    }
 }
 
 /// Step times, in the order in which they were measured.
@@ -71,6 +90,24 @@ pub struct Reading {
     pub memory_bytes: u64,
     /// Throughput of the data loader, in tokens per second.
     pub tokens_per_second: f64,
+}
+
+/// A figure of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Its name, with the head that was measured.
+    pub name: String,
+    /// Its value; finite.
+    pub value: f64,
+}
+
+impl Measured {
+    /// The figures whose value is a number: JSON has no NaN.
+    pub fn finite(figures: impl IntoIterator<Item = (String, f64)>) -> Vec<Self> {
+        let finite = figures.into_iter().filter(|(_, value)| value.is_finite());
+        finite.map(|(name, value)| Self { name, value }).collect()
+    }
 }
 
 /// How a process ended.
@@ -191,6 +228,14 @@ impl Finished {
         })
     }
 
+    /// The figures of a model, if it reported some.
+    pub fn figures(&self) -> Option<&[Measured]> {
+        self.records.iter().find_map(|record| match record {
+            Record::Figures(figures) => Some(&figures[..]),
+            _ => None,
+        })
+    }
+
     /// Why it did not finish, in words.
     pub fn failure(&self) -> String {
         match (self.ended(), self.status.code()) {
@@ -271,6 +316,7 @@ mod tests {
             Record::Estimate(Estimate { seconds_per_step: None, ..estimate }),
             Record::Timing(Timing { runs: vec![timed, timed], memory_bytes: 0 }),
             Record::Reading(reading),
+            Record::Figures(Measured::finite([("a".to_owned(), 0.5), ("b".to_owned(), f64::NAN)])),
             Record::Ended(Ended::Done),
             Record::Ended(Ended::Stopped { saved: true }),
             Record::Ended(Ended::Stopped { saved: false }),

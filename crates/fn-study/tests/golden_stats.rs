@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fn_eval::stats::{Summary, paired_bootstrap};
-use fn_study::stats::{holm, permutation_test};
+use fn_study::stats::{holm, permutation_test, student_quantile, visible_effect};
 use serde_json::Value;
 
 fn golden() -> Value {
@@ -73,4 +73,20 @@ fn holm_adjusts_as_defined() {
         assert!((found - wanted).abs() < 1e-15, "{found} {wanted}");
     }
     assert_eq!(holm(&[f64::NAN, 0.2])[1], 0.2);
+}
+
+#[test]
+fn quantiles_of_student_are_those_of_scipy() {
+    let golden = golden();
+    let quantiles = golden["quantiles"].as_array().unwrap();
+    assert_eq!(quantiles.len(), 24);
+    for item in quantiles {
+        let of = |name: &str| item[name].as_f64().unwrap();
+        let (found, expected) = (student_quantile(of("p"), of("freedom")), of("t"));
+        assert!((found - expected).abs() < 1e-9 * expected, "{item}: {found}");
+    }
+    // Eight pairs, ten tests: (t_{0.9975} + t_{0.8}) / sqrt(8), of scipy.stats.t.ppf with 7 degrees of freedom.
+    let found = visible_effect(2.0, 8, 10);
+    assert!((found - 2.0 * (4.0293 + 0.8960) / 8.0_f64.sqrt()).abs() < 1e-3, "{found}");
+    assert!(visible_effect(1.0, 1, 3).is_nan());
 }

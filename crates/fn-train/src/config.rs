@@ -38,7 +38,7 @@ use fn_data::pack::Packing;
 use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 pub use fn_models::Arch;
-use fn_models::{EncoderConfig, GeneratorSize};
+use fn_models::{EncoderConfig, GeneratorSize, ModernConfig};
 pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
@@ -110,7 +110,7 @@ documented! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct ModelConfig {
-        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta` or `camembert`.
+        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert` or `modernbert`.
         pub arch: Arch,
         /// Hugging Face folder with the initial weights (continued pre-training); its `config.json` overrides every size below.
         /// Not set: random initialisation.
@@ -189,6 +189,7 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
             position_offset: self.arch.position_offset(pad),
+            modern: self.arch.is_modern().then(ModernConfig::default),
             ..EncoderConfig::default()
         }
     }

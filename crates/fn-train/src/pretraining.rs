@@ -1,5 +1,7 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
+pub(crate) mod warnings;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
 use crate::stop::Stop;
 use crate::training_loop::{SaveDue, Score, Training};
+use warnings::Course;
 
 /// Seed of the masked positions of held-out text, so that they are the same for every run, arm and step.
 pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
@@ -67,7 +70,7 @@ pub struct Pretraining<'a> {
     /// The newest step, if it is not reported yet.
     unreported: Option<Unreported>,
     clock: Clock,
-    /// Whether this warning was given.
+    /// Whether the warning of a judge that excuses much was given.
     warned: bool,
     /// Moving average of the weights.
     average: Option<Arc<MovingAverage>>,
@@ -75,6 +78,8 @@ pub struct Pretraining<'a> {
     first_step: u64,
     /// Micro-batches of each step.
     micro_batches: Growth,
+    /// What is watched for warnings; None for a run that was resumed.
+    course: Option<Course>,
 }
 
 /// A step that was computed but not reported.
@@ -172,6 +177,12 @@ impl<'a> Pretraining<'a> {
             average: None,
             first_step: 0,
             micro_batches,
+            course: (state.step == 0).then(|| {
+                Course::new(
+                    config.train.steps,
+                    config.correction.asks_judge(config.model.arch.has_discriminator()),
+                )
+            }),
         })
     }
 
@@ -252,7 +263,7 @@ impl<'a> Pretraining<'a> {
             true => format!("`correction.cap` lets at most {:.0} % of them count", 100.0 * cap),
             false => "nothing limits it (`correction.cap` would)".to_owned(),
         };
-        self.reporter.notice(&format!(
+        self.reporter.warning(&format!(
             "step {step}: the judge calls {:.0} % of the wrong predictions false negatives, and {kept}; a judge that excuses most errors \
              leaves little to learn from. Raise `correction.threshold` or use another judge",
             100.0 * share
@@ -351,7 +362,11 @@ impl Training for Pretraining<'_> {
         }
         match report {
             Some(report) => {
-                self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?
+                let warnings = self.course.as_mut().map(|course| course.observe(&report)).unwrap_or_default();
+                self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?;
+                for warning in warnings {
+                    self.reporter.warning(&warning)?;
+                }
             }
             None => self.reporter.tick(state.step, newest.tokens, seconds)?,
         }

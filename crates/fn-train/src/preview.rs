@@ -22,7 +22,7 @@ pub fn first_rows(
 ) -> Result<Vec<PackedRow>, DataError> {
     let config = prepare_config(run, &run.data.train);
     let documents = Sources::open(&run.data.train, &config.options)?;
-    let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.facts().special, run.seed);
+    let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.frame().clone(), run.seed);
     let mut rows = Vec::new();
     for document in documents {
         let document = document?;

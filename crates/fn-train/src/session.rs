@@ -34,7 +34,7 @@ use crate::machine::this_program;
 use crate::model;
 use crate::objective::{self, MovingAverage, Objective};
 use crate::optim::{AdamW, Groups};
-use crate::pretraining::{HeldOut, Inputs, Pretraining, stage};
+use crate::pretraining::{HeldOut, Inputs, Pretraining, stage, warnings};
 use crate::report::Reporter;
 use crate::stop::Stop;
 use crate::training_loop::{Start, Together, checksum, train_together};
@@ -130,6 +130,9 @@ impl Session {
     ) -> Result<Self, TrainError> {
         faults::opening();
         let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
+        if let Some(folder) = &config.model.init {
+            tokenizer.check_model(&config.data.tokenizer, folder)?;
+        }
         let mut open = |paths: &[PathBuf]| -> Result<(Arc<Dataset>, String), TrainError> {
             let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
             Ok((Arc::new(Dataset::open(&prepared.dir)?), shards(&prepared)))
@@ -266,6 +269,10 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
+                let unknown = self.tokenizer.special().unk;
+                for warning in warnings::of_data(&self.config, &self.data, unknown) {
+                    reporter.warning(&warning)?;
+                }
                 Start::new(model, optimizer, self.config.seed)
             }
         };
@@ -421,7 +428,7 @@ fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<
         (Some(path), _) => Lexicon::load(path)?,
         (None, Some(dict)) => build_wordnet_lexicon(
             &WordNet::open(dict)?,
-            tokenizer.pieces(),
+            tokenizer.spelled(),
             tokenizer.sha256(),
             &WordNetOptions::default(),
         )?,

@@ -18,6 +18,14 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The signal with this number in the sequence always ends the process immediately.
 const LAST: usize = 3;
 
+/// From now on a file that reaches the limit of the process (`ulimit -f`) is an error of the write, like a full disk, in place of
+/// a signal that ends the process.
+pub fn ignore_file_size_signal() {
+    // A handler that does nothing of use. Fails only for signals that cannot be handled; then the signal ends the process as before.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
 /// A request to stop, shared by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {

@@ -32,6 +32,9 @@ pub struct BabylmArgs {
     /// The supplement of the BabyLM challenge, likewise.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub supplement: Vec<PathBuf>,
+    /// Score so many pairs of each set, drawn by the name of the set: the same ones every time. [default: all]
+    #[arg(long, value_name = "N")]
+    pub pairs: Option<std::num::NonZeroUsize>,
     /// Keep the scores of every sentence in this folder: one file per set, written as soon as the set is done, and report.json.
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -19,6 +19,45 @@ pub enum ProbeCommand {
     Substitution(ProbeSubstitutionArgs),
     /// How well judges agree with people on what is a false negative.
     Judge(ProbeJudgeArgs),
+    /// How well a discriminator tells replacements that people call wrong.
+    Replaced(ProbeReplacedArgs),
+}
+
+/// `fnlm probe replaced`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(after_help = "Example:
+  fnlm probe replaced labelled.jsonl --model runs/a/model --length 128
+
+Data: readings of replacements (.jsonl, as `fnlm probe false-negatives --export` writes them, with
+labels), or another format of `fnlm probe judge`. A replacement is wrong if no reader lets it pass,
+and fits if at least half of them do. A word's score is the mean over its tokens of log p(original)
+by a discriminator, of log p(word) at the masked place by a generator or masked LM. AUC: the
+probability that one of the first has a higher score than one of the second, ties half.")]
+pub struct ProbeReplacedArgs {
+    /// Labelled replacements in context.
+    #[arg(value_name = "FILE")]
+    pub data: PathBuf,
+    /// Hugging Face folder of a pre-trained model, as in a run's model/. An ELECTRA answers twice: its generator, its discriminator.
+    #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
+    pub model: PathBuf,
+    /// Tokenizer. [default: the one in --model]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Read at most so many tokens around a word: as many as the rows of pre-training had (data.length). [default: all that the model can]
+    #[arg(long, value_name = "N")]
+    pub length: Option<usize>,
+    /// flex, vulkan, vulkan:0, cuda:1, ...
+    #[arg(long, short, value_name = "DEVICE", default_value = "flex")]
+    pub device: String,
+    /// Processor threads of the flex device. [default: all]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Format of the output.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Output flags.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// `fnlm probe judge`.
@@ -254,5 +293,6 @@ super::flags!(ProbeFalseNegativesArgs);
 super::flags!(ProbeOlmpicsArgs);
 super::flags!(ProbeEmbeddingsArgs);
 super::flags!(ProbeSubstitutionArgs);
-super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution, Judge});
+super::flags!(ProbeReplacedArgs, threads: threads);
+super::flags!(ProbeCommand::{FalseNegatives, Olmpics, Embeddings, Substitution, Judge, Replaced});
 super::flags!(ProbeJudgeArgs);

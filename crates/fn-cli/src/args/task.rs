@@ -19,7 +19,7 @@ pub enum RecipeName {
 /// Options of every command that fine-tunes.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct FitArgs {
-    /// Encoder in the Hugging Face layout: a run's model/, or any BERT or ELECTRA.
+    /// Encoder in the Hugging Face layout: a run's model/, or any BERT, RoBERTa or ELECTRA.
     #[arg(long, short, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub model: PathBuf,
     /// Tokenizer. [default: the one in --model]

@@ -1,6 +1,7 @@
 //! `fnlm babylm`: which of two sentences does a model find likelier?
 
 use fn_study::babylm::{Asked, measure};
+use fn_study::process::{Measured, Record, append};
 
 use crate::args::BabylmArgs;
 use crate::error::{CliError, Outcome};
@@ -18,14 +19,22 @@ pub fn run(args: &BabylmArgs) -> Result<Outcome, CliError> {
         support::may_write("--out", out, args.write)?;
     }
     let prober = probe::prober(&args.model, args.tokenizer.as_ref(), &args.device, quiet)?;
-    let asked = Asked { blimp: &args.blimp, supplement: &args.supplement, out: args.out.as_deref() };
-    let bar = term::bar(quiet, Some(1), "[{bar:20}] {percent} %  {eta} left  {wide_msg}");
+    let asked = Asked {
+        blimp: &args.blimp,
+        supplement: &args.supplement,
+        pairs: args.pairs.map(Into::into),
+        out: args.out.as_deref(),
+    };
+    let bar = term::bar(quiet, Some(1), "[{bar:10}] {percent} %  {eta} left  {wide_msg}");
     let report = measure(&prober, &asked, &stop, &mut |progress| {
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(progress.set.to_owned());
     })?;
     bar.finish_and_clear();
+    if let Some(record) = &args.common.record {
+        append(record, &Record::Figures(Measured::finite(report.figures())))?;
+    }
     term::note(report.left_out().is_none(), &format!("warning: {}", report.left_out().unwrap_or_default()));
     let table = report.table();
     term::out(&if args.format.json {

@@ -53,7 +53,7 @@ impl PrepareBar {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            term::bar(false, Some(0), "preparing text [{bar:20}] {percent} %  {wide_msg}")
+            term::bar(false, Some(0), "preparing text [{bar:10}] {percent} %  {eta} left  {wide_msg}")
         });
         bar.set_length(progress.total_bytes.unwrap_or(0));
         bar.set_position(progress.bytes_read);

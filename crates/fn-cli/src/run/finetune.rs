@@ -73,7 +73,7 @@ impl<'a> Fitting<'a> {
         }
         let stop = support::interruptible()?;
         let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
-        let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+        let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
         let device = device::open(&args.device)?.autodiff();
         Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
     }
@@ -129,23 +129,7 @@ impl<'a> Fitting<'a> {
         for warning in &prepared.warnings {
             term::note(false, &format!("warning: {warning}"));
         }
-        let sets = |sets: &[(Task, fn_eval::finetune::Encoded)]| -> String {
-            let of = |(set, data): &(Task, fn_eval::finetune::Encoded)| {
-                format!("{} {}", term::thousands(data.data.examples.len() as u64), set.set_name())
-            };
-            sets.iter().map(of).collect::<Vec<_>>().join(", ")
-        };
-        term::note(
-            args.common.quiet,
-            &format!(
-                "{}: {} training examples, {} steps a seed; development: {}; test: {}",
-                task.name(),
-                term::thousands(prepared.train.data.examples.len() as u64),
-                term::thousands(recipe.steps(prepared.train.data.examples.len())),
-                sets(&prepared.dev),
-                if prepared.test.is_empty() { "none".to_owned() } else { sets(&prepared.test) },
-            ),
-        );
+        term::note(args.common.quiet, &prepared.summary(task, &recipe));
         self.each_seed(task.name(), out, recipe.dtype, &mut |seed, dir, tell| {
             run_seed(&setup, &prepared, seed, dir, tell)
         })
@@ -231,16 +215,12 @@ impl<'a> Show<'a> {
             Event::Notice(_) => {}
             Event::Warning(text) => term::note(false, &format!("warning: {text}")),
             Event::Step(step) => {
-                let left = (step.steps - step.step) as f64;
-                let line = format!(
-                    "loss {:.4}  {:.1} examples/s  {} steps left",
-                    step.loss, step.examples_per_second, left
-                );
+                let line = format!("loss {:.4}  {:.1} examples/s", step.loss, step.examples_per_second);
                 if term::interactive() {
                     let quiet = self.quiet;
                     let bar = self.bar.get_or_insert_with(|| {
-                        let bar =
-                            term::bar(quiet, Some(step.steps), "{prefix} [{bar:20}] {pos}/{len}  {wide_msg}");
+                        let style = "{prefix} [{bar:10}] {pos}/{len}  {eta} left  {wide_msg}";
+                        let bar = term::bar(quiet, Some(step.steps), style);
                         bar.set_prefix(label);
                         bar
                     });

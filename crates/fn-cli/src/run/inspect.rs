@@ -29,7 +29,7 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     if let Some(path) = &args.html {
         support::may_write("--html", path, args.write)?;
     }
-    let tokenizer = support::tokenizer(args.tokenizer.as_deref().unwrap_or(&args.model))?;
+    let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
     let lexicon = args.lexicon.as_deref().map(|path| support::lexicon(path, &tokenizer)).transpose()?;
     let device = device::open(&args.device)?;
     let (model, report) = Pretrained::open_with_head(&args.model, &device).map_err(CliError::input_from)?;
@@ -82,8 +82,11 @@ fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
     if let Some(path) = &args.file {
         let error = |error| CliError::io("read", path, error);
         let mut bytes = Vec::new();
-        let file = fn_core::files::open(path).map_err(error)?;
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(error)?;
+        let read = match path.as_os_str() == "-" {
+            true => std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes),
+            false => fn_core::files::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)),
+        };
+        read.map_err(error)?;
         let text = String::from_utf8_lossy(&bytes);
         texts.extend(
             text.lines().map(str::trim).filter(|line| !line.is_empty()).take(args.lines).map(Into::into),

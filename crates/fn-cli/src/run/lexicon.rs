@@ -102,7 +102,7 @@ fn from_wordnet(
     }
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
     let net = WordNet::open(dict).map_err(CliError::input_from)?;
-    build_wordnet_lexicon(&net, tokenizer.pieces(), tokenizer.sha256(), &options)
+    build_wordnet_lexicon(&net, tokenizer.spelled(), tokenizer.sha256(), &options)
         .map_err(CliError::input_from)
 }
 
@@ -118,7 +118,7 @@ fn from_vectors(
         min_length: args.min_length,
     };
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
-    let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), tokenizer.pieces())
+    let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), tokenizer.spelled())
         .map_err(CliError::input_from)?;
     term::note(
         args.common.quiet,
@@ -129,7 +129,7 @@ fn from_vectors(
             vectors.dimension()
         ),
     );
-    build_vector_lexicon(&vectors, tokenizer.pieces(), tokenizer.sha256(), &options)
+    build_vector_lexicon(&vectors, tokenizer.spelled(), tokenizer.sha256(), &options)
         .map_err(CliError::input_from)
 }
 
@@ -141,7 +141,7 @@ fn make_placebo(args: &LexiconPlaceboArgs) -> Result<Outcome, CliError> {
     let options = support::source_options(&args.reading, &stop);
     let counts =
         count_tokens(&args.text, &options, &tokenizer).map_err(|error| support::input_error(&stop, error))?;
-    let candidate = |id: u32| tokenizer.token(id).is_some_and(is_word);
+    let candidate = |id: u32| is_word(&tokenizer.piece(id));
     let made = placebo(&lexicon, &counts, candidate, args.seed).map_err(CliError::input_from)?;
     save(&made, &args.out, args.common.quiet)
 }

@@ -82,13 +82,13 @@ commands! {
     /// Build and inspect lexicons: the look-up sets V(w).
     #[command(subcommand)]
     Lexicon(LexiconCommand) => lexicon::run,
-    /// Pre-train a BERT or an ELECTRA.
+    /// Pre-train a BERT, a RoBERTa or an ELECTRA.
     Pretrain(PretrainArgs) => pretrain::run,
     /// Show what a model predicts, and which predictions are false negatives.
     Inspect(InspectArgs) => inspect::run,
     /// Write a checkpoint as a Hugging Face folder.
     Export(ExportArgs) => export::run,
-    /// Read any BERT or ELECTRA in the Hugging Face layout, list its contents, and convert it.
+    /// Read any BERT, RoBERTa or ELECTRA in the Hugging Face layout, list its contents, and convert it.
     Import(ImportArgs) => import::run,
     /// Fine-tune an encoder on a task and evaluate it, with several seeds.
     Finetune(FinetuneArgs) => finetune::run,

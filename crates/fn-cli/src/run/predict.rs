@@ -22,7 +22,7 @@ pub fn run(args: &PredictArgs) -> Result<Outcome, CliError> {
         support::may_write("--out", out, args.write)?;
     }
     let stop = support::interruptible()?;
-    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+    let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
     let device = device::open(&args.device)?;
     let asked = args.task.as_deref();
     if let Some(card) = SquadCard::read(&args.model)?.filter(|_| asked.is_none_or(is_squad)) {

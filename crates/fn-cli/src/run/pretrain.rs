@@ -160,14 +160,7 @@ fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome
     if let Some(record) = &args.common.record {
         process::append(record, &Record::Estimate(estimate))?;
     }
-    term::out(&format!(
-        "one step: {seconds:.3} s; {steps} steps: about {}\n\
-         memory so far: {}; a checkpoint: {}; disk for the run: about {}\n",
-        term::clock(seconds * steps as f64),
-        term::bytes(estimate.memory_bytes),
-        term::bytes(estimate.checkpoint_bytes),
-        term::bytes(estimate.disk_bytes),
-    ))?;
+    term::out(&estimate.text())?;
     Ok(Outcome::Done)
 }
 

@@ -2,9 +2,11 @@
 
 use std::io::ErrorKind;
 
+use fn_core::files::read_to_string;
 use fn_study::runs::{RunRecord, left_out};
 use fn_study::side_by_side::{self, columns, name_apart};
 use fn_study::{RecordError, curves};
+use fn_train::report::WARNINGS;
 use fn_train::rundir;
 
 use crate::args::ReportArgs;
@@ -47,6 +49,12 @@ pub fn run(args: &ReportArgs) -> Result<Outcome, CliError> {
         term::note(false, &format!("warning: {error}; the run is skipped"));
     }
     name_apart(&mut runs, &paths);
+    for (run, path) in runs.iter().zip(&paths) {
+        let warnings = read_to_string(&path.join(WARNINGS)).unwrap_or_default();
+        warnings
+            .lines()
+            .for_each(|text| term::note(args.common.quiet, &format!("warning: {}: {text}", run.name)));
+    }
     let columns = columns(&runs, &args.metric).map_err(CliError::input_from)?;
     if let Some(folder) = &args.curves {
         std::fs::create_dir_all(folder).map_err(|error| CliError::io("create", folder, error))?;

@@ -58,7 +58,7 @@ pub fn run(args: &RobustArgs) -> Result<Outcome, CliError> {
     };
     Results::claim(&path, &settings)?;
     let stop = support::interruptible()?;
-    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(model))?;
+    let tokenizer = support::tokenizer_of(model, args.tokenizer.as_deref())?;
     let device = device::open(&args.device)?;
     let (resamples, seed) = (args.resamples, args.seed);
     job.subject =

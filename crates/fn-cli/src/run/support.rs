@@ -77,6 +77,17 @@ pub fn tokenizer(path: &Path) -> Result<TextTokenizer, CliError> {
     TextTokenizer::load(path).map_err(CliError::input_from)
 }
 
+/// Loads the tokenizer of a model: the one in its folder, or the one that was `given`, which must belong to the model.
+///
+/// # Errors
+/// It is missing, cannot be used, or is another one (3).
+pub fn tokenizer_of(model: &Path, given: Option<&Path>) -> Result<TextTokenizer, CliError> {
+    let Some(path) = given else { return tokenizer(model) };
+    let loaded = tokenizer(path)?;
+    loaded.check_model(path, model).map_err(CliError::input_from)?;
+    Ok(loaded)
+}
+
 /// Loads a lexicon and checks that it was built for this tokenizer.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Words: a piece and all the `##` pieces that continue it are masked together, or not at all.
+//! Words: a piece and all the pieces that continue it (`##` in WordPiece) are masked together, or not at all.
 //!
 //! As in BERT's whole-word masking, words are visited in random order and one that would exceed the wanted number is left
 //! out; each piece then draws its own replacement.
@@ -17,7 +17,7 @@ fn words(ids: &[u32], vocab: &VocabFacts) -> Vec<std::ops::Range<u32>> {
             continue;
         }
         match words.last_mut() {
-            Some(word) if vocab.continues(id) && word.end == p => word.end = p + 1,
+            Some(word) if word.end == p && vocab.joins(ids[p as usize - 1], id) => word.end = p + 1,
             _ => words.push(p..p + 1),
         }
     }

@@ -1,9 +1,9 @@
 //! ELECTRA's packing, as in `build_pretraining_dataset.py` of google-research/electra.
 
 use fn_core::noise::Stream;
-use fn_core::vocab::SpecialIds;
 
 use super::PackedRow;
+use crate::tokenise::Frame;
 
 /// Share of rows with a single segment, as they occur in fine-tuning.
 const SINGLE: f64 = 0.1;
@@ -12,12 +12,7 @@ const SHORT: f64 = 0.05;
 /// Minimum of the random target length, in tokens.
 const SHORTEST: usize = 5;
 
-pub(super) fn pack(
-    sentences: &[&[u32]],
-    length: usize,
-    special: SpecialIds,
-    draw: &mut Stream,
-) -> Vec<PackedRow> {
+pub(super) fn pack(sentences: &[&[u32]], length: usize, frame: &Frame, draw: &mut Stream) -> Vec<PackedRow> {
     let mut rows = Vec::new();
     let mut gathered: Vec<&[u32]> = Vec::new();
     let mut tokens = 0;
@@ -25,8 +20,8 @@ pub(super) fn pack(
     for sentence in sentences.iter().filter(|s| !s.is_empty()) {
         gathered.push(sentence);
         tokens += sentence.len();
-        if tokens + 3 >= target {
-            rows.push(example(&gathered, length, target, special, draw));
+        if tokens + frame.added_to_pair() >= target {
+            rows.push(example(&gathered, length, target, frame, draw));
             gathered.clear();
             tokens = 0;
             let short = draw.unit() < SHORT;
@@ -35,7 +30,7 @@ pub(super) fn pack(
         }
     }
     if !gathered.is_empty() {
-        rows.push(example(&gathered, length, target, special, draw));
+        rows.push(example(&gathered, length, target, frame, draw));
     }
     rows
 }
@@ -45,10 +40,11 @@ fn example(
     sentences: &[&[u32]],
     length: usize,
     target: usize,
-    special: SpecialIds,
+    frame: &Frame,
     draw: &mut Stream,
 ) -> PackedRow {
-    let middle = if draw.unit() < SINGLE { usize::MAX } else { target.saturating_sub(3) / 2 };
+    let middle =
+        if draw.unit() < SINGLE { usize::MAX } else { target.saturating_sub(frame.added_to_pair()) / 2 };
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for sentence in sentences {
         let crosses = first.len() + sentence.len() >= middle;
@@ -57,7 +53,7 @@ fn example(
             first.is_empty() || !crosses || (second.is_empty() && first.len() < middle && draw.unit() < 0.5);
         if to_first && second.is_empty() { &mut first } else { &mut second }.extend_from_slice(sentence);
     }
-    first.truncate(length - 2);
-    second.truncate((length - 2).saturating_sub(first.len() + 1));
-    PackedRow::two(special, &first, &second)
+    first.truncate(length - frame.added_to_single());
+    second.truncate(length.saturating_sub(first.len() + frame.added_to_pair()));
+    PackedRow::two(frame, &first, &second)
 }

@@ -8,8 +8,9 @@ mod dense;
 mod electra;
 
 use fn_core::noise::{Stream, Use};
-use fn_core::vocab::SpecialIds;
 use serde::{Deserialize, Serialize};
+
+use crate::tokenise::Frame;
 
 /// How documents are packed into rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ pub enum Packing {
 
 /// One row, without padding.
 ///
-/// Invariants: at most `length` ids; the first is `[CLS]`, the last `[SEP]`.
+/// Invariants: at most `length` ids; they are in the tokenizer's [`Frame`], so the first is `[CLS]`, the last `[SEP]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedRow {
     /// The ids, special tokens included.
@@ -38,23 +39,19 @@ pub struct PackedRow {
 }
 
 impl PackedRow {
-    pub(crate) fn one(special: SpecialIds, tokens: &[u32]) -> Self {
-        let mut ids = Vec::with_capacity(tokens.len() + 2);
-        ids.push(special.cls);
-        ids.extend_from_slice(tokens);
-        ids.push(special.sep);
+    pub(crate) fn one(frame: &Frame, tokens: &[u32]) -> Self {
+        let (ids, _) = frame.single(tokens);
         Self { second: ids.len() as u16, ids }
     }
 
-    fn two(special: SpecialIds, first: &[u32], second: &[u32]) -> Self {
+    fn two(frame: &Frame, first: &[u32], second: &[u32]) -> Self {
         if second.is_empty() {
-            return Self::one(special, first);
+            return Self::one(frame, first);
         }
-        let mut row = Self::one(special, first);
-        row.second = row.ids.len() as u16;
-        row.ids.extend_from_slice(second);
-        row.ids.push(special.sep);
-        row
+        let (ids, types) = frame.pair(first, second);
+        // Without token types, as in RoBERTa, there is no segment B.
+        let second = types.iter().position(|&of| of != 0).unwrap_or(ids.len());
+        Self { second: second as u16, ids }
     }
 }
 
@@ -74,7 +71,7 @@ impl PackedRow {
 pub struct Packer {
     packing: Packing,
     length: usize,
-    special: SpecialIds,
+    frame: Frame,
     seed: u64,
     documents: u64,
     /// Tokens of the unfinished row of dense packing.
@@ -82,12 +79,13 @@ pub struct Packer {
 }
 
 impl Packer {
-    /// A packer of rows of at most `length` ids; `length` is clamped to 8 ..= 65,535.
-    pub fn new(packing: Packing, length: usize, special: SpecialIds, seed: u64) -> Self {
+    /// A packer of rows of at most `length` ids; `length` is clamped to 8 ..= 65,535. `frame`: that of the tokenizer; of special
+    /// tokens alone, BERT's.
+    pub fn new(packing: Packing, length: usize, frame: impl Into<Frame>, seed: u64) -> Self {
         Self {
             packing,
             length: length.clamp(8, u16::MAX as usize),
-            special,
+            frame: frame.into(),
             seed,
             documents: 0,
             rest: Vec::new(),
@@ -99,16 +97,16 @@ impl Packer {
         let mut draw = Stream::new(self.seed, self.documents, 0, Use::Pack);
         self.documents += 1;
         match self.packing {
-            Packing::Electra => electra::pack(&self.pieces(sentences), self.length, self.special, &mut draw),
-            Packing::Bert => bert::pack(&self.pieces(sentences), self.length, self.special, &mut draw),
-            Packing::Dense => dense::pack(sentences, &mut self.rest, self.length, self.special),
+            Packing::Electra => electra::pack(&self.pieces(sentences), self.length, &self.frame, &mut draw),
+            Packing::Bert => bert::pack(&self.pieces(sentences), self.length, &self.frame, &mut draw),
+            Packing::Dense => dense::pack(sentences, &mut self.rest, self.length, &self.frame),
         }
     }
 
     /// The unfinished row after the last document, if there is one.
     pub fn finish(&mut self) -> Option<PackedRow> {
         let rest = std::mem::take(&mut self.rest);
-        (!rest.is_empty()).then(|| PackedRow::one(self.special, &rest))
+        (!rest.is_empty()).then(|| PackedRow::one(&self.frame, &rest))
     }
 
     /// The sentences, with long lines cut into pieces of a quarter row. Text that overflows a row is dropped, so a line that
@@ -121,6 +119,7 @@ impl Packer {
 
 #[cfg(test)]
 mod tests {
+    use fn_core::vocab::SpecialIds;
     use proptest::prelude::*;
 
     use super::*;
@@ -197,6 +196,18 @@ mod tests {
             let rows = pack(packing, 128, &[vec![vec![9; 20_000]]]);
             let kept = rows.iter().flat_map(|r| &r.ids).filter(|&&i| i == 9).count();
             assert!(kept > 17_000, "{packing:?} kept {kept} of 20000");
+        }
+    }
+
+    #[test]
+    fn rows_of_roberta_have_two_separators_between_segments_and_no_segment_b() {
+        for packing in [Packing::Electra, Packing::Bert] {
+            let mut packer = Packer::new(packing, 32, Frame::roberta(SPECIAL), 3);
+            let mut rows: Vec<PackedRow> = long_text()[..20].iter().flat_map(|d| packer.push(d)).collect();
+            rows.extend(packer.finish());
+            assert!(rows.iter().all(|row| usize::from(row.second) == row.ids.len() && row.ids.len() <= 32));
+            let two = |row: &PackedRow| row.ids.windows(2).any(|ids| ids == [SPECIAL.sep, SPECIAL.sep]);
+            assert!(rows.iter().any(two), "{packing:?}");
         }
     }
 

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use fn_core::files::{hex, sync_dir};
-use fn_core::vocab::SpecialIds;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -199,7 +198,7 @@ fn key(
     let shape =
         (VERSION, config.packing, config.length, config.seed, &options.json_field, &options.parquet_column);
     // The same vocabulary can be used with and without lower-casing, so the normalisation is part of the hash.
-    hasher.update(format!("{shape:?}{}{:?}", tokenizer.sha256(), tokenizer.normalisation()));
+    hasher.update(format!("{shape:?}{}{}", tokenizer.sha256(), tokenizer.rules_key()));
     if options.on_bad_line == OnBadLine::Skip {
         hasher.update("skip bad lines");
     }
@@ -235,8 +234,7 @@ fn write(
     stop: &StopFlag,
     clock: &Instant,
 ) -> Result<(Manifest, u64), DataError> {
-    let special = tokenizer.special();
-    let mut writer = Writer::new(config, tokenizer.size(), special, dir);
+    let mut writer = Writer::new(config, tokenizer, dir);
     let mut split_documents = 0;
     let (sender, chunks) = bounded(CHUNKS_AHEAD);
     std::thread::scope(|scope| {
@@ -318,11 +316,12 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(config: &PrepareConfig, vocabulary: usize, special: SpecialIds, dir: &'a Path) -> Self {
+    fn new(config: &PrepareConfig, tokenizer: &TextTokenizer, dir: &'a Path) -> Self {
+        let vocabulary = tokenizer.size();
         Self {
             dir,
-            packer: Packer::new(config.packing, config.length, special, config.seed),
-            buffer: ShardBuffer::new(config.length, vocabulary, special.pad),
+            packer: Packer::new(config.packing, config.length, tokenizer.frame().clone(), config.seed),
+            buffer: ShardBuffer::new(config.length, vocabulary, tokenizer.special().pad),
             shards: Vec::new(),
             counts: vec![0; vocabulary],
             documents: 0,

@@ -32,11 +32,75 @@ pub(super) struct Found {
     pub(super) left_out: Vec<LeftOut>,
 }
 
-/// Files are taken as given, folders are walked recursively in the order of file names.
+/// What a path with `*` (any characters) or `?` (one) in its names stands for, in the order of names, as a shell expands it: neither matches
+/// a dot at the beginning of a name. Empty if nothing has such a name, and for a path without either.
+pub fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let wild = |name: &str| name.contains(['*', '?']);
+    if !wild(&pattern.to_string_lossy()) {
+        return Vec::new();
+    }
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let name = part.as_os_str().to_string_lossy();
+        if !wild(&name) {
+            found.iter_mut().for_each(|path| path.push(part));
+            continue;
+        }
+        let mut longer = Vec::new();
+        for folder in found {
+            let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
+            let Ok(entries) = here.read_dir() else { continue };
+            let mut names: Vec<_> = entries
+                .filter_map(|entry| Some(entry.ok()?.file_name()))
+                .filter(|found| fits(&name, &found.to_string_lossy()))
+                .collect();
+            names.sort();
+            longer.extend(names.into_iter().map(|name| folder.join(name)));
+        }
+        found = longer;
+    }
+    found.retain(|path| path.exists());
+    found
+}
+
+/// Whether a name fits a pattern of `*` and `?`. Takes at most the product of both lengths.
+fn fits(pattern: &str, name: &str) -> bool {
+    if name.starts_with('.') && !pattern.starts_with('.') {
+        return false;
+    }
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    // The place behind the last `*`, and the place in the name up to which it reaches.
+    let (mut at, mut read, mut star) = (0, 0, None);
+    while read < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                at += 1;
+                star = Some((at, read));
+            }
+            Some(&c) if c == '?' || c == name[read] => {
+                at += 1;
+                read += 1;
+            }
+            _ => {
+                let Some((behind, reach)) = star else { return false };
+                star = Some((behind, reach + 1));
+                (at, read) = (behind, reach + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(|&c| c == '*')
+}
+
+/// Files are taken as given, folders are walked recursively in the order of file names, patterns are [`matching`].
 pub(super) fn find(paths: &[PathBuf]) -> Result<Found, DataError> {
     let mut found = Found::default();
     for path in paths {
-        if path.as_os_str() == "-" {
+        let matched = if path.exists() { Vec::new() } else { matching(path) };
+        if !matched.is_empty() {
+            let inner = find(&matched)?;
+            found.files.extend(inner.files);
+            found.left_out.extend(inner.left_out);
+        } else if path.as_os_str() == "-" {
             found.files.push(path.clone());
         } else if path.is_dir() {
             folder(path, &mut found)?;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-pub use find::LeftOut;
+pub use find::{LeftOut, matching};
 
 /// Requests the end of long loops, which poll it.
 pub type StopFlag = Arc<AtomicBool>;

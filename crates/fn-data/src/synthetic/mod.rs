@@ -25,6 +25,7 @@ use fn_core::noise::{Stream, Use};
 use fn_core::vocab::{SpecialIds, VocabFacts};
 
 use crate::pack::PackedRow;
+use crate::tokenise::Frame;
 
 /// Generates synthetic rows. See the [module page](self).
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +85,7 @@ impl Synthetic {
             Source::LinearRnn(network) => network.symbols(inner, &mut stream),
         };
         let tokens: Vec<u32> = symbols.iter().map(|&symbol| self.ids[symbol]).collect();
-        PackedRow::one(self.special, &tokens)
+        PackedRow::one(&Frame::bert(self.special), &tokens)
     }
 
     /// The id of each symbol. For brackets, symbol `2 t` opens type `t` and symbol `2 t + 1` closes it.

@@ -1,7 +1,7 @@
 //! Cache of the ids of words.
 //!
-//! BERT's rules never apply across white space, so a text can be split there, and each part between two blanks always gets the
-//! same ids. Most parts are frequent, so caching their ids makes encoding many times faster than the library alone.
+//! Rules that never apply across a blank, such as BERT's, give each part between two blanks (a *stretch*) the same ids wherever it
+//! stands. Most stretches are frequent, so caching their ids makes encoding many times faster than the library alone.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,14 +43,19 @@ thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
 }
 
-/// Ids of `text`; `encode` appends those of a part without blanks that is not cached.
-pub(super) fn encode(owner: Owner, text: &str, encode: impl Fn(&str, &mut Vec<u32>)) -> Vec<u32> {
+/// Ids of the stretches of a text of `bytes` bytes; `encode` appends those of a stretch that is not cached.
+pub(super) fn encode<'a>(
+    owner: Owner,
+    stretches: impl Iterator<Item = &'a str>,
+    bytes: usize,
+    encode: impl Fn(&str, &mut Vec<u32>),
+) -> Vec<u32> {
     CACHE.with_borrow_mut(|cache| {
         if cache.owner != Some(owner) {
             *cache = Cache { owner: Some(owner), ..Cache::default() };
         }
-        let mut ids = Vec::with_capacity(text.len() / 4);
-        for stretch in text.split(BLANKS).filter(|s| !s.is_empty()) {
+        let mut ids = Vec::with_capacity(bytes / 4);
+        for stretch in stretches {
             if stretch.len() > LONGEST {
                 encode(stretch, &mut ids);
             } else {

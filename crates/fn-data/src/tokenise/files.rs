@@ -1,13 +1,15 @@
 //! Reads and writes the files of a tokenizer.
 
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fn_core::files::write_atomic;
 use serde_json::{Map, Value, json};
 
-use super::settings::{ROLES, Settings, added_token, cut_out, flag};
-use super::{CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer};
+use super::settings::{ROLES, Settings, added_token, content, flag, object};
+use super::{
+    CONTINUES, MAX_PIECES, MAX_WORD, Normalisation, SPECIAL_TOKENS, TextTokenizer, foreign, marks, merges,
+};
 use crate::error::DataError;
 
 /// Maximum size of a file in bytes; the largest published tokenizer.json has about 20 MB.
@@ -16,35 +18,141 @@ const MAX_FILE: u64 = 64 << 20;
 /// Maximum of `max_input_chars_per_word`: the time to split a word grows with the square of its length.
 const LONGEST_WORD: usize = 1_000;
 
-/// Pieces in the order of ids, normalisation, and the file that was read.
-pub(super) fn read(path: &Path) -> Result<(Vec<String>, Normalisation, PathBuf), DataError> {
+/// What a file holds.
+pub(super) enum Read {
+    /// A WordPiece vocabulary by BERT's rules.
+    Bert {
+        pieces: Vec<String>,
+        normalisation: Normalisation,
+        path: PathBuf,
+        /// The post-processor.
+        frame: Option<Value>,
+        max_length: Option<usize>,
+    },
+    /// Any other `tokenizer.json`.
+    Foreign(Box<foreign::Read>),
+}
+
+/// Reads a file, or the one of a folder.
+pub(super) fn read(path: &Path) -> Result<Read, DataError> {
     let file = if path.is_dir() {
-        let candidates = ["tokenizer.json", "vocab.txt"].map(|name| path.join(name));
-        candidates.into_iter().find(|p| p.exists()).ok_or_else(|| DataError::Tokenizer {
-            path: path.to_owned(),
-            message: "the folder holds neither tokenizer.json nor vocab.txt".to_owned(),
-        })?
+        let candidates = ["tokenizer.json", "vocab.txt", "vocab.json"].map(|name| path.join(name));
+        candidates.into_iter().find(|p| p.exists()).ok_or_else(|| no_tokenizer(path))?
     } else {
         path.to_owned()
     };
+    if file.extension().is_some_and(|extension| extension == "model") {
+        return Err(DataError::SentencePiece { path: file });
+    }
     let text = read_text(&file)?;
     let wrong = |message: String| DataError::Tokenizer { path: file.clone(), message };
-    let settings = Settings::beside(&file)?;
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut frame = None;
     let (pieces, normalisation) = if file.extension().is_some_and(|e| e == "json") {
-        let (pieces, normalisation) = from_json(&text).map_err(wrong)?;
+        let (value, beside) = match name == "vocab.json" {
+            true => (merges::rules(&text, &file)?, Beside::read(&file)?),
+            false => (parse(&text).map_err(wrong)?, Beside::read(&file)?),
+        };
+        if !by_bert(&value, &beside.files) {
+            let Beside { files: beside, model_type } = beside;
+            return Ok(Read::Foreign(Box::new(foreign::Read {
+                path: file,
+                rules: value,
+                beside,
+                model_type,
+            })));
+        }
+        let settings = Settings::beside(&file)?;
+        frame = value.get("post_processor").cloned();
+        let (pieces, normalisation) = from_json(&value).map_err(wrong)?;
         settings.agree(normalisation)?;
         if path.is_dir() {
             same_pieces(&file.with_file_name("vocab.txt"), &pieces)?;
         }
+        settings.check(&pieces)?;
         (pieces, normalisation)
     } else {
+        let settings = Settings::beside(&file)?;
         let mut pieces = lines(&text);
         let normalisation = settings.normalisation(|| looks_lowercase(&pieces));
         add(&mut pieces, &settings.added).map_err(wrong)?;
+        settings.check(&pieces)?;
         (pieces, normalisation)
     };
-    settings.check(&pieces)?;
-    Ok((pieces, normalisation, file))
+    let mut max_length = None;
+    for (name, config) in Beside::read(&file)?.files {
+        if name == "tokenizer_config.json" {
+            let path = file.with_file_name(name);
+            let refused = |message: String| DataError::TokenizerRules { path, message };
+            max_length = foreign::max_length(&config).map_err(refused)?;
+        }
+    }
+    Ok(Read::Bert { pieces, normalisation, path: file, frame, max_length })
+}
+
+/// Why a folder gives no tokenizer.
+fn no_tokenizer(folder: &Path) -> DataError {
+    let found = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let model = found.filter(|p| p.extension().is_some_and(|e| e == "model")).min();
+    model.map_or_else(
+        || DataError::Tokenizer {
+            path: folder.to_owned(),
+            message: "the folder holds neither tokenizer.json nor vocab.txt".to_owned(),
+        },
+        |path| DataError::SentencePiece { path },
+    )
+}
+
+/// The files beside a `tokenizer.json`.
+struct Beside {
+    files: Vec<(&'static str, Map<String, Value>)>,
+    model_type: Option<String>,
+}
+
+impl Beside {
+    fn read(file: &Path) -> Result<Self, DataError> {
+        let mut files = Vec::new();
+        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+            if let Some(object) = object(&file.with_file_name(name))? {
+                files.push((name, object));
+            }
+        }
+        let model = object(&file.with_file_name("config.json")).ok().flatten();
+        let model_type = model.and_then(|model| Some(model.get("model_type")?.as_str()?.to_owned()));
+        Ok(Self { files, model_type })
+    }
+}
+
+/// Whether a `tokenizer.json` is WordPiece by BERT's rules, with BERT's special tokens.
+fn by_bert(value: &Value, beside: &[(&'static str, Map<String, Value>)]) -> bool {
+    let text = |pointer: &str, usual: &str| match value.pointer(pointer) {
+        None | Some(Value::Null) => true,
+        Some(found) => found.as_str() == Some(usual),
+    };
+    let steps = marks::steps(value.get("normalizer"));
+    let kinds: Vec<&str> = steps.iter().map(|step| kind_of(Some(step))).collect();
+    let known = |(place, kind): (usize, &&str)| match *kind {
+        "BertNormalizer" | "Lowercase" => true,
+        "StripAccents" => kinds[..place].contains(&"NFD"),
+        "NFD" => kinds[place..].contains(&"StripAccents"),
+        _ => false,
+    };
+    let tokens = value.get("added_tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let specials = tokens.iter().all(|token| added_token(token).is_ok_and(|(_, special)| special));
+    let named = beside.iter().all(|(_, object)| {
+        let usual = |(role, token): (&str, &str)| {
+            object.get(role).is_none_or(|found| found.is_null() || content(found) == Some(token))
+        };
+        ROLES.into_iter().zip(SPECIAL_TOKENS).all(usual)
+    });
+    text("/model/type", "WordPiece")
+        && value.pointer("/model/vocab").is_none_or(Value::is_object)
+        && text("/model/continuing_subword_prefix", CONTINUES)
+        && text("/model/unk_token", SPECIAL_TOKENS[1])
+        && kind_of(value.get("pre_tokenizer")) == "BertPreTokenizer"
+        && kinds.iter().enumerate().all(known)
+        && specials
+        && named
 }
 
 /// The pieces in a `vocab.txt`.
@@ -97,42 +205,21 @@ fn looks_lowercase(pieces: &[String]) -> bool {
     !pieces.iter().any(|p| !bracketed(p) && p.chars().any(char::is_uppercase))
 }
 
-fn from_json(text: &str) -> Result<(Vec<String>, Normalisation), String> {
-    let value = parse(text)?;
+/// Pieces and normalisation of a `tokenizer.json` that is [`by_bert`].
+fn from_json(value: &Value) -> Result<(Vec<String>, Normalisation), String> {
     let model = value.get("model").and_then(Value::as_object).ok_or("no `model` in it")?;
-    let kind = model.get("type").and_then(Value::as_str).unwrap_or("WordPiece");
-    if kind != "WordPiece" {
-        return Err(format!("the model is `{kind}`"));
-    }
-    let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or(CONTINUES);
-    if prefix != CONTINUES {
-        return Err(format!("pieces that go on a word begin with `{prefix}`, `{CONTINUES}` is needed"));
-    }
     let vocabulary = model.get("vocab").and_then(Value::as_object).ok_or("no `model.vocab` in it")?;
     let mut pieces = place(vocabulary)?;
-    let (mut added, mut plain) = (Vec::new(), None);
+    let mut added = Vec::new();
     if let Some(tokens) = value.get("added_tokens").filter(|v| !v.is_null()) {
         for token in tokens.as_array().ok_or("`added_tokens` is no list")? {
             let id = token.get("id").and_then(Value::as_u64);
             let id = id.ok_or_else(|| format!("an added token is {token}; expected an object with `id`"))?;
-            let (token, special) = added_token(token)?;
-            added.push((id, token.to_owned()));
-            plain = plain.or((!special).then_some(token));
+            added.push((id, added_token(token)?.0.to_owned()));
         }
     }
     added.sort_unstable();
     add(&mut pieces, &added)?;
-    if let Some(token) = plain {
-        return Err(cut_out(token));
-    }
-    let unknown = model.get("unk_token").and_then(Value::as_str).unwrap_or(SPECIAL_TOKENS[1]);
-    if unknown != SPECIAL_TOKENS[1] {
-        return Err(format!("unknown words become `{unknown}`, `{}` is needed", SPECIAL_TOKENS[1]));
-    }
-    let splitter = kind_of(value.get("pre_tokenizer"));
-    if splitter != "BertPreTokenizer" {
-        return Err(format!("text is split by `{splitter}`, `BertPreTokenizer` is needed"));
-    }
     let mut rules = normalisation(value.get("normalizer"))?;
     if let Some(most) = model.get("max_input_chars_per_word") {
         rules.max_word = most
@@ -231,7 +318,7 @@ fn normalisation(value: Option<&Value>) -> Result<Normalisation, String> {
     Ok(rules)
 }
 
-pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataError> {
+pub(super) fn write(tokenizer: &TextTokenizer, n: Normalisation, dir: &Path) -> Result<(), DataError> {
     std::fs::create_dir_all(dir).map_err(DataError::io(dir, "create"))?;
     let vocabulary: String = tokenizer.pieces().iter().flat_map(|p| [p.as_str(), "\n"]).collect();
     let put = |name: &str, bytes: &[u8]| {
@@ -240,8 +327,8 @@ pub(super) fn write(tokenizer: &TextTokenizer, dir: &Path) -> Result<(), DataErr
     };
     put("vocab.txt", vocabulary.as_bytes())?;
     for (name, value) in [
-        ("tokenizer.json", tokenizer_json(tokenizer)),
-        ("tokenizer_config.json", config_json(tokenizer)),
+        ("tokenizer.json", tokenizer_json(tokenizer, n)),
+        ("tokenizer_config.json", config_json(n)),
         ("special_tokens_map.json", special_json()),
     ] {
         put(name, format!("{value:#}\n").as_bytes())?;
@@ -258,8 +345,7 @@ fn special_json() -> Value {
         .into()
 }
 
-fn config_json(tokenizer: &TextTokenizer) -> Value {
-    let n = tokenizer.normalisation();
+fn config_json(n: Normalisation) -> Value {
     let mut value = special_json();
     // transformers builds a BertTokenizer from these settings, which cannot express all settings of tokenizer.json.
     let in_words = n.clean && n.max_word == MAX_WORD;
@@ -271,8 +357,7 @@ fn config_json(tokenizer: &TextTokenizer) -> Value {
     value
 }
 
-fn tokenizer_json(tokenizer: &TextTokenizer) -> Value {
-    let n = tokenizer.normalisation();
+fn tokenizer_json(tokenizer: &TextTokenizer, n: Normalisation) -> Value {
     let special = tokenizer.special();
     let vocabulary: Map<String, Value> =
         tokenizer.pieces().iter().enumerate().map(|(id, piece)| (piece.clone(), json!(id))).collect();
@@ -285,9 +370,7 @@ fn tokenizer_json(tokenizer: &TextTokenizer) -> Value {
                    "normalized": false, "special": true})
         })
         .collect();
-    let token = |id: &str, type_id: u32| json!({"SpecialToken": {"id": id, "type_id": type_id}});
-    let sequence = |id: &str, type_id: u32| json!({"Sequence": {"id": id, "type_id": type_id}});
-    let of = |id: u32, name: &str| json!({"id": name, "ids": [id], "tokens": [name]});
+    let name = |id: u32| tokenizer.token(id).unwrap_or_default().to_owned();
     json!({
         "version": "1.0",
         "truncation": null,
@@ -296,12 +379,7 @@ fn tokenizer_json(tokenizer: &TextTokenizer) -> Value {
         "normalizer": {"type": "BertNormalizer", "clean_text": n.clean, "handle_chinese_chars": n.chinese,
                        "strip_accents": n.strip_accents, "lowercase": n.lowercase},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [token("[CLS]", 0), sequence("A", 0), token("[SEP]", 0)],
-            "pair": [token("[CLS]", 0), sequence("A", 0), token("[SEP]", 0), sequence("B", 1), token("[SEP]", 1)],
-            "special_tokens": {"[CLS]": of(special.cls, "[CLS]"), "[SEP]": of(special.sep, "[SEP]")},
-        },
+        "post_processor": tokenizer.frame().to_json(&name),
         "decoder": {"type": "WordPiece", "prefix": CONTINUES, "cleanup": true},
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": CONTINUES,
                   "max_input_chars_per_word": n.max_word, "vocab": vocabulary},

@@ -193,7 +193,7 @@ impl Settings {
     }
 }
 
-fn object(path: &Path) -> Result<Option<Map<String, Value>>, DataError> {
+pub(super) fn object(path: &Path) -> Result<Option<Map<String, Value>>, DataError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -238,7 +238,7 @@ pub(super) fn flag(value: &Map<String, Value>, name: &str) -> Result<Option<bool
 }
 
 /// A token as text, or as an object with its `content`.
-fn content(value: &Value) -> Option<&str> {
+pub(super) fn content(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
@@ -252,7 +252,7 @@ pub(super) fn added_token(value: &Value) -> Result<(&str, bool), String> {
 }
 
 /// Error message for an added token that is not special.
-pub(super) fn cut_out(token: &str) -> String {
+fn cut_out(token: &str) -> String {
     format!(
         "`{token}` is an added token that is not special: it would be cut out of any text, which is not built in; make it an \
          ordinary piece (a line of vocab.txt)"

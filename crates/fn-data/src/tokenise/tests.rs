@@ -174,25 +174,37 @@ fn unsupported_rules_are_errors_and_others_are_applied() {
     assert_eq!(with("/normalizer", steps).unwrap(), "the cafe runner");
     assert_eq!(with("/normalizer", serde_json::Value::Null).unwrap(), "[UNK] [UNK] runner");
     assert_eq!(with("/model/max_input_chars_per_word", 5.into()).unwrap(), "the cafe [UNK]");
+    // What is not BERT's is left to the library.
+    let nfd = |kinds: &[&str]| {
+        let steps: Vec<_> = kinds.iter().map(|kind| serde_json::json!({"type": kind})).collect();
+        serde_json::json!({"type": "Sequence", "normalizers": steps})
+    };
     for (pointer, part, expected) in [
-        ("/normalizer", serde_json::json!({"type": "NFKC"}), "NFKC"),
-        ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFD"}]}), "NFD"),
+        ("/normalizer", serde_json::json!({"type": "NFKC"}), "[UNK] [UNK] runner"),
+        ("/normalizer", nfd(&["StripAccents", "NFD"]), "[UNK] [UNK] runner"),
+        ("/normalizer", nfd(&["Lowercase", "NFKC"]), "the [UNK] runner"),
+        ("/pre_tokenizer", serde_json::json!({"type": "Whitespace"}), "the cafe runner"),
+        ("/model/continuing_subword_prefix", "@@".into(), "the cafe runner"),
         (
-            "/normalizer",
-            serde_json::json!({"type": "Sequence", "normalizers": [{"type": "StripAccents"}, {"type": "NFD"}]}),
-            "StripAccents",
+            "/added_tokens",
+            serde_json::json!([{"id": 5, "content": "the", "special": false, "single_word": false, "lstrip": false,
+                                "rstrip": false, "normalized": true}]),
+            "the cafe runner",
         ),
+    ] {
+        assert_eq!(with(pointer, part).unwrap(), expected, "{pointer}");
+    }
+    for (pointer, part, expected) in [
+        ("/normalizer", serde_json::json!({"type": "Sideways"}), "Sideways"),
         (
             "/normalizer",
             serde_json::json!({"type": "BertNormalizer", "lowercase": "yes"}),
             "`lowercase` is \"yes\"",
         ),
-        ("/added_tokens", serde_json::json!([{"id": 5, "content": "the", "special": false}]), "`the`"),
-        ("/pre_tokenizer", serde_json::json!({"type": "Whitespace"}), "Whitespace"),
-        ("/pre_tokenizer", serde_json::Value::Null, "nothing"),
-        ("/model/unk_token", "<unk>".into(), "<unk>"),
+        ("/added_tokens", serde_json::json!([{"id": 5, "content": "cat", "special": false}]), "share id 5"),
+        ("/pre_tokenizer", serde_json::json!({"type": "Sideways"}), "Sideways"),
+        ("/model/unk_token", "<unk>".into(), "Missing [UNK]"),
         ("/model/max_input_chars_per_word", serde_json::json!(1e9), "max_input_chars_per_word"),
-        ("/model/continuing_subword_prefix", "@@".into(), "@@"),
     ] {
         let error = with(pointer, part).unwrap_err().to_string();
         assert!(error.contains(expected), "{pointer}: {error}");
@@ -219,7 +231,7 @@ proptest! {
         any in any::<String>(),
     ) {
         for rules in [Normalisation::bert(true), Normalisation::bert(false), bare()] {
-            let t = TextTokenizer::build(pieces(), rules, Path::new("x")).unwrap();
+            let t = TextTokenizer::build(pieces(), rules, (None, None), Path::new("x")).unwrap();
             for text in [&text, &words, &any] {
                 let mut whole = Vec::new();
                 t.encode_by_library(text, &mut whole);

@@ -105,6 +105,7 @@ pub(super) fn run<C: Course>(
     let shared = course.shared();
     let (model, config, report) = course.load(seed)?;
     hf::check_fit(shared.model, shared.tokenizer.size(), shared.length)?;
+    hf::check_padding(shared.model, shared.tokenizer.special().pad)?;
     tell(Event::Notice(report.to_string()));
     let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, shared.recipe.patience > 0);
     let clock = Instant::now();

@@ -16,6 +16,7 @@ use super::fit::{Ended, Job, Recipe, Step};
 use super::results::{self, RESULT, RESULTS};
 use super::{Encoded, FinetuneError, Results, SeedResult, Task, TaskModel, warnings};
 use crate::predictions;
+use crate::table::thousands;
 
 /// Inputs that are the same for all seeds.
 pub struct Setup<'a> {
@@ -72,6 +73,28 @@ pub struct Prepared {
     pub test: Vec<(Task, Encoded)>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Number of examples and steps, in one line for the terminal.
+    pub fn summary(&self, task: &Task, recipe: &Recipe) -> String {
+        let of = |(set, data): &(Task, Encoded)| {
+            format!("{} {}", thousands(data.data.examples.len() as u64), set.set_name())
+        };
+        let sets = |sets: &[(Task, Encoded)]| match sets {
+            [] => "none".to_owned(),
+            sets => sets.iter().map(of).collect::<Vec<_>>().join(", "),
+        };
+        let train = self.train.data.examples.len();
+        format!(
+            "{}: {} training examples, {} steps a seed; development: {}; test: {}",
+            task.name(),
+            thousands(train as u64),
+            thousands(recipe.steps(train)),
+            sets(&self.dev),
+            sets(&self.test),
+        )
+    }
 }
 
 /// Reads and tokenises all sets.

@@ -433,6 +433,7 @@ pub fn predict_squad(
         });
     }
     hf::check_fit(model, tokenizer.size(), card.options.length)?;
+    hf::check_padding(model, tokenizer.special().pad)?;
     let questions = Questions::open(questions, tokenizer, &card.options, None)?;
     let found = questions.answer(&loaded, &card.options, card.null_threshold, device, stop)?;
     found.map(|decoded| write_answers(out, &decoded)).transpose()

@@ -127,17 +127,18 @@ impl Inspector<'_> {
         text: &str,
         gold: &mut impl Iterator<Item = u32>,
     ) -> Result<Inspected, InspectError> {
-        let special = self.tokenizer.facts().special;
-        let mut ids = vec![special.cls];
-        let mut positions = Vec::new();
-        for (at, part) in text.split(GAP).enumerate() {
+        let special = self.tokenizer.special();
+        let frame = self.tokenizer.frame();
+        let (mut ids, mut positions) = (Vec::new(), Vec::new());
+        let parts: Vec<&str> = text.split(GAP).collect();
+        for (at, part) in self.tokenizer.encode_around_gaps(&parts).into_iter().enumerate() {
             if at > 0 {
-                positions.push(ids.len());
+                positions.push(frame.start() + ids.len());
                 ids.push(special.mask);
             }
-            ids.extend(self.tokenizer.encode(part));
+            ids.extend(part);
         }
-        ids.push(special.sep);
+        let (ids, _) = frame.single(&ids);
         let most = model.encoder().max_positions;
         if ids.len() > most {
             return Err(InspectError::TooLong { found: ids.len(), limit: most });

@@ -113,10 +113,11 @@ fn tokens(
 ) -> Result<Vec<Token>, InspectError> {
     let tokenizer = inspector.tokenizer;
     let facts = tokenizer.facts();
-    let most = model.encoder().max_positions.saturating_sub(2);
-    let mut ids = vec![facts.special.cls];
-    ids.extend(tokenizer.encode(text).into_iter().take(most));
-    ids.push(facts.special.sep);
+    let frame = tokenizer.frame();
+    let most = model.encoder().max_positions.saturating_sub(frame.added_to_single());
+    let mut text = tokenizer.encode(text);
+    text.truncate(most);
+    let (ids, _) = frame.single(&text);
     let mut stream = Stream::new(corruption.seed, number as u64, 0, Use::Positions);
     let mut places: Vec<usize> = (1..ids.len() - 1).filter(|&at| facts.maskable(ids[at])).collect();
     stream.shuffle(&mut places);

@@ -9,7 +9,8 @@ use crate::layers::{LayerNorm, Linear, Table, lazy};
 
 /// `LN(f(h W)) D^T + b`, where f is the activation and D the token table of [`crate::Embeddings`] or a matrix of its own.
 ///
-/// The token table belongs to the embeddings and is handed in. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`.
+/// The token table belongs to the embeddings and is handed in. BERT: W is `[H, H]`; ELECTRA's generator: `[H, E]`. ModernBERT: the same
+/// without the biases of W and LN.
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
     /// `[H, E]`
@@ -31,10 +32,16 @@ impl MaskedLmHead {
         untied: bool,
         device: &Device,
     ) -> Self {
-        let width = config.embedding_size;
+        let (hidden, width, epsilon) = (config.hidden_size, config.embedding_size, config.layer_norm_eps);
+        let (dense, norm) = match config.modern {
+            None => (Linear::zeros(hidden, width, device), LayerNorm::identity(width, epsilon, device)),
+            Some(_) => {
+                (Linear::without_bias(hidden, width, device), LayerNorm::scale_only(width, epsilon, device))
+            }
+        };
         Self {
-            dense: Linear::zeros(config.hidden_size, width, device),
-            norm: LayerNorm::identity(width, config.layer_norm_eps, device),
+            dense,
+            norm,
             bias: lazy([config.vocab_size], 0.0, device),
             decoder: untied.then(|| Table::zeros(config.vocab_size, width, device)),
             activation,

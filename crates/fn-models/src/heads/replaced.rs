@@ -5,13 +5,16 @@ use burn::tensor::{Device, Tensor};
 
 use crate::activation::Activation;
 use crate::config::EncoderConfig;
-use crate::layers::Linear;
+use crate::layers::{LayerNorm, Linear};
 
-/// `f(h W) v + b` at every position, with the encoder's activation f.
+/// `f(h W) v + b` at every position, with the encoder's activation f; over ModernBERT's layers `LN(f(h W)) v + b`, which is what
+/// transformers' `ModernBertForTokenClassification` with one label computes.
 #[derive(Module, Debug)]
 pub struct ReplacedTokenHead {
     /// `[H, H]`
     pub dense: Linear,
+    /// Over H, with ModernBERT's layers.
+    pub norm: Option<LayerNorm>,
     /// `[H, 1]`
     pub score: Linear,
     #[module(skip)]
@@ -21,11 +24,15 @@ pub struct ReplacedTokenHead {
 impl ReplacedTokenHead {
     pub(crate) fn zeros(config: &EncoderConfig, device: &Device) -> Self {
         let hidden = config.hidden_size;
-        Self {
-            dense: Linear::zeros(hidden, hidden, device),
-            score: Linear::zeros(hidden, 1, device),
-            activation: config.activation,
-        }
+        let score = Linear::zeros(hidden, 1, device);
+        let (dense, norm) = match config.modern {
+            None => (Linear::zeros(hidden, hidden, device), None),
+            Some(_) => (
+                Linear::without_bias(hidden, hidden, device),
+                Some(LayerNorm::scale_only(hidden, config.layer_norm_eps, device)),
+            ),
+        };
+        Self { dense, norm, score, activation: config.activation }
     }
 
     /// Scores every position: was this token replaced by the generator? Positive: rather yes.
@@ -33,6 +40,11 @@ impl ReplacedTokenHead {
     /// # Shapes
     /// - hidden: `[B, L, H]` - output: `[B, L]`, raw logits (no sigmoid)
     pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
-        self.score.forward(self.activation.forward(self.dense.forward(hidden))).squeeze_dim(2)
+        let vectors = self.activation.forward(self.dense.forward(hidden));
+        let vectors = match &self.norm {
+            Some(norm) => norm.forward(vectors),
+            None => vectors,
+        };
+        self.score.forward(vectors).squeeze_dim(2)
     }
 }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::error::HfError;
 use super::family::Keys;
 use super::files::read_json;
-use super::unknown;
+use super::{modern_json, unknown};
 use crate::activation::Activation;
-use crate::arch::Arch;
+use crate::arch::{Arch, Family};
 use crate::config::EncoderConfig;
 
 /// A `config.json` is a few KB.
@@ -34,26 +34,26 @@ pub(crate) struct ModelFile {
 /// Fields that [`write`] writes for every family, beside those of [`Keys::all`].
 const OWN: [&str; 4] = ["architectures", "dtype", "tie_word_embeddings", "vocab_size"];
 
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     path: &'a Path,
-    map: &'a Map<String, Value>,
+    pub map: &'a Map<String, Value>,
 }
 
 impl Fields<'_> {
-    fn wrong(&self, field: &str, expected: impl Into<String>) -> HfError {
+    pub fn wrong(&self, field: &str, expected: impl Into<String>) -> HfError {
         let found = self.map.get(field).map_or_else(|| "missing".into(), Value::to_string);
         let found = if found.chars().count() > 80 { "something long".into() } else { found };
         HfError::Field { path: self.path.to_owned(), field: field.into(), found, expected: expected.into() }
     }
     /// A size; the default of transformers where it is left out.
-    fn size(&self, field: &str, default: Option<usize>) -> Result<usize, HfError> {
+    pub fn size(&self, field: &str, default: Option<usize>) -> Result<usize, HfError> {
         match (self.map.get(field), default) {
             (None, default) => default,
             (Some(value), _) => value.as_u64().and_then(|n| usize::try_from(n).ok()),
         }
         .ok_or_else(|| self.wrong(field, "a whole number"))
     }
-    fn number(&self, field: &str, default: Option<f64>) -> Result<f64, HfError> {
+    pub fn number(&self, field: &str, default: Option<f64>) -> Result<f64, HfError> {
         match self.map.get(field) {
             None => default,
             Some(value) => value.as_f64(),
@@ -77,7 +77,7 @@ impl Fields<'_> {
         .ok_or_else(|| self.wrong(field, format!("one of {}", known())))
     }
     /// The field is absent, null or this.
-    fn must_be(&self, field: &str, wanted: &Value) -> Result<(), HfError> {
+    pub fn must_be(&self, field: &str, wanted: &Value) -> Result<(), HfError> {
         match self.map.get(field) {
             None | Some(Value::Null) => Ok(()),
             Some(found) if found == wanted => Ok(()),
@@ -102,12 +102,24 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         fields.wrong("model_type", names.join(" or "))
     })?;
     let keys = &arch.family().files().keys;
+    let is_modern = arch.family() == Family::Modern;
     for (field, value) in unknown::fixed() {
-        fields.must_be(field, &value)?;
+        // transformers gives every ModernBERT rotary positions, whatever this key says: released ones have several values.
+        if !(is_modern && field == "position_embedding_type") {
+            fields.must_be(field, &value)?;
+        }
     }
-    let own = |key: &str| OWN.contains(&key) || keys.all().any(|own| own == key);
+    let own = |key: &str| {
+        OWN.contains(&key)
+            || keys.all().any(|own| own == key)
+            || is_modern && modern_json::KEYS.contains(&key)
+    };
     let mut notes = Vec::new();
-    for (key, value) in map.iter().filter(|(key, _)| !own(key)) {
+    // Some BERTs say that their embeddings are as wide as their layers, which is what is computed.
+    let same_width = |key: &str, value: &Value| {
+        ["embedding_size", "emb_size"].contains(&key) && map.get(keys.hidden_size) == Some(value)
+    };
+    for (key, value) in map.iter().filter(|(key, value)| !own(key) && !same_width(key, value)) {
         match unknown::judge(key, value) {
             unknown::Verdict::Harmless => {}
             unknown::Verdict::Unknown => {
@@ -132,31 +144,37 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         Some(default) => fields.size("pad_token_id", usize::try_from(default).ok())? + 1,
         None => 0,
     };
-    let rows = fields.size(keys.max_positions, Some(512))?;
+    let rows = fields.size(keys.max_positions, Some(keys.default_positions))?;
     let max_positions =
         rows.checked_sub(position_offset).filter(|&positions| positions > 0).ok_or_else(|| {
             fields
                 .wrong(keys.max_positions, format!("more than {position_offset}: positions count from there"))
         })?;
-    let hidden_dropout = fields.number(keys.hidden_dropout, Some(0.1))?;
+    let hidden_dropout = fields.number(keys.hidden_dropout, Some(keys.default_dropout))?;
+    let num_layers = fields.size(keys.num_layers, None)?;
     let config = EncoderConfig {
         vocab_size: fields.size("vocab_size", None)?,
         embedding_size,
         hidden_size,
-        num_layers: fields.size(keys.num_layers, None)?,
+        num_layers,
         num_heads: fields.size(keys.num_heads, None)?,
         intermediate_size: fields.size(keys.intermediate_size, None)?,
         max_positions,
-        type_vocab: fields.size(keys.type_vocab, Some(2))?,
+        type_vocab: match keys.type_vocab {
+            Some(key) => fields.size(key, Some(2))?,
+            None => 1,
+        },
         hidden_dropout,
-        attention_dropout: fields.number(keys.attention_dropout, Some(0.1))?,
+        attention_dropout: fields.number(keys.attention_dropout, Some(keys.default_dropout))?,
         layer_norm_eps: fields.number(keys.layer_norm_eps, keys.default_eps)?,
         init_std: fields.number(keys.init_std, Some(0.02))?,
         activation: fields.activation(keys.activation)?,
         position_offset,
+        modern: if is_modern { Some(modern_json::read(&fields, num_layers)?) } else { None },
     };
     config.validate().map_err(|source| HfError::Config { path: path.to_owned(), source })?;
     let head_dropout = match map.get(keys.classifier_dropout) {
+        None | Some(Value::Null) if is_modern => 0.0,
         None | Some(Value::Null) => hidden_dropout,
         Some(_) => fields.number(keys.classifier_dropout, None)?,
     };
@@ -199,9 +217,14 @@ pub(crate) fn write(
         (keys.num_heads, json!(config.num_heads)),
         (keys.num_layers, json!(config.num_layers)),
         ("tie_word_embeddings", json!(!untied)),
-        (keys.type_vocab, json!(config.type_vocab)),
         ("vocab_size", json!(config.vocab_size)),
     ];
+    if let Some(key) = keys.type_vocab {
+        own.push((key, json!(config.type_vocab)));
+    }
+    if let Some(modern) = &config.modern {
+        own.extend(modern_json::write(modern, config.num_layers));
+    }
     if let Some(key) = keys.embedding_size {
         own.push((key, json!(config.embedding_size)));
     }
@@ -225,7 +248,6 @@ impl Keys {
             self.num_heads,
             self.intermediate_size,
             self.max_positions,
-            self.type_vocab,
             self.hidden_dropout,
             self.attention_dropout,
             self.classifier_dropout,
@@ -235,5 +257,6 @@ impl Keys {
         ]
         .into_iter()
         .chain(embedding)
+        .chain(self.type_vocab)
     }
 }

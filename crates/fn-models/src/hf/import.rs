@@ -175,6 +175,15 @@ pub fn check_fit(dir: &Path, pieces: usize, length: usize) -> Result<(), HfError
     encoder.check_fit(pieces, length).map_err(|source| HfError::Fit { folder: dir.to_owned(), source })
 }
 
+/// Refuses a folder whose positions count from another padding id than `pad`, the tokenizer's. Reads `config.json` alone.
+///
+/// # Errors
+/// [`HfError::Fit`] with the ids of both sides; a `config.json` that cannot be read.
+pub fn check_padding(dir: &Path, pad: u32) -> Result<(), HfError> {
+    let (_, encoder) = read_encoder(dir)?;
+    encoder.check_padding(pad).map_err(|source| HfError::Fit { folder: dir.to_owned(), source })
+}
+
 /// `config.json` of a model of one of these architectures.
 pub(super) fn read_config(dir: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
     let path = dir.join(CONFIG_FILE);

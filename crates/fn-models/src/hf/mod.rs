@@ -19,6 +19,7 @@ mod export;
 mod family;
 mod files;
 mod import;
+mod modern_json;
 mod report;
 mod task;
 mod unknown;
@@ -27,7 +28,7 @@ mod weights;
 pub use error::HfError;
 pub use export::{SaveOptions, save_bert, save_bert_with, save_electra, save_electra_with, save_masked_lm};
 pub use files::model_folder;
-pub use import::{check_fit, load_bert, load_electra, load_masked_lm, read_encoder};
+pub use import::{check_fit, check_padding, load_bert, load_electra, load_masked_lm, read_encoder};
 pub use report::{Cast, Head, LoadReport};
 pub use task::{
     Labels, labels, load_classifier, load_spans, load_tags, save_classifier, save_spans, save_tags,

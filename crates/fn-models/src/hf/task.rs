@@ -164,7 +164,7 @@ fn write<M: Module>(
     fields: &Map<String, Value>,
 ) -> Result<(), HfError> {
     let mut fields = fields.clone();
-    if config.head_dropout != config.encoder.hidden_dropout {
+    if config.head_dropout != config.encoder.hidden_dropout || config.encoder.modern.is_some() {
         let key = config.arch.family().files().keys.classifier_dropout;
         fields.insert(key.into(), json!(config.head_dropout));
     }

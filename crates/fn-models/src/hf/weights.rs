@@ -172,17 +172,12 @@ impl Weights {
         Ok(())
     }
 
-    /// The reader knows tensors and nothing else: whatever else a pickle asks for is refused, never called.
+    /// The reader knows tensors and nothing else: whatever else a pickle asks for is refused, never called. Tensors of a dictionary within
+    /// (`state_dict` in checkpoints of Lightning) have its key before their name.
     fn add_pytorch(&mut self, path: &Path) -> Result<(), HfError> {
         fn_core::files::open(path).map_err(HfError::io(path, "open the file"))?;
-        let mut reader = PytorchReader::new(path)
+        let reader = PytorchReader::new(path)
             .map_err(|error| HfError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
-        // Checkpoints of Lightning and of many scripts: the weights are one entry of several.
-        if reader.is_empty()
-            && let Ok(inner) = PytorchReader::with_top_level_key(path, "state_dict")
-        {
-            reader = inner;
-        }
         for (name, tensor) in reader.tensors() {
             let precision = match tensor.dtype() {
                 PtType::F32 => Precision::F32,

@@ -66,6 +66,7 @@ impl Case {
             ids: self.ids(ids, device),
             token_type: self.ids("token_type_ids", device),
             mask: Some(self.attention(device)),
+            documents: None,
         }
     }
 

@@ -26,7 +26,7 @@ mod skipped;
 
 use burn::tensor::{Int, Tensor};
 
-use crate::{Noise, matmul_precision};
+use crate::{Noise, Reach, Rotary, matmul_precision};
 pub use bf16::unit as bf16_unit;
 use bridge::{Input, run, takes, takes_ids};
 use mask::Dropout;
@@ -97,6 +97,12 @@ pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Tensor<D>>
     Ok(run([Input::new(x)], |[x], [tracked]| activation::gelu(x, tracked)))
 }
 
+/// See [`crate::geglu`].
+pub(crate) fn geglu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Tensor<D>> {
+    or_back!(x, takes(&x));
+    Ok(run([Input::new(x)], |[x], [tracked]| activation::geglu(x, tracked)))
+}
+
 /// x, weight, bias.
 type Linear<const D: usize> = (Tensor<D>, Tensor<2>, Option<Tensor<1>>);
 
@@ -122,25 +128,57 @@ pub(crate) fn linear<const D: usize>(
 /// q, k, v, mask.
 type Attention = (Tensor<3>, Tensor<3>, Tensor<3>, Option<Tensor<2>>);
 
-/// See [`crate::attention`].
+/// See [`crate::attention_within`].
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn attention(
     q: Tensor<3>,
     k: Tensor<3>,
     v: Tensor<3>,
     heads: usize,
     mask: Option<Tensor<2>>,
+    reach: &Reach,
     rate: f64,
     noise: &Noise,
 ) -> Result<Tensor<3>, Attention> {
     let same = q.dims() == k.dims() && q.dims() == v.dims();
     let ok = same && takes(&q) && takes(&k) && takes(&v) && mask.as_ref().is_none_or(takes);
     or_back!((q, k, v, mask), ok);
-    let dropout = Dropout::new(rate, noise);
-    let mask = mask.map(|mask| Input::new(mask).detached());
-    let precision = matmul_precision();
+    let settings = settings(heads, mask, reach, rate, noise);
     Ok(run([Input::new(q), Input::new(k), Input::new(v)], |qkv, tracked| {
-        attention::forward(qkv, heads, mask, dropout, precision, tracked.contains(&true))
+        attention::forward(qkv, settings, tracked.contains(&true))
     }))
+}
+
+/// See [`crate::rotary_attention`].
+pub(crate) fn rotary_attention(
+    qkv: Tensor<3>,
+    heads: usize,
+    rotary: &Rotary,
+    mask: Option<Tensor<2>>,
+    reach: &Reach,
+    rate: f64,
+    noise: &Noise,
+) -> Result<Tensor<3>, (Tensor<3>, Option<Tensor<2>>)> {
+    let ok = takes(&qkv) && mask.as_ref().is_none_or(takes);
+    or_back!((qkv, mask), ok);
+    let settings = settings(heads, mask, reach, rate, noise);
+    Ok(run([Input::new(qkv)], |[qkv], [tracked]| attention::rotary(qkv, rotary.clone(), settings, tracked)))
+}
+
+fn settings(
+    heads: usize,
+    mask: Option<Tensor<2>>,
+    reach: &Reach,
+    rate: f64,
+    noise: &Noise,
+) -> attention::Settings {
+    attention::Settings {
+        heads,
+        mask: mask.map(|mask| Input::new(mask).detached()),
+        reach: reach.clone(),
+        dropout: Dropout::new(rate, noise),
+        precision: matmul_precision(),
+    }
 }
 
 /// See [`crate::embedding`] and [`crate::select_rows`]: D is the rank of the ids, E that of the output.

@@ -41,6 +41,8 @@ pub struct Asked<'a> {
     pub blimp: &'a [PathBuf],
     /// Files or folders of the supplement.
     pub supplement: &'a [PathBuf],
+    /// Score at most so many pairs of each set, drawn by the name of the set: the same ones every time. None: all.
+    pub pairs: Option<usize>,
     /// Folder in which the scores of every sentence are kept, one file per set, each written as soon as its set is done; at the end
     /// `report.json` too.
     pub out: Option<&'a Path>,
@@ -91,7 +93,11 @@ pub fn measure(
     for (collection, paths) in [(Collection::Blimp, asked.blimp), (Collection::Supplement, asked.supplement)]
     {
         for path in files(paths)? {
-            sets.push((collection, read(&path)?));
+            let mut set = read(&path)?;
+            if let Some(pairs) = asked.pairs {
+                set.draw(pairs);
+            }
+            sets.push((collection, set));
         }
     }
     let total = sets.iter().map(|(_, set)| 2 * set.pairs.len()).sum();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fn_core::noise::{Stream, Use};
 use fn_data::source::plain_stem;
 use serde::Deserialize;
 
@@ -32,6 +33,25 @@ pub struct PairSet {
     pub term: Option<String>,
     /// The pairs, at least one.
     pub pairs: Vec<Pair>,
+}
+
+impl PairSet {
+    /// Keeps `count` of the pairs, in their order; which ones depends on the name of the set and the number of its pairs only.
+    pub fn draw(&mut self, count: usize) {
+        // FNV-1a (Fowler, Noll, Vo): the same on every machine, unlike the hashes of the standard library.
+        let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let mut stream = Stream::new(seed, 0, 0, Use::Probe);
+        let (mut left, mut wanted) = (self.pairs.len(), count);
+        // Selection sampling: each pair is kept with probability wanted / left.
+        self.pairs.retain(|_| {
+            let keep = stream.below(left as u64) < wanted as u64;
+            left -= 1;
+            wanted -= usize::from(keep);
+            keep
+        });
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,6 +109,27 @@ mod tests {
         assert_eq!((set.name.as_str(), set.pairs.len(), set.pairs[1].line), ("agreement_1", 2, 3));
         assert_eq!((set.field.as_deref(), set.term.as_deref()), (Some("morphology"), Some("agreement")));
         assert_eq!(set.pairs[1].bad, "is it hot .");
+    }
+
+    #[test]
+    fn a_part_of_a_set_is_drawn_by_its_name() {
+        let set = |name: &str| {
+            let text: String = (0..200)
+                .map(|n| format!("{{\"sentence_good\":\"good {n}\",\"sentence_bad\":\"bad {n}\"}}\n"))
+                .collect();
+            let (_dir, path) = file(&format!("{name}.jsonl"), &text);
+            let mut set = read(&path).unwrap();
+            set.draw(50);
+            set.pairs.iter().map(|pair| pair.line).collect::<Vec<_>>()
+        };
+        let (one, other) = (set("one"), set("other"));
+        assert_eq!((one.len(), other.len()), (50, 50));
+        assert!(one.is_sorted() && one != other && one == set("one"));
+        assert!((70.0..130.0).contains(&(one.iter().sum::<usize>() as f64 / 50.0)), "{one:?}");
+        let mut all =
+            PairSet { path: PathBuf::new(), name: String::new(), field: None, term: None, pairs: vec![] };
+        all.draw(3);
+        assert!(all.pairs.is_empty());
     }
 
     #[test]

@@ -94,6 +94,19 @@ impl Report {
             .then(|| format!("{count} pairs have a sentence longer than the model reads; they are left out"))
     }
 
+    /// The accuracy of each collection by each score, as a share, under the name `COLLECTION, SCORE`.
+    pub fn figures(&self) -> Vec<(String, f64)> {
+        let collections = [Collection::Blimp, Collection::Supplement].map(Collection::name);
+        let groups = self.groups().into_iter().filter(|group| collections.contains(&group.name.as_str()));
+        groups
+            .flat_map(|group| {
+                let each = self.likelihoods.iter().enumerate();
+                each.map(move |(at, kind)| (format!("{}, {}", group.name, kind.name()), group.accuracy(at)))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
     /// Accuracies of all groups and of all sets.
     pub fn json(&self) -> Value {
         let named = |value: &dyn Fn(usize) -> f64| -> Map<String, Value> {
@@ -168,6 +181,12 @@ mod tests {
             report.left_out().unwrap(),
             "4 pairs have a sentence longer than the model reads; they are left out"
         );
+        let figures = report.figures();
+        assert_eq!(
+            figures.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["BLiMP, pseudo-log-likelihood", "supplement, pseudo-log-likelihood"]
+        );
+        assert!((figures[0].1 - 0.5).abs() < 1e-12 && (figures[1].1 - 0.25).abs() < 1e-12, "{figures:?}");
         let text = report.table().to_text();
         assert!(text.contains("masked LM, pseudo-log-likelihood") && text.contains("70.0 %"), "{text}");
     }

@@ -44,7 +44,7 @@ pub(super) fn masked_lm(
     tokenizer: &TextTokenizer,
     device: &Device,
 ) -> Result<Reader, ExamError> {
-    if ["tokenizer.json", "vocab.txt"].iter().any(|name| folder.join(name).exists()) {
+    if fn_data::tokenise::has_tokenizer(folder) {
         super::judge::same_vocabulary(folder, tokenizer)?;
     }
     let reader = Reader::load(folder, device)?;
@@ -170,15 +170,12 @@ impl Row {
     fn new(context: &str, start: usize, word: &str, pair: &Pair, tokenizer: &TextTokenizer) -> Self {
         let (before, rest) = context.split_at(start);
         // Apart, so that the target is one piece wherever it stands.
-        let (before, after) = (tokenizer.encode(before), tokenizer.encode(&rest[word.len()..]));
-        let special = tokenizer.special();
-        let mut ids = vec![special.cls];
-        ids.extend_from_slice(&before[before.len().saturating_sub(AROUND)..]);
-        let target = ids.len();
-        ids.push(pair.word);
-        ids.extend(after.iter().take(AROUND));
-        ids.push(special.sep);
-        Self { ids, target }
+        let parts = tokenizer.encode_around_gaps(&[before, &rest[word.len()..]]);
+        let (before, after) = (&parts[0], &parts[1]);
+        let before = &before[before.len().saturating_sub(AROUND)..];
+        let text = [before, &[pair.word], &after[..after.len().min(AROUND)]].concat();
+        let (ids, _) = tokenizer.frame().single(&text);
+        Self { ids, target: tokenizer.frame().start() + before.len() }
     }
 
     /// This share of the places other than the target, drawn for the target `seed`, ascending.

@@ -234,7 +234,7 @@ fn first(path: &Path) -> Result<super::Exam, ExamError> {
 
 fn relations(dict: Option<&Path>, tokenizer: &TextTokenizer) -> Result<Option<Relations>, ExamError> {
     let Some(dict) = dict else { return Ok(None) };
-    Ok(Some(Relations::new(&WordNet::open(dict)?, tokenizer.pieces())))
+    Ok(Some(Relations::new(&WordNet::open(dict)?, tokenizer.spelled())))
 }
 
 /// The lexicon of `fnlm lexicon build --embeddings`: the token table of the encoder in `folder`, WordNet's relations if `wordnet` is given,
@@ -262,6 +262,6 @@ pub fn calibrated_lexicon(
     if relations.is_none() {
         say("without --wordnet, antonyms, words of one topic and other forms of a word cannot be told from synonyms, and stay in".into());
     }
-    let (pieces, sha256) = (tokenizer.pieces(), tokenizer.sha256());
+    let (pieces, sha256) = (tokenizer.spelled(), tokenizer.sha256());
     Ok(build_calibrated_lexicon(&vectors, relations, pieces, sha256, &calibration, options)?)
 }

@@ -27,7 +27,7 @@ pub fn token_vectors(
 ) -> Result<WordVectors, ExamError> {
     same_vocabulary(path, tokenizer)?;
     let (table, width) = token_table(path, device)?;
-    Ok(WordVectors::from_table(path, &table, width, tokenizer.pieces())?)
+    Ok(WordVectors::from_table(path, &table, width, tokenizer.spelled())?)
 }
 
 /// Logistic regression of *good* on the cosine in a token table and on relations, over all pairs of an exam, traps included where it has

@@ -106,7 +106,7 @@ impl Exam {
         relations: Option<&Relations>,
     ) -> Result<Prepared<'_>, ExamError> {
         let mut left_out = LeftOut { unlabelled: self.unlabelled, ..LeftOut::default() };
-        let id = |word: &str| tokenizer.id(word).filter(|_| is_word(word));
+        let id = |word: &str| tokenizer.spelled_id(word).filter(|_| is_word(word));
         let mut by_target: Vec<BTreeMap<u32, usize>> = vec![BTreeMap::new(); self.targets.len()];
         let mut words: Vec<Option<u32>> = vec![None; self.targets.len()];
         let mut pairs: Vec<Pair> = Vec::new();

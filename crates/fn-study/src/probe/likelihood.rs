@@ -126,25 +126,24 @@ impl Prober {
     /// The masked copies of a sentence: each piece alone, and each piece with the later ones of its word.
     fn mask(&self, sentence: usize, pieces: &[u32], masked: &mut Vec<Masked>) {
         let special = self.tokenizer().special();
-        let continues = |id: &u32| self.tokenizer().token(*id).is_some_and(|piece| piece.starts_with("##"));
+        let first = self.tokenizer().frame().start();
         for (at, &token) in pieces.iter().enumerate() {
-            let later = pieces[at + 1..].iter().take_while(|id| continues(id)).count();
+            let later = pieces[at..].windows(2).take_while(|ids| self.facts.joins(ids[0], ids[1])).count();
             let mut ids = self.framed(pieces);
-            ids[at + 1] = special.mask;
-            let place = at + 1;
+            let place = first + at;
+            ids[place] = special.mask;
             if later > 0 {
                 let mut whole = ids.clone();
-                whole[at + 1..=at + 1 + later].fill(special.mask);
+                whole[place..=place + later].fill(special.mask);
                 masked.push(Masked { ids: whole, place, token, sentence, counts: [false, true] });
             }
             masked.push(Masked { ids, place, token, sentence, counts: [true, later == 0] });
         }
     }
 
-    /// `[CLS] pieces [SEP]`
+    /// `[CLS] pieces [SEP]`, or as the tokenizer frames a text.
     fn framed(&self, pieces: &[u32]) -> Vec<u32> {
-        let special = self.tokenizer().special();
-        [&[special.cls], pieces, &[special.sep]].concat()
+        self.tokenizer().frame().single(pieces).0
     }
 
     /// Log-probability of the token at the masked place of each sequence.
@@ -177,6 +176,7 @@ impl Prober {
             if stop.requested() {
                 return Err(ProbeError::Stopped);
             }
+            let first = self.tokenizer().frame().start();
             let framed: Vec<Vec<u32>> =
                 batch.iter().map(|&sentence| self.framed(&sentences[sentence])).collect();
             let rows: Vec<&[u32]> = framed.iter().map(Vec::as_slice).collect();
@@ -184,7 +184,7 @@ impl Prober {
             let Some(logits) = self.model.replaced_logits(&inputs, &Noise::none()) else { return Ok(()) };
             let logits = params::host(logits);
             for (row, &sentence) in batch.iter().enumerate() {
-                let pieces = row * length + 1..row * length + 1 + sentences[sentence].len();
+                let pieces = row * length + first..row * length + first + sentences[sentence].len();
                 out[sentence][at] = logits[pieces].iter().map(|&logit| log_original(f64::from(logit))).sum();
             }
         }

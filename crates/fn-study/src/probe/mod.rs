@@ -2,7 +2,7 @@
 //!
 //! [`Prober`] scores candidates for a masked position: [`olmpics`] picks the best of several choices,
 //! [`substitution`] ranks substitutes of a word. [`pairs`] measures the token embeddings instead. [`Prober::log_likelihoods`] scores whole
-//! sentences. [`false_negatives`] lets a run's
+//! sentences, [`replaced`] asks a discriminator about replacements that people have labelled. [`false_negatives`] lets a run's
 //! model predict masked tokens, and judges flag false negatives among its errors.
 
 mod error;
@@ -11,6 +11,7 @@ mod likelihood;
 pub(crate) mod lines;
 pub mod olmpics;
 pub mod pairs;
+pub mod replaced;
 mod score;
 pub mod substitution;
 

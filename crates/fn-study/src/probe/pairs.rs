@@ -126,7 +126,7 @@ pub fn near(
     let values = params::host(table);
     let id = |word: &str| {
         let plain = word.len() >= LETTERS && word.bytes().all(|b| b.is_ascii_lowercase());
-        plain.then(|| tokenizer.id(word)).flatten().filter(|&id| (id as usize) < rows)
+        plain.then(|| tokenizer.spelled_id(word)).flatten().filter(|&id| (id as usize) < rows)
     };
     let (synonyms, antonyms) = (known(net.synonyms(), &id), known(net.antonyms(), &id));
     if synonyms.is_empty() {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use fn_data::tokenise::TextTokenizer;
+use fn_core::vocab::VocabFacts;
+use fn_data::tokenise::{Frame, TextTokenizer};
 use fn_models::hf::{self, LoadReport};
 use fn_models::{Inputs, Pretrained, params};
 use fn_ops::Noise;
@@ -49,15 +50,26 @@ impl Cloze {
         &self.choices
     }
 
+    /// The same gap with as much of the text around it as fits into a sequence of `length` tokens, special tokens included: as much before
+    /// as after it, unless the text ends there.
+    pub fn within(mut self, length: usize) -> Self {
+        let longest = self.choices.iter().map(Vec::len).max().unwrap_or(1);
+        let room = length.saturating_sub(2 + longest);
+        let (before, after) = (self.before.len(), self.after.len());
+        let left = before.min((room / 2).max(room.saturating_sub(after)));
+        self.before.drain(..before - left);
+        self.after.truncate(room - left);
+        self
+    }
+
     /// The sequence `[CLS] before FILLING after [SEP]`.
-    fn filled(&self, special: (u32, u32), filling: &[u32]) -> Vec<u32> {
-        let (cls, sep) = special;
-        [&[cls], &self.before[..], filling, &self.after, &[sep]].concat()
+    fn filled(&self, frame: &Frame, filling: &[u32]) -> Vec<u32> {
+        frame.single(&[&self.before[..], filling, &self.after].concat()).0
     }
 
     /// Position of the gap in [`Cloze::filled`].
-    fn start(&self) -> usize {
-        1 + self.before.len()
+    fn start(&self, frame: &Frame) -> usize {
+        frame.start() + self.before.len()
     }
 }
 
@@ -67,6 +79,7 @@ pub struct Prober {
     pub(super) model: Pretrained,
     scorers: Vec<Scorer>,
     tokenizer: TextTokenizer,
+    pub(super) facts: VocabFacts,
     pub(super) device: Device,
 }
 
@@ -95,7 +108,7 @@ impl Prober {
         .into_iter()
         .flatten()
         .collect();
-        Self { model, scorers, tokenizer, device: device.clone() }
+        Self { model, scorers, facts: tokenizer.facts(), tokenizer, device: device.clone() }
     }
 
     /// The scorers that this model has.
@@ -105,7 +118,7 @@ impl Prober {
 
     /// Most pieces of a text that the model reads, beside `[CLS]` and `[SEP]`.
     pub fn max_pieces(&self) -> usize {
-        self.model.encoder().max_positions.saturating_sub(2)
+        self.model.encoder().max_positions.saturating_sub(self.tokenizer.frame().added_to_single())
     }
 
     /// The tokenizer.
@@ -123,19 +136,40 @@ impl Prober {
         choices: &[String],
         (path, line): (&Path, usize),
     ) -> Result<Cloze, ProbeError> {
-        let pieces: Vec<Vec<u32>> = choices.iter().map(|choice| self.tokenizer.encode(choice)).collect();
+        // Of vocabularies whose words bring their blank along, a choice behind a blank does.
+        let within = before.ends_with(char::is_whitespace);
+        let encode = |choice: &String| match within {
+            true => self.tokenizer.encode_word(choice),
+            false => self.tokenizer.encode(choice),
+        };
+        let pieces: Vec<Vec<u32>> = choices.iter().map(encode).collect();
         if let Some(empty) = pieces.iter().position(Vec::is_empty) {
             let found = format!("the choice {:?}, which has no tokens", choices[empty]);
             return Err(super::lines::wrong(path, line, &found, "choices that are words"));
         }
-        let (before, after) = (self.tokenizer.encode(before), self.tokenizer.encode(after));
+        let mut parts = self.tokenizer.encode_around_gaps(&[before, after]);
+        let (after, before) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
         let longest = pieces.iter().map(Vec::len).max().unwrap_or(1);
-        let found = before.len() + after.len() + longest + 2;
+        let found = before.len() + after.len() + longest + self.tokenizer.frame().added_to_single();
         let limit = self.model.encoder().max_positions;
         if found > limit {
             return Err(ProbeError::TooLong { path: path.to_owned(), line, found, limit });
         }
         Ok(Cloze { before, after, choices: pieces })
+    }
+
+    /// As [`Prober::cloze`], with as much of the text as fits into a sequence of `length` tokens ([`Cloze::within`]). None if a choice has no
+    /// token, or is too long itself.
+    pub fn cut_cloze(
+        &self,
+        (before, after): (&str, &str),
+        choices: &[String],
+        length: usize,
+    ) -> Option<Cloze> {
+        let choices: Vec<Vec<u32>> = choices.iter().map(|choice| self.tokenizer.encode(choice)).collect();
+        let fits = |pieces: &Vec<u32>| !pieces.is_empty() && pieces.len() + 2 <= length;
+        let (before, after) = (self.tokenizer.encode(before), self.tokenizer.encode(after));
+        choices.iter().all(fits).then(|| Cloze { before, after, choices }.within(length))
     }
 
     /// Log-probabilities (natural logarithm) of the choices of each text; higher fits better.
@@ -147,14 +181,14 @@ impl Prober {
     /// # Errors
     /// [`ProbeError::Stopped`].
     pub fn scores(&self, clozes: &[Cloze], scorer: Scorer, stop: &Stop) -> Result<Vec<Vec<f64>>, ProbeError> {
-        let special = self.tokenizer.special();
+        let (special, frame) = (self.tokenizer.special(), self.tokenizer.frame());
         let mut out: Vec<Vec<f64>> = clozes.iter().map(|cloze| vec![f64::NAN; cloze.choices.len()]).collect();
         let mut asked = Vec::new();
         for (text, cloze) in clozes.iter().enumerate() {
             let ask = |filling: &[u32], choices: Vec<usize>| Asked {
-                ids: cloze.filled((special.cls, special.sep), filling),
+                ids: cloze.filled(frame, filling),
                 text,
-                start: cloze.start(),
+                start: cloze.start(frame),
                 pieces: filling.len(),
                 choices,
             };
@@ -274,8 +308,30 @@ mod tests {
     #[test]
     fn a_gap_is_filled_between_the_special_tokens() {
         let cloze = Cloze { before: vec![7, 8], after: vec![9], choices: vec![vec![5, 6]] };
-        let filled = cloze.filled((2, 3), &[5, 6]);
+        let special = fn_core::vocab::SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+        let frame = Frame::bert(special);
+        let filled = cloze.filled(&frame, &[5, 6]);
         assert_eq!(filled, [2, 7, 8, 5, 6, 9, 3]);
-        assert_eq!(filled[cloze.start()..][..2], [5, 6]);
+        assert_eq!(filled[cloze.start(&frame)..][..2], [5, 6]);
+    }
+
+    #[test]
+    fn a_text_is_cut_around_its_gap() {
+        let cloze = |before: u32, after: u32| Cloze {
+            before: (0..before).collect(),
+            after: (100..100 + after).collect(),
+            choices: vec![vec![7], vec![8, 9]],
+        };
+        // Two special tokens and two of the longer choice leave room for six.
+        let cut = |before, after| {
+            let cut = cloze(before, after).within(10);
+            (cut.before, cut.after)
+        };
+        assert_eq!(cut(9, 9), (vec![6, 7, 8], vec![100, 101, 102]));
+        assert_eq!(cut(9, 1), (vec![4, 5, 6, 7, 8], vec![100]));
+        assert_eq!(cut(1, 9), (vec![0], vec![100, 101, 102, 103, 104]));
+        assert_eq!(cut(2, 1), (vec![0, 1], vec![100]));
+        let none = cloze(3, 3).within(2);
+        assert!(none.before.is_empty() && none.after.is_empty());
     }
 }

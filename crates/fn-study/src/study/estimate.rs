@@ -59,6 +59,8 @@ pub struct Entry<'a> {
     pub difference: Option<String>,
     /// Tasks without finished fine-tuning.
     pub missing: Vec<&'a Evaluation>,
+    /// Measures that were not taken.
+    pub unmeasured: usize,
     config: Runnable,
     /// Remaining optimiser steps.
     steps: u64,
@@ -141,7 +143,13 @@ impl Plan<'_> {
         }
         let missing = entries.iter().filter(|e| matches!(e.state, State::ToDo | State::HalfWay)).count();
         let scores: usize = entries.iter().map(|entry| entry.missing.len()).sum();
-        text.push_str(&format!("{missing} of {} runs and {scores} fine-tunings are to do\n", entries.len()));
+        let unmeasured: usize = entries.iter().map(|entry| entry.unmeasured).sum();
+        let measures =
+            if self.study.measures.is_empty() { String::new() } else { format!(", {unmeasured} measures") };
+        text.push_str(&format!(
+            "{missing} of {} runs and {scores} fine-tunings{measures} are to do\n",
+            entries.len()
+        ));
         text
     }
 
@@ -163,7 +171,11 @@ impl Plan<'_> {
             };
             let missing = self.study.evaluations.iter().filter(|e| !e.is_done(&folder)).collect();
             let steps = if done { 0 } else { config.train.steps.saturating_sub(reached(&folder)) };
-            Ok(Entry { arm, seed, state, difference, missing, config, steps })
+            let mut unmeasured = 0;
+            for measure in &self.study.measures {
+                unmeasured += usize::from(measure.figures(&folder)?.is_none());
+            }
+            Ok(Entry { arm, seed, state, difference, missing, unmeasured, config, steps })
         };
         mine.iter().map(entry).collect()
     }

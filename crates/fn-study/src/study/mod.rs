@@ -15,15 +15,21 @@
 //! name = "hard"
 //! set = ["correction.preset=hard"]
 //!
-//! [[evaluate]]
+//! [[evaluate]]                            # fine-tuned on
 //! task = "rte"
 //! data = "glue_data"
+//!
+//! [[measure]]                             # measured as it is
+//! name = "blimp"
+//! kind = "pairs"
+//! data = ["blimp/data"]
 //! ```
 
 mod arms;
 mod error;
 mod estimate;
 mod html;
+mod measure;
 mod report;
 mod run;
 mod verdict;
@@ -37,6 +43,7 @@ use serde::{Deserialize, Serialize};
 pub use error::StudyError;
 pub use estimate::{Entry, Outlook, State};
 pub use html::page;
+pub use measure::{Kind, Measure};
 use report::HEADINGS;
 pub use report::{Collected, Figure, Row, Run, Table, collect, table};
 pub use run::{Plan, Ran};
@@ -72,6 +79,9 @@ pub struct Study {
     /// Tasks on which each run is fine-tuned.
     #[serde(default, rename = "evaluate")]
     pub evaluations: Vec<Evaluation>,
+    /// What is measured of each run's model without fine-tuning it.
+    #[serde(default, rename = "measure")]
+    pub measures: Vec<Measure>,
 }
 
 /// One way of pre-training.
@@ -86,6 +96,9 @@ pub struct Arm {
     /// `key=value` settings that override those of the study.
     #[serde(default)]
     pub set: Vec<String>,
+    /// Another arm with which the report compares it as well: the same correction without its knowledge.
+    #[serde(default)]
+    pub control: Option<String>,
 }
 
 /// A task on which the models are fine-tuned.
@@ -139,7 +152,8 @@ impl Study {
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = study.config.iter_mut();
         let data = study.evaluations.iter_mut().map(|e| &mut e.data);
-        for path in config.chain(data) {
+        let measured = study.measures.iter_mut().flat_map(|measure| &mut measure.data);
+        for path in config.chain(data).chain(measured) {
             *path = folder.join(&*path);
         }
         for evaluation in &mut study.evaluations {
@@ -172,6 +186,23 @@ impl Study {
             if !seen.insert(arm.name.to_lowercase()) {
                 return Err(format!("two arms are named {:?}", arm.name));
             }
+        }
+        for arm in &self.arms {
+            if let Some(control) = &arm.control
+                && (*control == arm.name || self.arms.iter().all(|other| other.name != *control))
+            {
+                return Err(format!(
+                    "`control` of arm {:?} is {control:?}, expected the name of another arm",
+                    arm.name
+                ));
+            }
+        }
+        if let Some(fault) = self.measures.iter().find_map(Measure::fault) {
+            return Err(fault);
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.measures.iter().find(|measure| !seen.insert(&measure.name)) {
+            return Err(format!("two [[measure]] are named {:?}", twice.name));
         }
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.seeds.iter().find(|seed| !seen.insert(**seed)) {
@@ -229,11 +260,14 @@ mod tests {
     fn a_study_is_read_and_its_paths_are_relative_to_it() {
         let study = parse(
             "name = \"x\"\nconfig = \"a.toml\"\nseeds = [1, 2]\n[[arm]]\nname = \"baseline\"\n[[arm]]\nname = \"hard\"\n\
-             set = [\"correction.preset=hard\"]\n[[evaluate]]\ntask = \"rte\"\ndata = \"../glue\"\n",
+             set = [\"correction.preset=hard\"]\ncontrol = \"baseline\"\n[[evaluate]]\ntask = \"rte\"\ndata = \"../glue\"\n\
+             [[measure]]\nname = \"wild\"\nkind = \"replacements\"\ndata = [\"../wild.jsonl\"]\n",
         )
         .unwrap();
         assert_eq!(study.config.as_deref(), Some(Path::new("studies/a.toml")));
         assert_eq!(study.evaluations[0].data, Path::new("studies/../glue"));
+        assert_eq!(study.measures[0].data, [Path::new("studies/../wild.jsonl")]);
+        assert_eq!(study.arms[1].control.as_deref(), Some("baseline"));
         let runs: Vec<(&str, u64)> =
             study.runs().iter().map(|(arm, seed)| (arm.name.as_str(), *seed)).collect();
         assert_eq!(runs, [("baseline", 1), ("hard", 1), ("baseline", 2), ("hard", 2)]);
@@ -251,6 +285,21 @@ mod tests {
             (format!("name = \"x\"\nseeds = [1]\n{arm}sett = []\n"), "sett"),
             ("name = \"x\"\nseeds = [1]\n[[arm]]\nname = \"../a\"\n".to_owned(), "letters, digits"),
             ("name = \"x\"\nseeds = [1]\narm = []\n".to_owned(), "no [[arm]]"),
+            (format!("name = \"x\"\nseeds = [1]\n{arm}control = \"a\"\n"), "the name of another arm"),
+            (format!("name = \"x\"\nseeds = [1]\n{arm}control = \"b\"\n"), "`control` of arm \"a\" is \"b\""),
+            (
+                format!(
+                    "name = \"x\"\nseeds = [1]\n{arm}{0}{0}",
+                    "[[measure]]\nname = \"m\"\nkind = \"pairs\"\ndata = [\"d\"]\n"
+                ),
+                "two [[measure]] are named \"m\"",
+            ),
+            (
+                format!(
+                    "name = \"x\"\nseeds = [1]\n{arm}[[measure]]\nname = \"m\"\nkind = \"pairs\"\ndata = []\n"
+                ),
+                "`data` of the measure \"m\" is empty",
+            ),
             (format!("name = \"x\"\nseeds = [1]\nset = [\"seed = 3\"]\n{arm}"), "the same seed"),
             (format!("name = \"x/y\"\nseeds = [1]\n{arm}"), "folder's name"),
             (

@@ -7,8 +7,9 @@ use fn_eval::stats::{Summary, paired_bootstrap};
 use serde_json::json;
 
 use super::{Effect, Study, StudyError, evaluation_folder, run_folder, words};
+use crate::process::Measured;
 use crate::runs::RunRecord;
-use crate::stats::{holm, least_p, permutation_test};
+use crate::stats::{holm, least_p, permutation_test, visible_effect};
 
 /// Resamples of bootstrap intervals and, for many seeds, of permutation tests.
 const RESAMPLES: usize = 10_000;
@@ -34,8 +35,19 @@ const FEW: usize = 4;
 const TIME: &str = "ms of a step";
 
 /// Column headings of the table.
-pub(super) const HEADINGS: [&str; 10] =
-    ["figure", "arm", "mean", "sd", "seeds", "difference", "95 % interval", "p", "p (Holm)", "verdict"];
+pub(super) const HEADINGS: [&str; 11] = [
+    "figure",
+    "arm",
+    "mean",
+    "sd",
+    "seeds",
+    "difference",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+    "visible",
+    "verdict",
+];
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -48,6 +60,8 @@ pub struct Run {
     pub record: RunRecord,
     /// Scores on the study's tasks, in percent; None if the task is not finished.
     pub scores: Vec<Option<f64>>,
+    /// Figures of each of the study's measures; empty where it was not taken.
+    pub measured: Vec<Vec<Measured>>,
 }
 
 /// All finished runs.
@@ -95,7 +109,9 @@ fn read(study: &Study, arm: usize, seed: u64, folder: &Path) -> Result<Run, Stud
         let whole = complete.filter(|found| found.seeds.iter().all(|seed| seed.main.is_some()));
         scores.push(whole.and_then(|found| found.summary()).map(|s| 100.0 * s.mean));
     }
-    Ok(Run { arm, seed, record, scores })
+    let measured = study.measures.iter().map(|measure| Ok(measure.figures(folder)?.unwrap_or_default()));
+    let measured = measured.collect::<Result<_, StudyError>>()?;
+    Ok(Run { arm, seed, record, scores, measured })
 }
 
 /// One metric of one arm.
@@ -107,6 +123,8 @@ pub struct Row {
     pub summary: Option<Summary>,
     /// Difference to the first arm; None for the first arm itself, or without a common seed.
     pub effect: Option<Effect>,
+    /// Index of the arm's control, and the difference to it; None without a control, or without a common seed.
+    pub over_control: Option<(usize, Effect)>,
 }
 
 /// One metric of all arms.
@@ -139,6 +157,23 @@ pub fn table(study: &Study, runs: &[Run], left_out: usize) -> Table {
         let value = |run: &Run| run.scores.get(number).copied().flatten();
         figures.push(figure(study, runs, format!("{name}, %"), Some(true), &value));
     }
+    for (number, measure) in study.measures.iter().enumerate() {
+        let found = |run: &Run| run.measured.get(number).cloned().unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        for figure in runs.iter().flat_map(found) {
+            let shown = measure.figures.is_empty() || measure.figures.contains(&figure.name);
+            if shown && !names.contains(&figure.name) {
+                names.push(figure.name);
+            }
+        }
+        for name in names {
+            let value = |run: &Run| {
+                let figures = run.measured.get(number)?;
+                figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+            };
+            figures.push(figure(study, runs, format!("{}: {name}", measure.name), Some(true), &value));
+        }
+    }
     for &(series, name, factor, more_is_better) in FIGURES {
         let value = |run: &Run| run.record.last(series).map(|v| factor * v);
         figures.push(figure(study, runs, name.to_owned(), more_is_better, &value));
@@ -162,15 +197,24 @@ fn figure(
         let mine = runs.iter().filter(|run| run.arm == arm);
         mine.filter_map(|run| Some((run.seed, value(run).filter(|v| v.is_finite())?))).collect()
     };
-    let baseline = of(0);
     let row = |arm: usize| {
         let values = of(arm);
-        let pairs: Vec<f64> = values
-            .iter()
-            .filter_map(|(seed, v)| baseline.iter().find(|(s, _)| s == seed).map(|(_, b)| v - b))
-            .collect();
-        let summary = Summary::of(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>());
-        Row { arm, summary, effect: (arm > 0).then(|| effect(&pairs)).flatten() }
+        let over = |other: usize| {
+            let others = of(other);
+            let pair = |(seed, v): &(u64, f64)| others.iter().find(|(s, _)| s == seed).map(|(_, b)| v - b);
+            effect(&values.iter().filter_map(pair).collect::<Vec<f64>>())
+        };
+        let control = study.arms[arm].control.as_ref();
+        // A comparison with the baseline is there already.
+        let control = control
+            .and_then(|name| study.arms.iter().position(|other| other.name == *name))
+            .filter(|&at| at > 0);
+        Row {
+            arm,
+            summary: Summary::of(&values.iter().map(|(_, v)| *v).collect::<Vec<_>>()),
+            effect: (arm > 0).then(|| over(0)).flatten(),
+            over_control: control.and_then(|at| Some((at, over(at)?))),
+        }
     };
     Figure { name, more_is_better, rows: (0..study.arms.len()).map(row).collect() }
 }
@@ -189,6 +233,8 @@ fn effect(pairs: &[f64]) -> Option<Effect> {
         p_holm: f64::NAN,
         p_least: f64::NAN,
         compared: 0,
+        visible: f64::NAN,
+        deviation: Summary::of(pairs)?.standard_deviation,
     })
 }
 
@@ -196,7 +242,7 @@ fn effect(pairs: &[f64]) -> Option<Effect> {
 fn correct(table: &mut Table) {
     for cost in [false, true] {
         let figures = table.figures.iter_mut().filter(|figure| figure.is_cost() == cost);
-        let effects = figures.flat_map(|figure| figure.rows.iter_mut().filter_map(|row| row.effect.as_mut()));
+        let effects = figures.flat_map(|figure| figure.rows.iter_mut().flat_map(Row::effects_mut));
         let effects: Vec<&mut Effect> = effects.collect();
         let found: Vec<f64> = effects.iter().map(|effect| effect.p).collect();
         let corrected = holm(&found);
@@ -206,7 +252,19 @@ fn correct(table: &mut Table) {
             effect.p_least = holm(&clearest)[at];
             effect.p_holm = corrected[at];
             effect.compared = found.len();
+            effect.visible = visible_effect(effect.deviation, effect.pairs, found.len());
         }
+    }
+}
+
+impl Row {
+    /// Its comparisons: the arm with which it is compared, and the difference to it.
+    pub(super) fn effects(&self) -> impl Iterator<Item = (usize, Effect)> {
+        self.effect.map(|effect| (0, effect)).into_iter().chain(self.over_control)
+    }
+
+    fn effects_mut(&mut self) -> impl Iterator<Item = &mut Effect> {
+        self.effect.iter_mut().chain(self.over_control.as_mut().map(|(_, effect)| effect))
     }
 }
 
@@ -245,8 +303,8 @@ impl Table {
                     number(summary.standard_deviation, digits),
                     summary.count.to_string(),
                 ];
-                if let Some(e) = row.effect {
-                    cells.extend([
+                let compared = |e: Effect| {
+                    [
                         format!("{:+.digits$}", e.difference),
                         match e.pairs {
                             1 => String::new(),
@@ -255,11 +313,20 @@ impl Table {
                         },
                         number(e.p, 3),
                         number(e.p_holm, 3),
+                        number(e.visible, digits),
                         e.verdict(),
-                    ]);
-                }
+                    ]
+                };
+                cells.extend(row.effect.map(compared).into_iter().flatten());
                 cells.resize(HEADINGS.len(), String::new());
                 out.push((row.effect.is_some_and(|e| e.is_real()), cells));
+                if let Some((other, e)) = row.over_control {
+                    let name = format!("{} over {}", study.arms[row.arm].name, study.arms[other].name);
+                    let empty = [String::new(), String::new(), e.pairs.to_string()];
+                    let cells =
+                        [figure.name.clone(), name].into_iter().chain(empty).chain(compared(e)).collect();
+                    out.push((e.is_real(), cells));
+                }
             }
         }
         out
@@ -300,123 +367,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::study::{Arm, Evaluation};
-
-    fn study(seeds: u64) -> Study {
-        let arm = |name: &str| Arm { name: name.into(), about: String::new(), set: vec![] };
-        Study {
-            name: "x".into(),
-            about: String::new(),
-            config: None,
-            preset: None,
-            set: vec![],
-            seeds: (1..=seeds).collect(),
-            arms: vec![arm("baseline"), arm("better"), arm("same")],
-            evaluations: vec![Evaluation {
-                task: "rte".into(),
-                data: "d".into(),
-                seeds: 1,
-                limit: None,
-                set: vec![],
-            }],
-        }
-    }
-
-    fn run(arm: usize, seed: u64, accuracy: f64, score: f64) -> Run {
-        let series = BTreeMap::from([
-            ("eval.masked_accuracy".to_owned(), vec![(10, accuracy)]),
-            ("time.seconds_per_step".to_owned(), vec![(5, 0.5)]),
-        ]);
-        Run { arm, seed, record: RunRecord { name: String::new(), series }, scores: vec![Some(score)] }
-    }
-
-    fn runs(seeds: u64) -> Vec<Run> {
-        let noise = |seed: u64, arm: u64| ((seed * 7 + arm * 3) % 5) as f64 / 10.0;
-        let each = |seed: u64| {
-            [
-                run(0, seed, 0.5, 60.0 + noise(seed, 0)),
-                run(1, seed, 0.5, 65.0 + noise(seed, 1)),
-                run(2, seed, 0.5, 60.0 + noise(seed, 2)),
-            ]
-        };
-        (1..=seeds).flat_map(each).collect()
-    }
-
-    #[test]
-    fn a_real_difference_is_found_and_noise_is_not() {
-        let (study, runs) = (study(10), runs(10));
-        let table = table(&study, &runs, 0);
-        let names: Vec<&str> = table.figures.iter().map(|f| f.name.as_str()).collect();
-        assert_eq!(names, ["rte, %", "masked accuracy, %", "ms of a step"]);
-        let value = table.json(&study);
-        assert_eq!(value["rows"].as_array().unwrap().len(), 9);
-        let better = &value["rows"][1];
-        assert_eq!(
-            (&better["figure"], &better["arm"], &better["seeds"]),
-            (&"rte, %".into(), &"better".into(), &10.into())
-        );
-        assert_eq!(better["effect"]["verdict"], "a difference");
-        assert_eq!(better["effect"]["difference"], table.figures[0].rows[1].effect.unwrap().difference);
-        assert!(value["rows"][0]["effect"].is_null() && value["warning"].is_null());
-        let rows = &table.figures[0].rows;
-        let (better, same) = (rows[1].effect.unwrap(), rows[2].effect.unwrap());
-        assert!((better.difference - 5.0).abs() < 0.5 && better.low > 4.0, "{better:?}");
-        // 10 pairs: 2 / 1024, times the four comparisons.
-        assert!((better.p - 2.0 / 1024.0).abs() < 1e-12 && (better.p_holm - 8.0 / 1024.0).abs() < 1e-12);
-        assert_eq!((better.verdict().as_str(), same.verdict().as_str()), ("a difference", "within noise"));
-        assert!(rows[0].effect.is_none());
-        let text = table.to_markdown(&study);
-        assert!(text.contains("| rte, % | better |") && text.contains("a difference"), "{text}");
-    }
-
-    #[test]
-    fn the_report_says_that_three_seeds_cannot_show_much() {
-        let table = table(&study(3), &runs(3), 0);
-        let better = table.figures[0].rows[1].effect.unwrap();
-        assert_eq!(better.p, 0.25);
-        assert!(better.verdict().contains("3 seeds cannot show more"), "{}", better.verdict());
-    }
-
-    #[test]
-    fn table_and_page_give_the_same_verdict_after_correction() {
-        // 6 pairs: 2 / 64 = 0.031 is below the level, times four comparisons it is not.
-        let (study, runs) = (study(6), runs(6));
-        let table = table(&study, &runs, 0);
-        let better = table.figures[0].rows[1].effect.unwrap();
-        assert!(better.p < 0.05 && (better.p_least - 0.125).abs() < 1e-12, "{better:?}");
-        let verdict = "within noise; 6 seeds cannot show more in 4 comparisons";
-        assert_eq!(better.verdict(), verdict);
-        let summary = "4 of 4 comparisons are within noise.";
-        let hopeless = "6 seeds give a corrected p-value of 0.125 at the least";
-        for text in [table.to_markdown(&study), crate::study::page(&study, &runs, &table)] {
-            assert!(text.contains(verdict) && text.contains(summary) && text.contains(hopeless), "{text}");
-        }
-    }
-
-    #[test]
-    fn times_of_several_arms_are_corrected_as_well() {
-        let (study, mut runs) = (study(6), runs(6));
-        for run in runs.iter_mut().filter(|run| run.arm > 0) {
-            let slower = 1.0 + run.seed as f64 / 10.0;
-            run.record.series.insert("time.seconds_per_step".to_owned(), vec![(5, slower)]);
-        }
-        let table = table(&study, &runs, 0);
-        let time = table.figures.last().unwrap().rows[1].effect.unwrap();
-        assert!((time.p - 0.03125).abs() < 1e-12 && (time.p_holm - 0.0625).abs() < 1e-12, "{time:?}");
-        assert!(time.verdict().starts_with("within noise") && time.compared == 2);
-    }
-
-    #[test]
-    fn only_seeds_of_both_arms_are_compared() {
-        let mut some = runs(4);
-        some.retain(|run| run.arm != 1 || run.seed > 2);
-        let table = table(&study(4), &some, 0);
-        assert_eq!(table.figures[0].rows[1].effect.unwrap().pairs, 2);
-        some.retain(|run| run.arm != 1);
-        assert!(super::table(&study(4), &some, 0).figures[0].rows[1].effect.is_none());
-    }
-}
+mod tests;

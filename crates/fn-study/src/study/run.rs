@@ -10,7 +10,7 @@ use fn_train::stop::Stop;
 
 use super::{Arm, Evaluation, Study, StudyError, arms, evaluation_folder, run_folder};
 use crate::lease::{Lease, free};
-use crate::process::{Ended, run_to_end};
+use crate::process::{Ended, Finished, run_to_end};
 
 /// Folder of the locks, beside the arms; also holds the record files of child processes.
 const LOCKS: &str = ".locks";
@@ -47,7 +47,7 @@ pub enum Ran {
 }
 
 impl Plan<'_> {
-    /// Runs the unfinished parts of one run: pre-training, then each task.
+    /// Runs the unfinished parts of one run: pre-training, then each task, then each measure.
     ///
     /// # Errors
     /// Locks, processes or records that cannot be used; an invalid configuration. A job that fails is [`Ran::Failed`].
@@ -97,6 +97,21 @@ impl Plan<'_> {
                 other => return Ok(other),
             }
         }
+        for measure in &self.study.measures {
+            if measure.figures(&run)?.is_some() {
+                continue;
+            }
+            let what = format!("{} seed {seed}, {}", arm.name, measure.name);
+            let finished = match self.finished(measure.command(self.program, &run)?, &records, &held)? {
+                Some(finished) => finished,
+                None => return Ok(Ran::Busy),
+            };
+            match (self.ran(&finished, &what), finished.figures()) {
+                (Ran::Done, Some(figures)) => measure.keep(&run, figures.to_vec())?,
+                (Ran::Done, None) => return Ok(Ran::Failed(format!("{what}: it reported no figures"))),
+                (other, _) => return Ok(other),
+            }
+        }
         Ok(Ran::Done)
     }
 
@@ -127,27 +142,36 @@ impl Plan<'_> {
     }
 
     /// Runs a process to its end, unless another machine takes over the run meanwhile.
-    fn child(
+    fn child(&self, command: Command, records: &Path, held: &Lease, what: &str) -> Result<Ran, StudyError> {
+        let finished = self.finished(command, records, held)?;
+        Ok(finished.map_or(Ran::Busy, |finished| self.ran(&finished, what)))
+    }
+
+    /// The process at its end; None if another machine has taken over the run before it began.
+    fn finished(
         &self,
         mut command: Command,
         records: &Path,
         held: &Lease,
-        what: &str,
-    ) -> Result<Ran, StudyError> {
+    ) -> Result<Option<Finished>, StudyError> {
         if held.is_lost() {
-            return Ok(Ran::Busy);
+            return Ok(None);
         }
         if self.quiet {
             command.arg("--quiet");
         }
-        let finished = run_to_end(command, records, &|| self.stop.requested() || held.is_lost())?;
-        Ok(match finished.ended() {
+        Ok(Some(run_to_end(command, records, &|| self.stop.requested() || held.is_lost())?))
+    }
+
+    /// How a process ended.
+    fn ran(&self, finished: &Finished, what: &str) -> Ran {
+        match finished.ended() {
             Some(Ended::Done) => Ran::Done,
             _ if finished.asked_to_stop && !self.stop.requested() => Ran::Busy,
             _ if finished.asked_to_stop => Ran::Stopped,
             Some(Ended::Stopped { saved: true }) => Ran::Stopped,
             _ => Ran::Failed(format!("{what}: {}", finished.failure())),
-        })
+        }
     }
 }
 

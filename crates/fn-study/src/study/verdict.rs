@@ -5,12 +5,12 @@ use super::{Study, Table};
 /// Significance level, applied to corrected p-values.
 const LEVEL: f64 = 0.05;
 
-/// Difference of an arm to the first one.
+/// Difference of an arm to another one: the first, or its control.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effect {
     /// Number of seeds that both arms have.
     pub pairs: usize,
-    /// Mean of the paired differences, arm minus baseline.
+    /// Mean of the paired differences, arm minus the other.
     pub difference: f64,
     /// Lower end of the 95 % bootstrap interval over the pairs.
     pub low: f64,
@@ -24,6 +24,11 @@ pub struct Effect {
     pub p_least: f64,
     /// Number of comparisons that are made together.
     pub compared: usize,
+    /// Standard deviation of the paired differences; 0 for a single pair.
+    pub deviation: f64,
+    /// The smallest true difference that these pairs would have shown with a probability of 80 %
+    /// ([`visible_effect`](crate::stats::visible_effect)).
+    pub visible: f64,
 }
 
 impl Effect {
@@ -55,24 +60,25 @@ pub(super) fn words(study: &Study, table: &Table) -> Vec<String> {
     let mut effects: Vec<Effect> = Vec::new();
     for figure in table.figures.iter().filter(|figure| !figure.is_cost()) {
         for row in &figure.rows {
-            let Some(effect) = row.effect else { continue };
-            effects.push(effect);
-            if effect.is_real() {
-                let side = match (figure.more_is_better, effect.difference > 0.0) {
-                    (Some(better), more) if better == more => "better",
-                    (Some(_), _) => "worse",
-                    (None, _) => "other",
-                };
-                let digits = figure.digits();
-                out.push(format!(
-                    "{}: {} is {side} than {} by {:.digits$} ({:+.digits$} to {:+.digits$}).",
-                    figure.name,
-                    study.arms[row.arm].name,
-                    study.arms[0].name,
-                    effect.difference.abs(),
-                    effect.low,
-                    effect.high
-                ));
+            for (other, effect) in row.effects() {
+                effects.push(effect);
+                if effect.is_real() {
+                    let side = match (figure.more_is_better, effect.difference > 0.0) {
+                        (Some(better), more) if better == more => "better",
+                        (Some(_), _) => "worse",
+                        (None, _) => "other",
+                    };
+                    let digits = figure.digits();
+                    out.push(format!(
+                        "{}: {} is {side} than {} by {:.digits$} ({:+.digits$} to {:+.digits$}).",
+                        figure.name,
+                        study.arms[row.arm].name,
+                        study.arms[other].name,
+                        effect.difference.abs(),
+                        effect.low,
+                        effect.high
+                    ));
+                }
             }
         }
     }

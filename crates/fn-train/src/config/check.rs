@@ -300,7 +300,7 @@ impl RunConfig {
             c.replacements == Replacements::Any || (electra && !labels && c.judge != Some(JudgeKind::None)),
             "correction.replacements",
             "errors".into(),
-            "any with model.arch = bert, which replaces nothing; with a judge of kind none, which grades nothing; and with \
+            "any with a masked LM (model.arch = bert, roberta, ...), which replaces nothing; with a judge of kind none, which grades nothing; and with \
              correction.discriminator.kind = rao-blackwell, whose labels hold for words that are drawn without regard to the original",
         )
     }
@@ -351,7 +351,11 @@ impl RunConfig {
             electra || c.discriminator == DetectionKind::None || c.masked_lm != CorrectionKind::None,
             "correction.discriminator.kind",
             c.discriminator.name().to_owned(),
-            "none with model.arch = bert, as a BERT has no discriminator: set `correction.masked_lm.kind`",
+            &format!(
+                "none with model.arch = {}, as a {} has no discriminator: set `correction.masked_lm.kind`",
+                self.model.arch.model_type(),
+                self.model.arch.name()
+            ),
         )?;
         let default = VerifierConfig::default();
         for (value, usual, key) in [

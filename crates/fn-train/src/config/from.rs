@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fn_data::tokenise::has_tokenizer;
 use fn_models::hf;
 
 use super::layers::{Origin, Setting};
@@ -12,9 +13,6 @@ pub(super) const PRESET: &str = "continued";
 
 /// Length of the rows, in tokens, unless the model takes fewer.
 const LENGTH: usize = 128;
-
-/// Files of a tokenizer in a model folder.
-const TOKENIZERS: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 
 /// Architecture, objective, tokenizer and lengths of a Hugging Face folder, or of the `model/` of a run directory.
 ///
@@ -37,7 +35,7 @@ pub(super) fn folder_layer(folder: &Path) -> Result<Vec<Setting>, ConfigError> {
     if encoder.type_vocab == 1 {
         settings.push(("data.packing", "dense".into()));
     }
-    if TOKENIZERS.iter().any(|name| folder.join(name).exists()) {
+    if has_tokenizer(&folder) {
         settings.push(("data.tokenizer", path.into()));
     }
     let setting =

@@ -35,6 +35,9 @@ presets! {
     "bert-large", "24 layers of width 1024, as in the BERT paper";
     "continued", "what `fnlm pretrain --from FOLDER` sets: 2,000 steps of 2,048 tokens at a rate of 1e-4";
     "roberta-tiny", "2 layers of width 128: minutes on a laptop, to test a pipeline";
+    "modern-tiny", "ModernBERT with 4 layers of width 128: minutes on a laptop, to test a pipeline";
+    "modern-small", "ModernBERT with 12 layers of width 256";
+    "modern-base", "22 layers of width 768, as in the ModernBERT paper";
     "quickstart", "what `fnlm quickstart` trains on its generated language";
 }
 

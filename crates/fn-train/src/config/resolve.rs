@@ -240,7 +240,9 @@ impl Resolved {
     /// [`ConfigError::NotFound`] for the first that does not exist.
     pub fn require_files(&self, made_later: impl Fn(&Path) -> bool) -> Result<(), ConfigError> {
         for (key, path) in self.run.files() {
-            if path != Path::new("-") && !path.exists() && !made_later(path) {
+            let text = key == "data.train" || key == "data.held_out";
+            let found = path.exists() || text && !fn_data::source::matching(path).is_empty();
+            if path != Path::new("-") && !found && !made_later(path) {
                 let missing = ConfigError::NotFound { key: key.to_string(), path: path.to_owned() };
                 return Err(missing.at(&self.origin(key)));
             }

@@ -26,6 +26,7 @@ impl DeviceBatch {
                 ids: ids(&batch.input, shape, device),
                 token_type: segments.clone(),
                 mask: batch.padded.then(|| attention.clone()),
+                documents: None,
             },
             batch: Batch {
                 original: ids(&batch.original, shape, device),
@@ -43,7 +44,12 @@ impl DeviceBatch {
 
 /// The input of a model with `ids` `[B, L]` in place of the batch's own, without autodiff if `ids` are.
 pub(super) fn inputs(ids: Tensor<2, Int>, batch: &Batch) -> Inputs {
-    Inputs { ids, token_type: batch.segments.clone(), mask: batch.padded.then(|| batch.attention.clone()) }
+    Inputs {
+        ids,
+        token_type: batch.segments.clone(),
+        mask: batch.padded.then(|| batch.attention.clone()),
+        documents: None,
+    }
 }
 
 /// Vocabularies and flat positions fit 31 bits: both are bounded when data is prepared.

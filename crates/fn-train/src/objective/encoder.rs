@@ -188,7 +188,7 @@ impl EncoderJudge {
             return Err(EncoderError::Calibration { path: path.clone(), message });
         }
         let relations = match &config.wordnet {
-            Some(dict) => Some(Relations::new(&WordNet::open(dict)?, student.pieces())),
+            Some(dict) => Some(Relations::new(&WordNet::open(dict)?, student.spelled())),
             None => None,
         };
         let folder = config.model.as_deref().unwrap_or(Path::new(""));
@@ -223,12 +223,12 @@ impl EncoderJudge {
         }
         let same = own.sha256() == student.sha256();
         let translated = |piece: &String| match own.lowercase() && !piece.starts_with('[') {
-            true => own.id(&piece.to_lowercase()),
-            false => own.id(piece),
+            true => own.spelled_id(&piece.to_lowercase()),
+            false => own.spelled_id(piece),
         };
-        let ids: Vec<Option<u32>> = student.pieces().iter().map(translated).collect();
+        let ids: Vec<Option<u32>> = student.spelled().iter().map(translated).collect();
         let word = |(piece, id): (&String, &Option<u32>)| f32::from(u8::from(is_word(piece) && id.is_some()));
-        let word: Vec<f32> = student.pieces().iter().zip(&ids).map(word).collect();
+        let word: Vec<f32> = student.spelled().iter().zip(&ids).map(word).collect();
         if !word.contains(&1.0) {
             let (student, encoder) = (student.size(), own.size());
             return Err(EncoderError::Vocabulary { path: path(), student, encoder });
@@ -278,6 +278,7 @@ impl EncoderJudge {
             ids,
             token_type: batch.segments.clone().inner(),
             mask: batch.padded.then(|| batch.attention.clone().inner()),
+            documents: None,
         };
         let hidden = self.model.hidden_after(self.calibration.layers, &inputs, &Noise::none());
         let width = hidden.dims()[2];

@@ -26,12 +26,16 @@ pub struct JsonLines {
     meter: Meter,
 }
 
+/// Name of the file of warnings, beside the metrics.
+pub const WARNINGS: &str = "warnings.txt";
+
 impl JsonLines {
     /// Creates the file for a run that starts at step 0; an existing file is emptied.
     ///
     /// # Errors
     /// An error of the operating system.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
+        let _ = std::fs::remove_file(path.with_file_name(WARNINGS)); // those of a start before the first checkpoint
         let mut lines = Self::open(path)?;
         lines.cut(0, true)?;
         Ok(lines)
@@ -116,6 +120,13 @@ fn object(values: &[(String, f64)]) -> Value {
 }
 
 impl Reporter for JsonLines {
+    /// Warnings are kept apart, in `warnings.txt`: metrics are figures only.
+    fn warning(&mut self, text: &str) -> Result<(), ReportError> {
+        let path = self.path.with_file_name(WARNINGS);
+        let written = append(&path).and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()));
+        written.map_err(ReportError::io(&path, "append to the warnings"))
+    }
+
     fn step(&mut self, r: &StepReport) -> Result<(), ReportError> {
         let (tokens_per_second, seconds) = self.meter.read(r);
         self.write(&json!({

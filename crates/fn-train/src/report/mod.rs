@@ -10,7 +10,7 @@ mod tensorboard;
 #[cfg(test)]
 mod tests;
 
-pub use jsonl::JsonLines;
+pub use jsonl::{JsonLines, WARNINGS};
 pub use meter::Meter;
 pub use plain::{PlainLines, evaluation_line};
 pub use tensorboard::TensorBoard;
@@ -96,6 +96,14 @@ pub trait Reporter {
         let _ = text;
         Ok(())
     }
+
+    /// Reports that something looks wrong, with the likely cause and the next step.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn warning(&mut self, text: &str) -> Result<(), ReportError> {
+        self.notice(&format!("warning: {text}"))
+    }
 }
 
 /// Several reporters; each report goes to all of them, in order.
@@ -150,6 +158,10 @@ impl Reporter for Reporters<'_> {
 
     fn notice(&mut self, text: &str) -> Result<(), ReportError> {
         self.each(|r| r.notice(text))
+    }
+
+    fn warning(&mut self, text: &str) -> Result<(), ReportError> {
+        self.each(|r| r.warning(text))
     }
 }
 

@@ -111,4 +111,8 @@ impl<W: Write> Reporter for PlainLines<W> {
     fn notice(&mut self, text: &str) -> Result<(), ReportError> {
         self.line(&format!("notice: {text}"))
     }
+
+    fn warning(&mut self, text: &str) -> Result<(), ReportError> {
+        self.line(&format!("warning: {text}"))
+    }
 }

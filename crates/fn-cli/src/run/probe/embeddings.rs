@@ -15,7 +15,7 @@ use crate::{device, term};
 /// # Errors
 /// A model, tokenizer or WordNet that cannot be read; no pair of words in the vocabulary (3).
 pub fn run(args: &ProbeEmbeddingsArgs) -> Result<Outcome, CliError> {
-    let tokenizer = support::tokenizer(args.tokenizer.as_ref().unwrap_or(&args.model))?;
+    let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
     let net = WordNet::open(&args.wordnet).map_err(CliError::input_from)?;
     let device = device::open(&args.device)?;
     let Near { found, areas, norm, anisotropy } = near(&args.model, &tokenizer, &net, args.seed, &device)?;

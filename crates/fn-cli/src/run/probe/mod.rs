@@ -4,6 +4,7 @@ mod embeddings;
 mod false_negatives;
 mod judge;
 mod olmpics;
+mod replaced;
 mod substitution;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub fn run(command: &ProbeCommand) -> Result<Outcome, CliError> {
         ProbeCommand::Embeddings(args) => embeddings::run(args),
         ProbeCommand::Substitution(args) => substitution::run(args),
         ProbeCommand::Judge(args) => judge::run(args),
+        ProbeCommand::Replaced(args) => replaced::run(args),
     }
 }
 
@@ -39,7 +41,7 @@ pub fn prober(
     device: &str,
     quiet: bool,
 ) -> Result<Prober, CliError> {
-    let tokenizer = support::tokenizer(tokenizer.map_or(model, PathBuf::as_path))?;
+    let tokenizer = support::tokenizer_of(model, tokenizer.map(PathBuf::as_path))?;
     let (prober, report) = Prober::load(model, tokenizer, &device::open(device)?)?;
     term::note(quiet || report.missing.is_empty(), &report.to_string());
     Ok(prober)

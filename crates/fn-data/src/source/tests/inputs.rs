@@ -224,3 +224,30 @@ fn the_error_for_a_window_above_the_limit_names_the_remedy() {
         assert!(error.contains("128 MiB") && error.contains("zstd -d --long=31"), "{name}: {error}");
     }
 }
+
+#[test]
+fn patterns_are_expanded_as_a_shell_does() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a/1.txt", "a/12.txt", "a/.3.txt", "b/1.txt", "b/x.md", "[c]/1.txt"] {
+        std::fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        std::fs::write(dir.path().join(name), format!("{name}\n")).unwrap();
+    }
+    let texts = |pattern: &str| -> Result<Vec<String>, DataError> {
+        let sources = Sources::open(&[dir.path().join(pattern)], &SourceOptions::default())?;
+        sources.map(|document| Ok(document?.text)).collect()
+    };
+    assert_eq!(texts("a/*.txt").unwrap(), ["a/1.txt", "a/12.txt"]);
+    assert_eq!(texts("?/1.txt").unwrap(), ["a/1.txt", "b/1.txt"]);
+    assert_eq!(texts("*/1*2*").unwrap(), ["a/12.txt"]);
+    assert_eq!(texts("a/.*.txt").unwrap(), ["a/.3.txt"]);
+    // A folder is walked, an existing name is itself.
+    assert_eq!(texts("[c*").unwrap(), ["[c]/1.txt"]);
+    // As for a file that the user names: what is not read is an error.
+    assert!(matches!(texts("b/*"), Err(DataError::Unsupported { .. })));
+    assert!(texts("a/*.json").is_err());
+    assert_eq!(matching(&dir.path().join("a/1.txt")), [PathBuf::new(); 0]);
+    // Many stars do not take forever.
+    let long = "a".repeat(200);
+    std::fs::write(dir.path().join(&long), "x").unwrap();
+    assert!(matching(&dir.path().join(format!("{}b", "*a".repeat(40)))).is_empty());
+}

@@ -8,15 +8,12 @@ use super::{Example, Label, TaskError};
 
 pub use buckets::{Batch, Buckets};
 
-/// Minimum sequence length: `[CLS] a [SEP] b [SEP]` with one token for each sentence.
-const LEAST: usize = 5;
-
 /// A tokenised example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+    /// `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, or what the tokenizer puts around texts instead of it.
     pub ids: Vec<u32>,
-    /// 0 up to the first `[SEP]`, 1 after it; as long as `ids`.
+    /// 0 up to the first `[SEP]`, 1 after it (in BERT); as long as `ids`.
     pub token_types: Vec<u32>,
     /// The label of the example. Tags of words that were truncated are removed; see [`Features::words`].
     pub label: Option<Label>,
@@ -47,10 +44,11 @@ impl Encoder {
     /// An encoder with a maximum length.
     ///
     /// # Errors
-    /// A length below 5, in which two sentences of one token do not fit.
+    /// A length below 5 (6 in RoBERTa), in which two sentences of one token do not fit.
     pub fn new(tokenizer: &TextTokenizer, length: usize) -> Result<Self, TaskError> {
-        if length < LEAST {
-            return Err(TaskError::Length { found: length, least: LEAST });
+        let least = tokenizer.frame().added_to_pair() + 2;
+        if length < least {
+            return Err(TaskError::Length { found: length, least });
         }
         Ok(Self { tokenizer: tokenizer.clone(), length })
     }
@@ -58,18 +56,19 @@ impl Encoder {
     /// Ids and token types of one sentence or a pair. If they are too long, tokens are removed from the end of the longer
     /// sentence, of the second one if both have the same length (`longest_first` in transformers).
     pub fn encode(&self, first: &str, second: Option<&str>) -> (Vec<u32>, Vec<u32>) {
+        let frame = self.tokenizer.frame();
         let mut a = self.tokenizer.encode(first);
         match second {
             None => {
-                a.truncate(self.length - 2);
-                self.join(&a, None)
+                a.truncate(self.length - frame.added_to_single());
+                frame.single(&a)
             }
             Some(second) => {
                 let mut b = self.tokenizer.encode(second);
-                let (keep_a, keep_b) = longest_first(a.len(), b.len(), self.length - 3);
+                let (keep_a, keep_b) = longest_first(a.len(), b.len(), self.length - frame.added_to_pair());
                 a.truncate(keep_a);
                 b.truncate(keep_b);
-                self.join(&a, Some(&b))
+                frame.pair(&a, &b)
             }
         }
     }
@@ -86,17 +85,21 @@ impl Encoder {
     /// The features of an example of token classification: a tag belongs to the first piece of its word. The first word that
     /// does not fit completely is removed with all words after it.
     pub fn word_features(&self, example: &Example) -> Features {
+        let frame = self.tokenizer.frame();
         let (mut ids, mut words) = (Vec::new(), Vec::new());
         for word in example.first.split_whitespace() {
-            let mut pieces = self.tokenizer.encode(word);
+            let mut pieces = match words.is_empty() {
+                true => self.tokenizer.encode(word),
+                false => self.tokenizer.encode_word(word),
+            };
             if pieces.is_empty() {
                 // A word that is empty after normalisation still has a tag, so it needs a token.
                 pieces.push(self.tokenizer.special().unk);
             }
-            if ids.len() + pieces.len() > self.length - 2 {
+            if ids.len() + pieces.len() > self.length - frame.added_to_single() {
                 break;
             }
-            words.push(1 + ids.len());
+            words.push(frame.start() + ids.len());
             ids.extend(pieces);
         }
         let label = match &example.label {
@@ -106,23 +109,8 @@ impl Encoder {
             }
             _ => None,
         };
-        let (ids, token_types) = self.join(&ids, None);
+        let (ids, token_types) = frame.single(&ids);
         Features { ids, token_types, label, words }
-    }
-
-    fn join(&self, a: &[u32], b: Option<&[u32]>) -> (Vec<u32>, Vec<u32>) {
-        let special = self.tokenizer.special();
-        let mut ids = Vec::with_capacity(3 + a.len() + b.map_or(0, <[u32]>::len));
-        ids.push(special.cls);
-        ids.extend_from_slice(a);
-        ids.push(special.sep);
-        let mut token_types = vec![0; ids.len()];
-        if let Some(b) = b {
-            ids.extend_from_slice(b);
-            ids.push(special.sep);
-            token_types.resize(ids.len(), 1);
-        }
-        (ids, token_types)
     }
 }
 

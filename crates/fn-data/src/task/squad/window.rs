@@ -46,7 +46,7 @@ impl Target {
     }
 }
 
-/// `[CLS] question [SEP] part of the context [SEP]`.
+/// `[CLS] question [SEP] part of the context [SEP]`, or what the tokenizer puts around a pair instead of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
     /// Index of the paragraph.
@@ -55,7 +55,7 @@ pub struct Window {
     pub question: usize,
     /// The ids.
     pub ids: Vec<u32>,
-    /// 0 up to the first `[SEP]`, 1 after it; as long as `ids`.
+    /// 0 up to the first `[SEP]`, 1 after it (in BERT); as long as `ids`.
     pub token_types: Vec<u32>,
     /// Position in `ids` of the first token of the context.
     pub context_at: usize,
@@ -107,7 +107,7 @@ pub fn windows(
     tokenizer: &TextTokenizer,
     options: &WindowOptions,
 ) -> Result<Vec<Window>, TaskError> {
-    let least = options.question.saturating_add(4);
+    let least = options.question.saturating_add(tokenizer.frame().added_to_pair() + 1);
     if options.length < least {
         return Err(TaskError::Length { found: options.length, least });
     }
@@ -147,22 +147,19 @@ impl Context {
         (paragraph, number): (usize, usize),
         out: &mut Vec<Window>,
     ) {
-        let special = tokenizer.special();
-        let mut head = vec![special.cls];
-        head.extend(tokenizer.encode(&question.text).into_iter().take(options.question));
-        head.push(special.sep);
+        let frame = tokenizer.frame();
+        let mut asked = tokenizer.encode(&question.text);
+        asked.truncate(options.question);
+        let context_at = frame.second_start(asked.len());
         let answer = question.answers.first().map(|a| self.tokens_of(&a.bytes));
-        let spans = spans(self.ids.len(), options.length - head.len() - 1, options.stride);
+        let spans =
+            spans(self.ids.len(), options.length - asked.len() - frame.added_to_pair(), options.stride);
         for (place, tokens) in spans.iter().enumerate() {
-            let mut ids = head.clone();
-            ids.extend_from_slice(&self.ids[tokens.clone()]);
-            ids.push(special.sep);
-            let mut token_types = vec![0; head.len()];
-            token_types.resize(ids.len(), 1);
+            let (ids, token_types) = frame.pair(&asked, &self.ids[tokens.clone()]);
             let target = match &answer {
                 _ if question.impossible => Some(Target::NOTHING),
                 Some(Some(found)) if found.start >= tokens.start && found.end <= tokens.end => {
-                    let at = |token: usize| head.len() + token - tokens.start;
+                    let at = |token: usize| context_at + token - tokens.start;
                     Some(Target { start: at(found.start), end: at(found.end - 1) })
                 }
                 Some(Some(_)) => Some(Target::NOTHING),
@@ -171,7 +168,7 @@ impl Context {
             out.push(Window {
                 paragraph,
                 question: number,
-                context_at: head.len(),
+                context_at,
                 max_context: tokens
                     .clone()
                     .map(|t| best_window(&spans, options.stride, t) == place)

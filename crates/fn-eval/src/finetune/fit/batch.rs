@@ -55,6 +55,7 @@ impl TaskBatch {
                 ids: Tensor::from_data(TensorData::new(ids, shape), device),
                 token_type: Tensor::from_data(TensorData::new(types, shape), device),
                 mask: padded.then(|| Tensor::from_data(TensorData::new(mask, shape), device)),
+                documents: None,
             },
             length,
         }

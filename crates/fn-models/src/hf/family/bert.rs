@@ -1,6 +1,6 @@
 //! BERT.
 
-use super::{Decoder, EMBEDDINGS, ENCODER, Files, KEYS, Kind};
+use super::{Decoder, EMBEDDINGS, ENCODER, Files, KEYS, Kind, SPANS, TAGS};
 
 pub(super) const FILES: Files = Files {
     keys: KEYS,
@@ -17,6 +17,8 @@ pub(super) const FILES: Files = Files {
     ],
     discriminator: &[],
     classifier: &[("dense", "bert.pooler.dense", Kind::Linear), ("out", "classifier", Kind::Linear)],
+    spans: SPANS,
+    tags: TAGS,
     decoder: Decoder {
         weight: "cls.predictions.decoder.weight",
         table: "embeddings.word_embeddings.weight",

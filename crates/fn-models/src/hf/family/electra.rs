@@ -1,6 +1,6 @@
 //! ELECTRA: two folders, see [`crate::hf`].
 
-use super::{Decoder, EMBEDDINGS, ENCODER, Files, KEYS, Keys, Kind};
+use super::{Decoder, EMBEDDINGS, ENCODER, Files, KEYS, Keys, Kind, SPANS, TAGS};
 
 pub(super) const FILES: Files = Files {
     keys: Keys { embedding_size: Some("embedding_size"), ..KEYS },
@@ -19,6 +19,8 @@ pub(super) const FILES: Files = Files {
         ("score", "discriminator_predictions.dense_prediction", Kind::Linear),
     ],
     classifier: &[("dense", "classifier.dense", Kind::Linear), ("out", "classifier.out_proj", Kind::Linear)],
+    spans: SPANS,
+    tags: TAGS,
     decoder: Decoder {
         weight: "generator_lm_head.weight",
         table: "embeddings.word_embeddings.weight",

@@ -2,6 +2,7 @@
 
 mod bert;
 mod electra;
+mod modern;
 mod roberta;
 
 use crate::arch::{Family, Task};
@@ -40,6 +41,10 @@ pub(crate) struct Files {
     pub discriminator: &'static [Entry],
     /// Ours are within the head of a [`Classifier`](crate::Classifier).
     pub classifier: &'static [Entry],
+    /// Ours are within the head of a [`TokenModel`](crate::TokenModel) for spans.
+    pub spans: &'static [Entry],
+    /// Ours are within the head of a [`TokenModel`](crate::TokenModel) for tags.
+    pub tags: &'static [Entry],
     /// The output layer of masked LMs.
     pub decoder: Decoder,
 }
@@ -63,12 +68,16 @@ pub(crate) struct Keys {
     pub num_heads: &'static str,
     pub intermediate_size: &'static str,
     pub max_positions: &'static str,
+    pub default_positions: usize,
     /// Absent: the embeddings are as wide as the layers.
     pub embedding_size: Option<&'static str>,
-    pub type_vocab: &'static str,
+    /// Absent: no segments.
+    pub type_vocab: Option<&'static str>,
     pub hidden_dropout: &'static str,
     pub attention_dropout: &'static str,
     pub classifier_dropout: &'static str,
+    /// Dropout where a file has no such key.
+    pub default_dropout: f64,
     pub activation: &'static str,
     pub layer_norm_eps: &'static str,
     /// Its default where a file without the key can only mean this one.
@@ -85,11 +94,13 @@ const KEYS: Keys = Keys {
     num_heads: "num_attention_heads",
     intermediate_size: "intermediate_size",
     max_positions: "max_position_embeddings",
+    default_positions: 512,
     embedding_size: None,
-    type_vocab: "type_vocab_size",
+    type_vocab: Some("type_vocab_size"),
     hidden_dropout: "hidden_dropout_prob",
     attention_dropout: "attention_probs_dropout_prob",
     classifier_dropout: "classifier_dropout",
+    default_dropout: 0.1,
     activation: "hidden_act",
     layer_norm_eps: "layer_norm_eps",
     default_eps: Some(1e-12),
@@ -123,7 +134,7 @@ const TAGS: &[Entry] = &[("out", "classifier", Kind::Linear)];
 
 impl Family {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Bert, Self::Electra, Self::Roberta];
+    pub(crate) const ALL: [Self; 4] = [Self::Bert, Self::Electra, Self::Roberta, Self::Modern];
 
     /// What its files look like.
     pub(crate) fn files(self) -> &'static Files {
@@ -131,6 +142,7 @@ impl Family {
             Self::Bert => &bert::FILES,
             Self::Electra => &electra::FILES,
             Self::Roberta => &roberta::FILES,
+            Self::Modern => &modern::FILES,
         }
     }
 }
@@ -140,8 +152,8 @@ impl Files {
     pub fn task_head(&self, task: Task) -> &'static [Entry] {
         match task {
             Task::SequenceClassification => self.classifier,
-            Task::QuestionAnswering => SPANS,
-            Task::TokenClassification => TAGS,
+            Task::QuestionAnswering => self.spans,
+            Task::TokenClassification => self.tags,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! RoBERTa; XLM-R and CamemBERT differ by name only.
 
-use super::{Decoder, EMBEDDINGS, ENCODER, Files, KEYS, Keys, Kind};
+use super::{Decoder, EMBEDDINGS, ENCODER, Files, KEYS, Keys, Kind, SPANS, TAGS};
 
 pub(super) const FILES: Files = Files {
     // Released models have 1e-5, transformers takes 1e-12 for a file without the key: that cannot be guessed.
@@ -18,6 +18,8 @@ pub(super) const FILES: Files = Files {
     ],
     discriminator: &[],
     classifier: &[("dense", "classifier.dense", Kind::Linear), ("out", "classifier.out_proj", Kind::Linear)],
+    spans: SPANS,
+    tags: TAGS,
     decoder: Decoder {
         weight: "lm_head.decoder.weight",
         table: "embeddings.word_embeddings.weight",

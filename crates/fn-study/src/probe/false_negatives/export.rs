@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::files::write_atomic;
 use fn_core::noise::Stream;
+use fn_core::vocab::VocabFacts;
 use fn_data::source::{SourceOptions, Sources, plain_stem};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::{Pretrained, hf, params};
@@ -144,7 +145,8 @@ pub fn export(
         let count = share.saturating_mul(PASSAGES_PER_ERROR);
         let passages = passages::draw(file, (number as u64, count, wanted.seed), &options)?;
         let limit = config.data.length.min(prober.max_pieces() + 2) - 2;
-        let places = passages.into_iter().filter_map(|passage| Place::of(passage, tokenizer, limit));
+        let places =
+            passages.into_iter().filter_map(|passage| Place::of(passage, (tokenizer, &prober.facts), limit));
         let places: Vec<Place> = places.collect();
         let (domain, before) = (plain_stem(file), out.errors.len());
         for batch in places.chunks(BATCH) {
@@ -200,12 +202,12 @@ struct Place {
 
 impl Place {
     /// None for a passage that is longer than `limit` tokens or has no such word.
-    fn of(passage: Passage, tokenizer: &TextTokenizer, limit: usize) -> Option<Self> {
+    fn of(passage: Passage, (tokenizer, facts): (&TextTokenizer, &VocabFacts), limit: usize) -> Option<Self> {
         let Passage { text, mut stream } = passage;
         let (ids, ranges) = tokenizer.encode_with_offsets(&text);
         let alone = |at: &usize| {
-            let goes_on = ids.get(at + 1).and_then(|&id| tokenizer.token(id));
-            is_word(tokenizer, ids[*at]) && !goes_on.is_some_and(|next| next.starts_with("##"))
+            let goes_on = ids.get(at + 1).is_some_and(|&next| facts.joins(ids[*at], next));
+            is_word(tokenizer, ids[*at]) && !goes_on
         };
         let words: Vec<usize> = (0..ids.len()).filter(alone).collect();
         if ids.len() > limit || words.is_empty() {
@@ -218,31 +220,32 @@ impl Place {
     }
 
     /// The tokens with the word masked, and a share `rate` of the others.
-    fn masked(&self, (cls, sep, mask): (u32, u32, u32), rate: f64) -> Vec<u32> {
+    fn masked(&self, tokenizer: &TextTokenizer, rate: f64) -> Vec<u32> {
+        let mask = tokenizer.special().mask;
         // Not the numbers that draw the prediction.
         let mut stream = self.stream.clone();
         let _ = stream.next_u64();
         let masked = |(at, &id): (usize, &u32)| if stream.unit() < rate || at == self.at { mask } else { id };
         let inner: Vec<u32> = self.ids.iter().enumerate().map(masked).collect();
-        [&[cls], &inner[..], &[sep]].concat()
+        tokenizer.frame().single(&inner).0
     }
 }
 
 /// Whether a token is a whole word, or the beginning of one, of letters alone.
 fn is_word(tokenizer: &TextTokenizer, id: u32) -> bool {
-    tokenizer.token(id).is_some_and(|piece| !piece.is_empty() && piece.chars().all(char::is_alphabetic))
+    let piece = tokenizer.piece(id);
+    !piece.is_empty() && piece.chars().all(char::is_alphabetic)
 }
 
 impl Prober {
     /// Log-probabilities of all tokens of the vocabulary at the masked word of each passage.
     fn rows(&self, batch: &[Place], rate: f64) -> Vec<Vec<f64>> {
-        let special = self.tokenizer().special();
-        let masked: Vec<Vec<u32>> =
-            batch.iter().map(|place| place.masked((special.cls, special.sep, special.mask), rate)).collect();
+        let masked: Vec<Vec<u32>> = batch.iter().map(|place| place.masked(self.tokenizer(), rate)).collect();
+        let first = self.tokenizer().frame().start();
         let rows: Vec<&[u32]> = masked.iter().map(Vec::as_slice).collect();
         let (inputs, length) = self.inputs(&rows);
         let places: Vec<i32> =
-            batch.iter().enumerate().map(|(row, place)| (row * length + 1 + place.at) as i32).collect();
+            batch.iter().enumerate().map(|(row, place)| (row * length + first + place.at) as i32).collect();
         let places = Tensor::<1, Int>::from_data(TensorData::new(places, [batch.len()]), &self.device);
         let logits = self.model.masked_logits(&inputs, places, &Noise::none());
         let [_, width] = logits.dims();
@@ -328,15 +331,15 @@ mod tests {
         let tokenizer = TextTokenizer::from_vocab(pieces.map(str::to_owned).to_vec(), false).unwrap();
         let place = |text: &str, limit| {
             let stream = Stream::new(1, 0, 0, fn_core::noise::Use::Test);
-            Place::of(Passage { text: text.to_owned(), stream }, &tokenizer, limit)
+            Place::of(Passage { text: text.to_owned(), stream }, (&tokenizer, &tokenizer.facts()), limit)
         };
         let found = place("é 1 boats .", 9);
         let found = found.map(|place| (place.at, place.start, place.word)).unwrap();
         assert_eq!(found, (0, 0, "é".to_owned()), "boats has two tokens");
         let found = place("1 . 1 boat", 9).unwrap();
         assert_eq!((found.at, found.start, found.word.as_str()), (3, 6, "boat"));
-        assert_eq!(found.masked((2, 3, 4), 0.0), [2, 10, 5, 10, 4, 3]);
-        assert_eq!(found.masked((2, 3, 4), 1.0), [2, 4, 4, 4, 4, 3]);
+        assert_eq!(found.masked(&tokenizer, 0.0), [2, 10, 5, 10, 4, 3]);
+        assert_eq!(found.masked(&tokenizer, 1.0), [2, 4, 4, 4, 4, 3]);
         assert!(place("1 . 1 boat", 3).is_none() && place("boats 1", 9).is_none());
     }
 }

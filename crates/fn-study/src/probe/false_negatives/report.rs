@@ -97,7 +97,8 @@ impl Report<'_> {
 
     /// The part of speech in which WordNet has the most senses of a word.
     fn pos(&self, word: u32) -> &'static str {
-        let (Some(net), Some(piece)) = (&self.net, self.tokenizer.token(word)) else { return "none" };
+        let spelled = |id: u32| self.tokenizer.spelled().get(id as usize);
+        let (Some(net), Some(piece)) = (&self.net, spelled(word)) else { return "none" };
         let senses = |pos: Pos| net.synsets(piece, pos).len();
         let best = POS.into_iter().max_by_key(|&pos| (senses(pos), std::cmp::Reverse(pos as u8)));
         best.filter(|&pos| senses(pos) > 0).map_or("not in WordNet", Pos::file)
@@ -111,7 +112,8 @@ impl Report<'_> {
 
     /// WordNet's gloss of a sense that both words share.
     fn gloss(&self, a: u32, b: u32) -> Option<String> {
-        let (net, a, b) = (self.net.as_ref()?, self.tokenizer.token(a)?, self.tokenizer.token(b)?);
+        let spelled = |id: u32| self.tokenizer.spelled().get(id as usize);
+        let (net, a, b) = (self.net.as_ref()?, spelled(a)?, spelled(b)?);
         POS.into_iter().find_map(|pos| {
             let (of_a, of_b) = (net.synsets(a, pos), net.synsets(b, pos));
             let shared = of_a.iter().find(|id| of_b.contains(id))?;

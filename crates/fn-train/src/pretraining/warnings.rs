@@ -1,0 +1,219 @@
+//! What looks wrong in the data and in the course of a pre-training run, in plain words, with the next step.
+
+use fn_data::shard::Dataset;
+
+use crate::config::{Resolved, preset};
+use crate::report::StepReport;
+
+/// Rows that are looked at, spread over the data set.
+const SAMPLE: usize = 2_000;
+/// Share of unknown pieces from which the tokenizer is questioned.
+const UNKNOWN: f64 = 0.01;
+/// Share of padding from which the length is questioned.
+const PADDING: f64 = 0.5;
+/// Times that the text is read from which the number of steps is questioned; BERT read its text about 40 times.
+const EPOCHS: f64 = 50.0;
+/// Factor from the preset's learning rate from which it is questioned.
+const RATE: f64 = 20.0;
+/// Shortest run, in steps, whose loss is expected to fall within its first tenth.
+const SHORTEST: u64 = 200;
+/// Part of the first losses that the loss after a tenth of the run has to be below.
+const FALL: f64 = 0.99;
+
+/// Warnings about the training rows and the settings, before the first step.
+pub(crate) fn of_data(config: &Resolved, data: &Dataset, unknown: u32) -> Vec<String> {
+    let mut out = Vec::new();
+    let rows = data.len();
+    let (mut looked, mut ids, mut strange) = (0usize, 0usize, 0usize);
+    for row in (0..rows).step_by(rows.div_ceil(SAMPLE).max(1)).map(|at| data.row(at)) {
+        looked += 1;
+        ids += row.ids.len();
+        strange += row.ids.iter().filter(|&&id| id == unknown).count();
+    }
+    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+    let unknown = share(strange, ids);
+    if unknown > UNKNOWN {
+        out.push(format!(
+            "{:.1} % of the training text are unknown pieces, from which nothing is learnt: the tokenizer does not suit the text; use \
+             another, or train one with `fnlm tokenizer train`",
+            100.0 * unknown
+        ));
+    }
+    let padding = 1.0 - share(ids, looked * data.length());
+    if looked > 0 && padding > PADDING {
+        out.push(format!(
+            "{:.0} % of the training rows are padding: the documents are shorter than `data.length` = {}; lower it, or join documents \
+             with `data.packing=dense`",
+            100.0 * padding,
+            data.length()
+        ));
+    }
+    let train = &config.train;
+    let seen = train.steps as f64 * (train.batch * train.accumulation) as f64 / rows.max(1) as f64;
+    if seen > EPOCHS {
+        out.push(format!(
+            "{} steps read the text {seen:.0} times (it has {rows} rows): the model may learn it by heart; add text or lower `train.steps`",
+            train.steps
+        ));
+    }
+    let usual = config.preset().and_then(|name| Some((name, preset(name).ok()?.schedule.lr)));
+    if let Some((name, usual)) = usual {
+        let lr = config.schedule.lr;
+        if lr > RATE * usual || lr * RATE < usual {
+            out.push(format!(
+                "`schedule.lr` = {lr:e} is far from the {usual:e} of the preset {name}: check the exponent"
+            ));
+        }
+    }
+    out
+}
+
+/// Follows the loss of a run that begins at step 0, and what its judge says.
+#[derive(Debug)]
+pub(super) struct Course {
+    steps: u64,
+    judged: bool,
+    /// Reported losses, until they were compared.
+    losses: Option<Vec<f64>>,
+    wrong: f64,
+    excused: f64,
+}
+
+impl Course {
+    /// `judged`: whether a judge is asked at all.
+    pub(super) fn new(steps: u64, judged: bool) -> Self {
+        Self { steps, judged, losses: (steps >= SHORTEST).then(Vec::new), wrong: 0.0, excused: 0.0 }
+    }
+
+    /// The warnings after this step.
+    pub(super) fn observe(&mut self, report: &StepReport) -> Vec<String> {
+        self.wrong += report.counts.wrong;
+        self.excused += report.counts.false_negative;
+        let is_last = report.step == self.steps;
+        self.fall(report).into_iter().chain(is_last.then(|| self.nothing_excused()).flatten()).collect()
+    }
+
+    /// Compares the first third of the losses of the first tenth with the last third, once.
+    fn fall(&mut self, report: &StepReport) -> Option<String> {
+        let losses = self.losses.as_mut()?;
+        losses.push(report.loss);
+        let third = losses.len() / 3;
+        if report.step < self.steps.div_ceil(10) || third == 0 {
+            return None;
+        }
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let (first, last) = (mean(&losses[..third]), mean(&losses[losses.len() - third..]));
+        self.losses = None;
+        (last >= FALL * first).then(|| {
+            format!(
+                "the loss did not fall over the first {} steps ({first:.3}, then {last:.3}): the learning rate may be too high or too low, or \
+                 the tokenizer may not be the one of the model",
+                report.step
+            )
+        })
+    }
+
+    fn nothing_excused(&self) -> Option<String> {
+        let nothing = self.judged && self.wrong > 0.0 && self.excused == 0.0;
+        nothing.then(|| {
+            "the judge called none of the wrong predictions a false negative, so that the correction changed nothing: the look-up sets may not \
+             suit the text, or `correction.threshold` is too high, or the model predicts no words that have an entry yet"
+                .to_owned()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fn_core::stats::FalseNegativeStats;
+    use fn_data::pack::PackedRow;
+
+    use super::*;
+    use crate::config::Layers;
+
+    fn config(set: &[&str]) -> Resolved {
+        let set = set.iter().map(|&text| text.to_owned()).collect();
+        Layers { preset: Some("electra-tiny".into()), set, ..Layers::default() }.resolve().unwrap()
+    }
+
+    /// 100 rows of `ids`, at most 16 long.
+    fn rows(ids: &[u32]) -> Dataset {
+        let second = ids.len() as u16;
+        Dataset::from_rows(vec![PackedRow { ids: ids.to_vec(), second }; 100], 16).unwrap()
+    }
+
+    const FULL: [u32; 16] = [2, 5, 6, 7, 8, 9, 5, 6, 7, 8, 9, 5, 6, 7, 8, 3];
+
+    #[test]
+    fn good_data_and_settings_are_not_warned_of() {
+        assert_eq!(
+            of_data(&config(&["train.steps=50", "train.batch=4"]), &rows(&FULL), 1),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn each_kind_of_bad_data_is_named() {
+        let of = |set: &[&str], ids: &[u32]| {
+            let all = of_data(&config(&[&["train.steps=50", "train.batch=4"], set].concat()), &rows(ids), 1);
+            assert_eq!(all.len(), 1, "{all:?}");
+            all[0].clone()
+        };
+        let mut strange = FULL;
+        strange[3] = 1;
+        assert!(of(&[], &strange).starts_with("6.2 % of the training text are unknown pieces"));
+        assert!(of(&[], &[2, 5, 6, 3]).starts_with("75 % of the training rows are padding"));
+        assert!(
+            of(&["train.batch=200"], &FULL).starts_with("50 steps read the text 100 times (it has 100 rows)")
+        );
+        assert!(of(&["schedule.lr=5.0"], &FULL).contains("far from the"));
+        assert!(of(&["schedule.lr=1e-6"], &FULL).contains("check the exponent"));
+    }
+
+    fn report(step: u64, loss: f64, false_negative: f64) -> StepReport {
+        StepReport {
+            step,
+            loss,
+            terms: Vec::new(),
+            counts: FalseNegativeStats {
+                rows: 20.0,
+                wrong: 10.0,
+                false_negative,
+                ..FalseNegativeStats::default()
+            },
+            learning_rate: 1e-4,
+            grad_norm: 1.0,
+            skipped: false,
+            tokens: 100,
+            tokens_seen: 100 * step,
+            seconds: 0.1,
+            waited: 0.0,
+        }
+    }
+
+    /// Warnings over 1,000 steps, reported every tenth.
+    fn over(judged: bool, false_negative: f64, loss: impl Fn(u64) -> f64) -> Vec<String> {
+        let mut course = Course::new(1_000, judged);
+        (1..=100).flat_map(|at| course.observe(&report(10 * at, loss(10 * at), false_negative))).collect()
+    }
+
+    #[test]
+    fn a_loss_that_stays_is_named_once() {
+        let found = over(false, 0.0, |_| 7.0);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("the loss did not fall over the first 100 steps (7.000, then 7.000)"));
+        assert!(over(false, 0.0, |step| 7.0 - step as f64 / 1_000.0).is_empty());
+        // What happens later is not the subject of this warning.
+        assert!(over(false, 0.0, |step| if step < 100 { 7.0 - step as f64 / 100.0 } else { 9.0 }).is_empty());
+    }
+
+    #[test]
+    fn a_judge_that_excuses_nothing_is_named_at_the_end() {
+        let falling = |step: u64| 9.0 - step as f64 / 500.0;
+        let found = over(true, 0.0, falling);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("the judge called none of the wrong predictions"));
+        assert!(over(true, 1.0, falling).is_empty());
+        assert!(over(false, 0.0, falling).is_empty());
+    }
+}
