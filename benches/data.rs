@@ -8,7 +8,7 @@ mod common;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fn_core::corrupt::{CorruptionConfig, Corruptor, Key, Scheme, Unit};
 use fn_data::language::{Language, LanguageConfig, LexiconNoise};
-use fn_data::loader::{Loader, LoaderConfig, Part};
+use fn_data::loader::{Growth, Loader, LoaderConfig, Part};
 use fn_data::shard::Dataset;
 use fn_data::tokenise::TextTokenizer;
 use std::sync::Arc;
@@ -44,7 +44,14 @@ fn loader(criterion: &mut Criterion) {
     let data = Arc::new(Dataset::from_rows(rows, LENGTH).expect("rows of one length"));
     group.throughput(Throughput::Elements((16 * LENGTH) as u64));
     for workers in [0, 1, 2, 4] {
-        let config = LoaderConfig { batch: 16, seed: 1, part: Part::ALL, workers };
+        let config = LoaderConfig {
+            batch: 16,
+            seed: 1,
+            steps: Growth::constant(1),
+            part: Part::ALL,
+            mask_rate: None,
+            workers,
+        };
         let corruptor = common::corruptor(common::VOCABULARY);
         let mut loader = Loader::new(data.clone(), corruptor, config, 0).expect("a loader");
         group.bench_function(BenchmarkId::new("workers", workers), |bencher| {

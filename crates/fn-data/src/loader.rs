@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use fn_core::corrupt::{Corruptor, Key};
+use fn_core::corrupt::{Corruptor, Key, MaskRate};
 use fn_core::noise::{Use, mix};
 
 use crate::error::DataError;
@@ -18,43 +18,59 @@ use crate::order::Order;
 use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
+pub use growth::Growth;
 
 /// Batches that each worker prefetches: enough to hide its latency, at little memory.
 const AHEAD: usize = 2;
 
-/// The micro-batches that a loader makes: of every `of` consecutive ones, the `count` from index `first` on. In distributed
-/// training, each process makes its part of the micro-batches of a step.
+/// The micro-batches that a loader makes: of each step, the `rank`-th of `world` blocks of equal size. In distributed training, each
+/// process makes its part of the micro-batches of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Index of the first micro-batch of the part, `0..of`.
-    pub first: u64,
-    /// Number of micro-batches of the part, at least 1; `first + count` is at most `of`.
-    pub count: u64,
-    /// Number of micro-batches in a group.
-    pub of: u64,
+    /// Number of the part, `0..world`.
+    pub rank: u64,
+    /// Number of parts, at least 1; divides the micro-batches of every step.
+    pub world: u64,
 }
 
 impl Part {
     /// All micro-batches.
-    pub const ALL: Part = Part { first: 0, count: 1, of: 1 };
+    pub const ALL: Part = Part { rank: 0, world: 1 };
 
-    /// The number of the `n`-th micro-batch of this part since the micro-batch `start`.
-    fn number(self, start: u64, n: u64) -> u64 {
-        start + n / self.count * self.of + self.first + n % self.count
+    /// The number of the `n`-th micro-batch of this part since the micro-batch `start`, with which a step begins.
+    fn number(self, steps: Growth, start: u64, n: u64) -> u64 {
+        // The parts are equally large, so that this one has as many micro-batches before it as each of the others.
+        let all = start + n * self.world;
+        if self.world == 1 {
+            return all;
+        }
+        let step = steps.step_of(all);
+        let (begin, size) = (steps.before(step), steps.size(step));
+        begin + self.rank * (size / self.world) + (all - begin) / self.world
     }
 }
 
 /// Settings of a loader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LoaderConfig {
     /// Batch size, in rows.
     pub batch: usize,
     /// Seed of the order of rows and of the corruption.
     pub seed: u64,
+    /// Micro-batches of each step.
+    pub steps: Growth,
     /// The micro-batches that are made.
     pub part: Part,
+    /// Share of masked tokens by step; None: that of the corruption throughout.
+    pub mask_rate: Option<MaskRate>,
     /// Number of worker threads; 0 makes each batch in the call of [`Loader::next`].
     pub workers: usize,
+}
+
+impl LoaderConfig {
+    fn number(&self, start: u64, n: u64) -> u64 {
+        self.part.number(self.steps, start, n)
+    }
 }
 
 /// Batches of synthetic sequences at the start of a run.
@@ -96,17 +112,18 @@ pub struct MaskedBatch {
 }
 
 impl MaskedBatch {
-    /// Corrupts `rows` (each with its number in the global batch) into micro-batch `micro_batch`.
+    /// Corrupts `rows` (each with its number in the global batch) into micro-batch `micro_batch`; `rate` is the share of masked tokens.
     fn make(
         corruptor: &Corruptor,
         seed: u64,
         micro_batch: u64,
         length: usize,
+        rate: f64,
         rows: impl ExactSizeIterator<Item = (PackedRow, u64)>,
     ) -> Self {
         let batch = rows.len();
         let special = corruptor.vocab().special;
-        let most = corruptor.max_predictions(length);
+        let most = corruptor.max_predictions_at(length, rate);
         let mut out = Self {
             micro_batch,
             batch,
@@ -122,7 +139,8 @@ impl MaskedBatch {
         };
         for (b, (row, number)) in rows.enumerate() {
             let used = row.ids.len();
-            let corrupted = corruptor.corrupt(&row.ids, Key { seed, step: micro_batch, row: number });
+            let corrupted =
+                corruptor.corrupt_at(&row.ids, Key { seed, step: micro_batch, row: number }, rate);
             let start = b * length;
             out.original[start..start + used].copy_from_slice(&row.ids);
             out.input[start..start + used].copy_from_slice(&corrupted.input);
@@ -154,6 +172,10 @@ impl Maker {
     fn make(&self, number: u64) -> MaskedBatch {
         let LoaderConfig { batch, seed, .. } = self.config;
         let length = self.data.length();
+        let rate = match &self.config.mask_rate {
+            Some(rate) => rate.at(self.config.steps.step_of(number)),
+            None => self.corruptor.config().rate,
+        };
         let rows = |step: u64| (0..batch).map(move |row| (step * batch as u64 + row as u64, row as u64));
         match &self.stage {
             Some(stage) if number < stage.batches => {
@@ -161,14 +183,14 @@ impl Maker {
                 // positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
-                MaskedBatch::make(&self.corruptor, seed, number, length, rows)
+                MaskedBatch::make(&self.corruptor, seed, number, length, rate, rows)
             }
             stage => {
                 let step = number - stage.as_ref().map_or(0, |stage| stage.batches);
                 let rows = rows(step).map(|(sample, row)| (self.data.row(self.order.index(sample)), row));
                 MaskedBatch {
                     micro_batch: number,
-                    ..MaskedBatch::make(&self.corruptor, seed, step, length, rows)
+                    ..MaskedBatch::make(&self.corruptor, seed, step, length, rate, rows)
                 }
             }
         }
@@ -186,7 +208,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Batches from number `start` on: of a [`Part`], those of `start .. start + of` come first.
+    /// Batches from number `start` on; of a [`Part`], those of the step that begins there come first.
     ///
     /// # Errors
     /// A data set without rows.
@@ -226,7 +248,7 @@ impl Loader {
     #[allow(clippy::should_implement_trait)] // it never ends, and it can fail
     pub fn next(&mut self) -> Result<MaskedBatch, DataError> {
         let batch = match &mut self.workers {
-            None => self.maker.make(self.maker.config.part.number(self.start, self.taken)),
+            None => self.maker.make(self.maker.config.number(self.start, self.taken)),
             Some(workers) => workers.take(self.taken)?,
         };
         self.taken += 1;
@@ -234,10 +256,9 @@ impl Loader {
     }
 
     /// Number of the next batch: the whole state of the loader, to be saved in a checkpoint. With a [`Part`], it is the same
-    /// for all parts between two groups of micro-batches.
+    /// for all parts between two steps.
     pub fn position(&self) -> u64 {
-        let Part { count, of, .. } = self.maker.config.part;
-        self.start + self.taken / count * of + self.taken % count
+        self.start + self.taken * self.maker.config.part.world
     }
 }
 
@@ -273,7 +294,7 @@ impl Workers {
 fn work(maker: &Maker, start: u64, (first, every): (u64, u64), sender: &Sender<MaskedBatch>) {
     let mut n = first;
     // `send` fails once the loader is dropped.
-    while sender.send(maker.make(maker.config.part.number(start, n))).is_ok() {
+    while sender.send(maker.make(maker.config.number(start, n))).is_ok() {
         n += every;
     }
 }
@@ -288,7 +309,7 @@ impl Drop for Workers {
 }
 
 /// Batches for evaluation on held-out text: rows in the order of the data set, at most `limit` batches, of which the last may
-/// be smaller. Every call gives the same masked positions.
+/// be smaller. Every call gives the same masked positions; a mask-rate schedule counts with its last rate.
 pub fn fixed_batches(
     data: Arc<Dataset>,
     corruptor: Arc<Corruptor>,
@@ -298,13 +319,16 @@ pub fn fixed_batches(
 ) -> impl Iterator<Item = MaskedBatch> {
     let batch = batch.max(1);
     let count = data.len().div_ceil(batch).min(limit);
+    let rate = corruptor.config().final_rate.unwrap_or(corruptor.config().rate);
     (0..count).map(move |step| {
         let first = step * batch;
         let rows = (first..(first + batch).min(data.len())).enumerate();
         let rows = rows.map(|(n, row)| (data.row(row), n as u64));
-        MaskedBatch::make(&corruptor, seed, step as u64, data.length(), rows)
+        MaskedBatch::make(&corruptor, seed, step as u64, data.length(), rate, rows)
     })
 }
+
+mod growth;
 
 #[cfg(test)]
 mod stage_tests;
@@ -337,7 +361,14 @@ mod tests {
     }
 
     fn config(workers: usize) -> LoaderConfig {
-        LoaderConfig { batch: 4, seed: 5, part: Part::ALL, workers }
+        LoaderConfig {
+            batch: 4,
+            seed: 5,
+            steps: Growth::constant(6),
+            part: Part::ALL,
+            mask_rate: None,
+            workers,
+        }
     }
 
     fn first(loader: &mut Loader, n: usize) -> Vec<MaskedBatch> {
@@ -374,17 +405,59 @@ mod tests {
         let all = first(&mut Loader::new(data(37), corruptor(), config(0), 6).unwrap(), 24);
         for (count, workers) in [(6, 1), (3, 0), (2, 2), (1, 3)] {
             for rank in 0..6 / count {
-                let part = Part { first: rank * count, count, of: 6 };
+                let part = Part { rank, world: 6 / count };
                 let mut loader =
                     Loader::new(data(37), corruptor(), LoaderConfig { part, ..config(workers) }, 6).unwrap();
                 for step in 0..4 {
                     assert_eq!(loader.position(), 6 + step * 6);
-                    let from = (step * 6 + part.first) as usize;
+                    let from = (step * 6 + rank * count) as usize;
                     let mine = first(&mut loader, count as usize);
                     assert_eq!(mine, all[from..from + count as usize], "{part:?}, step {step}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_parts_of_growing_steps_are_the_batches_of_one_process() {
+        let steps = Growth::new(2, 6, 16); // 4 steps of 2, 2 of 4, then 6
+        let one = LoaderConfig { steps, ..config(0) };
+        let all = first(&mut Loader::new(data(37), corruptor(), one, 0).unwrap(), 34);
+        for start in [0, 3, 5] {
+            for rank in 0..2 {
+                let mine = LoaderConfig { part: Part { rank, world: 2 }, workers: rank as usize * 2, ..one };
+                let mut loader = Loader::new(data(37), corruptor(), mine, steps.before(start)).unwrap();
+                for step in start..9 {
+                    assert_eq!(loader.position(), steps.before(step));
+                    let half = steps.size(step) / 2;
+                    let from = (steps.before(step) + rank * half) as usize;
+                    assert_eq!(
+                        first(&mut loader, half as usize),
+                        all[from..from + half as usize],
+                        "{rank}, {step}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mask_rate_schedule_masks_less_from_step_to_step_and_resumes() {
+        let mask_rate = Some(MaskRate { from: 0.5, to: 0.1, steps: 8 });
+        let falling = LoaderConfig { steps: Growth::constant(2), mask_rate, ..config(0) };
+        let masked = |batch: &MaskedBatch| batch.weight.iter().sum::<f32>();
+        let all = first(&mut Loader::new(data(37), corruptor(), falling, 0).unwrap(), 24);
+        let counts: Vec<f32> = all.chunks(2).map(|step| step.iter().map(masked).sum()).collect();
+        assert!(counts[0] > 3.0 * counts[8] && counts[3] > counts[8], "{counts:?}");
+        assert_eq!(all[0].positions.len(), 4 * 8); // (0.5 + 0.005) 16
+        assert_eq!(all[16].positions.len(), 4);
+        let mut resumed = Loader::new(data(37), corruptor(), falling, 7).unwrap();
+        assert_eq!(first(&mut resumed, 9), all[7..16]);
+        // A schedule that does not change is none.
+        let same = Some(MaskRate { from: 0.15, to: 0.15, steps: 8 });
+        let constant = LoaderConfig { mask_rate: same, ..falling };
+        let plain = first(&mut Loader::new(data(37), corruptor(), config(0), 0).unwrap(), 20);
+        assert_eq!(first(&mut Loader::new(data(37), corruptor(), constant, 0).unwrap(), 20), plain);
     }
 
     #[test]

@@ -52,6 +52,26 @@ pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
     composed::update(slot, gradient, k)
 }
 
+/// [`update`] with the update clipping of StableAdamW: learning rate and weight decay are divided by
+///
+/// ```text
+/// max(1, RMS),   RMS = sqrt(mean over the parameter of g'^2 / max(s^2 v, e^2))       with v after this step
+/// ```
+/// (Wortsman et al. 2023, "Stable and low-precision training for large-scale vision-language models", algorithm 2; the lower bound of v is
+/// that of optimi's implementation). Nothing is read back from the device.
+pub fn update_clipped(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+    #[cfg(feature = "flex")]
+    if let Some(rms) = flex::update_rms(&slot.v, &gradient, k) {
+        let factor = (1.0 / rms.max(1.0)) as f32;
+        return update(
+            slot,
+            gradient,
+            &Coefficients { rate: k.rate * factor, decay: k.decay * factor, ..*k },
+        );
+    }
+    composed::update_clipped(slot, gradient, k)
+}
+
 /// A sum of squares, on the side that computed it.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one per step, dropped at once")]
@@ -119,8 +139,17 @@ impl Deferred {
 
     /// [`update`] with the gradient clipped (and multiplied by `k.gradient`); returns `slot` unchanged if the norm is not finite.
     pub fn update(&self, slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+        self.keeping(slot, gradient, |slot, gradient| composed::update(slot, gradient, k))
+    }
+
+    /// [`update_clipped`], likewise.
+    pub fn update_clipped(&self, slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+        self.keeping(slot, gradient, |slot, gradient| composed::update_clipped(slot, gradient, k))
+    }
+
+    fn keeping(&self, slot: Slot, gradient: Tensor<1>, with: impl FnOnce(Slot, Tensor<1>) -> Slot) -> Slot {
         let old = slot.clone();
-        let new = composed::update(slot, gradient * self.factor.clone(), k);
+        let new = with(slot, gradient * self.factor.clone());
         let keep = self.keep.clone().expand(old.param.shape());
         let choose = |old: Tensor<1>, new: Tensor<1>| old.mask_where(keep.clone(), new);
         Slot { param: choose(old.param, new.param), m: choose(old.m, new.m), v: choose(old.v, new.v) }
@@ -144,6 +173,20 @@ pub mod composed {
         let direction = m.clone() / v.clone().sqrt().mul_scalar(k.root).add_scalar(k.epsilon);
         let decayed = slot.param.clone() - slot.param.mul_scalar(k.decay);
         Slot { param: decayed - direction.mul_scalar(k.rate), m, v }
+    }
+
+    /// See [`super::update_clipped`].
+    pub fn update_clipped(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Slot {
+        let gradient = gradient.mul_scalar(k.gradient);
+        let square = gradient.clone().square();
+        let v = slot.v.mul_scalar(k.beta2) + square.clone().mul_scalar(1.0 - k.beta2);
+        let least = f64::from(k.epsilon).powi(2).max(f64::from(f32::MIN_POSITIVE));
+        let mean = (square / v.clone().mul_scalar(k.root * k.root).clamp_min(least)).mean();
+        let factor = mean.sqrt().clamp_min(1.0).recip();
+        let m = slot.m.mul_scalar(k.beta1) + gradient.mul_scalar(1.0 - k.beta1);
+        let direction = m.clone() / v.clone().sqrt().mul_scalar(k.root).add_scalar(k.epsilon);
+        let decayed = slot.param.clone() - slot.param * factor.clone().mul_scalar(k.decay);
+        Slot { param: decayed - direction * factor.mul_scalar(k.rate), m, v }
     }
 }
 
@@ -191,6 +234,28 @@ mod flex {
             let direction = *m / (v.sqrt() * k.root + k.epsilon);
             *p = (*p - *p * k.decay) - direction * k.rate;
         }
+    }
+
+    /// RMS of the update of StableAdamW, in f64: the sums of the chunks, added in order. `None` if a tensor is not a Flex tensor of f32.
+    pub fn update_rms(v: &Tensor<1>, gradient: &Tensor<1>, k: &Coefficients) -> Option<f64> {
+        if !(is_flex(v) && is_flex(gradient)) {
+            return None;
+        }
+        let (v, gradient) = (whole(v.clone()), whole(gradient.clone()));
+        let (v, g): (&[f32], &[f32]) = (v.storage(), gradient.storage());
+        let keep = 1.0 - k.beta2;
+        let root = f64::from(k.root).powi(2);
+        let least = f64::from(k.epsilon).powi(2);
+        let chunk = |(v, g): (&[f32], &[f32])| -> f64 {
+            let term = |(&v, &g): (&f32, &f32)| {
+                let g = g * k.gradient;
+                let v = v * k.beta2 + g * g * keep;
+                f64::from(g).powi(2) / (f64::from(v) * root).max(least)
+            };
+            v.iter().zip(g).map(term).sum()
+        };
+        let sums: Vec<f64> = v.par_chunks(CHUNK).zip(g.par_chunks(CHUNK)).map(chunk).collect();
+        Some((sums.iter().sum::<f64>() / v.len().max(1) as f64).sqrt())
     }
 
     /// In f64: the sums of the chunks, added in order. `None` if the tensor is not a Flex tensor of f32.
@@ -281,6 +346,37 @@ mod tests {
             let fused = update(slot(n), g.clone(), &K);
             let composed = composed::update(slot(n), g, &K);
             assert_eq!(bits(&fused), bits(&composed), "{n}");
+        }
+    }
+
+    #[test]
+    fn clipped_updates_agree_with_the_composed_ones_and_shrink_the_step() {
+        for n in [1, 7, 1000, (1 << 14) + 1] {
+            let g = tensor(noise(n, 4).into_iter().map(|x| x * 9.0).collect());
+            let k = Coefficients { epsilon: 1e-3, ..K };
+            let rms = flex::update_rms(&slot(n).v, &g, &k).unwrap();
+            let fused = update_clipped(slot(n), g.clone(), &k);
+            let composed = composed::update_clipped(slot(n), g.clone(), &k);
+            for (a, b) in [(&fused.param, &composed.param), (&fused.m, &composed.m), (&fused.v, &composed.v)]
+            {
+                assert!((a.clone() - b.clone()).abs().max().into_scalar::<f32>() < 2e-6, "{n}");
+            }
+            assert!(rms > 1.0, "{n}: {rms}");
+            let factor = (1.0 / rms) as f32;
+            let by_hand = update(
+                slot(n),
+                g.clone(),
+                &Coefficients { rate: k.rate * factor, decay: k.decay * factor, ..k },
+            );
+            assert_eq!(bits(&fused), bits(&by_hand), "{n}");
+            let small = tensor(noise(n, 4).into_iter().map(|x| x * 1e-3).collect());
+            if flex::update_rms(&slot(n).v, &small, &k).unwrap() <= 1.0 {
+                assert_eq!(
+                    bits(&update_clipped(slot(n), small.clone(), &k)),
+                    bits(&update(slot(n), small, &k)),
+                    "{n}"
+                );
+            }
         }
     }
 

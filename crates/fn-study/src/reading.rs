@@ -55,7 +55,14 @@ impl ReadingSpeed {
         let memory_bytes = peak_memory();
         let data = Arc::new(Dataset::open(&prepared.dir)?);
         let workers = run.data.workers;
-        let config = LoaderConfig { batch: run.train.batch, seed: run.seed, part: Part::ALL, workers };
+        let config = LoaderConfig {
+            batch: run.train.batch,
+            seed: run.seed,
+            steps: run.micro_batches(),
+            part: Part::ALL,
+            mask_rate: run.mask_rate(),
+            workers,
+        };
         let mut loader = Loader::new(data, Arc::new(corruptor), config, 0)?;
         // The first one waits for threads to start.
         loader.next()?;

@@ -31,8 +31,9 @@ use std::path::PathBuf;
 
 pub use correction::{CorrectionConfig, CorrectionPreset, Replacements, VerifierConfig};
 pub use error::ConfigError;
-use fn_core::corrupt::CorruptionConfig;
+use fn_core::corrupt::{CorruptionConfig, MaskRate};
 use fn_core::documented;
+use fn_data::loader::Growth;
 use fn_data::pack::Packing;
 use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
@@ -77,6 +78,8 @@ documented! {
         pub checkpoint: CheckpointConfig,
         /// Evaluation on held-out text.
         pub eval: EvalConfig,
+        /// Moving average of the weights.
+        pub average: AverageConfig,
         /// Logging.
         pub log: LogConfig,
     }
@@ -96,6 +99,7 @@ impl Default for RunConfig {
             schedule: ScheduleConfig::default(),
             checkpoint: CheckpointConfig::default(),
             eval: EvalConfig::default(),
+            average: AverageConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -248,9 +252,9 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// Micro-batches of synthetic sequences at the start of a run with this accumulation.
-    pub fn synthetic_batches(&self, accumulation: usize) -> u64 {
-        self.synthetic.steps.saturating_mul(accumulation as u64)
+    /// Micro-batches of synthetic sequences at the start of a run.
+    pub fn synthetic_batches(&self, micro_batches: Growth) -> u64 {
+        micro_batches.before(self.synthetic.steps)
     }
 
     /// The cache folder.
@@ -299,6 +303,15 @@ documented! {
         /// Micro-batches whose gradients are accumulated for one optimiser step: `batch` x `accumulation` sequences per step. Several
         /// processes (MPI) divide them among themselves.
         pub accumulation: usize,
+        /// Batch warm-up: micro-batches of the first steps, of which `accumulation` is a multiple. The number grows from here to `accumulation`
+        /// over `batch_warmup_tokens`. 0: no warm-up.
+        pub accumulation_start: usize,
+        /// Tokens (padding included: `batch` x `data.length` of a micro-batch) over which the batch grows, as in ModernBERT. 0: no warm-up.
+        pub batch_warmup_tokens: u64,
+        /// Checkpoint of another run (`runs/a/checkpoints/step-00010000`) at which this run begins: with its weights, moments, step and
+        /// position in the data. Model, data, seed and batch are those of the other run. Not set: step 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub branch: Option<PathBuf>,
         /// Weight of the discriminator's loss. 50 (ELECTRA).
         pub discriminator_weight: f64,
         /// Weight of the masked-LM loss of the generator or of BERT. 1.
@@ -328,6 +341,9 @@ impl Default for TrainConfig {
             steps: 1_000_000,
             batch: 128,
             accumulation: 1,
+            accumulation_start: 0,
+            batch_warmup_tokens: 0,
+            branch: None,
             discriminator_weight: 50.0,
             masked_lm_weight: 1.0,
             temperature: 1.0,
@@ -338,6 +354,47 @@ impl Default for TrainConfig {
             max_skipped: 10,
             rank_timeout: 60,
         }
+    }
+}
+
+impl TrainConfig {
+    /// Micro-batches of the smallest step, among which several ranks divide them.
+    pub fn least_micro_batches(&self) -> usize {
+        match self.accumulation_start {
+            0 => self.accumulation,
+            first => first,
+        }
+    }
+}
+
+impl RunConfig {
+    /// Micro-batches of each step.
+    pub fn micro_batches(&self) -> Growth {
+        let train = &self.train;
+        let tokens = (train.batch as u64).saturating_mul(self.data.length as u64).max(1);
+        let span = train.batch_warmup_tokens.div_ceil(tokens);
+        match train.accumulation_start {
+            0 => Growth::constant(train.accumulation as u64),
+            first => Growth::new(first as u64, train.accumulation as u64, span),
+        }
+    }
+
+    /// Share of masked tokens by step, where it changes.
+    pub fn mask_rate(&self) -> Option<MaskRate> {
+        self.corruption.mask_rate(self.schedule.clone().resolved(self.train.steps).total)
+    }
+}
+
+documented! {
+    /// Moving average of the weights (exponential moving average, EMA): `decay * average + (1 - decay) * weights` after each step.
+    #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub struct AverageConfig {
+        /// Decay of the average, such as 0.999. It does not change training: it is saved in checkpoints, evaluated beside the weights
+        /// (`average_masked_loss`, ...) and written to `average/` at the end. 0: no average.
+        pub decay: f64,
+        /// Optimiser steps before the average begins, as a copy of the weights of that step.
+        pub start: u64,
     }
 }
 

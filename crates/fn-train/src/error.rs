@@ -67,6 +67,20 @@ pub enum TrainError {
         /// Number of pieces of the tokenizer.
         tokenizer: usize,
     },
+    /// A checkpoint at which this run cannot begin.
+    #[error(
+        "{path}: a run cannot branch from this checkpoint (`train.branch`): its {what} is {found}, this configuration needs {expected}; take seed,          batch and accumulation of its run (in its config.toml), and more `train.steps` than its step"
+    )]
+    Branch {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+        /// What the checkpoint has.
+        found: String,
+        /// What the configuration needs.
+        expected: String,
+    },
     /// Replacements that do not fit were asked of a judge that grades single words only.
     #[error(
         "`correction.replacements` is errors, but the judge `{kind}` does not grade the whole vocabulary; use a judge of kind lexicon, generator or verifier, or a combination of them"

@@ -1,5 +1,6 @@
 //! Replaces `faults` if that feature is off: hooks that do nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use burn::tensor::Tensor;
@@ -31,3 +32,5 @@ pub(crate) fn begin_save() {}
 pub(crate) fn file_call() -> io::Result<bool> {
     Ok(false)
 }
+
+pub(crate) fn average(_: &mut BTreeMap<String, NamedTensor>) {}

@@ -11,7 +11,7 @@ use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::DataError;
-use fn_data::loader::{Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
+use fn_data::loader::{Growth, Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
 use fn_models::Pretrained;
@@ -22,7 +22,7 @@ use crate::collective::{Collective, CollectiveError, Meeting, Single, check_bloc
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
-use crate::objective::{BatchSize, Objective, Share, StepLoss};
+use crate::objective::{BatchSize, MovingAverage, Objective, Reader, Share, StepLoss};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
@@ -72,6 +72,12 @@ pub struct Pretraining<'a> {
     clock: Clock,
     /// Whether the warning of a judge that excuses much was given.
     warned: bool,
+    /// Moving average of the weights.
+    average: Option<Arc<MovingAverage>>,
+    /// The step at which the run begins.
+    first_step: u64,
+    /// Micro-batches of each step.
+    micro_batches: Growth,
     /// What is watched for warnings; None for a run that was resumed.
     course: Option<Course>,
 }
@@ -137,8 +143,8 @@ impl<'a> Pretraining<'a> {
         stop: &'a Stop,
         ranks: &'a dyn Collective,
     ) -> Result<Self, TrainError> {
-        let micro_batches = config.train.accumulation;
-        let count = check_block(micro_batches, ranks.world())? as u64;
+        check_block(config.train.least_micro_batches(), ranks.world())?;
+        let micro_batches = config.micro_batches();
         let rows = inputs.data.len();
         if ranks.world() > rows.max(1) {
             return Err(CollectiveError::Rows { rows, world: ranks.world() }.into());
@@ -146,7 +152,9 @@ impl<'a> Pretraining<'a> {
         let loading = LoaderConfig {
             batch: config.train.batch,
             seed: config.seed,
-            part: Part { first: ranks.rank() as u64 * count, count, of: micro_batches as u64 },
+            steps: micro_batches,
+            part: Part { rank: ranks.rank() as u64, world: ranks.world() as u64 },
+            mask_rate: config.mask_rate(),
             workers: config.data.workers,
         };
         let Inputs { data, corruptor, held_out } = inputs;
@@ -166,6 +174,9 @@ impl<'a> Pretraining<'a> {
             unreported: None,
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
             warned: false,
+            average: None,
+            first_step: 0,
+            micro_batches,
             course: (state.step == 0).then(|| {
                 Course::new(
                     config.train.steps,
@@ -175,10 +186,22 @@ impl<'a> Pretraining<'a> {
         })
     }
 
+    /// A run that begins at this step, where it is saved first.
+    pub fn beginning_at(mut self, step: u64) -> Self {
+        self.first_step = step;
+        self
+    }
+
+    /// With a moving average of the weights, which has followed the model so far.
+    pub fn with_average(mut self, average: Option<Arc<MovingAverage>>) -> Self {
+        self.average = average;
+        self
+    }
+
     /// The last held-out metrics. If the run was complete already, they are computed again without a report.
     pub fn evaluation(&mut self, model: &Pretrained) -> Option<Evaluation> {
         if self.clock.steps == 0 && self.evaluation.is_none() && !self.stop.requested() {
-            self.evaluation = self.held_out_metrics(model);
+            self.evaluation = self.all_metrics(model);
         }
         self.evaluation.take()
     }
@@ -205,6 +228,17 @@ impl<'a> Pretraining<'a> {
             .take_while(|_| !self.stop.requested());
         let evaluation = self.objective.evaluate(model, &mut batches, held_out.truth);
         (!self.stop.requested()).then_some(evaluation)
+    }
+
+    /// [`held_out_metrics`](Self::held_out_metrics) of the weights and, as `average_...`, of their moving average.
+    fn all_metrics(&self, model: &Pretrained) -> Option<Evaluation> {
+        let mut found = self.held_out_metrics(model)?;
+        if let Some(average) = self.average.as_ref().and_then(|average| average.model()) {
+            for (name, value) in self.held_out_metrics(&average)?.metrics {
+                found.push(&format!("average_{name}"), value);
+            }
+        }
+        Some(found)
     }
 
     /// The sizes of all micro-batches of a step, of which `mine` are this rank's.
@@ -247,9 +281,9 @@ impl Training for Pretraining<'_> {
     type Batch = (MaskedBatch, Share);
     type Details = Details;
 
-    fn next_batches(&mut self, _step: u64) -> Result<Vec<Self::Batch>, TrainError> {
+    fn next_batches(&mut self, step: u64) -> Result<Vec<Self::Batch>, TrainError> {
         self.clock.began = Instant::now();
-        let (rank, count) = (self.ranks.rank(), self.config.train.accumulation / self.ranks.world());
+        let (rank, count) = (self.ranks.rank(), self.micro_batches.size(step) as usize / self.ranks.world());
         let batches = (0..count).map(|_| self.loader.next());
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         self.clock.waited = self.clock.began.elapsed().as_secs_f64();
@@ -291,6 +325,9 @@ impl Training for Pretraining<'_> {
         details: Details,
     ) {
         self.objective.follow(model);
+        if let Some(average) = self.average.as_ref().filter(|_| state.step >= self.config.average.start) {
+            average.follow(Reader::of(model));
+        }
         let tokens = self.tokens;
         state.micro_step = self.loader.position();
         state.tokens_seen += tokens;
@@ -346,7 +383,7 @@ impl Training for Pretraining<'_> {
     }
 
     fn evaluate(&mut self, model: &Pretrained, state: &TrainState) -> Result<Option<Score>, TrainError> {
-        let Some(found) = self.held_out_metrics(model) else {
+        let Some(found) = self.all_metrics(model) else {
             return Ok(None);
         };
         self.reporter.evaluation(state.step, &found.metrics)?;
@@ -358,7 +395,7 @@ impl Training for Pretraining<'_> {
 
     fn save_due(&self, state: &TrainState, _since_last: Duration) -> SaveDue {
         // Also at the start of a run, so that a full disk is detected early.
-        if state.step == 0 || self.is_last(state.step) {
+        if state.step == self.first_step || self.is_last(state.step) {
             SaveDue::Always
         } else if state.step.is_multiple_of(self.config.checkpoint.every) {
             SaveDue::IfFinite
@@ -368,7 +405,8 @@ impl Training for Pretraining<'_> {
     }
 
     fn extra_tensors(&self) -> Vec<NamedTensor> {
-        self.objective.extra_tensors()
+        let average = self.average.iter().flat_map(|average| average.tensors());
+        self.objective.extra_tensors().into_iter().chain(average).collect()
     }
 
     fn saved(&mut self, step: u64, checkpoint: &Path) -> Result<(), TrainError> {
@@ -415,7 +453,7 @@ impl Clock {
 /// A vocabulary with too few pieces for it.
 pub(crate) fn stage(config: &RunConfig, corruptor: &Corruptor) -> Result<Option<Stage>, TrainError> {
     let made = Synthetic::new(&config.data.synthetic, corruptor.vocab(), config.seed);
-    let batches = config.data.synthetic_batches(config.train.accumulation);
+    let batches = config.data.synthetic_batches(config.micro_batches());
     Ok(made.map_err(DataError::from)?.map(|rows| Stage { rows: Arc::new(rows), batches }))
 }
 

@@ -21,6 +21,34 @@ pub enum ScheduleKind {
     Cosine,
     /// Linear warm-up to the peak, then constant.
     Constant,
+    /// Linear warm-up to the peak, constant, then a decay in the last `decay` steps (WSD; Hu et al. 2024, MiniCPM). A run in its constant
+    /// phase does not depend on where the decay begins, so that several decays can start from its checkpoints.
+    #[serde(alias = "wsd")]
+    WarmupStableDecay,
+}
+
+/// The shape of the decay of `warmup-stable-decay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecayShape {
+    /// `1 - x`, where x is the part of the decay that is over.
+    #[default]
+    Linear,
+    /// `(1 + cos(pi x)) / 2`.
+    Cosine,
+    /// `1 - sqrt(x)` (Haegele et al. 2024; ModernBERT).
+    Sqrt,
+}
+
+impl DecayShape {
+    /// What is left of the rate after the part `x`, 0 to 1, of the decay.
+    fn left(self, x: f64) -> f64 {
+        match self {
+            Self::Linear => 1.0 - x,
+            Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * x).cos()),
+            Self::Sqrt => 1.0 - x.sqrt(),
+        }
+    }
 }
 
 documented! {
@@ -28,7 +56,7 @@ documented! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct ScheduleConfig {
-        /// Shape: `electra` (warm-up times linear decay), `linear`, `cosine` or `constant`.
+        /// Shape: `electra` (warm-up times linear decay), `linear`, `cosine`, `constant` or `warmup-stable-decay` (`wsd`).
         pub kind: ScheduleKind,
         /// Peak learning rate. 5e-4 (ELECTRA-small), 2e-4 (base, large).
         pub lr: f64,
@@ -38,12 +66,24 @@ documented! {
         pub total: u64,
         /// Final learning rate, as a share of the peak. 0 in every ELECTRA.
         pub end_factor: f64,
+        /// Steps of the decay at the end of `warmup-stable-decay`: it begins at `total` - `decay`. 0: no decay, the rate stays constant.
+        pub decay: u64,
+        /// Shape of that decay: `linear`, `cosine` or `sqrt` (1 - sqrt(x)).
+        pub decay_shape: DecayShape,
     }
 }
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { kind: ScheduleKind::Electra, lr: 5e-4, warmup: 10_000, total: 0, end_factor: 0.0 }
+        Self {
+            kind: ScheduleKind::Electra,
+            lr: 5e-4,
+            warmup: 10_000,
+            total: 0,
+            end_factor: 0.0,
+            decay: 0,
+            decay_shape: DecayShape::Linear,
+        }
     }
 }
 
@@ -65,7 +105,36 @@ impl ScheduleConfig {
             "warmup",
             self.warmup as f64,
             "at most `total`",
+        )?;
+        let stable = self.kind == ScheduleKind::WarmupStableDecay;
+        RangeError::unless(
+            self.decay == 0 || stable,
+            "decay",
+            self.decay as f64,
+            "0 (not set) unless `kind` is `warmup-stable-decay`: the other shapes decay by `total`",
+        )?;
+        RangeError::unless(
+            self.decay_shape == DecayShape::Linear || self.decay > 0,
+            "decay",
+            self.decay as f64,
+            "1 or more with a `decay_shape`, which has no effect without a decay",
+        )?;
+        RangeError::unless(
+            self.total == 0 || self.decay <= self.total - self.warmup,
+            "decay",
+            self.decay as f64,
+            "at most `total` - `warmup`: the decay begins after the warm-up",
         )
+    }
+
+    /// Whether the rate reaches 0 at `total`, so that nothing is learnt afterwards.
+    pub fn runs_out(&self) -> bool {
+        let decays = match self.kind {
+            ScheduleKind::Constant => false,
+            ScheduleKind::WarmupStableDecay => self.decay > 0,
+            _ => true,
+        };
+        decays && self.end_factor == 0.0
     }
 
     /// The same schedule with `total` filled in from the length of the run, if it was left at 0.
@@ -83,8 +152,10 @@ impl ScheduleConfig {
     /// linear    lr s/W  while s < W;  then lr [e + (1 - e)(1 - (s - W)/(T - W))]
     /// cosine    lr s/W  while s < W;  then lr [e + (1 - e)(1 + cos(pi (s - W)/(T - W)))/2]
     /// constant  lr min(1, s/W)
+    /// warmup-stable-decay
+    ///           lr min(1, s/W)  while s <= T - D;  then lr [e + (1 - e) f((s - (T - D))/D)]
     /// ```
-    /// with s = min(step, T), W = `warmup`, T = `total`, e = `end_factor`. If `total` is 0 (see
+    /// with s = min(step, T), W = `warmup`, T = `total`, e = `end_factor`, D = `decay`, f = `decay_shape`. If `total` is 0 (see
     /// [`resolved`](Self::resolved)), there is no decay.
     pub fn at(&self, step: u64) -> f64 {
         let warm = if step < self.warmup { step as f64 / self.warmup as f64 } else { 1.0 };
@@ -100,6 +171,16 @@ impl ScheduleConfig {
                 self.lr * falls(1.0 - done) * warm
             }
             ScheduleKind::Constant => self.lr * warm,
+            ScheduleKind::WarmupStableDecay => {
+                let begin = self.total.saturating_sub(self.decay);
+                match step > begin && self.decay > 0 {
+                    true => {
+                        let over = ((step - begin) as f64 / self.decay as f64).min(1.0);
+                        self.lr * falls(self.decay_shape.left(over))
+                    }
+                    false => self.lr * warm,
+                }
+            }
             ScheduleKind::Linear | ScheduleKind::Cosine if step < self.warmup => self.lr * warm,
             ScheduleKind::Linear => self.lr * falls(1.0 - after_warmup()),
             ScheduleKind::Cosine => {
@@ -114,7 +195,7 @@ mod tests {
     use super::*;
 
     fn schedule(kind: ScheduleKind) -> ScheduleConfig {
-        ScheduleConfig { kind, lr: 1e-3, warmup: 10, total: 110, end_factor: 0.0 }
+        ScheduleConfig { kind, lr: 1e-3, warmup: 10, total: 110, ..ScheduleConfig::default() }
     }
 
     fn close(got: f64, expected: f64) {
@@ -167,6 +248,44 @@ mod tests {
         close(s.at(1), 1e-4);
         close(s.at(10), 1e-3);
         close(s.at(1 << 40), 1e-3);
+    }
+
+    #[test]
+    fn a_decay_does_not_change_the_steps_before_it() {
+        let wsd = |total, decay, decay_shape| ScheduleConfig {
+            total,
+            decay,
+            decay_shape,
+            ..schedule(ScheduleKind::WarmupStableDecay)
+        };
+        let stable = wsd(1 << 40, 0, DecayShape::Linear);
+        for shape in [DecayShape::Linear, DecayShape::Cosine, DecayShape::Sqrt] {
+            let s = wsd(110, 40, shape);
+            for step in 0..=70 {
+                assert_eq!(s.at(step).to_bits(), stable.at(step).to_bits(), "{shape:?} at {step}");
+            }
+            assert!(s.at(71) < 1e-3, "{shape:?}");
+            close(s.at(110), 0.0);
+            close(s.at(111), 0.0);
+        }
+        close(wsd(110, 40, DecayShape::Linear).at(80), 7.5e-4);
+        close(wsd(110, 40, DecayShape::Cosine).at(90), 5e-4);
+        close(wsd(110, 40, DecayShape::Sqrt).at(80), 5e-4);
+    }
+
+    #[test]
+    fn a_decay_belongs_to_one_kind_and_fits_behind_the_warm_up() {
+        let s = ScheduleConfig { decay: 20, ..schedule(ScheduleKind::WarmupStableDecay) };
+        assert!(s.validate().is_ok() && s.runs_out());
+        assert!(!ScheduleConfig { end_factor: 0.1, ..s.clone() }.runs_out());
+        assert!(!ScheduleConfig { decay: 0, ..s.clone() }.runs_out());
+        assert_eq!(ScheduleConfig { decay: 101, ..s.clone() }.validate().unwrap_err().field, "decay");
+        assert_eq!(
+            ScheduleConfig { kind: ScheduleKind::Linear, ..s.clone() }.validate().unwrap_err().field,
+            "decay"
+        );
+        let idle = ScheduleConfig { decay: 0, decay_shape: DecayShape::Sqrt, ..s };
+        assert_eq!(idle.validate().unwrap_err().field, "decay");
     }
 
     #[test]

@@ -3,17 +3,16 @@
 //! [`Session::open`] opens all inputs of the configuration; [`Session::run`] makes the model (new, from a Hugging Face
 //! folder, or from the newest checkpoint of the run directory), trains it and writes `model/` in the Hugging Face format.
 
+mod judges;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
-use fn_core::correct::registry::{JUDGES, Resources};
 use fn_core::corrupt::Corruptor;
 use fn_core::files::hex;
-use fn_core::judge::{
-    All, Any, DeviceLexicon, Judge, LexiconJudge, NoJudge, Reading, Shuffled, Teacher, Verifier, WeightedMean,
-};
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
 use fn_data::shard::{Dataset, PrepareConfig, PreparedData, Progress, prepare};
@@ -24,21 +23,26 @@ use fn_models::{Pretrained, params};
 use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, TrainState};
 use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, meet, tell_path};
-use crate::config::{Dtype, JudgeKind, RunConfig, Runnable, VerifierConfig, text};
+use crate::config::{Dtype, RunConfig, Runnable, text};
 use crate::error::TrainError;
 use crate::faults;
 use crate::heldout::{Evaluation, Truth};
 use crate::lock::RunLock;
 use crate::machine::this_program;
 use crate::model;
-use crate::objective::{self, EncoderJudge, Judging, MovingAverage, Objective, Reader};
+use crate::objective::{self, MovingAverage, Objective};
 use crate::optim::{AdamW, Groups};
 use crate::pretraining::{HeldOut, Inputs, Pretraining, stage, warnings};
 use crate::report::Reporter;
 use crate::stop::Stop;
 use crate::training_loop::{Start, Together, checksum, train_together};
+
+/// Folder of the trained model in a run directory.
+const MODEL: &str = "model";
+/// Folder of the moving average of its weights.
+const AVERAGE: &str = "average";
 
 /// The opened and checked inputs of a pre-training run.
 pub struct Session {
@@ -240,12 +244,24 @@ impl Session {
         let checkpoints = Checkpoints::new(self.dir.join("checkpoints"), keep.keep_last, keep.keep_best);
         let ranks = &*self.ranks;
         let optimizer = AdamW::new(self.config.optimizer.clone(), Groups::default());
-        let start = match self.newest(&checkpoints, reporter)? {
+        let newest = self.newest(&checkpoints, reporter)?;
+        let branched = newest.is_none();
+        let mut averaged = BTreeMap::new();
+        let start = match newest.or_else(|| self.config.train.branch.clone()) {
             Some(path) => {
                 let mut loaded = checkpoints.load(&path)?;
                 objective.restore(&model, &mut loaded.optim);
+                averaged = MovingAverage::taken_from(&mut loaded.optim);
+                faults::average(&mut averaged);
+                if branched {
+                    self.check_branch(&path, &loaded.state)?;
+                    // The best checkpoint of the other run is not in this directory.
+                    loaded.state.best = None;
+                }
                 reporter.resumed(loaded.state.step, &path)?;
-                Start::resumed(model, optimizer, loaded)?
+                let start = Start::resumed(model, optimizer, loaded)?;
+                // A branch saves at its first step, into its own directory.
+                Start { checkpoint: start.checkpoint.filter(|_| !branched), ..start }
             }
             None => {
                 objective.follow(&model);
@@ -256,6 +272,11 @@ impl Session {
                 Start::new(model, optimizer, self.config.seed)
             }
         };
+        let config = &self.config.average;
+        let average = (config.decay > 0.0).then(|| Arc::new(MovingAverage::of_weights(config.decay)));
+        if let Some(average) = average.as_ref().filter(|_| start.state.step >= config.start) {
+            average.resume(&start.model, averaged)?;
+        }
         let held_out = match planted {
             Some(Planted { data, truth }) => Some(HeldOut { data, truth: Some(truth) }),
             None => self.held_out.clone().map(|data| HeldOut { data, truth: None }),
@@ -278,12 +299,19 @@ impl Session {
         }
         let state = &start.state;
         let training =
-            Pretraining::of_ranks(&self.config, objective, inputs, state, reporter, &agreed, ranks)?;
+            Pretraining::of_ranks(&self.config, objective, inputs, state, reporter, &agreed, ranks)?
+                .beginning_at(if branched { state.step } else { 0 })
+                .with_average(average.clone());
         let skipped = self.config.train.max_skipped;
         let together = Together { ranks, signal: &self.stop };
         let mut ended = train_together(training, start, Some(&checkpoints), skipped, &agreed, together)?;
         let model = match ended.complete && ranks.is_first() {
-            true => Some(self.write_model(&ended.model)?),
+            true => {
+                if let Some(average) = average.and_then(|average| average.model()) {
+                    self.write_model(&average, AVERAGE)?;
+                }
+                Some(self.write_model(&ended.model, MODEL)?)
+            }
             false => None,
         };
         Ok(Summary {
@@ -294,6 +322,23 @@ impl Session {
             model,
             seconds_per_step: ended.training.seconds_per_step(),
         })
+    }
+
+    /// Checks that the run of a checkpoint can go on here.
+    fn check_branch(&self, path: &Path, state: &TrainState) -> Result<(), TrainError> {
+        let refused =
+            |what, found, expected| Err(TrainError::Branch { path: path.to_owned(), what, found, expected });
+        let (config, micro) = (&self.config, self.config.micro_batches().before(state.step));
+        if state.seed != config.seed {
+            return refused("seed", state.seed.to_string(), config.seed.to_string());
+        }
+        if state.micro_step != micro {
+            return refused("micro-batches so far", state.micro_step.to_string(), micro.to_string());
+        }
+        if state.step >= config.train.steps {
+            return refused("step", state.step.to_string(), format!("less than {}", config.train.steps));
+        }
+        Ok(())
     }
 
     /// The newest valid checkpoint: the first rank looks, and all take what it found.
@@ -315,10 +360,9 @@ impl Session {
         Ok(tell_path(&*self.ranks, Meeting::disk("the newest checkpoint"), newest)?)
     }
 
-    /// Writes `model/` in the Hugging Face format, to a temporary name that is then renamed, because the folder marks a
-    /// complete run.
-    fn write_model(&self, model: &Pretrained) -> Result<PathBuf, TrainError> {
-        let (folder, temporary) = (self.dir.join("model"), self.dir.join(".model.tmp"));
+    /// Writes a folder in the Hugging Face format, to a temporary name that is then renamed, because `model/` marks a complete run.
+    fn write_model(&self, model: &Pretrained, name: &str) -> Result<PathBuf, TrainError> {
+        let (folder, temporary) = (self.dir.join(name), self.dir.join(format!(".{name}.tmp")));
         if temporary.exists() {
             std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
         }
@@ -333,106 +377,6 @@ impl Session {
 
     fn save_options(&self) -> SaveOptions {
         SaveOptions::with_pad(self.tokenizer.special().pad)
-    }
-
-    /// The resources from which judges and corrections are built. A moving average that is among it has to follow the model.
-    fn resources(&self, average: &mut Option<Arc<MovingAverage>>) -> Result<Resources, TrainError> {
-        let verifier = &self.config.correction.verifier;
-        Ok(Resources {
-            lexicon: self.lexicon.as_ref().map(|lexicon| self.on_device(lexicon)),
-            verifier: match verifier.is_none() {
-                true => None,
-                false => Some(self.reader(verifier, average)?),
-            },
-        })
-    }
-
-    fn on_device(&self, lexicon: &Lexicon) -> DeviceLexicon {
-        DeviceLexicon::new(lexicon, self.config.lexicon.max_width, &self.device)
-    }
-
-    /// The judge of the corrections, and the judge of held-out metrics.
-    fn judging(
-        &self,
-        resources: &Resources,
-        mut average: Option<Arc<MovingAverage>>,
-    ) -> Result<Judging, TrainError> {
-        let correction = &self.config.correction;
-        let judge = self.judge(&correction.judge_or_default(), resources, &mut average)?;
-        let by = |lexicon| -> Box<dyn Judge> { Box::new(LexiconJudge::new(lexicon)) };
-        let measured_by = match (&self.measured_by, &resources.lexicon, &correction.judge) {
-            (Some(lexicon), _, _) => Some(by(self.on_device(lexicon))),
-            (None, Some(lexicon), _) => Some(by(lexicon.clone())),
-            // There is no lexicon for held-out metrics.
-            (None, None, Some(JudgeKind::Registered(settings))) => Some(JUDGES.build(settings, resources)?),
-            (None, None, _) => None,
-        };
-        let (train, schedule) = (&self.config.train, &self.config.schedule);
-        let length = schedule.clone().resolved(train.steps).total;
-        Ok(Judging {
-            judge,
-            threshold: correction.threshold,
-            cap: correction.cap_or_default(),
-            warmup: correction.warmup_or_default(length) * train.accumulation as u64,
-            average,
-            measured_by,
-        })
-    }
-
-    fn judge(
-        &self,
-        kind: &JudgeKind,
-        resources: &Resources,
-        average: &mut Option<Arc<MovingAverage>>,
-    ) -> Result<Box<dyn Judge>, TrainError> {
-        let mut inner = |kind: &JudgeKind| self.judge(kind, resources, average);
-        Ok(match kind {
-            JudgeKind::None => Box::new(NoJudge),
-            JudgeKind::Lexicon => match &resources.lexicon {
-                Some(lexicon) => Box::new(LexiconJudge::new(lexicon.clone())),
-                // Without a judge, the configuration check has excluded corrections that need one.
-                None => Box::new(NoJudge),
-            },
-            JudgeKind::Verifier(config) => {
-                let reader = match (&self.config.correction.judge, &resources.verifier) {
-                    (None, Some(verifier)) => verifier.clone(),
-                    _ => self.reader(config, average)?,
-                };
-                Box::new(Verifier::of(reader, config.bands()))
-            }
-            JudgeKind::Encoder(config) => {
-                Box::new(EncoderJudge::open(config, &self.tokenizer, self.config.data.length, &self.device)?)
-            }
-            JudgeKind::Generator(config) => Box::new(config.init()?),
-            JudgeKind::All(judges) => Box::new(All(judges.iter().map(inner).collect::<Result<_, _>>()?)),
-            JudgeKind::Any(judges) => Box::new(Any(judges.iter().map(inner).collect::<Result<_, _>>()?)),
-            JudgeKind::Mean(judges) => {
-                let weighted = judges.iter().map(|(weight, judge)| Ok((*weight, inner(judge)?)));
-                Box::new(WeightedMean(weighted.collect::<Result<_, TrainError>>()?))
-            }
-            JudgeKind::Shuffled(judge) => Box::new(Shuffled(inner(judge)?)),
-            JudgeKind::Registered(settings) => JUDGES.build(settings, resources)?,
-        })
-    }
-
-    /// The masked LM of a verifier.
-    fn reader(
-        &self,
-        config: &VerifierConfig,
-        average: &mut Option<Arc<MovingAverage>>,
-    ) -> Result<Rc<dyn Teacher>, TrainError> {
-        let mask = self.tokenizer.special().mask;
-        let Some(folder) = &config.model else {
-            let model = Arc::new(MovingAverage::new(config.decay));
-            *average = Some(model.clone());
-            return Ok(Rc::new(Reading::new(model, mask)));
-        };
-        let model = Reader::load(folder, &self.device)?;
-        let (found, tokenizer) = (model.vocab_size(), self.tokenizer.size());
-        if found != tokenizer {
-            return Err(TrainError::VerifierVocabulary { path: folder.clone(), model: found, tokenizer });
-        }
-        Ok(Rc::new(Reading::new(model, mask)))
     }
 }
 

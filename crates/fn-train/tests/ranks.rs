@@ -156,14 +156,20 @@ fn rank(
     let (model, _) = model::initial(&config.model, VOCABULARY, 0, config.seed, &device).unwrap();
     let optimizer = AdamW::new(config.optimizer.clone(), Groups::default());
     let checkpoints = Checkpoints::new(dir, 2, false);
+    let average = Arc::new(MovingAverage::of_weights(0.8));
     let start = match checkpoints.latest().unwrap() {
         Some(found) => {
             let mut loaded = load(&found.path).unwrap();
             objective.restore(&model, &mut loaded.optim);
-            Start::resumed(model, optimizer, loaded).unwrap()
+            let averaged = MovingAverage::taken_from(&mut loaded.optim);
+            assert!(!averaged.is_empty());
+            let start = Start::resumed(model, optimizer, loaded).unwrap();
+            average.resume(&start.model, averaged).unwrap();
+            start
         }
         None => {
             objective.follow(&model);
+            average.resume(&model, BTreeMap::new()).unwrap();
             Start::new(model, optimizer, config.seed)
         }
     };
@@ -172,7 +178,8 @@ fn rank(
     let held_out = Some(HeldOut { data: rows(9), truth: None });
     let inputs = Inputs { data: rows(50), corruptor, held_out };
     let state = &start.state;
-    let training = Pretraining::of_ranks(config, &objective, inputs, state, &mut log, &agreed, ranks)?;
+    let training = Pretraining::of_ranks(config, &objective, inputs, state, &mut log, &agreed, ranks)?
+        .with_average(Some(average));
     let together = Together { ranks, signal: &signal };
     let ended = train_together(training, start, Some(&checkpoints), 3, &agreed, together)?;
     let (step, complete) = (ended.state.step, ended.complete);
@@ -209,17 +216,16 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(newest).unwrap().map(|file| read(file.unwrap())).collect()
 }
 
-fn any_number_of_ranks_is_one_process(arch: Arch, accumulation: usize) {
-    let config = config(arch, accumulation);
+fn any_number_of_ranks_is_one_process(config: &RunConfig) {
     let alone = tempfile::tempdir().unwrap();
-    let expected = process(&config, 1, alone.path(), None).remove(0);
+    let expected = process(config, 1, alone.path(), None).remove(0);
     assert!(expected.complete && expected.lines.len() as u64 == STEPS + 2, "{:?}", expected.lines);
     let weights = files(alone.path());
     assert!(weights.len() == 4 && weights.contains_key("optimizer.safetensors"));
 
     for world in [2, 4] {
         let dir = tempfile::tempdir().unwrap();
-        for outcome in process(&config, world, dir.path(), None) {
+        for outcome in process(config, world, dir.path(), None) {
             assert_eq!(outcome.lines, expected.lines, "{world} ranks");
         }
         assert_eq!(differing(&files(dir.path()), &weights), [""; 0], "{world} ranks");
@@ -229,7 +235,7 @@ fn any_number_of_ranks_is_one_process(arch: Arch, accumulation: usize) {
     let dir = tempfile::tempdir().unwrap();
     let mut lines = Vec::new();
     for (world, stop_after) in [(4, Some(2)), (2, Some(5)), (1, None)] {
-        let mut outcomes = process(&config, world, dir.path(), stop_after);
+        let mut outcomes = process(config, world, dir.path(), stop_after);
         for outcome in &outcomes {
             assert_eq!((outcome.step, outcome.complete), (stop_after.unwrap_or(STEPS), stop_after.is_none()));
         }
@@ -253,12 +259,25 @@ fn any_number_of_ranks_is_one_process(arch: Arch, accumulation: usize) {
 
 #[test]
 fn electra_has_the_same_bits_on_any_number_of_ranks() {
-    any_number_of_ranks_is_one_process(Arch::Electra, 4);
+    any_number_of_ranks_is_one_process(&config(Arch::Electra, 4));
 }
 
 #[test]
 fn bert_has_the_same_bits_on_any_number_of_ranks() {
-    any_number_of_ranks_is_one_process(Arch::Bert, 12);
+    any_number_of_ranks_is_one_process(&config(Arch::Bert, 12));
+}
+
+#[test]
+fn a_growing_batch_a_falling_mask_rate_and_clipped_updates_have_the_same_bits_on_any_number_of_ranks() {
+    let mut config = config(Arch::Electra, 8);
+    config.train.accumulation_start = 4;
+    config.train.batch_warmup_tokens = 3 * 4 * (config.train.batch * LENGTH) as u64;
+    assert_eq!([2, 3].map(|step| config.micro_batches().size(step)), [4, 8]);
+    config.corruption.rate = 0.4;
+    config.corruption.final_rate = Some(0.1);
+    config.optimizer.bias_correction = true;
+    config.optimizer.update_clipping = true;
+    any_number_of_ranks_is_one_process(&config);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn run_rank(
     launch: Option<Launch>,
     ranks: &Rc<dyn Collective>,
 ) -> Result<Outcome, CliError> {
-    collective::check_block(config.train.accumulation, ranks.world()).map_err(TrainError::from)?;
+    collective::check_block(config.train.least_micro_batches(), ranks.world()).map_err(TrainError::from)?;
     config.require_files(|_| false)?;
     if let (Some(folder), true) = (&args.config.layers().from, ranks.is_first()) {
         let goes_on = format!("going on with {}: {}", folder.display(), config.summary());

@@ -12,7 +12,7 @@ mod span;
 mod token;
 mod whole_word;
 
-pub use config::{CorruptionConfig, Scheme, Shares, Unit};
+pub use config::{CorruptionConfig, MaskRate, Scheme, Shares, Unit};
 
 use crate::error::CoreError;
 use crate::noise::{Stream, Use};
@@ -94,23 +94,31 @@ impl Corruptor {
     /// The most masked positions that a sequence of at most `length` ids gets: the configured number, or
     /// `int((rate + 0.005) * length)` as in ELECTRA, at least 1.
     pub fn max_predictions(&self, length: usize) -> usize {
-        let most =
-            self.config.max_predictions.unwrap_or(((self.config.rate + 0.005) * length as f64) as usize);
-        most.max(1)
+        self.max_predictions_at(length, self.config.rate)
+    }
+
+    /// [`max_predictions`](Self::max_predictions) at another share of masked tokens than the configured one.
+    pub fn max_predictions_at(&self, length: usize, rate: f64) -> usize {
+        self.config.max_predictions.unwrap_or(((rate + 0.005) * length as f64) as usize).max(1)
     }
 
     /// Corrupts one sequence; `ids` may end in padding, which changes nothing. `round(rate * maskable)` positions are chosen, at
     /// least one and at most [`max_predictions`](Self::max_predictions) of the sequence without its padding; a sequence without a
     /// maskable token comes back as it is.
     pub fn corrupt(&self, ids: &[u32], key: Key) -> CorruptedRow {
+        self.corrupt_at(ids, key, self.config.rate)
+    }
+
+    /// [`corrupt`](Self::corrupt) at another share of masked tokens than the configured one.
+    pub fn corrupt_at(&self, ids: &[u32], key: Key, rate: f64) -> CorruptedRow {
         let real = ids.iter().rposition(|&id| id != self.vocab.special.pad).map_or(0, |last| last + 1);
         let ids_real = &ids[..real];
         let maskable = ids_real.iter().filter(|&&id| self.vocab.maskable(id)).count();
         if maskable == 0 {
             return CorruptedRow { input: ids.to_vec(), positions: Vec::new(), gold: Vec::new() };
         }
-        let most = self.max_predictions(real);
-        let wanted = ((maskable as f64 * self.config.rate).round() as usize).clamp(1, most);
+        let most = self.max_predictions_at(real, rate);
+        let wanted = ((maskable as f64 * rate).round() as usize).clamp(1, most);
 
         let mut stream = Stream::new(key.seed, key.step, key.row, Use::Positions);
         let groups = match self.config.unit {

@@ -29,7 +29,7 @@ fn stage(kind: SyntheticKind) -> Stage {
 }
 
 fn config(batch: usize, workers: usize) -> LoaderConfig {
-    LoaderConfig { batch, seed: 5, part: Part::ALL, workers }
+    LoaderConfig { batch, seed: 5, steps: Growth::constant(2), part: Part::ALL, mask_rate: None, workers }
 }
 
 /// Batches `start..end`.
@@ -95,7 +95,7 @@ fn parts_together_make_the_batches_of_one_process() {
     let stage = stage(SyntheticKind::ShuffleDyck);
     let whole = take(config(4, 0), Some(stage.clone()), 0, 2 * BORDER);
     for first in 0..2 {
-        let mine = LoaderConfig { part: Part { first, count: 1, of: 2 }, ..config(4, 1) };
+        let mine = LoaderConfig { part: Part { rank: first, world: 2 }, ..config(4, 1) };
         let mut loader = Loader::staged(data(), corruptor(), mine, 0, Some(stage.clone())).unwrap();
         for batch in whole.iter().skip(first as usize).step_by(2) {
             assert_eq!(loader.next().unwrap(), *batch);

@@ -9,7 +9,9 @@ use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
 use super::{ConfigError, JudgeKind, Replacements, RunConfig, VerifierConfig, nearest};
 use crate::heldout::selectable;
-use crate::schedule::ScheduleKind;
+
+/// Most sizes that the batch grows through; each is looked up for each batch.
+const MOST_LEVELS: usize = 4096;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
     match ok {
@@ -110,6 +112,16 @@ impl RunConfig {
         self.validate_correction()?;
         self.optimizer.validate().map_err(|e| section("optimizer", e.to_string()))?;
         self.schedule.validate().map_err(|e| section("schedule", e.to_string()))?;
+        let resolved = self.schedule.clone().resolved(self.train.steps);
+        check(
+            self.schedule.decay <= resolved.total.saturating_sub(self.schedule.warmup),
+            "schedule.decay",
+            self.schedule.decay.to_string(),
+            &format!(
+                "at most {} steps, the run without its warm-up",
+                resolved.total.saturating_sub(self.schedule.warmup)
+            ),
+        )?;
 
         if let Some(width) = self.lexicon.max_width {
             least(width as u64, 1, "lexicon.max_width")?;
@@ -117,7 +129,7 @@ impl RunConfig {
 
         let t = &self.train;
         least(t.steps, 1, "train.steps")?;
-        let runs_out = self.schedule.end_factor == 0.0 && self.schedule.kind != ScheduleKind::Constant;
+        let runs_out = self.schedule.runs_out();
         check(
             self.schedule.total == 0 || self.schedule.total >= t.steps || !runs_out,
             "schedule.total",
@@ -129,6 +141,20 @@ impl RunConfig {
         )?;
         least(t.batch as u64, 1, "train.batch")?;
         least(t.accumulation as u64, 1, "train.accumulation")?;
+        self.validate_batch_warmup()?;
+        share(self.average.decay, "average.decay")?;
+        check(
+            self.average.start == 0 || self.average.decay > 0.0,
+            "average.start",
+            self.average.start.to_string(),
+            "0 (not set) without an `average.decay`",
+        )?;
+        check(
+            self.average.start < t.steps,
+            "average.start",
+            self.average.start.to_string(),
+            &format!("below train.steps = {}", t.steps),
+        )?;
         at_least_zero(t.discriminator_weight, "train.discriminator_weight")?;
         at_least_zero(t.masked_lm_weight, "train.masked_lm_weight")?;
         positive(t.temperature, "train.temperature")?;
@@ -149,6 +175,24 @@ impl RunConfig {
         self.check_metric()?;
         least(self.log.every, 1, "log.every")?;
         Ok(())
+    }
+
+    /// Checks the batch warm-up.
+    fn validate_batch_warmup(&self) -> Result<(), ConfigError> {
+        let t = &self.train;
+        let (first, last, tokens) = (t.accumulation_start, t.accumulation, t.batch_warmup_tokens);
+        check(
+            (first == 0) == (tokens == 0),
+            "train.batch_warmup_tokens",
+            tokens.to_string(),
+            "set together with `train.accumulation_start`, or neither of them",
+        )?;
+        let divides =
+            first == 0 || (last.is_multiple_of(first) && (2..=MOST_LEVELS).contains(&(last / first)));
+        let allowed = format!(
+            "0 (no warm-up), or a number of which train.accumulation = {last} is a multiple, 2 to {MOST_LEVELS} times as much"
+        );
+        check(divides, "train.accumulation_start", first.to_string(), &allowed)
     }
 
     fn check_metric(&self) -> Result<(), ConfigError> {
@@ -355,6 +399,7 @@ impl RunConfig {
         files.extend(one("lexicon.path", &self.lexicon.path));
         files.extend(one("lexicon.wordnet", &self.lexicon.wordnet).filter(|_| self.lexicon.path.is_none()));
         files.extend(one("eval.lexicon", &self.eval.lexicon));
+        files.extend(one("train.branch", &self.train.branch));
         files.extend(one("correction.verifier.model", &self.correction.verifier.model));
         let verifiers = self.correction.judge.iter().flat_map(JudgeKind::verifiers);
         files.extend(verifiers.filter_map(|verifier| one("correction.judge", &verifier.model)));

@@ -20,8 +20,8 @@ use fn_data::synthetic::SyntheticConfig;
 use super::judge::{COMBINED, EncoderJudgeConfig};
 use super::layers::{Origin, flatten};
 use super::{
-    CheckpointConfig, CorrectionConfig, DataConfig, EvalConfig, JudgeKind, LexiconConfig, LogConfig,
-    ModelConfig, RunConfig, TrainConfig, VerifierConfig,
+    AverageConfig, CheckpointConfig, CorrectionConfig, DataConfig, EvalConfig, JudgeKind, LexiconConfig,
+    LogConfig, ModelConfig, RunConfig, TrainConfig, VerifierConfig,
 };
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;
@@ -84,6 +84,8 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "corruption.scheme",
             "corruption.unit",
             "corruption.rate",
+            "corruption.final_rate",
+            "corruption.rate_steps",
             "corruption.max_predictions",
             "corruption.span_mean",
             "corruption.span_max",
@@ -107,9 +109,12 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "correction.verifier.high",
             "train.batch",
             "train.accumulation",
+            "train.accumulation_start",
+            "train.batch_warmup_tokens",
             "train.disallow_correct",
             "train.dtype",
             "train.device",
+            "average.decay",
         ],
     ),
     (
@@ -137,11 +142,16 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "optimizer.weight_decay",
             "optimizer.bias_correction",
             "optimizer.clip_norm",
+            "optimizer.update_clipping",
             "schedule.kind",
             "schedule.lr",
             "schedule.warmup",
             "schedule.total",
             "schedule.end_factor",
+            "schedule.decay",
+            "schedule.decay_shape",
+            "average.start",
+            "train.branch",
             "eval.batches",
             "eval.lexicon",
         ],
@@ -218,6 +228,7 @@ const SECTIONS: &[(&str, &[KeyDoc])] = &[
     ("schedule", ScheduleConfig::KEYS),
     ("checkpoint", CheckpointConfig::KEYS),
     ("eval", EvalConfig::KEYS),
+    ("average", AverageConfig::KEYS),
     ("log", LogConfig::KEYS),
 ];
 

@@ -10,6 +10,7 @@ mod poison;
 pub use fail_points::FailPoints;
 pub use poison::Poison;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -71,6 +72,8 @@ pub enum Forget {
     Step,
     /// The seed of dropout and sampling.
     Noise,
+    /// The moving average of the weights.
+    Average,
 }
 
 impl FromStr for Forget {
@@ -82,7 +85,8 @@ impl FromStr for Forget {
             "moments" => Self::Moments,
             "step" => Self::Step,
             "noise" => Self::Noise,
-            _ => return Err(format!("`{text}` is none of position, moments, step, noise")),
+            "average" => Self::Average,
+            _ => return Err(format!("`{text}` is none of position, moments, step, noise, average")),
         })
     }
 }
@@ -114,7 +118,14 @@ pub(crate) fn restored(state: &mut TrainState, moments: &mut [NamedTensor]) {
         Some(Forget::Position) => state.micro_step = 0,
         Some(Forget::Moments) => moments.iter_mut().for_each(|tensor| tensor.data.fill(0.0)),
         Some(Forget::Step) => state.step = 0,
-        Some(Forget::Noise) | None => {}
+        Some(Forget::Noise | Forget::Average) | None => {}
+    }
+}
+
+/// Hook: the tensors of the moving average of the weights were read from a checkpoint.
+pub(crate) fn average(tensors: &mut BTreeMap<String, NamedTensor>) {
+    if ask(|faults| faults.forget) == Some(Forget::Average) {
+        tensors.clear();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use fn_core::documented;
-use fn_ops::adamw::{Coefficients, Deferred, Slot, SquareSum, update};
+use fn_ops::adamw::{Coefficients, Deferred, Slot, SquareSum, update, update_clipped};
 use serde::{Deserialize, Serialize};
 
 use super::gradients::{Path, flat};
@@ -31,6 +31,9 @@ documented! {
         /// Clip the global norm of the gradients to this. 1.0. 0: no clipping.
         #[serde(with = "zero_is_none")]
         pub clip_norm: Option<f64>,
+        /// StableAdamW: divide learning rate and weight decay of each parameter by max(1, RMS of g / sqrt(v)), so that a gradient much larger
+        /// than those before it does not make a large step. Needs `bias_correction`. Off.
+        pub update_clipping: bool,
     }
 }
 
@@ -43,6 +46,7 @@ impl Default for AdamWConfig {
             weight_decay: 0.01,
             bias_correction: false,
             clip_norm: Some(1.0),
+            update_clipping: false,
         }
     }
 }
@@ -66,6 +70,12 @@ impl AdamWConfig {
             "1e-37 or more, finite",
         )?;
         share("weight_decay", self.weight_decay)?;
+        RangeError::unless(
+            !self.update_clipping || self.bias_correction,
+            "bias_correction",
+            0.0,
+            "true (1) with `update_clipping`: without it the second moment is too small at first, and every early update would be clipped",
+        )?;
         match self.clip_norm {
             None => Ok(()),
             Some(norm) => RangeError::unless(
@@ -132,6 +142,8 @@ enum Clip {
 /// p -= f lr (m / (sqrt(v) + eps) + wd p)                                        without bias correction
 /// p -= f lr (m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) + wd p)              with it
 /// ```
+/// With `update_clipping` (StableAdamW), f lr is divided by max(1, RMS), see [`fn_ops::adamw::update_clipped`].
+///
 /// g is the clipped gradient, f the group's learning-rate factor, t the number of updates. A parameter without a gradient
 /// stays as it is.
 #[derive(Debug)]
@@ -357,6 +369,7 @@ impl ModuleMapper for Apply<'_> {
         let lr = self.lr * self.optimizer.groups.factor(&path);
         let decay = if self.optimizer.groups.decays(&path) { config.weight_decay } else { 0.0 };
         let (first, second) = self.corrections;
+        let stable = config.update_clipping;
         let coefficients = Coefficients {
             beta1: config.beta1 as f32,
             beta2: config.beta2 as f32,
@@ -372,7 +385,9 @@ impl ModuleMapper for Apply<'_> {
         };
         let slot = Slot { param: flat(tensor.inner()), m, v };
         let slot = match &self.clip {
+            Clip::Factor(_) if stable => update_clipped(slot, gradient, &coefficients),
             Clip::Factor(_) => update(slot, gradient, &coefficients),
+            Clip::Deferred(clip) if stable => clip.update_clipped(slot, gradient, &coefficients),
             Clip::Deferred(clip) => clip.update(slot, gradient, &coefficients),
         };
         let moments = Moments { shape: shape.to_vec(), m: slot.m, v: slot.v };

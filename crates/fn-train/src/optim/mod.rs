@@ -50,6 +50,14 @@ pub enum OptimError {
         /// The moment that is missing.
         missing: String,
     },
+    /// A moving average of the weights that lacks a parameter.
+    #[error(
+        "the moving average lacks `{name}`: it belongs to another model; resume with the configuration that the checkpoint was written with"
+    )]
+    NoAverage {
+        /// The tensor that is missing.
+        name: String,
+    },
     /// Moments without updates, or updates without moments.
     #[error(
         "the optimiser state has {tensors} tensors after {updates} updates: the checkpoint is inconsistent, use an earlier one"

@@ -178,6 +178,7 @@ impl<'a, 'j, M> FineTuning<'a, 'j, M> {
                 warmup: (steps as f64 * recipe.warmup) as u64,
                 total: steps,
                 end_factor: 0.0,
+                ..ScheduleConfig::default()
             },
             steps,
             steps_of_epoch: recipe.steps_of_epoch(lengths.len()),

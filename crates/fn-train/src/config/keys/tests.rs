@@ -20,6 +20,9 @@ fn samples() -> Vec<RunConfig> {
     full.corruption.max_predictions = Some(1);
     full.corruption.shares = Some(Shares { mask: 0.8, random: 0.1, keep: 0.1 });
     full.train.threads = Some(1);
+    full.train.branch = Some("runs/a/checkpoints/step-00000001".into());
+    full.corruption.final_rate = Some(0.1);
+    full.corruption.rate_steps = 3;
     full.optimizer.clip_norm = Some(0.5);
     full.eval.lexicon = Some("lexicon.safetensors".into());
     full.correction.hard_negatives = 1.0;
@@ -125,8 +128,14 @@ fn a_run_is_another_one_with_other_numbers_and_with_nothing_else() {
         assert_ne!(run, plain);
         !crate::rundir::unlike(&plain, &run, &[]).is_empty()
     };
-    let numbers: [fn(&mut RunConfig); 8] = [
+    let numbers: [fn(&mut RunConfig); 14] = [
         |run| run.seed = 2,
+        |run| run.average.decay = 0.9,
+        |run| run.schedule.decay = 3,
+        |run| run.corruption.final_rate = Some(0.3),
+        |run| run.train.batch_warmup_tokens = 9,
+        |run| run.train.branch = Some("a".into()),
+        |run| run.optimizer.update_clipping = true,
         |run| run.train.steps = 3,
         |run| run.train.batch = 3,
         |run| run.schedule.lr = 1e-3,
