@@ -88,7 +88,8 @@ fn each_recipe_changes_the_weights_but_the_average() {
     let corrected = ["optimizer.bias_correction=true"];
     let clipped = ["optimizer.bias_correction=true", "optimizer.update_clipping=true"];
     assert_ne!(weights("decay", &decay), plain);
-    assert_ne!(weights("rate", &["corruption.final_rate=0.3"]), plain);
+    // The configuration of the quickstart masks 0.3.
+    assert_ne!(weights("rate", &["corruption.final_rate=0.1"]), plain);
     assert_ne!(weights("growth", &["train.accumulation_start=1", "train.batch_warmup_tokens=1000"]), plain);
     assert_ne!(weights("clipped", &clipped), weights("corrected", &corrected));
 }

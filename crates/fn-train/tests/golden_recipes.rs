@@ -39,8 +39,10 @@ fn learning_rates_are_those_of_transformers() {
     ] {
         schedule.validate().unwrap();
         let expected = numbers(&golden()["rates"][name]);
-        // transformers' cosine rises again behind its end.
-        for (step, expected) in expected.into_iter().enumerate().take(111) {
+        // transformers' cosine rises again behind its end, and its warm-up of WSD begins at the smallest rate; ours begins at 0, as that of
+        // every other schedule.
+        let first = if name.starts_with("wsd") { 10 } else { 0 };
+        for (step, expected) in expected.into_iter().enumerate().take(111).skip(first) {
             let got = schedule.at(step as u64);
             assert!((got - expected).abs() <= 1e-15, "{name}, step {step}: {got} instead of {expected}");
         }
