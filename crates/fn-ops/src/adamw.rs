@@ -361,8 +361,9 @@ mod tests {
             {
                 assert!((a.clone() - b.clone()).abs().max().into_scalar::<f32>() < 2e-6, "{n}");
             }
-            assert!(rms > 1.0, "{n}: {rms}");
-            let factor = (1.0 / rms) as f32;
+            // A single random gradient may be small.
+            assert!(rms > 1.0 || n == 1, "{n}: {rms}");
+            let factor = (1.0 / rms.max(1.0)) as f32;
             let by_hand = update(
                 slot(n),
                 g.clone(),
