@@ -180,6 +180,7 @@ impl<'a> Pretraining<'a> {
             course: (state.step == 0).then(|| {
                 Course::new(
                     config.train.steps,
+                    config.schedule.warmup,
                     config.correction.asks_judge(config.model.arch.has_discriminator()),
                 )
             }),

@@ -38,7 +38,8 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
     term::note(quiet, &report.to_string());
     hf::check_fit(&args.model, tokenizer.size(), 0).map_err(CliError::input_from)?;
 
-    let gaps: usize = args.text.iter().map(|text| text.matches(GAP).count()).sum();
+    let gaps: usize =
+        args.text.iter().map(|text| inspect::with_gaps(&tokenizer, text).matches(GAP).count()).sum();
     if args.gold.len() > gaps {
         return Err(CliError::usage(format!(
             "{} words were given with --gold, but the text has {gaps} {GAP}",

@@ -38,6 +38,14 @@ pub enum InspectError {
     },
 }
 
+/// The text with [`GAP`] where it has the tokenizer's own mask token, such as `<mask>`.
+pub fn with_gaps(tokenizer: &TextTokenizer, text: &str) -> String {
+    match tokenizer.token(tokenizer.special().mask) {
+        Some(mask) if mask != GAP => text.replace(mask, GAP),
+        _ => text.to_owned(),
+    }
+}
+
 /// Predictions for one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspected {
@@ -130,7 +138,8 @@ impl Inspector<'_> {
         let special = self.tokenizer.special();
         let frame = self.tokenizer.frame();
         let (mut ids, mut positions) = (Vec::new(), Vec::new());
-        let parts: Vec<&str> = text.split(GAP).collect();
+        let written = with_gaps(self.tokenizer, text);
+        let parts: Vec<&str> = written.split(GAP).collect();
         for (at, part) in self.tokenizer.encode_around_gaps(&parts).into_iter().enumerate() {
             if at > 0 {
                 positions.push(frame.start() + ids.len());

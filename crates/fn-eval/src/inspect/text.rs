@@ -84,4 +84,16 @@ mod tests {
         assert!(text.contains(" 3  sad    0.1250\n"), "{text}");
         assert!(text.contains("glad  0.500  ##########  <- filled in by the generator\n"), "{text}");
     }
+
+    #[test]
+    fn the_mask_token_of_the_tokenizer_is_a_gap() {
+        let folder = |name: &str| {
+            let golden =
+                std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tokenizers");
+            fn_data::tokenise::TextTokenizer::load(&golden.join(name)).unwrap()
+        };
+        let written = super::super::with_gaps(&folder("bpe-roberta"), "a <mask> b [MASK] c");
+        assert_eq!(written, "a [MASK] b [MASK] c");
+        assert_eq!(super::super::with_gaps(&folder("wordpiece-cased"), "a <mask> b"), "a <mask> b");
+    }
 }

@@ -72,6 +72,8 @@ pub(crate) fn of_data(config: &Resolved, data: &Dataset, unknown: u32) -> Vec<St
 #[derive(Debug)]
 pub(super) struct Course {
     steps: u64,
+    /// When the loss is compared: after the warm-up and a tenth of the run.
+    compared: u64,
     judged: bool,
     /// Reported losses, until they were compared.
     losses: Option<Vec<f64>>,
@@ -80,9 +82,11 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// `judged`: whether a judge is asked at all.
-    pub(super) fn new(steps: u64, judged: bool) -> Self {
-        Self { steps, judged, losses: (steps >= SHORTEST).then(Vec::new), wrong: 0.0, excused: 0.0 }
+    /// `warmup`: steps of warm-up, in which a rate near 0 changes little; `judged`: whether a judge is asked at all.
+    pub(super) fn new(steps: u64, warmup: u64, judged: bool) -> Self {
+        let compared = warmup.saturating_add(steps.div_ceil(10));
+        let losses = (steps >= SHORTEST && compared < steps).then(Vec::new);
+        Self { steps, compared, judged, losses, wrong: 0.0, excused: 0.0 }
     }
 
     /// The warnings after this step.
@@ -93,12 +97,12 @@ impl Course {
         self.fall(report).into_iter().chain(is_last.then(|| self.nothing_excused()).flatten()).collect()
     }
 
-    /// Compares the first third of the losses of the first tenth with the last third, once.
+    /// Compares the first third of the losses of warm-up and first tenth with the last third, once.
     fn fall(&mut self, report: &StepReport) -> Option<String> {
         let losses = self.losses.as_mut()?;
         losses.push(report.loss);
         let third = losses.len() / 3;
-        if report.step < self.steps.div_ceil(10) || third == 0 {
+        if report.step < self.compared || third == 0 {
             return None;
         }
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
@@ -193,7 +197,7 @@ mod tests {
 
     /// Warnings over 1,000 steps, reported every tenth.
     fn over(judged: bool, false_negative: f64, loss: impl Fn(u64) -> f64) -> Vec<String> {
-        let mut course = Course::new(1_000, judged);
+        let mut course = Course::new(1_000, 0, judged);
         (1..=100).flat_map(|at| course.observe(&report(10 * at, loss(10 * at), false_negative))).collect()
     }
 
@@ -203,6 +207,11 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("the loss did not fall over the first 100 steps (7.000, then 7.000)"));
         assert!(over(false, 0.0, |step| 7.0 - step as f64 / 1_000.0).is_empty());
+        // A warm-up is waited for.
+        let mut slow = Course::new(1_000, 300, false);
+        let mut warnings =
+            |step: u64| slow.observe(&report(step, if step < 300 { 7.0 } else { 5.0 }, 0.0)).len();
+        assert_eq!((1..=100).map(|at| warnings(10 * at)).sum::<usize>(), 0);
         // What happens later is not the subject of this warning.
         assert!(
             over(false, 0.0, |step| if step <= 100 { 7.0 - step as f64 / 100.0 } else { 9.0 }).is_empty()
