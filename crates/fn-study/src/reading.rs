@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use fn_core::corrupt::Corruptor;
 use fn_data::loader::{Loader, LoaderConfig, Part};
-use fn_data::shard::{Dataset, Manifest, Progress, prepare};
+use fn_data::shard::{Dataset, Manifest, PreparedData, Progress, prepare};
 use fn_data::tokenise::TextTokenizer;
-use fn_eval::table::{bytes, thousands};
+use fn_eval::table::{bytes, clock, thousands};
 use fn_train::TrainError;
 use fn_train::config::RunConfig;
 use fn_train::machine::peak_memory;
@@ -66,7 +66,7 @@ impl ReadingSpeed {
         let mut loader = Loader::new(data, Arc::new(corruptor), config, 0)?;
         // The first one waits for threads to start.
         loader.next()?;
-        let (clock, mut tokens) = (Instant::now(), 0.0);
+        let (began, mut tokens) = (Instant::now(), 0.0);
         for _ in 0..batches {
             tokens += loader.next()?.attention.iter().map(|&real| f64::from(real)).sum::<f64>();
             if stop.requested() {
@@ -82,7 +82,7 @@ impl ReadingSpeed {
             workers,
             batch: run.train.batch,
             batches,
-            tokens_per_second: tokens / clock.elapsed().as_secs_f64(),
+            tokens_per_second: tokens / began.elapsed().as_secs_f64(),
         })
     }
 
@@ -123,4 +123,33 @@ impl ReadingSpeed {
             thousands(self.tokens_per_second as u64)
         )
     }
+}
+
+/// What was prepared, in one line; `name`: `train` or `held-out`.
+pub fn prepared_line(name: &str, prepared: &PreparedData) -> String {
+    let manifest = &prepared.manifest;
+    let speed = manifest.text_bytes as f64 / 1e6 / prepared.seconds.max(1e-9);
+    let how = match prepared.reused {
+        true => "prepared before".to_owned(),
+        false => format!("{speed:.1} MB/s, {}", clock(prepared.seconds)),
+    };
+    format!(
+        "{name}: {} documents, {} tokens, {} rows of {} in {} ({how})\n",
+        thousands(manifest.documents),
+        thousands(manifest.tokens),
+        thousands(manifest.rows),
+        manifest.length,
+        prepared.dir.display()
+    )
+}
+
+/// What a reader should know of a text that was prepared.
+pub fn notices(prepared: &PreparedData) -> Vec<String> {
+    let (special, split) = (prepared.manifest.literal_special_tokens, prepared.split_documents);
+    let special = (special > 0).then(|| {
+        let places = thousands(special);
+        format!("special tokens are written in the text at {places} places; there they are ordinary text")
+    });
+    let split = (split > 0).then(|| format!("{split} documents were too long and were split into several"));
+    special.into_iter().chain(split).collect()
 }

@@ -26,6 +26,7 @@ pub mod machine;
 pub mod model;
 pub mod objective;
 pub mod optim;
+pub mod out_of_memory;
 pub mod parity;
 pub mod pretraining;
 pub mod preview;

@@ -4,6 +4,7 @@ mod speed;
 
 use fn_core::corrupt::{Corruptor, Key};
 use fn_data::shard::{Progress, prepare};
+use fn_study::reading;
 use fn_train::config::RunConfig;
 use fn_train::preview::{first_rows, marked};
 use fn_train::session::prepare_config;
@@ -103,38 +104,9 @@ fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
         let prepared = prepare(&prepare_config(run, paths), &tokenizer, &mut show, &stop.flag())
             .map_err(|error| support::input_error(&stop, error))?;
         drop(bar);
-        let m = &prepared.manifest;
-        let how = if prepared.reused {
-            "prepared before".to_string()
-        } else {
-            format!(
-                "{:.1} MB/s, {}",
-                m.text_bytes as f64 / 1e6 / prepared.seconds.max(1e-9),
-                term::clock(prepared.seconds)
-            )
-        };
-        term::out(&format!(
-            "{name}: {} documents, {} tokens, {} rows of {} in {} ({how})\n",
-            term::thousands(m.documents),
-            term::thousands(m.tokens),
-            term::thousands(m.rows),
-            m.length,
-            prepared.dir.display()
-        ))?;
-        if prepared.manifest.literal_special_tokens > 0 {
-            let places = term::thousands(prepared.manifest.literal_special_tokens);
-            term::note(
-                false,
-                &format!(
-                    "special tokens are written in the text at {places} places; there they are ordinary text"
-                ),
-            );
-        }
-        if prepared.split_documents > 0 {
-            term::note(
-                args.common.quiet,
-                &format!("{} documents were too long and were split into several", prepared.split_documents),
-            );
+        term::out(&reading::prepared_line(name, &prepared))?;
+        for notice in reading::notices(&prepared) {
+            term::note(args.common.quiet, &notice);
         }
     }
     Ok(Outcome::Done)

@@ -6,10 +6,8 @@ use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{
-    Event, OneSeed, Results, SeedResult, Settings, Setup, Task, prepare, results, run_seed, run_seeds,
-    squad_recipe,
+    Event, OneSeed, Results, Settings, Setup, Task, prepare, results, run_seed, run_seeds, squad_recipe,
 };
-use fn_eval::table::number;
 use fn_models::{Arch, hf};
 use fn_train::config::{Dtype, set_values};
 use fn_train::rundir;
@@ -153,15 +151,6 @@ impl<'a> Fitting<'a> {
     }
 }
 
-fn speed(result: &SeedResult) -> String {
-    format!(
-        "loss {}, {:.1} examples/s, {}",
-        number(result.train_loss, 3),
-        result.examples_per_second,
-        term::clock(result.seconds)
-    )
-}
-
 /// Writes the settings into the results folder, or compares them with those in it, and appends the command line to its list.
 ///
 /// # Errors
@@ -208,7 +197,7 @@ impl<'a> Show<'a> {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
-                let words = if *known { "already done".to_owned() } else { speed(result) };
+                let words = if *known { "already done".to_owned() } else { result.speed() };
                 term::note(self.quiet, &format!("{label}: {}  ({words})", result.figures()));
             }
             Event::Notice(text) if self.seed == self.first_seed => term::note(self.quiet, text.trim_end()),

@@ -67,14 +67,11 @@ fn data(args: &PredictArgs, task: &Task) -> Result<TaskData, CliError> {
         return Err(CliError::usage("there is nothing to predict; give a text, --input FILE, or --data DIR"));
     };
     let pairs = match task {
-        Task::Glue(task) => Some(task.sentences() == 2),
-        Task::Own { spec, .. } if spec.kind == fn_data::task::TaskKind::Regress => {
-            Some(spec.second.is_some())
-        }
-        Task::Own { spec, .. } => Some(spec.second.is_some()),
+        Task::Glue(task) => task.sentences() == 2,
+        Task::Own { spec, .. } => spec.second.is_some(),
     };
-    if pairs == Some(args.text.len() != 2) {
-        let wanted = if pairs == Some(true) { "two texts" } else { "one text" };
+    if pairs != (args.text.len() == 2) {
+        let wanted = if pairs { "two texts" } else { "one text" };
         return Err(CliError::usage(format!("{} needs {wanted}, found {}", task.name(), args.text.len())));
     }
     let example =

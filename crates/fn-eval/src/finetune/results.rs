@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FinetuneError;
 use crate::stats::Summary;
-use crate::table::{Table, number};
+use crate::table::{Table, clock, number};
 
 /// Name of the result file in a seed's folder; it is written last, so it marks a finished run.
 pub const RESULT: &str = "result.json";
@@ -44,6 +44,16 @@ pub struct SeedResult {
 }
 
 impl SeedResult {
+    /// Loss, speed and time, for the terminal.
+    pub fn speed(&self) -> String {
+        format!(
+            "loss {}, {:.1} examples/s, {}",
+            number(self.train_loss, 3),
+            self.examples_per_second,
+            clock(self.seconds)
+        )
+    }
+
     /// All metrics of all development sets as one line of text, in percent.
     pub fn figures(&self) -> String {
         let of = |(set, scores): (&String, &BTreeMap<String, Option<f64>>)| {
