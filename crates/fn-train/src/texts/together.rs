@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn files_are_shared_out_by_size() {
-        assert_eq!(share_out(&[1, 10, 4, 5, 0, 0], 2), [1, 0, 1, 1, 0, 0]);
+        assert_eq!(share_out(&[1, 10, 4, 5, 0, 0], 2), [1, 0, 1, 1, 0, 1]);
         assert_eq!(share_out(&[], 3), [0; 0]);
         assert_eq!(share_out(&[7, 7], 4), [0, 1]);
     }
