@@ -104,6 +104,7 @@ fn scores_of_a_model_that_the_program_does_not_run_are_a_judge_of_their_name() {
 fn rows_with_other_scores_than_the_rows_before_are_refused() {
     let message = read("errors.jsonl", &scored(json!({"gpt": -1.5}), json!({}))).unwrap_err();
     assert!(message.contains("line 2: found no scores, expected the scores \"gpt\""), "{message}");
-    let message = read("errors.jsonl", &scored(json!({"gpt": -1.5}), json!({"gpt": 1, "elmo": 2}))).unwrap_err();
+    let message =
+        read("errors.jsonl", &scored(json!({"gpt": -1.5}), json!({"gpt": 1, "elmo": 2}))).unwrap_err();
     assert!(message.contains("line 2: found the scores \"elmo\", \"gpt\""), "{message}");
 }
