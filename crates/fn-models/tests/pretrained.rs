@@ -13,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor};
 use common::{Case, golden};
 use fn_models::hf::{self, HfError};
 use fn_models::params::{self, NamedTensor};
-use fn_models::{Arch, EncoderConfig, GeneratorSize, Pooling, Pretrained};
+use fn_models::{Arch, EncoderConfig, GeneratorSettings, Pooling, Pretrained};
 use fn_ops::Noise;
 
 fn open(folder: &str) -> Pretrained {
@@ -23,12 +23,14 @@ fn open(folder: &str) -> Pretrained {
 fn fresh(arch: Arch, seed: u64, device: &Device) -> Pretrained {
     let encoder = match arch {
         Arch::Electra => EncoderConfig::electra_tiny(),
-        Arch::ModernBert => EncoderConfig::modern_tiny(),
+        Arch::ModernBert | Arch::ModernElectra => EncoderConfig::modern_tiny(),
         _ => EncoderConfig::bert_tiny(),
     };
     let position_offset = arch.position_offset(0);
     let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, position_offset, ..encoder };
-    Pretrained::fresh(arch, encoder, GeneratorSize { width: 0.5, depth: 1.0 }, seed, device).unwrap()
+    let width = if arch.is_modern() { 1.0 } else { 0.5 };
+    let generator = GeneratorSettings { width, ..GeneratorSettings::default() };
+    Pretrained::fresh(arch, encoder, generator, seed, device).unwrap()
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn a_new_model_is_drawn_from_its_seed_and_gets_gradients() {
 #[test]
 fn sizes_that_no_model_can_have_are_refused() {
     let encoder = EncoderConfig { embedding_size: 64, ..EncoderConfig::bert_tiny() };
-    let error = Pretrained::fresh(Arch::Bert, encoder, GeneratorSize::default(), 1, &Device::flex());
+    let error = Pretrained::fresh(Arch::Bert, encoder, GeneratorSettings::default(), 1, &Device::flex());
     assert!(error.unwrap_err().to_string().contains("embedding_size is 64"));
 }
 
@@ -208,10 +210,10 @@ fn a_folder_without_a_head_is_known_and_refused_where_the_head_is_needed() {
 #[test]
 fn a_bert_starts_an_electra_and_not_the_other_way_round() {
     let device = Device::flex();
-    let (model, _) = Pretrained::open_as(Arch::Electra, &golden("bert_tiny"), &device).unwrap();
+    let (model, _) = Pretrained::open_as(Arch::Electra, None, &golden("bert_tiny"), &device).unwrap();
     assert_eq!(model.arch(), Arch::Electra);
     assert!(model.has_masked_lm() && !model.has_discriminator());
-    let error = Pretrained::open_as(Arch::Bert, &golden("electra_tiny"), &device).unwrap_err();
+    let error = Pretrained::open_as(Arch::Bert, None, &golden("electra_tiny"), &device).unwrap_err();
     assert!(error.to_string().contains("`model_type` is \"electra\", expected \"bert\""), "{error}");
 }
 

@@ -23,7 +23,8 @@ pub fn initial(
 ) -> Result<(Pretrained, Option<LoadReport>), TrainError> {
     match &config.init {
         Some(folder) => {
-            let (model, report) = Pretrained::open_as(config.arch, folder, device)?;
+            let (model, report) =
+                Pretrained::open_as(config.arch, Some(config.embedding_sharing), folder, device)?;
             Ok((model, Some(report)))
         }
         None => {

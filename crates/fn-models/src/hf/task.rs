@@ -70,10 +70,10 @@ fn load<M: Module>(
 ) -> Result<(M, TaskConfig, LoadReport), HfError> {
     let file = read_config(dir, &Arch::ALL)?;
     let weights = Weights::open(dir)?;
+    let mut notes = file.notes.clone();
+    let part = Part::new(&weights, file.arch.family(), Role::Task(task), false, &mut notes)?.of_file(&file);
     let config =
         TaskConfig { arch: file.arch, encoder: file.config, outputs, head_dropout: file.head_dropout };
-    let mut notes = file.notes;
-    let part = Part::new(&weights, config.arch.family(), Role::Task(task), false, &mut notes)?;
     let (model, mut report) = fill(zeros(&config), &[part], config.encoder.init_std, seed)?;
     report.notes.extend(notes);
     Ok((model, config, report))
