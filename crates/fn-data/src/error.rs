@@ -204,6 +204,15 @@ pub enum DataError {
         /// Maximum number of ids of a row.
         expected: usize,
     },
+    /// Rows of several documents for a tokenizer whose documents begin and end with the same piece.
+    #[error(
+        "the packing `documents` needs a piece that only begins documents, and this tokenizer begins and ends them with the same one \
+         (id {id}); use `data.packing=dense`"
+    )]
+    NoDocumentStart {
+        /// Id of the piece.
+        id: u32,
+    },
     /// A data set without rows.
     #[error("the data set has no training sequences; is the text long enough for the sequence length?")]
     NoRows,

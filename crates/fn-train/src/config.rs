@@ -228,7 +228,8 @@ documented! {
         pub cache: Option<PathBuf>,
         /// Sequence length in tokens, `[CLS]` and `[SEP]` included. 128 (ELECTRA-small), 512 (base, large).
         pub length: usize,
-        /// How documents are packed into sequences: `electra`, `bert` or `dense`.
+        /// How documents are packed into sequences: `electra` or `bert` (two segments of one document), `dense` (all text in full rows) or
+        /// `documents` (several whole documents in a row, which do not attend to each other; positions restart with each).
         pub packing: Packing,
         /// Field of a .jsonl line that holds the text.
         pub json_field: String,

@@ -99,6 +99,7 @@ pub fn prepare(
     stop: &StopFlag,
 ) -> Result<PreparedData, DataError> {
     let clock = Instant::now();
+    check_packing(config.packing, tokenizer)?;
     let sources = Sources::open(&config.sources, &config.options)?;
     let key = key(config, tokenizer, sources.files(), stop)?;
     let dir = config.cache.join(&key);
@@ -126,6 +127,15 @@ pub fn prepare(
     drop(lock);
     let seconds = clock.elapsed().as_secs_f64();
     Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
+}
+
+/// Refuses rows of several documents where `[CLS]` and `[SEP]` are the same piece: it would not be seen where a document begins.
+fn check_packing(packing: Packing, tokenizer: &TextTokenizer) -> Result<(), DataError> {
+    let special = tokenizer.special();
+    match packing.separates_documents() && special.cls == special.sep {
+        true => Err(DataError::NoDocumentStart { id: special.cls }),
+        false => Ok(()),
+    }
 }
 
 /// The manifest of an existing data set.
@@ -373,7 +383,7 @@ impl<'a> Writer<'a> {
         tokenizer: &TextTokenizer,
         key: &str,
     ) -> Result<Manifest, DataError> {
-        if let Some(row) = self.packer.finish() {
+        for row in self.packer.finish() {
             self.row(&row)?;
         }
         if self.buffer.rows() > 0 {
