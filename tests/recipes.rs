@@ -146,6 +146,31 @@ fn every_correction_works_with_the_layers_of_modernbert() {
 }
 
 #[test]
+fn the_average_of_a_checkpoint_is_exported_if_it_has_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    finish(&run, 12, &["average.decay=0.9"]);
+    let export = |run: &Path, name: &str, more: &[&str]| {
+        let mut command = common::fnlm();
+        command.arg("export").arg(run).arg("--out").arg(dir.path().join(name)).args(more);
+        command.output().unwrap()
+    };
+    let weights = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    for (name, more, of_run) in
+        [("average", ["--newest", "--average"].as_slice(), "average"), ("weights", &["--newest"], "model")]
+    {
+        let done = export(&run, name, more);
+        assert!(done.status.success(), "{}", text(&done));
+        assert!(weights(&dir.path().join(name)) == weights(&run.join(of_run)), "{name}");
+    }
+    let plain = dir.path().join("plain");
+    finish(&plain, 3, &[]);
+    let refused = export(&plain, "none", &["--average"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+    assert!(text(&refused).contains("average.decay"), "{}", text(&refused));
+}
+
+#[test]
 fn each_recipe_changes_the_weights_but_the_average() {
     let dir = tempfile::tempdir().unwrap();
     let weights = |name: &str, sets: &[&str]| {

@@ -231,3 +231,26 @@ fn a_folder_of_another_architecture_is_refused_with_the_names_of_those_that_can_
     fs::write(&path, config.to_string()).unwrap();
     assert_eq!(hf::read_encoder(dir.path()).unwrap().0, Arch::Bert);
 }
+
+#[test]
+fn shards_of_pytorch_are_read_by_their_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = golden("bin_tiny/zip");
+    fs::copy(whole.join("config.json"), dir.path().join("config.json")).unwrap();
+    let open = |dir: &Path| Pretrained::open(dir, &Device::flex());
+    let expected = params::collect(&open(&whole).unwrap().0);
+    let shard = "pytorch_model-00001-of-00001.bin";
+    fs::copy(whole.join("pytorch_model.bin"), dir.path().join(shard)).unwrap();
+    let save = |tensor: &str, shard: &str| {
+        let map = serde_json::json!({ "weight_map": { tensor: shard } });
+        fs::write(dir.path().join("pytorch_model.bin.index.json"), map.to_string()).unwrap();
+    };
+    save("bert.embeddings.word_embeddings.weight", shard);
+    let (loaded, report) = open(dir.path()).unwrap();
+    assert_eq!(params::collect(&loaded), expected);
+    assert!(report.files[0].ends_with(shard));
+    save("bert.embeddings.word_embeddings.weight", "../pytorch_model.bin");
+    assert!(matches!(open(dir.path()).unwrap_err(), HfError::UnsafeShard { .. }));
+    save("bert.no.such.tensor", shard);
+    assert!(matches!(open(dir.path()).unwrap_err(), HfError::Damaged { .. }));
+}

@@ -19,7 +19,7 @@ use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
-use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal};
+use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal, meet};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
@@ -206,6 +206,21 @@ impl<'a> Pretraining<'a> {
             self.evaluation = self.all_metrics(model);
         }
         self.evaluation.take()
+    }
+
+    /// Evaluates and reports the model of another training (`model.init`) before the first step, so that it shows what this one changes. It is
+    /// no candidate for the best checkpoint, and no bit of the training depends on it.
+    ///
+    /// # Errors
+    /// Reports that cannot be written.
+    pub fn evaluate_before(&mut self, model: &Pretrained) -> Result<(), TrainError> {
+        if self.config.model.init.is_none() || self.held_out.is_none() {
+            return Ok(());
+        }
+        if let Some(found) = self.all_metrics(model) {
+            self.reporter.evaluation(0, &found.metrics)?;
+        }
+        Ok(meet(self.ranks, Meeting::disk("the evaluation"))?)
     }
 
     /// Mean seconds of a step of this process, without evaluations and saves, and without the first step if there are others;

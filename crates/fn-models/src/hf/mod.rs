@@ -9,7 +9,7 @@
 //! `ModernBertForTokenClassification` with the one label `replaced`, whose head computes the same, and `"pretraining":
 //! "replaced-token-detection"` in `config.json` says what it is; the generator is a `ModernBertForMaskedLM`.
 //!
-//! `model.safetensors`, its sharded form and `pytorch_model.bin` are read; `model.safetensors` is written. What files of a family
+//! `model.safetensors` and `pytorch_model.bin` are read, whole or in shards; `model.safetensors` is written. What files of a family
 //! look like (keys and names of tensors) is data in one file per family; [`names`] maps transformers' names to ours and back by it.
 //!
 //! Files come from strangers: sizes are checked against the file before memory is spent, a pickle is never executed, shard

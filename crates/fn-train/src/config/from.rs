@@ -43,10 +43,9 @@ pub(super) fn folder_layer(folder: &Path, asked: Option<Arch>) -> Result<Vec<Set
         ("corruption.scheme", scheme.into()),
         ("data.length", (LENGTH.min(encoder.max_positions) as i64).into()),
     ];
-    if detects {
-        let sharing = hf::read_sharing(&folder).map_err(wrong)?;
-        settings.push(("model.embedding_sharing", sharing.name().into()));
-    }
+    // Of a masked language model: tied.
+    let sharing = hf::read_sharing(&folder).map_err(wrong)?;
+    settings.push(("model.embedding_sharing", sharing.name().into()));
     if encoder.type_vocab == 1 {
         settings.push(("data.packing", "dense".into()));
     }
