@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
