@@ -57,6 +57,18 @@ impl Shown {
     }
 }
 
+/// What a lexicon holds, as JSON.
+pub fn described_json(lexicon: &Lexicon, stats: &LexiconStats) -> Value {
+    let info = lexicon.info();
+    json!({
+        "stats": stats,
+        "kind": info.kind,
+        "note": info.note,
+        "vocabulary_sha256": info.vocabulary_sha256,
+        "fingerprint": lexicon.fingerprint(),
+    })
+}
+
 /// What a lexicon holds, line by line; `stats` may count running text as well.
 pub fn describe(lexicon: &Lexicon, stats: &LexiconStats) -> String {
     let number = |n: usize| thousands(n as u64);

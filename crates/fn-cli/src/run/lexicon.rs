@@ -10,7 +10,6 @@ use fn_data::lexicon::{
 use fn_data::tokenise::{TextTokenizer, count_tokens};
 use fn_eval::lexicon::{self, Shown};
 use fn_study::exam;
-use serde_json::json;
 
 use super::support;
 use crate::args::{
@@ -202,18 +201,7 @@ fn stats(args: &LexiconStatsArgs) -> Result<Outcome, CliError> {
         _ => None,
     };
     let stats = lexicon.stats(counts.as_deref());
-    if args.json {
-        let info = lexicon.info();
-        let value = json!({
-            "stats": stats,
-            "kind": info.kind,
-            "note": info.note,
-            "vocabulary_sha256": info.vocabulary_sha256,
-            "fingerprint": lexicon.fingerprint(),
-        });
-        term::out(&format!("{value:#}\n"))?;
-    } else {
-        term::out(&lexicon::describe(&lexicon, &stats))?;
-    }
+    let json = || format!("{:#}\n", lexicon::described_json(&lexicon, &stats));
+    term::out(&if args.json { json() } else { lexicon::describe(&lexicon, &stats) })?;
     Ok(Outcome::Done)
 }

@@ -28,6 +28,12 @@ pub enum StudyError {
         /// What is wrong, and what is expected.
         message: String,
     },
+    /// Text that names no part of the runs.
+    #[error("--part {found}: expected i/n with i from 1 to n, e.g. 2/3")]
+    Part {
+        /// The text.
+        found: String,
+    },
     /// No run is finished.
     #[error("{path}: found no finished run of this study; start them with `fnlm study run`")]
     NoRuns {
