@@ -20,7 +20,6 @@ pub struct Recipe {
     pub batch: usize,
     /// Micro-batches into which a batch is divided, at least 1: one at a time is in memory. Several processes (MPI) divide them among
     /// themselves.
-    #[serde(skip_serializing_if = "is_one")]
     pub micro_batches: usize,
     /// Peak learning rate of the head.
     pub lr: f64,
@@ -40,10 +39,6 @@ pub struct Recipe {
     pub dtype: Dtype,
     /// Settings of AdamW.
     pub optimizer: AdamWConfig,
-}
-
-fn is_one(count: &usize) -> bool {
-    *count == 1
 }
 
 impl Default for Recipe {
