@@ -39,7 +39,7 @@ fn commands_that_several_processes_can_run_say_what_they_need_for_it() {
     std::fs::write(&file, "a").unwrap();
     let file = file.display().to_string();
     let commands = [
-        vec!["pretrain", "--train", &file, "--tokenizer", &file],
+        vec!["pretrain", "--run", "a", "--train", &file, "--tokenizer", &file],
         vec!["data", "prepare", "--train", &file, "--tokenizer", &file],
         vec!["study", "run", &file],
     ];
