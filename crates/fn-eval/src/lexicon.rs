@@ -1,6 +1,7 @@
 //! What a lexicon holds, as text.
 
 use fn_core::lexicon::{Lexicon, LexiconStats};
+use fn_data::lexicon::WordVectors;
 use fn_data::tokenise::TextTokenizer;
 use serde_json::{Value, json};
 
@@ -55,6 +56,16 @@ impl Shown {
         };
         self.found.iter().map(line).collect()
     }
+}
+
+/// How many word vectors belong to pieces of the vocabulary, in one line.
+pub fn vectors_line(vectors: &WordVectors) -> String {
+    format!(
+        "{} of {} vectors of {} values belong to pieces of the vocabulary",
+        thousands(vectors.len() as u64),
+        thousands(vectors.rows()),
+        vectors.dimension()
+    )
 }
 
 /// What a lexicon holds, as JSON.

@@ -132,6 +132,7 @@ convert! {
         StudyError::Wrong { .. }
         | StudyError::Arm { .. }
         | StudyError::Part { .. }
+        | StudyError::NoArm { .. }
         | StudyError::Recipe { .. }
         | StudyError::SetsSeed { .. } => CliError::Usage(error.to_string()),
         error => CliError::input_from(error),

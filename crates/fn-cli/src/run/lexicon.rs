@@ -119,15 +119,7 @@ fn from_vectors(
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
     let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), tokenizer.spelled())
         .map_err(CliError::input_from)?;
-    term::note(
-        args.common.quiet,
-        &format!(
-            "{} of {} vectors of {} values belong to pieces of the vocabulary",
-            term::thousands(vectors.len() as u64),
-            term::thousands(vectors.rows()),
-            vectors.dimension()
-        ),
-    );
+    term::note(args.common.quiet, &lexicon::vectors_line(&vectors));
     build_vector_lexicon(&vectors, tokenizer.spelled(), tokenizer.sha256(), &options)
         .map_err(CliError::input_from)
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use fn_core::files::write_atomic;
 use fn_eval::finetune::all_together;
 use fn_study::study::{self, AllRan, Arm, Plan, Study};
-use fn_train::config::did_you_mean;
 
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
@@ -81,15 +80,10 @@ fn run_mine(args: &StudyRunArgs, (rank, world): (usize, usize)) -> Result<Outcom
         quiet: args.common.quiet,
         stop: &stop,
     };
-    let chosen = |arm: &&Arm| args.arms.is_empty() || args.arms.contains(&arm.name);
-    study.check(&out, &study.arms.iter().filter(chosen).collect::<Vec<_>>(), &args.set)?;
-    if let Some(name) = args.arms.iter().find(|name| study.arms.iter().all(|arm| arm.name != **name)) {
-        let known: Vec<&str> = study.arms.iter().map(|arm| arm.name.as_str()).collect();
-        let (meant, known) = (did_you_mean(name, &known), known.join(", "));
-        return Err(CliError::usage(format!("--arm {name}: no such arm{meant}; known: {known}")));
-    }
+    let chosen = study.chosen(&args.arms)?;
+    study.check(&out, &chosen, &args.set)?;
     let mut runs = study.runs();
-    runs.retain(|(arm, _)| chosen(arm));
+    runs.retain(|(arm, _)| chosen.contains(arm));
     let (i, n) = args.part.as_deref().map_or(Ok((rank, world)), study::part)?;
     let mine: Vec<(&Arm, u64)> = runs.into_iter().skip(i).step_by(n).collect();
     if args.dry_run {

@@ -1,6 +1,8 @@
 //! Runs several runs of a study, one after the other.
 
-use super::{Arm, Plan, Ran, StudyError};
+use fn_train::config::did_you_mean;
+
+use super::{Arm, Plan, Ran, Study, StudyError};
 
 /// How several runs ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,21 @@ impl Plan<'_> {
             (0, false) => format!("these {} of {all} runs are done", mine.len()),
             _ => format!("{busy} of {} runs run in another process, the others are done", mine.len()),
         }))
+    }
+}
+
+impl Study {
+    /// The arms with these names; all where there are none.
+    ///
+    /// # Errors
+    /// [`StudyError::NoArm`] for a name that no arm has.
+    pub fn chosen(&self, names: &[String]) -> Result<Vec<&Arm>, StudyError> {
+        if let Some(name) = names.iter().find(|name| self.arms.iter().all(|arm| arm.name != **name)) {
+            let known: Vec<&str> = self.arms.iter().map(|arm| arm.name.as_str()).collect();
+            let meant = did_you_mean(name, &known);
+            return Err(StudyError::NoArm { name: name.clone(), meant, known: known.join(", ") });
+        }
+        Ok(self.arms.iter().filter(|arm| names.is_empty() || names.contains(&arm.name)).collect())
     }
 }
 
