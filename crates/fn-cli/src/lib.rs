@@ -72,6 +72,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn one_process(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Pretrain(_) => Ok(()),
+        Command::Bench(args) if args.world => Ok(()),
         _ => Ok(collective::one_process()?),
     }
 }

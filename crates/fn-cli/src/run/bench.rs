@@ -1,9 +1,12 @@
 //! `fnlm bench`: how fast this machine pre-trains, compared with its speed in matrix products.
 
+use std::time::Duration;
+
 use fn_study::process::{self, Record};
 use fn_study::speed::Speeds;
 use fn_study::{corpus, sweep};
-use fn_train::bench::{Workload, measure};
+use fn_train::bench::{Workload, measure, measure_world};
+use fn_train::collective;
 use fn_train::config::{CorrectionPreset, Dtype, Layers};
 use fn_train::machine::{matmul_gflops, peak_memory};
 use fn_train::session::use_dtype;
@@ -45,12 +48,21 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
         let typed = Layers { preset: Some(preset.clone()), set: args.set.clone(), ..Layers::default() };
         configs.push((preset, typed.resolve()?.change(|config| config.data.length = args.length)?));
     }
-    let device = device::open(&args.device)?;
+    let (spec, launch) = (args.device.parse()?, collective::launch());
+    let device = device::open_spec(&launch.map_or(spec, |launch| launch.device(spec)))?;
     let dtype = match args.dtype {
         DtypeArg::F32 => Dtype::F32,
         DtypeArg::Bf16 => Dtype::Bf16,
     };
     use_dtype(dtype, &device, &args.device)?;
+    if let (true, Some((_, config))) = (args.world, configs.first()) {
+        let ranks = collective::join(launch, Duration::from_secs(config.train.rank_timeout))?;
+        let world = measure_world(config, &device, &workload, &*ranks)?;
+        if ranks.is_first() {
+            term::out(&if args.json { world.json() } else { world.text() })?;
+        }
+        return Ok(Outcome::Done);
+    }
     let mut speeds = Speeds {
         device: args.device.clone(),
         dtype: args.dtype.name(),
