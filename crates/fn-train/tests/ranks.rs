@@ -14,12 +14,13 @@ use fn_core::judge::{All, Bands, DeviceLexicon, Judge, LexiconJudge, Verifier};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::MaskedBatch;
+use fn_data::mixture::Mixture;
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{Arch, Pretrained};
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
 use fn_train::collective::{Collective, CollectiveError, Meeting, Threads, Wire};
-use fn_train::config::{CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::config::{CorrectionConfig, CorrectionPreset, MixtureSource, RunConfig};
 use fn_train::error::TrainError;
 use fn_train::model;
 use fn_train::objective::{self, Judging, Meters, MovingAverage, Objective, Share, StepLoss};
@@ -147,6 +148,11 @@ fn rank(
     dir: &Path,
     stop_after: Option<u64>,
 ) -> Result<Outcome, TrainError> {
+    // A configuration that names a mixture is trained on one, without its files.
+    let data = match config.data.mixture.is_empty() {
+        true => rows(50).into(),
+        false => Mixture::new(vec![(rows(50), 1.0), (rows(7), 2.0)]).unwrap(),
+    };
     let plain = Device::flex();
     let device = plain.clone().autodiff();
     let special = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: MASK };
@@ -180,7 +186,7 @@ fn rank(
     let (signal, agreed) = (Stop::new(), Stop::new());
     let mut log = Log { lines: Vec::new(), stop: signal.clone(), stop_after };
     let held_out = Some(HeldOut { data: rows(9), truth: None });
-    let inputs = Inputs { data: rows(50), corruptor, held_out };
+    let inputs = Inputs { data, corruptor, held_out };
     let state = &start.state;
     let training = Pretraining::of_ranks(config, &objective, inputs, state, &mut log, &agreed, ranks)?
         .with_average(Some(average));
@@ -369,6 +375,19 @@ fn gradients_that_are_sent_in_bf16_are_rounded_the_same_on_all_ranks() {
     assert!(differing(&alone, &two).contains(&"model.safetensors".to_owned()));
     config.train.wire = Wire::F32;
     assert_eq!(differing(&run(&config, 2), &alone), [""; 0]);
+}
+
+#[test]
+fn a_mixture_has_the_same_bits_on_any_number_of_ranks_and_after_a_stop() {
+    let mut config = config(Arch::Electra, 4);
+    config.data.mixture = vec![MixtureSource { train: Vec::new(), shards: None, weight: 1.0 }];
+    any_number_of_ranks_is_one_process(&config);
+    // It is another run than that on the first text alone.
+    let (mixed, alone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    process(&config, 1, mixed.path(), None);
+    config.data.mixture.clear();
+    process(&config, 1, alone.path(), None);
+    assert!(differing(&files(mixed.path()), &files(alone.path())).contains(&"model.safetensors".to_owned()));
 }
 
 #[test]

@@ -186,7 +186,9 @@ pub enum CollectiveError {
     },
     /// Ranks that no longer train the same model.
     #[error(
-        "{} and rank 0 have different weights after step {step}; they were equal after step {equal}. They no longer train one model: faulty          memory or a faulty device, or processors with different vector instructions (see docs/distributed.md). No checkpoint has these          weights: run the same command again, without the machine that computes otherwise", ranks(.others)
+        "{} and rank 0 have different weights after step {step}; they were equal after step {equal}. They no longer train one model: \
+         faulty memory or a faulty device, or processors with different vector instructions (see docs/distributed.md). No checkpoint \
+         has these weights: run the same command again, without the machine that computes otherwise", ranks(.others)
     )]
     Diverged {
         /// Who differs from rank 0.
@@ -195,6 +197,16 @@ pub enum CollectiveError {
         step: u64,
         /// The last step after which they were compared and equal.
         equal: u64,
+    },
+    /// Another rank could not do its part.
+    #[error("rank {other} failed in {what}: {message}")]
+    Failed {
+        /// Which one.
+        other: usize,
+        /// In what.
+        what: &'static str,
+        /// Its error.
+        message: String,
     },
     /// Micro-batches that cannot be divided among the ranks.
     #[error(
