@@ -259,13 +259,20 @@ impl Pretrained {
         encoder.forward_layers(embeddings.forward(inputs, noise), inputs, noise)
     }
 
-    /// What leaves the first `layers` layers of the encoder that fine-tuning keeps, `[B, L, H]`; the layers above are not computed.
-    pub fn hidden_after(&self, layers: usize, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+    /// What leaves the first `layers` layers of the encoder that fine-tuning keeps at `places` `[P]`, counted through all rows: `[P, H]`.
+    /// Neither the layers above nor, of the last one, what follows attention at other places are computed.
+    pub fn hidden_after(
+        &self,
+        layers: usize,
+        inputs: &Inputs,
+        places: Tensor<1, Int>,
+        noise: &Noise,
+    ) -> Tensor<2> {
         let (embeddings, encoder) = match &self.net {
             Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
             Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
         };
-        encoder.forward_first(embeddings.forward(inputs, noise), layers, inputs, noise)
+        encoder.forward_first_at(embeddings.forward(inputs, noise), layers, inputs, places, noise)
     }
 
     /// Hidden vectors of the masked LM (ELECTRA: of the generator, `[B, L, H_generator]`) with vectors `words` `[B, L, E]` in

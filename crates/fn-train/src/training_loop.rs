@@ -431,7 +431,7 @@ impl<T: Training> TrainingLoop<'_, T> {
 }
 
 /// SHA-256 of names and values, as hex.
-pub(crate) fn checksum(tensors: &[NamedTensor]) -> String {
+pub fn checksum(tensors: &[NamedTensor]) -> String {
     let mut hash = Sha256::new();
     for NamedTensor { name, data, .. } in tensors {
         hash.update(name);

@@ -74,7 +74,7 @@ convert! {
         | TrainError::Shape(_)
         | TrainError::Range(_)
         | TrainError::NoBf16 { .. }
-        | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::Rows { .. })
+        | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::TaskMicro { .. } | CollectiveError::Rows { .. })
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
         TrainError::Io { .. }
         | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. } | CollectiveError::Failed { .. }) => {
@@ -131,6 +131,8 @@ convert! {
         StudyError::Probe { .. } => CliError::failed_from(error),
         StudyError::Wrong { .. }
         | StudyError::Arm { .. }
+        | StudyError::Part { .. }
+        | StudyError::NoArm { .. }
         | StudyError::Recipe { .. }
         | StudyError::SetsSeed { .. } => CliError::Usage(error.to_string()),
         error => CliError::input_from(error),

@@ -14,7 +14,7 @@ use fn_train::report::Reporters;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 use fn_train::texts::drawn_rows;
-use fn_train::{card, checkpoint, rundir};
+use fn_train::{card, disk, rundir};
 
 use super::data::PrepareBar;
 use super::{doctor, support};
@@ -100,8 +100,7 @@ fn train(
     launch: Option<Launch>,
     ranks: &Rc<dyn Collective>,
 ) -> Result<Summary, CliError> {
-    let spec = config.train.device.parse()?;
-    let device = device::open_spec(&launch.map_or(spec, |launch| launch.device(spec)))?;
+    let device = device::of_rank(&config.train.device, launch)?;
     let mut reporters = match ranks.is_first() {
         true => reporters(dir, "pretrain", config, args.common.quiet)?,
         false => Reporters::new(),
@@ -128,7 +127,9 @@ fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
         .and_then(|held| train(args, &config, &scratch, stop, held, None, &(Rc::new(Single) as _)));
-    let bytes = checkpoint::size(&scratch.join(rundir::CHECKPOINTS), steps.min(DRY_STEPS));
+    let bytes = disk::folder_bytes(
+        &scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))),
+    );
     let _ = std::fs::remove_dir_all(&scratch);
     let summary = summary?;
     if !summary.complete {

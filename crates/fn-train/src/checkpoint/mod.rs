@@ -77,12 +77,6 @@ impl Checkpoints {
     }
 }
 
-/// Bytes of the checkpoint of `step` in the folder `dir`; 0 if it does not exist.
-pub fn size(dir: &Path, step: u64) -> u64 {
-    let files = dir.join(folder_name(step)).read_dir().into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
-}
-
 /// Name of the checkpoint folder of a step.
 pub(crate) fn folder_name(step: u64) -> String {
     format!("step-{step:08}")

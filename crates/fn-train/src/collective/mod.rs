@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub use agree::{Agreement, agree, gather, gather_equal, meet, same_weights, tell, tell_path};
 pub use join::{JoinError, check_block, join, launch, one_process, threads};
-pub use launcher::{Launch, Launcher, launched};
+pub use launcher::{Launch, Launcher, launched, launcher_variables};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use reduce::{
@@ -220,6 +220,17 @@ pub enum CollectiveError {
         world: usize,
         /// Numbers of ranks that divide them.
         fitting: String,
+    },
+    /// Micro-batches of fine-tuning that cannot be divided among the ranks.
+    #[error(
+        "`micro_batches` of the recipe is {micro_batches}: that many micro-batches of a batch cannot be divided among {world} ranks; add \
+         `--set micro_batches={world}` (or a multiple of it, up to `batch`), or start fewer ranks"
+    )]
+    TaskMicro {
+        /// Micro-batches of a batch.
+        micro_batches: usize,
+        /// Ranks.
+        world: usize,
     },
     /// Fewer rows than ranks.
     #[error("the training text has {rows} rows, which is less than the {world} ranks; start one process")]
