@@ -48,6 +48,7 @@ pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};
 
+use crate::collective::Wire;
 use crate::optim::AdamWConfig;
 use crate::schedule::ScheduleConfig;
 pub use text::{explain, shown, template};
@@ -352,6 +353,12 @@ documented! {
         pub max_skipped: u32,
         /// In several processes (MPI): seconds that a rank waits for another one in a step before the job is ended.
         pub rank_timeout: u64,
+        /// In several processes (MPI): optimiser steps between two comparisons of all ranks' weights by checksum. Ranks that differ are named
+        /// and the job ends. 0: only before checkpoints.
+        pub compare_every: u64,
+        /// In several processes (MPI): number format in which gradients are sent: `f32`, or `bf16`, which halves what is sent but rounds,
+        /// so that weights depend on the number of processes. They are added in f32.
+        pub wire: Wire,
     }
 }
 
@@ -373,6 +380,8 @@ impl Default for TrainConfig {
             threads: None,
             max_skipped: 10,
             rank_timeout: 60,
+            compare_every: 100,
+            wire: Wire::F32,
         }
     }
 }

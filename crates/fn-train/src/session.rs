@@ -24,7 +24,7 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, TrainState};
-use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, meet, tell_path};
+use crate::collective::{Agreement, Collective, Meeting, Patience, Single, Wire, agree, meet, tell_path};
 use crate::config::{Dtype, RunConfig, Runnable, text};
 use crate::error::TrainError;
 use crate::faults;
@@ -284,6 +284,9 @@ impl Session {
         let average = (config.decay > 0.0).then(|| Arc::new(MovingAverage::of_weights(config.decay)));
         if let Some(average) = average.as_ref().filter(|_| start.state.step >= config.start) {
             average.resume(&start.model, averaged)?;
+            if self.config.optimizer.shard && ranks.world() > 1 {
+                average.divide(ranks);
+            }
         }
         let held_out = match planted {
             Some(Planted { data, truth }) => Some(HeldOut { data, truth: Some(truth) }),
@@ -303,6 +306,8 @@ impl Session {
                     "{} ranks: sums are rounded in another order than in one process; 1, 2, 4, 8, ... ranks give equal bits",
                     ranks.world()
                 ))?;
+            } else if self.config.train.wire == Wire::Bf16 {
+                reporter.notice("`train.wire` is bf16: gradients are rounded between ranks, so another number of ranks gives other bits")?;
             }
         }
         let state = &start.state;
@@ -316,9 +321,10 @@ impl Session {
         let skipped = self.config.train.max_skipped;
         let together = Together { ranks, signal: &self.stop };
         let mut ended = train_together(training, start, Some(&checkpoints), skipped, &agreed, together)?;
+        let average = average.filter(|_| ended.complete).map(|average| average.model(ranks, &ended.model));
         let model = match ended.complete && ranks.is_first() {
             true => {
-                if let Some(average) = average.and_then(|average| average.model()) {
+                if let Some(average) = average.transpose()?.flatten() {
                     self.write_model(&average, AVERAGE)?;
                 }
                 Some(self.write_model(&ended.model, MODEL)?)
@@ -326,7 +332,7 @@ impl Session {
             false => None,
         };
         let (step, complete, saved) = (ended.state.step, ended.complete, ended.saved);
-        let evaluation = ended.training.evaluation(&ended.model);
+        let evaluation = ended.training.evaluation(&ended.model)?;
         let seconds_per_step = ended.training.seconds_per_step();
         let passes = passes(&self.config, &self.data, step);
         for of_text in passes.iter().filter(|_| passes.len() > 1) {

@@ -334,6 +334,19 @@ impl Runnable {
     pub fn change(self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
         self.0.change(change)?.runnable()
     }
+
+    /// The configuration for a run of at most `steps` steps that shows what the whole one will need.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn shortened(self, steps: u64) -> Result<Self, ConfigError> {
+        self.change(|run| {
+            run.train.steps = run.train.steps.min(steps);
+            run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
+            run.eval.batches = 1;
+            run.log.tensorboard = false;
+        })
+    }
 }
 
 /// The setting that makes the configuration unreadable: the first that does so on top of the defaults.
