@@ -236,6 +236,11 @@ impl Finished {
         })
     }
 
+    /// Whether it ended because the disk or the memory is full: exit code 5 of `fnlm`.
+    pub fn is_out_of_resources(&self) -> bool {
+        self.status.code() == Some(5)
+    }
+
     /// Why it did not finish, in words.
     pub fn failure(&self) -> String {
         match (self.ended(), self.status.code()) {

@@ -1,5 +1,6 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
+mod overlap;
 pub(crate) mod warnings;
 
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! `fnlm config show | check | new | list`.
 
-use fn_train::config::presets::{self, PRESETS};
+use fn_train::config::presets;
 use fn_train::config::{ConfigError, Layers, explain, keys, shown, template};
 use serde_json::json;
 
-use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
+use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigListArgs, ConfigNewArgs, ConfigShowArgs};
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
 
@@ -17,7 +17,7 @@ pub fn run(command: &ConfigCommand) -> Result<Outcome, CliError> {
         ConfigCommand::Show(args) => show(args),
         ConfigCommand::Check(args) => check(args),
         ConfigCommand::New(args) => new(args),
-        ConfigCommand::List => list(),
+        ConfigCommand::List(args) => list(args),
     }
 }
 
@@ -74,10 +74,7 @@ fn new(args: &ConfigNewArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn list() -> Result<Outcome, CliError> {
-    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
-    for preset in PRESETS {
-        term::out(&format!("{:width$}  {}\n", preset.name, preset.about))?;
-    }
+fn list(args: &ConfigListArgs) -> Result<Outcome, CliError> {
+    term::out(&if args.json { format!("{:#}\n", presets::json()) } else { presets::text() })?;
     Ok(Outcome::Done)
 }

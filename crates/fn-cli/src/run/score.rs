@@ -41,30 +41,13 @@ pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     };
     let others = read(other)?;
     let found = task.compare(&records, &others, args.resamples, SEED).map_err(CliError::input_from)?;
+    let (examples, resamples, metric) = (records.len(), args.resamples, scores.main_name.as_str());
     if args.json {
-        let figures = json!({
-            "task": task.name(), "metric": scores.main_name, "examples": records.len(),
-            "a": found.a, "b": found.b, "difference": found.difference,
-            "low": found.low, "high": found.high, "p_value": found.p_value, "resamples": args.resamples, "undefined": found.undefined,
-        });
-        term::out(&format!("{figures:#}\n"))?;
+        term::out(&format!("{:#}\n", found.json(task.name(), metric, examples, resamples)))?;
         return Ok(Outcome::Done);
     }
-    let percent = |value: f64| number(Some(100.0 * value), 2);
-    let mut table = Table::new(["predictions", &scores.main_name]);
-    table.row([args.predictions.display().to_string(), percent(found.a)]);
-    table.row([other.display().to_string(), percent(found.b)]);
-    term::out(&table.to_text())?;
-    let verdict = if found.low <= 0.0 && found.high >= 0.0 { "not significant" } else { "significant" };
-    term::out(&format!(
-        "difference {} (95 % interval {} to {}, p {:.3}; {} examples, {} resamples): {verdict}\n",
-        percent(found.difference),
-        percent(found.low),
-        percent(found.high),
-        found.p_value,
-        records.len(),
-        args.resamples
-    ))?;
+    let names = [&args.predictions, other].map(|path| path.display().to_string());
+    term::out(&found.text(names, metric, examples, resamples))?;
     if found.undefined > 0 {
         term::note(
             false,

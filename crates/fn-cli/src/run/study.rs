@@ -82,19 +82,21 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
         None => runs,
     };
     if args.dry_run {
-        return print(&plan, &mine);
+        return print(&plan, &mine, args.json);
     }
     let mut failed = Vec::new();
-    let mut busy = 0;
+    let (mut busy, mut full) = (0, false);
     for (at, (arm, seed)) in mine.iter().enumerate() {
         term::note(args.common.quiet, &format!("[{}/{}] {} seed {seed}", at + 1, mine.len(), arm.name));
-        match plan.run(arm, *seed)? {
+        let ran = plan.run(arm, *seed)?;
+        full |= matches!(ran, Ran::Full(_));
+        match ran {
             Ran::Done => {}
             Ran::Busy => {
                 busy += 1;
                 term::note(args.common.quiet, "skipped: another process is running it");
             }
-            Ran::Failed(message) => {
+            Ran::Failed(message) | Ran::Full(message) => {
                 term::note(false, &format!("warning: {message}"));
                 failed.push(message);
             }
@@ -106,12 +108,11 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
     }
     if !failed.is_empty() {
         let left = if busy > 0 { format!(", {busy} run in another process") } else { String::new() };
-        return Err(CliError::failed(format!(
-            "{} of {} runs failed{left}, the others are done:\n  {}\nRepeat the command to retry them",
-            failed.len(),
-            mine.len(),
-            failed.join("\n  ")
-        )));
+        let (count, of, each) = (failed.len(), mine.len(), failed.join("\n  "));
+        let message = format!(
+            "{count} of {of} runs failed{left}, the others are done:\n  {each}\nRepeat the command to retry them"
+        );
+        return Err(if full { CliError::Resources(message, None) } else { CliError::failed(message) });
     }
     let done = match (busy, mine.len() == study.runs().len()) {
         (0, true) => "all runs are done".to_owned(),
@@ -133,11 +134,16 @@ fn part(text: Option<&str>) -> Result<Option<(usize, usize)>, CliError> {
 }
 
 /// Prints the state of all runs and an estimate of the remaining time.
-fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
+fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)], json: bool) -> Result<Outcome, CliError> {
     let entries = plan.survey(mine)?;
-    term::out(&plan.text(&entries))?;
+    if !json {
+        term::out(&plan.text(&entries))?;
+    }
     let mut tell = |arm: &Arm| term::note(plan.quiet, &format!("{}: a probe of a few steps", arm.name));
-    if let Some(outlook) = plan.estimate(&entries, &mut tell)? {
+    let outlook = plan.estimate(&entries, &mut tell)?;
+    if json {
+        term::out(&format!("{:#}\n", plan.json(&entries, outlook.as_ref())))?;
+    } else if let Some(outlook) = outlook {
         term::out(&outlook.text())?;
     }
     Ok(Outcome::Done)

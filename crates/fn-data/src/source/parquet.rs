@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use fn_core::panics::caught;
 use parquet::basic::Type as Physical;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType};
@@ -74,9 +74,9 @@ pub(crate) fn check_cells(metadata: &ParquetMetaData, leaf: usize) -> Result<(),
 
 /// Turns panics of the library, which occur on some damaged files, into errors.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("the file is damaged".to_owned()),
+    match caught(read) {
+        Some(result) => result.map_err(|e| e.to_string()),
+        None => Err("the file is damaged".to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fn_core::files::STANDARD_INPUT;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 
@@ -59,14 +60,17 @@ pub(super) enum Width {
 }
 
 impl Input {
-    /// Opens a file; the format follows from its name, and is a table if it is neither JSON lines nor Parquet.
+    /// Opens a file; the format follows from its name, and is a table if it is neither JSON lines nor Parquet. Standard input is JSON lines if
+    /// it begins with a brace.
     pub(super) fn open(path: &Path, delimiter: char) -> Result<Self, TaskError> {
         if source::kind(path) == Some(Kind::Parquet) {
             return Self::open_parquet(path);
         }
         let mut lines = Lines::new(path, compressed::open(path, &Counters::default())?);
         let first = lines.next().ok_or_else(|| TaskError::NoRows { path: path.to_owned() })??;
-        let (names, rows) = if source::kind(path) == Some(Kind::JsonLines) {
+        // Standard input has no name to tell by.
+        let json = path.as_os_str() == STANDARD_INPUT && first.trim_start().starts_with('{');
+        let (names, rows) = if json || source::kind(path) == Some(Kind::JsonLines) {
             let names = record::names(&first).map_err(|m| json_error(path, 1, m))?;
             (names, Rows::Json { lines, first: Some(first), wanted: Vec::new() })
         } else {

@@ -15,8 +15,8 @@ pub(super) fn read(
 ) -> Result<u64, VectorError> {
     if path.extension().is_some_and(|e| e == "parquet") {
         // A panic of the library on a malformed file becomes an error.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| from_parquet(path, each)));
-        return result.unwrap_or_else(|_| Err(wrong(path, "the file cannot be decoded")));
+        let result = fn_core::panics::caught(|| from_parquet(path, each));
+        return result.unwrap_or_else(|| Err(wrong(path, "the file cannot be decoded")));
     }
     text::lines(path, text::open(path)?, |line, text| {
         // Only the first field: lists may have counts after the word.
