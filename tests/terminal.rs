@@ -127,9 +127,9 @@ fn bars_fit_the_terminal_and_show_rate_time_left_and_the_last_figures() {
     for columns in [60, 80, 200] {
         let run = dir.path().join(format!("run-{columns}"));
         let cache = format!("data.cache={:?}", dir.path().join(format!("cache-{columns}")));
-        let mut train = pretrain(&run, 150, &[&cache, "checkpoint.every=1000"]);
+        let mut train = pretrain(&run, 60, &[&cache, "checkpoint.every=1000"]);
         train.env_remove("NO_COLOR");
-        check("pretrain", columns, &shown(train, columns), &["left", "loss", "tok/s", "/150"]);
+        check("pretrain", columns, &shown(train, columns), &["left", "loss", "tok/s", "/60"]);
         let fine = format!(
             "finetune --task rte --model model --data glue --out fine-{columns} --seeds 1 --epochs 2 --length 16 --batch 8"
         );
