@@ -39,6 +39,8 @@ pub enum Use {
     Probe = 16,
     /// Artificial sequences.
     Synthetic = 17,
+    /// Sources of a mixture of data sets.
+    Mixture = 18,
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -207,6 +207,36 @@ pub enum DataError {
     /// A data set without rows.
     #[error("the data set has no training sequences; is the text long enough for the sequence length?")]
     NoRows,
+    /// Data sets of a mixture with rows of different lengths.
+    #[error(
+        "source {source_number} of the mixture has rows of {found} tokens, the first one of {expected}; prepare all with the same \
+         `data.length`"
+    )]
+    Lengths {
+        /// Number of the source, from 1.
+        source_number: usize,
+        /// Length of its rows.
+        found: usize,
+        /// Length of the rows of the first source.
+        expected: usize,
+    },
+    /// A weight of a mixture that cannot be used.
+    #[error(transparent)]
+    Weight(#[from] crate::mixture::WeightError),
+    /// Shards that were made with another tokenizer, or of another length.
+    #[error(
+        "{path}: these shards have {what} {found}, this configuration has {expected}; prepare them anew with `fnlm data prepare`"
+    )]
+    OtherShards {
+        /// Folder of the shards.
+        path: PathBuf,
+        /// In what they differ.
+        what: &'static str,
+        /// What they have.
+        found: String,
+        /// What is needed.
+        expected: String,
+    },
     /// A configuration of synthetic sequences that is not possible.
     #[error(transparent)]
     Synthetic(#[from] crate::synthetic::SyntheticError),

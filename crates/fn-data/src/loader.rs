@@ -14,7 +14,7 @@ use fn_core::corrupt::{Corruptor, Key, MaskRate};
 use fn_core::noise::{Use, mix};
 
 use crate::error::DataError;
-use crate::order::Order;
+use crate::mixture::{Mixture, MixtureOrder};
 use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
@@ -161,10 +161,10 @@ impl MaskedBatch {
 /// Makes a batch from its number.
 #[derive(Clone)]
 struct Maker {
-    data: Arc<Dataset>,
+    data: Mixture,
     corruptor: Arc<Corruptor>,
     config: LoaderConfig,
-    order: Order,
+    order: MixtureOrder,
     stage: Option<Stage>,
 }
 
@@ -187,7 +187,7 @@ impl Maker {
             }
             stage => {
                 let step = number - stage.as_ref().map_or(0, |stage| stage.batches);
-                let rows = rows(step).map(|(sample, row)| (self.data.row(self.order.index(sample)), row));
+                let rows = rows(step).map(|(sample, row)| (self.data.row(&self.order, sample), row));
                 MaskedBatch {
                     micro_batch: number,
                     ..MaskedBatch::make(&self.corruptor, seed, step, length, rate, rows)
@@ -213,7 +213,7 @@ impl Loader {
     /// # Errors
     /// A data set without rows.
     pub fn new(
-        data: Arc<Dataset>,
+        data: impl Into<Mixture>,
         corruptor: Arc<Corruptor>,
         config: LoaderConfig,
         start: u64,
@@ -226,16 +226,17 @@ impl Loader {
     /// # Errors
     /// A data set without rows.
     pub fn staged(
-        data: Arc<Dataset>,
+        data: impl Into<Mixture>,
         corruptor: Arc<Corruptor>,
         config: LoaderConfig,
         start: u64,
         stage: Option<Stage>,
     ) -> Result<Self, DataError> {
+        let data = data.into();
         if data.is_empty() {
             return Err(DataError::NoRows);
         }
-        let order = Order::new(config.seed, data.len());
+        let order = data.order(config.seed);
         let maker = Maker { data, corruptor, config, order, stage };
         let workers = (config.workers > 0).then(|| Workers::start(&maker, start));
         Ok(Self { maker, start, taken: 0, workers })

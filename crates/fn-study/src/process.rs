@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fn_eval::table::{bytes, clock};
+use fn_train::texts::Passes;
 use serde::{Deserialize, Serialize};
 
 /// One line of a record file.
@@ -45,6 +46,12 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// [`text`](Self::text), with how often each training text is read by a run that draws `drawn` rows.
+    pub fn text_of(&self, passes: &[Passes], drawn: u64) -> String {
+        let lines = passes.iter().map(|of_text| format!("{}\n", of_text.expected(drawn)));
+        self.text() + &lines.collect::<String>()
+    }
+
     /// As the terminal shows it.
     pub fn text(&self) -> String {
         let seconds = self.seconds_per_step.unwrap_or(f64::NAN);

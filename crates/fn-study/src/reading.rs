@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use fn_core::corrupt::Corruptor;
 use fn_data::loader::{Loader, LoaderConfig, Part};
-use fn_data::shard::{Dataset, Manifest, PreparedData, Progress, prepare};
+use fn_data::shard::{PreparedData, Progress};
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::{bytes, clock, thousands};
 use fn_train::TrainError;
 use fn_train::config::RunConfig;
 use fn_train::machine::peak_memory;
-use fn_train::session::prepare_config;
 use fn_train::stop::Stop;
+use fn_train::texts::{open_prepared, prepare_training};
 use serde_json::{Value, json};
 
 use crate::process::Reading;
@@ -20,9 +20,13 @@ use crate::process::Reading;
 /// Speed of preparing the training text of a configuration and of loading its batches.
 #[derive(Debug, Clone)]
 pub struct ReadingSpeed {
-    /// What was prepared.
-    pub manifest: Manifest,
-    /// Bytes of text per second; None if the text was already prepared.
+    /// Bytes of text that were prepared.
+    pub text_bytes: u64,
+    /// Rows that they gave.
+    pub rows: u64,
+    /// Maximum length of a row, in ids.
+    pub length: usize,
+    /// Bytes of text per second; None if text was already prepared.
     pub prepared_bytes_per_second: Option<f64>,
     /// Peak resident memory while preparing, in bytes.
     pub memory_bytes: u64,
@@ -49,11 +53,10 @@ impl ReadingSpeed {
         stop: &Stop,
     ) -> Result<Self, TrainError> {
         let corruptor = Corruptor::new(run.corruption.clone(), tokenizer.facts())?;
-        let config = prepare_config(run, &run.data.train);
-        let prepared = prepare(&config, tokenizer, &mut |progress| show(progress), &stop.flag())?;
+        let prepared = prepare_training(run, tokenizer, show, &stop.flag())?;
         // Later the rows that are read count as well: they are mapped, not copied.
         let memory_bytes = peak_memory();
-        let data = Arc::new(Dataset::open(&prepared.dir)?);
+        let data = open_prepared(run, &prepared)?;
         let workers = run.data.workers;
         let config = LoaderConfig {
             batch: run.train.batch,
@@ -73,11 +76,14 @@ impl ReadingSpeed {
                 return Err(fn_data::DataError::Stopped.into());
             }
         }
-        let manifest = prepared.manifest;
-        let per_second = manifest.text_bytes as f64 / prepared.seconds.max(1e-9);
+        let text_bytes = prepared.iter().map(|text| text.manifest.text_bytes).sum();
+        let seconds: f64 = prepared.iter().map(|text| text.seconds).sum();
+        let anew = prepared.iter().all(|text| !text.reused);
         Ok(Self {
-            prepared_bytes_per_second: (!prepared.reused).then_some(per_second),
-            manifest,
+            prepared_bytes_per_second: anew.then_some(text_bytes as f64 / seconds.max(1e-9)),
+            text_bytes,
+            rows: prepared.iter().map(|text| text.manifest.rows).sum(),
+            length: run.data.length,
             memory_bytes,
             workers,
             batch: run.train.batch,
@@ -97,9 +103,8 @@ impl ReadingSpeed {
 
     /// As JSON.
     pub fn json(&self) -> Value {
-        let manifest = &self.manifest;
         json!({
-            "text_bytes": manifest.text_bytes, "rows": manifest.rows, "length": manifest.length,
+            "text_bytes": self.text_bytes, "rows": self.rows, "length": self.length,
             "prepared_bytes_per_second": self.prepared_bytes_per_second,
             "peak_memory_of_preparing_bytes": self.memory_bytes,
             "workers": self.workers, "batch": self.batch, "batches": self.batches,
@@ -114,15 +119,26 @@ impl ReadingSpeed {
         });
         format!(
             "{} of text, {} rows of {}, {how}\n{} batches of {} with {} workers: {} tokens/s\n",
-            bytes(self.manifest.text_bytes),
-            thousands(self.manifest.rows),
-            self.manifest.length,
+            bytes(self.text_bytes),
+            thousands(self.rows),
+            self.length,
             thousands(self.batches),
             self.batch,
             self.workers,
             thousands(self.tokens_per_second as u64)
         )
     }
+}
+
+/// How far preparing is, in one line.
+pub fn progress_line(progress: &Progress) -> String {
+    format!(
+        "{} documents, {} rows, {} of text, {:.1} MB/s",
+        thousands(progress.documents),
+        thousands(progress.rows),
+        bytes(progress.text_bytes),
+        progress.megabytes_per_second()
+    )
 }
 
 /// What was prepared, in one line; `name`: `train` or `held-out`.

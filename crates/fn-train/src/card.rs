@@ -7,6 +7,7 @@ use fn_core::lexicon::Lexicon;
 
 use crate::config::RunConfig;
 use crate::rundir::{self, RundirError};
+use crate::texts::training;
 
 /// Writes `README.md` into an exported folder.
 ///
@@ -49,7 +50,16 @@ pub fn card(run_dir: &Path, run: &RunConfig, step: u64) -> String {
     let paths = |paths: &[std::path::PathBuf]| {
         paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
     };
-    row("text", paths(&run.data.train));
+    for text in training(run) {
+        let mut value = match text.shards {
+            None => paths(text.paths),
+            Some(folder) => format!("`{}`", folder.display()),
+        };
+        if !run.data.mixture.is_empty() {
+            value.push_str(&format!(", weight {}", text.weight));
+        }
+        row("text", value);
+    }
     row(
         "held-out text",
         if run.data.held_out.is_empty() { "none".into() } else { paths(&run.data.held_out) },

@@ -21,6 +21,7 @@ mod from;
 mod judge;
 pub mod keys;
 pub mod layers;
+pub(crate) mod mixture;
 pub mod presets;
 mod resolve;
 pub mod schema;
@@ -41,6 +42,7 @@ pub use fn_models::Arch;
 use fn_models::{EncoderConfig, GeneratorSize, ModernConfig};
 pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
+pub use mixture::MixtureSource;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
 pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
@@ -208,6 +210,11 @@ documented! {
         /// Text to train on: files, folders, or `-` for standard input. Formats: .txt (a blank line separates documents), .jsonl,
         /// .parquet, also compressed as .gz, .zst, .xz.
         pub train: Vec<PathBuf>,
+        /// Instead of `train`: several texts with weights, a list of `{ train = [...], weight = 2.0 }` or `{ shards = "...", weight = 1.0 }`
+        /// (`[[data.mixture]]` in a file). Each row of a batch is drawn from one of them, with a probability proportional to its weight.
+        /// `shards` is the folder of a text that `fnlm data prepare` has prepared.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub mixture: Vec<MixtureSource>,
         /// Held-out text for evaluation, in the same formats. Empty: no evaluation.
         pub held_out: Vec<PathBuf>,
         /// The tokenizer: a `tokenizer.json`, a `vocab.txt`, or a folder that holds one.
@@ -237,6 +244,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             train: Vec::new(),
+            mixture: Vec::new(),
             held_out: Vec::new(),
             tokenizer: PathBuf::new(),
             cache: None,

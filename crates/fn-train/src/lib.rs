@@ -35,6 +35,7 @@ pub mod rundir;
 pub mod schedule;
 pub mod session;
 pub mod stop;
+pub mod texts;
 pub mod training_loop;
 
 pub use error::TrainError;

@@ -13,6 +13,7 @@ use fn_core::noise::mix;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::DataError;
 use fn_data::loader::{Growth, Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
+use fn_data::mixture::Mixture;
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
 use fn_models::Pretrained;
@@ -37,7 +38,7 @@ pub const HELD_OUT_SEED: u64 = 0x0e1d_0007;
 /// Inputs of a pre-training run besides its configuration.
 pub struct Inputs<'a> {
     /// Training rows.
-    pub data: Arc<Dataset>,
+    pub data: Mixture,
     /// Masks tokens.
     pub corruptor: Arc<Corruptor>,
     /// Held-out rows for evaluation.

@@ -1,16 +1,17 @@
 //! Shows rows of the training text in readable form, packed and masked as in training.
 
-use fn_core::corrupt::CorruptedRow;
+use fn_core::corrupt::{CorruptedRow, Corruptor, Key};
 use fn_data::DataError;
 use fn_data::pack::{PackedRow, Packer};
+use fn_data::shard::Dataset;
 use fn_data::source::Sources;
 use fn_data::tokenise::TextTokenizer;
 
 use crate::config::RunConfig;
-use crate::session::prepare_config;
 use crate::stop::Stop;
+use crate::texts::{prepare_config, training};
 
-/// The first rows of the training text, packed as for training.
+/// The first rows of the training text (of a mixture, of its first text), packed as for training.
 ///
 /// # Errors
 /// Text that cannot be read; a requested stop.
@@ -20,8 +21,15 @@ pub fn first_rows(
     count: usize,
     stop: &Stop,
 ) -> Result<Vec<PackedRow>, DataError> {
-    let config = prepare_config(run, &run.data.train);
-    let documents = Sources::open(&run.data.train, &config.options)?;
+    // Of a mixture, those of its first text.
+    let texts = training(run);
+    let Some(text) = texts.first() else { return Ok(Vec::new()) };
+    if text.shards.is_some() {
+        let data = Dataset::open(&text.prepare(run, tokenizer, &mut |_| (), &stop.flag())?.dir)?;
+        return Ok((0..data.len().min(count)).map(|row| data.row(row)).collect());
+    }
+    let config = prepare_config(run, text.paths);
+    let documents = Sources::open(text.paths, &config.options)?;
     let mut packer = Packer::new(run.data.packing, run.data.length, tokenizer.frame().clone(), run.seed);
     let mut rows = Vec::new();
     for document in documents {
@@ -39,6 +47,31 @@ pub fn first_rows(
     rows.extend(packer.finish());
     rows.truncate(count);
     Ok(rows)
+}
+
+/// Row `number` (from 0) of the text as training masks it in micro-batch `step`, for people.
+pub fn described(
+    run: &RunConfig,
+    tokenizer: &TextTokenizer,
+    corruptor: &Corruptor,
+    number: usize,
+    step: u64,
+    row: &PackedRow,
+) -> String {
+    let corrupted = corruptor.corrupt(&row.ids, Key { seed: run.seed, step, row: number as u64 });
+    let segment = match usize::from(row.second) < row.ids.len() {
+        true => format!(", segment B from token {}", row.second),
+        false => String::new(),
+    };
+    format!(
+        "row {}: {} tokens of at most {}{segment}, {} chosen of at most {}\n{}\n\n",
+        number + 1,
+        row.ids.len(),
+        run.data.length,
+        corrupted.positions.len(),
+        corruptor.max_predictions(run.data.length),
+        marked(tokenizer, &row.ids, &corrupted)
+    )
 }
 
 /// A row as text; `{gold}` is a masked token, `{gold=>other}` one that was replaced by a random token, `{gold=}` one that was

@@ -15,8 +15,8 @@ use fn_core::corrupt::Corruptor;
 use fn_core::files::hex;
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
-use fn_data::shard::{Dataset, PrepareConfig, PreparedData, Progress, prepare};
-use fn_data::source::SourceOptions;
+use fn_data::mixture::Mixture;
+use fn_data::shard::{Dataset, PreparedData, Progress, prepare};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::SaveOptions;
 use fn_models::{Pretrained, params};
@@ -37,6 +37,8 @@ use crate::optim::{AdamW, Groups};
 use crate::pretraining::{HeldOut, Inputs, Pretraining, stage, warnings};
 use crate::report::Reporter;
 use crate::stop::Stop;
+pub use crate::texts::prepare_config;
+use crate::texts::{Passes, open_training, passes};
 use crate::training_loop::{Start, Together, checksum, train_together};
 
 /// Folder of the trained model in a run directory.
@@ -50,7 +52,7 @@ pub struct Session {
     dir: PathBuf,
     device: Device,
     tokenizer: TextTokenizer,
-    data: Arc<Dataset>,
+    data: Mixture,
     held_out: Option<Arc<Dataset>>,
     corruptor: Arc<Corruptor>,
     lexicon: Option<Lexicon>,
@@ -83,6 +85,8 @@ pub struct Summary {
     pub saved: Option<PathBuf>,
     /// Folder of the trained model in the Hugging Face format, if the run is complete.
     pub model: Option<PathBuf>,
+    /// How often each training text was read up to `step`.
+    pub passes: Vec<Passes>,
     /// Mean seconds of a step, without evaluations and saves, and without the first step if there are others; NaN if no step
     /// was taken.
     pub seconds_per_step: f64,
@@ -133,16 +137,17 @@ impl Session {
         if let Some(folder) = &config.model.init {
             tokenizer.check_model(&config.data.tokenizer, folder)?;
         }
-        let mut open = |paths: &[PathBuf]| -> Result<(Arc<Dataset>, String), TrainError> {
-            let prepared = prepare(&prepare_config(&config, paths), &tokenizer, progress, &stop.flag())?;
-            Ok((Arc::new(Dataset::open(&prepared.dir)?), shards(&prepared)))
-        };
-        let mut open_all = || {
+        let mut open_all = || -> Result<_, TrainError> {
+            let (rows, prepared) = open_training(&config, &tokenizer, progress, &stop.flag())?;
             let held_out = match config.data.held_out.as_slice() {
                 [] => None,
-                paths => Some(paths),
+                paths => {
+                    let prepare_config = prepare_config(&config, paths);
+                    let prepared = prepare(&prepare_config, &tokenizer, progress, &stop.flag())?;
+                    Some((Arc::new(Dataset::open(&prepared.dir)?), shards([&prepared])))
+                }
             };
-            Ok::<_, TrainError>((open(&config.data.train)?, held_out.map(&mut open).transpose()?))
+            Ok(((rows, shards(&prepared)), held_out))
         };
         let prepared = Meeting { what: "the prepared data", patience: Patience::Endless };
         let opened = ranks.is_first().then(&mut open_all).transpose()?;
@@ -318,14 +323,14 @@ impl Session {
             }
             false => None,
         };
-        Ok(Summary {
-            step: ended.state.step,
-            complete: ended.complete,
-            evaluation: ended.training.evaluation(&ended.model),
-            saved: ended.saved,
-            model,
-            seconds_per_step: ended.training.seconds_per_step(),
-        })
+        let (step, complete, saved) = (ended.state.step, ended.complete, ended.saved);
+        let evaluation = ended.training.evaluation(&ended.model);
+        let seconds_per_step = ended.training.seconds_per_step();
+        let passes = passes(&self.config, &self.data, step);
+        for of_text in passes.iter().filter(|_| passes.len() > 1) {
+            reporter.notice(&format!("up to step {step}: {of_text}"))?;
+        }
+        Ok(Summary { step, complete, evaluation, saved, model, passes, seconds_per_step })
     }
 
     /// Checks that the run of a checkpoint can go on here.
@@ -404,26 +409,14 @@ pub fn use_dtype(dtype: Dtype, device: &Device, name: &str) -> Result<(), TrainE
     Ok(())
 }
 
-/// How the text of a configuration is prepared. It is part of the key of the cache, so all commands must use this function.
-pub fn prepare_config(config: &RunConfig, paths: &[PathBuf]) -> PrepareConfig {
-    PrepareConfig {
-        sources: paths.to_vec(),
-        options: SourceOptions {
-            json_field: config.data.json_field.clone(),
-            parquet_column: config.data.parquet_column.clone(),
-            on_bad_line: config.data.on_bad_line,
-            ..SourceOptions::default()
-        },
-        packing: config.data.packing,
-        length: config.data.length,
-        seed: config.seed,
-        cache: config.data.cache_dir(),
-    }
-}
-
-/// SHA-256 of the shards of a data set, one after the other.
-fn shards(prepared: &PreparedData) -> String {
-    prepared.manifest.shards.iter().map(|shard| shard.sha256.as_str()).collect::<Vec<_>>().join(" ")
+/// SHA-256 of the shards of data sets, one after the other.
+fn shards<'a>(prepared: impl IntoIterator<Item = &'a PreparedData>) -> String {
+    prepared
+        .into_iter()
+        .flat_map(|prepared| &prepared.manifest.shards)
+        .map(|shard| shard.sha256.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The lexicon of the configuration, if it names one, checked against the tokenizer.

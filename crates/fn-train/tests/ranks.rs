@@ -13,12 +13,13 @@ use fn_core::judge::{All, Bands, DeviceLexicon, Judge, LexiconJudge, Verifier};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::vocab::{SpecialIds, VocabFacts};
 use fn_data::loader::MaskedBatch;
+use fn_data::mixture::Mixture;
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{Arch, Pretrained};
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
 use fn_train::collective::{Collective, CollectiveError, Threads};
-use fn_train::config::{CorrectionConfig, CorrectionPreset, RunConfig};
+use fn_train::config::{CorrectionConfig, CorrectionPreset, MixtureSource, RunConfig};
 use fn_train::error::TrainError;
 use fn_train::model;
 use fn_train::objective::{self, Judging, Meters, MovingAverage, Objective, Share, StepLoss};
@@ -146,6 +147,11 @@ fn rank(
     dir: &Path,
     stop_after: Option<u64>,
 ) -> Result<Outcome, TrainError> {
+    // A configuration that names a mixture is trained on one, without its files.
+    let data = match config.data.mixture.is_empty() {
+        true => rows(50).into(),
+        false => Mixture::new(vec![(rows(50), 1.0), (rows(7), 2.0)]).unwrap(),
+    };
     let plain = Device::flex();
     let device = plain.clone().autodiff();
     let special = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: MASK };
@@ -176,7 +182,7 @@ fn rank(
     let (signal, agreed) = (Stop::new(), Stop::new());
     let mut log = Log { lines: Vec::new(), stop: signal.clone(), stop_after };
     let held_out = Some(HeldOut { data: rows(9), truth: None });
-    let inputs = Inputs { data: rows(50), corruptor, held_out };
+    let inputs = Inputs { data, corruptor, held_out };
     let state = &start.state;
     let training = Pretraining::of_ranks(config, &objective, inputs, state, &mut log, &agreed, ranks)?
         .with_average(Some(average));
@@ -278,6 +284,19 @@ fn a_growing_batch_a_falling_mask_rate_and_clipped_updates_have_the_same_bits_on
     config.optimizer.bias_correction = true;
     config.optimizer.update_clipping = true;
     any_number_of_ranks_is_one_process(&config);
+}
+
+#[test]
+fn a_mixture_has_the_same_bits_on_any_number_of_ranks_and_after_a_stop() {
+    let mut config = config(Arch::Electra, 4);
+    config.data.mixture = vec![MixtureSource { train: Vec::new(), shards: None, weight: 1.0 }];
+    any_number_of_ranks_is_one_process(&config);
+    // It is another run than that on the first text alone.
+    let (mixed, alone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    process(&config, 1, mixed.path(), None);
+    config.data.mixture.clear();
+    process(&config, 1, alone.path(), None);
+    assert!(differing(&files(mixed.path()), &files(alone.path())).contains(&"model.safetensors".to_owned()));
 }
 
 #[test]

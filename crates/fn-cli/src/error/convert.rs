@@ -78,7 +78,7 @@ convert! {
         | TrainError::OutputInUse { .. }
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
         TrainError::Io { .. }
-        | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. }) => {
+        | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. } | CollectiveError::Failed { .. }) => {
             CliError::failed_from(error)
         }
         other => CliError::input_from(other),

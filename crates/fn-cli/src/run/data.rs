@@ -2,12 +2,12 @@
 
 mod speed;
 
-use fn_core::corrupt::{Corruptor, Key};
-use fn_data::shard::{Progress, prepare};
+use fn_core::corrupt::Corruptor;
+use fn_data::shard::Progress;
 use fn_study::reading;
 use fn_train::config::RunConfig;
-use fn_train::preview::{first_rows, marked};
-use fn_train::session::prepare_config;
+use fn_train::preview::{described, first_rows};
+use fn_train::texts;
 use indicatif::ProgressBar;
 
 use super::support;
@@ -49,7 +49,7 @@ impl PrepareBar {
         if self.quiet || !term::interactive() {
             if progress.seconds - self.last_line >= LINE_EVERY {
                 self.last_line = progress.seconds;
-                term::note(self.quiet, &format!("preparing text: {}", describe(progress)));
+                term::note(self.quiet, &format!("preparing text: {}", reading::progress_line(progress)));
             }
             return;
         }
@@ -58,7 +58,7 @@ impl PrepareBar {
         });
         bar.set_length(progress.total_bytes.unwrap_or(0));
         bar.set_position(progress.bytes_read);
-        bar.set_message(describe(progress));
+        bar.set_message(reading::progress_line(progress));
         if progress.total_bytes.is_some_and(|total| progress.bytes_read >= total) {
             self.clear();
         }
@@ -79,37 +79,27 @@ impl Drop for PrepareBar {
     }
 }
 
-fn describe(progress: &Progress) -> String {
-    format!(
-        "{} documents, {} rows, {} of text, {:.1} MB/s",
-        term::thousands(progress.documents),
-        term::thousands(progress.rows),
-        term::bytes(progress.text_bytes),
-        progress.megabytes_per_second()
-    )
-}
-
 fn run_prepare(args: &DataPrepareArgs) -> Result<Outcome, CliError> {
     let resolved = args.config.resolve()?;
     resolved.require_text()?;
     let run: &RunConfig = resolved;
-    let stop = support::interruptible()?;
-    let tokenizer = support::tokenizer(&run.data.tokenizer)?;
-    for (name, paths) in [("train", &run.data.train), ("held-out", &run.data.held_out)] {
-        if paths.is_empty() {
-            continue;
+    support::in_ranks(run.train.rank_timeout, args.common.verbose, |_, ranks| {
+        let stop = support::interruptible()?;
+        let tokenizer = support::tokenizer(&run.data.tokenizer)?;
+        let quiet = args.common.quiet || !ranks.is_first();
+        for (name, text) in texts::all(run) {
+            let mut bar = PrepareBar::new(quiet);
+            let mut show = |progress: &Progress| bar.show(progress);
+            let prepared = text.prepare_together(&**ranks, run, &tokenizer, &mut show, &stop.flag());
+            let prepared = prepared.map_err(|error| support::stopped_or(&stop, error))?;
+            drop(bar);
+            if let Some(prepared) = prepared {
+                term::out(&reading::prepared_line(&name, &prepared))?;
+                reading::notices(&prepared).iter().for_each(|notice| term::note(quiet, notice));
+            }
         }
-        let mut bar = PrepareBar::new(args.common.quiet);
-        let mut show = |progress: &Progress| bar.show(progress);
-        let prepared = prepare(&prepare_config(run, paths), &tokenizer, &mut show, &stop.flag())
-            .map_err(|error| support::input_error(&stop, error))?;
-        drop(bar);
-        term::out(&reading::prepared_line(name, &prepared))?;
-        for notice in reading::notices(&prepared) {
-            term::note(args.common.quiet, &notice);
-        }
-    }
-    Ok(Outcome::Done)
+        Ok(Outcome::Done)
+    })
 }
 
 fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
@@ -129,22 +119,7 @@ fn inspect(args: &DataInspectArgs) -> Result<Outcome, CliError> {
         ));
     }
     for (number, row) in rows.iter().enumerate() {
-        let key = Key { seed: run.seed, step: args.step, row: number as u64 };
-        let corrupted = corruptor.corrupt(&row.ids, key);
-        let segment = if usize::from(row.second) < row.ids.len() {
-            format!(", segment B from token {}", row.second)
-        } else {
-            String::new()
-        };
-        term::out(&format!(
-            "row {}: {} tokens of at most {}{segment}, {} chosen of at most {}\n{}\n\n",
-            number + 1,
-            row.ids.len(),
-            run.data.length,
-            corrupted.positions.len(),
-            corruptor.max_predictions(run.data.length),
-            marked(&tokenizer, &row.ids, &corrupted)
-        ))?;
+        term::out(&described(run, &tokenizer, &corruptor, number, args.step, row))?;
     }
     Ok(Outcome::Done)
 }

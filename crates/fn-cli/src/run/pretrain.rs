@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use fn_data::shard::Progress;
 use fn_study::process::{self, Estimate, Record};
@@ -14,6 +13,7 @@ use fn_train::machine::peak_memory;
 use fn_train::report::Reporters;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
+use fn_train::texts::drawn_rows;
 use fn_train::{card, rundir};
 
 use super::data::PrepareBar;
@@ -30,16 +30,9 @@ use crate::{device, term};
 pub fn run(args: &PretrainArgs) -> Result<Outcome, CliError> {
     let config = args.config.resolve()?.clone().runnable()?;
     device::check_compiled(&config.train.device.parse()?)?;
-    let launch = collective::launch();
-    let ranks = collective::join(launch, Duration::from_secs(config.train.rank_timeout))?;
-    let ended = run_rank(args, config, launch, &ranks);
-    if let (Err(error), Some(launch)) = (&ended, launch) {
-        // The other ranks wait for this one, so they are ended with it.
-        term::print_error(error, args.common.verbose);
-        term::note(false, &format!("rank {} of {} ends the job", launch.rank, launch.world));
-        ranks.abort(error.code());
-    }
-    ended
+    support::in_ranks(config.train.rank_timeout, args.common.verbose, |launch, ranks| {
+        run_rank(args, config, launch, ranks)
+    })
 }
 
 fn run_rank(
@@ -117,8 +110,7 @@ fn train(
     let mut show = |progress: &Progress| preparing.show(progress);
     let opened =
         Session::open_of_ranks(config.clone(), dir, &device, stop, held, &mut show, Rc::clone(ranks));
-    let session =
-        opened.map_err(|error| if stop.requested() { support::interrupted(stop) } else { error.into() })?;
+    let session = opened.map_err(|error| support::stopped_or(stop, error))?;
     if stop.requested() && launch.is_none() {
         return Err(support::interrupted(stop));
     }
@@ -130,7 +122,7 @@ const DRY_STEPS: u64 = 4;
 
 /// Runs a few steps in a temporary folder and prints what the run will need.
 fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome, CliError> {
-    let steps = config.train.steps;
+    let (steps, drawn) = (config.train.steps, drawn_rows(&config, config.train.steps));
     let config = config.change(|run| {
         run.train.steps = steps.min(DRY_STEPS);
         run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
@@ -160,7 +152,7 @@ fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome
     if let Some(record) = &args.common.record {
         process::append(record, &Record::Estimate(estimate))?;
     }
-    term::out(&estimate.text())?;
+    term::out(&estimate.text_of(&summary.passes, drawn))?;
     Ok(Outcome::Done)
 }
 

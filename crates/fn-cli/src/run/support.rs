@@ -1,15 +1,19 @@
 //! Helpers of several commands: signals, tokenizers, lexicons, sources.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use fn_core::lexicon::Lexicon;
 use fn_data::source::SourceOptions;
 use fn_data::tokenise::TextTokenizer;
+use fn_train::collective::{self, Collective, Launch};
 use fn_train::stop::Stop;
 
 use crate::args::{TextArgs, WriteArgs};
-use crate::error::CliError;
+use crate::error::{CliError, Outcome};
+use crate::term;
 
 /// From now on SIGINT and SIGTERM only set a flag, which long loops must poll.
 ///
@@ -31,6 +35,26 @@ pub fn program() -> PathBuf {
     std::env::current_exe().ok().or_else(typed).unwrap_or_else(|| "fnlm".into())
 }
 
+/// Runs a command as one of the ranks that a launcher started, or alone. `limit` is for how many seconds a rank waits for another one.
+///
+/// # Errors
+/// Those of `body`, which end all ranks: the others wait for this one; ranks that MPI does not connect.
+pub fn in_ranks(
+    limit: u64,
+    verbose: bool,
+    body: impl FnOnce(Option<Launch>, &Rc<dyn Collective>) -> Result<Outcome, CliError>,
+) -> Result<Outcome, CliError> {
+    let launch = collective::launch();
+    let ranks = collective::join(launch, Duration::from_secs(limit))?;
+    let ended = body(launch, &ranks);
+    if let (Err(error), Some(launch)) = (&ended, launch) {
+        term::print_error(error, verbose);
+        term::note(false, &format!("rank {} of {} ends the job", launch.rank, launch.world));
+        ranks.abort(error.code());
+    }
+    ended
+}
+
 /// The signal that stopped this process; SIGINT if there was none.
 pub fn signal() -> i32 {
     STOP.get().and_then(Stop::signal).unwrap_or(libc::SIGINT)
@@ -44,6 +68,11 @@ pub fn interrupted(stop: &Stop) -> CliError {
 /// An error of reading input, unless a signal was the reason.
 pub fn input_error(stop: &Stop, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
     if stop.requested() { interrupted(stop) } else { CliError::input_from(error) }
+}
+
+/// An error of the library, unless a signal was the reason.
+pub fn stopped_or(stop: &Stop, error: impl Into<CliError>) -> CliError {
+    if stop.requested() { interrupted(stop) } else { error.into() }
 }
 
 /// How text is read with these options.

@@ -104,6 +104,34 @@ fn parts_together_make_the_batches_of_one_process() {
 }
 
 #[test]
+fn a_mixture_resumes_anywhere_and_its_parts_are_the_batches_of_one_process() {
+    let other = (0..5).map(|r| PackedRow { ids: vec![SPECIAL.cls, 90 + r, SPECIAL.sep], second: 3 });
+    let other = Arc::new(Dataset::from_rows(other.collect(), 16).unwrap());
+    let mixed = Mixture::new(vec![(data(), 1.0), (other, 2.0)]).unwrap();
+    let take = |config: LoaderConfig, start: u64, n: usize| -> Vec<MaskedBatch> {
+        let mut loader = Loader::new(mixed.clone(), corruptor(), config, start).unwrap();
+        (0..n).map(|_| loader.next().unwrap()).collect()
+    };
+    let all = take(config(4, 0), 0, 24);
+    // Two thirds of the rows are the short ones of the second source.
+    let short = |batch: &MaskedBatch| batch.original.chunks(16).filter(|row| row[3] == SPECIAL.pad).count();
+    let drawn: usize = all.iter().map(short).sum();
+    assert!((50..78).contains(&drawn), "{drawn} of 96");
+    for (start, workers) in [(1, 2), (11, 1)] {
+        assert_eq!(take(config(4, workers), start, 9), all[start as usize..start as usize + 9]);
+    }
+    for rank in 0..2 {
+        let mine = take(LoaderConfig { part: Part { rank, world: 2 }, ..config(4, 1) }, 0, 12);
+        assert!(mine.iter().zip(all.iter().skip(rank as usize).step_by(2)).all(|(a, b)| a == b));
+    }
+    // A mixture of one source is that source.
+    let alone = Mixture::new(vec![(data(), 0.7)]).unwrap();
+    let mut loader = Loader::new(alone, corruptor(), config(4, 0), 0).unwrap();
+    let plain = self::take(config(4, 0), None, 0, 10);
+    assert!(plain.iter().all(|batch| loader.next().unwrap() == *batch));
+}
+
+#[test]
 fn a_stage_of_no_batches_is_no_stage() {
     let empty = Stage { batches: 0, ..stage(SyntheticKind::ShuffleDyck) };
     assert_eq!(take(config(4, 0), Some(empty), 0, 10), take(config(4, 0), None, 0, 10));

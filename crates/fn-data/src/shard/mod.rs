@@ -12,11 +12,16 @@
 
 mod dataset;
 mod format;
+mod parts;
 mod prepare;
+mod writer;
 
 pub use dataset::Dataset;
 pub use format::{Manifest, ShardEntry, token_counts};
-pub use prepare::{PrepareConfig, PreparedData, Progress, prepare};
+pub use parts::tokenise_part;
+pub use prepare::{Begun, Claimed, PrepareConfig, PreparedData, Progress, begin, prepare};
 
+#[cfg(test)]
+mod parts_tests;
 #[cfg(test)]
 mod tests;

@@ -8,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use fn_core::files::{hex, sync_dir};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::format::{Manifest, ShardBuffer, ShardEntry, VERSION, hash_file, write_counts};
+use super::format::{Manifest, VERSION, hash_file};
+use super::parts::PartReader;
+use super::writer::Writer;
 use crate::error::DataError;
-use crate::pack::{PackedRow, Packer, Packing};
+use crate::pack::Packing;
 use crate::source::{Document, OnBadLine, SourceOptions, Sources, StopFlag, kind};
 use crate::tokenise::TextTokenizer;
 
@@ -25,8 +27,6 @@ const CHUNK_BYTES: usize = 4 << 20;
 const CHUNKS_AHEAD: usize = 2;
 /// Time between two checks whether another process still works on the same data set.
 const WAIT: Duration = Duration::from_millis(100);
-/// Rows per shard: 16 MB at length 128.
-const SHARD_ROWS: usize = 1 << 16;
 
 /// What is prepared, and how.
 #[derive(Debug, Clone)]
@@ -98,34 +98,127 @@ pub fn prepare(
     progress: &mut dyn FnMut(&Progress),
     stop: &StopFlag,
 ) -> Result<PreparedData, DataError> {
+    match begin(config, tokenizer, stop)? {
+        Begun::Ready(prepared) => Ok(prepared),
+        Begun::Claimed(claimed) => claimed.complete(config, |scratch, key, sources, clock| {
+            write(config, tokenizer, sources, key, scratch, progress, stop, clock)
+        }),
+    }
+}
+
+/// A data set that is there, or that this process is to make.
+pub enum Begun {
+    /// It was prepared before.
+    Ready(PreparedData),
+    /// It does not exist; other processes that need it wait for this one.
+    Claimed(Claimed),
+}
+
+/// A data set that this process is to make.
+pub struct Claimed {
+    key: String,
+    dir: PathBuf,
+    scratch: PathBuf,
+    sources: Sources,
+    clock: Instant,
+    _lock: File,
+}
+
+/// Looks the data set of `config` up in the cache; if it is not there, locks its folder for this process.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn begin(config: &PrepareConfig, tokenizer: &TextTokenizer, stop: &StopFlag) -> Result<Begun, DataError> {
     let clock = Instant::now();
     let sources = Sources::open(&config.sources, &config.options)?;
     let key = key(config, tokenizer, sources.files(), stop)?;
     let dir = config.cache.join(&key);
     let scratch = config.cache.join(format!(".{key}.tmp"));
-    let lock = loop {
+    loop {
         if let Some(manifest) = present(&dir)? {
             let seconds = clock.elapsed().as_secs_f64();
-            return Ok(PreparedData { dir, manifest, reused: true, split_documents: 0, seconds });
+            return Ok(Begun::Ready(PreparedData {
+                dir,
+                manifest,
+                reused: true,
+                split_documents: 0,
+                seconds,
+            }));
         }
         // While this process waited, another one may have finished the data set or failed.
-        if let Some(lock) = claim(&scratch, stop)? {
-            break lock;
+        if let Some(_lock) = claim(&scratch, stop)? {
+            return Ok(Begun::Claimed(Claimed { key, dir, scratch, sources, clock, _lock }));
         }
-    };
-    let written = write(config, tokenizer, sources, &key, &scratch, progress, stop, &clock);
-    let finished = written.and_then(|written| {
-        sync_dir(&scratch).map_err(DataError::io(&scratch, "sync"))?;
-        std::fs::rename(&scratch, &dir).map_err(DataError::io(&dir, "rename to"))?;
-        sync_dir(&config.cache).map_err(DataError::io(&config.cache, "sync"))?;
-        Ok(written)
-    });
-    let (manifest, split_documents) = finished.inspect_err(|_| {
-        let _ = std::fs::remove_dir_all(&scratch);
-    })?;
-    drop(lock);
-    let seconds = clock.elapsed().as_secs_f64();
-    Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
+    }
+}
+
+impl Claimed {
+    /// Folder in which the data set is made, and the files of its parts are.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// Makes the data set of the files that [`tokenise_part`](super::tokenise_part) has written to the folder, one for each of the
+    /// `parts` input files: the same bytes as [`prepare`].
+    ///
+    /// # Errors
+    /// A part that is missing or damaged, text that gives no row, a full disk; [`DataError::Stopped`] if `stop` is set.
+    pub fn assemble(
+        self,
+        config: &PrepareConfig,
+        tokenizer: &TextTokenizer,
+        parts: usize,
+        progress: &mut dyn FnMut(&Progress),
+        stop: &StopFlag,
+    ) -> Result<PreparedData, DataError> {
+        self.complete(config, |scratch, key, sources, clock| {
+            let mut writer = Writer::new(config, tokenizer, scratch);
+            let (mut split_documents, mut told) = (0, 0);
+            for part in 0..parts {
+                let mut documents = PartReader::open(scratch, part)?;
+                while let Some(document) = documents.next()? {
+                    check(stop)?;
+                    writer.literal_special_tokens += document.literal_special_tokens;
+                    writer.add(document.text_bytes, &document.sentences)?;
+                    if writer.text_bytes - told >= CHUNK_BYTES as u64 {
+                        told = writer.text_bytes;
+                        progress(&writer.progress(0, None, clock));
+                    }
+                }
+                split_documents += documents.split_documents();
+                documents.remove()?;
+            }
+            if writer.documents == 0 {
+                return Err(DataError::Empty { path: sources.files().first().cloned().unwrap_or_default() });
+            }
+            Ok((writer.finish(config, tokenizer, key)?, split_documents))
+        })
+    }
+
+    /// Fills the folder and gives it its name, or removes it.
+    fn complete(
+        self,
+        config: &PrepareConfig,
+        fill: impl FnOnce(&Path, &str, Sources, &Instant) -> Result<(Manifest, u64), DataError>,
+    ) -> Result<PreparedData, DataError> {
+        let Self { key, dir, scratch, sources, clock, _lock } = self;
+        let finished = fill(&scratch, &key, sources, &clock).and_then(|written| {
+            sync_dir(&scratch).map_err(DataError::io(&scratch, "sync"))?;
+            std::fs::rename(&scratch, &dir).map_err(DataError::io(&dir, "rename to"))?;
+            sync_dir(&config.cache).map_err(DataError::io(&config.cache, "sync"))?;
+            Ok(written)
+        });
+        let (manifest, split_documents) = finished.inspect_err(|_| {
+            let _ = std::fs::remove_dir_all(&scratch);
+        })?;
+        let seconds = clock.elapsed().as_secs_f64();
+        Ok(PreparedData { dir, manifest, reused: false, split_documents, seconds })
+    }
+
+    /// Removes what was made so far.
+    pub fn give_up(self) {
+        let _ = std::fs::remove_dir_all(&self.scratch);
+    }
 }
 
 /// The manifest of an existing data set.
@@ -217,11 +310,22 @@ fn key(
 }
 
 /// The documents of a chunk, and the progress of reading when it was complete.
-struct Chunk {
-    documents: Vec<Document>,
+pub(super) struct Chunk {
+    pub(super) documents: Vec<Document>,
     bytes_read: u64,
     total_bytes: Option<u64>,
-    split_documents: u64,
+    pub(super) split_documents: u64,
+}
+
+impl Chunk {
+    /// The sentences of each document as ids, and how many special tokens are written literally in it; on all cores.
+    pub(super) fn encode(&self, tokenizer: &TextTokenizer) -> (Vec<Vec<Vec<u32>>>, Vec<u64>) {
+        // Parallel over lines as well as documents: text without blank lines is a single long document.
+        let encode = |d: &Document| d.text.par_lines().map(|l| tokenizer.encode(l)).collect();
+        let literal = |d: &Document| tokenizer.literal_special_tokens(&d.text);
+        let sentences = self.documents.par_iter().map(encode).collect();
+        (sentences, self.documents.par_iter().map(literal).collect())
+    }
 }
 
 fn write(
@@ -236,43 +340,39 @@ fn write(
 ) -> Result<(Manifest, u64), DataError> {
     let mut writer = Writer::new(config, tokenizer, dir);
     let mut split_documents = 0;
+    each_chunk(sources, stop, &mut |chunk| {
+        let (sentences, literal) = chunk.encode(tokenizer);
+        writer.literal_special_tokens += literal.iter().sum::<u64>();
+        split_documents = chunk.split_documents;
+        for (document, sentences) in chunk.documents.iter().zip(&sentences) {
+            writer.add(document.text.len() as u64, sentences)?;
+        }
+        progress(&writer.progress(chunk.bytes_read, chunk.total_bytes, clock));
+        Ok(())
+    })?;
+    let manifest = writer.finish(config, tokenizer, key)?;
+    Ok((manifest, split_documents))
+}
+
+/// Reads the documents in a thread of their own, and hands their chunks to `with` in order.
+pub(super) fn each_chunk(
+    sources: Sources,
+    stop: &StopFlag,
+    with: &mut dyn FnMut(&Chunk) -> Result<(), DataError>,
+) -> Result<(), DataError> {
     let (sender, chunks) = bounded(CHUNKS_AHEAD);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || read(sources, &sender));
-        let result = consume(&chunks, |chunk| {
+        let result = chunks.iter().try_for_each(|chunk| {
             check(stop)?;
-            // Parallel over lines as well as documents: text without blank lines is a single long document.
-            let encode = |d: &Document| d.text.par_lines().map(|l| tokenizer.encode(l)).collect();
-            let sentences: Vec<Vec<Vec<u32>>> = chunk.documents.par_iter().map(encode).collect();
-            let literal = |d: &Document| tokenizer.literal_special_tokens(&d.text);
-            writer.literal_special_tokens += chunk.documents.par_iter().map(literal).sum::<u64>();
-            split_documents = chunk.split_documents;
-            writer.add(&chunk.documents, &sentences)?;
-            progress(&Progress {
-                bytes_read: chunk.bytes_read,
-                total_bytes: chunk.total_bytes,
-                text_bytes: writer.text_bytes,
-                documents: writer.documents,
-                rows: writer.rows,
-                seconds: clock.elapsed().as_secs_f64(),
-            });
-            Ok(())
+            with(&chunk)
         });
         drop(chunks); // makes the reader thread stop at its next send
         match reader.join() {
             Ok(read) => result.and(read),
             Err(_) => result.and(Err(DataError::LoaderDied)),
         }
-    })?;
-    let manifest = writer.finish(config, tokenizer, key)?;
-    Ok((manifest, split_documents))
-}
-
-fn consume(
-    chunks: &Receiver<Chunk>,
-    mut with: impl FnMut(Chunk) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    chunks.iter().try_for_each(&mut with)
+    })
 }
 
 /// Reads documents into chunks until the sources end or the receiver is dropped.
@@ -301,106 +401,6 @@ fn read(mut sources: Sources, chunks: &Sender<Chunk>) -> Result<(), DataError> {
         if chunks.send(chunk).is_err() {
             return Ok(());
         }
-    }
-}
-
-/// Packs rows and writes shards in order.
-struct Writer<'a> {
-    dir: &'a Path,
-    packer: Packer,
-    buffer: ShardBuffer,
-    shards: Vec<ShardEntry>,
-    counts: Vec<u64>,
-    documents: u64,
-    rows: u64,
-    tokens: u64,
-    text_bytes: u64,
-    literal_special_tokens: u64,
-}
-
-impl<'a> Writer<'a> {
-    fn new(config: &PrepareConfig, tokenizer: &TextTokenizer, dir: &'a Path) -> Self {
-        let vocabulary = tokenizer.size();
-        Self {
-            dir,
-            packer: Packer::new(config.packing, config.length, tokenizer.frame().clone(), config.seed),
-            buffer: ShardBuffer::new(config.length, vocabulary, tokenizer.special().pad),
-            shards: Vec::new(),
-            counts: vec![0; vocabulary],
-            documents: 0,
-            rows: 0,
-            tokens: 0,
-            text_bytes: 0,
-            literal_special_tokens: 0,
-        }
-    }
-
-    fn add(&mut self, documents: &[Document], sentences: &[Vec<Vec<u32>>]) -> Result<(), DataError> {
-        for (document, sentences) in documents.iter().zip(sentences) {
-            self.documents += 1;
-            self.text_bytes += document.text.len() as u64;
-            for row in self.packer.push(sentences) {
-                self.row(&row)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn row(&mut self, row: &PackedRow) -> Result<(), DataError> {
-        for &id in &row.ids {
-            if let Some(count) = self.counts.get_mut(id as usize) {
-                *count += 1;
-            }
-        }
-        self.tokens += row.ids.len() as u64;
-        self.rows += 1;
-        self.buffer.push(row);
-        if self.buffer.rows() == SHARD_ROWS {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), DataError> {
-        let entry = self.buffer.write(self.dir, self.shards.len())?;
-        self.shards.push(entry);
-        Ok(())
-    }
-
-    fn finish(
-        mut self,
-        config: &PrepareConfig,
-        tokenizer: &TextTokenizer,
-        key: &str,
-    ) -> Result<Manifest, DataError> {
-        if let Some(row) = self.packer.finish() {
-            self.row(&row)?;
-        }
-        if self.buffer.rows() > 0 {
-            self.flush()?;
-        }
-        if self.rows == 0 {
-            return Err(DataError::NoRows);
-        }
-        let manifest = Manifest {
-            version: VERSION,
-            key: key.to_owned(),
-            length: config.length,
-            packing: config.packing,
-            seed: config.seed,
-            vocabulary_sha256: tokenizer.sha256().to_owned(),
-            vocabulary_size: tokenizer.size(),
-            pad: tokenizer.special().pad,
-            documents: self.documents,
-            tokens: self.tokens,
-            rows: self.rows,
-            text_bytes: self.text_bytes,
-            literal_special_tokens: self.literal_special_tokens,
-            counts_sha256: write_counts(self.dir, &self.counts)?,
-            shards: self.shards,
-        };
-        manifest.write(self.dir)?;
-        Ok(manifest)
     }
 }
 

@@ -189,8 +189,11 @@ impl Trial {
         let start = Start::new(model, AdamW::new(config.optimizer.clone(), Groups::default()), self.seed);
         let mut kept = Kept::default();
         let held_out = HeldOut { data: self.held_out.clone(), truth: Some(self as &dyn Truth) };
-        let inputs =
-            Inputs { data: self.data.clone(), corruptor: self.corruptor.clone(), held_out: Some(held_out) };
+        let inputs = Inputs {
+            data: self.data.clone().into(),
+            corruptor: self.corruptor.clone(),
+            held_out: Some(held_out),
+        };
         let training = Pretraining::new(&config, &*objective, inputs, &start.state, &mut kept, stop)?;
         let ended = training_loop::train(training, start, None, config.train.max_skipped, stop)?;
         let seconds_per_step = ended.training.seconds_per_step();

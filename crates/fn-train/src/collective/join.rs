@@ -20,7 +20,7 @@ pub enum JoinError {
     NotBuilt(Launch),
     /// The command does not support several processes.
     #[error(
-        "rank {}: {} started {} processes, but of all commands only `fnlm pretrain` works in several: each of these would do the whole \
+        "rank {}: {} started {} processes, but `fnlm pretrain` and `fnlm data prepare` alone work in several: each of these would do the whole \
          work, in the same folder. Nothing was written; start one process", .0.rank, .0.launcher, .0.world
     )]
     OneProcess(Launch),

@@ -173,6 +173,16 @@ pub enum CollectiveError {
         /// What rank 0 has.
         expected: String,
     },
+    /// Another rank could not do its part.
+    #[error("rank {other} failed in {what}: {message}")]
+    Failed {
+        /// Which one.
+        other: usize,
+        /// In what.
+        what: &'static str,
+        /// Its error.
+        message: String,
+    },
     /// Micro-batches that cannot be divided among the ranks.
     #[error(
         "`train.accumulation` is {micro_batches}: that many micro-batches of a step cannot be divided among {world} ranks; start {fitting} \

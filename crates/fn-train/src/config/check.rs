@@ -91,6 +91,8 @@ impl RunConfig {
         check(!d.parquet_column.is_empty(), "data.parquet_column", "empty".into(), "the name of a column")?;
         check(d.workers <= 256, "data.workers", d.workers.to_string(), "0 to 256")?;
 
+        super::mixture::check(self)?;
+
         let s = &d.synthetic;
         s.validate().map_err(|e| match e {
             SyntheticError::OutOfRange { field, found, expected } => ConfigError::OutOfRange {
@@ -393,6 +395,8 @@ impl RunConfig {
         }
         let mut files: Vec<(&'static str, &Path)> = Vec::new();
         files.extend(self.data.train.iter().map(|path| ("data.train", path.as_path())));
+        let mixed = self.data.mixture.iter().flat_map(|source| source.paths());
+        files.extend(mixed.map(|path| ("data.mixture", path)));
         files.extend(self.data.held_out.iter().map(|path| ("data.held_out", path.as_path())));
         files.push(("data.tokenizer", &self.data.tokenizer));
         files.extend(one("model.init", &self.model.init));
@@ -410,7 +414,7 @@ impl RunConfig {
 
     /// Checks that there are text and a tokenizer.
     pub(super) fn require_text(&self) -> Result<(), ConfigError> {
-        if self.data.train.is_empty() {
+        if self.data.train.is_empty() && self.data.mixture.is_empty() {
             return Err(ConfigError::Missing {
                 key: "data.train",
                 what: "there is no text to train on",

@@ -124,6 +124,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "model.init_std",
             "model.layer_norm_eps",
             "data.train",
+            "data.mixture",
             "data.held_out",
             "data.json_field",
             "data.parquet_column",

@@ -240,7 +240,7 @@ impl Resolved {
     /// [`ConfigError::NotFound`] for the first that does not exist.
     pub fn require_files(&self, made_later: impl Fn(&Path) -> bool) -> Result<(), ConfigError> {
         for (key, path) in self.run.files() {
-            let text = key == "data.train" || key == "data.held_out";
+            let text = matches!(key, "data.train" | "data.mixture" | "data.held_out");
             let found = path.exists() || text && !fn_data::source::matching(path).is_empty();
             if path != Path::new("-") && !found && !made_later(path) {
                 let missing = ConfigError::NotFound { key: key.to_string(), path: path.to_owned() };

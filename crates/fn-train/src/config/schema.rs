@@ -8,7 +8,7 @@ use super::layers::Setting;
 
 /// Whether the value of a key is a list.
 pub fn is_list(key: &str) -> bool {
-    matches!(key, "data.train" | "data.held_out")
+    matches!(key, "data.train" | "data.mixture" | "data.held_out")
 }
 
 /// Checks that a key exists.

@@ -1,10 +1,12 @@
 //! What looks wrong in the data and in the course of a pre-training run, in plain words, with the next step.
 
+use fn_data::mixture::Mixture;
 use fn_data::shard::Dataset;
 
 use super::overlap;
 use crate::config::{Resolved, preset};
 use crate::report::StepReport;
+use crate::texts::training;
 
 /// Rows that are looked at, spread over the data set.
 const SAMPLE: usize = 2_000;
@@ -36,40 +38,15 @@ pub(crate) fn of_held_out(training: &Dataset, held_out: &Dataset, special: &[u32
 }
 
 /// Warnings about the training rows and the settings, before the first step.
-pub(crate) fn of_data(config: &Resolved, data: &Dataset, unknown: u32) -> Vec<String> {
+pub(crate) fn of_data(config: &Resolved, data: &Mixture, unknown: u32) -> Vec<String> {
+    let texts = training(config);
     let mut out = Vec::new();
-    let rows = data.len();
-    let (mut looked, mut ids, mut strange) = (0usize, 0usize, 0usize);
-    for row in (0..rows).step_by(rows.div_ceil(SAMPLE).max(1)).map(|at| data.row(at)) {
-        looked += 1;
-        ids += row.ids.len();
-        strange += row.ids.iter().filter(|&&id| id == unknown).count();
-    }
-    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
-    let unknown = share(strange, ids);
-    if unknown > UNKNOWN {
-        out.push(format!(
-            "{:.1} % of the training text are unknown pieces, from which nothing is learnt: the tokenizer does not suit the text; use \
-             another, or train one with `fnlm tokenizer train`",
-            100.0 * unknown
-        ));
-    }
-    let padding = 1.0 - share(ids, looked * data.length());
-    if looked > 0 && padding > PADDING {
-        out.push(format!(
-            "{:.0} % of the training rows are padding: the documents are shorter than `data.length` = {}; lower it, or join documents \
-             with `data.packing=dense`",
-            100.0 * padding,
-            data.length()
-        ));
-    }
-    let train = &config.train;
-    let seen = train.steps as f64 * (train.batch * train.accumulation) as f64 / rows.max(1) as f64;
-    if seen > EPOCHS {
-        out.push(format!(
-            "{} steps read the text {seen:.0} times (it has {rows} rows): the model may learn it by heart; add text or lower `train.steps`",
-            train.steps
-        ));
+    for ((text, rows), share) in texts.iter().zip(data.sources()).zip(data.shares()) {
+        let name = match texts.len() {
+            1 => "the training text".to_owned(),
+            _ => format!("the text {}", text.name()),
+        };
+        out.extend(of_text(config, rows, share, unknown, &name));
     }
     let usual = config.preset().and_then(|name| Some((name, preset(name).ok()?.schedule.lr)));
     if let Some((name, usual)) = usual {
@@ -79,6 +56,46 @@ pub(crate) fn of_data(config: &Resolved, data: &Dataset, unknown: u32) -> Vec<St
                 "`schedule.lr` = {lr:e} is far from the {usual:e} of the preset {name}: check the exponent"
             ));
         }
+    }
+    out
+}
+
+/// Warnings about the text `name`, from which `share` of the rows are drawn.
+fn of_text(config: &Resolved, data: &Dataset, share: f64, unknown: u32, name: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let rows = data.len();
+    let (mut looked, mut ids, mut strange) = (0usize, 0usize, 0usize);
+    for row in (0..rows).step_by(rows.div_ceil(SAMPLE).max(1)).map(|at| data.row(at)) {
+        looked += 1;
+        ids += row.ids.len();
+        strange += row.ids.iter().filter(|&&id| id == unknown).count();
+    }
+    let part_of = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+    let unknown = part_of(strange, ids);
+    if unknown > UNKNOWN {
+        out.push(format!(
+            "{:.1} % of {name} are unknown pieces, from which nothing is learnt: the tokenizer does not suit the text; use another, or \
+             train one with `fnlm tokenizer train`",
+            100.0 * unknown
+        ));
+    }
+    let padding = 1.0 - part_of(ids, looked * data.length());
+    if looked > 0 && padding > PADDING {
+        out.push(format!(
+            "{:.0} % of the rows of {name} are padding: the documents are shorter than `data.length` = {}; lower it, or join documents \
+             with `data.packing=dense`",
+            100.0 * padding,
+            data.length()
+        ));
+    }
+    let train = &config.train;
+    let drawn = train.steps as f64 * (train.batch * train.accumulation) as f64 * share;
+    let seen = drawn / rows.max(1) as f64;
+    if seen > EPOCHS {
+        out.push(format!(
+            "{} steps read {name} {seen:.0} times (it has {rows} rows): the model may learn it by heart; add text or lower `train.steps`",
+            train.steps
+        ));
     }
     out
 }
@@ -144,6 +161,8 @@ impl Course {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use fn_core::stats::FalseNegativeStats;
     use fn_data::pack::PackedRow;
 
@@ -156,9 +175,9 @@ mod tests {
     }
 
     /// 100 rows of `ids`, at most 16 long.
-    fn rows(ids: &[u32]) -> Dataset {
+    fn rows(ids: &[u32]) -> Mixture {
         let second = ids.len() as u16;
-        Dataset::from_rows(vec![PackedRow { ids: ids.to_vec(), second }; 100], 16).unwrap()
+        Arc::new(Dataset::from_rows(vec![PackedRow { ids: ids.to_vec(), second }; 100], 16).unwrap()).into()
     }
 
     const FULL: [u32; 16] = [2, 5, 6, 7, 8, 9, 5, 6, 7, 8, 9, 5, 6, 7, 8, 3];
@@ -181,9 +200,10 @@ mod tests {
         let mut strange = FULL;
         strange[3] = 1;
         assert!(of(&[], &strange).starts_with("6.2 % of the training text are unknown pieces"));
-        assert!(of(&[], &[2, 5, 6, 3]).starts_with("75 % of the training rows are padding"));
+        assert!(of(&[], &[2, 5, 6, 3]).starts_with("75 % of the rows of the training text are padding"));
         assert!(
-            of(&["train.batch=200"], &FULL).starts_with("50 steps read the text 100 times (it has 100 rows)")
+            of(&["train.batch=200"], &FULL)
+                .starts_with("50 steps read the training text 100 times (it has 100 rows)")
         );
         assert!(of(&["schedule.lr=0.9"], &FULL).contains("far from the"));
         assert!(of(&["schedule.lr=1e-6"], &FULL).contains("check the exponent"));

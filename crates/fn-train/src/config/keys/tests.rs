@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fn_core::judge::THRESHOLD;
 
 use super::*;
-use crate::config::{CorrectionPreset, Layers, Replacements};
+use crate::config::{CorrectionPreset, Layers, MixtureSource, Replacements};
 
 /// Configurations that together have every key.
 fn samples() -> Vec<RunConfig> {
@@ -14,6 +14,7 @@ fn samples() -> Vec<RunConfig> {
     full.model.vocab_size = Some(30_522);
     full.data.cache = Some("cache".into());
     full.data.train = vec!["a".into()];
+    full.data.mixture = vec![MixtureSource { train: vec!["a".into()], shards: None, weight: 1.0 }];
     full.lexicon.path = Some("lexicon.safetensors".into());
     full.lexicon.wordnet = Some("dict".into());
     full.lexicon.max_width = Some(1);
