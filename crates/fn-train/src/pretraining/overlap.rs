@@ -1,6 +1,7 @@
 //! How much of the held-out text is training text, by hashes of runs of tokens.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use fn_data::shard::Dataset;
 
@@ -15,9 +16,10 @@ const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Share of the held-out rows with a run of tokens that is in the training rows as well, and the length of such a run: half a row, 8 to 32
 /// tokens. `special` ids begin and end text, and are part of no run.
-pub(super) fn share(training: &Dataset, held_out: &Dataset, special: &[u32]) -> (f64, usize) {
-    let length = (held_out.length().min(training.length()) / 2).clamp(RUN.0, RUN.1);
-    let spread = |data: &Dataset, most: usize| (0..data.len()).step_by(data.len().div_ceil(most).max(1));
+pub(super) fn share(training: &[Arc<Dataset>], held_out: &Dataset, special: &[u32]) -> (f64, usize) {
+    let length = (held_out.length() / 2).clamp(RUN.0, RUN.1);
+    let spread =
+        |data: &Dataset, most: usize| (0..data.len()).step_by(data.len().div_ceil(most.max(1)).max(1));
     let rows: Vec<Vec<u64>> = spread(held_out, ROWS)
         .map(|at| {
             let mut hashes = Vec::new();
@@ -27,10 +29,12 @@ pub(super) fn share(training: &Dataset, held_out: &Dataset, special: &[u32]) -> 
         .collect();
     let mut missing: HashSet<u64> = rows.iter().flatten().copied().collect();
     let all = missing.clone();
-    for at in spread(training, TOKENS / training.length().max(1)) {
-        runs(&training.row(at).ids, length, special, |hash| {
-            missing.remove(&hash);
-        });
+    for source in training {
+        for at in spread(source, TOKENS / training.len() / source.length().max(1)) {
+            runs(&source.row(at).ids, length, special, |hash| {
+                missing.remove(&hash);
+            });
+        }
     }
     let shared =
         rows.iter().filter(|row| row.iter().any(|hash| all.contains(hash) && !missing.contains(hash)));
@@ -75,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_run_is_found_wherever_it_stands() {
-        let training = rows(&[row(100), row(200)]);
+        let training = [Arc::new(rows(&[row(100)])), Arc::new(rows(&[row(200)]))];
         let moved = [vec![2, 50, 51, 52], (205..217).collect(), vec![3]].concat();
         let short = [vec![2, 50, 51, 52], (205..216).collect(), vec![3]].concat();
         let share = |held_out: &[Vec<u32>]| share(&training, &rows(held_out), &[2, 3]);

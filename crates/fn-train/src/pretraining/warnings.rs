@@ -26,8 +26,8 @@ const SHORTEST: u64 = 200;
 const FALL: f64 = 0.99;
 
 /// A warning if the held-out rows have text of the training rows; `special` ids are those around texts.
-pub(crate) fn of_held_out(training: &Dataset, held_out: &Dataset, special: &[u32]) -> Option<String> {
-    let (share, length) = overlap::share(training, held_out, special);
+pub(crate) fn of_held_out(training: &Mixture, held_out: &Dataset, special: &[u32]) -> Option<String> {
+    let (share, length) = overlap::share(training.sources(), held_out, special);
     (share > OVERLAP).then(|| {
         format!(
             "{:.0} % of the held-out rows have {length} or more tokens in a row that are in the training text as well: the held-out figures \
