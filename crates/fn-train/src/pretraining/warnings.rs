@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn held_out_text_that_is_trained_on_is_named() {
         let other: Vec<u32> = FULL.iter().map(|id| id + 20).collect();
-        let warning = of_held_out(&rows(&FULL), &rows(&FULL), &[2, 3]).unwrap();
+        let warning = of_held_out(&rows(&FULL), &rows(&FULL).sources()[0], &[2, 3]).unwrap();
         assert!(warning.starts_with("100 % of the held-out rows have 8 or more tokens"), "{warning}");
-        assert_eq!(of_held_out(&rows(&FULL), &rows(&other), &[2, 3]), None);
+        assert_eq!(of_held_out(&rows(&FULL), &rows(&other).sources()[0], &[2, 3]), None);
     }
 
     fn report(step: u64, loss: f64, false_negative: f64) -> StepReport {
