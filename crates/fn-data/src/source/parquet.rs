@@ -1,7 +1,6 @@
 //! Reads a text column of a Parquet file, a few rows at a time.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use super::chunks::Chunks;
 use super::lines::MAX_LINE;
 use super::{Counters, Document, compressed, cut};
 use crate::error::DataError;
@@ -81,12 +81,12 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Resu
 }
 
 /// The file itself, or a decompressed copy in a temporary file that is deleted when it is closed.
-pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
+pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<Chunks, DataError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     if !compressed::SUFFIXES.iter().any(|s| name.ends_with(s)) {
         let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
         counters.read(file.metadata().map_err(DataError::io(path, "inspect"))?.len());
-        return Ok(file);
+        return Chunks::new(file).map_err(DataError::io(path, "inspect"));
     }
     let mut packed = compressed::open(path, counters)?.take(MAX_UNPACKED);
     let mut file = tempfile::tempfile().map_err(DataError::io(path, "unpack"))?;
@@ -98,13 +98,13 @@ pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataE
         );
         return Err(DataError::Unsupported { path: path.to_owned(), reason });
     }
-    Ok(file)
+    Chunks::new(file).map_err(DataError::io(path, "unpack"))
 }
 
 struct Column {
     path: PathBuf,
     column: String,
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<Chunks>,
     /// Index of the column; its definition level, 0 if the column cannot be null, is in `levels`.
     leaf: usize,
     levels: i16,

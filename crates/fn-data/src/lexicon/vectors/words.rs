@@ -1,6 +1,7 @@
 //! Reads the words of a matrix: one on each line, or a column of a Parquet file.
 
 use super::{VectorError, matrix::MAX_ROWS, text};
+use crate::source::chunks::Chunks;
 use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -37,6 +38,7 @@ fn from_parquet(
     each: &mut dyn FnMut(u64, &str) -> Result<(), VectorError>,
 ) -> Result<u64, VectorError> {
     let file = fn_core::files::open(path)
+        .and_then(Chunks::new)
         .map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|e| wrong(path, e))?;
     let rows = reader.metadata().file_metadata().num_rows();
