@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fn_core::panics::caught;
 use parquet::basic::Type as Physical;
+use parquet::column::page::Page;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
@@ -72,6 +73,30 @@ pub(crate) fn check_cells(metadata: &ParquetMetaData, leaf: usize) -> Result<(),
     Ok(())
 }
 
+/// Checks that the dictionary of a column in a row group, if there is one, has no more values than bytes: the library makes room for as many
+/// as the page claims.
+pub(crate) fn check_dictionary(
+    reader: &dyn FileReader,
+    group: usize,
+    leaf: usize,
+) -> Result<(), ParquetError> {
+    let first = reader.get_row_group(group)?.get_column_page_reader(leaf)?.get_next_page()?;
+    match first {
+        Some(Page::DictionaryPage { buf, num_values, .. }) if num_values as usize > buf.len() => {
+            Err(ParquetError::General(format!("a dictionary of {num_values} values in {} bytes", buf.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// [`check_dictionary`] for every column of every row group, for readers of whole rows.
+pub(crate) fn check_dictionaries(reader: &dyn FileReader) -> Result<(), ParquetError> {
+    let leaves = reader.metadata().file_metadata().schema_descr().num_columns();
+    (0..reader.num_row_groups())
+        .flat_map(|group| (0..leaves).map(move |leaf| (group, leaf)))
+        .try_for_each(|(group, leaf)| check_dictionary(reader, group, leaf))
+}
+
 /// Turns panics of the library, which occur on some damaged files, into errors.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match caught(read) {
@@ -130,6 +155,7 @@ impl Column {
             }
             let (reader, group, leaf) = (&self.reader, self.group, self.leaf);
             let opened = guarded(|| {
+                check_dictionary(reader, group, leaf)?;
                 let column = reader.get_row_group(group)?.get_column_reader(leaf)?;
                 Ok(get_typed_column_reader(column))
             });

@@ -9,7 +9,7 @@ use parquet::record::reader::RowIter;
 use super::TaskError;
 use super::record::{self, Cell};
 use crate::source::lines::Lines;
-use crate::source::parquet::{check_cells, guarded, plain_file};
+use crate::source::parquet::{check_cells, check_dictionaries, guarded, plain_file};
 use crate::source::{self, Counters, Kind, compressed};
 
 /// Maximum number of columns of a table.
@@ -89,6 +89,7 @@ impl Input {
         (0..reader.metadata().file_metadata().schema_descr().num_columns())
             .try_for_each(|leaf| check_cells(reader.metadata(), leaf))
             .map_err(wrong)?;
+        guarded(|| check_dictionaries(&reader)).map_err(wrong)?;
         let rows = guarded(|| Ok(RowIter::from_file_into(Box::new(reader)))).map_err(wrong)?;
         Ok(Self { path: path.to_owned(), names, rows: Rows::Parquet { rows, row: 0 } })
     }

@@ -2,6 +2,7 @@
 
 use super::{VectorError, matrix::MAX_ROWS, text};
 use crate::source::chunks::Chunks;
+use crate::source::parquet::check_dictionaries;
 use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -41,6 +42,7 @@ fn from_parquet(
         .and_then(Chunks::new)
         .map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|e| wrong(path, e))?;
+    check_dictionaries(&reader).map_err(|e| wrong(path, e))?;
     let rows = reader.metadata().file_metadata().num_rows();
     if rows < 0 || rows as u64 > MAX_ROWS {
         return Err(wrong(path, format!("{rows} rows")));
