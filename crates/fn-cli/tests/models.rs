@@ -366,6 +366,33 @@ fn a_model_folder_is_trained_further_with_what_it_determines() {
     let (code, _, err) = go("electra", "e");
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("ELECTRA, replaced-token detection"), "{err}");
+    // A masked language model becomes generator and discriminator if that is asked for; how it was before is measured.
+    let asked = "pretrain --from bert --run rtd --train text.txt --held-out text.txt --steps 3 --batch 2";
+    let asked: Vec<&str> = asked.split(' ').chain(["--set", "model.arch=electra"]).collect();
+    let (code, _, err) = fnlm(dir.path(), &asked);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("ELECTRA, replaced-token detection"), "{err}");
+    assert!(err.contains("generator and discriminator both start from it"), "{err}");
+    let config = std::fs::read_to_string(at("rtd/config.toml")).unwrap();
+    assert!(config.contains("scheme = \"electra\""), "{config}");
+    let metrics = std::fs::read_to_string(at("rtd/metrics.jsonl")).unwrap();
+    let evaluated: Vec<&str> = metrics.lines().filter(|line| line.contains("\"evaluation\"")).collect();
+    assert!(evaluated.len() == 2 && evaluated[0].contains("\"step\":0"), "{metrics}");
+    let state = std::fs::read_to_string(at("rtd/checkpoints/step-00000003/state.json")).unwrap();
+    assert!(!state.contains("\"step\": 0"), "the model of before is no candidate for the best: {state}");
+    // Without held-out text every bit of the training is the same.
+    let plain: Vec<&str> = asked
+        .iter()
+        .copied()
+        .filter(|word| *word != "--held-out")
+        .map(|w| if w == "rtd" { "plain" } else { w })
+        .collect();
+    let twice = plain.iter().position(|word| *word == "text.txt").unwrap();
+    let plain = [&plain[..twice], &plain[twice + 1..]].concat();
+    assert_eq!(fnlm(dir.path(), &plain).0, 0);
+    let weights = |run: &str| std::fs::read(at(run).join("model/model.safetensors")).unwrap();
+    assert!(weights("rtd") == weights("plain"));
+
     // A run directory stands for the model that it exported, with its tokenizer; in --model as well.
     let (code, out, err) = go("e", "e2");
     assert_eq!((code, out.as_str()), (0, "e2/model\n"), "{err}");

@@ -2,8 +2,6 @@
 
 use fn_core::noise::{Stream, Use};
 
-use crate::table::{Table, number};
-
 /// Summary statistics of a metric over several seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
@@ -75,33 +73,6 @@ pub struct Comparison {
     pub p_value: f64,
     /// Number of resamples in which a score is undefined (NaN or infinite); they are left out of interval and p-value.
     pub undefined: usize,
-}
-
-impl Comparison {
-    /// As the terminal shows it, in percent: `names` are those of the systems, `metric` is the compared one.
-    pub fn text(&self, names: [String; 2], metric: &str, examples: usize, resamples: usize) -> String {
-        let percent = |value: f64| number(Some(100.0 * value), 2);
-        let mut table = Table::new(["predictions", metric]);
-        for (name, value) in names.into_iter().zip([self.a, self.b]) {
-            table.row([name, percent(value)]);
-        }
-        let (low, high) = (percent(self.low), percent(self.high));
-        let verdict = if self.low <= 0.0 && self.high >= 0.0 { "not significant" } else { "significant" };
-        format!(
-            "{}difference {} (95 % interval {low} to {high}, p {:.3}; {examples} examples, {resamples} resamples): {verdict}\n",
-            table.to_text(),
-            percent(self.difference),
-            self.p_value
-        )
-    }
-
-    /// As JSON, in fractions.
-    pub fn json(&self, task: &str, metric: &str, examples: usize, resamples: usize) -> serde_json::Value {
-        serde_json::json!({
-            "task": task, "metric": metric, "examples": examples, "a": self.a, "b": self.b, "difference": self.difference,
-            "low": self.low, "high": self.high, "p_value": self.p_value, "resamples": resamples, "undefined": self.undefined,
-        })
-    }
 }
 
 /// No examples, or a score that is undefined on every resample.

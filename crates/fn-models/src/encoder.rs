@@ -7,7 +7,7 @@
 //! ```
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use fn_ops::{Noise, Reach};
 
 use crate::activation::Activation;
@@ -53,12 +53,22 @@ impl Attention {
     /// # Shapes
     /// - x: `[B, L, H]`, inputs: `[B, L]` - output: `[B, L, H]`
     pub fn forward(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        let mixed = self.mix(x.clone(), inputs, noise);
+        self.finish(mixed, x, noise)
+    }
+
+    /// Values of all places of the row, mixed for each place: `[B, L, H]`.
+    fn mix(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let query = self.query.forward(x.clone());
         let key = self.key.forward(x.clone());
-        let value = self.value.forward(x.clone());
+        let value = self.value.forward(x);
         let reach = Reach { window: None, documents: inputs.documents.clone() };
         let (mask, rate) = (inputs.mask.clone(), self.attention_dropout);
-        let mixed = fn_ops::attention_within(query, key, value, self.heads, mask, &reach, rate, noise);
+        fn_ops::attention_within(query, key, value, self.heads, mask, &reach, rate, noise)
+    }
+
+    /// What follows the mixing, each place for itself.
+    fn finish(&self, mixed: Tensor<3>, x: Tensor<3>, noise: &Noise) -> Tensor<3> {
         self.norm.forward_residual(self.output.forward(mixed), x, self.hidden_dropout, noise)
     }
 }
@@ -112,6 +122,24 @@ impl Layer {
     pub fn forward(&self, x: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         self.feed_forward.forward(self.attention.forward(x, inputs, noise), noise)
     }
+
+    /// [`forward`](Self::forward) at `places` only, counted through all rows: the output projection and the feed-forward half, three
+    /// quarters of a layer's products, are computed nowhere else.
+    ///
+    /// # Shapes
+    /// - x: `[B, L, H]`, inputs: `[B, L]`, places: `[P]` - output: `[P, H]`
+    fn forward_at(&self, x: Tensor<3>, places: Tensor<1, Int>, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
+        let mixed = self.attention.mix(x.clone(), inputs, noise);
+        let at = |x| select(x, places.clone()).unsqueeze::<3>();
+        let x = self.attention.finish(at(mixed), at(x), noise);
+        self.feed_forward.forward(x, noise).squeeze_dim(0)
+    }
+}
+
+/// Vectors `[B, L, H]` at places `[P]`, counted through all rows: `[P, H]`.
+fn select(x: Tensor<3>, places: Tensor<1, Int>) -> Tensor<2> {
+    let [rows, length, width] = x.dims();
+    x.reshape([rows * length, width]).select(0, places)
 }
 
 /// A stack of layers, after a projection of the embeddings where their width is not that of the layers.
@@ -165,12 +193,29 @@ impl Encoder {
         all
     }
 
-    /// What leaves the first `layers` layers; the others are not computed. 0: the input of the first layer. More layers than there are
-    /// count as all of them.
+    /// What leaves the first `layers` layers at `places`, counted through all rows; nothing else of the last of them is computed, nor are
+    /// the layers above. 0: the input of the first layer. More layers than there are count as all of them.
     ///
     /// # Shapes
-    /// - x: `[B, L, E]`, inputs: `[B, L]` - output: `[B, L, H]`
-    pub fn forward_first(&self, x: Tensor<3>, layers: usize, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+    /// - x: `[B, L, E]`, inputs: `[B, L]`, places: `[P]` - output: `[P, H]`
+    pub fn forward_first_at(
+        &self,
+        x: Tensor<3>,
+        layers: usize,
+        inputs: &Inputs,
+        places: Tensor<1, Int>,
+        noise: &Noise,
+    ) -> Tensor<2> {
+        match self.layers[..layers.min(self.layers.len())].split_last() {
+            Some((last, before)) if self.modern.is_none() => {
+                let x = before.iter().fold(self.start(x), |x, layer| layer.forward(x, inputs, noise));
+                last.forward_at(x, places, inputs, noise)
+            }
+            _ => select(self.forward_first(x, layers, inputs, noise), places),
+        }
+    }
+
+    fn forward_first(&self, x: Tensor<3>, layers: usize, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let x = self.start(x);
         match &self.modern {
             Some(modern) => modern.forward_first(x, layers, inputs, noise, |_| {}),

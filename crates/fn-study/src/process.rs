@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fn_eval::table::{bytes, clock};
+use fn_train::collective::{launcher_variables, threads};
 use fn_train::texts::Passes;
 use serde::{Deserialize, Serialize};
 
@@ -290,6 +291,11 @@ pub fn run_to_end(
             return Err(ProcessError::Io { action: "remove", path: record.to_owned(), source: error });
         }
         _ => {}
+    }
+    // If this process is one of several ranks, the child is none of them; it gets this one's share of the cores.
+    launcher_variables().for_each(|name| _ = command.env_remove(name));
+    if let Some(threads) = threads() {
+        command.env("RAYON_NUM_THREADS", threads.to_string());
     }
     let mut child = command.arg("--record").arg(record).stdout(Stdio::null()).spawn().map_err(failed)?;
     let mut asked_to_stop = false;

@@ -1,6 +1,9 @@
 //! The exam of judges: its formats, its protocol, its arithmetic (against scikit-learn, tests/golden/make_exam.py).
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "exam/recorded.rs"]
+mod recorded;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
@@ -8,7 +11,7 @@ use fn_core::batch::Predictions;
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_data::lexicon::{Relations, WordNet};
 use fn_data::tokenise::TextTokenizer;
-use fn_study::exam::{self, Curve, Exam, Grades, InContext, Judge, LexiconTable, Recorded, Scale, Trap};
+use fn_study::exam::{self, Curve, Exam, Grades, InContext, Judge, LexiconTable, Scale, Trap};
 use serde_json::{Value, json};
 
 const PIECES: [&str; 27] = [
@@ -416,67 +419,6 @@ fn a_judge_of_training_is_asked_about_the_target_in_its_context() {
     let wanted: Vec<f64> =
         prepared.pairs.iter().map(|pair| f64::from(100 * pair.word + pair.substitute)).collect();
     assert_eq!(judge.grade(&prepared).unwrap().values, wanted);
-}
-
-/// 40 readings: the probability decides half of them, the rest is noise that another judge knows.
-fn readings(recorded: bool) -> String {
-    let line = |k: usize| {
-        let label = if k.is_multiple_of(3) { "F" } else { "W" };
-        let p = if k.is_multiple_of(3) { 0.4 + 0.01 * k as f64 } else { 0.2 + 0.01 * k as f64 };
-        let mut line = json!({"context": format!("i go {k}"), "start": 2, "word": "go", "prediction": "move", "labels": [label]});
-        if recorded || k > 0 {
-            (line["p_prediction"], line["p_word"]) = (json!(p), json!(0.5));
-        }
-        line.to_string()
-    };
-    (0..40).map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn recorded_probabilities_judge_and_are_combined_on_targets_that_the_fit_did_not_see() {
-    let exams = read("errors.jsonl", &readings(true)).unwrap();
-    let tokenizer = tokenizer();
-    let prepared = exams[0].prepare(&tokenizer, None).unwrap();
-    let probability = Recorded::Probability.grade(&prepared).unwrap();
-    let ratio = Recorded::Ratio.grade(&prepared).unwrap();
-    assert!((probability.values[3] - 0.43).abs() < 1e-12 && (ratio.values[3] - 0.86).abs() < 1e-12);
-    assert!((probability.scale.feature(0.43) - (0.43f64 / 0.57).ln()).abs() < 1e-12);
-    assert_eq!(ratio.scale.feature(0.0), 1e-6f64.ln(), "no infinity");
-    // Knows everything, in a scale of its own.
-    let oracle: Vec<f64> = prepared.pairs.iter().map(|pair| if pair.good { 900.0 } else { 800.0 }).collect();
-    let oracle = Grades { values: oracle, floor: None, scale: Scale::Plain };
-    let average = |grades: &Grades| {
-        let scored = prepared.pairs.iter().zip(&grades.values).map(|(p, g)| (*g, p.good, p.target));
-        Curve::new(scored, grades.floor).average_precision()
-    };
-    let all = [probability.clone(), ratio, oracle];
-    let together = exam::cross_validated(&prepared, &all, 10, 1).unwrap();
-    assert_eq!(average(&together), 1.0);
-    assert!(together.values.iter().all(|p| (0.0..=1.0).contains(p)));
-    assert!(average(&probability) < 0.9, "{}", average(&probability));
-    assert_eq!(exam::cross_validated(&prepared, &all, 10, 1).unwrap(), together);
-    assert_ne!(exam::cross_validated(&prepared, &all, 10, 2).unwrap(), together);
-    // A judge that knows each label only where it was fitted: held out, it says nothing.
-    let own: Vec<Grades> = (0..prepared.pairs.len())
-        .map(|k| Grades {
-            values: (0..prepared.pairs.len()).map(|at| f64::from(u8::from(at == k))).collect(),
-            floor: None,
-            scale: Scale::Plain,
-        })
-        .collect();
-    assert!(average(&exam::cross_validated(&prepared, &own, 10, 1).unwrap()) < 0.6);
-}
-
-#[test]
-fn probabilities_of_some_rows_only_do_not_judge() {
-    let exams = read("errors.jsonl", &readings(false)).unwrap();
-    let tokenizer = tokenizer();
-    let prepared = exams[0].prepare(&tokenizer, None).unwrap();
-    let message = Recorded::Ratio.grade(&prepared).unwrap_err().to_string();
-    assert!(message.contains("errors.jsonl, same or fits") && message.contains("p_word"), "{message}");
-    let wrong = readings(true).replace("0.5", "1.5");
-    let message = read("errors.jsonl", &wrong).unwrap_err();
-    assert!(message.contains("line 1: found the probability 1.5, expected 0 to 1"), "{message}");
 }
 
 /// The counts of the protocol on the real files. It reports itself as ignored unless it is asked for, and fails where the data is not

@@ -69,7 +69,8 @@ pub struct ProbeReplacedArgs {
 
 Data: SWORDS 1.1, CoInCo or SemEval-2007 in its format (.json, .json.gz); readings of real errors (.jsonl); or a table (.tsv) with the columns
 sentence, start, word, substitute, label, where start is the word's first character, counted from 0, and label is TRUE or FALSE.
-A pair is good if at least half of the people say so; target and substitute must be one lower-case piece of the vocabulary each.")]
+A pair is good if at least half of the people say so; target and substitute must be one lower-case piece of the vocabulary each.
+Readings may carry \"scores\": {\"NAME\": number, ...} of models that fnlm does not run (scripts/score-readings.py): each is a judge.")]
 pub struct ProbeJudgeArgs {
     /// What people said of substitutes in context.
     #[arg(required = true, value_name = "FILE")]

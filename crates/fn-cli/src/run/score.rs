@@ -1,10 +1,9 @@
 //! `fnlm score`: scores a file of predictions, or compares two.
 
-use fn_eval::finetune::{Task, TaskScores};
+use fn_eval::finetune::Task;
 use fn_eval::robust::is_squad;
+use fn_eval::scored::{Compared, figures_json, figures_text, scores_json, scores_text};
 use fn_eval::squad::{ById, Dataset, NoAnswer, Version, score_v1, score_v2};
-use fn_eval::table::{Table, number};
-use serde_json::{Map, Value, json};
 
 use super::predict;
 use crate::args::ScoreArgs;
@@ -37,41 +36,31 @@ pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     let records = read(&args.predictions)?;
     let scores = task.score(&records)?;
     let Some(other) = &args.compare else {
-        return print(args, &scores, records.len());
+        let json = || format!("{:#}\n", scores_json(&scores, records.len()));
+        term::out(&if args.json { json() } else { scores_text(&scores, records.len()) })?;
+        return Ok(Outcome::Done);
     };
     let others = read(other)?;
     let found = task.compare(&records, &others, args.resamples, SEED).map_err(CliError::input_from)?;
-    let (examples, resamples, metric) = (records.len(), args.resamples, scores.main_name.as_str());
+    let compared = Compared {
+        task: task.name(),
+        metric: &scores.main_name,
+        files: [&args.predictions, other],
+        examples: records.len(),
+        resamples: args.resamples,
+        found: &found,
+    };
     if args.json {
-        term::out(&format!("{:#}\n", found.json(task.name(), metric, examples, resamples)))?;
+        term::out(&format!("{:#}\n", compared.json()))?;
         return Ok(Outcome::Done);
     }
-    let names = [&args.predictions, other].map(|path| path.display().to_string());
-    term::out(&found.text(names, metric, examples, resamples))?;
+    term::out(&compared.text())?;
     if found.undefined > 0 {
         term::note(
             false,
             &format!("warning: a score is undefined in {} resamples; they are left out", found.undefined),
         );
     }
-    Ok(Outcome::Done)
-}
-
-fn print(args: &ScoreArgs, scores: &TaskScores, examples: usize) -> Result<Outcome, CliError> {
-    if args.json {
-        let finite = |value: f64| if value.is_finite() { json!(value) } else { Value::Null };
-        let mut figures: Map<String, Value> =
-            scores.all.iter().map(|(name, value)| (name.clone(), finite(*value))).collect();
-        figures.insert("examples".to_owned(), json!(examples));
-        term::out(&format!("{:#}\n", Value::Object(figures)))?;
-        return Ok(Outcome::Done);
-    }
-    let mut table = Table::new(["metric", "value"]);
-    for (name, value) in &scores.all {
-        table.row([name.clone(), number(Some(100.0 * value), 2)]);
-    }
-    table.row(["examples".to_owned(), examples.to_string()]);
-    term::out(&table.to_text())?;
     Ok(Outcome::Done)
 }
 
@@ -99,16 +88,7 @@ fn squad(args: &ScoreArgs) -> Result<Outcome, CliError> {
         term::note(false, &format!("warning: {warning}"));
     }
     let figures = report.figures(data.version());
-    if args.json {
-        let figures: Map<String, Value> =
-            figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        term::out(&format!("{:#}\n", Value::Object(figures)))?;
-        return Ok(Outcome::Done);
-    }
-    let mut table = Table::new(["metric", "value"]);
-    for (name, value) in figures {
-        table.row([name.to_owned(), number(Some(value), if name.ends_with("total") { 0 } else { 4 })]);
-    }
-    term::out(&table.to_text())?;
+    let json = |figures| format!("{:#}\n", figures_json(figures));
+    term::out(&if args.json { json(figures) } else { figures_text(figures) })?;
     Ok(Outcome::Done)
 }

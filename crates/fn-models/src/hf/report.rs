@@ -41,9 +41,9 @@ pub struct LoadReport {
 pub enum Head {
     /// The masked LM of BERT, RoBERTa and their relatives.
     MaskedLm,
-    /// The masked LM of ELECTRA's generator.
+    /// The masked LM of a generator.
     Generator,
-    /// ELECTRA's replaced-token detection.
+    /// A discriminator's replaced-token detection.
     Discriminator,
 }
 

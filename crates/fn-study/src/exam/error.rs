@@ -124,7 +124,7 @@ pub enum ExamError {
     },
     /// Probabilities that the file does not have for every pair.
     #[error(
-        "{name}: `p_prediction` and `p_word` are not recorded for every pair; add them, and name no --wordnet, or do without"
+        "{name}: `p_prediction`, `p_word` or a score of that name are not recorded for every pair; add them, and name no --wordnet, or do without"
     )]
     NotRecorded {
         /// The exam.

@@ -106,7 +106,7 @@ pub fn examine(
     let filled =
         asked.student.as_deref().map(|folder| Filled::open(folder, tokenizer, device)).transpose()?;
     let judges = judges(asked, (tokenizer, device), relations.as_ref(), filled.as_ref(), say)?;
-    let recorded = exams.iter().any(|exam| exam.recorded.is_some());
+    let recorded = exams.iter().any(|exam| exam.recorded.is_some() || !exam.scores.is_empty());
     if judges.is_empty() && !recorded {
         return Err(ExamError::NoJudge);
     }
@@ -114,10 +114,12 @@ pub fn examine(
     for exam in &exams {
         // Whoever reads a model's errors saw real errors: traps belong to lists of substitutes.
         let prepared = exam.prepare(tokenizer, relations.as_ref().filter(|_| exam.lemmas))?;
-        let own: [Box<dyn Judge>; 2] = [Box::new(Recorded::Probability), Box::new(Recorded::Ratio)];
-        let own = own.iter().filter(|_| exam.recorded.is_some());
+        let own = exam.recorded.iter().flat_map(|_| [Recorded::Probability, Recorded::Ratio]);
+        let scored = exam.scores.iter().map(|(name, _)| Recorded::Score(name.clone()));
+        let own: Vec<Box<dyn Judge>> =
+            own.chain(scored).map(|judge| Box::new(judge) as Box<dyn Judge>).collect();
         let mut graded: Vec<(String, Grades)> = Vec::new();
-        for judge in judges.iter().chain(own) {
+        for judge in judges.iter().chain(&own) {
             graded.push((judge.name(), judge.grade(&prepared)?));
         }
         if asked.combine && graded.len() > 1 {

@@ -94,13 +94,15 @@ impl Judge for LexiconTable {
     }
 }
 
-/// Probabilities that the file of the exam records: of the model whose errors it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the file of the exam records: probabilities of the model whose errors it holds, and scores by other models.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// p(substitute).
     Probability,
     /// p(substitute) / p(word).
     Ratio,
+    /// The score of this name.
+    Score(String),
 }
 
 impl Judge for Recorded {
@@ -108,24 +110,33 @@ impl Judge for Recorded {
         match self {
             Self::Probability => "p(prediction), recorded".to_owned(),
             Self::Ratio => "p(prediction) / p(word), recorded".to_owned(),
+            Self::Score(name) => format!("{name}, recorded"),
         }
     }
 
     fn grade(&self, exam: &Prepared<'_>) -> Result<Grades, ExamError> {
         let missing = || ExamError::NotRecorded { name: exam.exam.name.clone() };
+        if let Self::Score(name) = self {
+            let scores = exam.exam.scores.iter().find(|(known, _)| known == name).ok_or_else(missing)?;
+            let of = |pair: &super::Pair| {
+                pair.opinion.and_then(|at| scores.1.get(at).copied()).ok_or_else(missing)
+            };
+            let values = exam.pairs.iter().map(of).collect::<Result<Vec<f64>, ExamError>>()?;
+            return Ok(Grades { values, floor: None, scale: Scale::Plain });
+        }
         let recorded = exam.exam.recorded.as_ref().ok_or_else(missing)?;
         let grade = |pair: &super::Pair| {
             let of = pair.opinion.and_then(|opinion| recorded.get(opinion)).ok_or_else(missing)?;
             Ok(match self {
-                Self::Probability => of.substitute,
+                Self::Probability | Self::Score(_) => of.substitute,
                 // Probabilities are written with four digits; what is below them is not known.
                 Self::Ratio => of.substitute / of.word.max(1e-4),
             })
         };
         let values = exam.pairs.iter().map(grade).collect::<Result<Vec<f64>, ExamError>>()?;
         let scale = match self {
-            Self::Probability => Scale::Probability,
             Self::Ratio => Scale::Ratio,
+            Self::Probability | Self::Score(_) => Scale::Probability,
         };
         Ok(Grades { values, floor: None, scale })
     }

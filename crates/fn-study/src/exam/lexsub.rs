@@ -93,5 +93,6 @@ pub(super) fn read(source: &Source<'_>) -> Result<Exam, ExamError> {
         unlabelled: 0,
         lemmas: file.wprimes_lemmatized,
         recorded: None,
+        scores: Vec::new(),
     })
 }

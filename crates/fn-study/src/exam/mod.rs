@@ -97,4 +97,7 @@ pub struct Exam {
     pub lemmas: bool,
     /// Probabilities of the model that made the substitutes, where the file records them, in the order of `opinions`.
     pub recorded: Option<Vec<Probabilities>>,
+    /// Scores by models that the program does not run itself, where the file records them: name, and a score for each opinion, higher for
+    /// better.
+    pub scores: Vec<(String, Vec<f64>)>,
 }

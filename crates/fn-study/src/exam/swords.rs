@@ -82,5 +82,6 @@ pub(super) fn read(source: &Source<'_>) -> Result<Exam, ExamError> {
         unlabelled,
         lemmas: file.substitutes_lemmatized,
         recorded: None,
+        scores: Vec::new(),
     })
 }

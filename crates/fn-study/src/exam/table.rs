@@ -62,5 +62,6 @@ pub(super) fn read(source: &Source<'_>) -> Result<Exam, ExamError> {
         unlabelled,
         lemmas: false,
         recorded: None,
+        scores: Vec::new(),
     })
 }

@@ -1,5 +1,7 @@
 //! Readings of a masked language model's errors, or of words sampled from it: S says the same, F fits, W is wrong.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::read::{Source, quoted, share};
@@ -20,6 +22,8 @@ struct Row {
     #[serde(default)]
     p_word: Option<f64>,
     #[serde(default)]
+    scores: BTreeMap<String, f64>,
+    #[serde(default)]
     labels: Vec<String>,
 }
 
@@ -37,6 +41,7 @@ impl Row {
 pub(super) fn read(source: &Source<'_>) -> Result<Vec<Exam>, ExamError> {
     let (mut targets, mut fits, mut same) = (Vec::new(), Vec::new(), Vec::new());
     let (mut unlabelled, mut recorded) = (0, Some(Vec::new()));
+    let mut scores: Vec<(String, Vec<f64>)> = Vec::new();
     for (number, line) in source.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("line {}", number + 1);
         let row: Row = serde_json::from_str(line).map_err(|error| {
@@ -70,6 +75,23 @@ pub(super) fn read(source: &Source<'_>) -> Result<Vec<Exam>, ExamError> {
             all.push(next);
             all
         });
+        if targets.is_empty() {
+            scores = row.scores.keys().map(|name| (name.clone(), Vec::new())).collect();
+        }
+        if !scores.iter().map(|(name, _)| name).eq(row.scores.keys()) {
+            let named = |names: Vec<&String>| match names.as_slice() {
+                [] => "no scores".to_owned(),
+                names => format!(
+                    "the scores {}",
+                    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+                ),
+            };
+            let (found, expected) =
+                (named(row.scores.keys().collect()), named(scores.iter().map(|(name, _)| name).collect()));
+            let expected = format!("{expected}, as in the lines before");
+            return Err(source.wrong(place, found, &expected, "give every line the same scores"));
+        }
+        scores.iter_mut().zip(row.scores.values()).for_each(|((_, all), score)| all.push(*score));
         let mut target =
             source.target(row.id.unwrap_or(place), &row.context, (row.start, &row.word, false))?;
         target.group = row.domain;
@@ -86,6 +108,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Vec<Exam>, ExamError> {
         unlabelled,
         lemmas: false,
         recorded: recorded.clone(),
+        scores: scores.clone(),
     };
     Ok(vec![exam("same or fits", fits), exam("same", same)])
 }

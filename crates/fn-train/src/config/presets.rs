@@ -38,6 +38,9 @@ presets! {
     "modern-tiny", "ModernBERT with 4 layers of width 128: minutes on a laptop, to test a pipeline";
     "modern-small", "ModernBERT with 12 layers of width 256";
     "modern-base", "22 layers of width 768, as in the ModernBERT paper";
+    "modern-electra-tiny", "replaced-token detection with 4 layers of ModernBERT of width 128: minutes on a laptop, to test a pipeline";
+    "modern-electra-small", "replaced-token detection with 12 layers of ModernBERT of width 256";
+    "modern-electra-base", "replaced-token detection with 22 layers of ModernBERT of width 768";
     "quickstart", "what `fnlm quickstart` trains on its generated language";
 }
 

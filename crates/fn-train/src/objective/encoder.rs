@@ -278,11 +278,10 @@ impl EncoderJudge {
             ids,
             token_type: batch.segments.clone().inner(),
             mask: batch.padded.then(|| batch.attention.clone().inner()),
-            documents: None,
+            documents: batch.documents.clone(),
         };
-        let hidden = self.model.hidden_after(self.calibration.layers, &inputs, &Noise::none());
-        let width = hidden.dims()[2];
-        let at = hidden.reshape([rows * length, width]).select(0, batch.positions.clone().inner());
+        let places = batch.positions.clone().inner();
+        let at = self.model.hidden_after(self.calibration.layers, &inputs, places, &Noise::none());
         let norm = (at.clone() * at.clone()).sum_dim(1).sqrt().clamp_min(1e-12);
         at / norm
     }
