@@ -21,7 +21,7 @@ use crate::run::Command;
 
 pub use babylm::BabylmArgs;
 pub use bench::{BenchArgs, DtypeArg};
-pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigListArgs, ConfigNewArgs, ConfigShowArgs};
+pub use config::{ConfigArgs, ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 pub use data::{
     DataCommand, DataInspectArgs, DataPrepareArgs, DataSpeedArgs, TextArgs, TokenizerCommand,
     TokenizerTrainArgs,

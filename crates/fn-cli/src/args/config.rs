@@ -169,15 +169,11 @@ pub enum ConfigCommand {
     /// Print a configuration with the documentation of every key.
     New(ConfigNewArgs),
     /// List the presets.
-    List(ConfigListArgs),
-}
-
-/// `fnlm config list`.
-#[derive(Debug, Clone, PartialEq, Args)]
-pub struct ConfigListArgs {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `fnlm config show`.
@@ -239,7 +235,7 @@ impl super::Flags for ConfigCommand {
         match self {
             Self::Show(args) => super::Flags::common(args),
             Self::Check(args) => super::Flags::common(args),
-            Self::New(_) | Self::List(_) => None,
+            Self::New(_) | Self::List { .. } => None,
         }
     }
 }
