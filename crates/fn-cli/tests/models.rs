@@ -465,3 +465,41 @@ fn without_memory_or_room_for_a_file_the_exit_code_is_5_and_the_message_says_wha
     assert_eq!(code, Some(5), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
+
+/// A cgroup of this test, where one may be made: version 1 or 2.
+#[cfg(target_os = "linux")]
+fn cgroup(bytes: u64) -> Option<std::path::PathBuf> {
+    let name = format!("fnlm-test-{}", std::process::id());
+    for (root, limit) in
+        [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+    {
+        let group = Path::new(root).join(&name);
+        if Path::new(root).join("cgroup.procs").exists() && std::fs::create_dir(&group).is_ok() {
+            if std::fs::write(group.join(limit), bytes.to_string()).is_ok() {
+                return Some(group);
+            }
+            let _ = std::fs::remove_dir(&group);
+        }
+    }
+    None
+}
+
+/// The kernel kills without a word where a cgroup has no memory left; the run ends before.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_a_cgroup_without_memory_the_exit_code_is_5_as_well() {
+    let Some(group) = cgroup(400 << 20) else {
+        return eprintln!("no cgroup can be made here: not tested");
+    };
+    let dir = workshop();
+    let text = "she felt happy today .\n\nthe dog ran today .\n\n".repeat(60);
+    std::fs::write(dir.path().join("text.txt"), text).unwrap();
+    let arguments = "pretrain --run m --train text.txt --tokenizer vocab.txt --steps 2 -p electra-tiny --batch 20000 --length 128";
+    let script = format!("echo $$ > {}/cgroup.procs; exec \"$0\" {arguments}", group.display());
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_fnlm")]).current_dir(dir.path()).env("CI", "1");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(5) && said.contains("out of memory"), "{:?} {said}", output.status);
+    std::fs::remove_dir(group).unwrap();
+}

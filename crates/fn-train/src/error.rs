@@ -107,10 +107,16 @@ pub enum TrainError {
     },
     /// Another process trains in this folder.
     #[error(
-        "{path}: another process trains in this run directory; wait for it, stop it, or give another directory (--run)"
+        "{path}: another process works in this folder; wait for it, stop it, or give another folder (--run or --out)"
     )]
     InUse {
         /// The run directory.
+        path: PathBuf,
+    },
+    /// Another process is going to write this file or folder.
+    #[error("{path}: another process is writing it; wait for it, stop it, or give another name")]
+    OutputInUse {
+        /// The file or folder.
         path: PathBuf,
     },
     /// The run directory cannot be locked.

@@ -1,6 +1,7 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
 mod clock;
+mod overlap;
 pub(crate) mod warnings;
 
 use std::path::Path;

@@ -273,8 +273,12 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
-                let unknown = self.tokenizer.special().unk;
-                for warning in warnings::of_data(&self.config, &self.data, unknown) {
+                let special = self.tokenizer.special();
+                let mut found = warnings::of_data(&self.config, &self.data, special.unk);
+                let around = [special.cls, special.sep, special.pad];
+                let held_out = self.held_out.as_deref().filter(|_| ranks.is_first());
+                found.extend(held_out.and_then(|held| warnings::of_held_out(&self.data, held, &around)));
+                for warning in found {
                     reporter.warning(&warning)?;
                 }
                 Start::new(model, optimizer, self.config.seed)
@@ -370,6 +374,10 @@ impl Session {
             if let Some(found) = checkpoints.latest()? {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
+                }
+                if !found.notices.is_empty() {
+                    let older = format!("an older checkpoint is taken instead: {}", found.path.display());
+                    reporter.notice(&older)?;
                 }
                 newest = Some(found.path);
             }

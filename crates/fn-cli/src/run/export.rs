@@ -53,6 +53,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
 }
 
 pub(super) fn check_out(out: &Path) -> Result<(), CliError> {
+    fn_train::lock::hold_output(out)?;
     match std::fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(CliError::usage(format!(
             "{} exists and is not empty; nothing is overwritten, choose another --out",

@@ -43,6 +43,8 @@ pub use task::{
     Labels, labels, load_classifier, load_spans, load_tags, save_classifier, save_spans, save_tags,
 };
 
+pub use weights::tensors;
+
 /// Name of the file with sizes.
 pub const CONFIG_FILE: &str = "config.json";
 /// Name of the file with weights.

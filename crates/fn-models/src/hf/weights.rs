@@ -12,6 +12,7 @@ use super::WEIGHTS_FILE;
 use super::error::HfError;
 use super::files::read_json;
 use super::names::canonical;
+use crate::params::NamedTensor;
 
 /// An index names tensors; the largest models have thousands.
 const MAX_INDEX: u64 = 16 << 20;
@@ -259,6 +260,19 @@ impl Weights {
             }),
         }
     }
+}
+
+/// All tensors of a folder's weights under the names that their files give them, in f32, sorted by canonical name.
+///
+/// # Errors
+/// No weights in the folder; a file that is damaged, has numbers that are not finite, or asks for more than tensors.
+pub fn tensors(folder: &Path) -> Result<Vec<NamedTensor>, HfError> {
+    let weights = Weights::open(folder)?;
+    let read = |(_, entry): (&str, &Entry)| {
+        let data = weights.read(entry)?;
+        Ok(NamedTensor { name: entry.name.clone(), shape: entry.shape.clone(), data })
+    };
+    weights.iter().map(read).collect()
 }
 
 /// `model-00001-of-00002.safetensors`, and nothing that leads elsewhere on any system.

@@ -48,3 +48,14 @@ presets! {
 pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
+
+/// Names and purposes, one preset a line.
+pub fn text() -> String {
+    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+    PRESETS.iter().map(|preset| format!("{:width$}  {}\n", preset.name, preset.about)).collect()
+}
+
+/// Names and purposes as JSON.
+pub fn json() -> serde_json::Value {
+    PRESETS.iter().map(|preset| serde_json::json!({"name": preset.name, "about": preset.about})).collect()
+}
