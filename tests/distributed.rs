@@ -31,3 +31,29 @@ fn one_process_of_a_launcher_is_one_process() {
     let alone = fnlm().args(["config", "list"]).env("WORLD_SIZE", "1").env("RANK", "0").output().unwrap();
     assert!(alone.status.success(), "{}", text(&alone));
 }
+
+#[test]
+fn commands_that_several_processes_can_run_say_what_they_need_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.txt");
+    std::fs::write(&file, "a").unwrap();
+    let file = file.display().to_string();
+    let commands = [
+        vec!["pretrain", "--run", "a", "--train", &file, "--tokenizer", &file],
+        vec!["data", "prepare", "--train", &file, "--tokenizer", &file],
+        vec!["study", "run", &file],
+    ];
+    for command in commands {
+        let refused = fnlm()
+            .current_dir(dir.path())
+            .args(&command)
+            .env("OMPI_COMM_WORLD_SIZE", "2")
+            .env("OMPI_COMM_WORLD_RANK", "1")
+            .output()
+            .unwrap();
+        let said = text(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains("this program was built without MPI"), "{command:?}: {said}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "{command:?}");
+    }
+}

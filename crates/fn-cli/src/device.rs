@@ -4,6 +4,7 @@
 //! the feature.
 
 use burn::tensor::{Device, Tensor};
+use fn_train::collective::Launch;
 use fn_train::device::{Backend, DeviceSpec, quietly};
 
 use crate::error::CliError;
@@ -115,6 +116,15 @@ fn keep_kernels() {
 /// Opens a device by its name on the command line.
 pub fn open(spec: &str) -> Result<Device, CliError> {
     open_spec(&spec.parse()?)
+}
+
+/// [`open`]s the device of this process: of several ranks on a machine each takes another card.
+///
+/// # Errors
+/// As `open`.
+pub fn of_rank(name: &str, launch: Option<Launch>) -> Result<Device, CliError> {
+    let spec = name.parse()?;
+    open_spec(&launch.map_or(spec, |launch| launch.device(spec)))
 }
 
 /// Runs `work` on a thread of the pool of the flex device, which has `threads` threads, by default one for each core. From a

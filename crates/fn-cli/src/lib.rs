@@ -25,7 +25,7 @@ use clap::Parser;
 use fn_study::process::{self, Ended, Record};
 use fn_train::collective;
 
-use crate::args::{Cli, DataCommand};
+use crate::args::{Cli, DataCommand, StudyCommand};
 use crate::error::{CliError, Outcome};
 use crate::run::Command;
 
@@ -71,7 +71,9 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 /// Refuses several processes of a command that is not made for them.
 fn one_process(command: &Command) -> Result<(), CliError> {
     match command {
-        Command::Pretrain(_) | Command::Data(DataCommand::Prepare(_)) => Ok(()),
+        Command::Pretrain(_) | Command::Finetune(_) | Command::Squad(_) | Command::Glue(_) => Ok(()),
+        Command::Data(DataCommand::Prepare(_)) | Command::Study(StudyCommand::Run(_)) => Ok(()),
+        Command::Bench(args) if args.world => Ok(()),
         _ => Ok(collective::one_process()?),
     }
 }

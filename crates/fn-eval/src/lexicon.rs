@@ -1,6 +1,7 @@
 //! What a lexicon holds, as text.
 
 use fn_core::lexicon::{Lexicon, LexiconStats};
+use fn_data::lexicon::WordVectors;
 use fn_data::tokenise::TextTokenizer;
 use serde_json::{Value, json};
 
@@ -55,6 +56,28 @@ impl Shown {
         };
         self.found.iter().map(line).collect()
     }
+}
+
+/// How many word vectors belong to pieces of the vocabulary, in one line.
+pub fn vectors_line(vectors: &WordVectors) -> String {
+    format!(
+        "{} of {} vectors of {} values belong to pieces of the vocabulary",
+        thousands(vectors.len() as u64),
+        thousands(vectors.rows()),
+        vectors.dimension()
+    )
+}
+
+/// What a lexicon holds, as JSON.
+pub fn described_json(lexicon: &Lexicon, stats: &LexiconStats) -> Value {
+    let info = lexicon.info();
+    json!({
+        "stats": stats,
+        "kind": info.kind,
+        "note": info.note,
+        "vocabulary_sha256": info.vocabulary_sha256,
+        "fingerprint": lexicon.fingerprint(),
+    })
 }
 
 /// What a lexicon holds, line by line; `stats` may count running text as well.

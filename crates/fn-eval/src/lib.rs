@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod page;
 pub mod predictions;
 pub mod robust;
+pub mod scored;
 pub mod squad;
 pub mod stats;
 pub mod table;

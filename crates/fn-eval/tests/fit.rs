@@ -10,6 +10,7 @@ use fn_eval::finetune::fit::{
 };
 use fn_models::{hf, params};
 use fn_train::checkpoint::Checkpoints;
+use fn_train::collective::Single;
 use fn_train::optim::AdamWConfig;
 use fn_train::stop::Stop;
 
@@ -57,7 +58,7 @@ fn job<'a>(
     stop: &'a Stop,
     on_step: &'a mut dyn FnMut(Step),
 ) -> Job<'a> {
-    Job { recipe, seed, layers: 2, device, stop, checkpoints: None, on_step }
+    Job { recipe, seed, layers: 2, device, stop, ranks: &Single, checkpoints: None, on_step }
 }
 
 #[test]

@@ -45,6 +45,12 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Bytes of the files of a folder, without those of folders in it; 0 if it cannot be read.
+pub fn folder_bytes(dir: &Path) -> u64 {
+    let files = dir.read_dir().into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

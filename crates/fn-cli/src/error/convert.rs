@@ -74,7 +74,8 @@ convert! {
         | TrainError::Shape(_)
         | TrainError::Range(_)
         | TrainError::NoBf16 { .. }
-        | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::Rows { .. })
+        | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::TaskMicro { .. } | CollectiveError::Rows { .. })
+        | TrainError::OutputInUse { .. }
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
         TrainError::Io { .. }
         | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. } | CollectiveError::Failed { .. }) => {
@@ -131,6 +132,8 @@ convert! {
         StudyError::Probe { .. } => CliError::failed_from(error),
         StudyError::Wrong { .. }
         | StudyError::Arm { .. }
+        | StudyError::Part { .. }
+        | StudyError::NoArm { .. }
         | StudyError::Recipe { .. }
         | StudyError::SetsSeed { .. } => CliError::Usage(error.to_string()),
         error => CliError::input_from(error),

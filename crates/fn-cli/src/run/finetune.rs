@@ -1,6 +1,8 @@
 //! `fnlm finetune`, and the code that it shares with `glue` and `squad`.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
@@ -9,6 +11,7 @@ use fn_eval::finetune::{
     Event, OneSeed, Results, Settings, Setup, Task, prepare, results, run_seed, run_seeds, squad_recipe,
 };
 use fn_models::{Arch, hf};
+use fn_train::collective::{Collective, Launch};
 use fn_train::config::{Dtype, set_values};
 use fn_train::rundir;
 use fn_train::session::use_dtype;
@@ -26,14 +29,19 @@ use crate::{device, term};
 /// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &FinetuneArgs) -> Result<Outcome, CliError> {
     let task = Task::open(&args.task)?;
-    let fitting = Fitting::open(&args.fit)?;
     let out = args.fit.out.clone().unwrap_or_else(|| format!("finetune-{}", plain(task.name())).into());
-    let Some(results) = fitting.task(&task, &args.data, &out)? else {
-        return Ok(stopped(&args.fit));
-    };
-    print(&args.fit.format, &[results])?;
-    Ok(Outcome::Done)
+    support::in_ranks(PATIENCE, args.fit.common.verbose, |launch, ranks| {
+        let fitting = Fitting::open(&args.fit, launch, Rc::clone(ranks))?;
+        let Some(results) = fitting.task(&task, &args.data, &out, fitting.seeds())? else {
+            return Ok(stopped(&args.fit));
+        };
+        fitting.print(&[results])?;
+        Ok(Outcome::Done)
+    })
 }
+
+/// Seconds that a rank waits for another one in a step.
+pub const PATIENCE: u64 = 300;
 
 /// The name of a task in lower case: `STS-B` becomes `sts-b`.
 pub fn plain(name: &str) -> String {
@@ -56,6 +64,10 @@ pub struct Fitting<'a> {
     pub device: Device,
     /// Stop flag of this process.
     pub stop: Stop,
+    /// The processes that fine-tune together.
+    pub ranks: Rc<dyn Collective>,
+    /// Whether this process writes the results over all seeds.
+    pub writes: bool,
     arch: Arch,
     hidden_size: usize,
 }
@@ -65,19 +77,24 @@ impl<'a> Fitting<'a> {
     ///
     /// # Errors
     /// A missing file, or a wrong argument.
-    pub fn open(args: &'a FitArgs) -> Result<Self, CliError> {
+    pub fn open(
+        args: &'a FitArgs,
+        launch: Option<Launch>,
+        ranks: Rc<dyn Collective>,
+    ) -> Result<Self, CliError> {
         if args.seeds == 0 {
             return Err(CliError::usage("--seeds is 0, expected at least 1"));
         }
         let stop = support::interruptible()?;
         let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
         let tokenizer = support::tokenizer_of(&args.model, args.tokenizer.as_deref())?;
-        let device = device::open(&args.device)?.autodiff();
-        Ok(Self { args, tokenizer, device, stop, arch, hidden_size: config.hidden_size })
+        let device = device::of_rank(&args.device, launch)?.autodiff();
+        let (hidden_size, writes) = (config.hidden_size, ranks.is_first());
+        Ok(Self { args, tokenizer, device, stop, ranks, writes, arch, hidden_size })
     }
 
     /// The seeds of `--seeds`.
-    pub fn seeds(&self) -> std::ops::Range<u64> {
+    pub fn seeds(&self) -> Range<u64> {
         self.args.first_seed..self.args.first_seed.saturating_add(self.args.seeds)
     }
 
@@ -104,14 +121,36 @@ impl<'a> Fitting<'a> {
         Ok(recipe)
     }
 
-    /// Fine-tunes with all seeds on a task; None if a stop was requested.
+    /// Whether nothing but errors and warnings is printed, as by ranks other than the first.
+    pub fn quiet(&self) -> bool {
+        self.args.common.quiet || !self.writes
+    }
+
+    /// Claims the results folder of a task for its settings.
+    ///
+    /// # Errors
+    /// See [`claim`].
+    pub fn claim_task(&self, task: &Task, data: &Path, out: &Path) -> Result<(), CliError> {
+        let (args, recipe) = (self.args, self.recipe(Some(task), None)?);
+        claim(&Settings::of_task(task, &args.model, data, args.limit, recipe), out)
+    }
+
+    /// Fine-tunes with these seeds on a task; None if a stop was requested.
     ///
     /// # Errors
     /// See [`CliError`].
-    pub fn task(&self, task: &Task, data: &Path, out: &Path) -> Result<Option<Results>, CliError> {
+    pub fn task(
+        &self,
+        task: &Task,
+        data: &Path,
+        out: &Path,
+        seeds: Range<u64>,
+    ) -> Result<Option<Results>, CliError> {
         let args = self.args;
         let recipe = self.recipe(Some(task), None)?;
-        claim(&Settings::of_task(task, &args.model, data, args.limit, recipe.clone()), out)?;
+        if self.writes {
+            self.claim_task(task, data, out)?;
+        }
         let setup = Setup {
             task,
             model: &args.model,
@@ -122,13 +161,14 @@ impl<'a> Fitting<'a> {
             device: &self.device,
             stop: &self.stop,
             keep_model: !args.no_models,
+            ranks: &*self.ranks,
         };
         let prepared = prepare(&setup)?;
         for warning in &prepared.warnings {
-            term::note(false, &format!("warning: {warning}"));
+            term::note(!self.writes, &format!("warning: {warning}"));
         }
-        term::note(args.common.quiet, &prepared.summary(task, &recipe));
-        self.each_seed(task.name(), out, recipe.dtype, &mut |seed, dir, tell| {
+        term::note(self.quiet(), &prepared.summary(task, &recipe));
+        self.each_seed(task.name(), out, seeds, recipe.dtype, &mut |seed, dir, tell| {
             run_seed(&setup, &prepared, seed, dir, tell)
         })
     }
@@ -141,13 +181,21 @@ impl<'a> Fitting<'a> {
         &self,
         task: &str,
         out: &Path,
+        seeds: Range<u64>,
         dtype: Dtype,
         one: &mut OneSeed<'_>,
     ) -> Result<Option<Results>, CliError> {
         use_dtype(dtype, &self.device, &self.args.device)?;
-        let quiet = self.args.common.quiet;
-        let mut show = Show::new(quiet, task, self.args.first_seed);
-        Ok(run_seeds(task, self.seeds(), out, one, &mut |event| show.tell(&event))?)
+        let mut show = Show::new(self.quiet(), task, self.args.first_seed);
+        Ok(run_seeds(task, seeds, out, self.writes, one, &mut |event| show.tell(&event))?)
+    }
+
+    /// Prints results, on the first rank.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn print(&self, all: &[Results]) -> Result<(), CliError> {
+        if self.writes { print(&self.args.format, all) } else { Ok(()) }
     }
 }
 

@@ -1,9 +1,13 @@
 //! `fnlm glue`: fine-tunes on all tasks of GLUE, with one table and the average.
 
-use fn_eval::finetune::{Results, Task};
+use std::rc::Rc;
+
+use fn_eval::finetune::{Results, Task, spread};
 use fn_eval::glue::table;
+use fn_train::collective::Single;
 
 use super::finetune::{self, Fitting};
+use super::support;
 use crate::args::GlueArgs;
 use crate::error::{CliError, Outcome};
 use crate::term;
@@ -14,18 +18,36 @@ use crate::term;
 /// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &GlueArgs) -> Result<Outcome, CliError> {
     let tasks = tasks(args)?;
-    let fitting = Fitting::open(&args.fit)?;
     let out = args.fit.out.clone().unwrap_or_else(|| finetune::default_out("glue", &args.fit.model));
-    let mut all = Vec::new();
-    for task in tasks {
-        let folder = out.join(finetune::plain(task.name()));
-        match fitting.task(&task, &args.data, &folder)? {
-            Some(results) => all.push(results),
-            None => return Ok(finetune::stopped(&args.fit)),
+    let folder = |task: &Task| out.join(finetune::plain(task.name()));
+    support::in_ranks(finetune::PATIENCE, args.fit.common.verbose, |launch, ranks| {
+        // The ranks share out tasks and seeds, and each fine-tunes alone.
+        let mut fitting = Fitting::open(&args.fit, launch, Rc::new(Single))?;
+        fitting.writes = ranks.is_first() && ranks.world() > 1;
+        if fitting.writes {
+            tasks.iter().try_for_each(|task| fitting.claim_task(task, &args.data, &folder(task)))?;
         }
-    }
-    print(args, &all)?;
-    Ok(Outcome::Done)
+        fitting.writes = false;
+        let one = |task: &Task, seed| fitting.task(task, &args.data, &folder(task), seed..seed + 1);
+        if !spread(&**ranks, &tasks, fitting.seeds(), &mut |task, seed| {
+            one(task, seed).map(|one| one.is_some())
+        })? {
+            return Ok(finetune::stopped(&args.fit));
+        }
+        fitting.writes = ranks.is_first();
+        let mut all = Vec::new();
+        // The first rank finds the results of all.
+        for task in tasks.iter().filter(|_| fitting.writes) {
+            match fitting.task(task, &args.data, &folder(task), fitting.seeds())? {
+                Some(results) => all.push(results),
+                None => return Ok(finetune::stopped(&args.fit)),
+            }
+        }
+        if fitting.writes {
+            print(args, &all)?;
+        }
+        Ok(Outcome::Done)
+    })
 }
 
 /// The tasks of `--tasks`, or those with a training and a development set.

@@ -10,7 +10,6 @@ use fn_data::lexicon::{
 use fn_data::tokenise::{TextTokenizer, count_tokens};
 use fn_eval::lexicon::{self, Shown};
 use fn_study::exam;
-use serde_json::json;
 
 use super::support;
 use crate::args::{
@@ -120,15 +119,7 @@ fn from_vectors(
     options.validate().map_err(|error| CliError::usage(error.to_string()))?;
     let vectors = WordVectors::open(path, args.words.as_deref(), args.tensor.as_deref(), tokenizer.spelled())
         .map_err(CliError::input_from)?;
-    term::note(
-        args.common.quiet,
-        &format!(
-            "{} of {} vectors of {} values belong to pieces of the vocabulary",
-            term::thousands(vectors.len() as u64),
-            term::thousands(vectors.rows()),
-            vectors.dimension()
-        ),
-    );
+    term::note(args.common.quiet, &lexicon::vectors_line(&vectors));
     build_vector_lexicon(&vectors, tokenizer.spelled(), tokenizer.sha256(), &options)
         .map_err(CliError::input_from)
 }
@@ -202,18 +193,7 @@ fn stats(args: &LexiconStatsArgs) -> Result<Outcome, CliError> {
         _ => None,
     };
     let stats = lexicon.stats(counts.as_deref());
-    if args.json {
-        let info = lexicon.info();
-        let value = json!({
-            "stats": stats,
-            "kind": info.kind,
-            "note": info.note,
-            "vocabulary_sha256": info.vocabulary_sha256,
-            "fingerprint": lexicon.fingerprint(),
-        });
-        term::out(&format!("{value:#}\n"))?;
-    } else {
-        term::out(&lexicon::describe(&lexicon, &stats))?;
-    }
+    let json = || format!("{:#}\n", lexicon::described_json(&lexicon, &stats));
+    term::out(&if args.json { json() } else { lexicon::describe(&lexicon, &stats) })?;
     Ok(Outcome::Done)
 }

@@ -14,7 +14,7 @@ use fn_train::report::Reporters;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 use fn_train::texts::drawn_rows;
-use fn_train::{card, rundir};
+use fn_train::{card, disk, rundir};
 
 use super::data::PrepareBar;
 use super::{doctor, support};
@@ -100,8 +100,7 @@ fn train(
     launch: Option<Launch>,
     ranks: &Rc<dyn Collective>,
 ) -> Result<Summary, CliError> {
-    let spec = config.train.device.parse()?;
-    let device = device::open_spec(&launch.map_or(spec, |launch| launch.device(spec)))?;
+    let device = device::of_rank(&config.train.device, launch)?;
     let mut reporters = match ranks.is_first() {
         true => reporters(dir, "pretrain", config, args.common.quiet)?,
         false => Reporters::new(),
@@ -123,18 +122,14 @@ const DRY_STEPS: u64 = 4;
 /// Runs a few steps in a temporary folder and prints what the run will need.
 fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome, CliError> {
     let (steps, drawn) = (config.train.steps, drawn_rows(&config, config.train.steps));
-    let config = config.change(|run| {
-        run.train.steps = steps.min(DRY_STEPS);
-        run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
-        run.eval.batches = 1;
-        run.log.tensorboard = false;
-    })?;
+    let config = config.shortened(DRY_STEPS)?;
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)
         .and_then(|held| train(args, &config, &scratch, stop, held, None, &(Rc::new(Single) as _)));
-    let bytes =
-        folder_bytes(&scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))));
+    let bytes = disk::folder_bytes(
+        &scratch.join(rundir::CHECKPOINTS).join(format!("step-{:08}", steps.min(DRY_STEPS))),
+    );
     let _ = std::fs::remove_dir_all(&scratch);
     let summary = summary?;
     if !summary.complete {
@@ -154,9 +149,4 @@ fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome
     }
     term::out(&estimate.text_of(&summary.passes, drawn))?;
     Ok(Outcome::Done)
-}
-
-fn folder_bytes(dir: &Path) -> u64 {
-    let files = dir.read_dir().into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
 }

@@ -1,10 +1,9 @@
 //! `fnlm score`: scores a file of predictions, or compares two.
 
-use fn_eval::finetune::{Task, TaskScores};
+use fn_eval::finetune::Task;
 use fn_eval::robust::is_squad;
+use fn_eval::scored::{Compared, figures_json, figures_text, scores_json, scores_text};
 use fn_eval::squad::{ById, Dataset, NoAnswer, Version, score_v1, score_v2};
-use fn_eval::table::{Table, number};
-use serde_json::{Map, Value, json};
 
 use super::predict;
 use crate::args::ScoreArgs;
@@ -37,58 +36,31 @@ pub fn run(args: &ScoreArgs) -> Result<Outcome, CliError> {
     let records = read(&args.predictions)?;
     let scores = task.score(&records)?;
     let Some(other) = &args.compare else {
-        return print(args, &scores, records.len());
+        let json = || format!("{:#}\n", scores_json(&scores, records.len()));
+        term::out(&if args.json { json() } else { scores_text(&scores, records.len()) })?;
+        return Ok(Outcome::Done);
     };
     let others = read(other)?;
     let found = task.compare(&records, &others, args.resamples, SEED).map_err(CliError::input_from)?;
+    let compared = Compared {
+        task: task.name(),
+        metric: &scores.main_name,
+        files: [&args.predictions, other],
+        examples: records.len(),
+        resamples: args.resamples,
+        found: &found,
+    };
     if args.json {
-        let figures = json!({
-            "task": task.name(), "metric": scores.main_name, "examples": records.len(),
-            "a": found.a, "b": found.b, "difference": found.difference,
-            "low": found.low, "high": found.high, "p_value": found.p_value, "resamples": args.resamples, "undefined": found.undefined,
-        });
-        term::out(&format!("{figures:#}\n"))?;
+        term::out(&format!("{:#}\n", compared.json()))?;
         return Ok(Outcome::Done);
     }
-    let percent = |value: f64| number(Some(100.0 * value), 2);
-    let mut table = Table::new(["predictions", &scores.main_name]);
-    table.row([args.predictions.display().to_string(), percent(found.a)]);
-    table.row([other.display().to_string(), percent(found.b)]);
-    term::out(&table.to_text())?;
-    let verdict = if found.low <= 0.0 && found.high >= 0.0 { "not significant" } else { "significant" };
-    term::out(&format!(
-        "difference {} (95 % interval {} to {}, p {:.3}; {} examples, {} resamples): {verdict}\n",
-        percent(found.difference),
-        percent(found.low),
-        percent(found.high),
-        found.p_value,
-        records.len(),
-        args.resamples
-    ))?;
+    term::out(&compared.text())?;
     if found.undefined > 0 {
         term::note(
             false,
             &format!("warning: a score is undefined in {} resamples; they are left out", found.undefined),
         );
     }
-    Ok(Outcome::Done)
-}
-
-fn print(args: &ScoreArgs, scores: &TaskScores, examples: usize) -> Result<Outcome, CliError> {
-    if args.json {
-        let finite = |value: f64| if value.is_finite() { json!(value) } else { Value::Null };
-        let mut figures: Map<String, Value> =
-            scores.all.iter().map(|(name, value)| (name.clone(), finite(*value))).collect();
-        figures.insert("examples".to_owned(), json!(examples));
-        term::out(&format!("{:#}\n", Value::Object(figures)))?;
-        return Ok(Outcome::Done);
-    }
-    let mut table = Table::new(["metric", "value"]);
-    for (name, value) in &scores.all {
-        table.row([name.clone(), number(Some(100.0 * value), 2)]);
-    }
-    table.row(["examples".to_owned(), examples.to_string()]);
-    term::out(&table.to_text())?;
     Ok(Outcome::Done)
 }
 
@@ -116,16 +88,7 @@ fn squad(args: &ScoreArgs) -> Result<Outcome, CliError> {
         term::note(false, &format!("warning: {warning}"));
     }
     let figures = report.figures(data.version());
-    if args.json {
-        let figures: Map<String, Value> =
-            figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        term::out(&format!("{:#}\n", Value::Object(figures)))?;
-        return Ok(Outcome::Done);
-    }
-    let mut table = Table::new(["metric", "value"]);
-    for (name, value) in figures {
-        table.row([name.to_owned(), number(Some(value), if name.ends_with("total") { 0 } else { 4 })]);
-    }
-    term::out(&table.to_text())?;
+    let json = |figures| format!("{:#}\n", figures_json(figures));
+    term::out(&if args.json { json(figures) } else { figures_text(figures) })?;
     Ok(Outcome::Done)
 }

@@ -1,8 +1,11 @@
 //! `fnlm squad`: fine-tunes on SQuAD 1.1 or 2.0.
 
+use std::rc::Rc;
+
 use fn_eval::finetune::{Settings, SquadOptions, SquadSetup, prepare_squad, run_squad_seed};
 
 use super::finetune::{self, Fitting};
+use super::support;
 use crate::args::SquadArgs;
 use crate::error::{CliError, Outcome};
 use crate::term;
@@ -12,7 +15,12 @@ use crate::term;
 /// # Errors
 /// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
-    let fitting = Fitting::open(&args.fit)?;
+    support::in_ranks(finetune::PATIENCE, args.fit.common.verbose, |launch, ranks| {
+        run_rank(args, &Fitting::open(&args.fit, launch, Rc::clone(ranks))?)
+    })
+}
+
+fn run_rank(args: &SquadArgs, fitting: &Fitting<'_>) -> Result<Outcome, CliError> {
     let out = args.fit.out.clone().unwrap_or_else(|| finetune::default_out("squad", &args.fit.model));
     let recipe = fitting.recipe(None, Some(SquadOptions::default().length))?;
     let options = SquadOptions {
@@ -30,7 +38,9 @@ pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
         task_settings: toml::Table::try_from(options).unwrap_or_default(),
         recipe: recipe.clone(),
     };
-    finetune::claim(&settings, &out)?;
+    if fitting.writes {
+        finetune::claim(&settings, &out)?;
+    }
     let setup = SquadSetup {
         model: &args.fit.model,
         tokenizer: &fitting.tokenizer,
@@ -42,14 +52,15 @@ pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
         device: &fitting.device,
         stop: &fitting.stop,
         keep_model: !args.fit.no_models,
+        ranks: &*fitting.ranks,
     };
     let prepared = prepare_squad(&setup)?;
     for warning in &prepared.warnings {
-        term::note(false, &format!("warning: {warning}"));
+        term::note(!fitting.writes, &format!("warning: {warning}"));
     }
     let (train, dev) = prepared.windows();
     term::note(
-        args.fit.common.quiet,
+        fitting.quiet(),
         &format!(
             "SQuAD: {} training windows, {} steps a seed; {} development windows",
             term::thousands(train as u64),
@@ -57,12 +68,13 @@ pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
             term::thousands(dev as u64)
         ),
     );
-    let results = fitting.each_seed("SQuAD", &out, recipe.dtype, &mut |seed, dir, tell| {
-        run_squad_seed(&setup, &prepared, seed, dir, tell)
-    })?;
+    let results =
+        fitting.each_seed("SQuAD", &out, fitting.seeds(), recipe.dtype, &mut |seed, dir, tell| {
+            run_squad_seed(&setup, &prepared, seed, dir, tell)
+        })?;
     let Some(results) = results else {
         return Ok(finetune::stopped(&args.fit));
     };
-    finetune::print(&args.fit.format, &[results])?;
+    fitting.print(&[results])?;
     Ok(Outcome::Done)
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use fn_core::files::write_atomic;
-use fn_study::study::{self, Arm, Plan, Ran, Study};
-use fn_train::config::did_you_mean;
+use fn_eval::finetune::all_together;
+use fn_study::study::{self, AllRan, Arm, Plan, Study};
 
 use super::support;
 use crate::args::{StudyCommand, StudyReportArgs, StudyRunArgs};
@@ -55,6 +55,20 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
 }
 
 fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
+    support::in_ranks(60, args.common.verbose, |launch, ranks| {
+        if launch.is_some() && (args.part.is_some() || args.dry_run) {
+            return Err(CliError::usage(
+                "--part and --dry-run are for one process; the ranks of a launcher share out the runs themselves",
+            ));
+        }
+        let ended = run_mine(args, (ranks.rank(), ranks.world()));
+        // A rank that ends early, with runs that failed, would end the others.
+        all_together(&**ranks, false)?;
+        ended
+    })
+}
+
+fn run_mine(args: &StudyRunArgs, (rank, world): (usize, usize)) -> Result<Outcome, CliError> {
     let study = Study::open(&args.study)?;
     let stop = support::interruptible()?;
     let (out, program) = (folder(&study, args.out.as_ref()), support::program());
@@ -66,78 +80,41 @@ fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
         quiet: args.common.quiet,
         stop: &stop,
     };
-    let chosen = |arm: &&Arm| args.arms.is_empty() || args.arms.contains(&arm.name);
-    study.check(&out, &study.arms.iter().filter(chosen).collect::<Vec<_>>(), &args.set)?;
-    if let Some(name) = args.arms.iter().find(|name| study.arms.iter().all(|arm| arm.name != **name)) {
-        let known: Vec<&str> = study.arms.iter().map(|arm| arm.name.as_str()).collect();
-        let (meant, known) = (did_you_mean(name, &known), known.join(", "));
-        return Err(CliError::usage(format!("--arm {name}: no such arm{meant}; known: {known}")));
-    }
+    let chosen = study.chosen(&args.arms)?;
+    study.check(&out, &chosen, &args.set)?;
     let mut runs = study.runs();
-    runs.retain(|(arm, _)| chosen(arm));
-    let mine: Vec<(&Arm, u64)> = match part(args.part.as_deref())? {
-        Some((i, n)) => {
-            runs.into_iter().enumerate().filter(|(at, _)| at % n == i).map(|(_, run)| run).collect()
-        }
-        None => runs,
-    };
+    runs.retain(|(arm, _)| chosen.contains(arm));
+    let (i, n) = args.part.as_deref().map_or(Ok((rank, world)), study::part)?;
+    let mine: Vec<(&Arm, u64)> = runs.into_iter().skip(i).step_by(n).collect();
     if args.dry_run {
-        return print(&plan, &mine);
+        return print(&plan, &mine, args.json);
     }
-    let mut failed = Vec::new();
-    let mut busy = 0;
-    for (at, (arm, seed)) in mine.iter().enumerate() {
-        term::note(args.common.quiet, &format!("[{}/{}] {} seed {seed}", at + 1, mine.len(), arm.name));
-        match plan.run(arm, *seed)? {
-            Ran::Done => {}
-            Ran::Busy => {
-                busy += 1;
-                term::note(args.common.quiet, "skipped: another process is running it");
-            }
-            Ran::Failed(message) => {
-                term::note(false, &format!("warning: {message}"));
-                failed.push(message);
-            }
-            Ran::Stopped => {
-                term::note(args.common.quiet, "stopped; repeat the command to resume");
-                return Ok(Outcome::Stopped { saved: true });
-            }
+    let mut tell = |warning: bool, text: &str| term::note(args.common.quiet && !warning, text);
+    match plan.run_all(&mine, &mut tell)? {
+        AllRan::Failed(message) => Err(CliError::failed(message)),
+        AllRan::Full(message) => Err(CliError::Resources(message, None)),
+        AllRan::Stopped => {
+            term::note(args.common.quiet, "stopped; repeat the command to resume");
+            Ok(Outcome::Stopped { saved: true })
         }
-    }
-    if !failed.is_empty() {
-        let left = if busy > 0 { format!(", {busy} run in another process") } else { String::new() };
-        return Err(CliError::failed(format!(
-            "{} of {} runs failed{left}, the others are done:\n  {}\nRepeat the command to retry them",
-            failed.len(),
-            mine.len(),
-            failed.join("\n  ")
-        )));
-    }
-    let done = match (busy, mine.len() == study.runs().len()) {
-        (0, true) => "all runs are done".to_owned(),
-        (0, false) => format!("these {} of {} runs are done", mine.len(), study.runs().len()),
-        _ => format!("{busy} of {} runs run in another process, the others are done", mine.len()),
-    };
-    term::note(args.common.quiet, &format!("{done}; fnlm study report {}", args.study.display()));
-    Ok(Outcome::Done)
-}
-
-/// `2/3` as (1, 3).
-fn part(text: Option<&str>) -> Result<Option<(usize, usize)>, CliError> {
-    let Some(text) = text else { return Ok(None) };
-    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    match parsed {
-        Some((i, n)) if (1..=n).contains(&i) => Ok(Some((i - 1, n))),
-        _ => Err(CliError::usage(format!("--part {text}: expected i/n with i from 1 to n, e.g. 2/3"))),
+        AllRan::Done(done) => {
+            term::note(args.common.quiet, &format!("{done}; fnlm study report {}", args.study.display()));
+            Ok(Outcome::Done)
+        }
     }
 }
 
 /// Prints the state of all runs and an estimate of the remaining time.
-fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
+fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)], json: bool) -> Result<Outcome, CliError> {
     let entries = plan.survey(mine)?;
-    term::out(&plan.text(&entries))?;
+    if !json {
+        term::out(&plan.text(&entries))?;
+    }
     let mut tell = |arm: &Arm| term::note(plan.quiet, &format!("{}: a probe of a few steps", arm.name));
-    if let Some(outlook) = plan.estimate(&entries, &mut tell)? {
+    let outlook = plan.estimate(&entries, &mut tell)?;
+    if json {
+        term::out(&format!("{:#}\n", plan.json(&entries, outlook.as_ref())))?;
+    } else if let Some(outlook) = outlook {
         term::out(&outlook.text())?;
     }
     Ok(Outcome::Done)

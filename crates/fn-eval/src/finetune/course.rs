@@ -9,7 +9,9 @@ use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
 use fn_models::hf::{self, LoadReport};
+use fn_train::TrainError;
 use fn_train::checkpoint::Checkpoints;
+use fn_train::collective::{Collective, Meeting, Patience, meet};
 use fn_train::lock::RunLock;
 use fn_train::stop::Stop;
 
@@ -42,6 +44,8 @@ pub(super) struct Shared<'a> {
     pub stop: &'a Stop,
     /// Whether the fine-tuned model is saved.
     pub keep_model: bool,
+    /// The processes that fine-tune together.
+    pub ranks: &'a dyn Collective,
 }
 
 /// Scores of a model on the development sets.
@@ -101,8 +105,9 @@ pub(super) fn run<C: Course>(
     if let Some(done) = results::read::<SeedResult>(&dir.join(RESULT))? {
         return Ok(Some(done));
     }
-    let _lock = RunLock::take(dir)?;
     let shared = course.shared();
+    let ranks = shared.ranks;
+    let _lock = if ranks.is_first() { RunLock::take(dir)? } else { RunLock::of_first_rank() };
     let (model, config, report) = course.load(seed)?;
     hf::check_fit(shared.model, shared.tokenizer.size(), shared.length)?;
     hf::check_padding(shared.model, shared.tokenizer.special().pad)?;
@@ -120,17 +125,27 @@ pub(super) fn run<C: Course>(
         layers: config.encoder.num_layers,
         device: shared.device,
         stop: shared.stop,
+        ranks,
         checkpoints: Some(&checkpoints),
         on_step: &mut on_step,
     };
     let Ended::Done { model, steps, .. } = course.fit(model, &mut job)? else {
         return Ok(None);
     };
+    // The first rank alone predicts and writes; the others read what it found.
+    let evaluated = Meeting { what: "the predictions", patience: Patience::Endless };
+    if !ranks.is_first() {
+        meet(ranks, evaluated).map_err(TrainError::from)?;
+        return results::read::<SeedResult>(&dir.join(RESULT));
+    }
     let (loss, examples_per_second) = last_steps(&steps_seen);
     let folder = dir.join(MODEL);
     let measured = match course.measure(&model, dir, tell) {
         Ok(Some(measured)) => measured,
-        Ok(None) => return Ok(None),
+        Ok(None) => {
+            meet(ranks, evaluated).map_err(TrainError::from)?;
+            return Ok(None);
+        }
         Err(source) => {
             // Hours of training are not lost to a file that cannot be scored.
             course.save(&model, &config, None, &folder)?;
@@ -163,6 +178,7 @@ pub(super) fn run<C: Course>(
     results::write(&dir.join(RESULT), &result)?;
     // The run is finished: its checkpoints are no longer needed.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
+    meet(ranks, evaluated).map_err(TrainError::from)?;
     Ok(Some(result))
 }
 

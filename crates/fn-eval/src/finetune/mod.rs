@@ -21,6 +21,7 @@ mod model;
 pub mod results;
 mod seed;
 pub mod settings;
+mod spread;
 mod squad;
 mod task;
 mod warnings;
@@ -33,6 +34,7 @@ pub use model::{Encoded, TaskModel};
 pub use results::{Results, SeedResult};
 pub use seed::{Event, OneSeed, Prepared, Setup, TaskCard, prepare, run_seed, run_seeds};
 pub use settings::Settings;
+pub use spread::{all_together, spread};
 pub use squad::{
     SquadCard, SquadOptions, SquadPrepared, SquadSetup, predict_squad, prepare_squad, run_squad_seed,
     squad_recipe,

@@ -8,6 +8,7 @@ use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
 use fn_models::hf::LoadReport;
+use fn_train::collective::Collective;
 use fn_train::stop::Stop;
 
 use super::card::CARD;
@@ -38,6 +39,8 @@ pub struct Setup<'a> {
     pub stop: &'a Stop,
     /// Whether the fine-tuned model is saved.
     pub keep_model: bool,
+    /// The processes that fine-tune together; a process alone is [`Single`](fn_train::collective::Single).
+    pub ranks: &'a dyn Collective,
 }
 
 /// A progress report of fine-tuning.
@@ -190,7 +193,7 @@ impl Course for Tuning<'_> {
     type Model = TaskModel;
 
     fn shared(&self) -> Shared<'_> {
-        let Setup { task, model, tokenizer, recipe, device, stop, keep_model, .. } = *self.setup;
+        let Setup { task, model, tokenizer, recipe, device, stop, keep_model, ranks, .. } = *self.setup;
         Shared {
             task: task.name(),
             kind: Some(task.kind()),
@@ -202,6 +205,7 @@ impl Course for Tuning<'_> {
             device,
             stop,
             keep_model,
+            ranks,
         }
     }
 
@@ -269,7 +273,8 @@ impl Course for Tuning<'_> {
 pub type OneSeed<'a> =
     dyn FnMut(u64, &Path, &mut dyn FnMut(Event<'_>)) -> Result<Option<SeedResult>, FinetuneError> + 'a;
 
-/// Runs `one` for each seed, in `out/seed-N`, and keeps `out/results.json` up to date. None if a stop was requested.
+/// Runs `one` for each seed, in `out/seed-N`, and keeps `out/results.json` up to date where `writes`, as one of several processes does.
+/// None if a stop was requested.
 ///
 /// # Errors
 /// Those of `one`; a file that cannot be written.
@@ -277,6 +282,7 @@ pub fn run_seeds(
     task: &str,
     seeds: std::ops::Range<u64>,
     out: &Path,
+    writes: bool,
     one: &mut OneSeed<'_>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Option<Results>, FinetuneError> {
@@ -291,7 +297,9 @@ pub fn run_seeds(
         tell(Event::Done { result: &result, known });
         done.metric.clone_from(&result.metric);
         done.seeds.push(result);
-        results::write(&out.join(RESULTS), &done)?;
+        if writes {
+            results::write(&out.join(RESULTS), &done)?;
+        }
     }
     let scores: Vec<Option<f64>> = done.seeds.iter().map(|seed| seed.main).collect();
     if let Some(warning) = warnings::of_seeds(&scores) {

@@ -9,6 +9,7 @@ use fn_data::task::squad::{Problems, SquadData, Window, WindowOptions, read, tex
 use fn_data::tokenise::TextTokenizer;
 use fn_models::hf::{self, LoadReport};
 use fn_models::{Arch, TaskConfig, TokenModel};
+use fn_train::collective::Collective;
 use fn_train::stop::Stop;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,8 @@ pub struct SquadSetup<'a> {
     pub stop: &'a Stop,
     /// Whether the fine-tuned model is saved.
     pub keep_model: bool,
+    /// The processes that fine-tune together; a process alone is [`Single`](fn_train::collective::Single).
+    pub ranks: &'a dyn Collective,
 }
 
 /// Training and development questions, split into windows and tokenised.
@@ -275,7 +278,8 @@ impl Course for Tuning<'_> {
     type Model = TokenModel;
 
     fn shared(&self) -> Shared<'_> {
-        let SquadSetup { model, tokenizer, options, recipe, device, stop, keep_model, .. } = *self.setup;
+        let SquadSetup { model, tokenizer, options, recipe, device, stop, keep_model, ranks, .. } =
+            *self.setup;
         Shared {
             task: "SQuAD",
             kind: None,
@@ -287,6 +291,7 @@ impl Course for Tuning<'_> {
             device,
             stop,
             keep_model,
+            ranks,
         }
     }
 

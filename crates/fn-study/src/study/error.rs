@@ -28,6 +28,22 @@ pub enum StudyError {
         /// What is wrong, and what is expected.
         message: String,
     },
+    /// A name that no arm has.
+    #[error("--arm {name}: no such arm{meant}; known: {known}")]
+    NoArm {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        meant: String,
+        /// All names.
+        known: String,
+    },
+    /// Text that names no part of the runs.
+    #[error("--part {found}: expected i/n with i from 1 to n, e.g. 2/3")]
+    Part {
+        /// The text.
+        found: String,
+    },
     /// No run is finished.
     #[error("{path}: found no finished run of this study; start them with `fnlm study run`")]
     NoRuns {

@@ -25,6 +25,7 @@
 //! data = ["blimp/data"]
 //! ```
 
+mod all;
 mod arms;
 mod error;
 mod estimate;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 use fn_train::config::layers::explained;
 use serde::{Deserialize, Serialize};
 
+pub use all::{AllRan, part};
 pub use error::StudyError;
 pub use estimate::{Entry, Outlook, State};
 pub use html::page;

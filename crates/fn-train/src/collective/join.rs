@@ -20,8 +20,9 @@ pub enum JoinError {
     NotBuilt(Launch),
     /// The command does not support several processes.
     #[error(
-        "rank {}: {} started {} processes, but `fnlm pretrain` and `fnlm data prepare` alone work in several: each of these would do the whole \
-         work, in the same folder. Nothing was written; start one process", .0.rank, .0.launcher, .0.world
+        "rank {}: {} started {} processes, but this command is made for one: each of these would do the whole work, in the same folder. Nothing was \
+         written; start one process. Several can run `fnlm pretrain`, `fnlm finetune`, `fnlm squad`, `fnlm glue`, `fnlm study run` and \
+         `fnlm data prepare`", .0.rank, .0.launcher, .0.world
     )]
     OneProcess(Launch),
     /// MPI does not connect the processes that the launcher started.

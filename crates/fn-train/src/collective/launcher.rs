@@ -87,6 +87,11 @@ pub fn launched(variable: impl Fn(&str) -> Option<String>) -> Option<Launch> {
     })
 }
 
+/// The variables that [`launched`] reads. A process that is started by one of several ranks must not inherit them: it is none of the ranks.
+pub fn launcher_variables() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().flat_map(|Variables(_, names)| names.iter().copied()).filter(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

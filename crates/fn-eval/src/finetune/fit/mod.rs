@@ -58,7 +58,7 @@ pub fn fit_classifier(
             }
         }
     };
-    fit(model, job, &lengths(sequences), &loss, measure)
+    fit(model, job, &lengths(sequences), &|_| 1, &loss, measure)
 }
 
 /// Trains an extractive question-answering model; `spans` are the token positions of start and end, (0, 0) where there is no
@@ -85,7 +85,7 @@ pub fn fit_spans(
         let end = fn_ops::cross_entropy_rows(end, gold(|s| s.1)).mean();
         (start + end) * 0.5
     };
-    fit(model, job, &lengths(sequences), &loss, measure)
+    fit(model, job, &lengths(sequences), &|_| 1, &loss, measure)
 }
 
 /// Trains a token classifier; `tags` are, for each sequence, positions and the tag index at each, at least one in all. See
@@ -118,7 +118,7 @@ pub fn fit_tags(
         let chosen = logits.reshape([rows * length, outputs]).select(0, ints(&places));
         fn_ops::cross_entropy_rows(chosen, ints(&gold)).mean()
     };
-    fit(model, job, &lengths(sequences), &loss, measure)
+    fit(model, job, &lengths(sequences), &|example| tags[example].len(), &loss, measure)
 }
 
 fn lengths(sequences: &[Sequence]) -> Vec<usize> {

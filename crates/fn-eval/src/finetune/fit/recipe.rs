@@ -18,6 +18,9 @@ pub struct Recipe {
     pub epochs: f64,
     /// Batch size in examples, at least 1.
     pub batch: usize,
+    /// Micro-batches into which a batch is divided, at least 1: one at a time is in memory. Several processes (MPI) divide them among
+    /// themselves.
+    pub micro_batches: usize,
     /// Peak learning rate of the head.
     pub lr: f64,
     /// Share of the steps with linear warm-up, 0 to 1; after it the rate decays linearly to 0.
@@ -43,6 +46,7 @@ impl Default for Recipe {
         Self {
             epochs: 3.0,
             batch: 32,
+            micro_batches: 1,
             lr: 3e-4,
             warmup: 0.1,
             layer_decay: 0.8,
@@ -88,6 +92,8 @@ impl Recipe {
         let above = |x: f64, most: f64| x > 0.0 && x <= most;
         RangeError::unless(above(self.epochs, 1e4), "epochs", self.epochs, "above 0 to 10,000")?;
         RangeError::unless(self.batch >= 1, "batch", self.batch as f64, "at least 1")?;
+        let micro = self.micro_batches;
+        RangeError::unless((1..=self.batch).contains(&micro), "micro_batches", micro as f64, "1 to `batch`")?;
         RangeError::unless(above(self.lr, 1.0), "lr", self.lr, "above 0 to 1")?;
         RangeError::unless((0.0..=1.0).contains(&self.warmup), "warmup", self.warmup, "0 to 1")?;
         RangeError::unless(above(self.layer_decay, 1.0), "layer_decay", self.layer_decay, "above 0 to 1")?;

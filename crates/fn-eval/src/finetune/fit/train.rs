@@ -1,6 +1,7 @@
 //! Fine-tuning as a [`Training`]: batches of sequences of similar length, layer-wise learning rates as in ELECTRA, early
 //! stopping.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
@@ -11,11 +12,15 @@ use fn_models::params;
 use fn_models::task::depth;
 use fn_ops::Noise;
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
+use fn_train::collective::{
+    Agreement, Collective, CollectiveError, Meeting, Patience, agree, check_block, gather_equal, tell_path,
+};
 use fn_train::error::{RangeError, TrainError};
+use fn_train::machine::this_program;
 use fn_train::optim::{AdamW, Groups, Update};
 use fn_train::schedule::{ScheduleConfig, ScheduleKind};
 use fn_train::stop::Stop;
-use fn_train::training_loop::{self, SaveDue, Score, Start, Training};
+use fn_train::training_loop::{SaveDue, Score, Start, Together, Training, checksum, train_together};
 
 use super::Recipe;
 
@@ -51,6 +56,8 @@ pub struct Job<'a> {
     pub device: &'a Device,
     /// Polled before each step.
     pub stop: &'a Stop,
+    /// This process and the others that fine-tune together; a process alone is [`Single`](fn_train::collective::Single).
+    pub ranks: &'a dyn Collective,
     /// Checkpoints: written on a stop, every five minutes and at a new best epoch; the run resumes from the newest one.
     pub checkpoints: Option<&'a Checkpoints>,
     /// Receives each step.
@@ -95,37 +102,63 @@ pub type Measure<'a, M> = dyn Fn(&M) -> Option<f64> + 'a;
 type Loss<'a, M> = dyn Fn(&M, &[usize], &Noise) -> Tensor<1> + 'a;
 
 /// Trains to the end, or until a stop is requested. `loss` computes the mean loss of the chosen examples, `lengths` are the
-/// lengths of all examples in tokens. `measure` is only used for early stopping ([`Recipe::patience`]).
+/// lengths of all examples in tokens, and `terms` says of how many terms the loss of an example is the mean (1 for a class, the number of
+/// words for tags). `measure` is only used for early stopping ([`Recipe::patience`]).
 ///
 /// # Errors
-/// [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range; no examples; a checkpoint that cannot
+/// Micro-batches that cannot be divided among the ranks; [`TrainError::Diverged`] when the gradient stays non-finite; a recipe out of range; no examples; a checkpoint that cannot
 /// be written or read.
 pub fn fit<M: Module>(
     model: M,
     job: &mut Job<'_>,
     lengths: &[usize],
+    terms: &dyn Fn(usize) -> usize,
     loss: &Loss<'_, M>,
     measure: Option<&Measure<'_, M>>,
 ) -> Result<Ended<M>, TrainError> {
     let recipe = job.recipe;
     recipe.validate()?;
+    let ranks = job.ranks;
+    check_block(recipe.micro_batches, ranks.world()).map_err(|_| CollectiveError::TaskMicro {
+        micro_batches: recipe.micro_batches,
+        world: ranks.world(),
+    })?;
     RangeError::unless(!lengths.is_empty(), "examples", 0.0, "at least 1")?;
     let layers = job.layers;
     let groups = Groups::layerwise(recipe.layer_decay, layers, move |path| depth(path, layers));
     let optimizer = AdamW::new(recipe.optimizer.clone(), groups);
     let (checkpoints, stop) = (job.checkpoints, job.stop);
-    let start = match checkpoints.map(Checkpoints::latest).transpose()?.flatten() {
-        Some(found) => Start::resumed(model, optimizer, load(&found.path)?)?,
+    let newest = checkpoints.filter(|_| ranks.is_first()).map(Checkpoints::latest).transpose()?.flatten();
+    let newest = tell_path(ranks, Meeting::disk("the newest checkpoint"), newest.map(|found| found.path))?;
+    let start = match newest {
+        Some(path) => Start::resumed(model, optimizer, load(&path)?)?,
         None => Start::new(model, optimizer, job.seed),
     };
-    let tuning = FineTuning::new(job, lengths, loss, measure)?;
-    let ended = training_loop::train(tuning, start, checkpoints, MAX_SKIPPED, stop)?;
+    let agreed = if ranks.world() == 1 { stop.clone() } else { Stop::new() };
+    if ranks.world() > 1 {
+        let lengths: Vec<u64> = lengths.iter().map(|length| *length as u64).collect();
+        let same = [
+            Agreement::new("the program", this_program()),
+            Agreement::new("the recipe", format!("{recipe:?}")),
+            Agreement::new(
+                "the lengths of the training examples",
+                format!("{:x} of {}", mix(&lengths), lengths.len()),
+            ),
+            Agreement::new("the weights to begin with", checksum(&params::collect(&start.model))),
+        ];
+        agree(ranks, Meeting { what: "its checksums", patience: Patience::Endless }, &same)?;
+    }
+    let tuning = FineTuning::new(job, lengths, terms, loss, measure)?;
+    let together = Together { ranks, signal: stop };
+    let ended = train_together(tuning, start, checkpoints, MAX_SKIPPED, &agreed, together)?;
     let (mut model, state) = (ended.model, ended.state);
     if !ended.complete {
         return Ok(Ended::Stopped { step: state.step, saved: ended.saved.is_some() });
     }
     if let (Some(best), Some(checkpoints)) = (&state.best, checkpoints)
         && best.step != state.step
+        // The first rank alone measures and writes the model.
+        && ranks.is_first()
         && let Some(path) = checkpoints.best(best)
     {
         let mut loaded = load(&path)?;
@@ -138,6 +171,7 @@ pub fn fit<M: Module>(
 struct FineTuning<'a, 'j, M> {
     job: &'a mut Job<'j>,
     lengths: &'a [usize],
+    terms: &'a dyn Fn(usize) -> usize,
     loss: &'a Loss<'a, M>,
     measure: Option<&'a Measure<'a, M>>,
     schedule: ScheduleConfig,
@@ -150,19 +184,44 @@ struct FineTuning<'a, 'j, M> {
     losses: Vec<Tensor<1>>,
     began: Instant,
     examples: usize,
+    /// When the first rank saved last, and whether it asks all to save after the step that is being taken.
+    saved: Instant,
+    save_asked: bool,
 }
 
-/// The examples of one step.
+/// The examples of a micro-batch.
 struct Chosen {
     /// Number of steps before this one.
     step: u64,
+    /// Number of the micro-batch in its step.
+    micro_batch: usize,
     examples: Vec<usize>,
+    /// Its part of the step's loss; the parts add up to 1.
+    share: f64,
+}
+
+/// Divides the examples of a step into `count` micro-batches of almost equal size, in order. One without examples gets the first of the
+/// step, with a share of 0.
+fn divided(step: u64, batch: &[usize], count: usize, terms: &dyn Fn(usize) -> usize) -> Vec<Chosen> {
+    let sum = |examples: &[usize]| examples.iter().map(|&example| terms(example)).sum::<usize>() as f64;
+    let (least, more) = (batch.len() / count, batch.len() % count);
+    let mut rest = batch;
+    let mut micro_batches = Vec::with_capacity(count);
+    for micro_batch in 0..count {
+        let (mine, after) = rest.split_at(least + usize::from(micro_batch < more));
+        rest = after;
+        let share = sum(mine) / sum(batch).max(1.0);
+        let examples = if mine.is_empty() { batch[..batch.len().min(1)].to_vec() } else { mine.to_vec() };
+        micro_batches.push(Chosen { step, micro_batch, examples, share });
+    }
+    micro_batches
 }
 
 impl<'a, 'j, M> FineTuning<'a, 'j, M> {
     fn new(
         job: &'a mut Job<'j>,
         lengths: &'a [usize],
+        terms: &'a dyn Fn(usize) -> usize,
         loss: &'a Loss<'a, M>,
         measure: Option<&'a Measure<'a, M>>,
     ) -> Result<Self, TrainError> {
@@ -170,6 +229,7 @@ impl<'a, 'j, M> FineTuning<'a, 'j, M> {
         let steps = recipe.steps(lengths.len());
         Ok(Self {
             lengths,
+            terms,
             loss,
             measure: measure.filter(|_| recipe.patience > 0),
             schedule: ScheduleConfig {
@@ -187,6 +247,8 @@ impl<'a, 'j, M> FineTuning<'a, 'j, M> {
             losses: Vec::new(),
             began: Instant::now(),
             examples: 0,
+            saved: Instant::now(),
+            save_asked: false,
             job,
         })
     }
@@ -213,13 +275,26 @@ impl<M: Module> Training for FineTuning<'_, '_, M> {
             Some(epoch) if epoch.0 == number => self.epoch.insert(epoch),
             _ => self.epoch.insert((number, self.buckets.epoch(self.lengths, number))),
         };
-        Ok(vec![Chosen { step, examples: batches[place].clone() }])
+        let (recipe, ranks) = (self.job.recipe, self.job.ranks);
+        let mine = recipe.micro_batches / ranks.world();
+        let all = divided(step, &batches[place], recipe.micro_batches, self.terms);
+        if ranks.world() > 1 {
+            // Clocks differ, and all ranks must save after the same step.
+            let asked = [u8::from(self.saved.elapsed() > SAVE_EVERY)];
+            self.save_asked = gather_equal(ranks, Meeting::step("the next batch"), &asked)?[0] == [1];
+        }
+        Ok(all.into_iter().skip(ranks.rank() * mine).take(mine).collect())
     }
 
     fn loss(&self, model: &M, batch: &Chosen, seed: u64) -> (Tensor<1>, ()) {
-        let seed = mix(&[seed, batch.step, Use::Dropout as u64]);
+        let seed = match self.job.recipe.micro_batches {
+            1 => mix(&[seed, batch.step, Use::Dropout as u64]),
+            _ => mix(&[seed, batch.step, Use::Dropout as u64, batch.micro_batch as u64]),
+        };
         self.job.device.seed(seed);
-        ((self.loss)(model, &batch.examples, &Noise::new(seed)), ())
+        let loss = (self.loss)(model, &batch.examples, &Noise::new(seed));
+        // With one micro-batch the share is 1, but for a batch of tags that has none, whose loss is 0.
+        (if self.job.recipe.micro_batches == 1 { loss } else { loss * batch.share }, ())
     }
 
     fn add((): (), (): ()) {}
@@ -229,7 +304,8 @@ impl<M: Module> Training for FineTuning<'_, '_, M> {
     }
 
     fn updated(&mut self, _: &M, _: &mut TrainState, batches: &[Chosen], total: Tensor<1>, (): ()) {
-        self.examples += batches.iter().map(|batch| batch.examples.len()).sum::<usize>();
+        let mine = batches.iter().map(|batch| batch.examples.len()).sum::<usize>();
+        self.examples += mine * self.job.ranks.world();
         self.losses.push(total);
     }
 
@@ -266,10 +342,16 @@ impl<M: Module> Training for FineTuning<'_, '_, M> {
     fn save_due(&self, state: &TrainState, since_last: Duration) -> SaveDue {
         if state.best.as_ref().is_some_and(|best| best.step == state.step) {
             SaveDue::Always
-        } else if since_last > SAVE_EVERY {
+        } else if self.save_asked || (self.job.ranks.world() == 1 && since_last > SAVE_EVERY) {
             SaveDue::IfFinite
         } else {
             SaveDue::No
         }
+    }
+
+    fn saved(&mut self, _: u64, _: &Path) -> Result<(), TrainError> {
+        self.saved = Instant::now();
+        self.save_asked = false;
+        Ok(())
     }
 }
