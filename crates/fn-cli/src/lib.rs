@@ -73,6 +73,7 @@ fn one_process(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Pretrain(_) | Command::Finetune(_) | Command::Squad(_) | Command::Glue(_) => Ok(()),
         Command::Data(DataCommand::Prepare(_)) | Command::Study(StudyCommand::Run(_)) => Ok(()),
+        Command::Bench(args) if args.world => Ok(()),
         _ => Ok(collective::one_process()?),
     }
 }

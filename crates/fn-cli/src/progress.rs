@@ -6,6 +6,7 @@ use std::path::Path;
 use fn_train::config::RunConfig;
 use fn_train::report::{
     JsonLines, Meter, PlainLines, ReportError, Reporter, Reporters, StepReport, TensorBoard, evaluation_line,
+    slowest,
 };
 use fn_train::rundir;
 use indicatif::ProgressBar;
@@ -48,11 +49,12 @@ pub struct Bar {
     label: String,
     total: u64,
     meter: Meter,
+    slowest: String,
 }
 
 impl Bar {
     fn new(label: &str, total: u64) -> Self {
-        Self { bar: None, label: label.to_string(), total, meter: Meter::default() }
+        Self { bar: None, label: label.to_string(), total, meter: Meter::default(), slowest: String::new() }
     }
 
     fn bar(&mut self) -> &ProgressBar {
@@ -113,12 +115,18 @@ pub fn message(report: &StepReport, total: u64, tokens_per_second: f64, seconds_
 impl Reporter for Bar {
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
         let (tokens_per_second, seconds) = self.meter.read(report);
-        let message = message(report, self.total, tokens_per_second, seconds);
+        let message =
+            message(report, self.total, tokens_per_second, seconds) + &std::mem::take(&mut self.slowest);
         self.bar().set_position(report.step);
         self.bar().set_message(message);
         if report.skipped {
             self.line(&format!("step {}: skipped, the gradient norm is {}", report.step, report.grad_norm));
         }
+        Ok(())
+    }
+
+    fn ranks(&mut self, seconds: &[f64]) -> Result<(), ReportError> {
+        self.slowest = slowest(seconds);
         Ok(())
     }
 

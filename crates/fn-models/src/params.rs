@@ -3,6 +3,8 @@
 //! A path is the field names from the root, joined by dots: `discriminator.layers.3.attention.query.weight`. It is the
 //! identity of a parameter on disk; the ids that Burn draws at construction are not kept.
 
+use std::ops::Range;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
@@ -28,6 +30,13 @@ pub fn collect<M: Module>(module: &M) -> Vec<NamedTensor> {
     let mut visitor = Collector { path: Vec::new(), found: Vec::new() };
     module.visit(&mut visitor);
     visitor.found
+}
+
+/// The values of all float parameters, one after the other in the order of [`collect`], from `range.start` to `range.end`.
+pub fn part<M: Module>(module: &M, range: Range<usize>) -> Vec<f32> {
+    let mut visitor = Partial { values: Vec::with_capacity(range.len()), range, at: 0 };
+    module.visit(&mut visitor);
+    visitor.values
 }
 
 /// Path and shape of every float parameter, without reading values (or making those that are not there yet).
@@ -113,6 +122,26 @@ impl ModuleVisitor for Collector {
         let value = param.val();
         let shape = value.dims().to_vec();
         self.found.push(NamedTensor { name: self.path.join("."), shape, data: host(value) });
+    }
+}
+
+struct Partial {
+    range: Range<usize>,
+    values: Vec<f32>,
+    /// Where the next parameter begins.
+    at: usize,
+}
+
+impl ModuleVisitor for Partial {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let length = value.shape().num_elements();
+        let (from, to) = (self.range.start.max(self.at), self.range.end.min(self.at + length));
+        if from < to {
+            let part = value.inner().reshape([length]).slice([from - self.at..to - self.at]);
+            self.values.extend(host(part));
+        }
+        self.at += length;
     }
 }
 

@@ -190,15 +190,69 @@ pub mod composed {
     }
 }
 
+/// What the kernels of Flex compute, on plain slices: for an optimiser whose moments are divided among processes. A parameter is
+/// walked in blocks of [`BLOCK`](host::BLOCK) elements, and sums are those of its blocks added in order, so that processes which have some of the blocks
+/// each find the bits of one that has all.
+pub mod host {
+    use super::Coefficients;
+
+    /// Elements of a block; fixed, so that the split does not depend on the number of threads or processes.
+    pub const BLOCK: usize = 1 << 14;
+
+    /// See [`super::update`]; p, g, m, v are equally long.
+    pub fn update(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], k: &Coefficients) {
+        let (keep1, keep2) = (1.0 - k.beta1, 1.0 - k.beta2);
+        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            let g = g * k.gradient;
+            *m = *m * k.beta1 + g * keep1;
+            *v = *v * k.beta2 + g * g * keep2;
+            let direction = *m / (v.sqrt() * k.root + k.epsilon);
+            *p = (*p - *p * k.decay) - direction * k.rate;
+        }
+    }
+
+    /// The sum of the squares of one block, in f64.
+    pub fn square_sum(values: &[f32]) -> f64 {
+        const LANES: usize = 8;
+        let mut lanes = [0.0f64; LANES];
+        let mut blocks = values.chunks_exact(LANES);
+        for block in &mut blocks {
+            for (lane, &x) in lanes.iter_mut().zip(block) {
+                *lane += f64::from(x) * f64::from(x);
+            }
+        }
+        let rest: f64 = blocks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        lanes.iter().sum::<f64>() + rest
+    }
+
+    /// The part of one block in the sum under the root of [`super::update_clipped`]'s RMS; v is that before this step.
+    pub fn ratio_sum(v: &[f32], g: &[f32], k: &Coefficients) -> f64 {
+        let keep = 1.0 - k.beta2;
+        let root = f64::from(k.root).powi(2);
+        let least = f64::from(k.epsilon).powi(2);
+        let term = |(&v, &g): (&f32, &f32)| {
+            let g = g * k.gradient;
+            let v = v * k.beta2 + g * g * keep;
+            f64::from(g).powi(2) / (f64::from(v) * root).max(least)
+        };
+        v.iter().zip(g).map(term).sum()
+    }
+
+    /// The coefficients of a parameter of `elements` elements under [`super::update_clipped`], from the [`ratio_sum`] of each of its blocks.
+    pub fn clipped(k: &Coefficients, ratio_sums: &[f64], elements: usize) -> Coefficients {
+        let rms = (ratio_sums.iter().sum::<f64>() / elements.max(1) as f64).sqrt();
+        let factor = (1.0 / rms.max(1.0)) as f32;
+        Coefficients { rate: k.rate * factor, decay: k.decay * factor, ..*k }
+    }
+}
+
 #[cfg(feature = "flex")]
 mod flex {
+    use super::host::{self, BLOCK};
     use super::{Coefficients, Slot, Tensor};
     use burn::tensor::DType;
     use burn_flex::{Flex, FlexTensor};
     use rayon::prelude::*;
-
-    /// Elements per task; fixed, so that the split does not depend on the number of threads.
-    const CHUNK: usize = 1 << 14;
 
     /// Updates in one pass; returns the arguments if one of the tensors is not a Flex tensor of f32.
     pub fn update(slot: Slot, gradient: Tensor<1>, k: &Coefficients) -> Result<Slot, Box<(Slot, Tensor<1>)>> {
@@ -211,29 +265,18 @@ mod flex {
         {
             let g: &[f32] = gradient.storage();
             let (p, m, v) = (param.storage_mut::<f32>(), m.storage_mut::<f32>(), v.storage_mut::<f32>());
-            if p.len() <= CHUNK {
-                pass(p, g, m, v, k);
+            if p.len() <= BLOCK {
+                host::update(p, g, m, v, k);
             } else {
-                p.par_chunks_mut(CHUNK)
-                    .zip(g.par_chunks(CHUNK))
-                    .zip(m.par_chunks_mut(CHUNK))
-                    .zip(v.par_chunks_mut(CHUNK))
-                    .for_each(|(((p, g), m), v)| pass(p, g, m, v, k));
+                p.par_chunks_mut(BLOCK)
+                    .zip(g.par_chunks(BLOCK))
+                    .zip(m.par_chunks_mut(BLOCK))
+                    .zip(v.par_chunks_mut(BLOCK))
+                    .for_each(|(((p, g), m), v)| host::update(p, g, m, v, k));
             }
         }
         let back = Tensor::from_primitive::<Flex>;
         Ok(Slot { param: back(param), m: back(m), v: back(v) })
-    }
-
-    fn pass(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], k: &Coefficients) {
-        let (keep1, keep2) = (1.0 - k.beta1, 1.0 - k.beta2);
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            let g = g * k.gradient;
-            *m = *m * k.beta1 + g * keep1;
-            *v = *v * k.beta2 + g * g * keep2;
-            let direction = *m / (v.sqrt() * k.root + k.epsilon);
-            *p = (*p - *p * k.decay) - direction * k.rate;
-        }
     }
 
     /// RMS of the update of StableAdamW, in f64: the sums of the chunks, added in order. `None` if a tensor is not a Flex tensor of f32.
@@ -243,18 +286,8 @@ mod flex {
         }
         let (v, gradient) = (whole(v.clone()), whole(gradient.clone()));
         let (v, g): (&[f32], &[f32]) = (v.storage(), gradient.storage());
-        let keep = 1.0 - k.beta2;
-        let root = f64::from(k.root).powi(2);
-        let least = f64::from(k.epsilon).powi(2);
-        let chunk = |(v, g): (&[f32], &[f32])| -> f64 {
-            let term = |(&v, &g): (&f32, &f32)| {
-                let g = g * k.gradient;
-                let v = v * k.beta2 + g * g * keep;
-                f64::from(g).powi(2) / (f64::from(v) * root).max(least)
-            };
-            v.iter().zip(g).map(term).sum()
-        };
-        let sums: Vec<f64> = v.par_chunks(CHUNK).zip(g.par_chunks(CHUNK)).map(chunk).collect();
+        let sums: Vec<f64> =
+            v.par_chunks(BLOCK).zip(g.par_chunks(BLOCK)).map(|(v, g)| host::ratio_sum(v, g, k)).collect();
         Some((sums.iter().sum::<f64>() / v.len().max(1) as f64).sqrt())
     }
 
@@ -265,24 +298,11 @@ mod flex {
         }
         let tensor = whole(tensor.clone());
         let values: &[f32] = tensor.storage();
-        if values.len() <= CHUNK {
-            return Some(sum_chunk(values));
+        if values.len() <= BLOCK {
+            return Some(host::square_sum(values));
         }
-        let sums: Vec<f64> = values.par_chunks(CHUNK).map(sum_chunk).collect();
+        let sums: Vec<f64> = values.par_chunks(BLOCK).map(host::square_sum).collect();
         Some(sums.iter().sum())
-    }
-
-    fn sum_chunk(values: &[f32]) -> f64 {
-        const LANES: usize = 8;
-        let mut lanes = [0.0f64; LANES];
-        let mut blocks = values.chunks_exact(LANES);
-        for block in &mut blocks {
-            for (lane, &x) in lanes.iter_mut().zip(block) {
-                *lane += f64::from(x) * f64::from(x);
-            }
-        }
-        let rest: f64 = blocks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        lanes.iter().sum::<f64>() + rest
     }
 
     fn is_flex(tensor: &Tensor<1>) -> bool {

@@ -1,5 +1,9 @@
 //! Measures the speed of pre-training on random words, and counts the operations of the matrix products of a step.
 
+mod world;
+
+pub use world::{RankTimes, World, measure_world};
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,15 +66,8 @@ pub fn measure(
     device: &Device,
     workload: &Workload,
 ) -> Result<Measured, TrainError> {
-    let batch = batch(config, workload)?;
-    let lexicon = DeviceLexicon::new(&lexicon(workload)?, None, device);
-    let device = device.clone().autodiff();
     let config = RunConfig { correction: CorrectionConfig::preset(preset), ..config.clone() };
-    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary, 0));
-    let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
-    let judging = Judging::by_lexicon(lexicon.clone());
-    let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
-    let objective = objective::build(&config, &resources, judging, device)?;
+    let (objective, model, batch) = prepared(&config, device, workload)?;
     let (seconds_per_step, seconds_of_first_step) =
         median(&*objective, model, &batch, &config, workload.steps);
     Ok(Measured {
@@ -79,6 +76,23 @@ pub fn measure(
         tokens_per_second: (workload.batch * workload.length) as f64 / seconds_per_step,
         operations: operations(&config, workload),
     })
+}
+
+/// The loss, a new model, and a batch of random words.
+fn prepared(
+    config: &RunConfig,
+    device: &Device,
+    workload: &Workload,
+) -> Result<(Box<dyn Objective>, Pretrained, MaskedBatch), TrainError> {
+    let batch = batch(config, workload)?;
+    let lexicon = DeviceLexicon::new(&lexicon(workload)?, None, device);
+    let device = device.clone().autodiff();
+    let (arch, encoder) = (config.model.arch, config.model.encoder(workload.vocabulary, 0));
+    let model = Pretrained::fresh(arch, encoder, config.model.generator(), 1, &device)?;
+    let judging = Judging::by_lexicon(lexicon.clone());
+    let resources = Resources { lexicon: Some(lexicon), ..Resources::default() };
+    let objective = objective::build(config, &resources, judging, device)?;
+    Ok((objective, model, batch))
 }
 
 fn median(

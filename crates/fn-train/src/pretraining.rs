@@ -1,5 +1,6 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
+mod overlap;
 pub(crate) mod warnings;
 
 use std::path::Path;
@@ -19,7 +20,9 @@ use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
-use crate::collective::{Collective, CollectiveError, Meeting, Single, check_block, gather_equal};
+use crate::collective::{
+    Collective, CollectiveError, Meeting, Single, Wire, check_block, gather_equal, meet,
+};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
@@ -75,6 +78,8 @@ pub struct Pretraining<'a> {
     warned: bool,
     /// Moving average of the weights.
     average: Option<Arc<MovingAverage>>,
+    /// Seconds that each rank computed since the last report.
+    computed: Vec<f64>,
     /// The step at which the run begins.
     first_step: u64,
     /// Micro-batches of each step.
@@ -176,6 +181,7 @@ impl<'a> Pretraining<'a> {
             clock: Clock { began: Instant::now(), waited: 0.0, steps: 0, seconds: 0.0, first: 0.0 },
             warned: false,
             average: None,
+            computed: Vec::new(),
             first_step: 0,
             micro_batches,
             course: (state.step == 0).then(|| {
@@ -201,11 +207,29 @@ impl<'a> Pretraining<'a> {
     }
 
     /// The last held-out metrics. If the run was complete already, they are computed again without a report.
-    pub fn evaluation(&mut self, model: &Pretrained) -> Option<Evaluation> {
+    ///
+    /// # Errors
+    /// Ranks that do not come.
+    pub fn evaluation(&mut self, model: &Pretrained) -> Result<Option<Evaluation>, TrainError> {
         if self.clock.steps == 0 && self.evaluation.is_none() && !self.stop.requested() {
-            self.evaluation = self.all_metrics(model);
+            self.evaluation = self.all_metrics(model)?;
         }
-        self.evaluation.take()
+        Ok(self.evaluation.take())
+    }
+
+    /// Evaluates and reports the model of another training (`model.init`) before the first step, so that it shows what this one changes. It is
+    /// no candidate for the best checkpoint, and no bit of the training depends on it.
+    ///
+    /// # Errors
+    /// Reports that cannot be written; ranks that do not come.
+    pub fn evaluate_before(&mut self, model: &Pretrained) -> Result<(), TrainError> {
+        if self.config.model.init.is_none() || self.held_out.is_none() {
+            return Ok(());
+        }
+        if let Some(found) = self.all_metrics(model)? {
+            self.reporter.evaluation(0, &found.metrics)?;
+        }
+        Ok(meet(self.ranks, Meeting::disk("the evaluation"))?)
     }
 
     /// Mean seconds of a step of this process, without evaluations and saves, and without the first step if there are others;
@@ -233,14 +257,16 @@ impl<'a> Pretraining<'a> {
     }
 
     /// [`held_out_metrics`](Self::held_out_metrics) of the weights and, as `average_...`, of their moving average.
-    fn all_metrics(&self, model: &Pretrained) -> Option<Evaluation> {
-        let mut found = self.held_out_metrics(model)?;
-        if let Some(average) = self.average.as_ref().and_then(|average| average.model()) {
-            for (name, value) in self.held_out_metrics(&average)?.metrics {
+    fn all_metrics(&self, model: &Pretrained) -> Result<Option<Evaluation>, TrainError> {
+        let Some(mut found) = self.held_out_metrics(model) else { return Ok(None) };
+        let average = self.average.as_ref().map(|average| average.model(self.ranks, model)).transpose()?;
+        if let Some(average) = average.flatten() {
+            let Some(of_average) = self.held_out_metrics(&average) else { return Ok(None) };
+            for (name, value) in of_average.metrics {
                 found.push(&format!("average_{name}"), value);
             }
         }
-        Some(found)
+        Ok(Some(found))
     }
 
     /// The sizes of all micro-batches of a step, of which `mine` are this rank's.
@@ -314,6 +340,19 @@ impl Training for Pretraining<'_> {
         terms.chain([rows, wrong, false_negative, shielded]).collect()
     }
 
+    fn wire(&self) -> Wire {
+        self.config.train.wire
+    }
+
+    fn compare_every(&self) -> u64 {
+        self.config.train.compare_every
+    }
+
+    fn computed(&mut self, seconds: &[f64]) {
+        self.computed.resize(seconds.len(), 0.0);
+        self.computed.iter_mut().zip(seconds).for_each(|(sum, new)| *sum += new);
+    }
+
     fn learning_rate(&self, step: u64) -> f64 {
         self.schedule.at(step)
     }
@@ -329,6 +368,9 @@ impl Training for Pretraining<'_> {
         self.objective.follow(model);
         if let Some(average) = self.average.as_ref().filter(|_| state.step >= self.config.average.start) {
             average.follow(Reader::of(model));
+            if self.config.optimizer.shard && self.ranks.world() > 1 {
+                average.divide(self.ranks);
+            }
         }
         let tokens = self.tokens;
         state.micro_step = self.loader.position();
@@ -364,6 +406,9 @@ impl Training for Pretraining<'_> {
         }
         match report {
             Some(report) => {
+                if !self.computed.is_empty() {
+                    self.reporter.ranks(&std::mem::take(&mut self.computed))?;
+                }
                 let warnings = self.course.as_mut().map(|course| course.observe(&report)).unwrap_or_default();
                 self.reporter.step(&StepReport { seconds, waited: self.clock.waited, ..report })?;
                 for warning in warnings {
@@ -385,7 +430,7 @@ impl Training for Pretraining<'_> {
     }
 
     fn evaluate(&mut self, model: &Pretrained, state: &TrainState) -> Result<Option<Score>, TrainError> {
-        let Some(found) = self.all_metrics(model) else {
+        let Some(found) = self.all_metrics(model)? else {
             return Ok(None);
         };
         self.reporter.evaluation(state.step, &found.metrics)?;
@@ -406,9 +451,12 @@ impl Training for Pretraining<'_> {
         }
     }
 
-    fn extra_tensors(&self) -> Vec<NamedTensor> {
-        let average = self.average.iter().flat_map(|average| average.tensors());
-        self.objective.extra_tensors().into_iter().chain(average).collect()
+    fn extra_tensors(&self) -> Result<Vec<NamedTensor>, TrainError> {
+        let mut tensors = if self.ranks.is_first() { self.objective.extra_tensors() } else { Vec::new() };
+        if let Some(average) = &self.average {
+            tensors.extend(average.tensors_of(self.ranks)?);
+        }
+        Ok(tensors)
     }
 
     fn saved(&mut self, step: u64, checkpoint: &Path) -> Result<(), TrainError> {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
-use fn_core::corrupt::Corruptor;
+use fn_core::corrupt::{Corruptor, Unit};
 use fn_core::files::hex;
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
@@ -24,7 +24,7 @@ use fn_ops::MatmulPrecision;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Checkpoints, TrainState};
-use crate::collective::{Agreement, Collective, Meeting, Patience, Single, agree, meet, tell_path};
+use crate::collective::{Agreement, Collective, Meeting, Patience, Single, Wire, agree, meet, tell_path};
 use crate::config::{Dtype, RunConfig, Runnable, text};
 use crate::error::TrainError;
 use crate::faults;
@@ -162,6 +162,9 @@ impl Session {
             Some(path) => Some(checked(Lexicon::load(path)?, &tokenizer)?),
             None => None,
         };
+        if config.corruption.unit == Unit::WholeWord {
+            tokenizer.require_words()?;
+        }
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
         stage(&config, &corruptor)?; // so that a vocabulary that is too small is detected now
         if ranks.world() > 1 {
@@ -270,8 +273,12 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
-                let unknown = self.tokenizer.special().unk;
-                for warning in warnings::of_data(&self.config, &self.data, unknown) {
+                let special = self.tokenizer.special();
+                let mut found = warnings::of_data(&self.config, &self.data, special.unk);
+                let around = [special.cls, special.sep, special.pad];
+                let held_out = self.held_out.as_deref().filter(|_| ranks.is_first());
+                found.extend(held_out.and_then(|held| warnings::of_held_out(&self.data, held, &around)));
+                for warning in found {
                     reporter.warning(&warning)?;
                 }
                 Start::new(model, optimizer, self.config.seed)
@@ -281,6 +288,9 @@ impl Session {
         let average = (config.decay > 0.0).then(|| Arc::new(MovingAverage::of_weights(config.decay)));
         if let Some(average) = average.as_ref().filter(|_| start.state.step >= config.start) {
             average.resume(&start.model, averaged)?;
+            if self.config.optimizer.shard && ranks.world() > 1 {
+                average.divide(ranks);
+            }
         }
         let held_out = match planted {
             Some(Planted { data, truth }) => Some(HeldOut { data, truth: Some(truth) }),
@@ -300,19 +310,25 @@ impl Session {
                     "{} ranks: sums are rounded in another order than in one process; 1, 2, 4, 8, ... ranks give equal bits",
                     ranks.world()
                 ))?;
+            } else if self.config.train.wire == Wire::Bf16 {
+                reporter.notice("`train.wire` is bf16: gradients are rounded between ranks, so another number of ranks gives other bits")?;
             }
         }
         let state = &start.state;
-        let training =
+        let mut training =
             Pretraining::of_ranks(&self.config, objective, inputs, state, reporter, &agreed, ranks)?
                 .beginning_at(if branched { state.step } else { 0 })
                 .with_average(average.clone());
+        if start.checkpoint.is_none() && state.step == 0 {
+            training.evaluate_before(&start.model)?;
+        }
         let skipped = self.config.train.max_skipped;
         let together = Together { ranks, signal: &self.stop };
         let mut ended = train_together(training, start, Some(&checkpoints), skipped, &agreed, together)?;
+        let average = average.filter(|_| ended.complete).map(|average| average.model(ranks, &ended.model));
         let model = match ended.complete && ranks.is_first() {
             true => {
-                if let Some(average) = average.and_then(|average| average.model()) {
+                if let Some(average) = average.transpose()?.flatten() {
                     self.write_model(&average, AVERAGE)?;
                 }
                 Some(self.write_model(&ended.model, MODEL)?)
@@ -320,7 +336,7 @@ impl Session {
             false => None,
         };
         let (step, complete, saved) = (ended.state.step, ended.complete, ended.saved);
-        let evaluation = ended.training.evaluation(&ended.model);
+        let evaluation = ended.training.evaluation(&ended.model)?;
         let seconds_per_step = ended.training.seconds_per_step();
         let passes = passes(&self.config, &self.data, step);
         for of_text in passes.iter().filter(|_| passes.len() > 1) {
@@ -358,6 +374,10 @@ impl Session {
             if let Some(found) = checkpoints.latest()? {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
+                }
+                if !found.notices.is_empty() {
+                    let older = format!("an older checkpoint is taken instead: {}", found.path.display());
+                    reporter.notice(&older)?;
                 }
                 newest = Some(found.path);
             }

@@ -18,8 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::NamedTensor;
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
 use crate::collective::{
-    Agreement, Collective, Meeting, Single, agree, gather_equal, meet, sum_gradients, sum_values, tell_path,
-    tree,
+    Collective, Meeting, Single, Wire, gather_equal, meet, same_weights, sum_values, tell_path, tree,
 };
 use crate::error::TrainError;
 use crate::faults;
@@ -56,6 +55,19 @@ pub trait Training {
     fn sums(_details: &mut Self::Details) -> Vec<&mut Tensor<1>> {
         Vec::new()
     }
+
+    /// In several processes: the number format in which gradients are sent.
+    fn wire(&self) -> Wire {
+        Wire::F32
+    }
+
+    /// In several processes: steps between two comparisons of the weights of all ranks. 0: only before checkpoints.
+    fn compare_every(&self) -> u64 {
+        100
+    }
+
+    /// In several processes, after each step: the seconds that each rank computed, without waiting for others.
+    fn computed(&mut self, _seconds: &[f64]) {}
 
     /// The learning rate of the step after `step`.
     fn learning_rate(&self, step: u64) -> f64;
@@ -97,9 +109,12 @@ pub trait Training {
     /// Whether a checkpoint is due; `since_last` is the time since the last one of this process.
     fn save_due(&self, state: &TrainState, since_last: Duration) -> SaveDue;
 
-    /// Tensors that checkpoints hold besides weights and moments.
-    fn extra_tensors(&self) -> Vec<NamedTensor> {
-        Vec::new()
+    /// Tensors that checkpoints hold besides weights and moments. Of several ranks all call it, and the first one saves.
+    ///
+    /// # Errors
+    /// Ranks that do not come.
+    fn extra_tensors(&self) -> Result<Vec<NamedTensor>, TrainError> {
+        Ok(Vec::new())
     }
 
     /// Called after a checkpoint was written.
@@ -221,7 +236,10 @@ pub fn train_together<T: Training>(
     stop: &Stop,
     together: Together<'_>,
 ) -> Result<Ended<T>, TrainError> {
-    let Start { mut model, optimizer, state, checkpoint } = start;
+    let Start { mut model, mut optimizer, state, checkpoint } = start;
+    if optimizer.config().shard && together.ranks.world() > 1 {
+        optimizer.shard(together.ranks, &model);
+    }
     let mut run = TrainingLoop {
         training,
         optimizer,
@@ -231,6 +249,7 @@ pub fn train_together<T: Training>(
         together,
         saved: checkpoint.map(|path| (path, state.clone())),
         saved_at: Instant::now(),
+        equal: state.step,
         state,
     };
     let complete = loop {
@@ -261,24 +280,35 @@ struct TrainingLoop<'a, T: Training> {
     /// The newest checkpoint and its state.
     saved: Option<(PathBuf, TrainState)>,
     saved_at: Instant,
+    /// The last step after which the weights of all ranks were compared.
+    equal: u64,
 }
 
 impl<T: Training> TrainingLoop<'_, T> {
     /// One optimiser step.
     fn step(&mut self, model: T::Model) -> Result<T::Model, TrainError> {
         let (step, seed) = (self.state.step, faults::noise_seed(self.state.seed));
+        let ranks = self.together.ranks;
+        let (began, exchanged) = (Instant::now(), ranks.exchanged());
         let batches = self.training.next_batches(step)?;
         let model = faults::parameters(model, step + 1);
-        let (mine, mut total, mut details) =
+        let (mut mine, mut total, mut details) =
             forward_backward(&self.training, &model, &batches, seed, step + 1);
-        let ranks = self.together.ranks;
-        let mut gradients = sum_gradients(ranks, &model, mine)?;
+        faults::gradients(&mut mine, step + 1);
+        let computed = began.elapsed().saturating_sub(ranks.exchanged() - exchanged).as_secs_f64();
         let mut sums = T::sums(&mut details);
         sums.push(&mut total);
-        sum_values(ranks, sums)?;
-        faults::gradients(&mut gradients, step + 1);
-        let model = self.optimizer.enqueue(model, gradients, self.training.learning_rate(step));
+        let (rate, wire) = (self.training.learning_rate(step), self.training.wire());
+        let model = self.optimizer.step_of_ranks(ranks, model, mine, rate, wire)?;
+        let computed = sum_values(ranks, sums, &[computed])?.concat();
         self.state.step += 1;
+        if ranks.world() > 1 {
+            self.training.computed(&computed);
+            let every = self.training.compare_every();
+            if every > 0 && self.state.step.is_multiple_of(every) {
+                self.compare(&params::collect(&model), Meeting::step("the checksum of its weights"))?;
+            }
+        }
         self.stop.set_unsaved_steps(self.state.step - self.saved.as_ref().map_or(0, |(_, saved)| saved.step));
         self.training.updated(&model, &mut self.state, &batches, total, details);
         // The loop waits for the device only here and before a checkpoint.
@@ -361,7 +391,7 @@ impl<T: Training> TrainingLoop<'_, T> {
         }
         let weights = params::collect(model);
         let path = match self.together.ranks.world() {
-            1 => self.save(checkpoints, &weights)?,
+            1 => checkpoints.save(&self.state, &weights, &self.tensors()?)?,
             _ => self.save_together(checkpoints, &weights)?,
         };
         self.training.saved(self.state.step, &path)?;
@@ -371,25 +401,30 @@ impl<T: Training> TrainingLoop<'_, T> {
         Ok(())
     }
 
-    fn save(&self, checkpoints: &Checkpoints, weights: &[NamedTensor]) -> Result<PathBuf, TrainError> {
-        let mut tensors = self.optimizer.state();
-        tensors.extend(self.training.extra_tensors());
-        Ok(checkpoints.save(&self.state, weights, &tensors)?)
+    /// Checks that all ranks have these weights after this step.
+    fn compare(&mut self, weights: &[NamedTensor], meeting: Meeting) -> Result<(), TrainError> {
+        same_weights(self.together.ranks, meeting, self.state.step, self.equal, &checksum(weights))?;
+        self.equal = self.state.step;
+        Ok(())
+    }
+
+    /// What a checkpoint holds besides the weights: whole on the first rank.
+    fn tensors(&self) -> Result<Vec<NamedTensor>, TrainError> {
+        let mut tensors = self.optimizer.state_of(self.together.ranks)?;
+        tensors.extend(self.training.extra_tensors()?);
+        Ok(tensors)
     }
 
     /// Saves on the first rank, once all ranks have the same weights after the same step.
     fn save_together(
-        &self,
+        &mut self,
         checkpoints: &Checkpoints,
         weights: &[NamedTensor],
     ) -> Result<PathBuf, TrainError> {
         let ranks = self.together.ranks;
-        let same = [
-            Agreement::new("the step", self.state.step.to_string()),
-            Agreement::new(&format!("the weights after step {}", self.state.step), checksum(weights)),
-        ];
-        agree(ranks, Meeting::disk("the weights to save"), &same)?;
-        let saved = ranks.is_first().then(|| self.save(checkpoints, weights)).transpose()?;
+        self.compare(weights, Meeting::disk("the weights to save"))?;
+        let tensors = self.tensors()?;
+        let saved = ranks.is_first().then(|| checkpoints.save(&self.state, weights, &tensors)).transpose()?;
         // A first rank that fails to save is gone here, and the others end as well.
         Ok(tell_path(ranks, Meeting::disk("the checkpoint"), saved)?.unwrap_or_default())
     }

@@ -1,4 +1,5 @@
-//! The same bits on 1, 2 and 4 ranks, which here are threads: weights, moments, state and everything that is reported.
+//! The same bits on 1, 2 and 4 ranks, which here are threads: weights, moments, state and everything that is reported; with moments
+//! that every rank has and with moments that are divided among them.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_models::{Arch, Pretrained};
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
-use fn_train::collective::{Collective, CollectiveError, Threads};
+use fn_train::collective::{Collective, CollectiveError, Meeting, Threads, Wire};
 use fn_train::config::{CorrectionConfig, CorrectionPreset, MixtureSource, RunConfig};
 use fn_train::error::TrainError;
 use fn_train::model;
@@ -143,7 +144,7 @@ struct Outcome {
 /// One rank of a process that goes on from the newest checkpoint in `dir`.
 fn rank(
     config: &RunConfig,
-    ranks: &Threads,
+    ranks: &dyn Collective,
     dir: &Path,
     stop_after: Option<u64>,
 ) -> Result<Outcome, TrainError> {
@@ -179,6 +180,9 @@ fn rank(
             Start::new(model, optimizer, config.seed)
         }
     };
+    if config.optimizer.shard && ranks.world() > 1 {
+        average.divide(ranks);
+    }
     let (signal, agreed) = (Stop::new(), Stop::new());
     let mut log = Log { lines: Vec::new(), stop: signal.clone(), stop_after };
     let held_out = Some(HeldOut { data: rows(9), truth: None });
@@ -222,26 +226,31 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(newest).unwrap().map(|file| read(file.unwrap())).collect()
 }
 
+/// With moments that every rank has, and with divided ones, of which four ranks write what two of the other kind read.
 fn any_number_of_ranks_is_one_process(config: &RunConfig) {
+    let mut sharded = config.clone();
+    sharded.optimizer.shard = true;
+    let kinds = [config, &sharded];
     let alone = tempfile::tempdir().unwrap();
     let expected = process(config, 1, alone.path(), None).remove(0);
     assert!(expected.complete && expected.lines.len() as u64 == STEPS + 2, "{:?}", expected.lines);
     let weights = files(alone.path());
     assert!(weights.len() == 4 && weights.contains_key("optimizer.safetensors"));
 
-    for world in [2, 4] {
+    for (world, config) in [(2, config), (4, config), (2, &sharded), (4, &sharded)] {
         let dir = tempfile::tempdir().unwrap();
+        let which = format!("{world} ranks, shard = {}", config.optimizer.shard);
         for outcome in process(config, world, dir.path(), None) {
-            assert_eq!(outcome.lines, expected.lines, "{world} ranks");
+            assert_eq!(outcome.lines, expected.lines, "{which}");
         }
-        assert_eq!(differing(&files(dir.path()), &weights), [""; 0], "{world} ranks");
+        assert_eq!(differing(&files(dir.path()), &weights), [""; 0], "{which}");
     }
 
     // Stopped with four, again with two, finished by one.
     let dir = tempfile::tempdir().unwrap();
     let mut lines = Vec::new();
-    for (world, stop_after) in [(4, Some(2)), (2, Some(5)), (1, None)] {
-        let mut outcomes = process(config, world, dir.path(), stop_after);
+    for (index, (world, stop_after)) in [(4, Some(2)), (2, Some(5)), (1, None)].into_iter().enumerate() {
+        let mut outcomes = process(kinds[(index + 1) % 2], world, dir.path(), stop_after);
         for outcome in &outcomes {
             assert_eq!((outcome.step, outcome.complete), (stop_after.unwrap_or(STEPS), stop_after.is_none()));
         }
@@ -284,6 +293,88 @@ fn a_growing_batch_a_falling_mask_rate_and_clipped_updates_have_the_same_bits_on
     config.optimizer.bias_correction = true;
     config.optimizer.update_clipping = true;
     any_number_of_ranks_is_one_process(&config);
+}
+
+/// A rank that receives one wrong bit of the summed gradients, once.
+struct Flipped {
+    ranks: Threads,
+    sums: Mutex<u64>,
+    at: u64,
+}
+
+impl Collective for Flipped {
+    fn rank(&self) -> usize {
+        self.ranks.rank()
+    }
+
+    fn world(&self) -> usize {
+        self.ranks.world()
+    }
+
+    fn exchange(
+        &self,
+        meeting: Meeting,
+        send: &[&[u8]],
+        receive: &mut [&mut [u8]],
+    ) -> Result<(), CollectiveError> {
+        self.ranks.exchange(meeting, send, receive)?;
+        if meeting.what == "the sum of the gradients" {
+            let mut sums = self.sums.lock().unwrap();
+            *sums += 1;
+            if *sums == self.at && self.rank() == 2 {
+                receive[0][3] ^= 0x40; // the largest bit of the exponent of the first number
+            }
+        }
+        Ok(())
+    }
+
+    fn abort(&self, _: u8) {}
+}
+
+#[test]
+fn a_rank_that_computes_otherwise_is_named_with_the_step_and_nothing_is_saved_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let mut config = config(Arch::Bert, 4);
+    config.train.compare_every = 2;
+    config.checkpoint.every = 4;
+    let errors: Vec<TrainError> = std::thread::scope(|scope| {
+        let running: Vec<_> = Threads::new(4, Duration::from_secs(120))
+            .into_iter()
+            .map(|ranks| {
+                let (flipped, config) = (Flipped { ranks, sums: Mutex::new(0), at: 5 }, &config);
+                scope.spawn(move || rank(config, &flipped, path, None).err().unwrap())
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for error in errors {
+        let text = error.to_string();
+        let TrainError::Collective(CollectiveError::Diverged { others, step: 6, equal: 4 }) = error else {
+            panic!("{text}");
+        };
+        assert_eq!(others, [2]);
+        assert!(text.contains("rank 2 and rank 0 have different weights after step 6"), "{text}");
+    }
+    assert_eq!(Checkpoints::new(path, 2, false).latest().unwrap().unwrap().step, 4);
+}
+
+#[test]
+fn gradients_that_are_sent_in_bf16_are_rounded_the_same_on_all_ranks() {
+    let mut config = config(Arch::Electra, 4);
+    config.train.wire = Wire::Bf16;
+    config.train.compare_every = 1;
+    let run = |config: &RunConfig, world| {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(process(config, world, dir.path(), None).iter().all(|outcome| outcome.complete));
+        files(dir.path())
+    };
+    let (alone, two) = (run(&config, 1), run(&config, 2));
+    config.optimizer.shard = true;
+    assert_eq!(differing(&run(&config, 2), &two), [""; 0]);
+    assert!(differing(&alone, &two).contains(&"model.safetensors".to_owned()));
+    config.train.wire = Wire::F32;
+    assert_eq!(differing(&run(&config, 2), &alone), [""; 0]);
 }
 
 #[test]

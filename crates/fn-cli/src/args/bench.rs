@@ -33,6 +33,7 @@ impl DtypeArg {
   fnlm bench electra-base bert-base --batch 8       other presets
   fnlm bench --device cuda:0 --batch 128 --json > machine.json
   fnlm bench --sweep length=32,64,128,256 --plot growth         time and memory of a step by sequence length
+  mpirun -n 2 fnlm bench --world -s optimizer.shard=true        several processes (a build with MPI)
   fnlm bench --corpus 10,100,1000                   preparing and reading text")]
 pub struct BenchArgs {
     /// Presets to measure.
@@ -60,6 +61,9 @@ pub struct BenchArgs {
     /// needs room for twice the largest.
     #[arg(long, value_name = "A,B,...", conflicts_with = "sweep")]
     pub corpus: Option<String>,
+    /// In one or, under mpirun, several processes: measure what each computes, waits and sends in a step of which it has --batch sequences.
+    #[arg(long, conflicts_with_all = ["sweep", "corpus"])]
+    pub world: bool,
     /// Draw the sweep, or the sizes of the corpus, as SVG into this folder.
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,

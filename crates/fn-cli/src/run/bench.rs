@@ -3,7 +3,7 @@
 use fn_study::process::{self, Record};
 use fn_study::speed::Speeds;
 use fn_study::{corpus, sweep};
-use fn_train::bench::{Workload, measure};
+use fn_train::bench::{Workload, measure, measure_world};
 use fn_train::config::{CorrectionPreset, Dtype, Layers};
 use fn_train::machine::{matmul_gflops, peak_memory};
 use fn_train::session::use_dtype;
@@ -40,16 +40,26 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
     if let Some(sweep) = &args.sweep {
         return run_sweep(args, workload, sweep);
     }
+    let dtype = match args.dtype {
+        DtypeArg::F32 => Dtype::F32,
+        DtypeArg::Bf16 => Dtype::Bf16,
+    };
     let mut configs = Vec::new();
     for preset in &args.presets {
         let typed = Layers { preset: Some(preset.clone()), set: args.set.clone(), ..Layers::default() };
         configs.push((preset, typed.resolve()?.change(|config| config.data.length = args.length)?));
     }
+    if let (true, Some((_, config))) = (args.world, configs.first()) {
+        return support::in_ranks(config.train.rank_timeout, args.common.verbose, |launch, ranks| {
+            let spec = args.device.parse()?;
+            let device = device::open_spec(&launch.map_or(spec, |launch| launch.device(spec)))?;
+            use_dtype(dtype, &device, &args.device)?;
+            let world = measure_world(config, &device, &workload, &**ranks)?;
+            let shown = if args.json { world.json() } else { world.text() };
+            if ranks.is_first() { Ok(term::out(&shown).map(|()| Outcome::Done)?) } else { Ok(Outcome::Done) }
+        });
+    }
     let device = device::open(&args.device)?;
-    let dtype = match args.dtype {
-        DtypeArg::F32 => Dtype::F32,
-        DtypeArg::Bf16 => Dtype::Bf16,
-    };
     use_dtype(dtype, &device, &args.device)?;
     let mut speeds = Speeds {
         device: args.device.clone(),

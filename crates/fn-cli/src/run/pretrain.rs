@@ -122,12 +122,7 @@ const DRY_STEPS: u64 = 4;
 /// Runs a few steps in a temporary folder and prints what the run will need.
 fn dry_run(args: &PretrainArgs, config: Runnable, stop: &Stop) -> Result<Outcome, CliError> {
     let (steps, drawn) = (config.train.steps, drawn_rows(&config, config.train.steps));
-    let config = config.change(|run| {
-        run.train.steps = steps.min(DRY_STEPS);
-        run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
-        run.eval.batches = 1;
-        run.log.tensorboard = false;
-    })?;
+    let config = config.shortened(DRY_STEPS)?;
     let scratch = std::env::temp_dir().join(format!("fnlm-dry-run-{}", std::process::id()));
     let summary = RunLock::take(&scratch)
         .map_err(CliError::from)

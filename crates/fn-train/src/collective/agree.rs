@@ -114,3 +114,23 @@ pub fn agree(ranks: &dyn Collective, meeting: Meeting, mine: &[Agreement]) -> Re
     }
     Ok(())
 }
+
+/// Compares a checksum of the weights of all ranks after `step`; `equal` is the last step after which they were equal.
+///
+/// # Errors
+/// [`CollectiveError::Diverged`] on every rank; ranks that did not come.
+pub fn same_weights(
+    ranks: &dyn Collective,
+    meeting: Meeting,
+    step: u64,
+    equal: u64,
+    checksum: &str,
+) -> Result<(), CollectiveError> {
+    let same = [Agreement::new("the step", step.to_string()), Agreement::new("the weights", checksum)];
+    match agree(ranks, meeting, &same) {
+        Err(CollectiveError::Differ { what, others, .. }) if what == "the weights" => {
+            Err(CollectiveError::Diverged { others, step, equal })
+        }
+        other => other,
+    }
+}

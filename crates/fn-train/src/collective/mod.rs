@@ -13,18 +13,24 @@ mod launcher;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod reduce;
+mod slices;
 mod threads;
 pub mod tree;
+mod wire;
 
 use std::time::Duration;
 
-pub use agree::{Agreement, agree, gather, gather_equal, meet, tell, tell_path};
+pub use agree::{Agreement, agree, gather, gather_equal, meet, same_weights, tell, tell_path};
 pub use join::{JoinError, check_block, join, launch, one_process, threads};
 pub use launcher::{Launch, Launcher, launched, launcher_variables};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
-pub use reduce::{sum_gradients, sum_values};
+pub use reduce::{
+    ARRIVAL, arrive, collect_tensor, flatten, gather_slices, sum_gradients, sum_slices, sum_values,
+};
+pub use slices::{Part, Slices};
 pub use threads::Threads;
+pub use wire::Wire;
 
 /// For how long a rank waits for the others before it gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +94,11 @@ pub trait Collective {
         send: &[&[u8]],
         receive: &mut [&mut [u8]],
     ) -> Result<(), CollectiveError>;
+
+    /// How long this rank has been in [`exchange`](Self::exchange) so far, waiting or sending.
+    fn exchanged(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Ends all ranks, this one with exit code `code`: the others wait for what will not come. Returns where the ranks are not processes.
     fn abort(&self, code: u8);
@@ -172,6 +183,20 @@ pub enum CollectiveError {
         found: String,
         /// What rank 0 has.
         expected: String,
+    },
+    /// Ranks that no longer train the same model.
+    #[error(
+        "{} and rank 0 have different weights after step {step}; they were equal after step {equal}. They no longer train one model: \
+         faulty memory or a faulty device, or processors with different vector instructions (see docs/distributed.md). No checkpoint \
+         has these weights: run the same command again, without the machine that computes otherwise", ranks(.others)
+    )]
+    Diverged {
+        /// Who differs from rank 0.
+        others: Vec<usize>,
+        /// After which step it was found.
+        step: u64,
+        /// The last step after which they were compared and equal.
+        equal: u64,
     },
     /// Another rank could not do its part.
     #[error("rank {other} failed in {what}: {message}")]

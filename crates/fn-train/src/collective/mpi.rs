@@ -28,6 +28,7 @@ pub struct Mpi {
     world: SimpleCommunicator,
     limit: Duration,
     meetings: Cell<i32>,
+    exchanged: Cell<Duration>,
     // Dropped last: it ends MPI.
     _universe: Universe,
 }
@@ -36,7 +37,13 @@ impl Mpi {
     /// Starts MPI; None if it was started before. All calls must come from this thread.
     pub fn start(limit: Duration) -> Option<Self> {
         let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
-        Some(Self { world: universe.world(), limit, meetings: Cell::new(0), _universe: universe })
+        Some(Self {
+            world: universe.world(),
+            limit,
+            meetings: Cell::new(0),
+            exchanged: Cell::default(),
+            _universe: universe,
+        })
     }
 
     /// Prints the ranks that did not answer and ends all ranks, because pending requests cannot be cancelled.
@@ -111,7 +118,12 @@ impl Collective for Mpi {
                 }
             }
         });
+        self.exchanged.set(self.exchanged.get() + began.elapsed());
         Ok(())
+    }
+
+    fn exchanged(&self) -> Duration {
+        self.exchanged.get()
     }
 
     fn abort(&self, code: u8) {

@@ -159,7 +159,7 @@ mod gradients {
             let found = on_ranks(world, LIMIT, |ranks| {
                 let count = all.len() / world;
                 let mine = block(&all[ranks.rank() * count..][..count]);
-                bits(&sum_gradients(&ranks, &weights(), mine).unwrap())
+                bits(&sum_gradients(&ranks, &weights(), mine, Wire::F32).unwrap())
             });
             for found in found {
                 assert_eq!(found, expected, "{world} ranks");
@@ -168,7 +168,7 @@ mod gradients {
         // Three ranks have other subtrees, so sums agree up to rounding.
         let three = on_ranks(3, LIMIT, |ranks| {
             let mine = block(&all[ranks.rank() * 8..][..8]);
-            bits(&sum_gradients(&ranks, &weights(), mine).unwrap())
+            bits(&sum_gradients(&ranks, &weights(), mine, Wire::F32).unwrap())
         });
         assert_eq!(three[0], three[1]);
         for ((_, found), (_, expected)) in three[0].iter().zip(&expected) {
@@ -189,7 +189,7 @@ mod gradients {
         let expected = host(sum(&all))[0].to_bits();
         for found in on_ranks(4, LIMIT, |ranks| {
             let (mut mine, mut other) = (sum(&all[ranks.rank() * 2..][..2]), value(1));
-            sum_values(&ranks, vec![&mut mine, &mut other]).unwrap();
+            sum_values(&ranks, vec![&mut mine, &mut other], &[]).unwrap();
             host(mine)[0].to_bits()
         }) {
             assert_eq!(found, expected);

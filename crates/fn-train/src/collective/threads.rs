@@ -14,6 +14,7 @@ pub struct Threads {
     shared: Arc<Shared>,
     /// Number of exchanges of this rank so far.
     sent: Mutex<u64>,
+    exchanged: Mutex<Duration>,
 }
 
 struct Shared {
@@ -33,7 +34,14 @@ impl Threads {
     /// `world` ranks, one for each thread, which wait at most `limit` for each other.
     pub fn new(world: usize, limit: Duration) -> Vec<Self> {
         let shared = Arc::new(Shared { post: Mutex::default(), changed: Condvar::new() });
-        let rank = |rank| Self { rank, world, limit, shared: shared.clone(), sent: Mutex::new(0) };
+        let rank = |rank| Self {
+            rank,
+            world,
+            limit,
+            shared: shared.clone(),
+            sent: Mutex::new(0),
+            exchanged: Mutex::default(),
+        };
         (0..world).map(rank).collect()
     }
 }
@@ -82,6 +90,7 @@ impl Collective for Threads {
                 None => true,
             });
             if missing.is_empty() {
+                *locked(&self.exchanged) += began.elapsed();
                 return Ok(());
             }
             let gone: Vec<usize> = missing.iter().copied().filter(|r| post.gone.contains(r)).collect();
@@ -95,6 +104,10 @@ impl Collective for Threads {
             let waited = self.shared.changed.wait_timeout(post, left.unwrap_or(Duration::from_secs(1)));
             post = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    fn exchanged(&self) -> Duration {
+        *locked(&self.exchanged)
     }
 
     fn abort(&self, _: u8) {}

@@ -71,6 +71,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "model.attention_dropout",
             "model.generator_width",
             "model.generator_depth",
+            "model.embedding_sharing",
             "model.vocab_size",
             "data.tokenizer",
             "data.length",
@@ -113,6 +114,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "train.batch_warmup_tokens",
             "train.disallow_correct",
             "train.dtype",
+            "train.wire",
             "train.device",
             "average.decay",
         ],
@@ -158,13 +160,14 @@ const EFFECTS: &[(Effect, &[&str])] = &[
         ],
     ),
     // Batches are the same with any number of workers, sums with any number of threads.
-    (Time, &["data.workers", "train.threads"]),
+    (Time, &["data.workers", "train.threads", "optimizer.shard"]),
     (
         Neither,
         &[
             "data.cache",
             "train.max_skipped",
             "train.rank_timeout",
+            "train.compare_every",
             "checkpoint.every",
             "checkpoint.keep_last",
             "checkpoint.keep_best",

@@ -60,6 +60,8 @@ impl Layers {
             preset.get_or_insert_with(|| from::PRESET.to_owned());
         }
 
+        let set = self.set.iter().map(|text| parse_set(text)).collect::<Result<Vec<_>, _>>()?;
+
         let mut merged = Merged::default();
         merged.put(defaults());
         match (&self.run, &preset) {
@@ -72,16 +74,17 @@ impl Layers {
             }
         }
         if let Some(folder) = &self.from {
-            merged.put(from::folder_layer(folder)?);
+            let asked = from::asked(&[file.as_slice(), &self.options, &set].concat());
+            merged.put(from::folder_layer(folder, asked)?);
         }
         for setting in &file {
             schema::check_key(setting)?;
         }
         merged.put(file);
         merged.put(self.options.clone());
-        for text in &self.set {
+        for setting in set {
             // A layer each: of two with the same key, the later takes precedence.
-            merged.put(vec![parse_set(text)?]);
+            merged.put(vec![setting]);
         }
         Resolved::new(merged, preset)
     }
@@ -330,6 +333,19 @@ impl Runnable {
     /// The first value that cannot be used, or what is missing.
     pub fn change(self, change: impl FnOnce(&mut RunConfig)) -> Result<Self, ConfigError> {
         self.0.change(change)?.runnable()
+    }
+
+    /// The configuration for a run of at most `steps` steps that shows what the whole one will need.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn shortened(self, steps: u64) -> Result<Self, ConfigError> {
+        self.change(|run| {
+            run.train.steps = run.train.steps.min(steps);
+            run.data.synthetic.steps = run.data.synthetic.steps.min(run.train.steps - 1);
+            run.eval.batches = 1;
+            run.log.tensorboard = false;
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use fn_core::batch::Predictions;
 use fn_core::judge::{DeviceLexicon, Judge, LexiconJudge, THRESHOLD, Verdict};
 
-use super::verifier::MovingAverage;
+use super::average::MovingAverage;
 
 /// The judges of a run.
 pub struct Judging {

@@ -3,6 +3,7 @@
 //! [`MaskedLanguageModel`] is BERT's objective, [`ReplacedTokenDetection`] ELECTRA's. Both read from top to bottom in the
 //! order of the paper: forward at the masked positions, predict, judge, correct, loss.
 
+mod average;
 mod batch;
 mod build;
 mod encoder;
@@ -12,13 +13,14 @@ mod rtd;
 mod student;
 mod verifier;
 
+pub use average::MovingAverage;
 pub use batch::DeviceBatch;
 pub use build::build;
 pub use encoder::{EncoderCalibration, EncoderError, EncoderJudge};
 pub use judging::{Judged, Judging};
 pub use mlm::MaskedLanguageModel;
 pub use rtd::ReplacedTokenDetection;
-pub use verifier::{MovingAverage, Reader};
+pub use verifier::Reader;
 
 use burn::module::Module;
 use burn::tensor::Tensor;

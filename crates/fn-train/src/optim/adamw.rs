@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::backend::GradientCheckpointingStrategy;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use fn_core::documented;
@@ -9,6 +10,7 @@ use fn_ops::adamw::{Coefficients, Deferred, Slot, SquareSum, update, update_clip
 use serde::{Deserialize, Serialize};
 
 use super::gradients::{Path, flat};
+use super::sharded::Shard;
 use super::{Gradients, Groups, OptimError};
 use crate::error::RangeError;
 use fn_models::params::NamedTensor;
@@ -34,6 +36,9 @@ documented! {
         /// StableAdamW: divide learning rate and weight decay of each parameter by max(1, RMS of g / sqrt(v)), so that a gradient much larger
         /// than those before it does not make a large step. Needs `bias_correction`. Off.
         pub update_clipping: bool,
+        /// In several processes (MPI): each keeps the moments of its share of the parameters only, in host memory, and sends the others its
+        /// updated weights (ZeRO stage 1). Same bits, same checkpoints. Off.
+        pub shard: bool,
     }
 }
 
@@ -47,6 +52,7 @@ impl Default for AdamWConfig {
             bias_correction: false,
             clip_norm: Some(1.0),
             update_clipping: false,
+            shard: false,
         }
     }
 }
@@ -113,9 +119,15 @@ pub struct Update {
 }
 
 impl Update {
-    fn of(grad_norm: f64, limit: Option<f64>) -> Self {
+    pub(super) fn of(grad_norm: f64, limit: Option<f64>) -> Self {
         let finite = grad_norm.is_finite();
         Self { grad_norm, finite, clipped: finite && limit.is_some_and(|limit| grad_norm > limit) }
+    }
+
+    /// What the gradients are multiplied with.
+    pub(super) fn factor(&self, limit: Option<f64>) -> f64 {
+        let limit = limit.filter(|_| self.clipped);
+        limit.map_or(1.0, |limit| limit / self.grad_norm)
     }
 }
 
@@ -148,17 +160,19 @@ enum Clip {
 /// stays as it is.
 #[derive(Debug)]
 pub struct AdamW {
-    config: AdamWConfig,
+    pub(super) config: AdamWConfig,
     groups: Groups,
-    moments: BTreeMap<String, Moments>,
-    updates: u64,
-    unread: Vec<Unread>,
+    pub(super) moments: BTreeMap<String, Moments>,
+    /// The moments, if they are divided among ranks.
+    pub(super) shard: Option<Shard>,
+    pub(super) updates: u64,
+    pub(super) unread: Vec<Unread>,
 }
 
 /// A step whose result was not read back from the device.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one for a step")]
-enum Unread {
+pub(super) enum Unread {
     Known(Update),
     /// The gradient norm, `[1]`, on a device that may not have computed it yet.
     Enqueued(Tensor<1>),
@@ -166,16 +180,21 @@ enum Unread {
 
 /// Flat moments of one parameter.
 #[derive(Debug)]
-struct Moments {
+pub(super) struct Moments {
     shape: Vec<usize>,
-    m: Tensor<1>,
-    v: Tensor<1>,
+    pub(super) m: Tensor<1>,
+    pub(super) v: Tensor<1>,
 }
 
 impl AdamW {
     /// An optimiser without moments; `config` should be valid.
     pub fn new(config: AdamWConfig, groups: Groups) -> Self {
-        Self { config, groups, moments: BTreeMap::new(), updates: 0, unread: Vec::new() }
+        Self { config, groups, moments: BTreeMap::new(), shard: None, updates: 0, unread: Vec::new() }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &AdamWConfig {
+        &self.config
     }
 
     /// One update; waits for the device to compute the gradient norm. `gradients` is the sum over all micro-batches; it is
@@ -207,8 +226,7 @@ impl AdamW {
         let (clip, unread) = match square_sum {
             SquareSum::Host(sum) => {
                 let update = Update::of(sum.sqrt(), limit);
-                let factor = if update.clipped { limit.map(|limit| limit / update.grad_norm) } else { None };
-                (Clip::Factor(factor.unwrap_or(1.0)), Unread::Known(update))
+                (Clip::Factor(update.factor(limit)), Unread::Known(update))
             }
             SquareSum::Device(sum) => {
                 let deferred = Deferred::new(sum, limit);
@@ -222,13 +240,40 @@ impl AdamW {
             return model;
         }
         self.updates += 1;
-        let corrections = if self.config.bias_correction {
-            let t = self.updates as f64;
-            (1.0 - self.config.beta1.powf(t), 1.0 - self.config.beta2.powf(t))
-        } else {
-            (1.0, 1.0)
-        };
+        let corrections = self.corrections();
         model.map(&mut Apply { path: Path::default(), optimizer: self, gradients, lr, clip, corrections })
+    }
+
+    /// The divisors of both moments in the newest update.
+    pub(super) fn corrections(&self) -> (f64, f64) {
+        if !self.config.bias_correction {
+            return (1.0, 1.0);
+        }
+        let t = self.updates as f64;
+        (1.0 - self.config.beta1.powf(t), 1.0 - self.config.beta2.powf(t))
+    }
+
+    /// The scalars of the update of the parameter at `path`; `factor` is that of clipping.
+    pub(super) fn coefficients(
+        &self,
+        path: &str,
+        lr: f64,
+        corrections: (f64, f64),
+        factor: f64,
+    ) -> Coefficients {
+        let config = &self.config;
+        let lr = lr * self.groups.factor(path);
+        let decay = if self.groups.decays(path) { config.weight_decay } else { 0.0 };
+        let (first, second) = corrections;
+        Coefficients {
+            beta1: config.beta1 as f32,
+            beta2: config.beta2 as f32,
+            epsilon: config.epsilon as f32,
+            rate: (lr / first) as f32,
+            root: (1.0 / second.sqrt()) as f32,
+            decay: (lr * decay) as f32,
+            gradient: factor as f32,
+        }
     }
 
     /// Number of steps that were not read back, and whether reading them back waits for the device.
@@ -292,8 +337,7 @@ impl AdamW {
         if (updates == 0) != tensors.is_empty() {
             return Err(OptimError::Count { tensors: tensors.len(), updates });
         }
-        let mut shapes = Shapes { path: Path::default(), found: BTreeMap::new() };
-        model.visit(&mut shapes);
+        let shapes = Shapes::of(model);
         let mut halves: BTreeMap<String, [Option<Tensor<1>>; 2]> = BTreeMap::new();
         for NamedTensor { name, shape, data } in tensors {
             let parameter = name
@@ -326,6 +370,7 @@ impl AdamW {
             moments.insert(path, Moments { shape, m: m.clone(), v: v.clone() });
         }
         self.moments = moments;
+        self.shard = None;
         self.updates = updates;
         Ok(())
     }
@@ -361,24 +406,12 @@ impl ModuleMapper for Apply<'_> {
             return param;
         };
         let (id, tensor, mapper) = param.consume();
-        let require_grad = tensor.is_require_grad();
-        let checkpointing = tensor.gradient_checkpointing_strategy();
+        let leaf = Leaf::of(&tensor);
         let shape = tensor.shape();
 
-        let config = &self.optimizer.config;
-        let lr = self.lr * self.optimizer.groups.factor(&path);
-        let decay = if self.optimizer.groups.decays(&path) { config.weight_decay } else { 0.0 };
-        let (first, second) = self.corrections;
-        let stable = config.update_clipping;
-        let coefficients = Coefficients {
-            beta1: config.beta1 as f32,
-            beta2: config.beta2 as f32,
-            epsilon: config.epsilon as f32,
-            rate: (lr / first) as f32,
-            root: (1.0 / second.sqrt()) as f32,
-            decay: (lr * decay) as f32,
-            gradient: if let Clip::Factor(factor) = self.clip { factor as f32 } else { 1.0 },
-        };
+        let stable = self.optimizer.config.update_clipping;
+        let factor = if let Clip::Factor(factor) = self.clip { factor } else { 1.0 };
+        let coefficients = self.optimizer.coefficients(&path, self.lr, self.corrections, factor);
         let (m, v) = match self.optimizer.moments.remove(&path) {
             Some(moments) => (moments.m, moments.v),
             None => (gradient.zeros_like(), gradient.zeros_like()),
@@ -393,19 +426,46 @@ impl ModuleMapper for Apply<'_> {
         let moments = Moments { shape: shape.to_vec(), m: slot.m, v: slot.v };
         self.optimizer.moments.insert(path, moments);
 
-        // A leaf of the autodiff graph again, with the same settings as before.
-        let mut tensor = Tensor::from_inner(slot.param.reshape(shape));
-        if let Some(strategy) = checkpointing {
+        Param::from_mapped_value(id, leaf.with(slot.param.reshape(shape)), mapper)
+    }
+}
+
+/// How a parameter takes part in autodiff.
+pub(super) struct Leaf {
+    require_grad: bool,
+    checkpointing: Option<GradientCheckpointingStrategy>,
+}
+
+impl Leaf {
+    pub(super) fn of<const D: usize>(parameter: &Tensor<D>) -> Self {
+        Self {
+            require_grad: parameter.is_require_grad(),
+            checkpointing: parameter.gradient_checkpointing_strategy(),
+        }
+    }
+
+    /// These values as a leaf of the autodiff graph, with the same settings as the parameter before.
+    pub(super) fn with<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        let mut tensor = Tensor::from_inner(values);
+        if let Some(strategy) = self.checkpointing {
             tensor = tensor.with_gradient_checkpointing_strategy(strategy);
         }
-        Param::from_mapped_value(id, tensor.set_require_grad(require_grad), mapper)
+        tensor.set_require_grad(self.require_grad)
     }
 }
 
 /// Shape and device of each parameter, by path.
-struct Shapes {
+pub(super) struct Shapes {
     path: Path,
-    found: BTreeMap<String, (Vec<usize>, Device)>,
+    pub(super) found: BTreeMap<String, (Vec<usize>, Device)>,
+}
+
+impl Shapes {
+    pub(super) fn of<M: Module>(model: &M) -> Self {
+        let mut shapes = Self { path: Path::default(), found: BTreeMap::new() };
+        model.visit(&mut shapes);
+        shapes
+    }
 }
 
 impl ModuleVisitor for Shapes {

@@ -73,7 +73,7 @@ impl Gradients {
         self.by_path.is_empty()
     }
 
-    pub(super) fn take(&mut self, path: &str) -> Option<Tensor<1>> {
+    pub(crate) fn take(&mut self, path: &str) -> Option<Tensor<1>> {
         self.by_path.remove(path)
     }
 }

@@ -7,6 +7,7 @@
 mod adamw;
 mod gradients;
 mod groups;
+mod sharded;
 #[cfg(test)]
 mod tests;
 

@@ -12,7 +12,7 @@ mod tests;
 
 pub use jsonl::{JsonLines, WARNINGS};
 pub use meter::Meter;
-pub use plain::{PlainLines, evaluation_line};
+pub use plain::{PlainLines, evaluation_line, slowest};
 pub use tensorboard::TensorBoard;
 
 use std::io;
@@ -54,6 +54,16 @@ pub trait Reporter {
     /// # Errors
     /// When it cannot be written.
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError>;
+
+    /// Of several ranks, before a step is reported: the seconds that each of them computed since the last reported step, without waiting
+    /// for others.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn ranks(&mut self, seconds: &[f64]) -> Result<(), ReportError> {
+        let _ = seconds;
+        Ok(())
+    }
 
     /// Counts a step that is not reported, for the throughput. `step` is its number.
     ///
@@ -138,6 +148,10 @@ impl<'a> Reporters<'a> {
 impl Reporter for Reporters<'_> {
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
         self.each(|r| r.step(report))
+    }
+
+    fn ranks(&mut self, seconds: &[f64]) -> Result<(), ReportError> {
+        self.each(|r| r.ranks(seconds))
     }
 
     fn tick(&mut self, step: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {

@@ -11,12 +11,14 @@ pub struct PlainLines<W: Write> {
     to: W,
     total: u64,
     meter: Meter,
+    /// What is said of the slowest of several ranks.
+    slowest: String,
 }
 
 impl<W: Write> PlainLines<W> {
     /// Writes lines about a run of `total` steps to `to`.
     pub fn new(to: W, total: u64) -> Self {
-        Self { to, total, meter: Meter::default() }
+        Self { to, total, meter: Meter::default(), slowest: String::new() }
     }
 
     fn line(&mut self, text: &str) -> Result<(), ReportError> {
@@ -50,6 +52,15 @@ pub fn step_line(r: &StepReport, total: u64, tokens_per_second: f64, seconds_per
         line += &format!("  left {}", duration(left as f64 * seconds_per_step));
     }
     line
+}
+
+/// `  slowest rank 3 +12 %`: which rank computed longest, compared with the mean of all; empty without seconds.
+pub fn slowest(seconds: &[f64]) -> String {
+    let mean = seconds.iter().sum::<f64>() / seconds.len().max(1) as f64;
+    let slowest = seconds.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    slowest.map_or(String::new(), |(rank, longest)| {
+        format!("  slowest rank {rank} +{:.0} %", 100.0 * (longest / mean - 1.0))
+    })
 }
 
 /// The metrics that are shown in the line; [`JsonLines`](super::JsonLines) writes all of them.
@@ -88,7 +99,13 @@ pub fn duration(seconds: f64) -> String {
 impl<W: Write> Reporter for PlainLines<W> {
     fn step(&mut self, report: &StepReport) -> Result<(), ReportError> {
         let (tokens_per_second, seconds) = self.meter.read(report);
-        self.line(&step_line(report, self.total, tokens_per_second, seconds))
+        let slowest = std::mem::take(&mut self.slowest);
+        self.line(&(step_line(report, self.total, tokens_per_second, seconds) + &slowest))
+    }
+
+    fn ranks(&mut self, seconds: &[f64]) -> Result<(), ReportError> {
+        self.slowest = slowest(seconds);
+        Ok(())
     }
 
     fn tick(&mut self, _: u64, tokens: u64, seconds: f64) -> Result<(), ReportError> {

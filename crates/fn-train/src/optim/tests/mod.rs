@@ -9,6 +9,7 @@ use fn_models::params::{NamedTensor, collect};
 use super::*;
 
 mod deferred;
+mod sharded;
 mod state;
 
 #[derive(Module, Debug)]

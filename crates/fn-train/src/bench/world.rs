@@ -1,0 +1,201 @@
+//! Steps of several processes: what each of them computes, waits and sends.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::{WARM_UP, Workload, prepared};
+use crate::TrainError;
+use crate::collective::{ARRIVAL, Collective, Meeting, gather_equal, meet};
+use crate::config::RunConfig;
+use crate::machine::peak_memory;
+use crate::objective::Share;
+use crate::optim::{AdamW, Gradients, Groups, parameters};
+
+/// Medians over the measured steps of one rank, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RankTimes {
+    /// The rank.
+    pub rank: usize,
+    /// Forward and backward pass of its micro-batch.
+    pub compute: f64,
+    /// From the end of its backward pass until the last rank has ended its own.
+    pub waiting: f64,
+    /// Gradients, norm and weights under way between ranks. Nothing is computed meanwhile.
+    pub communication: f64,
+    /// The update of the weights, and copies between device and messages.
+    pub update: f64,
+    /// The whole step.
+    pub step: f64,
+    /// Highest resident memory of the process, in bytes.
+    pub memory_bytes: f64,
+}
+
+/// Steps of all ranks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct World {
+    /// Trained parameters.
+    pub parameters: usize,
+    /// What a rank sends in a step, in bytes.
+    pub bytes_sent: f64,
+    /// Tokens that all ranks together train on in a second.
+    pub tokens_per_second: f64,
+    /// The ranks.
+    pub ranks: Vec<RankTimes>,
+}
+
+/// Measures steps of which every rank computes one micro-batch of `workload.batch` sequences of random words. All ranks call it.
+///
+/// # Errors
+/// Sizes that do not fit together; ranks that do not come.
+pub fn measure_world(
+    config: &RunConfig,
+    device: &Device,
+    workload: &Workload,
+    ranks: &dyn Collective,
+) -> Result<World, TrainError> {
+    let (objective, mut model, batch) = prepared(config, device, workload)?;
+    let mut optimizer = AdamW::new(config.optimizer.clone(), Groups::default());
+    if config.optimizer.shard && ranks.world() > 1 {
+        optimizer.shard(ranks, &model);
+    }
+    let parameters = parameters(&model).iter().map(|p| p.elements).sum();
+    let part = Share { rows: 1.0 / ranks.world() as f64, tokens: 1.0 / ranks.world() as f64 };
+    let mut times: [Vec<f64>; 5] = Default::default();
+    for step in 0..WARM_UP + workload.steps {
+        meet(ranks, Meeting::step("the next step"))?;
+        let began = Instant::now();
+        let loss = objective.loss(&model, &batch, part, step as u64);
+        let gradients = Gradients::from_backward(&model, loss.total.backward());
+        // Reading the norm waits for an asynchronous device.
+        let _ = gradients.norm();
+        let compute = began.elapsed().as_secs_f64();
+        meet(ranks, ARRIVAL)?;
+        let arrived = began.elapsed().as_secs_f64();
+        let exchanged = ranks.exchanged();
+        model = optimizer.step_of_ranks(ranks, model, gradients, 1e-4, config.train.wire)?;
+        let _ = optimizer.read_back();
+        let communication = (ranks.exchanged() - exchanged).as_secs_f64();
+        let all = began.elapsed().as_secs_f64();
+        if step >= WARM_UP {
+            let found = [compute, arrived - compute, communication, all - arrived - communication, all];
+            times.iter_mut().zip(found).for_each(|(times, new)| times.push(new));
+        }
+    }
+    drop(Module::into_record(model));
+    let [compute, waiting, communication, update, step] = times.map(median);
+    let mine = [compute, waiting, communication, update, step, peak_memory() as f64];
+    let all = gather_equal(ranks, Meeting::step("its times"), bytemuck::cast_slice(&mine))?;
+    let times = |(rank, bytes): (usize, &Vec<u8>)| {
+        let found: Vec<f64> = bytemuck::pod_collect_to_vec(bytes);
+        let of = |index: usize| found.get(index).copied().unwrap_or(f64::NAN);
+        RankTimes {
+            rank,
+            compute: of(0),
+            waiting: of(1),
+            communication: of(2),
+            update: of(3),
+            step: of(4),
+            memory_bytes: of(5),
+        }
+    };
+    let ranks_times: Vec<RankTimes> = all.iter().enumerate().map(times).collect();
+    let slowest = ranks_times.iter().map(|times| times.step).fold(0.0, f64::max);
+    let world = ranks.world() as f64;
+    // Half of it gradients, half of it their sum, or with divided moments the weights, which are never rounded.
+    let back = if config.optimizer.shard { 4 } else { config.train.wire.bytes() };
+    let bytes = parameters as f64 * (config.train.wire.bytes() + back) as f64;
+    Ok(World {
+        parameters,
+        bytes_sent: bytes * (world - 1.0) / world,
+        tokens_per_second: world * (workload.batch * workload.length) as f64 / slowest,
+        ranks: ranks_times,
+    })
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl World {
+    /// As JSON.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// As a table, times in milliseconds.
+    pub fn text(&self) -> String {
+        let mut out = format!(
+            "{} ranks, {:.1} million parameters, each rank sends {:.1} MB a step, all together {:.0} tok/s\n",
+            self.ranks.len(),
+            self.parameters as f64 / 1e6,
+            self.bytes_sent / 1e6,
+            self.tokens_per_second,
+        );
+        out.push_str("rank   compute   waiting   communication    update      step   memory\n");
+        for times in &self.ranks {
+            let ms = |seconds: f64| format!("{:.1} ms", 1e3 * seconds);
+            let _ = writeln!(
+                out,
+                "{:>4} {:>9} {:>9} {:>15} {:>9} {:>9} {:>8}",
+                times.rank,
+                ms(times.compute),
+                ms(times.waiting),
+                ms(times.communication),
+                ms(times.update),
+                ms(times.step),
+                format!("{:.0} MB", times.memory_bytes / 1e6),
+            );
+        }
+        out.push_str("nothing is computed while gradients are under way (overlap: 0 ms)\n");
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::collective::{Single, Threads};
+
+    fn config(shard: bool) -> RunConfig {
+        let mut config = RunConfig::default();
+        config.model.arch = fn_models::Arch::Bert;
+        config.model.num_layers = 1;
+        config.model.hidden_size = 16;
+        config.model.embedding_size = 16;
+        config.model.num_heads = 2;
+        config.model.intermediate_size = 32;
+        // The generator of random numbers is one per process.
+        (config.model.hidden_dropout, config.model.attention_dropout) = (0.0, 0.0);
+        config.optimizer.shard = shard;
+        config
+    }
+
+    #[test]
+    fn the_parts_of_a_step_add_up_to_it_and_every_rank_is_listed() {
+        let workload = Workload { batch: 2, length: 8, vocabulary: 100, lexicon_width: 1, steps: 3 };
+        let alone = measure_world(&config(false), &Device::flex(), &workload, &Single).unwrap();
+        assert_eq!((alone.ranks.len(), alone.bytes_sent), (1, 0.0));
+        let found: Vec<World> = std::thread::scope(|scope| {
+            let ranks = Threads::new(2, Duration::from_secs(60)).into_iter();
+            let run =
+                |ranks| move || measure_world(&config(true), &Device::flex(), &workload, &ranks).unwrap();
+            let running: Vec<_> = ranks.map(|ranks| scope.spawn(run(ranks))).collect();
+            running.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(found[0].ranks.iter().map(|times| times.rank).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(found[0].bytes_sent, found[0].parameters as f64 * 4.0);
+        for times in &found[1].ranks {
+            // Medians of the parts of three steps need not add up, but each is part of a step.
+            assert!([times.compute, times.communication].iter().all(|part| *part > 0.0), "{times:?}");
+            assert!(times.waiting >= 0.0 && times.update >= 0.0 && times.step > 0.0, "{times:?}");
+        }
+        assert!(found[0].text().contains("2 ranks") && found[0].text().lines().count() == 5);
+    }
+}
