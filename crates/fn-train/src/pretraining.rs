@@ -1,5 +1,6 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
+mod clock;
 mod overlap;
 pub(crate) mod warnings;
 
@@ -32,6 +33,7 @@ use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
 use crate::stop::Stop;
 use crate::training_loop::{SaveDue, Score, Training};
+use clock::Clock;
 use warnings::Course;
 
 /// Seed of the masked positions of held-out text, so that they are the same for every run, arm and step.
@@ -106,19 +108,6 @@ pub struct Details {
 
 /// Share of the wrong predictions that a judge may call false negatives without a warning.
 const MANY: f64 = 1.0 / 3.0;
-
-/// Wall time in steps, without evaluations and saves.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    /// Start of the current step.
-    began: Instant,
-    /// Seconds that the current step waited for data.
-    waited: f64,
-    steps: u64,
-    seconds: f64,
-    /// Seconds of the first step, in which memory is allocated and kernels are tuned.
-    first: f64,
-}
 
 impl<'a> Pretraining<'a> {
     /// A run that continues from `state`, in a single process.
@@ -481,19 +470,6 @@ impl Unreported {
             seconds: 0.0,
             waited: 0.0,
         }
-    }
-}
-
-impl Clock {
-    /// Ends the timing of the current step and returns its seconds.
-    fn end_step(&mut self) -> f64 {
-        let seconds = self.began.elapsed().as_secs_f64();
-        self.steps += 1;
-        self.seconds += seconds;
-        if self.steps == 1 {
-            self.first = seconds;
-        }
-        seconds
     }
 }
 
