@@ -89,9 +89,8 @@ impl Subject {
                     // An older checkpoint, or a model whose scoring failed, may stay.
                     let older = newest_checkpoint(files::parent(files::parent(&path)))
                         .is_some_and(|newest| newest > path);
-                    if !(name.contains("checkpoints/") && older)
-                        && !name.ends_with("finetune-mine/seed-1/model")
-                    {
+                    let kept = name.contains("checkpoints/") && older;
+                    if !kept && !name.ends_with("finetune-mine/seed-1/model") {
                         folders.push(path);
                     }
                 } else if self.same.iter().any(|end| name.ends_with(end)) {

@@ -74,10 +74,10 @@ pub fn run_toml(bytes: &[u8]) {
 
 /// The description of a study.
 pub fn study_toml(bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Some(study) = accepted(Study::parse(text, Path::new("study.toml"))) {
-            assert!(!study.runs().is_empty());
-        }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Some(study) = accepted(Study::parse(text, Path::new("study.toml")))
+    {
+        assert!(!study.runs().is_empty());
     }
 }
 
