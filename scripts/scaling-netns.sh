@@ -81,7 +81,7 @@ median() { # run directory: median seconds of the steps after the second
   python3 - "$1" <<'PY'
 import json, statistics, sys
 steps = [json.loads(line) for line in open(sys.argv[1] + "/metrics.jsonl")]
-seconds = [s["seconds"] for s in steps if "seconds" in s][2:]
+seconds = [s["time"]["seconds_per_step"] for s in steps if s.get("kind") == "step"][2:]
 print(f"{statistics.median(seconds):.4f}")
 PY
 }

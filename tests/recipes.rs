@@ -74,6 +74,102 @@ fn a_run_with_every_recipe_resumes_bit_for_bit_and_a_forgotten_part_shows() {
     }
 }
 
+/// Replaced-token detection with ModernBERT's layers: two in the discriminator, one in the generator.
+const MODERN: [&str; 8] = [
+    "model.arch=modern-electra",
+    "model.num_layers=2",
+    "model.embedding_size=32",
+    "model.intermediate_size=48",
+    "model.generator_width=1.0",
+    "model.generator_depth=0.5",
+    "model.type_vocab=1",
+    "data.packing=dense",
+];
+
+#[test]
+fn a_run_resumes_bit_for_bit_whatever_generator_and_discriminator_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut weights = Vec::new();
+    for (arch, modern) in [("electra", [].as_slice()), ("modern", MODERN.as_slice())] {
+        for sharing in ["tied", "gdes", "none"] {
+            let set = format!("model.embedding_sharing={sharing}");
+            let sets = [modern, &[set.as_str(), "average.decay=0.9"]].concat();
+            let [whole, halves] =
+                ["whole", "halves"].map(|name| dir.path().join(format!("{arch}-{sharing}-{name}")));
+            finish(&whole, 24, &sets);
+            finish(&halves, 13, &sets);
+            finish(&halves, 24, &sets);
+            let (expected, found) = (all_of(&whole), all_of(&halves));
+            assert_eq!(differences(&expected, &found), Vec::<String>::new(), "{arch}, {sharing}");
+            let text = std::fs::read_to_string(whole.join("model/config.json")).unwrap();
+            assert_eq!(text.contains("embedding_sharing"), sharing != "tied");
+            weights.push(expected["model/model.safetensors"].clone());
+        }
+    }
+    weights.sort();
+    weights.dedup();
+    assert_eq!(weights.len(), 6, "two ways of sharing gave the same weights");
+}
+
+#[test]
+fn every_correction_works_with_the_layers_of_modernbert() {
+    let dir = tempfile::tempdir().unwrap();
+    let judge = "correction.judge.kind=generator";
+    let teacher = "correction.verifier.decay=0.9";
+    let cases: [(&str, &[&str]); 15] = [
+        ("masked_lm.kind=hard", &[]),
+        ("masked_lm.kind=weight", &[judge]),
+        ("masked_lm.kind=prediction-target", &[]),
+        ("masked_lm.kind=random-shield", &[]),
+        ("masked_lm.kind=verifier-target", &[teacher]),
+        ("masked_lm.kind=soft", &[]),
+        ("masked_lm.kind=label-smoothing", &[]),
+        ("masked_lm.kind=synonym-target", &[]),
+        ("discriminator.kind=drop", &[]),
+        ("discriminator.kind=relabel", &[]),
+        ("discriminator.kind=banded", &[judge]),
+        ("discriminator.kind=weight", &[judge]),
+        ("discriminator.kind=soft-label", &[judge]),
+        ("discriminator.kind=soft", &[]),
+        ("discriminator.kind=rao-blackwell", &[]),
+    ];
+    for (number, (kind, more)) in cases.into_iter().enumerate() {
+        let kind = format!("correction.{kind}");
+        let own =
+            ["correction.preset=none", kind.as_str(), "model.embedding_sharing=gdes", "train.accumulation=1"];
+        let sets = [MODERN.as_slice(), &own, more].concat();
+        let run = dir.path().join(number.to_string());
+        let done = pretrain(&run, 3, &sets).output().unwrap();
+        assert!(done.status.success(), "{kind}: {}", text(&done));
+        assert!(run.join("model/generator/model.safetensors").exists());
+    }
+}
+
+#[test]
+fn the_average_of_a_checkpoint_is_exported_if_it_has_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    finish(&run, 12, &["average.decay=0.9"]);
+    let export = |run: &Path, name: &str, more: &[&str]| {
+        let mut command = common::fnlm();
+        command.arg("export").arg(run).arg("--out").arg(dir.path().join(name)).args(more);
+        command.output().unwrap()
+    };
+    let weights = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    for (name, more, of_run) in
+        [("average", ["--newest", "--average"].as_slice(), "average"), ("weights", &["--newest"], "model")]
+    {
+        let done = export(&run, name, more);
+        assert!(done.status.success(), "{}", text(&done));
+        assert!(weights(&dir.path().join(name)) == weights(&run.join(of_run)), "{name}");
+    }
+    let plain = dir.path().join("plain");
+    finish(&plain, 3, &[]);
+    let refused = export(&plain, "none", &["--average"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+    assert!(text(&refused).contains("average.decay"), "{}", text(&refused));
+}
+
 #[test]
 fn each_recipe_changes_the_weights_but_the_average() {
     let dir = tempfile::tempdir().unwrap();

@@ -29,17 +29,22 @@ CLASSES = {
     "electra": [*named("Electra", "PreTraining", AutoModelForPreTraining), AutoModel],
     "electra/generator": [*named("Electra", "MaskedLM", AutoModelForMaskedLM), AutoModel],
 }
-MASKED_LMS = {"bert": "Bert", "bert_untied": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert"}
+CLASSES["modern-electra"] = [*named("ModernBert", "TokenClassification", AutoModelForTokenClassification), AutoModel]
+CLASSES["modern-electra/generator"] = [*named("ModernBert", "MaskedLM", AutoModelForMaskedLM), AutoModel]
+MASKED_LMS = {"bert": "Bert", "bert_untied": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
+              "modernbert": "ModernBert"}
 for folder, prefix in MASKED_LMS.items():
     CLASSES[folder] = [*named(prefix, "MaskedLM", AutoModelForMaskedLM), AutoModel]
-for folder, prefix in {"bert": "Bert", "electra": "Electra", "roberta": "Roberta", "xlm-roberta": "XLMRoberta"}.items():
+TASKS = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "modernbert": "ModernBert"}
+for folder, prefix in TASKS.items():
     CLASSES[f"{folder}_classifier"] = named(prefix, "SequenceClassification", AutoModelForSequenceClassification)
     CLASSES[f"{folder}_spans"] = named(prefix, "QuestionAnswering", AutoModelForQuestionAnswering)
     CLASSES[f"{folder}_tags"] = named(prefix, "TokenClassification", AutoModelForTokenClassification)
 
 # What AutoModel may not find, and what it may leave over.
 POOLER = ("pooler.",)
-HEADS = ("cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.")
+HEADS = ("cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "head.", "decoder.",
+         "classifier.")
 
 
 def load(folder, cls):
@@ -62,7 +67,9 @@ def check(root, name, cls):
     model = load(folder, cls)
     if "labels" in expected and model.config.id2label != dict(enumerate(expected["labels"])):
         sys.exit(f"{folder}: {cls.__name__}: {model.config.id2label}")
-    names = ("input_ids", "token_type_ids", "attention_mask")
+    # ModernBERT has no segments.
+    names = ("input_ids", "attention_mask") if model.config.model_type == "modernbert" else (
+        "input_ids", "token_type_ids", "attention_mask")
     with torch.no_grad():
         out = model(**{name: torch.tensor(expected[name], dtype=torch.long) for name in names})
     if cls is AutoModel:

@@ -334,6 +334,9 @@ pub struct ExportArgs {
     /// Export the newest checkpoint of a run, even if an older one has a better metric.
     #[arg(long)]
     pub newest: bool,
+    /// Export the moving average of the weights (`average.decay`) in place of the weights.
+    #[arg(long)]
+    pub average: bool,
     /// Tokenizer. [default: the one in the run's configuration]
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,

@@ -93,6 +93,9 @@ impl CliError {
         if out_of_resources(&error) {
             return Self::resources_from(error);
         }
+        if has_io_error(&error, |io| matches!(io.raw_os_error(), Some(libc::EIO | libc::EINTR))) {
+            return Self::Failed(error.to_string(), Some(Box::new(error))); // the disk's fault, not the file's
+        }
         Self::Input(error.to_string(), Some(Box::new(error)))
     }
 
@@ -190,17 +193,15 @@ fn chain<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &
 
 /// Whether an error or one of its causes is a full disk or memory.
 pub fn out_of_resources(error: &(dyn Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
+    has_io_error(error, |io| matches!(io.kind(), StorageFull | OutOfMemory | QuotaExceeded | FileTooLarge))
+}
+
+/// Whether an error or one of its causes is such an error of the operating system.
+fn has_io_error(error: &(dyn Error + 'static), is: fn(&std::io::Error) -> bool) -> bool {
     chain(Some(error)).any(|error| {
-        error.downcast_ref::<std::io::Error>().is_some_and(|io| {
-            use std::io::ErrorKind;
-            matches!(
-                io.kind(),
-                ErrorKind::StorageFull
-                    | ErrorKind::OutOfMemory
-                    | ErrorKind::QuotaExceeded
-                    | ErrorKind::FileTooLarge
-            ) || io.get_ref().is_some_and(|inner| out_of_resources(inner))
-        })
+        let io = error.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| is(io) || io.get_ref().is_some_and(|inner| has_io_error(inner, is)))
     })
 }
 
@@ -229,6 +230,8 @@ mod tests {
         let wrapped = std::io::Error::other(std::io::Error::from_raw_os_error(libc::ENOSPC));
         assert_eq!(CliError::failed_from(wrapped).code(), 5);
         assert_eq!(CliError::failed_from(std::io::Error::other("x")).code(), 1);
+        assert_eq!(CliError::input_from(std::io::Error::from_raw_os_error(libc::EIO)).code(), 1);
+        assert_eq!(CliError::input_from(std::io::Error::other("x")).code(), 3);
     }
 
     #[test]

@@ -366,6 +366,33 @@ fn a_model_folder_is_trained_further_with_what_it_determines() {
     let (code, _, err) = go("electra", "e");
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("ELECTRA, replaced-token detection"), "{err}");
+    // A masked language model becomes generator and discriminator if that is asked for; how it was before is measured.
+    let asked = "pretrain --from bert --run rtd --train text.txt --held-out text.txt --steps 3 --batch 2";
+    let asked: Vec<&str> = asked.split(' ').chain(["--set", "model.arch=electra"]).collect();
+    let (code, _, err) = fnlm(dir.path(), &asked);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("ELECTRA, replaced-token detection"), "{err}");
+    assert!(err.contains("generator and discriminator both start from it"), "{err}");
+    let config = std::fs::read_to_string(at("rtd/config.toml")).unwrap();
+    assert!(config.contains("scheme = \"electra\""), "{config}");
+    let metrics = std::fs::read_to_string(at("rtd/metrics.jsonl")).unwrap();
+    let evaluated: Vec<&str> = metrics.lines().filter(|line| line.contains("\"evaluation\"")).collect();
+    assert!(evaluated.len() == 2 && evaluated[0].contains("\"step\":0"), "{metrics}");
+    let state = std::fs::read_to_string(at("rtd/checkpoints/step-00000003/state.json")).unwrap();
+    assert!(!state.contains("\"step\": 0"), "the model of before is no candidate for the best: {state}");
+    // Without held-out text every bit of the training is the same.
+    let plain: Vec<&str> = asked
+        .iter()
+        .copied()
+        .filter(|word| *word != "--held-out")
+        .map(|w| if w == "rtd" { "plain" } else { w })
+        .collect();
+    let twice = plain.iter().position(|word| *word == "text.txt").unwrap();
+    let plain = [&plain[..twice], &plain[twice + 1..]].concat();
+    assert_eq!(fnlm(dir.path(), &plain).0, 0);
+    let weights = |run: &str| std::fs::read(at(run).join("model/model.safetensors")).unwrap();
+    assert!(weights("rtd") == weights("plain"));
+
     // A run directory stands for the model that it exported, with its tokenizer; in --model as well.
     let (code, out, err) = go("e", "e2");
     assert_eq!((code, out.as_str()), (0, "e2/model\n"), "{err}");
@@ -437,4 +464,42 @@ fn without_memory_or_room_for_a_file_the_exit_code_is_5_and_the_message_says_wha
     let (code, said) = limited(dir.path(), "-f 100", &train("f", &["--batch", "2", "--length", "16"]));
     assert_eq!(code, Some(5), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+}
+
+/// A cgroup of this test, where one may be made: version 1 or 2.
+#[cfg(target_os = "linux")]
+fn cgroup(bytes: u64) -> Option<std::path::PathBuf> {
+    let name = format!("fnlm-test-{}", std::process::id());
+    for (root, limit) in
+        [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+    {
+        let group = Path::new(root).join(&name);
+        if Path::new(root).join("cgroup.procs").exists() && std::fs::create_dir(&group).is_ok() {
+            if std::fs::write(group.join(limit), bytes.to_string()).is_ok() {
+                return Some(group);
+            }
+            let _ = std::fs::remove_dir(&group);
+        }
+    }
+    None
+}
+
+/// The kernel kills without a word where a cgroup has no memory left; the run ends before.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_a_cgroup_without_memory_the_exit_code_is_5_as_well() {
+    let Some(group) = cgroup(400 << 20) else {
+        return eprintln!("no cgroup can be made here: not tested");
+    };
+    let dir = workshop();
+    let text = "she felt happy today .\n\nthe dog ran today .\n\n".repeat(60);
+    std::fs::write(dir.path().join("text.txt"), text).unwrap();
+    let arguments = "pretrain --run m --train text.txt --tokenizer vocab.txt --steps 2 -p electra-tiny --batch 20000 --length 128";
+    let script = format!("echo $$ > {}/cgroup.procs; exec \"$0\" {arguments}", group.display());
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_fnlm")]).current_dir(dir.path()).env("CI", "1");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(5) && said.contains("out of memory"), "{:?} {said}", output.status);
+    std::fs::remove_dir(group).unwrap();
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{Bool, Int, Tensor};
+use fn_ops::Documents;
 
 use crate::loss::scatter_ids;
 use crate::sample::{Prediction, SampleConfig, argmax_ids, gumbel_sample};
@@ -29,6 +30,8 @@ pub struct Batch {
     pub gold: Tensor<1, Int>,
     /// 1 for a masked position, 0 for padding of the list, `[P]`.
     pub weight: Tensor<1>,
+    /// Where documents begin in each sequence, if it holds several that do not attend to each other; None: one document.
+    pub documents: Option<Documents>,
     /// What judges computed for this batch.
     pub memo: Memo,
 }
@@ -51,6 +54,7 @@ impl Batch {
             attention: Tensor::ones(shape, &device),
             padded: false,
             weight: Tensor::ones(positions.dims(), &device),
+            documents: None,
             memo: Memo::default(),
             original,
             positions,

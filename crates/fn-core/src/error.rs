@@ -107,10 +107,12 @@ pub(crate) fn check_range(field: &'static str, value: f64, low: f64, high: f64) 
     }
 }
 
+#[cfg(feature = "tensor")]
 pub(crate) fn check_lambda(lambda: f64) -> Result<(), CoreError> {
     check_range("lambda", lambda, 0.0, 1e3)
 }
 
+#[cfg(feature = "tensor")]
 pub(crate) fn check_epsilon(epsilon: f64) -> Result<(), CoreError> {
     check_range("epsilon", epsilon, 0.0, 0.999)
 }

@@ -39,11 +39,18 @@ pub fn write_atomic_with(
     result
 }
 
-/// Opens a file for reading. A pipe, socket, device or folder is refused: reading one may never end.
+/// The name that stands for standard input wherever a file is read.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Opens a file for reading, or standard input for `-`. A named pipe, socket, device or folder is refused: reading one may never end.
 ///
 /// # Errors
 /// What the system says; [`io::ErrorKind::InvalidInput`] for what is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    if path.as_os_str() == STANDARD_INPUT {
+        return std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned().map(File::from);
+    }
     let metadata = fs::metadata(path)?;
     if metadata.is_file() {
         return File::open(path);

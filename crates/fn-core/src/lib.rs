@@ -12,6 +12,7 @@ pub mod error;
 pub mod files;
 pub mod lexicon;
 pub mod noise;
+pub mod panics;
 pub mod vocab;
 
 #[cfg(feature = "tensor")]

@@ -204,6 +204,21 @@ pub enum DataError {
         /// Maximum number of ids of a row.
         expected: usize,
     },
+    /// Rows of several documents for a tokenizer whose documents begin and end with the same piece.
+    #[error(
+        "the packing `documents` needs a piece that only begins documents, and this tokenizer begins and ends them with the same one \
+         (id {id}); use `data.packing=dense`"
+    )]
+    NoDocumentStart {
+        /// Id of the piece.
+        id: u32,
+    },
+    /// Masking of whole words with a vocabulary whose pieces do not show where words begin.
+    #[error(
+        "`corruption.unit=whole-word` needs pieces that show where a word begins (`##`, `Ġ`, `▁`, `</w>`), and those of this tokenizer bear no mark: \
+         each piece would count as a word; use `corruption.unit=token`, or train a tokenizer with `fnlm tokenizer train`"
+    )]
+    NoWordMarks,
     /// A data set without rows.
     #[error("the data set has no training sequences; is the text long enough for the sequence length?")]
     NoRows,

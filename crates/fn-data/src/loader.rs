@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use fn_core::corrupt::{Corruptor, Key, MaskRate};
+use fn_core::corrupt::{Corruptor, MaskRate};
 use fn_core::noise::{Use, mix};
 
 use crate::error::DataError;
 use crate::mixture::{Mixture, MixtureOrder};
-use crate::pack::PackedRow;
 use crate::shard::Dataset;
 use crate::synthetic::Synthetic;
+pub use batch::MaskedBatch;
 pub use growth::Growth;
 
 /// Batches that each worker prefetches: enough to hide its latency, at little memory.
@@ -82,82 +82,6 @@ pub struct Stage {
     pub batches: u64,
 }
 
-/// One batch in host memory.
-///
-/// Shapes: B batch size, L sequence length, P = B x maximum number of masked positions of a row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MaskedBatch {
-    /// Number of the micro-batch since the start of the run.
-    pub micro_batch: u64,
-    /// Batch size B.
-    pub batch: usize,
-    /// Sequence length L.
-    pub length: usize,
-    /// Corrupted ids, `[B * L]`, padded.
-    pub input: Vec<u32>,
-    /// Ids before corruption, `[B * L]`, padded.
-    pub original: Vec<u32>,
-    /// 0 in segment A and padding, 1 in segment B, `[B * L]`.
-    pub token_type: Vec<u32>,
-    /// 1 for a token, 0 for padding, `[B * L]`.
-    pub attention: Vec<f32>,
-    /// Whether there is any padding.
-    pub padded: bool,
-    /// Flat index `b * L + l` of each masked position, `[P]`; 0 where `weight` is 0.
-    pub positions: Vec<u32>,
-    /// Original id at each masked position, `[P]`; the padding id where `weight` is 0.
-    pub gold: Vec<u32>,
-    /// 1 for a masked position, 0 for the padding up to P, `[P]`.
-    pub weight: Vec<f32>,
-}
-
-impl MaskedBatch {
-    /// Corrupts `rows` (each with its number in the global batch) into micro-batch `micro_batch`; `rate` is the share of masked tokens.
-    fn make(
-        corruptor: &Corruptor,
-        seed: u64,
-        micro_batch: u64,
-        length: usize,
-        rate: f64,
-        rows: impl ExactSizeIterator<Item = (PackedRow, u64)>,
-    ) -> Self {
-        let batch = rows.len();
-        let special = corruptor.vocab().special;
-        let most = corruptor.max_predictions_at(length, rate);
-        let mut out = Self {
-            micro_batch,
-            batch,
-            length,
-            input: vec![special.pad; batch * length],
-            original: vec![special.pad; batch * length],
-            token_type: vec![0; batch * length],
-            attention: vec![0.0; batch * length],
-            padded: false,
-            positions: vec![0; batch * most],
-            gold: vec![special.pad; batch * most],
-            weight: vec![0.0; batch * most],
-        };
-        for (b, (row, number)) in rows.enumerate() {
-            let used = row.ids.len();
-            let corrupted =
-                corruptor.corrupt_at(&row.ids, Key { seed, step: micro_batch, row: number }, rate);
-            let start = b * length;
-            out.original[start..start + used].copy_from_slice(&row.ids);
-            out.input[start..start + used].copy_from_slice(&corrupted.input);
-            out.attention[start..start + used].fill(1.0);
-            out.token_type[start + usize::from(row.second).min(used)..start + used].fill(1);
-            out.padded |= used < length;
-            let slots = b * most..(b + 1) * most;
-            for (slot, (&position, &gold)) in slots.zip(corrupted.positions.iter().zip(&corrupted.gold)) {
-                out.positions[slot] = start as u32 + position;
-                out.gold[slot] = gold;
-                out.weight[slot] = 1.0;
-            }
-        }
-        out
-    }
-}
-
 /// Makes a batch from its number.
 #[derive(Clone)]
 struct Maker {
@@ -183,14 +107,22 @@ impl Maker {
                 // positions.
                 let seed = mix(&[seed, Use::Synthetic as u64]);
                 let rows = rows(number).map(|(sample, row)| (stage.rows.row(sample, length), row));
-                MaskedBatch::make(&self.corruptor, seed, number, length, rate, rows)
+                MaskedBatch::make(&self.corruptor, seed, number, length, rate, false, rows)
             }
             stage => {
                 let step = number - stage.as_ref().map_or(0, |stage| stage.batches);
                 let rows = rows(step).map(|(sample, row)| (self.data.row(&self.order, sample), row));
                 MaskedBatch {
                     micro_batch: number,
-                    ..MaskedBatch::make(&self.corruptor, seed, step, length, rate, rows)
+                    ..MaskedBatch::make(
+                        &self.corruptor,
+                        seed,
+                        step,
+                        length,
+                        rate,
+                        self.data.separates_documents(),
+                        rows,
+                    )
                 }
             }
         }
@@ -325,10 +257,19 @@ pub fn fixed_batches(
         let first = step * batch;
         let rows = (first..(first + batch).min(data.len())).enumerate();
         let rows = rows.map(|(n, row)| (data.row(row), n as u64));
-        MaskedBatch::make(&corruptor, seed, step as u64, data.length(), rate, rows)
+        MaskedBatch::make(
+            &corruptor,
+            seed,
+            step as u64,
+            data.length(),
+            rate,
+            data.separates_documents(),
+            rows,
+        )
     })
 }
 
+mod batch;
 mod growth;
 
 #[cfg(test)]

@@ -117,6 +117,12 @@ impl Mixture {
         self.sources.first().map_or(0, |source| source.length())
     }
 
+    /// Whether rows of any source hold several documents that do not attend to each other; each begins with `[CLS]`. (Rows of other
+    /// sources have no other `[CLS]` than their first.)
+    pub fn separates_documents(&self) -> bool {
+        self.sources.iter().any(|source| source.separates_documents())
+    }
+
     /// The order in which rows are drawn under `seed`.
     pub fn order(&self, seed: u64) -> MixtureOrder {
         // The first source has the order that it has alone.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use fn_core::panics::caught;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -175,14 +176,14 @@ fn learn_unigram(mut sentences: Vec<(String, u32)>, size: usize) -> Result<Value
         .map_err(|e| failed(e.to_string()))?;
     // One thread, since sums of several would depend on their number; the library panics where a likelihood is not finite.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|e| failed(e.to_string()))?;
-    let learnt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        pool.install(|| {
+    let learnt = pool.install(|| {
+        caught(|| {
             let mut model = Unigram::default();
             trainer.do_train(sentences, &mut model).map_err(|e| failed(e.to_string()))?;
             serde_json::to_value(&model).map_err(|e| failed(e.to_string()))
         })
-    }));
-    let mut model = learnt.unwrap_or_else(|_| Err(failed("the likelihood of the text is not finite")))?;
+    });
+    let mut model = learnt.unwrap_or_else(|| Err(failed("the likelihood of the text is not finite")))?;
     if let Some(pieces) = model.get_mut("vocab").and_then(Value::as_array_mut) {
         settle(pieces);
     }

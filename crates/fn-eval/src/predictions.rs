@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use fn_core::files::write_atomic;
+use fn_core::files::{STANDARD_INPUT, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -193,18 +193,32 @@ pub enum PredictionError {
 /// # Errors
 /// A file that cannot be written.
 pub fn write(path: &Path, records: &[Record]) -> Result<(), PredictionError> {
-    let mut text = String::new();
-    for record in records {
-        // serde_json writes non-finite numbers as null.
-        let line = serde_json::to_string(record).map_err(|error| PredictionError::Io {
-            path: path.to_owned(),
-            action: "write",
-            source: error.into(),
-        })?;
-        text.push_str(&line);
-        text.push('\n');
-    }
+    let text = json_lines(records).map_err(|error| PredictionError::Io {
+        path: path.to_owned(),
+        action: "write",
+        source: error.into(),
+    })?;
     save(path, &text)
+}
+
+/// Predictions as JSON lines.
+///
+/// # Errors
+/// None for what this crate predicts.
+pub fn json_lines(records: &[Record]) -> Result<String, serde_json::Error> {
+    // serde_json writes non-finite numbers as null.
+    records.iter().map(|record| serde_json::to_string(record).map(|line| line + "\n")).collect()
+}
+
+/// Predictions as the terminal shows them: index, prediction, and the probability of each of `labels`.
+pub fn text(records: &[Record], labels: &[String]) -> String {
+    let line = |record: &Record| {
+        let scores = labels.iter().zip(&record.scores).map(|(label, p)| format!("{label} {p:.4}"));
+        let line =
+            format!("{}\t{}\t{}", record.index, record.prediction, scores.collect::<Vec<_>>().join("  "));
+        line.trim_end().to_owned() + "\n"
+    };
+    records.iter().map(line).collect()
 }
 
 /// Writes predictions as a TSV table with the columns `index` and `prediction`.
@@ -234,7 +248,10 @@ fn save(path: &Path, text: &str) -> Result<(), PredictionError> {
 pub fn read(path: &Path) -> Result<Vec<Record>, PredictionError> {
     let io = |source| PredictionError::Io { path: path.to_owned(), action: "read", source };
     let mut file = BufReader::new(fn_core::files::open(path).map_err(io)?);
-    let json = path.extension().is_some_and(|end| end == "jsonl" || end == "json");
+    let named = path.extension().is_some_and(|end| end == "jsonl" || end == "json");
+    // Standard input has no name to tell by.
+    let json =
+        named || (path.as_os_str() == STANDARD_INPUT && file.fill_buf().map_err(io)?.starts_with(b"{"));
     let (mut records, mut bytes, mut number) = (Vec::new(), Vec::new(), 0);
     loop {
         bytes.clear();

@@ -6,7 +6,9 @@
 //! DIR/bert, DIR/electra, DIR/electra/generator     pre-training: logits and hidden vectors
 //! DIR/{roberta,xlm-roberta,camembert}              the same of RoBERTa and its relatives
 //! DIR/bert_untied                                  a BERT with `relu` whose output layer has a matrix of its own
-//! DIR/{bert,electra,roberta,xlm-roberta}_{classifier,spans,tags}   task models: logits
+//! DIR/modernbert                                   a ModernBERT with global and local layers
+//! DIR/modern-electra, DIR/modern-electra/generator replaced-token detection with its layers, gradient-disentangled embeddings
+//! DIR/{bert,electra,roberta,xlm-roberta,modernbert}_{classifier,spans,tags}   task models: logits
 //! ```
 
 use std::convert::Infallible;
@@ -15,7 +17,8 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_models::{
-    Activation, Arch, BertConfig, BertForPreTraining, Electra, ElectraConfig, Inputs, hf, params,
+    Activation, Arch, BertConfig, BertForPreTraining, Electra, ElectraConfig, EmbeddingSharing,
+    EncoderConfig, Inputs, ModernConfig, hf, params,
 };
 use fn_ops::Noise;
 use serde_json::{Value, json};
@@ -70,7 +73,7 @@ fn main() -> Result<(), Failure> {
     let folder = dir.join("bert_untied");
     cases.write_masked_lm(&folder, Arch::Bert, &config, &device)?;
 
-    let cases = Cases::of_roberta(&device);
+    let cases = Cases::of_one_segment(&device, PAD_OF_ROBERTA as i32);
     for arch in [Arch::Roberta, Arch::XlmRoberta, Arch::Camembert] {
         let mut encoder = BertConfig::bert_tiny().with_vocab_size(VOCAB).encoder;
         encoder.init_std = 0.1;
@@ -83,6 +86,27 @@ fn main() -> Result<(), Failure> {
             cases.write_tasks(dir, arch.model_type(), &device)?;
         }
     }
+
+    let cases = Cases::of_one_segment(&device, 0);
+    let mut encoder =
+        EncoderConfig { vocab_size: VOCAB, max_positions: 32, init_std: 0.1, ..EncoderConfig::modern_tiny() };
+    encoder.modern = Some(ModernConfig { window: 6, ..ModernConfig::default() });
+    let config = BertConfig::of(Arch::ModernBert.family(), encoder.clone());
+    cases.write_masked_lm(&dir.join("modernbert"), Arch::ModernBert, &config, &device)?;
+    cases.write_tasks(dir, "modernbert", &device)?;
+
+    let config = ElectraConfig { sharing: EmbeddingSharing::Gdes, ..ElectraConfig::new(encoder, 1.0, 0.5) };
+    let model = uneven(moved(Electra::init(&config, 1, &device)));
+    let (folder, inputs) = (dir.join("modern-electra"), &cases.inputs);
+    hf::save_replaced_token(&folder, Arch::ModernElectra, &model, &config, &hf::SaveOptions::default())?;
+    // One label for each token.
+    let logits = values(model.discriminator_logits(inputs, &none).unsqueeze_dim::<3>(2));
+    let hidden = values(model.discriminator_hidden(inputs, &none));
+    cases.write(&folder, json!({"labels": ["replaced"], "logits": logits, "hidden": hidden}))?;
+    let logits = values(model.generator_logits(inputs, Tensor::from_data(rows, &device), &none));
+    let hidden = values(model.generator_hidden(inputs, &none));
+    let generator = folder.join(hf::GENERATOR_FOLDER);
+    cases.write(&generator, json!({"rows": rows, "logits": logits, "hidden": hidden}))?;
     println!("wrote {}", dir.display());
     Ok(())
 }
@@ -117,13 +141,13 @@ impl Cases {
         Self { fields: [("input_ids", ids), ("token_type_ids", types), ("attention_mask", mask)], inputs }
     }
 
-    /// One segment; RoBERTa counts positions over what is not padding, by id.
-    fn of_roberta(device: &Device) -> Self {
+    /// One segment, with this padding id: RoBERTa counts positions over what is not padding, by id.
+    fn of_one_segment(device: &Device, pad: i32) -> Self {
         let mut cases = Self::new(device);
         let [(_, ids), (_, types), (_, mask)] = &mut cases.fields;
         for (ids, mask) in ids.iter_mut().zip(mask.iter()) {
             for (id, _) in ids.iter_mut().zip(mask).filter(|(_, mask)| **mask == 0) {
-                *id = PAD_OF_ROBERTA as i32;
+                *id = pad;
             }
         }
         types.iter_mut().flatten().for_each(|segment| *segment = 0);
@@ -200,6 +224,16 @@ fn uneven<M: Module>(model: M) -> M {
         let start = path.bytes().fold(0, |sum, byte| sum * 31 % 1009 + usize::from(byte));
         let shift = |i: usize| ((start + 37 * i) % 101) as f32 / 500.0 - 0.1;
         Ok(Some(tensor.data.iter().enumerate().map(|(i, x)| x + shift(i)).collect()))
+    });
+    model
+}
+
+/// Moves the discriminator's own tables away from zero.
+fn moved(model: Electra) -> Electra {
+    let Ok(model) = params::load(model, &mut |path: &str, shape: &[usize]| -> Result<_, Infallible> {
+        let own = path.starts_with("discriminator_embeddings.") && shape.len() == 2;
+        let value = |i: usize| ((i * 53) % 97) as f32 / 400.0 - 0.12;
+        Ok(own.then(|| (0..shape.iter().product()).map(value).collect()))
     });
     model
 }

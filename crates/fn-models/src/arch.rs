@@ -26,6 +26,8 @@ pub enum Arch {
     /// Masked language modelling with the layers of [`modern`](crate::modern).
     #[serde(rename = "modernbert")]
     ModernBert,
+    /// Replaced-token detection with the layers of [`modern`](crate::modern) in generator and discriminator.
+    ModernElectra,
 }
 
 /// What a model is pre-trained for.
@@ -73,8 +75,15 @@ struct About {
 
 impl Arch {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Bert, Self::Electra, Self::Roberta, Self::XlmRoberta, Self::Camembert, Self::ModernBert];
+    pub const ALL: [Self; 7] = [
+        Self::Bert,
+        Self::Electra,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Camembert,
+        Self::ModernBert,
+        Self::ModernElectra,
+    ];
 
     fn describe(self) -> About {
         let (objective, family, name, model_type, class) = match self {
@@ -85,6 +94,9 @@ impl Arch {
             Self::Camembert => (Objective::MaskedLm, Family::Roberta, "CamemBERT", "camembert", "Camembert"),
             Self::ModernBert => {
                 (Objective::MaskedLm, Family::Modern, "ModernBERT", "modernbert", "ModernBert")
+            }
+            Self::ModernElectra => {
+                (Objective::ReplacedToken, Family::Modern, "ModernELECTRA", "modernbert", "ModernBert")
             }
         };
         About { objective, family, name, model_type, class }
@@ -123,6 +135,30 @@ impl Arch {
         self.describe().model_type
     }
 
+    /// Whether another architecture has the same `model_type`, because transformers has no class for this one: then a key of its own
+    /// in `config.json` says which of the two it is.
+    pub(crate) fn is_marked(self) -> bool {
+        self == Self::ModernElectra
+    }
+
+    /// What the generator of this architecture is in a folder of its own.
+    pub(crate) fn of_generator(self) -> Self {
+        match self {
+            Self::ModernElectra => Self::ModernBert,
+            other => other,
+        }
+    }
+
+    /// Masked language models that a pre-training of this architecture can start from: generator and discriminator then both start as
+    /// that model.
+    pub(crate) fn starts_from(self) -> &'static [Self] {
+        match self {
+            Self::Electra => &[Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Camembert],
+            Self::ModernElectra => &[Self::ModernBert],
+            _ => &[],
+        }
+    }
+
     /// Whether it is pre-trained with a discriminator that finds replaced tokens; its masked language model is then a generator
     /// beside the encoder that is kept.
     pub fn has_discriminator(self) -> bool {
@@ -150,9 +186,11 @@ impl Arch {
     /// The class in transformers that reads a folder of the pre-trained model (without `generator/`).
     pub fn pretrained_class(self) -> String {
         let about = self.describe();
-        let purpose = match about.objective {
-            Objective::MaskedLm => "MaskedLM",
-            Objective::ReplacedToken => "PreTraining",
+        let purpose = match (about.objective, about.family) {
+            (Objective::MaskedLm, _) => "MaskedLM",
+            // It computes what our head does, one label for each token.
+            (Objective::ReplacedToken, Family::Modern) => "TokenClassification",
+            (Objective::ReplacedToken, _) => "PreTraining",
         };
         format!("{}For{purpose}", about.class)
     }
@@ -178,8 +216,13 @@ mod tests {
         assert_eq!(Arch::Electra.task_class(Task::TokenClassification), "ElectraForTokenClassification");
         assert_eq!(Arch::XlmRoberta.pretrained_class(), "XLMRobertaForMaskedLM");
         assert_eq!(Arch::Electra.pretrained_class(), "ElectraForPreTraining");
+        assert_eq!(Arch::ModernElectra.pretrained_class(), "ModernBertForTokenClassification");
+        assert_eq!(Arch::ModernElectra.generator_class().unwrap(), "ModernBertForMaskedLM");
+        assert_eq!(serde_json::to_value(Arch::ModernElectra).unwrap(), "modern-electra");
         for arch in Arch::ALL {
-            assert_eq!(serde_json::to_value(arch).unwrap(), arch.model_type());
+            if !arch.is_marked() {
+                assert_eq!(serde_json::to_value(arch).unwrap(), arch.model_type());
+            }
             assert_eq!(arch.heads().count(), if arch.has_discriminator() { 2 } else { 1 });
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
 use crate::arch::Family;
+use crate::electra::EmbeddingSharing;
 use crate::modern::ModernConfig;
 
 /// A size of a model that is out of range.
@@ -370,6 +371,9 @@ pub struct ElectraConfig {
     /// Whether the generator's output layer has a matrix of its own in place of the token table.
     #[serde(default, skip_serializing_if = "is_false")]
     pub untied_decoder: bool,
+    /// What the two share of their embeddings.
+    #[serde(default, skip_serializing_if = "EmbeddingSharing::is_tied")]
+    pub sharing: EmbeddingSharing,
 }
 
 impl ElectraConfig {
@@ -391,7 +395,7 @@ impl ElectraConfig {
             num_layers: part(d.num_layers, depth_fraction),
             ..discriminator.clone()
         };
-        Self { discriminator, generator, untied_decoder: false }
+        Self { discriminator, generator, untied_decoder: false, sharing: EmbeddingSharing::Tied }
     }
     /// Discriminator 2 layers of 128, generator of 64.
     pub fn electra_tiny() -> Self {
@@ -438,6 +442,19 @@ impl ElectraConfig {
                     field,
                     found: ours.to_string(),
                     allowed: format!("{theirs}, as in the discriminator: the embeddings are shared"),
+                });
+            }
+        }
+        for (section, side) in [("discriminator", d), ("generator", g)] {
+            if side.modern.is_some() && side.hidden_size != side.embedding_size {
+                return Err(ConfigError::OutOfRange {
+                    section,
+                    field: "hidden_size",
+                    found: side.hidden_size.to_string(),
+                    allowed: format!(
+                        "embedding_size = {}: ModernBERT has no projection between them, so its generator is smaller by depth only",
+                        side.embedding_size
+                    ),
                 });
             }
         }

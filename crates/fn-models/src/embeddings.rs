@@ -61,6 +61,22 @@ impl Embeddings {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn combine(&self, words: Tensor<3>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        self.sum(words, None, inputs, noise)
+    }
+
+    /// [`forward`](Self::forward) with tables that are the sums of `base`'s and this one's; `base`'s get no gradient. The norm is this
+    /// one's. With tables that start at zero: gradient-disentangled sharing (He et al. 2021, DeBERTaV3, section 3.2.3).
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn forward_over(&self, base: &Self, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
+        // Rows are looked up before they are added: the same sums as of whole tables, of as many rows as there are tokens.
+        let of_base = fn_ops::embedding(base.word.weight.val().detach(), inputs.ids.clone());
+        self.sum(of_base + self.word.forward(inputs.ids.clone()), Some(base), inputs, noise)
+    }
+
+    /// `dropout(LN(words + segment + position))`, of tables that lie over those of `base`.
+    fn sum(&self, words: Tensor<3>, base: Option<&Self>, inputs: &Inputs, noise: &Noise) -> Tensor<3> {
         let ([_, length, _], most) = (words.dims(), self.max_positions);
         assert!(
             length <= most,
@@ -68,13 +84,15 @@ impl Embeddings {
         );
         let mut sum = words;
         if let Some(table) = &self.token_type {
+            let table = over(table, base.and_then(|base| base.token_type.as_ref()));
             sum = sum
-                + match table.weight.lazy_shape()[0] {
-                    1 => table.weight.val().unsqueeze::<3>(),
-                    _ => table.forward(inputs.token_type.clone()),
+                + match table.dims()[0] {
+                    1 => table.unsqueeze::<3>(),
+                    _ => fn_ops::embedding(table, inputs.token_type.clone()),
                 };
         }
         if let Some(table) = &self.position {
+            let table = over(table, base.and_then(|base| base.position.as_ref()));
             sum = sum + self.positions(table, inputs, length);
         }
         fn_ops::dropout(self.norm.forward(sum), self.dropout, noise)
@@ -84,14 +102,22 @@ impl Embeddings {
     ///
     /// RoBERTa counts positions over real tokens only. Rows are padded at their end, so that real tokens get the same ones here; what
     /// padding gets does not matter, as nothing reads it.
-    fn positions(&self, table: &Table, inputs: &Inputs, length: usize) -> Tensor<3> {
+    fn positions(&self, table: Tensor<2>, inputs: &Inputs, length: usize) -> Tensor<3> {
         let Some(documents) = &inputs.documents else {
-            return table.weight.val().narrow(0, self.position_offset, length).unsqueeze::<3>();
+            return table.narrow(0, self.position_offset, length).unsqueeze::<3>();
         };
         let positions: Vec<i32> =
             documents.positions().into_iter().map(|at| (at + self.position_offset) as i32).collect();
         let shape = [positions.len() / length.max(1), length];
         let device = inputs.token_type.device();
-        table.forward(Tensor::<2, Int>::from_data(TensorData::new(positions, shape), &device))
+        fn_ops::embedding(table, Tensor::<2, Int>::from_data(TensorData::new(positions, shape), &device))
+    }
+}
+
+/// The values of a table, `[rows, E]`, added to those of the one below it, which get no gradient.
+fn over(table: &Table, base: Option<&Table>) -> Tensor<2> {
+    match base {
+        Some(base) => base.weight.val().detach() + table.weight.val(),
+        None => table.weight.val(),
     }
 }

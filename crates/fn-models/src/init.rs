@@ -21,10 +21,12 @@ pub(crate) fn std(config: &EncoderConfig, path: &str) -> f64 {
     }
 }
 
-/// Draws the values of every matrix of `model` from a normal distribution; `std` gives its standard deviation, by path.
+/// Draws the values of every matrix of `model` from a normal distribution; `std` gives its standard deviation, by path. 0: the matrix stays
+/// as it is.
 pub(crate) fn normal<M: Module>(model: M, seed: u64, std: impl Fn(&str) -> f64) -> M {
     let filled = params::load(model, &mut |path: &str, shape: &[usize]| {
-        Ok::<_, Infallible>((shape.len() == 2).then(|| values(seed, path, shape.iter().product(), std(path))))
+        let (std, count) = (std(path), shape.iter().product());
+        Ok::<_, Infallible>((shape.len() == 2 && std > 0.0).then(|| values(seed, path, count, std)))
     });
     match filled {
         Ok(model) => model,

@@ -9,7 +9,8 @@ use fn_ops::Noise;
 use crate::arch::{Arch, Objective};
 use crate::bert::BertForPreTraining;
 use crate::config::{BertConfig, ConfigError, ElectraConfig, EncoderConfig};
-use crate::electra::Electra;
+use crate::electra::{Electra, EmbeddingSharing};
+use crate::encoder::Encoder;
 use crate::hf::{self, Head, HfError, LoadReport, SaveOptions};
 use crate::inputs::{Inputs, Pooling};
 
@@ -24,10 +25,10 @@ use crate::inputs::{Inputs, Pooling};
 ///
 /// ```
 /// # use burn::module::Module;
-/// # use fn_models::{Arch, EncoderConfig, GeneratorSize, Pretrained, params};
+/// # use fn_models::{Arch, EncoderConfig, GeneratorSettings, Pretrained, params};
 /// # let device = burn::tensor::Device::flex();
 /// # let encoder = EncoderConfig { vocab_size: 20, ..EncoderConfig::electra_tiny() };
-/// # let model = Pretrained::fresh(Arch::Electra, encoder, GeneratorSize::default(), 1, &device)?;
+/// # let model = Pretrained::fresh(Arch::Electra, encoder, GeneratorSettings::default(), 1, &device)?;
 /// let mut average = model.valid(); // on the plain device, without gradients
 /// average = params::moving_average(average, &model, 0.999);
 /// assert_eq!(params::collect(&average).len(), params::collect(&model).len());
@@ -50,19 +51,21 @@ enum Net {
     ReplacedToken(Box<Electra>),
 }
 
-/// How large a generator is beside its discriminator.
+/// A generator beside its discriminator: how large it is, and what they share.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GeneratorSize {
+pub struct GeneratorSettings {
     /// Its width as a share of the discriminator's, above 0.
     pub width: f64,
     /// Its number of layers as a share of the discriminator's, above 0.
     pub depth: f64,
+    /// What it shares of its embeddings.
+    pub sharing: EmbeddingSharing,
 }
 
-impl Default for GeneratorSize {
-    /// ELECTRA-small: a quarter of the width, all of the layers.
+impl Default for GeneratorSettings {
+    /// ELECTRA-small: a quarter of the width, all of the layers, the same embeddings.
     fn default() -> Self {
-        Self { width: 0.25, depth: 1.0 }
+        Self { width: 0.25, depth: 1.0, sharing: EmbeddingSharing::Tied }
     }
 }
 
@@ -96,22 +99,28 @@ impl Pretrained {
     /// # Errors
     /// Everything of [`HfError`] that concerns reading.
     pub fn open(dir: &Path, device: &Device) -> Result<(Self, LoadReport), HfError> {
-        Self::open_as(hf::read_encoder(dir)?.0, dir, device)
+        Self::open_as(hf::read_encoder(dir)?.0, None, dir, device)
     }
 
-    /// Reads a folder as a model of `arch`, to continue its pre-training: a BERT also makes an ELECTRA, see
-    /// [`hf::load_electra`].
+    /// Reads a folder as a model of `arch`, to continue its pre-training: a masked language model also makes a generator and a
+    /// discriminator, see [`hf::load_replaced_token`]. `sharing` is what the two share of their embeddings from here on; None: as before.
+    /// It is not read for other architectures.
     ///
     /// # Errors
     /// Everything of [`HfError`] that concerns reading; a folder of an architecture that does not become `arch`.
-    pub fn open_as(arch: Arch, dir: &Path, device: &Device) -> Result<(Self, LoadReport), HfError> {
+    pub fn open_as(
+        arch: Arch,
+        sharing: Option<EmbeddingSharing>,
+        dir: &Path,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), HfError> {
         let (net, report) = match arch.objective() {
             Objective::MaskedLm => {
                 let (model, _, report) = hf::load_masked_lm(dir, arch, device)?;
                 (Net::MaskedLm(Box::new(model)), report)
             }
             Objective::ReplacedToken => {
-                let (model, _, report) = hf::load_electra(dir, device)?;
+                let (model, _, report) = hf::load_replaced_token(dir, arch, sharing, device)?;
                 (Net::ReplacedToken(Box::new(model)), report)
             }
         };
@@ -154,7 +163,7 @@ impl Pretrained {
     pub fn fresh(
         arch: Arch,
         encoder: EncoderConfig,
-        generator: GeneratorSize,
+        generator: GeneratorSettings,
         seed: u64,
         device: &Device,
     ) -> Result<Self, ConfigError> {
@@ -166,7 +175,8 @@ impl Pretrained {
                 Net::MaskedLm(Box::new(BertForPreTraining::init(&config, seed, device)))
             }
             Objective::ReplacedToken => {
-                let config = ElectraConfig::new(encoder, generator.width, generator.depth);
+                let GeneratorSettings { width, depth, sharing } = generator;
+                let config = ElectraConfig { sharing, ..ElectraConfig::new(encoder, width, depth) };
                 config.validate()?;
                 Net::ReplacedToken(Box::new(Electra::init(&config, seed, device)))
             }
@@ -182,7 +192,9 @@ impl Pretrained {
     pub fn save(&self, dir: &Path, options: &SaveOptions) -> Result<(), HfError> {
         match &self.net {
             Net::MaskedLm(model) => hf::save_masked_lm(dir, self.arch, model, model.config(), options),
-            Net::ReplacedToken(model) => hf::save_electra_with(dir, model, model.config(), options),
+            Net::ReplacedToken(model) => {
+                hf::save_replaced_token(dir, self.arch, model, model.config(), options)
+            }
         }
     }
 
@@ -196,6 +208,14 @@ impl Pretrained {
         match &self.net {
             Net::MaskedLm(model) => &model.config().encoder,
             Net::ReplacedToken(model) => &model.config().discriminator,
+        }
+    }
+
+    /// What generator and discriminator share of their embeddings, where there are two.
+    pub fn sharing(&self) -> Option<EmbeddingSharing> {
+        match &self.net {
+            Net::MaskedLm(_) => None,
+            Net::ReplacedToken(model) => Some(model.config().sharing),
         }
     }
 
@@ -252,11 +272,16 @@ impl Pretrained {
     /// What enters the first layer, then what leaves each layer, of the encoder that fine-tuning keeps: as many tensors
     /// `[B, L, H]` as there are layers, and one. The last one is [`hidden`](Self::hidden).
     pub fn hidden_of_layers(&self, inputs: &Inputs, noise: &Noise) -> Vec<Tensor<3>> {
-        let (embeddings, encoder) = match &self.net {
-            Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
-            Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
-        };
-        encoder.forward_layers(embeddings.forward(inputs, noise), inputs, noise)
+        let (embedded, encoder) = self.embedded(inputs, noise);
+        encoder.forward_layers(embedded, inputs, noise)
+    }
+
+    /// What enters the layers of the encoder that fine-tuning keeps, and these layers.
+    fn embedded(&self, inputs: &Inputs, noise: &Noise) -> (Tensor<3>, &Encoder) {
+        match &self.net {
+            Net::MaskedLm(model) => (model.embeddings.forward(inputs, noise), &model.encoder),
+            Net::ReplacedToken(model) => (model.discriminator_embedded(inputs, noise), &model.discriminator),
+        }
     }
 
     /// What leaves the first `layers` layers of the encoder that fine-tuning keeps at `places` `[P]`, counted through all rows: `[P, H]`.
@@ -268,11 +293,8 @@ impl Pretrained {
         places: Tensor<1, Int>,
         noise: &Noise,
     ) -> Tensor<2> {
-        let (embeddings, encoder) = match &self.net {
-            Net::MaskedLm(model) => (&model.embeddings, &model.encoder),
-            Net::ReplacedToken(model) => (&model.embeddings, &model.discriminator),
-        };
-        encoder.forward_first_at(embeddings.forward(inputs, noise), layers, inputs, places, noise)
+        let (embedded, encoder) = self.embedded(inputs, noise);
+        encoder.forward_first_at(embedded, layers, inputs, places, noise)
     }
 
     /// Hidden vectors of the masked LM (ELECTRA: of the generator, `[B, L, H_generator]`) with vectors `words` `[B, L, E]` in
@@ -289,7 +311,7 @@ impl Pretrained {
         each!(&self.net, model => model.pooled(inputs, pooling, noise))
     }
 
-    /// The token table, `[V, E]`, with its gradient.
+    /// The token table, `[V, E]`, with its gradient (ELECTRA: the generator's, and the discriminator's where they are tied).
     pub fn word_embedding(&self) -> Tensor<2> {
         each!(&self.net, model => model.word_embedding())
     }

@@ -12,6 +12,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use fn_ops::Noise;
+use serde_json::{Map, Value};
 
 use crate::arch::{Arch, Family};
 use crate::config::EncoderConfig;
@@ -31,6 +32,8 @@ pub struct TaskConfig {
     pub outputs: usize,
     /// Dropout in the head (`classifier_dropout`): that of the encoder unless its `config.json` says otherwise.
     pub head_dropout: f64,
+    /// Fields of the encoder's `config.json` that say nothing about shapes or computation, such as `bos_token_id`: they are written again.
+    pub fields: Map<String, Value>,
 }
 
 /// The head of a classifier: a vector per sequence in, a logit per class out.

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{Case, golden, gradients, json};
 use fn_models::arch::{Family, Task};
 use fn_models::hf::names::{Layout, Role};
-use fn_models::{Arch, EncoderConfig, GeneratorSize, Inputs, Pooling, Pretrained, hf, params};
+use fn_models::{Arch, EncoderConfig, GeneratorSettings, Inputs, Pooling, Pretrained, hf, params};
 use fn_ops::{Documents, Noise};
 
 /// Within 2e-6, or 1e-5 of the value.
@@ -178,7 +178,7 @@ fn packed_documents_see_what_they_see_alone() {
         [(Arch::ModernBert, EncoderConfig::modern_tiny()), (Arch::Bert, EncoderConfig::bert_tiny())]
     {
         let encoder = EncoderConfig { vocab_size: 50, ..encoder };
-        let model = Pretrained::fresh(arch, encoder, GeneratorSize::default(), 3, &device).unwrap();
+        let model = Pretrained::fresh(arch, encoder, GeneratorSettings::default(), 3, &device).unwrap();
         let row: Vec<i32> = (0..200).map(|i| 5 + i * 7 % 45).collect();
         let part = |from: usize, to: usize| {
             Tensor::<2, Int>::from_data(TensorData::new(row[from..to].to_vec(), [1, to - from]), &device)

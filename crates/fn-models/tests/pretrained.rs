@@ -7,13 +7,14 @@ mod common;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use common::{Case, golden};
 use fn_models::hf::{self, HfError};
 use fn_models::params::{self, NamedTensor};
-use fn_models::{Arch, EncoderConfig, GeneratorSize, Pooling, Pretrained};
+use fn_models::{Arch, EncoderConfig, GeneratorSettings, Pooling, Pretrained};
 use fn_ops::Noise;
 
 fn open(folder: &str) -> Pretrained {
@@ -23,12 +24,14 @@ fn open(folder: &str) -> Pretrained {
 fn fresh(arch: Arch, seed: u64, device: &Device) -> Pretrained {
     let encoder = match arch {
         Arch::Electra => EncoderConfig::electra_tiny(),
-        Arch::ModernBert => EncoderConfig::modern_tiny(),
+        Arch::ModernBert | Arch::ModernElectra => EncoderConfig::modern_tiny(),
         _ => EncoderConfig::bert_tiny(),
     };
     let position_offset = arch.position_offset(0);
     let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, position_offset, ..encoder };
-    Pretrained::fresh(arch, encoder, GeneratorSize { width: 0.5, depth: 1.0 }, seed, device).unwrap()
+    let width = if arch.is_modern() { 1.0 } else { 0.5 };
+    let generator = GeneratorSettings { width, ..GeneratorSettings::default() };
+    Pretrained::fresh(arch, encoder, generator, seed, device).unwrap()
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn a_new_model_is_drawn_from_its_seed_and_gets_gradients() {
 #[test]
 fn sizes_that_no_model_can_have_are_refused() {
     let encoder = EncoderConfig { embedding_size: 64, ..EncoderConfig::bert_tiny() };
-    let error = Pretrained::fresh(Arch::Bert, encoder, GeneratorSize::default(), 1, &Device::flex());
+    let error = Pretrained::fresh(Arch::Bert, encoder, GeneratorSettings::default(), 1, &Device::flex());
     assert!(error.unwrap_err().to_string().contains("embedding_size is 64"));
 }
 
@@ -208,10 +211,10 @@ fn a_folder_without_a_head_is_known_and_refused_where_the_head_is_needed() {
 #[test]
 fn a_bert_starts_an_electra_and_not_the_other_way_round() {
     let device = Device::flex();
-    let (model, _) = Pretrained::open_as(Arch::Electra, &golden("bert_tiny"), &device).unwrap();
+    let (model, _) = Pretrained::open_as(Arch::Electra, None, &golden("bert_tiny"), &device).unwrap();
     assert_eq!(model.arch(), Arch::Electra);
     assert!(model.has_masked_lm() && !model.has_discriminator());
-    let error = Pretrained::open_as(Arch::Bert, &golden("electra_tiny"), &device).unwrap_err();
+    let error = Pretrained::open_as(Arch::Bert, None, &golden("electra_tiny"), &device).unwrap_err();
     assert!(error.to_string().contains("`model_type` is \"electra\", expected \"bert\""), "{error}");
 }
 
@@ -228,4 +231,27 @@ fn a_folder_of_another_architecture_is_refused_with_the_names_of_those_that_can_
     config.as_object_mut().unwrap().remove("model_type");
     fs::write(&path, config.to_string()).unwrap();
     assert_eq!(hf::read_encoder(dir.path()).unwrap().0, Arch::Bert);
+}
+
+#[test]
+fn shards_of_pytorch_are_read_by_their_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = golden("bin_tiny/zip");
+    fs::copy(whole.join("config.json"), dir.path().join("config.json")).unwrap();
+    let open = |dir: &Path| Pretrained::open(dir, &Device::flex());
+    let expected = params::collect(&open(&whole).unwrap().0);
+    let shard = "pytorch_model-00001-of-00001.bin";
+    fs::copy(whole.join("pytorch_model.bin"), dir.path().join(shard)).unwrap();
+    let save = |tensor: &str, shard: &str| {
+        let map = serde_json::json!({ "weight_map": { tensor: shard } });
+        fs::write(dir.path().join("pytorch_model.bin.index.json"), map.to_string()).unwrap();
+    };
+    save("bert.embeddings.word_embeddings.weight", shard);
+    let (loaded, report) = open(dir.path()).unwrap();
+    assert_eq!(params::collect(&loaded), expected);
+    assert!(report.files[0].ends_with(shard));
+    save("bert.embeddings.word_embeddings.weight", "../pytorch_model.bin");
+    assert!(matches!(open(dir.path()).unwrap_err(), HfError::UnsafeShard { .. }));
+    save("bert.no.such.tensor", shard);
+    assert!(matches!(open(dir.path()).unwrap_err(), HfError::Damaged { .. }));
 }

@@ -62,6 +62,34 @@ fn classifiers_of_both_families_compute_what_transformers_computes() {
 }
 
 #[test]
+fn fields_of_the_encoders_configuration_are_written_again_but_those_of_another_task() {
+    let device = Device::flex();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = json(&golden("bert_tiny/config.json"));
+    for (key, value) in [
+        ("bos_token_id", 7.into()),
+        ("pad_token_id", 3.into()),
+        ("problem_type", "regression".into()),
+        ("id2label", serde_json::json!({"0": "old"})),
+    ] {
+        config[key] = value;
+    }
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    std::fs::copy(golden("bert_tiny/model.safetensors"), dir.path().join("model.safetensors")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let (model, config, _) = hf::load_classifier(dir.path(), 2, 1, &device).unwrap();
+    hf::save_classifier(out.path(), &model, &config, &["no", "yes"]).unwrap();
+    let written = json(&out.path().join("config.json"));
+    assert_eq!((&written["bos_token_id"], &written["pad_token_id"]), (&7.into(), &3.into()));
+    assert_eq!(written["id2label"], serde_json::json!({"0": "no", "1": "yes"}));
+    assert!(written.get("problem_type").is_none());
+    let (model, config, _) = hf::load_spans(dir.path(), 1, &device).unwrap();
+    hf::save_spans(out.path(), &model, &config).unwrap();
+    let written = json(&out.path().join("config.json"));
+    assert!(written.get("id2label").is_none() && written["bos_token_id"] == 7);
+}
+
+#[test]
 fn span_models_of_both_families_compute_what_transformers_computes() {
     let device = Device::flex();
     for folder in ["task_tiny/bert_spans", "task_tiny/electra_spans"] {

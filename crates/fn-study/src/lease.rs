@@ -19,6 +19,8 @@ const CLAIM: &str = "claim";
 /// Interval of the renewals, and the age at which a claim expires.
 const RENEW: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(60) };
 const EXPIRE: Duration = Duration::from_secs(600);
+/// The same for a claim without a mark, whose process was killed or met a full disk between making and marking it.
+const UNMARKED: Duration = Duration::from_secs(10);
 
 /// Error of claiming a folder.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,10 @@ impl Lease {
         loop {
             match OpenOptions::new().write(true).create_new(true).open(&claim) {
                 Ok(mut file) => {
-                    file.write_all(mark.as_bytes()).map_err(io("write"))?;
+                    if let Err(error) = file.write_all(mark.as_bytes()) {
+                        let _ = std::fs::remove_file(&claim); // without a mark, it would look like another machine's
+                        return Err(io("write")(error));
+                    }
                     let lost = Arc::new(AtomicBool::new(false));
                     let renewing = Some(renew(claim.clone(), mark.clone(), lost.clone()));
                     return Ok(Some(Self { claim, mark, renewing, lost, _lock: lock }));
@@ -77,7 +82,8 @@ impl Lease {
             let Some(found) = read(&claim).map_err(io("read"))? else { continue };
             // The lock was free, so a claim made by this machine is left over from a process that has ended.
             let ours = found.lines().next() == Some(machine().as_str());
-            if !ours && !expired(folder, &claim).map_err(io("look at"))? {
+            let limit = if found.is_empty() { UNMARKED } else { EXPIRE };
+            if !ours && !expired(folder, &claim, limit).map_err(io("look at"))? {
                 return Ok(None);
             }
             // Only one process can rename the expired claim. If it was replaced in between, the new claim is put back.
@@ -143,8 +149,10 @@ fn renew(claim: PathBuf, mark: String, lost: Arc<AtomicBool>) -> (Sender<()>, st
                     return;
                 }
             }
-            // A failed renewal is retried; after ten in a row the claim expires.
-            let _ = std::fs::write(&claim, &mark);
+            // A failed renewal is retried; after ten in a row the claim expires. The same bytes are written over the old ones: a file
+            // that was emptied first would be without a mark where the disk is full.
+            let _ =
+                OpenOptions::new().write(true).open(&claim).and_then(|mut f| f.write_all(mark.as_bytes()));
         }
     });
     (end, thread)
@@ -159,13 +167,13 @@ fn read(claim: &Path) -> std::io::Result<Option<String>> {
     }
 }
 
-/// Whether the claim was not renewed for [`EXPIRE`], by the clock of the file system that holds the folder.
-fn expired(folder: &Path, claim: &Path) -> std::io::Result<bool> {
+/// Whether the claim was not renewed for `limit`, by the clock of the file system that holds the folder.
+fn expired(folder: &Path, claim: &Path, limit: Duration) -> std::io::Result<bool> {
     let probe = folder.join(format!("clock-{}", std::process::id()));
     let now = File::create(&probe).and_then(|file| file.metadata()).and_then(|data| data.modified());
     let _ = std::fs::remove_file(&probe);
     match std::fs::metadata(claim).and_then(|data| data.modified()) {
-        Ok(renewed) => Ok(now?.duration_since(renewed).unwrap_or_default() > EXPIRE),
+        Ok(renewed) => Ok(now?.duration_since(renewed).unwrap_or_default() > limit),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
     }
@@ -212,6 +220,17 @@ mod tests {
         let lease = Lease::take(old.path()).unwrap().unwrap();
         assert!(read(&old.path().join(CLAIM)).unwrap().unwrap().starts_with(&machine()));
         drop(lease);
+    }
+
+    /// Its process was killed, or met a full disk, between making and marking it.
+    #[test]
+    fn a_claim_without_a_mark_expires_soon() {
+        let dir = claimed("elsewhere", UNMARKED / 2);
+        File::create(dir.path().join(CLAIM)).unwrap().set_modified(SystemTime::now() - UNMARKED / 2).unwrap();
+        assert!(Lease::take(dir.path()).unwrap().is_none());
+        let claim = File::options().write(true).open(dir.path().join(CLAIM)).unwrap();
+        claim.set_modified(SystemTime::now() - UNMARKED * 2).unwrap();
+        assert!(Lease::take(dir.path()).unwrap().is_some());
     }
 
     #[test]

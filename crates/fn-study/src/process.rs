@@ -244,6 +244,18 @@ impl Finished {
         })
     }
 
+    /// Whether it ended because the disk or the memory is full: exit code 5 of `fnlm`.
+    pub fn is_out_of_resources(&self) -> bool {
+        self.status.code() == Some(5)
+    }
+
+    fn was_killed(&self) -> bool {
+        #[cfg(unix)]
+        return std::os::unix::process::ExitStatusExt::signal(&self.status) == Some(libc::SIGKILL);
+        #[cfg(not(unix))]
+        false
+    }
+
     /// Why it did not finish, in words.
     pub fn failure(&self) -> String {
         match (self.ended(), self.status.code()) {
@@ -251,6 +263,11 @@ impl Finished {
             (Some(Ended::Stopped { .. }), _) => "it was stopped, and nothing was saved".to_owned(),
             (_, Some(code)) => {
                 format!("ended with exit code {code} and did not report why; see its messages above")
+            }
+            (_, None) if self.was_killed() => {
+                "it was killed (SIGKILL), which is what the system does where memory runs out: see `dmesg`; \
+                 smaller train.batch or data.length need less"
+                    .to_owned()
             }
             (_, None) => "ended by a signal".to_owned(),
         }
@@ -395,6 +412,12 @@ mod tests {
         assert!(matches!(garbled, ProcessError::Record { line: 1, .. }), "{garbled}");
         // Killed while writing: the incomplete line is not an error.
         let killed = shell(r#"printf '{"end' > "$1"; kill -9 $$"#, &path).unwrap();
-        assert_eq!((killed.ended(), killed.failure().as_str()), (None, "ended by a signal"));
+        assert!(
+            killed.ended().is_none() && killed.failure().contains("where memory runs out"),
+            "{}",
+            killed.failure()
+        );
+        let ended = shell("kill -15 $$", &path).unwrap();
+        assert_eq!((ended.ended(), ended.failure().as_str()), (None, "ended by a signal"));
     }
 }

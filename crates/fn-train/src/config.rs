@@ -39,7 +39,7 @@ use fn_data::pack::Packing;
 use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
 pub use fn_models::Arch;
-use fn_models::{EncoderConfig, GeneratorSize, ModernConfig};
+use fn_models::{EmbeddingSharing, EncoderConfig, GeneratorSettings, ModernConfig};
 pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use mixture::MixtureSource;
@@ -113,7 +113,8 @@ documented! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct ModelConfig {
-        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert` or `modernbert`.
+        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert`, `modernbert`, or `modern-electra` (replaced-token
+        /// detection with ModernBERT's layers in generator and discriminator).
         pub arch: Arch,
         /// Hugging Face folder with the initial weights (continued pre-training); its `config.json` overrides every size below.
         /// Not set: random initialisation.
@@ -137,10 +138,15 @@ documented! {
         pub hidden_dropout: f64,
         /// Dropout on attention weights. 0.1.
         pub attention_dropout: f64,
-        /// Width of the generator, as a fraction of the discriminator's (ELECTRA only). 0.25 (small, large), 1/3 (base).
+        /// Width of the generator, as a fraction of the discriminator's (ELECTRA only). 0.25 (small, large), 1/3 (base); 1 with
+        /// `modern-electra`, whose layers are as wide as its embeddings.
         pub generator_width: f64,
-        /// Number of layers of the generator, as a fraction of the discriminator's (ELECTRA only). 1.0: as many.
+        /// Number of layers of the generator, as a fraction of the discriminator's (ELECTRA only). 1.0: as many. 0.5 (DeBERTaV3).
         pub generator_depth: f64,
+        /// What generator and discriminator share of their embeddings (ELECTRA only): `tied` (ELECTRA: the same tables, trained by both
+        /// losses), `gdes` (DeBERTaV3: the discriminator adds tables of its own, which start at zero, to the generator's, which its loss
+        /// does not change) or `none`.
+        pub embedding_sharing: EmbeddingSharing,
         /// Standard deviation of the initial weights. 0.02.
         pub init_std: f64,
         /// Epsilon of LayerNorm, added to the variance. 1e-12.
@@ -167,6 +173,7 @@ impl Default for ModelConfig {
             attention_dropout: 0.1,
             generator_width: 0.25,
             generator_depth: 1.0,
+            embedding_sharing: EmbeddingSharing::Tied,
             init_std: 0.02,
             layer_norm_eps: 1e-12,
             vocab_size: None,
@@ -197,9 +204,13 @@ impl ModelConfig {
         }
     }
 
-    /// How large the generator is beside the discriminator; read for ELECTRA only.
-    pub fn generator(&self) -> GeneratorSize {
-        GeneratorSize { width: self.generator_width, depth: self.generator_depth }
+    /// The generator beside the discriminator; read for ELECTRA only.
+    pub fn generator(&self) -> GeneratorSettings {
+        GeneratorSettings {
+            width: self.generator_width,
+            depth: self.generator_depth,
+            sharing: self.embedding_sharing,
+        }
     }
 }
 
@@ -225,7 +236,8 @@ documented! {
         pub cache: Option<PathBuf>,
         /// Sequence length in tokens, `[CLS]` and `[SEP]` included. 128 (ELECTRA-small), 512 (base, large).
         pub length: usize,
-        /// How documents are packed into sequences: `electra`, `bert` or `dense`.
+        /// How documents are packed into sequences: `electra` or `bert` (two segments of one document), `dense` (all text in full rows) or
+        /// `documents` (several whole documents in a row, which do not attend to each other; positions restart with each).
         pub packing: Packing,
         /// Field of a .jsonl line that holds the text.
         pub json_field: String,

@@ -49,6 +49,14 @@ pub enum TrainError {
     /// A Hugging Face folder that cannot be read or written.
     #[error(transparent)]
     Model(#[from] fn_models::hf::HfError),
+    /// A checkpoint of a run without a moving average of its weights.
+    #[error(
+        "{path}: holds no moving average of the weights; a run keeps one with `average.decay` above 0, from step `average.start` on"
+    )]
+    NoAverage {
+        /// The checkpoint.
+        path: PathBuf,
+    },
     /// The model is too small for the tokenizer or the length of the sequences.
     #[error("{0} ({keys})", keys = keys(.0))]
     Fit(#[from] FitError),
@@ -99,10 +107,16 @@ pub enum TrainError {
     },
     /// Another process trains in this folder.
     #[error(
-        "{path}: another process trains in this run directory; wait for it, stop it, or give another directory (--run)"
+        "{path}: another process works in this folder; wait for it, stop it, or give another folder (--run or --out)"
     )]
     InUse {
         /// The run directory.
+        path: PathBuf,
+    },
+    /// Another process is going to write this file or folder.
+    #[error("{path}: another process is writing it; wait for it, stop it, or give another name")]
+    OutputInUse {
+        /// The file or folder.
         path: PathBuf,
     },
     /// The run directory cannot be locked.

@@ -8,6 +8,8 @@ use fn_models::{Pretrained, params};
 use crate::checkpoint::LoadedCheckpoint;
 use crate::config::{ModelConfig, RunConfig};
 use crate::error::TrainError;
+use crate::objective::MovingAverage;
+use crate::optim::OptimError;
 
 /// The model before the first step: loaded from the folder `init`, with a report of the tensors that were read, or initialised
 /// at random from `seed` for a vocabulary of `pieces` whose padding piece has the id `pad`.
@@ -23,7 +25,8 @@ pub fn initial(
 ) -> Result<(Pretrained, Option<LoadReport>), TrainError> {
     match &config.init {
         Some(folder) => {
-            let (model, report) = Pretrained::open_as(config.arch, folder, device)?;
+            let (model, report) =
+                Pretrained::open_as(config.arch, Some(config.embedding_sharing), folder, device)?;
             Ok((model, Some(report)))
         }
         None => {
@@ -62,4 +65,25 @@ pub fn of_checkpoint(
 ) -> Result<Pretrained, TrainError> {
     let (model, _) = initial(config, loaded.vocab_size()?, loaded.pad(config.max_positions), 0, device)?;
     Ok(params::load(model, &mut |name: &str, shape: &[usize]| loaded.take(name, shape).map(Some))?)
+}
+
+/// The moving average of the weights (`average.decay`) from such a checkpoint, in place of the weights. It is removed from `loaded`.
+///
+/// # Errors
+/// As [`of_checkpoint`]; [`TrainError::NoAverage`] for a checkpoint without one.
+pub fn average_of_checkpoint(
+    config: &ModelConfig,
+    loaded: &mut LoadedCheckpoint,
+    device: &Device,
+) -> Result<Pretrained, TrainError> {
+    let model = of_checkpoint(config, loaded, device)?;
+    let mut tensors = MovingAverage::taken_from(&mut loaded.optim);
+    if tensors.is_empty() {
+        return Err(TrainError::NoAverage { path: loaded.path.clone() });
+    }
+    params::load(model, &mut |name: &str, shape: &[usize]| {
+        let found = tensors.remove(name).filter(|tensor| tensor.shape == shape);
+        let found = found.ok_or_else(|| OptimError::NoAverage { name: name.to_owned() })?;
+        Ok(Some(found.data))
+    })
 }

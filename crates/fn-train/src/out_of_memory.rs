@@ -3,6 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::Write;
 
+mod limit;
+
 /// Exit code of a process that has no memory left, as of one whose disk is full.
 const RESOURCES: i32 = 5;
 
@@ -11,9 +13,9 @@ const RESOURCES: i32 = 5;
 pub struct Ending<A>(pub A);
 
 impl<A> Ending<A> {
-    /// `found` as it is, unless it is null.
+    /// `found` as it is, unless it is null or the pages to come would be more than a cgroup allows, for which the kernel kills without a word.
     fn or_end(&self, found: *mut u8, bytes: usize) -> *mut u8 {
-        if found.is_null() && bytes > 0 {
+        if (found.is_null() && bytes > 0) || limit::is_passed(found, bytes) {
             // Nothing here may allocate. A `Vec` that asks for 2^63 bytes never gets here: its capacity is checked before.
             let mut stderr = std::io::stderr();
             let _ = writeln!(

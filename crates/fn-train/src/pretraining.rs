@@ -1,5 +1,7 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
+mod clock;
+mod overlap;
 pub(crate) mod warnings;
 
 use std::path::Path;
@@ -19,7 +21,9 @@ use fn_models::Pretrained;
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
-use crate::collective::{Collective, CollectiveError, Meeting, Single, Wire, check_block, gather_equal};
+use crate::collective::{
+    Collective, CollectiveError, Meeting, Single, Wire, check_block, gather_equal, meet,
+};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
@@ -29,6 +33,7 @@ use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
 use crate::stop::Stop;
 use crate::training_loop::{SaveDue, Score, Training};
+use clock::Clock;
 use warnings::Course;
 
 /// Seed of the masked positions of held-out text, so that they are the same for every run, arm and step.
@@ -103,19 +108,6 @@ pub struct Details {
 
 /// Share of the wrong predictions that a judge may call false negatives without a warning.
 const MANY: f64 = 1.0 / 3.0;
-
-/// Wall time in steps, without evaluations and saves.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    /// Start of the current step.
-    began: Instant,
-    /// Seconds that the current step waited for data.
-    waited: f64,
-    steps: u64,
-    seconds: f64,
-    /// Seconds of the first step, in which memory is allocated and kernels are tuned.
-    first: f64,
-}
 
 impl<'a> Pretraining<'a> {
     /// A run that continues from `state`, in a single process.
@@ -212,6 +204,21 @@ impl<'a> Pretraining<'a> {
             self.evaluation = self.all_metrics(model)?;
         }
         Ok(self.evaluation.take())
+    }
+
+    /// Evaluates and reports the model of another training (`model.init`) before the first step, so that it shows what this one changes. It is
+    /// no candidate for the best checkpoint, and no bit of the training depends on it.
+    ///
+    /// # Errors
+    /// Reports that cannot be written; ranks that do not come.
+    pub fn evaluate_before(&mut self, model: &Pretrained) -> Result<(), TrainError> {
+        if self.config.model.init.is_none() || self.held_out.is_none() {
+            return Ok(());
+        }
+        if let Some(found) = self.all_metrics(model)? {
+            self.reporter.evaluation(0, &found.metrics)?;
+        }
+        Ok(meet(self.ranks, Meeting::disk("the evaluation"))?)
     }
 
     /// Mean seconds of a step of this process, without evaluations and saves, and without the first step if there are others;
@@ -463,19 +470,6 @@ impl Unreported {
             seconds: 0.0,
             waited: 0.0,
         }
-    }
-}
-
-impl Clock {
-    /// Ends the timing of the current step and returns its seconds.
-    fn end_step(&mut self) -> f64 {
-        let seconds = self.began.elapsed().as_secs_f64();
-        self.steps += 1;
-        self.seconds += seconds;
-        if self.steps == 1 {
-            self.first = seconds;
-        }
-        seconds
     }
 }
 

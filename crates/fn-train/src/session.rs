@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
-use fn_core::corrupt::Corruptor;
+use fn_core::corrupt::{Corruptor, Unit};
 use fn_core::files::hex;
 use fn_core::lexicon::Lexicon;
 use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
@@ -162,6 +162,9 @@ impl Session {
             Some(path) => Some(checked(Lexicon::load(path)?, &tokenizer)?),
             None => None,
         };
+        if config.corruption.unit == Unit::WholeWord {
+            tokenizer.require_words()?;
+        }
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), tokenizer.facts())?);
         stage(&config, &corruptor)?; // so that a vocabulary that is too small is detected now
         if ranks.world() > 1 {
@@ -270,8 +273,12 @@ impl Session {
             }
             None => {
                 objective.follow(&model);
-                let unknown = self.tokenizer.special().unk;
-                for warning in warnings::of_data(&self.config, &self.data, unknown) {
+                let special = self.tokenizer.special();
+                let mut found = warnings::of_data(&self.config, &self.data, special.unk);
+                let around = [special.cls, special.sep, special.pad];
+                let held_out = self.held_out.as_deref().filter(|_| ranks.is_first());
+                found.extend(held_out.and_then(|held| warnings::of_held_out(&self.data, held, &around)));
+                for warning in found {
                     reporter.warning(&warning)?;
                 }
                 Start::new(model, optimizer, self.config.seed)
@@ -308,10 +315,13 @@ impl Session {
             }
         }
         let state = &start.state;
-        let training =
+        let mut training =
             Pretraining::of_ranks(&self.config, objective, inputs, state, reporter, &agreed, ranks)?
                 .beginning_at(if branched { state.step } else { 0 })
                 .with_average(average.clone());
+        if start.checkpoint.is_none() && state.step == 0 {
+            training.evaluate_before(&start.model)?;
+        }
         let skipped = self.config.train.max_skipped;
         let together = Together { ranks, signal: &self.stop };
         let mut ended = train_together(training, start, Some(&checkpoints), skipped, &agreed, together)?;
@@ -364,6 +374,10 @@ impl Session {
             if let Some(found) = checkpoints.latest()? {
                 for notice in &found.notices {
                     reporter.notice(notice)?;
+                }
+                if !found.notices.is_empty() {
+                    let older = format!("an older checkpoint is taken instead: {}", found.path.display());
+                    reporter.notice(&older)?;
                 }
                 newest = Some(found.path);
             }

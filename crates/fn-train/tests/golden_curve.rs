@@ -9,6 +9,8 @@ mod common;
 
 use burn::tensor::{Device, Int, Tensor};
 use common::{Case, golden, json};
+use fn_models::arch::Family;
+use fn_models::hf::names::{Layout, Role};
 use fn_models::{Arch, Pretrained, hf, params};
 use fn_ops::Noise;
 use fn_train::optim::{AdamW, AdamWConfig, Gradients, Groups};
@@ -62,7 +64,7 @@ fn three_steps_of_roberta_and_of_an_untied_bert_follow_those_of_torch() {
     for (folder, arch) in [("roberta_tiny", Arch::Roberta), ("bert_untied", Arch::Bert)] {
         let device = Device::flex().autodiff();
         let case = Case::open(folder);
-        let (mut model, _) = Pretrained::open_as(arch, &golden(folder), &device).unwrap();
+        let (mut model, _) = Pretrained::open_as(arch, None, &golden(folder), &device).unwrap();
         let expected = json(&golden(folder).join("case.json"));
         let curve = |name: &str| -> Vec<f64> {
             expected[name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
@@ -90,4 +92,48 @@ fn three_steps_of_roberta_and_of_an_untied_bert_follow_those_of_torch() {
             );
         }
     }
+}
+
+/// ModernBERT: the loss of each of three steps, and every parameter after them.
+#[test]
+fn three_steps_of_modernbert_end_at_the_weights_of_torch() {
+    let device = Device::flex().autodiff();
+    let (case, expected) = (Case::open("modern_tiny"), json(&golden("modern_tiny/case.json")));
+    let (mut model, _) = Pretrained::open(&golden("modern_tiny"), &device).unwrap();
+    let config = AdamWConfig { bias_correction: true, ..AdamWConfig::default() };
+    let mut optimizer = AdamW::new(config, Groups::new());
+    let inputs = case.inputs("input_ids", &device);
+    let off = |got: f64, expected: &serde_json::Value| {
+        let expected = expected.as_f64().unwrap();
+        (got - expected).abs() / expected
+    };
+    for step in 0..3 {
+        let logits = model.masked_logits(&inputs, case.ids("rows", &device), &Noise::none());
+        let loss = fn_ops::cross_entropy_rows(logits, case.ids("gold", &device)).mean();
+        let gradients = Gradients::from_backward(&model, loss.backward());
+        let (next, update) = optimizer.step(model, gradients, 1e-3);
+        model = next;
+        let loss = off(f64::from(params::host(loss)[0]), &expected["losses"][step]);
+        let norm = off(update.grad_norm, &expected["grad_norms"][step]);
+        assert!(loss < 1e-5 && norm < 1e-4, "step {step}: loss off by {loss:e}, norm by {norm:e}");
+    }
+    let layout = Layout::new(Family::Modern, Role::MaskedLm);
+    let (mut worst, mut count) = (0.0f32, 0);
+    for parameter in params::collect(&model) {
+        let (name, transposed) = layout.theirs(&parameter.name).unwrap();
+        let (shape, values) = case.float(&format!("after.{name}"));
+        for (index, got) in parameter.data.iter().enumerate() {
+            let wanted = match (transposed, shape.as_slice()) {
+                // Theirs is [out, in], ours [in, out].
+                (true, &[rows, columns]) => values[index % rows * columns + index / rows],
+                _ => values[index],
+            };
+            worst = worst.max((got - wanted).abs());
+        }
+        count += 1;
+    }
+    assert_eq!(count, case.gradient_names("after.").len());
+    // A step moves a parameter by 1e-3 at most.
+    assert!(worst < 1e-5, "a parameter is off by {worst:e}");
+    println!("ModernBERT: largest difference of a parameter after three steps {worst:e}");
 }

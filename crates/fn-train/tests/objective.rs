@@ -64,6 +64,7 @@ fn batch(sequences: &[(usize, &[usize])], first: usize) -> MaskedBatch {
         positions: vec![0; n * MOST],
         gold: vec![0; n * MOST],
         weight: vec![0.0; n * MOST],
+        documents: None,
     };
     for (b, &(tokens, masked)) in sequences.iter().enumerate() {
         for l in 0..tokens {

@@ -169,7 +169,11 @@ pub enum ConfigCommand {
     /// Print a configuration with the documentation of every key.
     New(ConfigNewArgs),
     /// List the presets.
-    List,
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `fnlm config show`.
@@ -231,7 +235,7 @@ impl super::Flags for ConfigCommand {
         match self {
             Self::Show(args) => super::Flags::common(args),
             Self::Check(args) => super::Flags::common(args),
-            Self::New(_) | Self::List => None,
+            Self::New(_) | Self::List { .. } => None,
         }
     }
 }

@@ -36,6 +36,9 @@ pub struct StudyRunArgs {
     /// Check everything, print what would be run and an estimate of the time, and stop.
     #[arg(long)]
     pub dry_run: bool,
+    /// Print what --dry-run finds as JSON.
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
     /// Only the i-th of n equal parts.
     #[arg(long, value_name = "i/n")]
     pub part: Option<String>,

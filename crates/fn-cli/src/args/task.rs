@@ -204,9 +204,12 @@ pub struct PredictArgs {
     /// Which part of --data.
     #[arg(long, value_enum, default_value = "test", requires = "data")]
     pub split: SplitArg,
-    /// One file of the task, or of SQuAD's questions.
+    /// One file of the task, or of SQuAD's questions; - for standard input (a table or JSON lines).
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// Print JSON lines in place of a table.
+    #[arg(long, conflicts_with = "out")]
+    pub json: bool,
     /// File for the predictions: .jsonl, or .tsv (index, prediction); a folder for SQuAD. [default: standard output]
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
@@ -235,7 +238,7 @@ pub struct ScoreArgs {
     /// CoLA, SST-2, ..., a description (.toml) of your own, or squad.
     #[arg(long, short, value_name = "TASK")]
     pub task: String,
-    /// Predictions: .jsonl of fnlm, .tsv (index, prediction), or SQuAD's JSON.
+    /// Predictions: .jsonl of fnlm, .tsv (index, prediction), or SQuAD's JSON; - for standard input.
     #[arg(long, short, value_name = "FILE")]
     pub predictions: PathBuf,
     /// Folder of the task's files, or of all tasks.
@@ -309,6 +312,9 @@ pub struct ImportArgs {
     /// Print the names of all tensors that are missing or unused.
     #[arg(long)]
     pub all: bool,
+    /// Print JSON, with all names.
+    #[arg(long, conflicts_with = "all")]
+    pub json: bool,
     /// Output flags.
     #[command(flatten)]
     pub common: Common,

@@ -75,6 +75,7 @@ convert! {
         | TrainError::Range(_)
         | TrainError::NoBf16 { .. }
         | TrainError::Collective(CollectiveError::Micro { .. } | CollectiveError::TaskMicro { .. } | CollectiveError::Rows { .. })
+        | TrainError::OutputInUse { .. }
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
         TrainError::Io { .. }
         | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. } | CollectiveError::Failed { .. }) => {

@@ -1,8 +1,7 @@
 //! `fnlm config show | check | new | list`.
 
-use fn_train::config::presets::{self, PRESETS};
-use fn_train::config::{ConfigError, Layers, explain, keys, shown, template};
-use serde_json::json;
+use fn_train::config::presets;
+use fn_train::config::{ConfigError, Layers, explain, template};
 
 use crate::args::{ConfigCheckArgs, ConfigCommand, ConfigNewArgs, ConfigShowArgs};
 use crate::error::{CliError, Outcome};
@@ -17,7 +16,7 @@ pub fn run(command: &ConfigCommand) -> Result<Outcome, CliError> {
         ConfigCommand::Show(args) => show(args),
         ConfigCommand::Check(args) => check(args),
         ConfigCommand::New(args) => new(args),
-        ConfigCommand::List => list(),
+        ConfigCommand::List { json } => list(*json),
     }
 }
 
@@ -26,34 +25,13 @@ fn show(args: &ConfigShowArgs) -> Result<Outcome, CliError> {
         Some(run) => Layers { run: Some(run.clone()), ..args.config.layers().clone() }.resolve()?,
         None => args.config.resolve()?.clone(),
     };
-    let values = resolved.values();
     if !args.keys.is_empty() {
         let explained = args.keys.iter().map(|key| explain(&resolved, key)).collect::<Result<Vec<_>, _>>()?;
         term::out(&explained.join("\n"))?;
     } else if args.json {
-        let values: Vec<_> = values
-            .into_iter()
-            .map(|setting| {
-                json!({
-                    "key": setting.key,
-                    "value": setting.value,
-                    "origin": setting.origin.to_string(),
-                    "changes_numbers": keys::effect(&setting.key).changes_numbers(),
-                    "documentation": keys::find(&setting.key).map(|key| key.doc.join("\n")),
-                })
-            })
-            .collect();
-        term::out(&format!("{:#}\n", serde_json::Value::Array(values)))?;
+        term::out(&format!("{:#}\n", resolved.json()))?;
     } else if args.origin {
-        let lines: Vec<[String; 3]> = values
-            .into_iter()
-            .map(|setting| [setting.key, shown(&setting.value), setting.origin.to_string()])
-            .collect();
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let (key_width, value_width) = (width(0), width(1).min(40));
-        for [key, value, origin] in &lines {
-            term::out(&format!("{key:key_width$}  {value:value_width$}  {origin}\n"))?;
-        }
+        term::out(&resolved.origins())?;
     } else {
         term::out(&resolved.to_toml())?;
     }
@@ -74,10 +52,7 @@ fn new(args: &ConfigNewArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn list() -> Result<Outcome, CliError> {
-    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
-    for preset in PRESETS {
-        term::out(&format!("{:width$}  {}\n", preset.name, preset.about))?;
-    }
+fn list(json: bool) -> Result<Outcome, CliError> {
+    term::out(&if json { format!("{:#}\n", presets::json()) } else { presets::text() })?;
     Ok(Outcome::Done)
 }

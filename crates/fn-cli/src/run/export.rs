@@ -34,7 +34,8 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
         error => error,
     })?;
     let device = device::open("flex").or_else(|_| device::open(&config.train.device))?;
-    let model = model::of_checkpoint(&config.model, &mut loaded, &device).map_err(CliError::input_from)?;
+    let read = if args.average { model::average_of_checkpoint } else { model::of_checkpoint };
+    let model = read(&config.model, &mut loaded, &device).map_err(CliError::input_from)?;
     model.encoder().check_fit(tokenizer.size(), 0).map_err(|error| {
         CliError::input(format!("{} with {}: {error} (--tokenizer)", folder.display(), path.display()))
     })?;
@@ -52,6 +53,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
 }
 
 pub(super) fn check_out(out: &Path) -> Result<(), CliError> {
+    fn_train::lock::hold_output(out)?;
     match std::fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(CliError::usage(format!(
             "{} exists and is not empty; nothing is overwritten, choose another --out",

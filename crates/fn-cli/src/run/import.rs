@@ -18,23 +18,8 @@ pub fn run(args: &ImportArgs) -> Result<Outcome, CliError> {
     }
     let device = device::open("flex").or_else(|_| device::open("wgpu"))?;
     let (model, report) = Pretrained::open(&args.from, &device).map_err(CliError::input_from)?;
-    let config = model.encoder();
-    term::out(&format!(
-        "{}: {} layers of {}, {} heads, {} positions, {} pieces\n{report}\n",
-        model.arch().name(),
-        config.num_layers,
-        config.hidden_size,
-        config.num_heads,
-        config.max_positions,
-        config.vocab_size
-    ))?;
-    if args.all {
-        for (what, names) in [("missing", &report.missing), ("unused", &report.unused)] {
-            for name in names {
-                term::out(&format!("{what}  {name}\n"))?;
-            }
-        }
-    }
+    let text = || report.text(&model, args.all);
+    term::out(&if args.json { format!("{:#}\n", report.json(&model)) } else { text() })?;
     let Some(out) = &args.out else { return Ok(Outcome::Done) };
     let tokenizer = support::tokenizer_of(&args.from, args.tokenizer.as_deref())?;
     hf::check_fit(&args.from, tokenizer.size(), 0).map_err(CliError::input_from)?;

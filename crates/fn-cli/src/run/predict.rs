@@ -90,13 +90,11 @@ pub fn split(split: SplitArg) -> Split {
 
 fn write(args: &PredictArgs, task: &Task, records: &[Record]) -> Result<(), CliError> {
     let Some(out) = &args.out else {
-        for record in records {
-            let scores = task.labels().into_iter().zip(&record.scores);
-            let scores: Vec<String> = scores.map(|(label, p)| format!("{label} {p:.4}")).collect();
-            let line = format!("{}\t{}\t{}", record.index, record.prediction, scores.join("  "));
-            term::out(&format!("{}\n", line.trim_end()))?;
-        }
-        return Ok(());
+        let text = match args.json {
+            true => predictions::json_lines(records).map_err(CliError::failed_from)?,
+            false => predictions::text(records, &task.labels()),
+        };
+        return term::out(&text);
     };
     let written = match out.extension().is_some_and(|end| end == "tsv") {
         true => predictions::write_tsv(out, records),

@@ -27,6 +27,7 @@ pub fn run(args: &QuickstartArgs) -> Result<Outcome, CliError> {
         let (meant, known) = (did_you_mean(name, &known), known.join(", "));
         return Err(CliError::usage(format!("--arm {name}: no such arm{meant}; known: {known}")));
     }
+    fn_train::lock::hold_output(&args.out)?;
     let inputs = setup.write(&args.out)?;
     if args.prepare_only {
         let text = format!("corpus, vocabulary, lexicon and config.toml are in {}", args.out.display());

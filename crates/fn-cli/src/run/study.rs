@@ -87,11 +87,12 @@ fn run_mine(args: &StudyRunArgs, (rank, world): (usize, usize)) -> Result<Outcom
     let (i, n) = args.part.as_deref().map_or(Ok((rank, world)), study::part)?;
     let mine: Vec<(&Arm, u64)> = runs.into_iter().skip(i).step_by(n).collect();
     if args.dry_run {
-        return print(&plan, &mine);
+        return print(&plan, &mine, args.json);
     }
     let mut tell = |warning: bool, text: &str| term::note(args.common.quiet && !warning, text);
     match plan.run_all(&mine, &mut tell)? {
         AllRan::Failed(message) => Err(CliError::failed(message)),
+        AllRan::Full(message) => Err(CliError::Resources(message, None)),
         AllRan::Stopped => {
             term::note(args.common.quiet, "stopped; repeat the command to resume");
             Ok(Outcome::Stopped { saved: true })
@@ -104,11 +105,16 @@ fn run_mine(args: &StudyRunArgs, (rank, world): (usize, usize)) -> Result<Outcom
 }
 
 /// Prints the state of all runs and an estimate of the remaining time.
-fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)]) -> Result<Outcome, CliError> {
+fn print(plan: &Plan<'_>, mine: &[(&Arm, u64)], json: bool) -> Result<Outcome, CliError> {
     let entries = plan.survey(mine)?;
-    term::out(&plan.text(&entries))?;
+    if !json {
+        term::out(&plan.text(&entries))?;
+    }
     let mut tell = |arm: &Arm| term::note(plan.quiet, &format!("{}: a probe of a few steps", arm.name));
-    if let Some(outlook) = plan.estimate(&entries, &mut tell)? {
+    let outlook = plan.estimate(&entries, &mut tell)?;
+    if json {
+        term::out(&format!("{:#}\n", plan.json(&entries, outlook.as_ref())))?;
+    } else if let Some(outlook) = outlook {
         term::out(&outlook.text())?;
     }
     Ok(Outcome::Done)

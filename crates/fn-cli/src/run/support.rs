@@ -85,12 +85,13 @@ pub fn source_options(reading: &TextArgs, stop: &Stop) -> SourceOptions {
     }
 }
 
-/// Checks that an output file does not exist, or that an output folder is empty, before any work; the same rule for all
-/// commands.
+/// Checks that an output file does not exist, or that an output folder is empty, before any work, and keeps other processes from it; the same
+/// rule for all commands.
 ///
 /// # Errors
-/// The file exists, or the folder is not empty, and there is no `--force` (2).
+/// The file exists, or the folder is not empty, and there is no `--force`; another process is writing it (2).
 pub fn may_write(option: &str, path: &Path, write: WriteArgs) -> Result<(), CliError> {
+    fn_train::lock::hold_output(path)?;
     let empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     if write.force || !path.exists() || empty() {
         return Ok(());

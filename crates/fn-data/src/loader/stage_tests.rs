@@ -4,6 +4,7 @@ use fn_core::corrupt::CorruptionConfig;
 use fn_core::vocab::{SpecialIds, VocabFacts};
 
 use super::*;
+use crate::pack::PackedRow;
 use crate::synthetic::{SyntheticConfig, SyntheticKind};
 
 const SPECIAL: SpecialIds = SpecialIds { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
@@ -135,4 +136,27 @@ fn a_mixture_resumes_anywhere_and_its_parts_are_the_batches_of_one_process() {
 fn a_stage_of_no_batches_is_no_stage() {
     let empty = Stage { batches: 0, ..stage(SyntheticKind::ShuffleDyck) };
     assert_eq!(take(config(4, 0), Some(empty), 0, 10), take(config(4, 0), None, 0, 10));
+}
+
+#[test]
+fn batches_say_where_documents_begin_where_rows_separate_them() {
+    let row = |ids: &[u32]| PackedRow { ids: ids.to_vec(), second: ids.len() as u16 };
+    let rows = vec![row(&[2, 9, 3, 2, 8, 7, 3]), row(&[2, 5, 6, 7, 3])];
+    let data = |separate: bool| {
+        let data = Dataset::from_rows(rows.clone(), 16).unwrap();
+        Arc::new(if separate { data.of_documents() } else { data })
+    };
+    for separate in [false, true] {
+        let expected = separate.then(|| vec![vec![0, 3], vec![0]]);
+        let mut fixed = fixed_batches(data(separate), corruptor(), 2, 1, 1);
+        assert_eq!(fixed.next().unwrap().documents, expected);
+        let mut loader = Loader::new(data(separate), corruptor(), config(2, 0), 0).unwrap();
+        let drawn = loader.next().unwrap().documents;
+        let mut drawn = drawn.map(|mut starts| {
+            starts.sort();
+            starts
+        });
+        assert_eq!(drawn.as_mut().map(|starts| starts.len()), expected.as_ref().map(Vec::len));
+        assert_eq!(drawn.is_some(), separate);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod bert;
 mod dense;
+mod documents;
 mod electra;
 
 use fn_core::noise::{Stream, Use};
@@ -25,11 +26,22 @@ pub enum Packing {
     Bert,
     /// All documents concatenated, separated by `[SEP]`: no padding except in the last row, and no text is lost.
     Dense,
+    /// Several whole documents in a row, each as `[CLS] document [SEP]`: no token attends to another document, and positions restart with
+    /// each. No text is lost; rows end in padding where no document fits any more.
+    Documents,
+}
+
+impl Packing {
+    /// Whether rows hold several documents that do not attend to each other.
+    pub fn separates_documents(self) -> bool {
+        self == Self::Documents
+    }
 }
 
 /// One row, without padding.
 ///
-/// Invariants: at most `length` ids; they are in the tokenizer's [`Frame`], so the first is `[CLS]`, the last `[SEP]`.
+/// Invariants: at most `length` ids; they are in the tokenizer's [`Frame`], so the first is `[CLS]`, the last `[SEP]`. With
+/// [`Packing::Documents`] each document is in a frame of its own, and begins at a `[CLS]`; there is none elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedRow {
     /// The ids, special tokens included.
@@ -42,6 +54,16 @@ impl PackedRow {
     pub(crate) fn one(frame: &Frame, tokens: &[u32]) -> Self {
         let (ids, _) = frame.single(tokens);
         Self { second: ids.len() as u16, ids }
+    }
+
+    /// Documents one after the other, each in its frame.
+    fn of_documents(ids: Vec<u32>) -> Self {
+        Self { second: ids.len() as u16, ids }
+    }
+
+    /// Where documents begin in a row of [`Packing::Documents`]: at each `first`, the id of `[CLS]`.
+    pub fn document_starts(&self, first: u32) -> Vec<usize> {
+        (0..self.ids.len()).filter(|&place| self.ids[place] == first).collect()
     }
 
     fn two(frame: &Frame, first: &[u32], second: &[u32]) -> Self {
@@ -76,6 +98,8 @@ pub struct Packer {
     documents: u64,
     /// Tokens of the unfinished row of dense packing.
     rest: Vec<u32>,
+    /// Unfinished rows of whole documents.
+    open: documents::OpenRows,
 }
 
 impl Packer {
@@ -89,6 +113,7 @@ impl Packer {
             seed,
             documents: 0,
             rest: Vec::new(),
+            open: documents::OpenRows::default(),
         }
     }
 
@@ -100,13 +125,15 @@ impl Packer {
             Packing::Electra => electra::pack(&self.pieces(sentences), self.length, &self.frame, &mut draw),
             Packing::Bert => bert::pack(&self.pieces(sentences), self.length, &self.frame, &mut draw),
             Packing::Dense => dense::pack(sentences, &mut self.rest, self.length, &self.frame),
+            Packing::Documents => self.open.push(sentences, self.length, &self.frame),
         }
     }
 
-    /// The unfinished row after the last document, if there is one.
-    pub fn finish(&mut self) -> Option<PackedRow> {
+    /// The unfinished rows after the last document.
+    pub fn finish(&mut self) -> Vec<PackedRow> {
         let rest = std::mem::take(&mut self.rest);
-        (!rest.is_empty()).then(|| PackedRow::one(&self.frame, &rest))
+        let dense = (!rest.is_empty()).then(|| PackedRow::one(&self.frame, &rest));
+        dense.into_iter().chain(self.open.finish()).collect()
     }
 
     /// The sentences, with long lines cut into pieces of a quarter row. Text that overflows a row is dropped, so a line that
@@ -141,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_framed_fit_and_hold_only_text(documents in documents(), length in 8usize..130) {
-            for packing in [Packing::Electra, Packing::Bert, Packing::Dense] {
+            for packing in [Packing::Electra, Packing::Bert, Packing::Dense, Packing::Documents] {
                 for row in pack(packing, length, &documents) {
                     prop_assert!(row.ids.len() <= length, "{packing:?}: {} > {length}", row.ids.len());
                     prop_assert!(row.ids.len() >= 3);
@@ -164,9 +191,42 @@ mod tests {
         }
 
         #[test]
+        fn rows_of_documents_lose_nothing_and_begin_each_document_anew(documents in documents(), length in 8usize..130) {
+            let rows = pack(Packing::Documents, length, &documents);
+            let mut found: Vec<Vec<u32>> = Vec::new();
+            for row in &rows {
+                let starts = row.document_starts(SPECIAL.cls);
+                prop_assert_eq!(starts[0], 0);
+                let ends = starts.iter().skip(1).copied().chain([row.ids.len()]);
+                for (&start, end) in starts.iter().zip(ends) {
+                    let document = &row.ids[start..end];
+                    prop_assert_eq!(document[document.len() - 1], SPECIAL.sep);
+                    found.push(document[1..document.len() - 1].to_vec());
+                }
+            }
+            let whole: Vec<Vec<u32>> = documents.iter().map(|d| d.concat()).filter(|d| !d.is_empty()).collect();
+            let mut expected: Vec<Vec<u32>> =
+                whole.iter().flat_map(|d| d.chunks(length - 2).map(<[u32]>::to_vec)).collect();
+            // In another order than in the text.
+            found.sort();
+            expected.sort();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
         fn the_same_document_at_the_same_place_gives_the_same_rows(documents in documents()) {
             prop_assert_eq!(pack(Packing::Electra, 32, &documents), pack(Packing::Electra, 32, &documents));
         }
+    }
+
+    #[test]
+    fn whole_documents_leave_little_of_a_row() {
+        let documents: Vec<Vec<Vec<u32>>> = (0..2_000).map(|n| vec![vec![9; 3 + n * 37 % 90]]).collect();
+        let rows = pack(Packing::Documents, 128, &documents);
+        let used: usize = rows.iter().map(|row| row.ids.len()).sum();
+        let share = used as f64 / (128 * rows.len()) as f64;
+        assert!(share > 0.97, "{share}");
+        assert!(rows.iter().all(|row| usize::from(row.second) == row.ids.len()));
     }
 
     /// 4,000 documents of 40 sentences of 10 tokens.

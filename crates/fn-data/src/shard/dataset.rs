@@ -16,6 +16,7 @@ use crate::pack::PackedRow;
 pub struct Dataset {
     length: usize,
     vocabulary_sha256: String,
+    separates_documents: bool,
     rows: Rows,
 }
 
@@ -49,6 +50,7 @@ impl Dataset {
         }
         Ok(Self {
             length: manifest.length,
+            separates_documents: manifest.packing.separates_documents(),
             vocabulary_sha256: manifest.vocabulary_sha256,
             rows: Rows::Shards { shards, starts, len },
         })
@@ -64,7 +66,18 @@ impl Dataset {
         {
             return Err(DataError::Row { row, found: rows[row].ids.len(), expected: length });
         }
-        Ok(Self { length, vocabulary_sha256: String::new(), rows: Rows::List(rows) })
+        let rows = Rows::List(rows);
+        Ok(Self { length, vocabulary_sha256: String::new(), separates_documents: false, rows })
+    }
+
+    /// The same rows, which hold several documents that do not attend to each other ([`Packing::Documents`](crate::pack::Packing)).
+    pub fn of_documents(self) -> Self {
+        Self { separates_documents: true, ..self }
+    }
+
+    /// Whether rows hold several documents that do not attend to each other; each begins with `[CLS]`.
+    pub fn separates_documents(&self) -> bool {
+        self.separates_documents
     }
 
     /// Number of rows.

@@ -130,6 +130,7 @@ pub struct Claimed {
 /// As [`prepare`].
 pub fn begin(config: &PrepareConfig, tokenizer: &TextTokenizer, stop: &StopFlag) -> Result<Begun, DataError> {
     let clock = Instant::now();
+    check_packing(config.packing, tokenizer)?;
     let sources = Sources::open(&config.sources, &config.options)?;
     let key = key(config, tokenizer, sources.files(), stop)?;
     let dir = config.cache.join(&key);
@@ -218,6 +219,15 @@ impl Claimed {
     /// Removes what was made so far.
     pub fn give_up(self) {
         let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// Refuses rows of several documents where `[CLS]` and `[SEP]` are the same piece: it would not be seen where a document begins.
+fn check_packing(packing: Packing, tokenizer: &TextTokenizer) -> Result<(), DataError> {
+    let special = tokenizer.special();
+    match packing.separates_documents() && special.cls == special.sep {
+        true => Err(DataError::NoDocumentStart { id: special.cls }),
+        false => Ok(()),
     }
 }
 

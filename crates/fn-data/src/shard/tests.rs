@@ -205,3 +205,21 @@ fn special_tokens_that_are_written_in_the_text_are_ordinary_text_and_counted() {
     // One [CLS] begins each row.
     assert_eq!(counts[special.cls as usize], prepared.manifest.rows);
 }
+
+#[test]
+fn rows_of_whole_documents_say_so_when_they_are_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    assert!(!Dataset::open(&made(dir.path()).dir).unwrap().separates_documents());
+    let text: String =
+        (0..400).map(|i| format!("w{} w{}\n{}\n", i % 50, i * 7 % 50, "\n".repeat(i % 2))).collect();
+    std::fs::write(&config.sources[0], text).unwrap();
+    let config = PrepareConfig { packing: Packing::Documents, ..config };
+    let prepared = prepare(&config, &tokenizer(), &mut |_| {}, &Default::default()).unwrap();
+    let data = Dataset::open(&prepared.dir).unwrap();
+    assert!(data.separates_documents());
+    let first = tokenizer().special().cls;
+    let begun: usize = (0..data.len()).map(|row| data.row(row).document_starts(first).len()).sum();
+    assert_eq!(begun as u64, prepared.manifest.documents);
+    assert!(prepared.manifest.rows < prepared.manifest.documents);
+}

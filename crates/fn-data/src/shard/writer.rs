@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
         tokenizer: &TextTokenizer,
         key: &str,
     ) -> Result<Manifest, DataError> {
-        if let Some(row) = self.packer.finish() {
+        for row in self.packer.finish() {
             self.row(&row)?;
         }
         if self.buffer.rows() > 0 {

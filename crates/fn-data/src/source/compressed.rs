@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use fn_core::files::STANDARD_INPUT;
+
 use super::Counters;
 use crate::error::DataError;
 
@@ -52,7 +54,7 @@ impl<R: Read> Read for Counted<R> {
 /// Opens a file, or standard input for `-`; files with a suffix of [`SUFFIXES`] are decompressed.
 pub(crate) fn open(path: &Path, counters: &Counters) -> Result<Box<dyn BufRead + Send>, DataError> {
     let counters = counters.clone();
-    if path.as_os_str() == "-" {
+    if path.as_os_str() == STANDARD_INPUT {
         return Ok(Box::new(BufReader::with_capacity(BUFFER, Counted { inner: io::stdin(), counters })));
     }
     let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;

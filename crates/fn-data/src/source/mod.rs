@@ -5,6 +5,7 @@
 //! extension is read as text if its first bytes are text; `-` is text on standard input. Folders are walked in the order of
 //! file names. Files whose names begin with a dot are skipped; all other files that are not read are reported with the reason.
 
+pub(crate) mod chunks;
 pub(crate) mod compressed;
 mod find;
 mod jsonl;

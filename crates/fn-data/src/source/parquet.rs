@@ -1,18 +1,19 @@
 //! Reads a text column of a Parquet file, a few rows at a time.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use fn_core::panics::caught;
 use parquet::basic::Type as Physical;
+use parquet::column::page::Page;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use super::chunks::Chunks;
 use super::lines::MAX_LINE;
 use super::{Counters, Document, compressed, cut};
 use crate::error::DataError;
@@ -72,21 +73,45 @@ pub(crate) fn check_cells(metadata: &ParquetMetaData, leaf: usize) -> Result<(),
     Ok(())
 }
 
+/// Checks that the dictionary of a column in a row group, if there is one, has no more values than bytes: the library makes room for as many
+/// as the page claims.
+pub(crate) fn check_dictionary(
+    reader: &dyn FileReader,
+    group: usize,
+    leaf: usize,
+) -> Result<(), ParquetError> {
+    let first = reader.get_row_group(group)?.get_column_page_reader(leaf)?.get_next_page()?;
+    match first {
+        Some(Page::DictionaryPage { buf, num_values, .. }) if num_values as usize > buf.len() => {
+            Err(ParquetError::General(format!("a dictionary of {num_values} values in {} bytes", buf.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// [`check_dictionary`] for every column of every row group, for readers of whole rows.
+pub(crate) fn check_dictionaries(reader: &dyn FileReader) -> Result<(), ParquetError> {
+    let leaves = reader.metadata().file_metadata().schema_descr().num_columns();
+    (0..reader.num_row_groups())
+        .flat_map(|group| (0..leaves).map(move |leaf| (group, leaf)))
+        .try_for_each(|(group, leaf)| check_dictionary(reader, group, leaf))
+}
+
 /// Turns panics of the library, which occur on some damaged files, into errors.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("the file is damaged".to_owned()),
+    match caught(read) {
+        Some(result) => result.map_err(|e| e.to_string()),
+        None => Err("the file is damaged".to_owned()),
     }
 }
 
 /// The file itself, or a decompressed copy in a temporary file that is deleted when it is closed.
-pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataError> {
+pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<Chunks, DataError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     if !compressed::SUFFIXES.iter().any(|s| name.ends_with(s)) {
         let file = fn_core::files::open(path).map_err(DataError::io(path, "open"))?;
         counters.read(file.metadata().map_err(DataError::io(path, "inspect"))?.len());
-        return Ok(file);
+        return Chunks::new(file).map_err(DataError::io(path, "inspect"));
     }
     let mut packed = compressed::open(path, counters)?.take(MAX_UNPACKED);
     let mut file = tempfile::tempfile().map_err(DataError::io(path, "unpack"))?;
@@ -98,13 +123,13 @@ pub(crate) fn plain_file(path: &Path, counters: &Counters) -> Result<File, DataE
         );
         return Err(DataError::Unsupported { path: path.to_owned(), reason });
     }
-    Ok(file)
+    Chunks::new(file).map_err(DataError::io(path, "unpack"))
 }
 
 struct Column {
     path: PathBuf,
     column: String,
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<Chunks>,
     /// Index of the column; its definition level, 0 if the column cannot be null, is in `levels`.
     leaf: usize,
     levels: i16,
@@ -130,6 +155,7 @@ impl Column {
             }
             let (reader, group, leaf) = (&self.reader, self.group, self.leaf);
             let opened = guarded(|| {
+                check_dictionary(reader, group, leaf)?;
                 let column = reader.get_row_group(group)?.get_column_reader(leaf)?;
                 Ok(get_typed_column_reader(column))
             });

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use fn_core::files::STANDARD_INPUT;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 
 use super::TaskError;
 use super::record::{self, Cell};
 use crate::source::lines::Lines;
-use crate::source::parquet::{check_cells, guarded, plain_file};
+use crate::source::parquet::{check_cells, check_dictionaries, guarded, plain_file};
 use crate::source::{self, Counters, Kind, compressed};
 
 /// Maximum number of columns of a table.
@@ -59,14 +60,17 @@ pub(super) enum Width {
 }
 
 impl Input {
-    /// Opens a file; the format follows from its name, and is a table if it is neither JSON lines nor Parquet.
+    /// Opens a file; the format follows from its name, and is a table if it is neither JSON lines nor Parquet. Standard input is JSON lines if
+    /// it begins with a brace.
     pub(super) fn open(path: &Path, delimiter: char) -> Result<Self, TaskError> {
         if source::kind(path) == Some(Kind::Parquet) {
             return Self::open_parquet(path);
         }
         let mut lines = Lines::new(path, compressed::open(path, &Counters::default())?);
         let first = lines.next().ok_or_else(|| TaskError::NoRows { path: path.to_owned() })??;
-        let (names, rows) = if source::kind(path) == Some(Kind::JsonLines) {
+        // Standard input has no name to tell by.
+        let json = path.as_os_str() == STANDARD_INPUT && first.trim_start().starts_with('{');
+        let (names, rows) = if json || source::kind(path) == Some(Kind::JsonLines) {
             let names = record::names(&first).map_err(|m| json_error(path, 1, m))?;
             (names, Rows::Json { lines, first: Some(first), wanted: Vec::new() })
         } else {
@@ -85,6 +89,7 @@ impl Input {
         (0..reader.metadata().file_metadata().schema_descr().num_columns())
             .try_for_each(|leaf| check_cells(reader.metadata(), leaf))
             .map_err(wrong)?;
+        guarded(|| check_dictionaries(&reader)).map_err(wrong)?;
         let rows = guarded(|| Ok(RowIter::from_file_into(Box::new(reader)))).map_err(wrong)?;
         Ok(Self { path: path.to_owned(), names, rows: Rows::Parquet { rows, row: 0 } })
     }

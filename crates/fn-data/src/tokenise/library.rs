@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use fn_core::panics::caught;
 use serde_json::{Value, json};
 use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
@@ -45,13 +46,13 @@ impl Library {
         let names: HashMap<&str, u32> =
             special.iter().filter_map(|&id| Some((pieces.get(id as usize)?.as_str(), id))).collect();
         let text = hidden(rules, &names).to_string();
-        // The library panics on some contents that its checks let pass; then its message is on standard error.
-        let made = std::panic::catch_unwind(|| {
+        // The library panics on some contents that its checks let pass.
+        let made = caught(|| {
             let engine: Tokenizer = text.parse().map_err(|e: tokenizers::Error| e.to_string())?;
             engine.encode("Probe: a Word, é 中 1.", false).map_err(|e| e.to_string())?;
             Ok::<Tokenizer, String>(engine)
         });
-        let engine = made.unwrap_or_else(|_| Err("its contents are damaged".to_owned()))?;
+        let engine = made.unwrap_or_else(|| Err("its contents are damaged".to_owned()))?;
         let mut ids = HashMap::new();
         for (id, piece) in pieces.iter().enumerate() {
             if let Some(found) = engine.token_to_id(piece).filter(|&found| found as usize != id) {

@@ -10,7 +10,8 @@ use ahash::AHashMap;
 use fn_core::vocab::Joint;
 use serde_json::Value;
 
-use super::CONTINUES;
+use super::{CONTINUES, TextTokenizer};
+use crate::error::DataError;
 
 /// How the pieces of a vocabulary show where words begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,4 +220,17 @@ pub(crate) fn byte_characters() -> [char; 256] {
 /// The bytes of a byte-level piece; None if it has other characters.
 fn bytes(piece: &str) -> Option<Vec<u8>> {
     piece.chars().map(|c| BYTES.get(&c).copied()).collect()
+}
+
+impl TextTokenizer {
+    /// Refuses a tokenizer whose pieces bear no mark, for what needs whole words.
+    ///
+    /// # Errors
+    /// [`DataError::NoWordMarks`].
+    pub fn require_words(&self) -> Result<(), DataError> {
+        match self.0.mark {
+            WordMark::None => Err(DataError::NoWordMarks),
+            _ => Ok(()),
+        }
+    }
 }

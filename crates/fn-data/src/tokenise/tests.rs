@@ -266,3 +266,35 @@ fn frequent_words_stay_in_the_cache_after_many_rare_ones() {
     }
     assert_eq!(t.encode("unaffable"), expected);
 }
+
+#[test]
+fn whole_words_are_refused_where_pieces_bear_no_mark() {
+    assert!(tokenizer().require_words().is_ok());
+    let file = |pre_tokenizer: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let vocab = "\"[PAD]\": 0, \"[UNK]\": 1, \"[CLS]\": 2, \"[SEP]\": 3, \"[MASK]\": 4, \"a\": 5, \"b\": 6, \"ab\": 7";
+        let added: Vec<String> = SPECIAL_TOKENS
+            .iter()
+            .enumerate()
+            .map(|(id, token)| {
+                format!(
+                    "{{\"id\": {id}, \"content\": \"{token}\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \
+                     \"normalized\": false, \"special\": true}}"
+                )
+            })
+            .collect();
+        let text = format!(
+            "{{\"version\": \"1.0\", \"added_tokens\": [{}], \"normalizer\": null, \"pre_tokenizer\": {pre_tokenizer}, \
+             \"post_processor\": null, \"decoder\": null, \"model\": {{\"type\": \"BPE\", \"unk_token\": \"[UNK]\", \"vocab\": {{{vocab}}}, \
+             \"merges\": [[\"a\", \"b\"]]}}}}",
+            added.join(", ")
+        );
+        std::fs::write(dir.path().join("tokenizer.json"), text).unwrap();
+        TextTokenizer::load(dir.path()).unwrap()
+    };
+    let error = file("{\"type\": \"Whitespace\"}").require_words().unwrap_err();
+    assert!(error.to_string().contains("`corruption.unit=whole-word`"), "{error}");
+    let marked =
+        "{\"type\": \"Metaspace\", \"replacement\": \"▁\", \"prepend_scheme\": \"always\", \"split\": true}";
+    assert!(file(marked).require_words().is_ok());
+}

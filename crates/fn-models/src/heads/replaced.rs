@@ -7,7 +7,7 @@ use crate::activation::Activation;
 use crate::config::EncoderConfig;
 use crate::layers::{LayerNorm, Linear};
 
-/// `f(h W) v + b` at every position, with the encoder's activation f; over ModernBERT's layers `LN(f(h W)) v + b`, which is what
+/// `f(h W) v + b` at every position, with the encoder's activation f; over ModernBERT's layers `LN(gelu(h W)) v + b`, which is what
 /// transformers' `ModernBertForTokenClassification` with one label computes.
 #[derive(Module, Debug)]
 pub struct ReplacedTokenHead {
@@ -32,7 +32,9 @@ impl ReplacedTokenHead {
                 Some(LayerNorm::scale_only(hidden, config.layer_norm_eps, device)),
             ),
         };
-        Self { dense, norm, score, activation: config.activation }
+        // transformers' classifiers of ModernBERT have GELU, whatever the encoder's activation.
+        let activation = if config.modern.is_some() { Activation::Gelu } else { config.activation };
+        Self { dense, norm, score, activation }
     }
 
     /// Scores every position: was this token replaced by the generator? Positive: rather yes.

@@ -11,6 +11,7 @@ use super::{modern_json, unknown};
 use crate::activation::Activation;
 use crate::arch::{Arch, Family};
 use crate::config::EncoderConfig;
+use crate::electra::EmbeddingSharing;
 
 /// A `config.json` is a few KB.
 pub(super) const MAX_CONFIG: u64 = 1 << 20;
@@ -23,6 +24,10 @@ pub(crate) struct ModelFile {
     pub architecture: Option<String>,
     /// Whether the output layer of its masked LM has a matrix of its own.
     pub untied: bool,
+    /// What a discriminator shares with its generator.
+    pub sharing: EmbeddingSharing,
+    /// Whether it is a discriminator under the name of a tagger, as transformers has no class for it.
+    pub is_discriminator: bool,
     /// Dropout in the head of a fine-tuned model.
     pub head_dropout: f64,
     /// Fields that say nothing about shapes or computation.
@@ -33,6 +38,14 @@ pub(crate) struct ModelFile {
 
 /// Fields that [`write`] writes for every family, beside those of [`Keys::all`].
 const OWN: [&str; 4] = ["architectures", "dtype", "tie_word_embeddings", "vocab_size"];
+
+/// Key of an architecture that shares its `model_type` with another one, and its value; transformers keeps keys that it does not know.
+const PRETRAINING: &str = "pretraining";
+const REPLACED_TOKENS: &str = "replaced-token-detection";
+/// Key of what a discriminator shares with its generator; absent: all embeddings.
+const SHARING: &str = "embedding_sharing";
+/// Name of the one label of a discriminator under the name of a tagger.
+const REPLACED: &str = "replaced";
 
 pub(super) struct Fields<'a> {
     path: &'a Path,
@@ -92,12 +105,20 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         return Err(HfError::Json { path: path.to_owned(), message: "not a JSON object".into() });
     };
     let fields = Fields { path, map: &map };
+    let marked = map.get(PRETRAINING).is_some_and(|value| value == REPLACED_TOKENS);
     let arch = match map.get("model_type") {
         // The first BERT files have no model_type.
         None | Some(Value::Null) => wanted.iter().find(|&&arch| arch == Arch::Bert),
-        Some(found) => wanted.iter().find(|arch| found == arch.model_type()),
+        Some(found) => {
+            let is = |arch: &&Arch| found == arch.model_type() && arch.is_marked() == marked;
+            wanted.iter().find(is)
+        }
     };
     let arch = *arch.ok_or_else(|| {
+        if marked && wanted.iter().any(|arch| map.get("model_type").is_some_and(|t| t == arch.model_type())) {
+            let expected = "no such key in a masked language model: this is a discriminator, its masked language model is in generator/";
+            return fields.wrong(PRETRAINING, expected);
+        }
         let names: Vec<String> = wanted.iter().map(|arch| format!("\"{}\"", arch.model_type())).collect();
         fields.wrong("model_type", names.join(" or "))
     })?;
@@ -113,6 +134,8 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         OWN.contains(&key)
             || keys.all().any(|own| own == key)
             || is_modern && modern_json::KEYS.contains(&key)
+            || arch.is_marked() && key == PRETRAINING
+            || arch.has_discriminator() && key == SHARING
     };
     let mut notes = Vec::new();
     // Some BERTs say that their embeddings are as wide as their layers, which is what is computed.
@@ -184,13 +207,53 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
     let untied = !fields.flag("tie_word_embeddings", true)?;
     let architecture = map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let architecture = architecture.map(str::to_owned);
+    let sharing = match map.get(SHARING).filter(|_| arch.has_discriminator()) {
+        None | Some(Value::Null) => EmbeddingSharing::Tied,
+        Some(value) => serde_json::from_value(value.clone())
+            .map_err(|_| fields.wrong(SHARING, "\"tied\", \"gdes\" or \"none\""))?,
+    };
+    let is_discriminator = arch.is_marked()
+        && architecture == Some(arch.pretrained_class())
+        && map.get("id2label") == discriminator_labels().get("id2label");
     // `torch_dtype` is the old name of `dtype`: what we write is always f32.
     let other = map
         .iter()
         .filter(|(key, _)| (!own(key) || *key == keys.classifier_dropout) && *key != "torch_dtype")
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    Ok(ModelFile { arch, config, architecture, untied, head_dropout, other, notes })
+    Ok(ModelFile {
+        arch,
+        config,
+        architecture,
+        untied,
+        sharing,
+        is_discriminator,
+        head_dropout,
+        other,
+        notes,
+    })
+}
+
+/// Labels of a discriminator under the name of a tagger.
+fn discriminator_labels() -> Map<String, Value> {
+    let labels = [("id2label", json!({ "0": REPLACED })), ("label2id", json!({ REPLACED: 0 }))];
+    labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// `other` with what a discriminator's `config.json` has beside sizes.
+pub(crate) fn discriminator_fields(
+    arch: Arch,
+    sharing: EmbeddingSharing,
+    other: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut fields = other.clone();
+    if arch.is_marked() {
+        fields.extend(discriminator_labels());
+    }
+    if !sharing.is_tied() {
+        fields.insert(SHARING.to_owned(), json!(sharing));
+    }
+    fields
 }
 
 /// The text of a `config.json`: `other`, overruled by what the model determines; keys in order.
@@ -219,6 +282,9 @@ pub(crate) fn write(
         ("tie_word_embeddings", json!(!untied)),
         ("vocab_size", json!(config.vocab_size)),
     ];
+    if arch.is_marked() {
+        own.push((PRETRAINING, json!(REPLACED_TOKENS)));
+    }
     if let Some(key) = keys.type_vocab {
         own.push((key, json!(config.type_vocab)));
     }

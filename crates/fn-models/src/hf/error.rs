@@ -94,7 +94,9 @@ pub enum HfError {
         reason: String,
     },
     /// A shard outside of the folder, or not a plain file name.
-    #[error("{path}: names the shard `{shard}`; a shard is a plain `.safetensors` name inside the folder")]
+    #[error(
+        "{path}: names the shard `{shard}`; a shard is a plain name inside the folder that ends as the index's own files do (`.safetensors`, `.bin`)"
+    )]
     UnsafeShard {
         /// The index.
         path: PathBuf,

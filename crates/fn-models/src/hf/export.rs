@@ -79,7 +79,7 @@ pub fn save_masked_lm(
 }
 
 /// Writes ELECTRA: the discriminator as `ElectraForPreTraining` in `dir`, the generator as `ElectraForMaskedLM` in
-/// `dir/generator`. Both hold the shared embeddings. Each file is replaced whole or not at all.
+/// `dir/generator`. Each holds the embeddings that it computes with. Each file is replaced whole or not at all.
 pub fn save_electra(dir: &Path, model: &Electra, config: &ElectraConfig) -> Result<(), HfError> {
     save_electra_with(dir, model, config, &SaveOptions::default())
 }
@@ -91,14 +91,32 @@ pub fn save_electra_with(
     config: &ElectraConfig,
     options: &SaveOptions,
 ) -> Result<(), HfError> {
-    let (arch, family, untied) = (Arch::Electra, Family::Electra, config.untied_decoder);
-    let tensors = params::collect(model);
+    save_replaced_token(dir, Arch::Electra, model, config, options)
+}
+
+/// [`save_electra_with`] for any architecture with generator and discriminator. With ModernBERT's layers the discriminator is written as
+/// `ModernBertForTokenClassification` with the one label `replaced`, which computes the same, and the generator as
+/// `ModernBertForMaskedLM`.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn save_replaced_token(
+    dir: &Path,
+    arch: Arch,
+    model: &Electra,
+    config: &ElectraConfig,
+    options: &SaveOptions,
+) -> Result<(), HfError> {
+    let (family, untied) = (arch.family(), config.untied_decoder);
     let class = arch.pretrained_class();
+    let fields = config_json::discriminator_fields(arch, config.sharing, &options.fields);
     // transformers does not ask whether a discriminator, which has no output layer, ties it.
-    let text = config_json::write(&config.discriminator, arch, &class, false, &options.fields);
+    let text = config_json::write(&config.discriminator, arch, &class, false, &fields);
+    let tensors = model.discriminator_tensors();
     save(dir, Layout::new(family, Role::Discriminator), tensors.iter(), &text)?;
-    let text =
-        config_json::write(&config.generator, arch, "ElectraForMaskedLM", untied, &options.generator_fields);
+    let (alone, class) = (arch.of_generator(), arch.generator_class().unwrap_or_default());
+    let text = config_json::write(&config.generator, alone, &class, untied, &options.generator_fields);
+    let tensors = params::collect(model);
     save(&dir.join(GENERATOR_FOLDER), Layout::new(family, Role::Generator), tensors.iter(), &text)
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 
+use super::CONFIG_FILE;
 use super::config_json::{self, ModelFile};
 use super::error::HfError;
 use super::export::{SaveOptions, transpose};
@@ -13,16 +14,15 @@ use super::family::Decoder;
 use super::names::{BUFFERS, Layout, Role, canonical};
 use super::report::{Cast, LoadReport};
 use super::weights::{Entry, Weights};
-use super::{CONFIG_FILE, GENERATOR_FOLDER};
 use crate::arch::{Arch, Family};
 use crate::bert::BertForPreTraining;
-use crate::config::{BertConfig, ElectraConfig, EncoderConfig};
-use crate::electra::Electra;
+use crate::config::{BertConfig, EncoderConfig};
+use crate::electra::EmbeddingSharing;
 use crate::params::TOKEN_TABLE;
 use crate::{init, params};
 
 /// Seed of parameters that a folder does not hold.
-const FRESH_SEED: u64 = 0;
+pub(super) const FRESH_SEED: u64 = 0;
 
 /// Reads BERT. The encoder must be whole; a head that is not in the file is fresh and reported.
 ///
@@ -62,107 +62,20 @@ pub fn load_masked_lm(
     Ok((model, config, report))
 }
 
-/// Reads ELECTRA: a discriminator with its generator in `generator/`, or one of the two alone.
-///
-/// A half that is missing is fresh and reported: a generator gets the paper's share of the discriminator's width, a
-/// discriminator gets the generator's sizes. Shared embeddings come from the discriminator. A folder of BERT makes an ELECTRA
-/// whose generator and discriminator both start as that BERT.
-///
-/// # Errors
-/// Everything of [`HfError`] that concerns reading.
-pub fn load_electra(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
-    let main = match read_config(dir, &[Arch::Electra]) {
-        Err(HfError::Field { field, found, .. }) if field == "model_type" && found == "\"bert\"" => {
-            return electra_from_bert(dir, device);
-        }
-        main => main?,
-    };
-    let weights = Weights::open(dir)?;
-    let generator_dir = dir.join(GENERATOR_FOLDER);
-    let is_generator = match main.architecture.as_deref() {
-        Some("ElectraForMaskedLM") => true,
-        Some("ElectraForPreTraining") => false,
-        _ => weights.get("generator_predictions.dense.weight").is_some(),
-    };
-    let std = main.config.init_std;
-    let mut notes = main.notes;
-    let discriminator =
-        |notes: &mut _| Part::new(&weights, Family::Electra, Role::Discriminator, false, notes);
-    let (model, config, mut report, generator_fields);
-    if is_generator {
-        let part = Part::new(&weights, Family::Electra, Role::Generator, main.untied, &mut notes)?;
-        config = ElectraConfig {
-            discriminator: main.config.clone(),
-            generator: main.config,
-            untied_decoder: part.untied,
-        };
-        (model, report) = fill(Electra::zeros(&config, device), &[part], std, FRESH_SEED)?;
-        notes.push("a generator alone: the discriminator is fresh, with the generator's sizes".into());
-        generator_fields = main.other.clone();
-    } else if generator_dir.join(CONFIG_FILE).exists() {
-        let other = read_config(&generator_dir, &[Arch::Electra])?;
-        let generator_weights = Weights::open(&generator_dir)?;
-        let part = Part::new(&generator_weights, Family::Electra, Role::Generator, other.untied, &mut notes)?;
-        config = ElectraConfig {
-            discriminator: main.config,
-            generator: other.config,
-            untied_decoder: part.untied,
-        };
-        let path = generator_dir.join(CONFIG_FILE);
-        config.validate().map_err(|source| HfError::Config { path, source })?;
-        let parts = [discriminator(&mut notes)?, part];
-        (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
-        generator_fields = other.other;
-    } else {
-        // Table of the paper: a third for base, a quarter for small and large.
-        let fraction = if main.config.hidden_size == 768 { 1.0 / 3.0 } else { 0.25 };
-        config = ElectraConfig::new(main.config, fraction, 1.0);
-        let parts = [discriminator(&mut notes)?];
-        (model, report) = fill(Electra::zeros(&config, device), &parts, std, FRESH_SEED)?;
-        let width = config.generator.hidden_size;
-        notes.push(format!("a discriminator alone: the generator (width {width}) is fresh"));
-        generator_fields = main.other.clone();
-    }
-    report.notes.extend(notes);
-    report.options = SaveOptions { fields: main.other, generator_fields };
-    Ok((model, config, report))
-}
-
-/// BERT twice: its masked-LM head becomes the generator's, the discriminator's head is fresh.
-fn electra_from_bert(dir: &Path, device: &Device) -> Result<(Electra, ElectraConfig, LoadReport), HfError> {
-    let file = read_config(dir, &[Arch::Bert])?;
-    let (encoder, mut notes) = (file.config, file.notes);
-    if !encoder.activation.is_gelu() {
-        // The generator's head of ELECTRA has GELU, that of this BERT another: it could not be taken over.
-        let (path, found) = (dir.join(CONFIG_FILE), format!("\"{}\"", encoder.activation.name()));
-        let (field, expected) = ("hidden_act".into(), "\"gelu\" in a BERT that becomes an ELECTRA".into());
-        return Err(HfError::Field { path, field, found, expected });
-    }
-    let weights = Weights::open(dir)?;
-    let std = encoder.init_std;
-    let generator = Part::new(&weights, Family::Bert, Role::Generator, file.untied, &mut notes)?;
-    let config = ElectraConfig {
-        discriminator: encoder.clone(),
-        generator: encoder,
-        untied_decoder: generator.untied,
-    };
-    let discriminator = Part::new(&weights, Family::Bert, Role::Discriminator, false, &mut Vec::new())?;
-    let (model, mut report) =
-        fill(Electra::zeros(&config, device), &[discriminator, generator], std, FRESH_SEED)?;
-    report.notes.extend(notes);
-    report.notes.push("a BERT: generator and discriminator both start from it, with its sizes".into());
-    // Read once for each of the two.
-    report.loaded.sort_unstable();
-    report.loaded.dedup();
-    Ok((model, config, report))
-}
-
 /// The architecture of a folder's model and the sizes of its encoder. Reads `config.json` alone.
 ///
 /// # Errors
 /// No `config.json`, or one of something else.
 pub fn read_encoder(dir: &Path) -> Result<(Arch, EncoderConfig), HfError> {
     read_config(dir, &Arch::ALL).map(|file| (file.arch, file.config))
+}
+
+/// What generator and discriminator of a folder share of their embeddings; tied for a masked language model. Reads `config.json` alone.
+///
+/// # Errors
+/// No `config.json`, or one of something else.
+pub fn read_sharing(dir: &Path) -> Result<EmbeddingSharing, HfError> {
+    read_config(dir, &Arch::ALL).map(|file| file.sharing)
 }
 
 /// Refuses a folder whose model has no rows for some of a tokenizer's `pieces`, or too few positions for sequences of `length`
@@ -199,7 +112,12 @@ pub(super) struct Part<'a> {
     weights: &'a Weights,
     /// Whether the masked LM's output layer has a matrix of its own.
     pub untied: bool,
+    /// Tensors that are not taken, though they have the names of ours: those of another head.
+    skipped: &'static [&'static str],
 }
+
+/// Tensors of heads that ModernBERT's masked LM, classifiers and taggers have under the same names.
+const HEAD: [&str; 4] = ["head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"];
 
 impl<'a> Part<'a> {
     /// `untied` is what `config.json` says. A file that holds another matrix than the token table decides, and a note says so.
@@ -213,13 +131,19 @@ impl<'a> Part<'a> {
         untied: bool,
         notes: &mut Vec<String>,
     ) -> Result<Self, HfError> {
-        let mut part = Self { layout: Layout::new(family, role), weights, untied };
+        let mut part = Self { layout: Layout::new(family, role), weights, untied, skipped: &[] };
         let head = match role {
             Role::MaskedLm => "head.dense.weight",
             Role::Generator => "generator_head.dense.weight",
-            Role::Discriminator | Role::Task(_) => return Ok(Self { untied: false, ..part }),
+            Role::Discriminator | Role::SeparateDiscriminator | Role::Task(_) => {
+                return Ok(Self { untied: false, ..part });
+            }
         };
         let decoder = &family.files().decoder;
+        if family == Family::Modern && weights.get(decoder.bias).is_none() {
+            // The head of a classifier, which has the same names.
+            part.skipped = &HEAD;
+        }
         match weights.get(decoder.weight) {
             None if untied && matches!(part.find(head), Some((_, Some(_), _))) => {
                 let (path, first) = (weights.folder.clone(), decoder.weight.to_owned());
@@ -247,6 +171,26 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// The same for the folder of a discriminator or of a task. A ModernBERT's heads have the same names in both: a discriminator takes its
+    /// own alone, and a task does not begin with the scores of a discriminator.
+    pub(super) fn of_file(mut self, file: &ModelFile) -> Self {
+        self.skipped = match self.layout.role {
+            Role::Discriminator | Role::SeparateDiscriminator
+                if file.arch.is_modern() && !file.is_discriminator =>
+            {
+                &HEAD
+            }
+            Role::Task(_) if file.is_discriminator => &HEAD[2..],
+            _ => self.skipped,
+        };
+        self
+    }
+
+    /// The same, whose head is not in the folder.
+    pub(super) fn fresh_head(self) -> Self {
+        Self { skipped: &HEAD, ..self }
+    }
+
     /// The tensor for this path: canonical name, entry (if it is there), transposed.
     fn find(&self, path: &str) -> Option<(String, Option<&Entry>, bool)> {
         let (theirs, transposed) = self.layout.theirs(path)?;
@@ -259,7 +203,7 @@ impl<'a> Part<'a> {
                 let (first, second) = if self.untied { (copy, decoder.bias) } else { (decoder.bias, copy) };
                 self.weights.get(first).or_else(|| self.weights.get(second))
             }
-            _ => self.weights.get(&key),
+            _ => self.weights.get(&key).filter(|_| !self.skipped.contains(&key.as_str())),
         };
         Some((theirs, entry, transposed))
     }

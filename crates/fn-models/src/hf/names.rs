@@ -24,6 +24,8 @@ pub enum Role {
     Generator,
     /// The discriminator of a pair, its head where the family has one.
     Discriminator,
+    /// The same, for embeddings that are not shared with the generator.
+    SeparateDiscriminator,
     /// A fine-tuned model.
     Task(Task),
 }
@@ -51,14 +53,20 @@ impl Layout {
 
     fn groups(self) -> [Group; 4] {
         let files = self.family.files();
+        let embeddings = match self.role {
+            Role::SeparateDiscriminator => "discriminator_embeddings.",
+            _ => "embeddings.",
+        };
         let (encoder, extra, head): (_, &[Entry], Group) = match self.role {
             Role::MaskedLm => ("encoder.", files.extra, ("head.", "", files.masked_lm)),
             Role::Generator => ("generator.", &[], ("generator_head.", "", files.masked_lm)),
-            Role::Discriminator => ("discriminator.", &[], ("discriminator_head.", "", files.discriminator)),
+            Role::Discriminator | Role::SeparateDiscriminator => {
+                ("discriminator.", &[], ("discriminator_head.", "", files.discriminator))
+            }
             Role::Task(task) => ("encoder.", &[], ("head.", "", files.task_head(task))),
         };
         [
-            ("embeddings.", files.prefix, files.embeddings),
+            (embeddings, files.prefix, files.embeddings),
             (encoder, files.prefix, files.encoder),
             head,
             ("", "", extra),

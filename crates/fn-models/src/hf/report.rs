@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::export::SaveOptions;
+use crate::pretrained::Pretrained;
 
 /// A tensor that was stored in another precision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +41,9 @@ pub struct LoadReport {
 pub enum Head {
     /// The masked LM of BERT, RoBERTa and their relatives.
     MaskedLm,
-    /// The masked LM of ELECTRA's generator.
+    /// The masked LM of a generator.
     Generator,
-    /// ELECTRA's replaced-token detection.
+    /// A discriminator's replaced-token detection.
     Discriminator,
 }
 
@@ -57,6 +58,44 @@ impl LoadReport {
         // A masked LM without a bias is whole: the first files have none.
         let own = |path: &String| path.strip_prefix(ours).is_some_and(|rest| rest != "bias");
         !self.fresh.iter().any(own)
+    }
+}
+
+impl LoadReport {
+    /// What was read into `model`, as the terminal shows it; with `all`, the name of every tensor that is missing or unused.
+    pub fn text(&self, model: &Pretrained, all: bool) -> String {
+        let config = model.encoder();
+        let mut out = format!(
+            "{}: {} layers of {}, {} heads, {} positions, {} pieces\n{self}\n",
+            model.arch().name(),
+            config.num_layers,
+            config.hidden_size,
+            config.num_heads,
+            config.max_positions,
+            config.vocab_size
+        );
+        for (what, names) in [("missing", &self.missing), ("unused", &self.unused)] {
+            for name in names.iter().filter(|_| all) {
+                out.push_str(&format!("{what}  {name}\n"));
+            }
+        }
+        out
+    }
+
+    /// The same as JSON, with all names.
+    pub fn json(&self, model: &Pretrained) -> serde_json::Value {
+        let config = model.encoder();
+        let cast: Vec<_> = self
+            .cast
+            .iter()
+            .map(|cast| serde_json::json!({"tensor": cast.tensor, "from": cast.from}))
+            .collect();
+        serde_json::json!({
+            "architecture": model.arch().name(), "layers": config.num_layers, "width": config.hidden_size,
+            "heads": config.num_heads, "positions": config.max_positions, "pieces": config.vocab_size,
+            "files": self.files, "read": self.loaded.len(), "missing": self.missing, "unused": self.unused, "cast": cast,
+            "notes": self.notes,
+        })
     }
 }
 

@@ -19,6 +19,10 @@ use crate::arch::{Arch, Task};
 use crate::params;
 use crate::task::{Classifier, TaskConfig, TokenModel};
 
+/// Fields of `config.json` that belong to one task: another one does not take them over.
+const OF_A_TASK: [&str; 6] =
+    ["finetuning_task", "id2label", "label2id", "num_labels", "problem_type", "task_specific_params"];
+
 /// Names of the classes (`id2label` in `config.json`) in the order of the outputs. Empty for a regression and for spans.
 pub type Labels<'a> = &'a [&'a str];
 
@@ -70,10 +74,16 @@ fn load<M: Module>(
 ) -> Result<(M, TaskConfig, LoadReport), HfError> {
     let file = read_config(dir, &Arch::ALL)?;
     let weights = Weights::open(dir)?;
-    let config =
-        TaskConfig { arch: file.arch, encoder: file.config, outputs, head_dropout: file.head_dropout };
-    let mut notes = file.notes;
-    let part = Part::new(&weights, config.arch.family(), Role::Task(task), false, &mut notes)?;
+    let mut notes = file.notes.clone();
+    let part = Part::new(&weights, file.arch.family(), Role::Task(task), false, &mut notes)?.of_file(&file);
+    let fields = file.other.into_iter().filter(|(key, _)| !OF_A_TASK.contains(&key.as_str())).collect();
+    let config = TaskConfig {
+        arch: file.arch,
+        encoder: file.config,
+        outputs,
+        head_dropout: file.head_dropout,
+        fields,
+    };
     let (model, mut report) = fill(zeros(&config), &[part], config.encoder.init_std, seed)?;
     report.notes.extend(notes);
     Ok((model, config, report))
@@ -163,7 +173,7 @@ fn write<M: Module>(
     task: Task,
     fields: &Map<String, Value>,
 ) -> Result<(), HfError> {
-    let mut fields = fields.clone();
+    let mut fields: Map<String, Value> = config.fields.clone().into_iter().chain(fields.clone()).collect();
     if config.head_dropout != config.encoder.hidden_dropout || config.encoder.modern.is_some() {
         let key = config.arch.family().files().keys.classifier_dropout;
         fields.insert(key.into(), json!(config.head_dropout));

@@ -12,6 +12,7 @@ use super::WEIGHTS_FILE;
 use super::error::HfError;
 use super::files::read_json;
 use super::names::canonical;
+use crate::params::NamedTensor;
 
 /// An index names tensors; the largest models have thousands.
 const MAX_INDEX: u64 = 16 << 20;
@@ -68,22 +69,27 @@ impl Entry {
 }
 
 impl Weights {
-    /// Opens the weights of a folder: safetensors, sharded safetensors, or a PyTorch file, in this order.
+    /// Opens the weights of a folder: safetensors, a PyTorch file, or either of them in shards; the first that is there of safetensors,
+    /// its shards, PyTorch, its shards.
     pub fn open(folder: &Path) -> Result<Self, HfError> {
         let mut weights = Self { folder: folder.to_owned(), sources: Vec::new(), entries: BTreeMap::new() };
-        let (single, index, pickle) = (
-            folder.join(WEIGHTS_FILE),
-            folder.join("model.safetensors.index.json"),
-            folder.join("pytorch_model.bin"),
-        );
+        let [single, index, pickle, pickles] = [
+            WEIGHTS_FILE,
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+        ]
+        .map(|name| folder.join(name));
         if single.exists() {
             weights.add_safetensors(&single)?;
         } else if index.exists() {
-            weights.add_shards(folder, &index)?;
+            weights.add_shards(folder, &index, ".safetensors", Self::add_safetensors)?;
         } else if pickle.exists() {
             weights.add_pytorch(&pickle)?;
+        } else if pickles.exists() {
+            weights.add_shards(folder, &pickles, ".bin", Self::add_pytorch)?;
         } else {
-            let wanted = "model.safetensors, model.safetensors.index.json or pytorch_model.bin";
+            let wanted = "model.safetensors or pytorch_model.bin, or the index of either in shards";
             return Err(HfError::Absent { folder: folder.to_owned(), wanted });
         }
         Ok(weights)
@@ -148,7 +154,14 @@ impl Weights {
         Ok(names)
     }
 
-    fn add_shards(&mut self, folder: &Path, index: &Path) -> Result<(), HfError> {
+    /// Opens the shards of an index, files with this ending, by `add`, which gives the names that a shard holds.
+    fn add_shards(
+        &mut self,
+        folder: &Path,
+        index: &Path,
+        ending: &str,
+        add: impl Fn(&mut Self, &Path) -> Result<Vec<String>, HfError>,
+    ) -> Result<(), HfError> {
         let wrong = |message: String| HfError::Json { path: index.to_owned(), message };
         let value = read_json(index, MAX_INDEX)?;
         let map = value.get("weight_map").and_then(|map| map.as_object());
@@ -156,14 +169,14 @@ impl Weights {
         let mut shards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (tensor, shard) in map {
             let shard = shard.as_str().ok_or_else(|| wrong(format!("`{tensor}` is in no file")))?;
-            if !is_plain_name(shard) {
+            if !is_plain_name(shard, ending) {
                 return Err(HfError::UnsafeShard { path: index.to_owned(), shard: shard.to_owned() });
             }
             shards.entry(shard).or_default().push(tensor);
         }
         for (shard, tensors) in shards {
             let path = folder.join(shard);
-            let found = self.add_safetensors(&path)?;
+            let found = add(self, &path)?;
             if let Some(absent) = tensors.iter().find(|tensor| !found.iter().any(|name| name == *tensor)) {
                 let reason = format!("`{absent}` is not in it, though the index says so");
                 return Err(HfError::Damaged { path, reason });
@@ -174,11 +187,13 @@ impl Weights {
 
     /// The reader knows tensors and nothing else: whatever else a pickle asks for is refused, never called. Tensors of a dictionary within
     /// (`state_dict` in checkpoints of Lightning) have its key before their name.
-    fn add_pytorch(&mut self, path: &Path) -> Result<(), HfError> {
+    fn add_pytorch(&mut self, path: &Path) -> Result<Vec<String>, HfError> {
         fn_core::files::open(path).map_err(HfError::io(path, "open the file"))?;
         let reader = PytorchReader::new(path)
             .map_err(|error| HfError::Damaged { path: path.to_owned(), reason: error.to_string() })?;
+        let mut names = Vec::new();
         for (name, tensor) in reader.tensors() {
+            names.push(name.clone());
             let precision = match tensor.dtype() {
                 PtType::F32 => Precision::F32,
                 PtType::F16 => Precision::F16,
@@ -191,7 +206,7 @@ impl Weights {
             self.insert(path, Entry { source, name: name.clone(), shape, precision, bytes: 0..0 })?;
         }
         self.sources.push(Source::Pytorch { path: path.to_owned(), reader });
-        Ok(())
+        Ok(names)
     }
 
     fn insert(&mut self, path: &Path, entry: Entry) -> Result<(), HfError> {
@@ -247,10 +262,23 @@ impl Weights {
     }
 }
 
+/// All tensors of a folder's weights under the names that their files give them, in f32, sorted by canonical name.
+///
+/// # Errors
+/// No weights in the folder; a file that is damaged, has numbers that are not finite, or asks for more than tensors.
+pub fn tensors(folder: &Path) -> Result<Vec<NamedTensor>, HfError> {
+    let weights = Weights::open(folder)?;
+    let read = |(_, entry): (&str, &Entry)| {
+        let data = weights.read(entry)?;
+        Ok(NamedTensor { name: entry.name.clone(), shape: entry.shape.clone(), data })
+    };
+    weights.iter().map(read).collect()
+}
+
 /// `model-00001-of-00002.safetensors`, and nothing that leads elsewhere on any system.
-fn is_plain_name(name: &str) -> bool {
+fn is_plain_name(name: &str, ending: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    name.ends_with(".safetensors") && !name.starts_with('.') && name.len() <= 255 && name.bytes().all(allowed)
+    name.ends_with(ending) && !name.starts_with('.') && name.len() <= 255 && name.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -259,7 +287,8 @@ mod tests {
 
     #[test]
     fn only_plain_names_are_shards() {
-        assert!(is_plain_name("model-00001-of-00002.safetensors"));
+        assert!(is_plain_name("model-00001-of-00002.safetensors", ".safetensors"));
+        assert!(is_plain_name("pytorch_model-00001-of-00002.bin", ".bin"));
         for name in [
             "../model.safetensors",
             "/etc/model.safetensors",
@@ -273,7 +302,7 @@ mod tests {
             "m\0.safetensors",
             "",
         ] {
-            assert!(!is_plain_name(name), "{name}");
+            assert!(!is_plain_name(name, ".safetensors"), "{name}");
         }
     }
 }

@@ -137,6 +137,7 @@ impl InContext<'_> {
             attention: Tensor::from_data(TensorData::new(attention, [count, length]), &device),
             padded,
             weight: Tensor::from_data(TensorData::new(weight, places), &device),
+            documents: None,
             memo: Memo::default(),
             original,
             positions,

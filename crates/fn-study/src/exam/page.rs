@@ -11,7 +11,7 @@ use crate::runs::RunRecord;
 /// Characters of context on each side of a target.
 const AROUND: usize = 160;
 
-const STYLE: &str = ".place { background: var(--line); } .place b { color: var(--good); } blockquote { margin: .2rem 0 1rem; }
+const STYLE: &str = ".place { border: 1px solid var(--line); border-radius: .2rem; padding: 0 .1rem; } .place b { color: var(--good); } blockquote { margin: .2rem 0 1rem; }
 svg { width: 100%; height: auto; }";
 
 /// The page of several judges in several exams; `tokens` spells ids.

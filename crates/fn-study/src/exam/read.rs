@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use fn_core::files;
+
 use super::{Exam, ExamError, Target, lexsub, swords, table, wild};
 
 /// Most text of a file: SWORDS' test set has 15 MB.
@@ -16,6 +18,8 @@ const MAX_TEXT: u64 = 256 << 20;
 /// - readings of a model's errors (`.jsonl`): `context`, `start`, `word`, `prediction`, `labels` of S (says the same), F (fits) and W (wrong),
 ///   and perhaps `domain`. They make two exams: *same or fits* and *same*.
 ///
+/// `-` is standard input, whose format follows from how it begins.
+///
 /// # Errors
 /// A file that cannot be read or is in none of the formats; an offset where the word does not stand; a label that is none.
 pub fn read(path: &Path) -> Result<Vec<Exam>, ExamError> {
@@ -23,7 +27,14 @@ pub fn read(path: &Path) -> Result<Vec<Exam>, ExamError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
     let source = Source { path, text: &text, name: plain };
-    match plain.rsplit('.').next() {
+    // Standard input has no name to tell by.
+    let kind = match plain {
+        files::STANDARD_INPUT if !text.trim_start().starts_with('{') => Some("tsv"),
+        files::STANDARD_INPUT if text.trim_start().starts_with("{\"context\"") => Some("jsonl"),
+        files::STANDARD_INPUT => Some("json"),
+        plain => plain.rsplit('.').next(),
+    };
+    match kind {
         Some("tsv") => Ok(vec![table::read(&source)?]),
         Some("jsonl") => wild::read(&source),
         Some("json") if text.contains("\"substitute_labels\"") => Ok(vec![swords::read(&source)?]),

@@ -13,6 +13,8 @@ pub enum AllRan {
     Stopped,
     /// Some have failed, with their reasons.
     Failed(String),
+    /// The same, and of some the reason is that the disk or the memory is full.
+    Full(String),
 }
 
 impl Plan<'_> {
@@ -26,16 +28,18 @@ impl Plan<'_> {
         mine: &[(&Arm, u64)],
         tell: &mut dyn FnMut(bool, &str),
     ) -> Result<AllRan, StudyError> {
-        let (mut failed, mut busy) = (Vec::new(), 0);
+        let (mut failed, mut busy, mut full) = (Vec::new(), 0, false);
         for (at, (arm, seed)) in mine.iter().enumerate() {
             tell(false, &format!("[{}/{}] {} seed {seed}", at + 1, mine.len(), arm.name));
-            match self.run(arm, *seed)? {
+            let ran = self.run(arm, *seed)?;
+            full |= matches!(ran, Ran::Full(_));
+            match ran {
                 Ran::Done => {}
                 Ran::Busy => {
                     busy += 1;
                     tell(false, "skipped: another process is running it");
                 }
-                Ran::Failed(message) => {
+                Ran::Failed(message) | Ran::Full(message) => {
                     tell(true, &format!("warning: {message}"));
                     failed.push(message);
                 }
@@ -44,12 +48,13 @@ impl Plan<'_> {
         }
         if !failed.is_empty() {
             let left = if busy > 0 { format!(", {busy} run in another process") } else { String::new() };
-            return Ok(AllRan::Failed(format!(
+            let message = format!(
                 "{} of {} runs failed{left}, the others are done:\n  {}\nRepeat the command to retry them",
                 failed.len(),
                 mine.len(),
                 failed.join("\n  ")
-            )));
+            );
+            return Ok(if full { AllRan::Full(message) } else { AllRan::Failed(message) });
         }
         let all = self.study.runs().len();
         Ok(AllRan::Done(match (busy, mine.len() == all) {

@@ -153,6 +153,25 @@ impl Plan<'_> {
         text
     }
 
+    /// The progress of these runs and the estimate of their rest, as JSON.
+    pub fn json(&self, entries: &[Entry<'_>], outlook: Option<&Outlook>) -> serde_json::Value {
+        let run = |entry: &Entry<'_>| {
+            let missing: Vec<&str> =
+                entry.missing.iter().map(|evaluation| evaluation.task.as_str()).collect();
+            serde_json::json!({
+                "arm": entry.arm.name, "seed": entry.seed, "pretraining": entry.state.name(), "difference": entry.difference,
+                "finetuning_missing": missing, "measures_missing": entry.unmeasured, "steps_left": entry.steps,
+            })
+        };
+        let seconds = outlook.map(|outlook| {
+            serde_json::json!({
+                "pretraining_seconds": outlook.pretraining, "finetuning_seconds": outlook.finetuning,
+                "seconds_per_step": outlook.probes, "kinds": outlook.kinds,
+            })
+        });
+        serde_json::json!({"study": self.study.name, "runs": entries.iter().map(run).collect::<Vec<_>>(), "estimate": seconds})
+    }
+
     /// The progress of each of these runs.
     ///
     /// # Errors

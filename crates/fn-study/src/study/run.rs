@@ -40,6 +40,8 @@ pub enum Ran {
     Done,
     /// Failed, with the reason.
     Failed(String),
+    /// Failed because the disk or the memory is full, with the reason.
+    Full(String),
     /// Skipped: another process is running it.
     Busy,
     /// A stop was requested; the same command resumes the run.
@@ -170,6 +172,7 @@ impl Plan<'_> {
             _ if finished.asked_to_stop && !self.stop.requested() => Ran::Busy,
             _ if finished.asked_to_stop => Ran::Stopped,
             Some(Ended::Stopped { saved: true }) => Ran::Stopped,
+            _ if finished.is_out_of_resources() => Ran::Full(format!("{what}: {}", finished.failure())),
             _ => Ran::Failed(format!("{what}: {}", finished.failure())),
         }
     }

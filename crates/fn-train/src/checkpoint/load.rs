@@ -105,20 +105,33 @@ impl Checkpoints {
                 Err(error @ CheckpointError::Version { .. }) => return Err(error),
                 Err(_) if predecessor => {}
                 Err(error) => {
-                    let step = name.strip_prefix("step-").and_then(|n| n.parse().ok());
-                    notices.push((step, format!("skipped: {error}")));
+                    notices.push((claimed_step(&path), format!("skipped: {error}")));
                 }
             }
         }
         candidates.sort_by_key(|c| std::cmp::Reverse((c.0, c.1)));
-        for (step, _, path, manifest) in candidates {
+        let mut candidates = candidates.into_iter();
+        while let Some((step, _, path, manifest)) = candidates.next() {
+            let claimed = claimed_step(&path);
             match verify(&path, &manifest) {
                 Ok(()) => {
+                    // Folders of later steps by their names, whose manifests are of earlier ones.
+                    for (older, _, path, _) in candidates {
+                        let claimed = claimed_step(&path).filter(|&claimed| claimed > step);
+                        notices.extend(
+                            claimed.map(|claimed| (Some(claimed), older_manifest(&path, older, claimed))),
+                        );
+                    }
                     notices.retain(|(claimed, _)| claimed.is_none_or(|claimed| claimed >= step));
                     let notices = notices.into_iter().map(|(_, notice)| notice).collect();
                     return Ok(Some(Found { path, step, notices }));
                 }
-                Err(error) => notices.push((Some(step), format!("skipped: {error}"))),
+                Err(error) => notices.push(match claimed.filter(|&claimed| claimed > step) {
+                    Some(claimed) => {
+                        (Some(claimed), format!("{} ({error})", older_manifest(&path, step, claimed)))
+                    }
+                    None => (Some(step), format!("skipped: {error}")),
+                }),
             }
         }
         if notices.is_empty() {
@@ -127,6 +140,20 @@ impl Checkpoints {
         let notices = notices.into_iter().map(|(_, notice)| notice).collect();
         Err(CheckpointError::AllDamaged { path: self.dir.clone(), notices })
     }
+}
+
+/// The step in the name of a checkpoint's folder.
+fn claimed_step(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
+/// Why a folder of step `claimed` is passed over whose manifest is of an earlier step.
+fn older_manifest(path: &Path, step: u64, claimed: u64) -> String {
+    format!(
+        "skipped: {}: its manifest.json is of step {step}, older than the files of step {claimed} beside it, as after a copy that was cut \
+         short or a backup that was put back in part",
+        path.display()
+    )
 }
 
 /// Reads the checkpoint in the folder `path`. Size and checksum of every file are verified before its contents are used.

@@ -68,6 +68,20 @@ impl RunConfig {
         {
             check(value > 0.0 && value <= 1.0, key, value.to_string(), "above 0, at most 1")?;
         }
+        let detects = m.arch.has_discriminator();
+        check(
+            m.generator_width == 1.0 || m.init.is_some() || !(detects && m.arch.is_modern()),
+            "model.generator_width",
+            m.generator_width.to_string(),
+            "1 with model.arch = modern-electra: ModernBERT has no projection between embeddings and layers; `model.generator_depth` makes \
+             the generator smaller",
+        )?;
+        check(
+            detects || m.embedding_sharing.is_tied(),
+            "model.embedding_sharing",
+            m.embedding_sharing.name().to_owned(),
+            "tied (not set) without a discriminator: set model.arch = electra or modern-electra",
+        )?;
         at_least_zero(m.init_std, "model.init_std")?;
         positive(m.layer_norm_eps, "model.layer_norm_eps")?;
         if let Some(size) = m.vocab_size {

@@ -71,6 +71,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
             "model.attention_dropout",
             "model.generator_width",
             "model.generator_depth",
+            "model.embedding_sharing",
             "model.vocab_size",
             "data.tokenizer",
             "data.length",

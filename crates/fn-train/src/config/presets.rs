@@ -38,10 +38,24 @@ presets! {
     "modern-tiny", "ModernBERT with 4 layers of width 128: minutes on a laptop, to test a pipeline";
     "modern-small", "ModernBERT with 12 layers of width 256";
     "modern-base", "22 layers of width 768, as in the ModernBERT paper";
+    "modern-electra-tiny", "replaced-token detection with 4 layers of ModernBERT of width 128: minutes on a laptop, to test a pipeline";
+    "modern-electra-small", "replaced-token detection with 12 layers of ModernBERT of width 256";
+    "modern-electra-base", "replaced-token detection with 22 layers of ModernBERT of width 768";
     "quickstart", "what `fnlm quickstart` trains on its generated language";
 }
 
 /// The preset of this name.
 pub fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
+}
+
+/// Names and purposes, one preset a line.
+pub fn text() -> String {
+    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+    PRESETS.iter().map(|preset| format!("{:width$}  {}\n", preset.name, preset.about)).collect()
+}
+
+/// Names and purposes as JSON.
+pub fn json() -> serde_json::Value {
+    PRESETS.iter().map(|preset| serde_json::json!({"name": preset.name, "about": preset.about})).collect()
 }

@@ -60,6 +60,8 @@ impl Layers {
             preset.get_or_insert_with(|| from::PRESET.to_owned());
         }
 
+        let set = self.set.iter().map(|text| parse_set(text)).collect::<Result<Vec<_>, _>>()?;
+
         let mut merged = Merged::default();
         merged.put(defaults());
         match (&self.run, &preset) {
@@ -72,16 +74,17 @@ impl Layers {
             }
         }
         if let Some(folder) = &self.from {
-            merged.put(from::folder_layer(folder)?);
+            let asked = from::asked(&[file.as_slice(), &self.options, &set].concat());
+            merged.put(from::folder_layer(folder, asked)?);
         }
         for setting in &file {
             schema::check_key(setting)?;
         }
         merged.put(file);
         merged.put(self.options.clone());
-        for text in &self.set {
+        for setting in set {
             // A layer each: of two with the same key, the later takes precedence.
-            merged.put(vec![parse_set(text)?]);
+            merged.put(vec![setting]);
         }
         Resolved::new(merged, preset)
     }

@@ -1,7 +1,7 @@
 //! Writes a configuration as TOML.
 
 use super::ConfigError;
-use super::keys::{Key, current_name, find, is_tagged, keys};
+use super::keys::{Key, current_name, effect, find, is_tagged, keys};
 use super::layers::Setting;
 use super::presets::Preset;
 use super::resolve::{Resolved, defaults, preset_layer};
@@ -46,6 +46,34 @@ pub fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::Float(number) if *number != 0.0 && number.abs() < 1e-2 => format!("{number:e}"),
         value => value.to_string(),
+    }
+}
+
+impl Resolved {
+    /// One line for each key: the key, its value and where it was set.
+    pub fn origins(&self) -> String {
+        let line = |setting: Setting| [setting.key, shown(&setting.value), setting.origin.to_string()];
+        let lines: Vec<[String; 3]> = self.values().into_iter().map(line).collect();
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let (key_width, value_width) = (width(0), width(1).min(40));
+        let line = |[key, value, origin]: &[String; 3]| {
+            format!("{key:key_width$}  {value:value_width$}  {origin}\n")
+        };
+        lines.iter().map(line).collect()
+    }
+
+    /// The same as JSON, with the documentation of each key.
+    pub fn json(&self) -> serde_json::Value {
+        let of = |setting: Setting| {
+            serde_json::json!({
+                "key": setting.key,
+                "value": setting.value,
+                "origin": setting.origin.to_string(),
+                "changes_numbers": effect(&setting.key).changes_numbers(),
+                "documentation": find(&setting.key).map(|key| key.doc.join("\n")),
+            })
+        };
+        self.values().into_iter().map(of).collect()
     }
 }
 

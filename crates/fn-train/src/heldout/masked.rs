@@ -138,6 +138,7 @@ mod tests {
             positions: vec![0, 1, 2, 3, 0],
             gold: vec![1, 1, 1, 2, 0],
             weight: vec![1.0, 1.0, 1.0, 1.0, 0.0],
+            documents: None,
         };
         // Predicted 1 (correct), 3 (false negative), 2 (wrong), 3 (wrong), 0 (padding).
         let logits: [[f32; 5]; 5] =

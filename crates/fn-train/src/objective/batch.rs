@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::batch::{Batch, Memo};
 use fn_data::loader::MaskedBatch;
 use fn_models::Inputs;
+use fn_ops::Documents;
 
 /// A [`MaskedBatch`] on the device.
 #[derive(Debug, Clone)]
@@ -21,12 +22,13 @@ impl DeviceBatch {
         let positions = [batch.positions.len()];
         let attention = floats(&batch.attention, shape, device);
         let segments = ids(&batch.token_type, shape, device);
+        let documents = batch.documents.as_ref().map(|starts| Documents::new(starts.clone(), batch.length));
         Self {
             inputs: Inputs {
                 ids: ids(&batch.input, shape, device),
                 token_type: segments.clone(),
                 mask: batch.padded.then(|| attention.clone()),
-                documents: None,
+                documents: documents.clone(),
             },
             batch: Batch {
                 original: ids(&batch.original, shape, device),
@@ -36,6 +38,7 @@ impl DeviceBatch {
                 positions: ids(&batch.positions, positions, device),
                 gold: ids(&batch.gold, positions, device),
                 weight: floats(&batch.weight, positions, device),
+                documents,
                 memo: Memo::default(),
             },
         }
@@ -48,7 +51,7 @@ pub(super) fn inputs(ids: Tensor<2, Int>, batch: &Batch) -> Inputs {
         ids,
         token_type: batch.segments.clone(),
         mask: batch.padded.then(|| batch.attention.clone()),
-        documents: None,
+        documents: batch.documents.clone(),
     }
 }
 

@@ -278,7 +278,7 @@ impl EncoderJudge {
             ids,
             token_type: batch.segments.clone().inner(),
             mask: batch.padded.then(|| batch.attention.clone().inner()),
-            documents: None,
+            documents: batch.documents.clone(),
         };
         let places = batch.positions.clone().inner();
         let at = self.model.hidden_after(self.calibration.layers, &inputs, places, &Noise::none());

@@ -40,7 +40,7 @@ impl MaskedModel for Reader {
             ids,
             token_type: batch.segments.clone().inner(),
             mask: batch.padded.then(|| batch.attention.clone().inner()),
-            documents: None,
+            documents: batch.documents.clone(),
         };
         Some(self.0.masked_logits(&inputs, batch.positions.clone().inner(), &Noise::none()))
     }

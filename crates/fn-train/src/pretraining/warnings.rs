@@ -3,6 +3,7 @@
 use fn_data::mixture::Mixture;
 use fn_data::shard::Dataset;
 
+use super::overlap;
 use crate::config::{Resolved, preset};
 use crate::report::StepReport;
 use crate::texts::training;
@@ -15,12 +16,26 @@ const UNKNOWN: f64 = 0.01;
 const PADDING: f64 = 0.5;
 /// Times that the text is read from which the number of steps is questioned; BERT read its text about 40 times.
 const EPOCHS: f64 = 50.0;
+/// Share of the held-out rows with text of the training rows from which the split is questioned.
+const OVERLAP: f64 = 0.05;
 /// Factor from the preset's learning rate from which it is questioned.
 const RATE: f64 = 20.0;
 /// Shortest run, in steps, whose loss is expected to fall within its first tenth.
 const SHORTEST: u64 = 200;
 /// Part of the first losses that the loss after a tenth of the run has to be below.
 const FALL: f64 = 0.99;
+
+/// A warning if the held-out rows have text of the training rows; `special` ids are those around texts.
+pub(crate) fn of_held_out(training: &Mixture, held_out: &Dataset, special: &[u32]) -> Option<String> {
+    let (share, length) = overlap::share(training.sources(), held_out, special);
+    (share > OVERLAP).then(|| {
+        format!(
+            "{:.0} % of the held-out rows have {length} or more tokens in a row that are in the training text as well: the held-out figures \
+             are too good; take the common documents out of `data.train` or `data.held_out`",
+            100.0 * share
+        )
+    })
+}
 
 /// Warnings about the training rows and the settings, before the first step.
 pub(crate) fn of_data(config: &Resolved, data: &Mixture, unknown: u32) -> Vec<String> {
@@ -192,6 +207,14 @@ mod tests {
         );
         assert!(of(&["schedule.lr=0.9"], &FULL).contains("far from the"));
         assert!(of(&["schedule.lr=1e-6"], &FULL).contains("check the exponent"));
+    }
+
+    #[test]
+    fn held_out_text_that_is_trained_on_is_named() {
+        let other: Vec<u32> = FULL.iter().map(|id| id + 20).collect();
+        let warning = of_held_out(&rows(&FULL), &rows(&FULL).sources()[0], &[2, 3]).unwrap();
+        assert!(warning.starts_with("100 % of the held-out rows have 8 or more tokens"), "{warning}");
+        assert_eq!(of_held_out(&rows(&FULL), &rows(&other).sources()[0], &[2, 3]), None);
     }
 
     fn report(step: u64, loss: f64, false_negative: f64) -> StepReport {

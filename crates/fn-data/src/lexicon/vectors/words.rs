@@ -1,6 +1,8 @@
 //! Reads the words of a matrix: one on each line, or a column of a Parquet file.
 
 use super::{VectorError, matrix::MAX_ROWS, text};
+use crate::source::chunks::Chunks;
+use crate::source::parquet::check_dictionaries;
 use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -15,8 +17,8 @@ pub(super) fn read(
 ) -> Result<u64, VectorError> {
     if path.extension().is_some_and(|e| e == "parquet") {
         // A panic of the library on a malformed file becomes an error.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| from_parquet(path, each)));
-        return result.unwrap_or_else(|_| Err(wrong(path, "the file cannot be decoded")));
+        let result = fn_core::panics::caught(|| from_parquet(path, each));
+        return result.unwrap_or_else(|| Err(wrong(path, "the file cannot be decoded")));
     }
     text::lines(path, text::open(path)?, |line, text| {
         // Only the first field: lists may have counts after the word.
@@ -37,8 +39,10 @@ fn from_parquet(
     each: &mut dyn FnMut(u64, &str) -> Result<(), VectorError>,
 ) -> Result<u64, VectorError> {
     let file = fn_core::files::open(path)
+        .and_then(Chunks::new)
         .map_err(|source| VectorError::Read { path: path.to_path_buf(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|e| wrong(path, e))?;
+    check_dictionaries(&reader).map_err(|e| wrong(path, e))?;
     let rows = reader.metadata().file_metadata().num_rows();
     if rows < 0 || rows as u64 > MAX_ROWS {
         return Err(wrong(path, format!("{rows} rows")));

@@ -42,7 +42,11 @@ pub(super) const FILES: Files = Files {
         ("bias", "decoder.bias", Kind::Vector),
         ("decoder", "decoder", Kind::Table),
     ],
-    discriminator: &[],
+    discriminator: &[
+        ("dense", "head.dense", Kind::Linear),
+        ("norm", "head.norm", Kind::Norm),
+        ("score", "classifier", Kind::Linear),
+    ],
     classifier: TASK,
     spans: TASK,
     tags: TASK,

@@ -64,6 +64,31 @@ fn any_file_that_is_truncated_extended_emptied_or_deleted_is_detected() {
     assert_intact(&folder, 2);
 }
 
+/// As after a copy of a run that was cut short, or a backup that was put back in part.
+#[test]
+fn a_manifest_that_is_older_than_its_checkpoint_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = at(dir.path());
+    let old = save(&checkpoints, 1).unwrap();
+    save(&checkpoints, 2).unwrap();
+    let newest = save(&checkpoints, 3).unwrap();
+    fs::copy(old.join(MANIFEST), newest.join(MANIFEST)).unwrap();
+    let found = checkpoints.latest().unwrap().unwrap();
+    assert_eq!((found.step, found.notices.len()), (2, 1), "{:?}", found.notices);
+    assert!(found.notices[0].contains("manifest.json is of step 1"), "{}", found.notices[0]);
+    assert!(found.notices[0].contains("older than the files of step 3"), "{}", found.notices[0]);
+    // The same where the other checkpoint is older than the manifest.
+    fs::remove_dir_all(dir.path().join("step-00000002")).unwrap();
+    let found = checkpoints.latest().unwrap().unwrap();
+    assert_eq!((found.step, found.notices.len()), (1, 1), "{:?}", found.notices);
+    assert!(found.notices[0].contains("older than the files of step 3"), "{}", found.notices[0]);
+    // A folder with another name is a checkpoint like any other.
+    fs::remove_dir_all(&newest).unwrap();
+    fs::rename(&old, dir.path().join("step-00000009")).unwrap();
+    let found = checkpoints.latest().unwrap().unwrap();
+    assert_eq!((found.step, found.notices.len()), (1, 0), "{:?}", found.notices);
+}
+
 #[test]
 fn files_swapped_between_two_steps_are_detected() {
     let dir = tempfile::tempdir().unwrap();
