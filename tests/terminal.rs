@@ -143,12 +143,7 @@ fn bars_fit_the_terminal_and_show_rate_time_left_and_the_last_figures() {
         let fine = format!(
             "finetune --task rte --model model --data glue --out fine-{columns} --seeds 1 --epochs 2 --length 16 --batch 8"
         );
-        check(
-            "finetune",
-            columns,
-            &shown(command(dir.path(), &fine), columns),
-            &["left", "loss", "examples/s"],
-        );
+        check("finetune", columns, &shown(command(dir.path(), &fine), columns), &["left", "loss", "ex/s"]);
     }
 }
 

@@ -138,7 +138,7 @@ impl ModuleVisitor for Partial {
         let length = value.shape().num_elements();
         let (from, to) = (self.range.start.max(self.at), self.range.end.min(self.at + length));
         if from < to {
-            let part = value.inner().reshape([length]).slice([from - self.at..to - self.at]);
+            let part = value.inner().reshape([length]).slice(burn::tensor::s![from - self.at..to - self.at]);
             self.values.extend(host(part));
         }
         self.at += length;

@@ -256,13 +256,14 @@ impl<'a> Show<'a> {
                 if term::interactive() {
                     let quiet = self.quiet;
                     let bar = self.bar.get_or_insert_with(|| {
-                        let style = "{prefix} [{bar:10}] {pos}/{len}  {eta} left  {wide_msg}";
+                        // So short that rate and loss fit into 60 columns.
+                        let style = "{prefix} [{bar:4}] {pos}/{len}  {eta} left  {wide_msg}";
                         let bar = term::bar(quiet, Some(step.steps), style);
                         bar.set_prefix(label);
                         bar
                     });
                     bar.set_position(step.step);
-                    bar.set_message(line);
+                    bar.set_message(format!("loss {:.3}  {:.0} ex/s", step.loss, step.examples_per_second));
                 } else if step.step * 10 / step.steps > self.tenth {
                     self.tenth = step.step * 10 / step.steps;
                     term::note(self.quiet, &format!("{label} step {}/{}  {line}", step.step, step.steps));

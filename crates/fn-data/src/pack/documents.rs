@@ -7,7 +7,8 @@
 use super::PackedRow;
 use crate::tokenise::Frame;
 
-/// Rows that are filled at the same time. With more of them less is left over: with 16 rows, a hundredth of a row for text of short documents.
+/// Rows that are filled at the same time. With more of them less is left over: documents of 3 to 92 tokens fill 0.73 of rows of 128 where one is
+/// open, and 0.97 with 16.
 const OPEN: usize = 16;
 
 /// The unfinished rows.

@@ -225,7 +225,8 @@ mod tests {
         let rows = pack(Packing::Documents, 128, &documents);
         let used: usize = rows.iter().map(|row| row.ids.len()).sum();
         let share = used as f64 / (128 * rows.len()) as f64;
-        assert!(share > 0.97, "{share}");
+        // One open row instead of 16 would fill 0.73.
+        assert!(share > 0.96, "{share}");
         assert!(rows.iter().all(|row| usize::from(row.second) == row.ids.len()));
     }
 

@@ -2,7 +2,7 @@
 //! trillion parameter models").
 //!
 //! ```text
-//! gradients --reduce-scatter--> slice --norm of all slices--> update of the slice --all-gather--> weights
+//! gradients -> reduce-scatter -> slice -> norm of all slices -> update of the slice -> all-gather -> weights
 //! ```
 //! A rank sums, updates and sends its slice of all parameters, so as much is sent as for summing the gradients on every rank. The moments of the
 //! slice are on the host, and the processor updates it. Elements do not depend on each other, and sums over elements are those of

@@ -86,7 +86,7 @@ fn together(config: &AdamWConfig, ranks: &Threads) -> Bits {
             let text: Vec<u8> = state.iter().flat_map(|t| bytemuck::cast_slice(&t.data).to_vec()).collect();
             let all = crate::collective::gather(ranks, crate::collective::ARRIVAL, &text).unwrap();
             let names: Vec<(String, Vec<usize>)> =
-                ["m.small", "m.table", "v.small", "v.table"].map(|name| named(name)).into();
+                ["m.small", "m.table", "v.small", "v.table"].map(named).into();
             let mut values: std::vec::IntoIter<f32> = bytemuck::pod_collect_to_vec(&all[0]).into_iter();
             let mut take = |(name, shape): (String, Vec<usize>)| {
                 let data = values.by_ref().take(shape.iter().product()).collect();
