@@ -75,9 +75,9 @@ fn frames(shown: &str) -> Vec<String> {
 /// message before it is padded to whole rows.
 fn bars(shown: &str, columns: usize) -> Vec<(String, bool)> {
     let is_bar = |row: &str| {
-        row.split_once('[')
-            .and_then(|(_, rest)| rest.split_once(']'))
-            .is_some_and(|(bar, _)| bar.chars().count() == 10 && bar.chars().all(|c| "=> ".contains(c)))
+        row.split_once('[').and_then(|(_, rest)| rest.split_once(']')).is_some_and(|(bar, _)| {
+            matches!(bar.chars().count(), 4 | 10) && bar.chars().all(|c| "=> ".contains(c))
+        })
     };
     let mut out = Vec::new();
     for frame in frames(shown) {
