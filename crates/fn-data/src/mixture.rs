@@ -38,7 +38,7 @@ pub struct WeightError {
     pub expected: &'static str,
 }
 
-/// The places of a block that each source gets, for weights of any sum: at least 1 each, [`PLACES`] together.
+/// The places of a block that each source gets, for weights of any sum: at least 1 each, 2^20 together.
 ///
 /// # Errors
 /// A weight that is not a finite number above 0, or less than a millionth of their sum.

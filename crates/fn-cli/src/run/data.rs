@@ -30,7 +30,7 @@ pub fn run(command: &DataCommand) -> Result<Outcome, CliError> {
 /// Seconds between two lines where there is no terminal.
 const LINE_EVERY: f64 = 10.0;
 
-/// Shows the progress of [`prepare`]: a bar on a terminal, a line now and then elsewhere.
+/// Shows the progress of preparing: a bar on a terminal, a line now and then elsewhere.
 pub struct PrepareBar {
     /// Created at the first report: data that was prepared before needs no bar.
     bar: Option<ProgressBar>,
