@@ -13,8 +13,14 @@ text=$1 out=$2/babylm
 mkdir -p "$out/train" "$out/dev"
 
 for domain in bnc_spoken childes gutenberg open_subtitles simple_wiki; do
-  [ -e "$out/train/$domain.txt" ] || xz -dc "$text/$domain.train.xz" > "$out/train/$domain.txt"
   [ -e "$out/dev/$domain.txt" ] || xz -dc "$text/${domain}_dev.train.xz" > "$out/dev/$domain.txt"
+  # The training files hold the development text, as their ends and in documents that stand twice: lines of more than 40 characters that are
+  # in both are taken out.
+  [ -e "$out/train/$domain.txt" ] || xz -dc "$text/$domain.train.xz" | awk -v dev="$out/dev/$domain.txt" '
+    function line(text) { gsub(/^[ \t\r]+|[ \t\r]+$/, "", text); return text }
+    BEGIN { while ((getline text < dev) > 0) if (length(line(text)) > 40) held[line(text)] }
+    !(line($0) in held)' > "$out/train/$domain.txt.part"
+  [ -e "$out/train/$domain.txt" ] || mv "$out/train/$domain.txt.part" "$out/train/$domain.txt"
 done
 # Held-out text: 50 blocks of about 300 words of each domain, evenly spread over its development text, domains in turn.
 [ -e "$out/held-out.txt" ] || python3 - "$out" <<'PYTHON'
