@@ -66,7 +66,7 @@ pub enum FinetuneError {
         differences: String,
     },
     /// The folder holds files that are not results of fine-tuning.
-    #[error("{path} is not empty and holds no results of fnlm; choose another --out")]
+    #[error("{path} is a file, or a folder with other files than results of fnlm; choose another --out")]
     ForeignFolder {
         /// The folder.
         path: PathBuf,

@@ -91,6 +91,22 @@ pub fn did_you_mean(name: &str, known: &[&str]) -> String {
     at.map_or_else(String::new, |at| format!("; did you mean `{}`?", known[at]))
 }
 
+/// A message that lists the names that a value may have, as those of serde and of the kinds of judges and corrections do, with the one that was
+/// meant; any other message as it is.
+pub(super) fn with_nearest(message: String) -> String {
+    let found = ["unknown variant `", "of kind `"].iter().find_map(|before| {
+        let (name, rest) = message.split_once(before)?.1.split_once('`')?;
+        let list =
+            ["expected one of ", "known are ", "expected "].iter().find_map(|before| rest.split_once(before));
+        Some((name, list?.1))
+    });
+    let Some((name, list)) = found else { return message };
+    let known: Vec<&str> = list.split(", ").flat_map(|part| part.split(" or ")).collect();
+    let known: Vec<&str> = known.iter().map(|name| name.trim_matches('`')).collect();
+    let meant = did_you_mean(name, &known);
+    message + &meant
+}
+
 /// The candidate that is most similar to `name`, if it is similar enough to be what was meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -109,6 +125,23 @@ mod tests {
     fn message(key: &str) -> String {
         let origin = Origin::File { path: "x.toml".into(), line: 3, column: 1 };
         check_key(&Setting { key: key.into(), value: 1.into(), origin }).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_name_that_a_message_lists_is_offered() {
+        for (message, meant) in [
+            ("unknown variant `liner`, expected one of `electra`, `linear`, `wsd`", "linear"),
+            ("unknown variant `f16`, expected `f32` or `bf16`", "bf16"),
+            ("there is no judge of kind `lexicn`; known are none, lexicon, all", "lexicon"),
+        ] {
+            assert_eq!(with_nearest(message.into()), format!("{message}; did you mean `{meant}`?"));
+        }
+        for message in [
+            "unknown variant `qqqqq`, expected `f32` or `bf16`",
+            "invalid type: string \"a\", expected a number",
+        ] {
+            assert_eq!(with_nearest(message.into()), message);
+        }
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl Recipe {
         ((self.steps_of_epoch(examples) as f64 * self.epochs).round() as u64).max(1)
     }
 
+    /// Steps of warm-up in a run of so many steps.
+    pub fn warmup_steps(&self, steps: u64) -> u64 {
+        (steps as f64 * self.warmup) as u64
+    }
+
     /// Optimiser steps of one whole epoch.
     pub fn steps_of_epoch(&self, examples: usize) -> u64 {
         examples.div_ceil(self.batch.max(1)) as u64
