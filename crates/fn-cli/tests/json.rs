@@ -57,7 +57,7 @@ const HERE: [&str; 12] = [
     "inspect --model model waa wab",
     "finetune --task rte --model model --data glue --out fine --seeds 1 --epochs 1 --length 16",
     "glue --model model --data glue --out all --seeds 1 --length 16",
-    "squad --model model --train squad.json --dev squad.json --out answers --seeds 1 --epochs 1 --length 24 --stride 8 --question-length 8",
+    "squad --model model --train squad.json --dev squad.json --out answers --seeds 1 --epochs 1 --length 16 --stride 4 --question-length 4",
     "predict --model fine/seed-1/model --input glue/RTE/dev.tsv",
     "score --task rte --data glue --predictions fine/seed-1/dev-RTE.jsonl",
     "robust --task rte --data glue --model fine/seed-1/model --kinds typos --out robust",

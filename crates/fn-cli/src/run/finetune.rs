@@ -81,8 +81,8 @@ impl<'a> Fitting<'a> {
         launch: Option<Launch>,
         ranks: Rc<dyn Collective>,
     ) -> Result<Self, CliError> {
-        if args.seeds == 0 {
-            return Err(CliError::usage("--seeds is 0, expected at least 1"));
+        if args.seeds == 0 || args.first_seed.checked_add(args.seeds).is_none() {
+            return Err(CliError::usage("--seeds must be at least 1, and with --first-seed below 2^64"));
         }
         let stop = support::interruptible()?;
         let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;

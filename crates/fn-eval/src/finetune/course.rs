@@ -11,10 +11,10 @@ use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
 use fn_models::hf::{self, LoadReport};
 use fn_train::TrainError;
-use fn_train::checkpoint::Checkpoints;
+use fn_train::checkpoint::{CheckpointError, Checkpoints};
 use fn_train::collective::{Collective, Meeting, Patience, meet};
 use fn_train::descent::Descent;
-use fn_train::lock::RunLock;
+use fn_train::lock::{self, RunLock};
 use fn_train::report::WARNINGS;
 use fn_train::stop::Stop;
 
@@ -154,6 +154,7 @@ pub(super) fn run<C: Course>(
         meet(ranks, evaluated).map_err(TrainError::from)?;
         return results::read::<SeedResult>(&dir.join(RESULT));
     }
+    still_there(dir)?;
     let (loss, examples_per_second) = last_steps(&steps_seen);
     let folder = dir.join(MODEL);
     let measured = match course.measure(&model, dir, tell) {
@@ -192,12 +193,21 @@ pub(super) fn run<C: Course>(
         shared.tokenizer.save(&folder)?;
         card::write(&folder, shared.model, shared.kind, shared.recipe, &result)?;
     }
+    still_there(dir)?;
     results::write(&dir.join(RESULT), &result)?;
     // The run is finished: its checkpoints are no longer needed.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
     let _ = std::fs::remove_file(&stays);
     meet(ranks, evaluated).map_err(TrainError::from)?;
     Ok(Some(result))
+}
+
+/// Refuses to write into a folder that was removed while the model was trained: it would be made anew, without what it held.
+fn still_there(dir: &Path) -> Result<(), FinetuneError> {
+    match dir.join(lock::FILE).exists() {
+        true => Ok(()),
+        false => Err(CheckpointError::Gone { path: dir.to_owned() }.into()),
+    }
 }
 
 /// Mean loss over the last tenth of the steps, and examples per second at the end.

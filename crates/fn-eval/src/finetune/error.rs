@@ -71,6 +71,14 @@ pub enum FinetuneError {
         /// The folder.
         path: PathBuf,
     },
+    /// A recipe that cannot be read.
+    #[error("{path}: {message}; a recipe has lines such as `lr = 1e-4`, `epochs = 3.0`")]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
     /// A file of results that was edited or truncated.
     #[error("{path}: found {message}, expected what `fnlm` wrote there; remove the file to compute it again")]
     Damaged {

@@ -8,6 +8,7 @@ use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
 use fn_models::hf::{self, LoadReport};
+use fn_train::checkpoint::CheckpointError;
 use fn_train::collective::Collective;
 use fn_train::stop::Stop;
 
@@ -292,6 +293,10 @@ pub fn run_seeds(
     let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
     for seed in seeds {
         let dir = out.join(format!("seed-{seed}"));
+        if writes && !done.seeds.is_empty() && !out.join(RESULTS).exists() {
+            // The folder was removed meanwhile; another one would hold a part of the seeds.
+            return Err(CheckpointError::Gone { path: out.to_owned() }.into());
+        }
         let known = dir.join(RESULT).exists();
         tell(Event::Seed(seed));
         let Some(result) = one(seed, &dir, tell)? else {

@@ -159,9 +159,11 @@ impl RunConfig {
                 t.steps
             ),
         )?;
+        least(t.batch as u64, 1, "train.batch")?;
+        least(t.accumulation as u64, 1, "train.accumulation")?;
         let most = MOST_TOKENS / d.length;
         check(
-            (1..=most).contains(&t.batch),
+            t.batch <= most,
             "train.batch",
             t.batch.to_string(),
             &format!(
@@ -170,7 +172,7 @@ impl RunConfig {
             ),
         )?;
         check(
-            (1..=MOST_MICRO_BATCHES).contains(&t.accumulation),
+            t.accumulation <= MOST_MICRO_BATCHES,
             "train.accumulation",
             t.accumulation.to_string(),
             &format!("1 to {MOST_MICRO_BATCHES}"),

@@ -1,6 +1,7 @@
 //! Checks that a key exists, and finds the one that was probably meant.
 
 use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
+use fn_data::names::nearest;
 
 use super::ConfigError;
 use super::keys::{find, keys};
@@ -83,40 +84,6 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// `; did you mean `MRPC`?`, or nothing where no known name is similar. Upper and lower case count as equal.
-pub fn did_you_mean(name: &str, known: &[&str]) -> String {
-    let lower: Vec<String> = known.iter().map(|known| known.to_lowercase()).collect();
-    let meant = nearest(&name.to_lowercase(), lower.iter().map(String::as_str));
-    let at = meant.and_then(|meant| lower.iter().position(|known| known == meant));
-    at.map_or_else(String::new, |at| format!("; did you mean `{}`?", known[at]))
-}
-
-/// A message that lists the names that a value may have, as those of serde and of the kinds of judges and corrections do, with the one that was
-/// meant; any other message as it is.
-pub(super) fn with_nearest(message: String) -> String {
-    let found = ["unknown variant `", "of kind `"].iter().find_map(|before| {
-        let (name, rest) = message.split_once(before)?.1.split_once('`')?;
-        let list =
-            ["expected one of ", "known are ", "expected "].iter().find_map(|before| rest.split_once(before));
-        Some((name, list?.1))
-    });
-    let Some((name, list)) = found else { return message };
-    let known: Vec<&str> = list.split(", ").flat_map(|part| part.split(" or ")).collect();
-    let known: Vec<&str> = known.iter().map(|name| name.trim_matches('`')).collect();
-    let meant = did_you_mean(name, &known);
-    message + &meant
-}
-
-/// The candidate that is most similar to `name`, if it is similar enough to be what was meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.55)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,23 +92,6 @@ mod tests {
     fn message(key: &str) -> String {
         let origin = Origin::File { path: "x.toml".into(), line: 3, column: 1 };
         check_key(&Setting { key: key.into(), value: 1.into(), origin }).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_name_that_a_message_lists_is_offered() {
-        for (message, meant) in [
-            ("unknown variant `liner`, expected one of `electra`, `linear`, `wsd`", "linear"),
-            ("unknown variant `f16`, expected `f32` or `bf16`", "bf16"),
-            ("there is no judge of kind `lexicn`; known are none, lexicon, all", "lexicon"),
-        ] {
-            assert_eq!(with_nearest(message.into()), format!("{message}; did you mean `{meant}`?"));
-        }
-        for message in [
-            "unknown variant `qqqqq`, expected `f32` or `bf16`",
-            "invalid type: string \"a\", expected a number",
-        ] {
-            assert_eq!(with_nearest(message.into()), message);
-        }
     }
 
     #[test]
@@ -171,13 +121,6 @@ mod tests {
         ] {
             assert!(keys().any(|known| known.path == key), "{key}");
         }
-    }
-
-    #[test]
-    fn a_misspelt_name_is_answered_with_the_right_one() {
-        assert_eq!(did_you_mean("mprc", &["RTE", "MRPC", "QNLI"]), "; did you mean `MRPC`?");
-        assert_eq!(did_you_mean("harrd", &["baseline", "hard"]), "; did you mean `hard`?");
-        assert_eq!(did_you_mean("xyz", &["baseline", "hard"]), "");
     }
 
     #[test]

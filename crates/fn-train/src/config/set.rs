@@ -1,7 +1,6 @@
 //! Applies `key=value` settings to any serialisable value: a fine-tuning recipe, the settings of the generated language.
 
-use super::nearest;
-use super::schema::with_nearest;
+use fn_data::names::{nearest, with_nearest};
 
 /// A setting that cannot be applied.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
