@@ -201,6 +201,13 @@ fn standard_input_stands_for_a_file_of_text_or_data() {
         assert_eq!((named.0, piped.0), (0, 0), "{line}: {}{}", named.2, piped.2);
         assert!(!named.1.is_empty() && named.1 == piped.1, "{line}: {}\n{}", named.1, piped.1);
     }
+    // A file in another encoding is read as what it says.
+    let texts = std::fs::read_to_string(dir.path().join("texts.txt")).unwrap();
+    let wide: Vec<u8> =
+        "\u{feff}".encode_utf16().chain(texts.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    std::fs::write(dir.path().join("wide.txt"), wide).unwrap();
+    let of = |file: &str| fnlm(dir.path(), &format!("inspect --model model --file {file}"), b"").1;
+    assert_eq!(of("texts.txt"), of("wide.txt"));
     let corpus = std::fs::read(dir.path().join("corpus.txt")).unwrap();
     assert_eq!(fnlm(dir.path(), "tokenizer train corpus.txt --size 100 --out a", b"").0, 0);
     assert_eq!(fnlm(dir.path(), "tokenizer train - --size 100 --out b", &corpus).0, 0);
@@ -228,4 +235,22 @@ fn options_for_text_repeat_and_patterns_are_all_files_that_fit() {
     let (code, _, err) =
         fnlm(dir.path(), "data inspect -p electra-tiny --tokenizer model/vocab.txt --train none-*.txt", b"");
     assert!(code == 3 && err.contains("none-*.txt"), "{err}");
+}
+
+#[test]
+fn what_looks_wrong_in_fine_tuning_is_said_once_and_kept_in_the_result() {
+    let dir = workshop();
+    let line = "finetune --task rte --model model --data glue --out slow --seeds 1 --epochs 80 --batch 16 --length 16 --lr 1e-6 --json";
+    let (code, out, err) = fnlm(dir.path(), line, b"");
+    assert_eq!(code, 0, "{err}");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let kept: Vec<&str> =
+        found[0]["seeds"][0]["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for part in
+        ["the loss did not fall over the first 48 steps", "the learning rate 1e-6 is far from the 3e-4"]
+    {
+        assert_eq!(err.matches(part).count(), 1, "{part}: {err}");
+        assert_eq!(kept.iter().filter(|warning| warning.contains(part)).count(), 1, "{part}: {kept:?}");
+    }
+    assert!(!dir.path().join("slow/seed-1/warnings.txt").exists());
 }
