@@ -113,8 +113,8 @@ documented! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct ModelConfig {
-        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert`, `modernbert`, or `modern-electra` (replaced-token
-        /// detection with ModernBERT's layers in generator and discriminator).
+        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert`, `distilbert`, `modernbert`, or
+        /// `modern-electra` (replaced-token detection with ModernBERT's layers in generator and discriminator).
         pub arch: Arch,
         /// Hugging Face folder with the initial weights (continued pre-training); its `config.json` overrides every size below.
         /// Not set: random initialisation.
@@ -199,6 +199,7 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
             position_offset: self.arch.position_offset(pad),
+            distil: self.arch.is_distil(),
             modern: self.arch.is_modern().then(ModernConfig::default),
             ..EncoderConfig::default()
         }

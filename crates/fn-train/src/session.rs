@@ -392,17 +392,14 @@ impl Session {
         if temporary.exists() {
             std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
         }
-        model.save(&temporary, &self.save_options())?;
+        let options = SaveOptions::with_special(model.arch(), &self.tokenizer.special());
+        model.save(&temporary, &options)?;
         self.tokenizer.save(&temporary)?;
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(io("remove", &folder))?;
         }
         std::fs::rename(&temporary, &folder).map_err(io("write", &folder))?;
         Ok(folder)
-    }
-
-    fn save_options(&self) -> SaveOptions {
-        SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! [`measure`] reads minimal pairs, BLiMP (Warstadt et al., *BLiMP: The Benchmark of Linguistic Minimal Pairs*, 2020) and the
 //! challenge's supplement to it, scores both sentences of each with [`Prober::log_likelihoods`](crate::probe::Prober::log_likelihoods) and
-//! counts how often the acceptable one wins. [`Report`] is its table.
+//! counts how often the acceptable one wins. It also ranks substitutes of words in context and holds the ranks against people
+//! ([`Substitution`]). [`Report`] has the tables.
 
 mod pairs;
 mod report;
+mod substitution;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 pub use pairs::{Pair, PairSet, read};
 pub use report::Report;
+pub use substitution::Substitution;
 
 use crate::probe::{Likelihood, ProbeError, Prober, files};
 
@@ -42,6 +45,8 @@ pub struct Asked<'a> {
     pub blimp: &'a [PathBuf],
     /// Files or folders of the supplement.
     pub supplement: &'a [PathBuf],
+    /// What people said of substitutes in context: SWORDS, CoInCo, SemEval-2007 and the other files of [`crate::exam::read`].
+    pub substitution: &'a [PathBuf],
     /// Score at most so many pairs of each set, drawn by the name of the set: the same ones every time. None: all.
     pub pairs: Option<usize>,
     /// Folder in which the scores of every sentence are kept, one file per set, each written as soon as its set is done; at the end
@@ -98,7 +103,12 @@ pub fn measure(prober: &Prober, asked: &Asked<'_>, stop: &Stop) -> Result<Report
         }
         results.push(scored.result(*collection, set));
     }
-    let report = Report { head: report::head(prober), likelihoods: prober.likelihoods(), sets: results };
+    let report = Report {
+        head: report::head(prober),
+        likelihoods: prober.likelihoods(),
+        sets: results,
+        substitution: substitution::measure(prober, asked.substitution, stop)?,
+    };
     if let Some(out) = asked.out {
         write(&out.join("report.json"), &format!("{:#}\n", report.json()))?;
     }

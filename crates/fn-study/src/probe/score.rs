@@ -46,6 +46,11 @@ pub struct Cloze {
 }
 
 impl Cloze {
+    /// Of ids; no choice is empty.
+    pub(crate) fn of_ids(before: Vec<u32>, after: Vec<u32>, choices: Vec<Vec<u32>>) -> Self {
+        Self { before, after, choices }
+    }
+
     /// The tokens of each choice.
     pub fn choices(&self) -> &[Vec<u32>] {
         &self.choices

@@ -446,6 +446,12 @@ impl RunConfig {
         files
     }
 
+    /// The model folders that it names.
+    pub(super) fn models_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let judge = self.correction.judge.iter_mut().flat_map(JudgeKind::models_mut);
+        self.model.init.iter_mut().chain(self.correction.verifier.model.iter_mut()).chain(judge)
+    }
+
     /// Checks that there are text and a tokenizer.
     pub(super) fn require_text(&self) -> Result<(), ConfigError> {
         if self.data.train.is_empty() && self.data.mixture.is_empty() {

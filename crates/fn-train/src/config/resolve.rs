@@ -214,7 +214,10 @@ impl Resolved {
         self.checked()
     }
 
-    fn checked(self) -> Result<Self, ConfigError> {
+    fn checked(mut self) -> Result<Self, ConfigError> {
+        for folder in self.run.models_mut() {
+            *folder = fn_models::hf::model_folder(folder);
+        }
         self.run.validate().map_err(|error| self.locate(error))?;
         Ok(self)
     }
@@ -253,7 +256,7 @@ impl Resolved {
         Ok(())
     }
 
-    /// The configuration alone.
+    /// The configuration alone. Where it named a run directory as a model, it names its `model/`.
     pub fn into_config(self) -> RunConfig {
         self.run
     }
