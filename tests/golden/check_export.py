@@ -32,10 +32,11 @@ CLASSES = {
 CLASSES["modern-electra"] = [*named("ModernBert", "TokenClassification", AutoModelForTokenClassification), AutoModel]
 CLASSES["modern-electra/generator"] = [*named("ModernBert", "MaskedLM", AutoModelForMaskedLM), AutoModel]
 MASKED_LMS = {"bert": "Bert", "bert_untied": "Bert", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
-              "modernbert": "ModernBert"}
+              "distilbert": "DistilBert", "modernbert": "ModernBert"}
 for folder, prefix in MASKED_LMS.items():
     CLASSES[folder] = [*named(prefix, "MaskedLM", AutoModelForMaskedLM), AutoModel]
-TASKS = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "modernbert": "ModernBert"}
+TASKS = {"bert": "Bert", "electra": "Electra", "roberta": "Roberta", "xlm-roberta": "XLMRoberta", "distilbert": "DistilBert",
+         "modernbert": "ModernBert"}
 for folder, prefix in TASKS.items():
     CLASSES[f"{folder}_classifier"] = named(prefix, "SequenceClassification", AutoModelForSequenceClassification)
     CLASSES[f"{folder}_spans"] = named(prefix, "QuestionAnswering", AutoModelForQuestionAnswering)
@@ -44,7 +45,7 @@ for folder, prefix in TASKS.items():
 # What AutoModel may not find, and what it may leave over.
 POOLER = ("pooler.",)
 HEADS = ("cls.", "lm_head.", "discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "head.", "decoder.",
-         "classifier.")
+         "classifier.", "vocab_")
 
 
 def load(folder, cls):
@@ -67,8 +68,8 @@ def check(root, name, cls):
     model = load(folder, cls)
     if "labels" in expected and model.config.id2label != dict(enumerate(expected["labels"])):
         sys.exit(f"{folder}: {cls.__name__}: {model.config.id2label}")
-    # ModernBERT has no segments.
-    names = ("input_ids", "attention_mask") if model.config.model_type == "modernbert" else (
+    # They have no segments.
+    names = ("input_ids", "attention_mask") if model.config.model_type in ("distilbert", "modernbert") else (
         "input_ids", "token_type_ids", "attention_mask")
     with torch.no_grad():
         out = model(**{name: torch.tensor(expected[name], dtype=torch.long) for name in names})

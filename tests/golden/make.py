@@ -9,7 +9,7 @@ as f32 (losses as decimal numbers), so that they carry no rounding of their own.
 bert_tiny/, electra_tiny/ (with generator/): config.json and model.safetensors as `save_pretrained` writes them, and
     case.safetensors  inputs, logits, `grad.NAME` = gradient of the loss for every parameter (transformers' names)
     case.json         losses, versions; for ELECTRA also the loss curve of 20 AdamW steps
-roberta_tiny/: the same of RoBERTa (padding id 1, one segment), losses of three AdamW steps and the one after them
+roberta_tiny/, distilbert_tiny/: the same of RoBERTa (padding id 1, one segment) and DistilBERT (no segments), losses of three AdamW steps and the one after them
 bert_untied/: the same of a BERT with `silu` whose output layer has a matrix of its own
 activations.json: what bert_tiny computes when `hidden_act` is changed: logits, loss and one gradient for each activation
 bin_tiny/: the same weights as safetensors, as a zip .bin, as a legacy .bin and as a checkpoint of Lightning; and a .bin whose pickle wants to run a command
@@ -26,7 +26,7 @@ import zipfile
 import torch
 import transformers
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from transformers import (BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining, RobertaConfig,
+from transformers import (BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining, RobertaConfig,
                           RobertaForMaskedLM)
 from safetensors.torch import load_file, save_file
 
@@ -78,14 +78,17 @@ def batch(seed):
         "attention_mask": attention,
         "rows": rows,
         "gold": gold,
+        "segments": True,
     }
 
 
 def inputs(b, ids):
-    return {"input_ids": b[ids], "token_type_ids": b["token_type_ids"], "attention_mask": b["attention_mask"]}
+    names = ["token_type_ids", "attention_mask"] if b["segments"] else ["attention_mask"]
+    return {"input_ids": b[ids]} | {name: b[name] for name in names}
 
 
 def f32(tensors):
+    tensors = {k: v for k, v in tensors.items() if k != "segments"}
     return {k: (v.detach().to(torch.float32) if v.is_floating_point() else v.to(torch.int32)).contiguous().clone()
             for k, v in tensors.items()}
 
@@ -171,6 +174,15 @@ def make_roberta():
         b[ids] = torch.where(b["attention_mask"] == 1, b[ids], config.pad_token_id)
     b["token_type_ids"] = torch.zeros_like(b["token_type_ids"])
     masked_lm_case(path, model, b)
+
+
+def make_distilbert():
+    path = fresh("distilbert_tiny")
+    config = DistilBertConfig(vocab_size=VOCAB, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=16, dropout=0.0,
+                              attention_dropout=0.0, qa_dropout=0.05, seq_classif_dropout=0.15)
+    model = DistilBertForMaskedLM(config).eval()
+    randomise(model, 61)
+    masked_lm_case(path, model, batch(62) | {"segments": False})
 
 
 def make_untied():
@@ -339,6 +351,7 @@ if __name__ == "__main__":
     print(VERSIONS)
     torch.set_num_threads(1)
     makers = {"bert_tiny": make_bert, "electra_tiny": make_electra, "roberta_tiny": make_roberta, "bert_untied": make_untied,
+              "distilbert_tiny": make_distilbert,
               "activations": make_activations, "bin_tiny": make_bin, "lightning": make_lightning, "extreme": make_extreme}
     for name in sys.argv[1:] or makers:
         makers[name]()

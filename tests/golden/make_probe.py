@@ -7,6 +7,8 @@ Models are bert_tiny/ and electra_tiny/ beside this file (made by make.py), in f
 padding. Written are for each stem and choice, all natural logarithms:
     masked_lm, generator   mean over the choice's pieces of the log-probability, as many masks in the gap as it has pieces
     discriminator          mean over its pieces of the log-probability of "original", the choice in the gap
+substitution: words in context and their substitutes, by scikit-learn's average precision of those scores, and the precision at the highest
+threshold with a recall of .3.
 geometry: cosines of BERT's token table for four lists of pairs. average_precision: what GAP must be for weights of 0 and 1.
 """
 
@@ -19,7 +21,7 @@ import scipy.stats
 import sklearn
 import torch
 import transformers
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 from transformers import BertForMaskedLM, BertTokenizerFast, ElectraForMaskedLM, ElectraForPreTraining
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -39,6 +41,13 @@ PAIRS = {
     "random": [(8, 30), (22, 47), (11, 50), (29, 13)],
     "random_antonyms": [(15, 34), (18, 16), (36, 17)],
 }
+# Sentence, word, substitutes with what people say of each (1: good).
+SUBSTITUTES = [
+    ("the child is bright .", "bright", {"clever": 1, "smart": 1, "sad": 0, "cold": 0}),
+    ("a dog is small , a horse is large", "large", {"big": 1, "small": 0, "old": 0, "rare": 0}),
+    ("ice is cold , it is not warm", "warm", {"hot": 1, "dark": 0, "young": 0}),
+    ("it was never light", "never", {"rarely": 0, "often": 0, "always": 1, "not": 1}),
+]
 
 
 def ids(tokenizer, text):
@@ -92,6 +101,28 @@ def average_precision():
     return cases
 
 
+def substitution(tokenizer, scorers):
+    rows, scores = [], {name: [] for name in scorers}
+    for sentence, word, choices in SUBSTITUTES:
+        start = sentence.index(word)
+        before, after = ids(tokenizer, sentence[:start]), ids(tokenizer, sentence[start + len(word):])
+        for choice, good in choices.items():
+            piece = ids(tokenizer, choice)
+            if len(piece) != 1:
+                continue  # nobody is asked about words of several pieces
+            rows.append([sentence, start, word, choice, good])
+            for name, score in scorers.items():
+                scores[name].append(score(before, piece, after))
+    good = [row[-1] for row in rows]
+    found = {}
+    for name, values in scores.items():
+        precision, recall, _ = precision_recall_curve(good, values)
+        at = next(p for p, r in list(zip(precision, recall))[:-1][::-1] if r >= 0.3)
+        found[name] = {"average_precision": float(average_precision_score(good, values)), "precision": float(at)}
+    skipped = [[s, s.index(w), w, c, g] for s, w, choices in SUBSTITUTES for c, g in choices.items() if len(ids(tokenizer, c)) != 1]
+    return {"rows": rows, "skipped": skipped, "scores": found}
+
+
 def main():
     assert len(VOCABULARY) <= 56 and len(set(VOCABULARY)) == len(VOCABULARY), len(VOCABULARY)
     with tempfile.TemporaryDirectory() as folder:
@@ -117,6 +148,9 @@ def main():
     (HERE / "probe.json").write_text(json.dumps({
         "versions": versions, "vocabulary": VOCABULARY, "cases": cases, "pairs": PAIRS, "geometry": geometry(table),
         "average_precision": average_precision(),
+        "substitution": substitution(tokenizer, {
+            "masked LM": lambda *row: masked_lm(bert, *row), "generator": lambda *row: masked_lm(generator, *row),
+            "discriminator": lambda *row: discriminator(finder, *row)}),
     }, indent=1) + "\n")
     for case in cases:
         print(case)

@@ -77,7 +77,7 @@ Exit codes:
 
 Nothing is ever sent over the network. NO_COLOR=1 or CI=1 give plain output.";
 
-/// The value of `--model`: a Hugging Face folder, or a run directory, whose `model/` is meant.
+/// A model, as every option takes it: a Hugging Face folder, or a run directory, whose `model/` is meant.
 fn model_folder(typed: &str) -> Result<PathBuf, std::convert::Infallible> {
     Ok(fn_models::hf::model_folder(Path::new(typed)))
 }

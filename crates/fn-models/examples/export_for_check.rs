@@ -6,9 +6,10 @@
 //! DIR/bert, DIR/electra, DIR/electra/generator     pre-training: logits and hidden vectors
 //! DIR/{roberta,xlm-roberta,camembert}              the same of RoBERTa and its relatives
 //! DIR/bert_untied                                  a BERT with `relu` whose output layer has a matrix of its own
+//! DIR/distilbert                                   a DistilBERT
 //! DIR/modernbert                                   a ModernBERT with global and local layers
 //! DIR/modern-electra, DIR/modern-electra/generator replaced-token detection with its layers, gradient-disentangled embeddings
-//! DIR/{bert,electra,roberta,xlm-roberta,modernbert}_{classifier,spans,tags}   task models: logits
+//! DIR/{bert,electra,roberta,xlm-roberta,distilbert,modernbert}_{classifier,spans,tags}   task models: logits
 //! ```
 
 use std::convert::Infallible;
@@ -88,6 +89,12 @@ fn main() -> Result<(), Failure> {
     }
 
     let cases = Cases::of_one_segment(&device, 0);
+    let mut encoder = BertConfig::bert_tiny().with_vocab_size(VOCAB).encoder;
+    (encoder.init_std, encoder.type_vocab, encoder.distil) = (0.1, 1, true);
+    let config = BertConfig::of(Arch::DistilBert.family(), encoder);
+    cases.write_masked_lm(&dir.join("distilbert"), Arch::DistilBert, &config, &device)?;
+    cases.write_tasks(dir, "distilbert", &device)?;
+
     let mut encoder =
         EncoderConfig { vocab_size: VOCAB, max_positions: 32, init_std: 0.1, ..EncoderConfig::modern_tiny() };
     encoder.modern = Some(ModernConfig { window: 6, ..ModernConfig::default() });

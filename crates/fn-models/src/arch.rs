@@ -23,6 +23,9 @@ pub enum Arch {
     XlmRoberta,
     /// RoBERTa of French: the same model under another name.
     Camembert,
+    /// BERT without segments, pooler and dropout after attention.
+    #[serde(rename = "distilbert")]
+    DistilBert,
     /// Masked language modelling with the layers of [`modern`](crate::modern).
     #[serde(rename = "modernbert")]
     ModernBert,
@@ -48,6 +51,8 @@ pub enum Family {
     Electra,
     /// `RobertaModel` and its heads; XLM-R and CamemBERT have the same.
     Roberta,
+    /// `DistilBertModel` and its heads.
+    DistilBert,
     /// `ModernBertModel` and its heads.
     Modern,
 }
@@ -75,12 +80,13 @@ struct About {
 
 impl Arch {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bert,
         Self::Electra,
         Self::Roberta,
         Self::XlmRoberta,
         Self::Camembert,
+        Self::DistilBert,
         Self::ModernBert,
         Self::ModernElectra,
     ];
@@ -92,6 +98,9 @@ impl Arch {
             Self::Roberta => (Objective::MaskedLm, Family::Roberta, "RoBERTa", "roberta", "Roberta"),
             Self::XlmRoberta => (Objective::MaskedLm, Family::Roberta, "XLM-R", "xlm-roberta", "XLMRoberta"),
             Self::Camembert => (Objective::MaskedLm, Family::Roberta, "CamemBERT", "camembert", "Camembert"),
+            Self::DistilBert => {
+                (Objective::MaskedLm, Family::DistilBert, "DistilBERT", "distilbert", "DistilBert")
+            }
             Self::ModernBert => {
                 (Objective::MaskedLm, Family::Modern, "ModernBERT", "modernbert", "ModernBert")
             }
@@ -115,6 +124,11 @@ impl Arch {
     /// Whether its encoder has the layers of [`modern`](crate::modern).
     pub fn is_modern(self) -> bool {
         self.family() == Family::Modern
+    }
+
+    /// Whether its encoder is DistilBERT's: without segments and without dropout after attention.
+    pub fn is_distil(self) -> bool {
+        self.family() == Family::DistilBert
     }
 
     /// Row of the position table that the first token gets, where `pad` is the id of the padding piece.

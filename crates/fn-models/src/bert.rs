@@ -1,4 +1,4 @@
-//! BERT, RoBERTa, ModernBERT and their relatives: an encoder with a masked-LM head.
+//! BERT, RoBERTa, DistilBERT, ModernBERT and their relatives: an encoder with a masked-LM head.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};

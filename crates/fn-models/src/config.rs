@@ -62,6 +62,10 @@ pub struct EncoderConfig {
     /// table has `max_positions` rows from there on.
     #[serde(skip_serializing_if = "is_zero")]
     pub position_offset: usize,
+    /// DistilBERT's encoder: no segment table, and no dropout after attention (`hidden_dropout` is that after embeddings and
+    /// feed-forward).
+    #[serde(skip_serializing_if = "is_false")]
+    pub distil: bool,
     /// The layers are ModernBERT's; `None`: BERT's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modern: Option<ModernConfig>,
@@ -107,6 +111,7 @@ impl EncoderConfig {
             init_std: 0.02,
             activation: Activation::Gelu,
             position_offset: 0,
+            distil: false,
             modern: None,
         }
     }
@@ -206,6 +211,23 @@ impl EncoderConfig {
                 field: "modern",
                 found: found.into(),
                 allowed: allowed.into(),
+            });
+        }
+        if self.distil != (family == Family::DistilBert) {
+            return Err(ConfigError::OutOfRange {
+                section: "encoder",
+                field: "distil",
+                found: self.distil.to_string(),
+                allowed: format!("{}: of DistilBERT alone it is true", !self.distil),
+            });
+        }
+        let keys = &family.files().keys;
+        if keys.layer_norm_eps.is_none() && keys.default_eps != Some(self.layer_norm_eps) {
+            return Err(ConfigError::OutOfRange {
+                section: "encoder",
+                field: "layer_norm_eps",
+                found: self.layer_norm_eps.to_string(),
+                allowed: "1e-12: DistilBERT's config.json has no key for another one".into(),
             });
         }
         let counts = family.files().keys.offset_by_pad.is_some();
@@ -311,7 +333,7 @@ impl BertConfig {
     /// The masked language model of a family over this encoder, without a pooler.
     pub fn of(family: Family, encoder: EncoderConfig) -> Self {
         match family {
-            Family::Bert => Self::new(encoder),
+            Family::Bert | Family::DistilBert => Self::new(encoder),
             // transformers gives their heads GELU, whatever the encoder's activation.
             Family::Electra | Family::Roberta | Family::Modern => {
                 Self { head_activation: Activation::Gelu, ..Self::new(encoder) }

@@ -8,14 +8,14 @@ use crate::config::EncoderConfig;
 use crate::inputs::Inputs;
 use crate::layers::{LayerNorm, Table};
 
-/// `dropout(LN(word + segment + position))`; ModernBERT: `dropout(LN(word))`.
+/// `dropout(LN(word + segment + position))`; DistilBERT: without segments; ModernBERT: `dropout(LN(word))`.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     /// `[V, E]` token table; also the output layer of masked-LM heads.
     pub word: Table,
     /// `[position_offset + max_positions, E]`; none where the layers have rotary positions.
     pub position: Option<Table>,
-    /// `[type_vocab, E]`, with one row every token gets it; ModernBERT has none.
+    /// `[type_vocab, E]`, with one row every token gets it; DistilBERT and ModernBERT have none.
     pub token_type: Option<Table>,
     /// Over E.
     pub norm: LayerNorm,
@@ -33,7 +33,7 @@ impl Embeddings {
         Self {
             word: table(config.vocab_size),
             position: config.modern.is_none().then(|| table(config.position_rows())),
-            token_type: config.modern.is_none().then(|| table(config.type_vocab)),
+            token_type: (config.modern.is_none() && !config.distil).then(|| table(config.type_vocab)),
             norm: match config.modern {
                 None => LayerNorm::identity(width, epsilon, device),
                 Some(_) => LayerNorm::scale_only(width, epsilon, device),

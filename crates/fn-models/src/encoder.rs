@@ -5,6 +5,7 @@
 //! a = LN(x + dropout(W_o attention(W_q x, W_k x, W_v x)))        dropout on the attention weights, too
 //! y = LN(a + dropout(W_2 f(W_1 a)))      f: the activation        none between W_1 and W_2
 //! ```
+//! DistilBERT has no dropout behind W_o.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -46,7 +47,7 @@ impl Attention {
             norm: LayerNorm::identity(width, config.layer_norm_eps, device),
             heads: config.num_heads,
             attention_dropout: config.attention_dropout,
-            hidden_dropout: config.hidden_dropout,
+            hidden_dropout: if config.distil { 0.0 } else { config.hidden_dropout },
         }
     }
 

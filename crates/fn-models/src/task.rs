@@ -4,13 +4,14 @@
 //! BERT     logits = dropout(tanh(h_first W + b)) V + c            transformers' BertForSequenceClassification
 //! ELECTRA  logits = dropout(gelu(dropout(h_first) W + b)) V + c   ElectraForSequenceClassification
 //! RoBERTa  logits = dropout(tanh(dropout(h_first) W + b)) V + c   RobertaForSequenceClassification
-//! all      start, end = h V + c                                   ...ForQuestionAnswering
+//! DistilBERT  logits = dropout(relu(h_first W + b)) V + c         DistilBertForSequenceClassification
+//! all      start, end = h V + c (DistilBERT: dropout(h) V + c)    ...ForQuestionAnswering
 //! all      tag logits = dropout(h) V + c                          ...ForTokenClassification
 //! ModernBERT, all three   logits = dropout(LN(gelu(h W))) V + c, of one vector (first or mean) or of each   ModernBertFor...
 //! ```
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation};
 use fn_ops::Noise;
 use serde_json::{Map, Value};
 
@@ -30,7 +31,8 @@ pub struct TaskConfig {
     pub encoder: EncoderConfig,
     /// Classes; 1 for a regression.
     pub outputs: usize,
-    /// Dropout in the head (`classifier_dropout`): that of the encoder unless its `config.json` says otherwise.
+    /// Dropout in the head (`classifier_dropout`): that of the encoder unless its `config.json` says otherwise. DistilBERT has another
+    /// one for each task: `seq_classif_dropout`, `qa_dropout`, and for tags that of the encoder.
     pub head_dropout: f64,
     /// Fields of the encoder's `config.json` that say nothing about shapes or computation, such as `bos_token_id`: they are written again.
     pub fields: Map<String, Value>,
@@ -59,6 +61,7 @@ impl ClassifierHead {
             Family::Bert => self.dense.forward(first).tanh(),
             Family::Electra => fn_ops::gelu(self.dense.forward(drop(first))),
             Family::Roberta => self.dense.forward(drop(first)).tanh(),
+            Family::DistilBert => activation::relu(self.dense.forward(first)),
             Family::Modern => {
                 let vector = fn_ops::gelu(self.dense.forward(first));
                 self.norm.as_ref().map_or(vector.clone(), |norm| norm.forward(vector))
@@ -140,9 +143,10 @@ pub struct TokenModel {
 }
 
 impl TokenModel {
-    /// Two outputs and no dropout before the head (but in ModernBERT), as in transformers.
+    /// Two outputs and no dropout before the head (but in DistilBERT and ModernBERT), as in transformers.
     pub(crate) fn spans(config: &TaskConfig, device: &Device) -> Self {
-        let dropout = if config.encoder.modern.is_some() { config.head_dropout } else { 0.0 };
+        let drops = config.encoder.modern.is_some() || config.encoder.distil;
+        let dropout = if drops { config.head_dropout } else { 0.0 };
         Self::zeros(config, 2, dropout, device)
     }
 

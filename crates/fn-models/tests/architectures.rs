@@ -10,9 +10,10 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{Case, golden, gradients, json};
+use fn_core::vocab::SpecialIds;
 use fn_models::hf::names::{Layout, Role};
 use fn_models::hf::{self, HfError};
-use fn_models::{Activation, Arch, Inputs, Pretrained, params};
+use fn_models::{Activation, Arch, EncoderConfig, GeneratorSettings, Inputs, Pretrained, params};
 use fn_ops::Noise;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -100,6 +101,67 @@ fn roberta_agrees_with_transformers_in_logits_loss_and_every_gradient() {
     assert_eq!((config.encoder.position_offset, config.encoder.max_positions), (2, 16));
     assert_eq!(config.encoder.type_vocab, 1);
     assert!(report.unused.is_empty() && report.notes.is_empty(), "{report}");
+}
+
+#[test]
+fn distilbert_agrees_with_transformers_and_comes_back_as_it_was() {
+    agrees("distilbert_tiny", Arch::DistilBert);
+    let folder = golden("distilbert_tiny");
+    let (model, report) = Pretrained::open(&folder, &Device::flex()).unwrap();
+    assert!(report.unused.is_empty() && report.notes.is_empty(), "{report}");
+    assert!(model.arch() == Arch::DistilBert && model.has_masked_lm() && !model.has_discriminator());
+    let dir = tempfile::tempdir().unwrap();
+    model.save(dir.path(), &report.options).unwrap();
+    same_files(dir.path(), &folder);
+}
+
+#[test]
+fn distilbert_has_a_dropout_for_each_head_no_segments_and_one_epsilon() {
+    let (device, folder) = (Device::flex(), golden("distilbert_tiny"));
+    let written = tempfile::tempdir().unwrap();
+    let keys = || {
+        let config = json(&written.path().join("config.json"));
+        (config["seq_classif_dropout"].as_f64(), config["qa_dropout"].as_f64())
+    };
+    let (model, mut config, _) = hf::load_classifier(&folder, 2, 1, &device).unwrap();
+    assert_eq!(config.head_dropout, 0.15);
+    config.head_dropout = 0.3;
+    hf::save_classifier(written.path(), &model, &config, &["a", "b"]).unwrap();
+    assert_eq!(keys(), (Some(0.3), Some(0.05)));
+    let (model, mut config, _) = hf::load_spans(&folder, 1, &device).unwrap();
+    assert_eq!(config.head_dropout, 0.05);
+    config.head_dropout = 0.3;
+    hf::save_spans(written.path(), &model, &config).unwrap();
+    assert_eq!(keys(), (Some(0.15), Some(0.3)));
+    let (model, config, _) = hf::load_tags(&folder, 2, 1, &device).unwrap();
+    assert_eq!(config.head_dropout, 0.0);
+    hf::save_tags(written.path(), &model, &config, &["a", "b"]).unwrap();
+    assert_eq!(keys(), (Some(0.15), Some(0.05)));
+    // Where the file has no such keys: those of transformers.
+    let bare = tempfile::tempdir().unwrap();
+    let mut config = json(&folder.join("config.json"));
+    config.as_object_mut().unwrap().retain(|key, _| !key.ends_with("_dropout") || key == "attention_dropout");
+    fs::write(bare.path().join("config.json"), config.to_string()).unwrap();
+    fs::copy(folder.join("model.safetensors"), bare.path().join("model.safetensors")).unwrap();
+    assert_eq!(hf::load_classifier(bare.path(), 2, 1, &device).unwrap().1.head_dropout, 0.2);
+    assert_eq!(hf::load_spans(bare.path(), 1, &device).unwrap().1.head_dropout, 0.1);
+
+    let distil = EncoderConfig { vocab_size: 30, distil: true, type_vocab: 1, ..EncoderConfig::bert_tiny() };
+    let wrong = Pretrained::fresh(Arch::Bert, distil.clone(), GeneratorSettings::default(), 1, &device);
+    assert!(wrong.unwrap_err().to_string().contains("encoder.distil is true"));
+    let norms = EncoderConfig { layer_norm_eps: 1e-5, ..distil.clone() };
+    let wrong = Pretrained::fresh(Arch::DistilBert, norms, GeneratorSettings::default(), 1, &device);
+    assert!(wrong.unwrap_err().to_string().contains("encoder.layer_norm_eps is 0.00001"));
+    let model =
+        Pretrained::fresh(Arch::DistilBert, distil, GeneratorSettings::default(), 1, &device).unwrap();
+    assert!(params::collect(&model).iter().all(|tensor| !tensor.name.contains("token_type")));
+}
+
+#[test]
+fn models_that_are_not_built_are_refused_with_the_reason() {
+    let folder = with_config("roberta_tiny", "model_type", json!("mpnet"));
+    let error = hf::read_encoder(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`model_type` is \"mpnet\"") && error.contains("relative position"), "{error}");
 }
 
 #[test]
@@ -322,7 +384,12 @@ fn tensor(case: &Value, name: &str, device: &Device) -> Tensor<2, Int> {
 }
 
 #[test]
-fn task_models_of_roberta_compute_what_transformers_computes() {
+fn task_models_of_roberta_and_distilbert_compute_what_transformers_computes() {
+    task_models("roberta", &[("roberta_classifier", 3), ("roberta_score", 1)]);
+    task_models("distilbert", &[("distilbert_classifier", 3)]);
+}
+
+fn task_models(family: &str, classifiers: &[(&str, usize)]) {
     let (device, none) = (Device::flex(), Noise::none());
     let open = |name: &str| {
         let folder = golden("task_tiny").join(name);
@@ -341,7 +408,7 @@ fn task_models_of_roberta_compute_what_transformers_computes() {
         assert!(read(dir) == read(folder), "{}", folder.display());
     };
     let dir = tempfile::tempdir().unwrap();
-    for (name, outputs) in [("roberta_classifier", 3), ("roberta_score", 1)] {
+    for &(name, outputs) in classifiers {
         let (folder, case, inputs) = open(name);
         let (model, config, report) = hf::load_classifier(&folder, outputs, 1, &device).unwrap();
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{name}: {report}");
@@ -352,7 +419,7 @@ fn task_models_of_roberta_compute_what_transformers_computes() {
         hf::save_classifier(dir.path(), &model, &config, &labels[..outputs]).unwrap();
         same(dir.path(), &folder);
     }
-    let (folder, case, inputs) = open("roberta_spans");
+    let (folder, case, inputs) = open(&format!("{family}_spans"));
     let (model, config, report) = hf::load_spans(&folder, 1, &device).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report}");
     let logits = model.forward(&inputs, &none);
@@ -364,22 +431,42 @@ fn task_models_of_roberta_compute_what_transformers_computes() {
     };
     for (at, key) in [(0, "start_logits"), (1, "end_logits")] {
         let worst = logits_agree(key, &of_real(side(at)), &of_real(numbers(&case[key])));
-        println!("roberta_spans: largest difference of a logit {worst:.1e}");
+        println!("{family}_spans: largest difference of a logit {worst:.1e}");
     }
     hf::save_spans(dir.path(), &model, &config).unwrap();
     same(dir.path(), &folder);
 
-    let (folder, case, inputs) = open("roberta_tags");
+    let (folder, case, inputs) = open(&format!("{family}_tags"));
     let (model, config, report) = hf::load_tags(&folder, 3, 1, &device).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report}");
     let logits = params::host(model.forward(&inputs, &none));
     let of_real = |values: Vec<f32>| -> Vec<f32> {
         values.chunks(3).zip(&real).filter(|(_, real)| **real == 1.0).flat_map(|(v, _)| v.to_vec()).collect()
     };
-    let worst = logits_agree("roberta_tags", &of_real(logits), &of_real(numbers(&case["logits"])));
-    println!("roberta_tags: largest difference of a logit {worst:.1e}");
+    let worst = logits_agree("tags", &of_real(logits), &of_real(numbers(&case["logits"])));
+    println!("{family}_tags: largest difference of a logit {worst:.1e}");
     hf::save_tags(dir.path(), &model, &config, &["O", "B", "I"]).unwrap();
     same(dir.path(), &folder);
+}
+
+#[test]
+fn special_ids_are_written_where_transformers_would_take_those_of_another_vocabulary() {
+    let special = SpecialIds { pad: 7, unk: 3, cls: 5, sep: 6, mask: 4 };
+    let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, ..EncoderConfig::modern_tiny() };
+    let generator = GeneratorSettings { width: 1.0, depth: 0.5, ..GeneratorSettings::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let model = Pretrained::fresh(Arch::ModernElectra, encoder, generator, 1, &Device::flex()).unwrap();
+    model.save(dir.path(), &hf::SaveOptions::with_special(model.arch(), &special)).unwrap();
+    for folder in [dir.path().to_owned(), dir.path().join("generator")] {
+        let config = json(&folder.join("config.json"));
+        let id = |name: &str| config[format!("{name}_token_id")].as_u64();
+        let found = ["pad", "bos", "cls", "eos", "sep"].map(id);
+        assert_eq!(found, [7, 5, 5, 6, 6].map(Some), "{}", folder.display());
+    }
+    // What is written of BERT and ELECTRA stays as it was.
+    for arch in [Arch::Bert, Arch::Electra] {
+        assert_eq!(hf::SaveOptions::with_special(arch, &special), hf::SaveOptions::with_pad(7));
+    }
 }
 
 #[test]

@@ -27,8 +27,8 @@ fn fresh(arch: Arch, seed: u64, device: &Device) -> Pretrained {
         Arch::ModernBert | Arch::ModernElectra => EncoderConfig::modern_tiny(),
         _ => EncoderConfig::bert_tiny(),
     };
-    let position_offset = arch.position_offset(0);
-    let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, position_offset, ..encoder };
+    let (position_offset, distil) = (arch.position_offset(0), arch.is_distil());
+    let encoder = EncoderConfig { vocab_size: 30, num_layers: 2, position_offset, distil, ..encoder };
     let width = if arch.is_modern() { 1.0 } else { 0.5 };
     let generator = GeneratorSettings { width, ..GeneratorSettings::default() };
     Pretrained::fresh(arch, encoder, generator, seed, device).unwrap()

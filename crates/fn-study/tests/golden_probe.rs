@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
 use fn_models::{hf, params};
+use fn_study::babylm::{Asked, measure};
 use fn_study::probe::pairs::Cosines;
 use fn_study::probe::substitution::gap;
 use fn_study::probe::{Cloze, GAP, Prober, Scorer};
@@ -165,6 +166,42 @@ fn cosines_match_torch_and_areas_match_scikit_learn() {
     ] {
         close(name, of(above).area_over(&of(below)), expected[name].as_f64().unwrap());
     }
+}
+
+#[test]
+fn substitutes_are_ranked_as_transformers_and_scikit_learn_rank_them() {
+    let fixture = fixture();
+    let expected = &fixture["substitution"];
+    let rows = |name: &str| expected[name].as_array().unwrap().clone();
+    let mut text = "sentence\tstart\tword\tsubstitute\tlabel\n".to_owned();
+    for row in rows("rows").iter().chain(&rows("skipped")) {
+        let word = |at: usize| row[at].as_str().unwrap();
+        let label = if row[4] == 1 { "TRUE" } else { "FALSE" };
+        text.push_str(&format!("{}\t{}\t{}\t{}\t{label}\n", word(0), row[1], word(2), word(3)));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("people.tsv");
+    std::fs::write(&file, text).unwrap();
+    let files = [file];
+    let mut heads = Vec::new();
+    for model in ["bert_tiny", "electra_tiny"] {
+        let (prober, _) = Prober::load(&golden(model), tokenizer(&fixture), &Device::flex()).unwrap();
+        let asked = Asked { blimp: &[], supplement: &[], substitution: &files, pairs: None, out: None };
+        let report = measure(&prober, &asked, &Stop::new()).unwrap();
+        assert_eq!(report.figures().len(), report.substitution.len());
+        for (found, (name, figure)) in report.substitution.iter().zip(report.figures()) {
+            let head = found.scorer.name();
+            assert_eq!((name, figure), (format!("people.tsv, {head}"), found.average_precision));
+            let expected = &expected["scores"][head];
+            assert_eq!(found.pairs, rows("rows").len());
+            close(head, found.average_precision, expected["average_precision"].as_f64().unwrap());
+            close(head, found.at_recall.unwrap().precision, expected["precision"].as_f64().unwrap());
+            assert_eq!(report.json()["substitution"][0]["head"], report.substitution[0].scorer.name());
+            assert!(report.tables(false).contains(head) && !report.tables(true).contains("likelihood"));
+            heads.push(head);
+        }
+    }
+    assert_eq!(heads, ["masked LM", "generator", "discriminator"]);
 }
 
 #[test]

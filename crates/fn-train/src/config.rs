@@ -35,6 +35,7 @@ pub use error::ConfigError;
 use fn_core::corrupt::{CorruptionConfig, MaskRate};
 use fn_core::documented;
 use fn_data::loader::Growth;
+pub use fn_data::names::{did_you_mean, nearest};
 use fn_data::pack::Packing;
 use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
@@ -44,7 +45,6 @@ pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use mixture::MixtureSource;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
-pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};
 
@@ -113,8 +113,8 @@ documented! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct ModelConfig {
-        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert`, `modernbert`, or `modern-electra` (replaced-token
-        /// detection with ModernBERT's layers in generator and discriminator).
+        /// Architecture: `bert`, `electra`, `roberta`, `xlm-roberta`, `camembert`, `distilbert`, `modernbert`, or
+        /// `modern-electra` (replaced-token detection with ModernBERT's layers in generator and discriminator).
         pub arch: Arch,
         /// Hugging Face folder with the initial weights (continued pre-training); its `config.json` overrides every size below.
         /// Not set: random initialisation.
@@ -199,6 +199,7 @@ impl ModelConfig {
             layer_norm_eps: self.layer_norm_eps,
             init_std: self.init_std,
             position_offset: self.arch.position_offset(pad),
+            distil: self.arch.is_distil(),
             modern: self.arch.is_modern().then(ModernConfig::default),
             ..EncoderConfig::default()
         }

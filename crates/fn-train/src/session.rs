@@ -274,7 +274,8 @@ impl Session {
             None => {
                 objective.follow(&model);
                 let special = self.tokenizer.special();
-                let mut found = warnings::of_data(&self.config, &self.data, special.unk);
+                let unknown = (special.unk, self.tokenizer.unknown_in_own_text());
+                let mut found = warnings::of_data(&self.config, &self.data, unknown);
                 let around = [special.cls, special.sep, special.pad];
                 let held_out = self.held_out.as_deref().filter(|_| ranks.is_first());
                 found.extend(held_out.and_then(|held| warnings::of_held_out(&self.data, held, &around)));
@@ -391,17 +392,14 @@ impl Session {
         if temporary.exists() {
             std::fs::remove_dir_all(&temporary).map_err(io("remove", &temporary))?;
         }
-        model.save(&temporary, &self.save_options())?;
+        let options = SaveOptions::with_special(model.arch(), &self.tokenizer.special());
+        model.save(&temporary, &options)?;
         self.tokenizer.save(&temporary)?;
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(io("remove", &folder))?;
         }
         std::fs::rename(&temporary, &folder).map_err(io("write", &folder))?;
         Ok(folder)
-    }
-
-    fn save_options(&self) -> SaveOptions {
-        SaveOptions::with_pad(self.tokenizer.special().pad)
     }
 }
 

@@ -61,7 +61,9 @@ fn twenty_steps_follow_the_loss_curve_of_torch() {
 /// Masked LMs: three steps, each loss before and after.
 #[test]
 fn three_steps_of_roberta_and_of_an_untied_bert_follow_those_of_torch() {
-    for (folder, arch) in [("roberta_tiny", Arch::Roberta), ("bert_untied", Arch::Bert)] {
+    for (folder, arch) in
+        [("roberta_tiny", Arch::Roberta), ("bert_untied", Arch::Bert), ("distilbert_tiny", Arch::DistilBert)]
+    {
         let device = Device::flex().autodiff();
         let case = Case::open(folder);
         let (mut model, _) = Pretrained::open_as(arch, None, &golden(folder), &device).unwrap();

@@ -27,11 +27,14 @@ pub struct BabylmArgs {
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
     /// BLiMP: files (.jsonl, also .gz, .zst or .xz), or folders of them.
-    #[arg(long, value_name = "FILE|DIR", num_args = 1.., required_unless_present = "supplement")]
+    #[arg(long, value_name = "FILE|DIR", num_args = 1.., required_unless_present_any = ["supplement", "substitution"])]
     pub blimp: Vec<PathBuf>,
     /// The supplement of the BabyLM challenge, likewise.
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub supplement: Vec<PathBuf>,
+    /// SWORDS, CoInCo or SemEval-2007 in its format (.json, .json.gz): how well each head ranks the substitutes, by average precision.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub substitution: Vec<PathBuf>,
     /// Score so many pairs of each set, drawn by the name of the set: the same ones every time. [default: all]
     #[arg(long, value_name = "N")]
     pub pairs: Option<std::num::NonZeroUsize>,

@@ -76,7 +76,7 @@ pub struct LexiconBuildArgs {
     pub tensor: Option<String>,
     /// Hugging Face folder of an encoder: grades every entry by what people would call a good substitute, from the cosine in its token
     /// table and, with --wordnet, from seven relations.
-    #[arg(long, value_name = "DIR", conflicts_with = "vectors")]
+    #[arg(long, value_name = "DIR", conflicts_with = "vectors", value_parser = crate::args::model_folder)]
     pub embeddings: Option<PathBuf>,
     /// Which table is built from these files.
     #[arg(long, value_enum, value_name = "NAME", default_value_t, conflicts_with = "vectors")]

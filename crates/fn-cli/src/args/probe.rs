@@ -79,10 +79,10 @@ pub struct ProbeJudgeArgs {
     #[arg(long, short, value_name = "FILE")]
     pub lexicon: Vec<PathBuf>,
     /// Hugging Face folders whose token tables judge by cosine (repeatable).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub embeddings: Vec<PathBuf>,
     /// Hugging Face folder of an encoder that judges by its hidden vectors in context, and with --wordnet by relations.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub encoder: Option<PathBuf>,
     /// Layers of --encoder that are read.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -94,11 +94,11 @@ pub struct ProbeJudgeArgs {
     #[arg(long, value_name = "FILE", requires = "encoder")]
     pub calibration: Option<PathBuf>,
     /// Hugging Face folders of masked LMs that judge by p(substitute) / p(word) in context (repeatable).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub verifier: Vec<PathBuf>,
     /// Hugging Face folder of a masked LM: --encoder and --verifier also judge rows of which 15 % are filled with its predictions, as in
     /// training.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub student: Option<PathBuf>,
     /// Also all judges together: a logistic regression, fitted to nine tenths of the targets and asked about the others, ten times.
     #[arg(long)]
@@ -158,7 +158,7 @@ pub struct ProbeFalseNegativesArgs {
     #[arg(long, short, value_name = "FILE")]
     pub lexicon: Vec<PathBuf>,
     /// Masked LMs as judges, with the thresholds of the run's correction.verifier (repeatable). [default: the run's own]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = crate::args::model_folder)]
     pub verifier: Vec<PathBuf>,
     /// WordNet dict folder, for parts of speech and for the meaning that both words of an example share.
     #[arg(long, value_name = "DIR")]

@@ -1,4 +1,4 @@
-//! `fnlm babylm`: which of two sentences does a model find likelier?
+//! `fnlm babylm`: which of two sentences does a model find likelier, and which substitutes of a word?
 
 use fn_study::babylm::{Asked, measure};
 use fn_study::process::{Measured, Record, append};
@@ -22,27 +22,18 @@ pub fn run(args: &BabylmArgs) -> Result<Outcome, CliError> {
     let asked = Asked {
         blimp: &args.blimp,
         supplement: &args.supplement,
+        substitution: &args.substitution,
         pairs: args.pairs.map(Into::into),
         out: args.out.as_deref(),
     };
-    let bar = term::bar(quiet, Some(1), "[{bar:10}] {percent} %  {eta} left  {wide_msg}");
-    let report = measure(&prober, &asked, &stop, &mut |progress| {
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-        bar.set_message(progress.set.to_owned());
-    })?;
-    bar.finish_and_clear();
+    let report = measure(&prober, &asked, &stop)?;
     if let Some(record) = &args.common.record {
         append(record, &Record::Figures(Measured::finite(report.figures())))?;
     }
     term::note(report.left_out().is_none(), &format!("warning: {}", report.left_out().unwrap_or_default()));
-    let table = report.table();
-    term::out(&if args.format.json {
-        format!("{:#}\n", report.json())
-    } else if args.format.markdown {
-        table.to_markdown()
-    } else {
-        table.to_text()
+    term::out(&match args.format.json {
+        true => format!("{:#}\n", report.json()),
+        false => report.tables(args.format.markdown),
     })?;
     Ok(Outcome::Done)
 }

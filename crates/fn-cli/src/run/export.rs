@@ -39,7 +39,7 @@ pub fn run(args: &ExportArgs) -> Result<Outcome, CliError> {
     model.encoder().check_fit(tokenizer.size(), 0).map_err(|error| {
         CliError::input(format!("{} with {}: {error} (--tokenizer)", folder.display(), path.display()))
     })?;
-    let options = hf::SaveOptions::with_pad(tokenizer.special().pad);
+    let options = hf::SaveOptions::with_special(model.arch(), &tokenizer.special());
     write_folder(&args.out, &|folder| {
         model.save(folder, &options).map_err(CliError::failed_from)?;
         tokenizer.save(folder).map_err(CliError::failed_from)?;

@@ -5,7 +5,7 @@
 //! L = L_mlm + lambda * mean_k (1 - cos(softmax(z_k) E, E[w_k]))  expected
 //! L = L_mlm + lambda * mean over sentences (1 - cos(s', s))      s' the sentence filled with predictions, s the original one
 //! ```
-//! In the first form `r_k` is an id: the distance moves rows of `E`, the logits get no gradient from it. Since `E` is tied
+//! Where rows hold several documents, each of them is a sentence. In the first form `r_k` is an id: the distance moves rows of `E`, the logits get no gradient from it. Since `E` is tied
 //! to the output layer, all its rows can drift together; watch [`anisotropy`](crate::stats::anisotropy).
 
 use burn::tensor::{Int, Tensor};
@@ -24,7 +24,8 @@ pub enum Level {
     /// Embeddings of the predicted and the original word.
     #[default]
     Word,
-    /// Pooled vectors of the sentence filled with predictions and the original one.
+    /// Pooled vectors of the sentence filled with predictions and the original one. A sentence is a row, or each document of a row that
+    /// holds several.
     Sentence,
 }
 

@@ -1,19 +1,20 @@
 //! The masked-language-model loss and its corrections against the f64 reference.
 
 use burn::tensor::Tensor;
-use fn_core::batch::Predictions;
+use fn_core::batch::{Batch, Predictions};
 use fn_core::correct::Level;
 use fn_core::correct::{
     Corrected, Correction, CorrectionKind, HardConfig, LabelSmoothingConfig, Masked, Normalise, Resources,
-    Rows, SoftConfig, SynonymTargetConfig, TargetShift,
+    Rows, SoftConfig, SynonymTargetConfig, TargetShift, VerifierTargetConfig,
 };
-use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD, Verdict};
+use fn_core::judge::{DeviceLexicon, LexiconJudge, THRESHOLD, TeacherKind, Verdict};
 use fn_core::lexicon::{Lexicon, LexiconInfo};
 use fn_core::loss::MaskedLmOutput;
 use fn_core::loss::{MaskedLm, cosine_distance};
 use fn_core::sample::Prediction;
+use fn_ops::Documents;
 
-use crate::reference::{Fixed, Problem, batch_of, corrections, log_sum_exp, predicted, surprise};
+use crate::reference::{Fixed, Problem, batch_of, corrections, distance, log_sum_exp, predicted, surprise};
 use crate::tensors::{ids, matrix, seeded, to_f32};
 
 fn close(found: f32, expected: f64, what: &str) {
@@ -308,6 +309,68 @@ fn a_sentence_is_filled_where_the_judge_says_so_and_keeps_its_words_elsewhere() 
     assert_eq!(distance(wrong, Prediction::Argmax, &r), distance(all, Prediction::Argmax, &r));
     let expected = [judged, wrong, all].map(|rows| distance(rows, Prediction::Expected, &r));
     assert!(expected[0] != expected[1] && expected[1] != expected[2], "{expected:?}");
+}
+
+#[test]
+fn documents_of_a_packed_row_are_sentences_of_their_own() {
+    // The mean of the word vectors stands for the sentence. Two rows of four tokens with two documents each; the last token is padding.
+    const H: usize = 3;
+    let table: Vec<f64> = (0..21).map(|i| f64::from(i * i % 11) / 4.0 - 1.25).collect();
+    let (original, filled) = ([5, 3, 1, 6, 2, 4, 5, 0], [6, 3, 1, 2, 2, 1, 5, 0]);
+    let documents = [0..2, 2..4, 4..5, 5..7];
+    let mean = |table: &[f64], ids: &[u32]| -> Vec<f64> {
+        let of = |h: usize| ids.iter().map(|&id| table[id as usize * H + h]).sum::<f64>() / ids.len() as f64;
+        (0..H).map(of).collect()
+    };
+    // No gradient passes through the original sentence: it keeps its table.
+    let reference = |changed: &[f64]| -> f64 {
+        let each = documents
+            .iter()
+            .map(|at| distance(&mean(changed, &filled[at.clone()]), &mean(&table, &original[at.clone()])));
+        each.sum::<f64>() / 4.0
+    };
+    let batch = Batch {
+        attention: matrix(&[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0], 4),
+        padded: true,
+        documents: Some(Documents::new(vec![vec![0, 2], vec![0, 1]], 4)),
+        ..Batch::new(ids(&original).reshape([2, 4]), ids(&[0, 3, 5]))
+    };
+    let config =
+        SoftConfig { level: Level::Sentence, prediction: Prediction::Sample, ..SoftConfig::default() };
+    let embedding = matrix(&table, H).require_grad();
+    let predictions = predicted(&batch, &[6, 2, 1]);
+    let verdict = Verdict::of(&Fixed(vec![false; 3]), &predictions, THRESHOLD);
+    let logits = matrix(&[0.0; 21], 7);
+    let loss = MaskedLm::new(config.init().unwrap());
+    let found = term(&loss.forward(&logits, &predictions, &verdict, &embedding), "sentence_distance");
+    close(found.clone().into_scalar::<f32>(), reference(&table), "distance");
+    let gradient = to_f32(&embedding.grad(&found.backward()).unwrap());
+    for (at, gradient) in gradient.into_iter().enumerate() {
+        let moved = |by: f64| {
+            let mut table = table.clone();
+            table[at] += by;
+            reference(&table)
+        };
+        let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!((f64::from(gradient) - expected).abs() < 2e-6, "[{at}]: {gradient}, expected {expected}");
+    }
+}
+
+#[test]
+fn the_trained_model_teaches_as_another_one_with_its_logits_would() {
+    let mut problem = Problem::random(12, 3.0);
+    problem.teacher = problem.logits.clone();
+    let run = |teacher| {
+        let config =
+            VerifierTargetConfig { mass: 0.75, top_k: 3, entropy_scaled: true, rows: Rows::Judged, teacher };
+        let correction = CorrectionKind::VerifierTarget(config);
+        let (out, [logits, ..]) = problem.run(&correction);
+        let total = out.parts.total();
+        close(total.clone().into_scalar::<f32>(), problem.total(&correction), "loss");
+        to_f32(&logits.grad(&total.backward()).unwrap())
+    };
+    // No gradient passes through the target, whoever gives it: that of the other model is checked against differences.
+    assert_eq!(run(TeacherKind::Generator), run(TeacherKind::Verifier));
 }
 
 /// Moves a share of the target to the prediction.

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use fn_core::batch::{Batch, Predictions};
 use fn_core::correct::Resources;
 use fn_core::correct::detection::{BandedConfig, DetectionKind, RaoBlackwellConfig, SoftDetectionConfig};
-use fn_core::judge::{TeacherKind, Verdict};
+use fn_core::judge::{Teacher, TeacherKind, Verdict};
 use fn_core::loss::{ReplacedTokenConfig, ReplacedTokenOutput, scatter_bool, scatter_floats, scatter_ids};
 use fn_core::noise::{Stream, Use};
 use proptest::prelude::*;
@@ -29,6 +29,8 @@ pub struct Detection {
     pub grades: Vec<f64>,
     /// The generator's logits at each token, `[8 * 10]`.
     pub generator: Vec<f64>,
+    /// Another masked LM's, `[8 * 10]`.
+    pub verifier: Vec<f64>,
 }
 
 impl Detection {
@@ -45,6 +47,7 @@ impl Detection {
             attention: vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
             // Token 4 was not replaced and token 7 is padding: both must be ignored.
             generator: draw(80, 3.0),
+            verifier: draw(80, 3.0),
             grades: vec![0.0, 0.75, 0.0, 0.25, 1.0, 0.5, 0.0, 0.875],
         }
     }
@@ -80,9 +83,12 @@ impl Detection {
                         false => share = 0.0,
                     }
                 }
-                DetectionKind::RaoBlackwell(RaoBlackwellConfig { alpha, .. }) => {
-                    let p =
-                        (-surprise(&self.generator[t * 10..(t + 1) * 10], self.corrupted[t] as usize)).exp();
+                DetectionKind::RaoBlackwell(RaoBlackwellConfig { alpha, teacher, .. }) => {
+                    let logits = match teacher {
+                        TeacherKind::Generator => &self.generator,
+                        TeacherKind::Verifier => &self.verifier,
+                    };
+                    let p = (-surprise(&logits[t * 10..(t + 1) * 10], self.corrupted[t] as usize)).exp();
                     label = (1.0 - alpha) * label + alpha * (1.0 - p);
                 }
                 _ => {}
@@ -106,8 +112,8 @@ impl Detection {
         let verdict = verdict(&self.grades.iter().map(|&grade| grade as f32).collect::<Vec<_>>());
         let config = ReplacedTokenConfig { correction: correction.clone(), weight, hard_negatives: 0.0 };
         let generator = matrix(&self.generator, 10);
-        let resources =
-            Resources { verifier: Some(Rc::new(Oracle(generator.clone()))), ..Resources::default() };
+        let verifier: Rc<dyn Teacher> = Rc::new(Oracle(matrix(&self.verifier, 10)));
+        let resources = Resources { verifier: Some(verifier), ..Resources::default() };
         let loss = config.init(&resources).unwrap();
         let corrupted = ids(&self.corrupted).reshape([2, L]);
         let batch = self.batch();

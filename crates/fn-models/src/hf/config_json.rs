@@ -28,8 +28,10 @@ pub(crate) struct ModelFile {
     pub sharing: EmbeddingSharing,
     /// Whether it is a discriminator under the name of a tagger, as transformers has no class for it.
     pub is_discriminator: bool,
-    /// Dropout in the head of a fine-tuned model.
-    pub head_dropout: f64,
+    /// Dropout in the head of a classifier, and of a tagger where the family has one for both.
+    pub classifier_dropout: f64,
+    /// Dropout before the head that finds answers, where the family has its own.
+    pub spans_dropout: Option<f64>,
     /// Fields that say nothing about shapes or computation.
     pub other: Map<String, Value>,
     /// What a user should know about how it was read.
@@ -120,7 +122,9 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
             return fields.wrong(PRETRAINING, expected);
         }
         let names: Vec<String> = wanted.iter().map(|arch| format!("\"{}\"", arch.model_type())).collect();
-        fields.wrong("model_type", names.join(" or "))
+        let why = map.get("model_type").and_then(unknown::why_not);
+        let why = why.map_or_else(String::new, |why| format!("; {why}, which is not built here"));
+        fields.wrong("model_type", names.join(" or ") + &why)
     })?;
     let keys = &arch.family().files().keys;
     let is_modern = arch.family() == Family::Modern;
@@ -158,10 +162,10 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         Some(key) => fields.size(key, Some(128))?,
         None => hidden_size,
     };
-    if !map.contains_key(keys.layer_norm_eps)
-        && let Some(default) = keys.default_eps
+    if let (Some(key), Some(default)) = (keys.layer_norm_eps, keys.default_eps)
+        && !map.contains_key(key)
     {
-        notes.push(format!("config.json: no `{}`: {default:e}, as in transformers", keys.layer_norm_eps));
+        notes.push(format!("config.json: no `{key}`: {default:e}, as in transformers"));
     }
     let position_offset = match keys.offset_by_pad {
         Some(default) => fields.size("pad_token_id", usize::try_from(default).ok())? + 1,
@@ -189,21 +193,30 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         },
         hidden_dropout,
         attention_dropout: fields.number(keys.attention_dropout, Some(keys.default_dropout))?,
-        layer_norm_eps: fields.number(keys.layer_norm_eps, keys.default_eps)?,
+        layer_norm_eps: match keys.layer_norm_eps {
+            Some(key) => fields.number(key, keys.default_eps)?,
+            None => keys.default_eps.unwrap_or(1e-12),
+        },
         init_std: fields.number(keys.init_std, Some(0.02))?,
         activation: fields.activation(keys.activation)?,
         position_offset,
+        distil: arch.is_distil(),
         modern: if is_modern { Some(modern_json::read(&fields, num_layers)?) } else { None },
     };
     config.validate().map_err(|source| HfError::Config { path: path.to_owned(), source })?;
-    let head_dropout = match map.get(keys.classifier_dropout) {
-        None | Some(Value::Null) if is_modern => 0.0,
-        None | Some(Value::Null) => hidden_dropout,
-        Some(_) => fields.number(keys.classifier_dropout, None)?,
+    let rate = |key: &str, default: f64| {
+        let rate = match map.get(key) {
+            None | Some(Value::Null) => default,
+            Some(_) => fields.number(key, None)?,
+        };
+        match (0.0..1.0).contains(&rate) {
+            true => Ok(rate),
+            false => Err(fields.wrong(key, "0 up to, not including, 1")),
+        }
     };
-    if !(0.0..1.0).contains(&head_dropout) {
-        return Err(fields.wrong(keys.classifier_dropout, "0 up to, not including, 1"));
-    }
+    let default = keys.default_classifier_dropout.unwrap_or(hidden_dropout);
+    let classifier_dropout = rate(keys.classifier_dropout, default)?;
+    let spans_dropout = keys.spans_dropout.map(|(key, default)| rate(key, default)).transpose()?;
     let untied = !fields.flag("tie_word_embeddings", true)?;
     let architecture = map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let architecture = architecture.map(str::to_owned);
@@ -218,7 +231,7 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
     // `torch_dtype` is the old name of `dtype`: what we write is always f32.
     let other = map
         .iter()
-        .filter(|(key, _)| (!own(key) || *key == keys.classifier_dropout) && *key != "torch_dtype")
+        .filter(|(key, _)| (!own(key) || keys.of_heads().any(|head| head == *key)) && *key != "torch_dtype")
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     Ok(ModelFile {
@@ -228,7 +241,8 @@ pub(crate) fn read(path: &Path, wanted: &[Arch]) -> Result<ModelFile, HfError> {
         untied,
         sharing,
         is_discriminator,
-        head_dropout,
+        classifier_dropout,
+        spans_dropout,
         other,
         notes,
     })
@@ -274,7 +288,6 @@ pub(crate) fn write(
         (keys.hidden_size, json!(config.hidden_size)),
         (keys.init_std, json!(config.init_std)),
         (keys.intermediate_size, json!(config.intermediate_size)),
-        (keys.layer_norm_eps, json!(config.layer_norm_eps)),
         (keys.max_positions, json!(config.position_rows())),
         ("model_type", json!(arch.model_type())),
         (keys.num_heads, json!(config.num_heads)),
@@ -284,6 +297,9 @@ pub(crate) fn write(
     ];
     if arch.is_marked() {
         own.push((PRETRAINING, json!(REPLACED_TOKENS)));
+    }
+    if let Some(key) = keys.layer_norm_eps {
+        own.push((key, json!(config.layer_norm_eps)));
     }
     if let Some(key) = keys.type_vocab {
         own.push((key, json!(config.type_vocab)));
@@ -316,13 +332,18 @@ impl Keys {
             self.max_positions,
             self.hidden_dropout,
             self.attention_dropout,
-            self.classifier_dropout,
             self.activation,
-            self.layer_norm_eps,
             self.init_std,
         ]
         .into_iter()
+        .chain(self.of_heads())
         .chain(embedding)
+        .chain(self.layer_norm_eps)
         .chain(self.type_vocab)
+    }
+
+    /// Those of dropout in the heads of fine-tuned models.
+    fn of_heads(&self) -> impl Iterator<Item = &'static str> {
+        [self.classifier_dropout].into_iter().chain(self.spans_dropout.map(|(key, _)| key))
     }
 }

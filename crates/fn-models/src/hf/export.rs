@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use fn_core::files::write_atomic;
+use fn_core::vocab::SpecialIds;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
@@ -40,6 +41,23 @@ impl SaveOptions {
     pub fn with_pad(id: u32) -> Self {
         let fields: Map<String, Value> = [("pad_token_id".to_owned(), json!(id))].into_iter().collect();
         Self { generator_fields: fields.clone(), fields }
+    }
+}
+
+impl SaveOptions {
+    /// The ids of a vocabulary's special pieces, as far as transformers would else take those of another vocabulary for a model of `arch`:
+    /// of every one the padding id, of ModernBERT's layers also `bos`, `eos`, `cls` and `sep`.
+    pub fn with_special(arch: Arch, special: &SpecialIds) -> Self {
+        let mut options = Self::with_pad(special.pad);
+        if arch.is_modern() {
+            let (first, last) = (special.cls, special.sep);
+            for (key, id) in [("bos", first), ("cls", first), ("eos", last), ("sep", last)] {
+                for fields in [&mut options.fields, &mut options.generator_fields] {
+                    fields.insert(format!("{key}_token_id"), json!(id));
+                }
+            }
+        }
+        options
     }
 }
 

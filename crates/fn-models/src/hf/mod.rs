@@ -1,7 +1,7 @@
 //! The Hugging Face format, in and out.
 //!
 //! ```text
-//! BERT, RoBERTa            ELECTRA
+//! BERT, RoBERTa, ...       ELECTRA
 //! DIR/config.json          DIR/config.json, model.safetensors            the discriminator (ElectraForPreTraining)
 //! DIR/model.safetensors    DIR/generator/config.json, model.safetensors  the generator (ElectraForMaskedLM)
 //! ```

@@ -76,14 +76,14 @@ fn load<M: Module>(
     let weights = Weights::open(dir)?;
     let mut notes = file.notes.clone();
     let part = Part::new(&weights, file.arch.family(), Role::Task(task), false, &mut notes)?.of_file(&file);
-    let fields = file.other.into_iter().filter(|(key, _)| !OF_A_TASK.contains(&key.as_str())).collect();
-    let config = TaskConfig {
-        arch: file.arch,
-        encoder: file.config,
-        outputs,
-        head_dropout: file.head_dropout,
-        fields,
+    let head_dropout = match (task, file.spans_dropout) {
+        (Task::QuestionAnswering, Some(own)) => own,
+        // Who has two rates of its own has that of its layers before tags.
+        (Task::TokenClassification, Some(_)) => file.config.hidden_dropout,
+        _ => file.classifier_dropout,
     };
+    let fields = file.other.into_iter().filter(|(key, _)| !OF_A_TASK.contains(&key.as_str())).collect();
+    let config = TaskConfig { arch: file.arch, encoder: file.config, outputs, head_dropout, fields };
     let (model, mut report) = fill(zeros(&config), &[part], config.encoder.init_std, seed)?;
     report.notes.extend(notes);
     Ok((model, config, report))
@@ -174,8 +174,18 @@ fn write<M: Module>(
     fields: &Map<String, Value>,
 ) -> Result<(), HfError> {
     let mut fields: Map<String, Value> = config.fields.clone().into_iter().chain(fields.clone()).collect();
-    if config.head_dropout != config.encoder.hidden_dropout || config.encoder.modern.is_some() {
-        let key = config.arch.family().files().keys.classifier_dropout;
+    let keys = &config.arch.family().files().keys;
+    let own = match (task, keys.spans_dropout) {
+        (Task::QuestionAnswering, Some(own)) => Some(own),
+        (Task::TokenClassification, Some(_)) => None,
+        _ => {
+            let default = keys.default_classifier_dropout.unwrap_or(config.encoder.hidden_dropout);
+            Some((keys.classifier_dropout, default))
+        }
+    };
+    if let Some((key, default)) = own
+        && (config.head_dropout != default || config.encoder.modern.is_some())
+    {
         fields.insert(key.into(), json!(config.head_dropout));
     }
     let text =

@@ -17,6 +17,19 @@ pub(super) fn fixed() -> [(&'static str, Value); 5] {
     ]
 }
 
+/// Models that others might take for one of ours, and what they compute that is not built here.
+const OTHERS: [(&str, &str); 4] = [
+    ("mpnet", "MPNet adds a trained bias by relative position to the scores of attention"),
+    ("deberta", "DeBERTa scores contents and relative positions apart"),
+    ("deberta-v2", "DeBERTa scores contents and relative positions apart"),
+    ("albert", "ALBERT has one layer's weights for all layers"),
+];
+
+/// What a model of this `model_type` computes that is not built here, where that is known.
+pub(super) fn why_not(model_type: &Value) -> Option<&'static str> {
+    OTHERS.iter().find(|(name, _)| model_type == name).map(|(_, why)| *why)
+}
+
 /// What to do with a key that is not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -64,9 +77,12 @@ const HARMLESS: &[&str] = &[
     "repad_logits_with_grad",
     "return_dict",
     "sep_token_id",
+    // How DistilBERT's position table began; a file holds the table.
+    "sinusoidal_pos_embds",
     "sparse_pred_ignore_index",
     "sparse_prediction",
     "task_specific_params",
+    "tie_weights_",
     "tokenizer_class",
     "torch_dtype",
     "torchscript",

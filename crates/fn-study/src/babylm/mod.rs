@@ -2,19 +2,23 @@
 //!
 //! [`measure`] reads minimal pairs, BLiMP (Warstadt et al., *BLiMP: The Benchmark of Linguistic Minimal Pairs*, 2020) and the
 //! challenge's supplement to it, scores both sentences of each with [`Prober::log_likelihoods`](crate::probe::Prober::log_likelihoods) and
-//! counts how often the acceptable one wins. [`Report`] is its table.
+//! counts how often the acceptable one wins. It also ranks substitutes of words in context and holds the ranks against people
+//! ([`Substitution`]). [`Report`] has the tables.
 
 mod pairs;
 mod report;
+mod substitution;
 
 use std::path::{Path, PathBuf};
 
 use fn_core::files::{parent, write_atomic};
+use fn_core::progress::Counter;
 use fn_train::stop::Stop;
 use serde_json::{Map, Value, json};
 
 pub use pairs::{Pair, PairSet, read};
 pub use report::Report;
+pub use substitution::Substitution;
 
 use crate::probe::{Likelihood, ProbeError, Prober, files};
 
@@ -41,22 +45,13 @@ pub struct Asked<'a> {
     pub blimp: &'a [PathBuf],
     /// Files or folders of the supplement.
     pub supplement: &'a [PathBuf],
+    /// What people said of substitutes in context: SWORDS, CoInCo, SemEval-2007 and the other files of [`crate::exam::read`].
+    pub substitution: &'a [PathBuf],
     /// Score at most so many pairs of each set, drawn by the name of the set: the same ones every time. None: all.
     pub pairs: Option<usize>,
     /// Folder in which the scores of every sentence are kept, one file per set, each written as soon as its set is done; at the end
     /// `report.json` too.
     pub out: Option<&'a Path>,
-}
-
-/// How far the measuring is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress<'a> {
-    /// The set that is being scored.
-    pub set: &'a str,
-    /// Sentences scored so far, and all of them.
-    pub done: usize,
-    /// See `done`.
-    pub total: usize,
 }
 
 /// The result on one set of pairs.
@@ -78,17 +73,12 @@ pub struct SetResult {
     pub accuracy: Vec<f64>,
 }
 
-/// Scores all sets. `progress` is told after each batch.
+/// Scores all sets.
 ///
 /// # Errors
 /// Files that cannot be read or written; a line that is no pair; a set without any pair that is short enough; a requested stop (the files
 /// of the sets that are done stay).
-pub fn measure(
-    prober: &Prober,
-    asked: &Asked<'_>,
-    stop: &Stop,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Report, ProbeError> {
+pub fn measure(prober: &Prober, asked: &Asked<'_>, stop: &Stop) -> Result<Report, ProbeError> {
     let mut sets = Vec::new();
     for (collection, paths) in [(Collection::Blimp, asked.blimp), (Collection::Supplement, asked.supplement)]
     {
@@ -101,10 +91,10 @@ pub fn measure(
         }
     }
     let total = sets.iter().map(|(_, set)| 2 * set.pairs.len()).sum();
+    let mut counter = Counter::new("scoring", "sentences", total);
     let (mut before, mut results) = (0, Vec::new());
     for (collection, set) in &sets {
-        let mut tell =
-            |done: usize| progress(Progress { set: &set.name, done: (before + done).min(total), total });
+        let mut tell = |done: usize| counter.reach((before + done).min(total));
         let scored = Scored::of(prober, set, stop, &mut tell)?;
         before += 2 * set.pairs.len();
         if let Some(out) = asked.out {
@@ -113,7 +103,12 @@ pub fn measure(
         }
         results.push(scored.result(*collection, set));
     }
-    let report = Report { head: report::head(prober), likelihoods: prober.likelihoods(), sets: results };
+    let report = Report {
+        head: report::head(prober),
+        likelihoods: prober.likelihoods(),
+        sets: results,
+        substitution: substitution::measure(prober, asked.substitution, stop)?,
+    };
     if let Some(out) = asked.out {
         write(&out.join("report.json"), &format!("{:#}\n", report.json()))?;
     }

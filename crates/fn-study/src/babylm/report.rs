@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fn_eval::table::{Table, percent};
 use serde_json::{Map, Value, json};
 
-use super::{Collection, SetResult};
+use super::{Collection, SetResult, Substitution, substitution};
 use crate::probe::{Likelihood, Prober, Scorer};
 
 /// What a model scored on all sets.
@@ -17,6 +17,8 @@ pub struct Report {
     pub likelihoods: Vec<Likelihood>,
     /// Results by set, in the order in which they were measured.
     pub sets: Vec<SetResult>,
+    /// How each head ranks substitutes of words, by file.
+    pub substitution: Vec<Substitution>,
 }
 
 /// The name of the head that predicts masked tokens.
@@ -72,8 +74,15 @@ impl Report {
         out
     }
 
-    /// The table, as text or Markdown.
-    pub fn table(&self) -> Table {
+    /// The tables, as text or Markdown.
+    pub fn tables(&self, markdown: bool) -> String {
+        let pairs = (!self.sets.is_empty()).then(|| self.table());
+        let ranks = (!self.substitution.is_empty()).then(|| substitution::table(&self.substitution));
+        let print = |table: Table| if markdown { table.to_markdown() } else { table.to_text() };
+        pairs.into_iter().chain(ranks).map(print).collect::<Vec<_>>().join("\n")
+    }
+
+    fn table(&self) -> Table {
         let named = self.likelihoods.iter().map(|kind| match (kind, self.head) {
             (Likelihood::Original, _) | (_, None) => kind.name().to_owned(),
             (_, Some(head)) => format!("{head}, {}", kind.name()),
@@ -94,7 +103,8 @@ impl Report {
             .then(|| format!("{count} pairs have a sentence longer than the model reads; they are left out"))
     }
 
-    /// The accuracy of each collection by each score, as a share, under the name `COLLECTION, SCORE`.
+    /// The accuracy of each collection by each score, as a share, under the name `COLLECTION, SCORE`, and the average precision of each head
+    /// on each file of substitutes, under `FILE, HEAD`.
     pub fn figures(&self) -> Vec<(String, f64)> {
         let collections = [Collection::Blimp, Collection::Supplement].map(Collection::name);
         let groups = self.groups().into_iter().filter(|group| collections.contains(&group.name.as_str()));
@@ -104,6 +114,7 @@ impl Report {
                 each.map(move |(at, kind)| (format!("{}, {}", group.name, kind.name()), group.accuracy(at)))
                     .collect::<Vec<_>>()
             })
+            .chain(self.substitution.iter().map(Substitution::figure))
             .collect()
     }
 
@@ -125,6 +136,7 @@ impl Report {
             "head": self.head,
             "groups": self.groups().into_iter().map(group).collect::<Vec<_>>(),
             "sets": self.sets.iter().map(set).collect::<Vec<_>>(),
+            "substitution": self.substitution.iter().map(Substitution::json).collect::<Vec<_>>(),
         })
     }
 }
@@ -153,7 +165,12 @@ mod tests {
             set(Collection::Blimp, "b", Some("b"), 10, 0.1),
             set(Collection::Supplement, "hypernym", None, 7, 0.25),
         ];
-        let report = Report { head: Some("masked LM"), likelihoods: vec![Likelihood::Pseudo], sets };
+        let report = Report {
+            head: Some("masked LM"),
+            likelihoods: vec![Likelihood::Pseudo],
+            sets,
+            substitution: Vec::new(),
+        };
         let json = report.json();
         let found: Vec<(&str, u64, f64)> = json["groups"]
             .as_array()

@@ -126,6 +126,9 @@ pub enum ProbeError {
         /// The run directory.
         path: PathBuf,
     },
+    /// Labelled substitutes that cannot be read, or of which the vocabulary can be asked about none.
+    #[error(transparent)]
+    Exam(#[from] crate::exam::ExamError),
     /// A stop was requested.
     #[error("stopped before everything was scored")]
     Stopped,

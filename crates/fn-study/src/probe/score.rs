@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use fn_core::progress::Counter;
 use fn_core::vocab::VocabFacts;
 use fn_data::tokenise::{Frame, TextTokenizer};
 use fn_models::hf::{self, LoadReport};
@@ -45,6 +46,11 @@ pub struct Cloze {
 }
 
 impl Cloze {
+    /// Of ids; no choice is empty.
+    pub(crate) fn of_ids(before: Vec<u32>, after: Vec<u32>, choices: Vec<Vec<u32>>) -> Self {
+        Self { before, after, choices }
+    }
+
     /// The tokens of each choice.
     pub fn choices(&self) -> &[Vec<u32>] {
         &self.choices
@@ -208,11 +214,13 @@ impl Prober {
         }
         // Batch sequences of similar length: less padding.
         asked.sort_by_key(|asked| asked.ids.len());
+        let mut counter = Counter::new("scoring", "rows", asked.len());
         for batch in asked.chunks(BATCH) {
             if stop.requested() {
                 return Err(ProbeError::Stopped);
             }
             self.batch(batch, clozes, scorer, &mut out);
+            counter.add(batch.len());
         }
         Ok(out)
     }

@@ -42,6 +42,9 @@ pub enum Kind {
     Pairs,
     /// Which words in context are wrong, by labelled replacements (`fnlm probe replaced`); one file.
     Replacements,
+    /// Whether the model prefers the words that people call good in a context: average precision on SWORDS, CoInCo, SemEval-2007 (`fnlm babylm
+    /// --substitution`).
+    Substitution,
 }
 
 /// A line of a run's file of figures.
@@ -64,8 +67,11 @@ impl Measure {
             Kind::Pairs if self.pairs == Some(0) => {
                 Some(format!("`pairs` of {name:?} is 0, expected at least 1"))
             }
-            Kind::Replacements if self.pairs.is_some() => {
-                Some(format!("`pairs` is not for replacements ({name:?})"))
+            Kind::Replacements | Kind::Substitution if self.pairs.is_some() => {
+                Some(format!("`pairs` is for pairs of sentences alone ({name:?})"))
+            }
+            Kind::Substitution if self.length.is_some() => {
+                Some(format!("`length` is not for substitution ({name:?})"))
             }
             Kind::Replacements if self.data.len() != 1 => {
                 Some(format!("`data` of {name:?} are {} files, expected one", self.data.len()))
@@ -97,6 +103,9 @@ impl Measure {
                 if let Some(pairs) = self.pairs {
                     command.args(["--pairs", &pairs.to_string()]);
                 }
+            }
+            Kind::Substitution => {
+                command.arg("babylm").arg("--substitution").args(&self.data);
             }
             Kind::Replacements => {
                 let length = self.length.unwrap_or(config.data.length);
@@ -196,7 +205,10 @@ mod tests {
         );
         assert!(fault(Measure { pairs: Some(0), ..measure(Kind::Pairs, &["a"]) }).contains("at least 1"));
         let wrong = Measure { pairs: Some(6), ..measure(Kind::Replacements, &["a"]) };
-        assert!(fault(wrong).contains("not for replacements"));
+        assert!(fault(wrong).contains("for pairs of sentences alone"));
+        let wrong = Measure { length: Some(64), ..measure(Kind::Substitution, &["a"]) };
+        assert!(fault(wrong).contains("not for substitution"));
+        assert_eq!(fault(measure(Kind::Substitution, &["a", "b"])), "");
         assert_eq!(fault(measure(Kind::Replacements, &["a"])), "");
     }
 }

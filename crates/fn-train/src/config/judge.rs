@@ -123,6 +123,18 @@ impl JudgeKind {
         }
     }
 
+    /// The model folders that it and its judges name.
+    pub(super) fn models_mut(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Verifier(verifier) => verifier.model.iter_mut().collect(),
+            Self::Encoder(encoder) => encoder.model.iter_mut().collect(),
+            Self::All(judges) | Self::Any(judges) => judges.iter_mut().flat_map(Self::models_mut).collect(),
+            Self::Mean(judges) => judges.iter_mut().flat_map(|(_, judge)| judge.models_mut()).collect(),
+            Self::Shuffled(judge) => judge.models_mut(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether its grades are more than 0 and 1, so that `banded` can tell what is as good as the original.
     pub fn is_graded(&self) -> bool {
         self.any(&|judge| {

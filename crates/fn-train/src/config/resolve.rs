@@ -214,7 +214,10 @@ impl Resolved {
         self.checked()
     }
 
-    fn checked(self) -> Result<Self, ConfigError> {
+    fn checked(mut self) -> Result<Self, ConfigError> {
+        for folder in self.run.models_mut() {
+            *folder = fn_models::hf::model_folder(folder);
+        }
         self.run.validate().map_err(|error| self.locate(error))?;
         Ok(self)
     }
@@ -253,7 +256,7 @@ impl Resolved {
         Ok(())
     }
 
-    /// The configuration alone.
+    /// The configuration alone. Where it named a run directory as a model, it names its `model/`.
     pub fn into_config(self) -> RunConfig {
         self.run
     }
@@ -365,7 +368,7 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
             })
             .collect();
         if let Err(error) = unflatten(unit).try_into::<RunConfig>() {
-            let message = plain(&error.message().trim().replace('\n', " "));
+            let message = fn_data::names::with_nearest(plain(&error.message().trim().replace('\n', " ")));
             let (key, value) = (setting.key.clone(), setting.value.to_string());
             return ConfigError::WrongValue { key, value, message }.at(&setting.origin);
         }

@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor};
 use fn_core::batch::Batch;
 use fn_core::noise::{Use, mix};
-use fn_core::student::Student;
+use fn_core::student::{Student, document_means};
 use fn_models::{Pooling, Pretrained};
 use fn_ops::Noise;
 
@@ -30,6 +30,9 @@ impl Student for StepStudent<'_> {
         // Both sentences of a comparison get the same dropout masks, so that equal sentences have distance 0.
         let noise = Noise::new(mix(&[self.seed, Use::Dropout as u64, 1]));
         let hidden = self.model.masked_lm_hidden_of_words(embeddings, &inputs, &noise);
-        Pooling::Mean.pool(hidden, inputs.mask.as_ref())
+        match &batch.documents {
+            Some(documents) => document_means(hidden, batch, documents),
+            None => Pooling::Mean.pool(hidden, inputs.mask.as_ref()),
+        }
     }
 }

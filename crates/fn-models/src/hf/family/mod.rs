@@ -1,6 +1,7 @@
 //! What files of each family look like: keys of `config.json` and names of tensors. One file per family, data only.
 
 mod bert;
+mod distilbert;
 mod electra;
 mod modern;
 mod roberta;
@@ -76,10 +77,15 @@ pub(crate) struct Keys {
     pub hidden_dropout: &'static str,
     pub attention_dropout: &'static str,
     pub classifier_dropout: &'static str,
+    /// Its default; absent: that of the layers.
+    pub default_classifier_dropout: Option<f64>,
+    /// Dropout before the head that finds answers, and its default, where the family has a key for it.
+    pub spans_dropout: Option<(&'static str, f64)>,
     /// Dropout where a file has no such key.
     pub default_dropout: f64,
     pub activation: &'static str,
-    pub layer_norm_eps: &'static str,
+    /// Absent: always the default.
+    pub layer_norm_eps: Option<&'static str>,
     /// Its default where a file without the key can only mean this one.
     pub default_eps: Option<f64>,
     pub init_std: &'static str,
@@ -100,9 +106,11 @@ const KEYS: Keys = Keys {
     hidden_dropout: "hidden_dropout_prob",
     attention_dropout: "attention_probs_dropout_prob",
     classifier_dropout: "classifier_dropout",
+    default_classifier_dropout: None,
+    spans_dropout: None,
     default_dropout: 0.1,
     activation: "hidden_act",
-    layer_norm_eps: "layer_norm_eps",
+    layer_norm_eps: Some("layer_norm_eps"),
     default_eps: Some(1e-12),
     init_std: "initializer_range",
     offset_by_pad: None,
@@ -134,7 +142,8 @@ const TAGS: &[Entry] = &[("out", "classifier", Kind::Linear)];
 
 impl Family {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Bert, Self::Electra, Self::Roberta, Self::Modern];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Bert, Self::Electra, Self::Roberta, Self::DistilBert, Self::Modern];
 
     /// What its files look like.
     pub(crate) fn files(self) -> &'static Files {
@@ -142,6 +151,7 @@ impl Family {
             Self::Bert => &bert::FILES,
             Self::Electra => &electra::FILES,
             Self::Roberta => &roberta::FILES,
+            Self::DistilBert => &distilbert::FILES,
             Self::Modern => &modern::FILES,
         }
     }

@@ -16,7 +16,8 @@ pub(super) const FILES: Files = Files {
         default_dropout: 0.0,
         default_positions: 8192,
         activation: "hidden_activation",
-        layer_norm_eps: "norm_eps",
+        default_classifier_dropout: Some(0.0),
+        layer_norm_eps: Some("norm_eps"),
         default_eps: Some(1e-5),
         type_vocab: None,
         ..KEYS

@@ -235,6 +235,33 @@ fn a_run_directory_is_a_layer() {
 }
 
 #[test]
+fn a_run_directory_in_place_of_a_model_is_its_model_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, model) = (dir.path().join("a"), dir.path().join("a/model"));
+    std::fs::create_dir_all(&model).unwrap();
+    std::fs::write(model.join("config.json"), "{}").unwrap();
+    let (run, file) = (run.display(), dir.path().join("my.toml"));
+    let text = format!(
+        "[model]\ninit = \"{run}\"\n[correction]\npreset = \"hard\"\n[correction.judge]\nkind = \"any\"\njudges = [\n\
+         {{ kind = \"encoder\", model = \"{run}\", calibration = \"c.json\" }},\n\
+         {{ kind = \"mean\", judges = [{{ kind = \"verifier\", model = \"{run}\" }}] }},\n]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = args(Some(&file), Some("electra-small"), &[]).resolve().unwrap().into_config();
+    let kind = config.correction.judge.unwrap();
+    assert_eq!(kind.encoders()[0].model.as_deref(), Some(model.as_path()));
+    assert_eq!(kind.verifiers()[0].model.as_deref(), Some(model.as_path()));
+    assert_eq!(config.model.init.as_deref(), Some(model.as_path()));
+    let verifier = format!("correction.verifier.model={run}");
+    let resolved = args(None, Some("electra-small"), &["correction.preset=hard", &verifier]).resolve();
+    assert_eq!(resolved.unwrap().correction.verifier.model.as_deref(), Some(model.as_path()));
+    // A folder of whatever else stays as it is: reading it says what is missing.
+    let init = format!("model.init={}", dir.path().display());
+    let resolved = args(None, Some("electra-small"), &[&init]).resolve().unwrap();
+    assert_eq!(resolved.model.init.as_deref(), Some(dir.path()));
+}
+
+#[test]
 fn changes_are_checked_again_and_remembered() {
     let resolved = args(None, None, &[]).resolve().unwrap();
     let changed = resolved.clone().change(|run| run.train.batch = 7).unwrap();
