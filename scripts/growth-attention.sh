@@ -30,4 +30,11 @@ for round in 1 2 3; do
       "$("$PYTHON" "$root/scripts/peer-pretrain.py" --model modern-small --batch "$1" --length "$2")" >> "$out/growth-attention.jsonl"
   done
 done
+# What one layer costs: of 1, 3 and 4 layers, the first and the fourth see the whole row, the second and third a window.
+for length in $lengths; do
+  for layers in 1 3 4; do
+    printf '{"program": "fnlm", "layers": %s, "length": %s, "result": %s}\n' "$layers" "$length" \
+      "$("$fnlm" bench modern-small --batch 1 --length "$length" --steps 7 --set model.num_layers=$layers --json --quiet | tr -d '\n')" >> "$out/growth-attention.jsonl"
+  done
+done
 "$fnlm" bench modern-small --batch 1 --steps 3 --sweep length="${lengths// /,}" --plot "$out" --quiet | tee "$out/growth-attention.txt"

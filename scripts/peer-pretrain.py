@@ -21,9 +21,9 @@ warnings.filterwarnings("ignore")
 import torch
 import torch.nn.functional as F
 from transformers import (BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining, ModernBertConfig,
-                          ModernBertForMaskedLM)
+                          ModernBertForMaskedLM, RobertaConfig, RobertaForMaskedLM)
 
-# The presets of configs/: hidden, layers, heads, feed-forward, embedding, generator (hidden, heads, feed-forward).
+# The presets of configs/ (and roberta-small, a RoBERTa of modern-small's width and depth): hidden, layers, heads, feed-forward, embedding, generator (hidden, heads, feed-forward).
 SHAPES = {
     "electra-tiny": (128, 2, 2, 512, 64, (64, 1, 256)),
     "electra-small": (256, 12, 4, 1024, 128, (64, 1, 256)),
@@ -31,9 +31,16 @@ SHAPES = {
     "bert-tiny": (128, 2, 2, 512, None, None),
     "bert-small": (512, 4, 8, 2048, None, None),
     "bert-base": (768, 12, 12, 3072, None, None),
+    "roberta-small": (256, 12, 4, 1024, None, None),
     "modern-tiny": (128, 4, 2, 192, None, None),
     "modern-small": (256, 12, 4, 384, None, None),
     "modern-base": (768, 22, 12, 1152, None, None),
+}
+# What maps the last hidden vectors to logits.
+HEADS = {
+    BertForMaskedLM: lambda net: net.cls,
+    RobertaForMaskedLM: lambda net: net.lm_head,
+    ModernBertForMaskedLM: lambda net: torch.nn.Sequential(net.head, net.decoder),
 }
 MASK = 103
 
@@ -68,6 +75,10 @@ def build(a):
         vocab_size=a.vocabulary, num_hidden_layers=layers, hidden_dropout_prob=a.dropout,
         attention_probs_dropout_prob=a.dropout, attn_implementation=a.attention,
     )
+    if a.model.startswith("roberta"):
+        return RobertaForMaskedLM(RobertaConfig(
+            hidden_size=hidden, num_attention_heads=heads, intermediate_size=inner, max_position_embeddings=max(a.length, 512) + 2,
+            type_vocab_size=1, layer_norm_eps=1e-5, **common))
     if generator is None:
         return BertForMaskedLM(
             BertConfig(hidden_size=hidden, num_attention_heads=heads, intermediate_size=inner, **common)
@@ -100,14 +111,11 @@ def main():
 
     def masked_lm(net, ids, at, gold):
         """ids [B, L], at and gold [B, P] -> loss, logits [B * P, V]."""
-        x = (net.electra if electra else net.model if modern else net.bert)(ids).last_hidden_state
+        x = getattr(net, net.base_model_prefix)(ids).last_hidden_state
         rows = (at + torch.arange(ids.shape[0], device=device)[:, None] * a.length).reshape(-1)
         if a.head == "masked":
             x = x.reshape(-1, x.shape[-1])[rows]
-        if modern:
-            logits = net.decoder(net.head(x))
-        else:
-            logits = net.generator_lm_head(net.generator_predictions(x)) if electra else net.cls(x)
+        logits = net.generator_lm_head(net.generator_predictions(x)) if electra else HEADS[type(net)](net)(x)
         if a.head == "full":
             logits = logits.reshape(-1, a.vocabulary)[rows]
         return F.cross_entropy(logits.float(), gold.reshape(-1)), logits

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use common::{fnlm, inputs, newest_checkpoint, text};
+use common::{TINY, fnlm, inputs, newest_checkpoint, text};
 use fn_core::files;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -176,27 +176,19 @@ fn check(name: &str, subject: &Subject, stride: u64) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-const SETTINGS: [&str; 19] = [
-    "correction.preset=hard",
-    "model.num_layers=1",
-    "model.hidden_size=32",
-    "model.embedding_size=16",
-    "model.num_heads=2",
-    "model.intermediate_size=64",
-    "model.generator_width=0.5",
-    "model.hidden_dropout=0.1",
-    "model.attention_dropout=0.1",
-    "data.length=32",
-    "train.batch=4",
-    "train.accumulation=2",
+/// Settings beside [`TINY`].
+const SETTINGS: [&str; 6] = [
     "train.steps=5",
     "checkpoint.every=2",
     "checkpoint.keep_last=1",
-    "log.every=1",
     "eval.every=3",
     "eval.batches=1",
     "schedule.warmup=2",
 ];
+
+fn settings() -> impl Iterator<Item = String> {
+    TINY.into_iter().chain(SETTINGS).map(str::to_owned).chain(paths())
+}
 
 /// Settings of files: the cache lies within the folder whose calls are counted.
 fn paths() -> [String; 2] {
@@ -208,7 +200,7 @@ fn every_call_of_pre_training_may_fail() {
     let dir = tempfile::tempdir().unwrap();
     let config = inputs().join("config.toml").display().to_string();
     let mut arguments = ["pretrain", "--config", &config, "--run", "work/run"].map(str::to_owned).to_vec();
-    for set in SETTINGS.map(str::to_owned).into_iter().chain(paths()) {
+    for set in settings().chain(["correction.preset=hard".to_owned()]) {
         arguments.extend(["--set".to_owned(), set]);
     }
     let same =
@@ -261,7 +253,7 @@ fn every_call_of_a_study_may_fail() {
     let task =
         "[task]\ntype = \"classify\"\nfirst = \"text\"\nlabel = \"label\"\nlabels = [\"no\", \"yes\"]\n";
     std::fs::write(dir.path().join("mine.toml"), task).unwrap();
-    let settings: Vec<String> = SETTINGS[1..].iter().map(|set| (*set).to_owned()).chain(paths()).collect();
+    let settings: Vec<String> = settings().collect();
     let study = format!(
         "name = \"tiny\"\nconfig = {:?}\nseeds = [1]\nset = {settings:?}\n[[arm]]\nname = \"baseline\"\n\
          [[arm]]\nname = \"hard\"\nset = [\"correction.preset=hard\"]\n\

@@ -141,6 +141,26 @@ fn a_study_is_planned_run_in_parts_and_reported() {
 }
 
 #[test]
+fn what_fine_tuning_needs_is_checked_before_the_first_run() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let path = dir.path().join("study.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    for (set, part) in [("length=9999", "`length` = 9999 tokens"), ("lr=5", "`lr` is 5")] {
+        std::fs::write(&path, good.replace("length=16", set)).unwrap();
+        let said = run(dir.path(), "run study.toml");
+        assert!(said.status.code() == Some(2) && text(&said).contains(part), "{}", text(&said));
+    }
+    std::fs::write(&path, &good).unwrap();
+    let dev = dir.path().join("mine/dev.jsonl");
+    let rows = std::fs::read_to_string(&dev).unwrap();
+    std::fs::write(&dev, format!("{rows}{{\"text\":\"no\",\"label\":\"perhaps\"}}\n")).unwrap();
+    let said = run(dir.path(), "run study.toml");
+    assert!(said.status.code() == Some(3) && text(&said).contains("dev.jsonl: line 41"), "{}", text(&said));
+    assert!(!dir.path().join("study-tiny/baseline").exists());
+}
+
+#[test]
 fn models_are_measured_once_and_the_measures_are_compared() {
     let dir = tempfile::tempdir().unwrap();
     let pair = "{\"sentence_good\":\"yes no\",\"sentence_bad\":\"no yes\"}\n";

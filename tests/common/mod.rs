@@ -46,30 +46,35 @@ pub fn inputs() -> &'static Path {
     PATH.get_or_init(|| dir.path().join("q"))
 }
 
+/// The smallest ELECTRA that has everything: dropout, accumulation, a generator of its own width.
+pub const TINY: [&str; 12] = [
+    "model.num_layers=1",
+    "model.hidden_size=32",
+    "model.embedding_size=16",
+    "model.num_heads=2",
+    "model.intermediate_size=64",
+    "model.generator_width=0.5",
+    "model.hidden_dropout=0.1",
+    "model.attention_dropout=0.1",
+    "data.length=32",
+    "train.batch=4",
+    "train.accumulation=2",
+    "log.every=1",
+];
+
 /// `fnlm pretrain` of a tiny ELECTRA with hard correction, dropout and accumulation into `run`.
 pub fn pretrain(run: &Path, steps: u64, more: &[&str]) -> Command {
     let mut command = fnlm();
     command.arg("pretrain").arg("--config").arg(inputs().join("config.toml")).arg("--run").arg(run);
-    for set in [
+    let others = [
         "correction.preset=hard",
-        "model.num_layers=1",
-        "model.hidden_size=32",
-        "model.embedding_size=16",
-        "model.num_heads=2",
-        "model.intermediate_size=64",
-        "model.generator_width=0.5",
-        "model.hidden_dropout=0.1",
-        "model.attention_dropout=0.1",
-        "data.length=32",
         "data.held_out=[]",
-        "train.batch=4",
-        "train.accumulation=2",
         "checkpoint.every=10",
-        "log.every=1",
         "log.tensorboard=false",
         "eval.every=0",
         "schedule.warmup=10",
-    ] {
+    ];
+    for set in TINY.into_iter().chain(others) {
         command.arg("--set").arg(set);
     }
     command.arg("--set").arg(format!("train.steps={steps}"));

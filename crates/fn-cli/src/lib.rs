@@ -35,7 +35,11 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of clap with code 0; true ones have code 2, as ours.
-            let _ = error.print();
+            if let Err(failed) = error.print()
+                && failed.kind() != std::io::ErrorKind::BrokenPipe
+            {
+                return CliError::failed_from(failed).code();
+            }
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
@@ -44,6 +48,9 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let flags = cli.command.flags();
     let common = flags.common().cloned().unwrap_or_default();
     term::log(common.verbose);
+    if !common.quiet {
+        term::show_loops();
+    }
     // Resolved and checked here, before anything else is read, and kept in the command's arguments.
     let resolved = || flags.config().map(|config| config.resolve()).transpose();
     let mut ended = match one_process(&cli.command).and_then(|()| resolved()) {

@@ -4,10 +4,12 @@
 //! with `NO_COLOR`, `CI` or a pipe there are plain lines.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use fn_core::progress;
 pub use fn_eval::table::{bytes, clock, thousands};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -68,10 +70,13 @@ pub fn out(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Prints a line to standard error unless `quiet`.
+/// Prints a line to standard error unless `quiet`, above the bar that is shown.
 pub fn note(quiet: bool, text: &str) {
-    if !quiet {
-        let _ = writeln!(std::io::stderr(), "{text}");
+    let write = || _ = writeln!(std::io::stderr(), "{text}");
+    match newest() {
+        _ if quiet => {}
+        Some(bar) => bar.suspend(write),
+        None => write(),
     }
 }
 
@@ -89,5 +94,70 @@ pub fn bar(quiet: bool, length: Option<u64>, template: &str) -> ProgressBar {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.enable_steady_tick(Duration::from_millis(250));
+    if let Ok(mut newest) = NEWEST.lock() {
+        *newest = Some(bar.downgrade());
+    }
     bar
+}
+
+/// The bar that was made last: two at once would write over each other.
+static NEWEST: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+fn newest() -> Option<ProgressBar> {
+    NEWEST.lock().ok()?.as_ref()?.upgrade()
+}
+
+/// How far a long loop has come: a bar on a terminal unless another one is there, a line every ten seconds elsewhere.
+#[derive(Default)]
+pub struct Shown {
+    bar: Option<ProgressBar>,
+    last_line: f64,
+}
+
+impl Shown {
+    /// Shows that `done` of `total` are done after so many seconds, with the figures of `line`; nothing is left of it at the end.
+    pub fn show(&mut self, what: &str, (done, total): (u64, u64), seconds: f64, line: &str) {
+        if !interactive() {
+            if seconds - self.last_line >= 10.0 {
+                self.last_line = seconds;
+                note(false, &format!("{what}: {line}"));
+            }
+            return;
+        }
+        if self.bar.is_none() && newest().is_some_and(|bar| !bar.is_finished()) {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            bar(false, Some(total), "{prefix} [{bar:4}] {percent} %  {eta} left  {wide_msg}")
+        });
+        bar.set_prefix(what.to_owned());
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(line.to_owned());
+        if total > 0 && done >= total {
+            *self = Self::default();
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Shows the long loops of the libraries: predicting, scoring, probes.
+pub fn show_loops() {
+    let shown: Mutex<Shown> = Mutex::default();
+    progress::listen(move |now| {
+        let Ok(mut shown) = shown.lock() else { return };
+        if now.ended {
+            *shown = Shown::default();
+        } else {
+            let line = format!("{:.0} {}/s  {}/{}", now.rate(), now.unit, now.done, now.total);
+            shown.show(now.what, (now.done, now.total), now.seconds, &line);
+        }
+    });
 }

@@ -429,3 +429,12 @@ fn a_resumed_quickstart_shows_the_metrics_of_finished_arms() {
     std::fs::remove_file(dir.path().join("q/summary.json")).unwrap();
     assert_eq!(figures(), first);
 }
+
+#[test]
+fn the_version_is_the_newest_of_the_changelog() {
+    let changelog = include_str!("../../../CHANGELOG.md");
+    let newest = changelog.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let said = run(dir.path(), &["--version"]);
+    assert_eq!(said.out.trim().strip_prefix("fnlm "), newest.split(' ').next());
+}

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use fn_core::noise::mix;
 use scratch::Target;
 
-/// Inputs that are made from the seeds of each target.
+/// Inputs that are made from the seeds of each target, unless `FNLM_PARSER_INPUTS` is another number; `FNLM_PARSERS=pickle,parquet` runs only
+/// these targets.
 const MADE: u64 = 2_000;
 
 fn inputs(folder: &str, target: &str) -> Vec<Vec<u8>> {
@@ -75,14 +76,18 @@ fn made(seeds: &[Vec<u8>], number: u64) -> Vec<u8> {
 }
 
 fn check(targets: &[Target]) {
-    for (name, target) in targets {
+    let asked = |name: &str| std::env::var(name).ok();
+    let number: u64 = asked("FNLM_PARSER_INPUTS").map_or(MADE, |number| number.parse().unwrap());
+    let only = asked("FNLM_PARSERS");
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|only| only == name));
+    for (name, target) in targets.iter().filter(|(name, _)| wanted(name)) {
         let seeds = inputs("seeds", name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         let found = inputs("regressions", name);
-        let all = seeds.iter().chain(&found).cloned().chain((0..MADE).map(|number| made(&seeds, number)));
-        for (number, bytes) in all.enumerate() {
+        let all = seeds.iter().chain(&found).cloned().chain((0..number).map(|number| made(&seeds, number)));
+        for (at, bytes) in all.enumerate() {
             if catch_unwind(AssertUnwindSafe(|| target(&bytes))).is_err() {
-                panic!("{name}, input {number}: {:?}", String::from_utf8_lossy(&bytes));
+                panic!("{name}, input {at}: {:?}", String::from_utf8_lossy(&bytes));
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod files;
 pub mod lexicon;
 pub mod noise;
 pub mod panics;
+pub mod progress;
 pub mod vocab;
 
 #[cfg(feature = "tensor")]

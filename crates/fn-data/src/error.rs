@@ -25,7 +25,8 @@ pub enum DataError {
     },
     /// Bytes that are not UTF-8.
     #[error(
-        "{path}: line {line} is neither UTF-8 nor UTF-16 with a byte order mark; convert the file first, e.g. `iconv -f latin1 -t utf-8`"
+        "{path}: line {line} is neither UTF-8 nor UTF-16 with a byte order mark; convert the file first, e.g. `iconv -f latin1 -t utf-8`, \
+         or with `-f utf-16le` where every second byte is zero, `-f utf-32le` where three of four are"
     )]
     NotUtf8 {
         /// The file.

@@ -10,6 +10,7 @@ pub mod language;
 pub mod lexicon;
 pub mod loader; // 5  (seed, step) -> corrupted batches
 pub mod mixture; // 4b several data sets with weights
+pub mod names; // what was meant by a misspelt name
 pub mod order; // 4  (seed, epoch, rank, world) -> which row comes when
 pub mod pack; // 3  ids -> rows of a fixed length
 pub mod perturb; // labelled data with typos, synonyms, other names, ...

@@ -108,10 +108,8 @@ pub fn train_bpe(
     let tokenizer = tokenizer("NFC", options.lowercase, [step(false), step(true)], model)?;
     // All bytes are pieces, and each stands for itself.
     let running = counted.words.iter().map(|(word, count)| word.chars().count() as u64 * count).sum();
-    Ok(TrainedWordPiece {
-        tokenizer,
-        coverage: Coverage { characters: 256, covered: 256, running, unknown: 0 },
-    })
+    let coverage = Coverage { characters: 256, covered: 256, running, unknown: 0 };
+    Ok(TrainedWordPiece::new(tokenizer, coverage, &counted))
 }
 
 /// Trains a Unigram vocabulary of at most `options.size` pieces: the special tokens, all characters of the text (or those of a
@@ -159,7 +157,7 @@ pub fn train_unigram(
         running,
         unknown: running - kept.iter().filter(of_text).map(counts).sum::<u64>(),
     };
-    Ok(TrainedWordPiece { tokenizer, coverage })
+    Ok(TrainedWordPiece::new(tokenizer, coverage, &counted))
 }
 
 /// The model that the library learns from words and their counts.

@@ -16,6 +16,7 @@ mod library;
 mod literal;
 mod marks;
 mod merges;
+mod own_text;
 pub(crate) mod plain;
 mod roles;
 mod settings;
@@ -44,6 +45,7 @@ pub use belongs::{WrongTokenizer, has_tokenizer};
 pub use count::count_tokens;
 pub use frame::Frame;
 pub use marks::WordMark;
+pub use own_text::strange_pieces;
 
 pub use crate::wordpiece::{WordPieceOptions, train_wordpiece};
 
@@ -90,6 +92,7 @@ struct Inner {
     mark: WordMark,
     /// Pieces as WordPiece would write them; made when they are first asked for.
     spelled: OnceLock<Spelled>,
+    own_text: OnceLock<f64>,
     max_length: Option<usize>,
     literal: literal::Literal,
     sha256: String,
@@ -125,12 +128,13 @@ impl TextTokenizer {
     /// # Errors
     /// A file that is missing, too large or damaged; a role without a special token; a setting that is not supported.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        match files::read(path)? {
+        let loaded = match files::read(path)? {
             files::Read::Bert { pieces, normalisation, path, frame, max_length } => {
                 Self::build(pieces, normalisation, (frame, max_length), &path)
             }
             files::Read::Foreign(read) => foreign::build(*read),
-        }
+        };
+        loaded.map(|tokenizer| own_text::read(tokenizer, path))
     }
 
     /// A tokenizer by the rules of a `tokenizer.json`.
@@ -187,6 +191,7 @@ impl TextTokenizer {
             frame: found.unwrap_or_else(|| Frame::bert(special)),
             mark: WordMark::Continues(CONTINUES.to_owned()),
             spelled: OnceLock::new(),
+            own_text: OnceLock::new(),
             max_length,
         })))
     }
@@ -404,11 +409,6 @@ impl TextTokenizer {
         self.0.max_length
     }
 
-    /// Number of places in a text where a special token is written literally. They are tokenised as ordinary text.
-    pub fn literal_special_tokens(&self, text: &str) -> u64 {
-        self.0.literal.count(text)
-    }
-
     /// SHA-256 of the vocabulary: of each piece and a line feed, in the order of ids (the bytes of its `vocab.txt`).
     pub fn sha256(&self) -> &str {
         &self.0.sha256
@@ -423,7 +423,7 @@ impl TextTokenizer {
     }
 
     /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, of a WordPiece vocabulary by BERT's rules,
-    /// `vocab.txt`, as transformers reads them.
+    /// `vocab.txt`, as transformers reads them; of one that was trained here also [`Self::unknown_in_own_text`].
     ///
     /// # Errors
     /// A folder that cannot be written.
@@ -431,7 +431,8 @@ impl TextTokenizer {
         match &self.0.rules {
             Rules::Bert(bert) => files::write(self, bert.normalisation, dir),
             Rules::Foreign(foreign) => foreign::write(self, foreign, dir),
-        }
+        }?;
+        own_text::write(self, dir)
     }
 
     /// What ids depend on beside the vocabulary, as text: part of the hash of prepared data.

@@ -57,6 +57,27 @@ pub struct TrainedWordPiece {
     pub coverage: Coverage,
 }
 
+impl TrainedWordPiece {
+    /// With the share of the pieces of the text, of which these are the words, that are \[UNK\].
+    pub(crate) fn new(tokenizer: TextTokenizer, coverage: Coverage, counted: &Counted) -> Self {
+        let unk = tokenizer.special().unk;
+        // Without an unknown character there is no unknown piece: most words need not be encoded.
+        let words: Vec<(&CompactString, &u64)> = match coverage.unknown {
+            0 => Vec::new(),
+            _ => counted.words.iter().collect(),
+        };
+        let of = |&(word, &count): &(&CompactString, &u64)| {
+            // Of Unigram, words are counted with the mark in place of the blank before them.
+            let ids = tokenizer.encode(word.trim_start_matches('\u{2581}'));
+            (count * ids.len() as u64, count * ids.iter().filter(|&&id| id == unk).count() as u64)
+        };
+        let add = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
+        let (pieces, unknown) = words.par_iter().map(of).reduce(|| (0, 0), add);
+        let tokenizer = tokenizer.trained_with(unknown as f64 / pieces.max(1) as f64);
+        Self { tokenizer, coverage }
+    }
+}
+
 /// How much of the training text a vocabulary can represent. Characters are those of the normalised text, without blanks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
@@ -161,7 +182,7 @@ pub fn train_wordpiece(
     let pieces = vocabulary.into_iter().map(|(piece, _)| piece).collect();
     let tokenizer = TextTokenizer::from_vocab(pieces, options.lowercase)?;
     let coverage = alphabet.coverage(&counted, &tokenizer);
-    Ok(TrainedWordPiece { tokenizer, coverage })
+    Ok(TrainedWordPiece::new(tokenizer, coverage, &counted))
 }
 
 /// Trains a vocabulary of a kind on documents whose reading may fail; `seen` is called for each document.

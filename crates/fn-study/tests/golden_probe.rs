@@ -187,7 +187,7 @@ fn substitutes_are_ranked_as_transformers_and_scikit_learn_rank_them() {
     for model in ["bert_tiny", "electra_tiny"] {
         let (prober, _) = Prober::load(&golden(model), tokenizer(&fixture), &Device::flex()).unwrap();
         let asked = Asked { blimp: &[], supplement: &[], substitution: &files, pairs: None, out: None };
-        let report = measure(&prober, &asked, &Stop::new(), &mut |_| ()).unwrap();
+        let report = measure(&prober, &asked, &Stop::new()).unwrap();
         assert_eq!(report.figures().len(), report.substitution.len());
         for (found, (name, figure)) in report.substitution.iter().zip(report.figures()) {
             let head = found.scorer.name();

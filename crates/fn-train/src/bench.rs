@@ -164,10 +164,16 @@ pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
     let tokens = (workload.batch * workload.length) as f64;
     let masked = tokens * f64::from(config.corruption.rate as f32);
     let of_encoder = |e: &EncoderConfig| {
-        let (h, f, l) = (e.hidden_size as f64, e.intermediate_size as f64, workload.length as f64);
+        let (h, f) = (e.hidden_size as f64, e.intermediate_size as f64);
         let projection = if e.embedding_size == e.hidden_size { 0.0 } else { e.embedding_size as f64 * h };
-        // Query, key, value, output; both halves of the feed-forward; scores and context.
-        tokens * (e.num_layers as f64 * (4.0 * h * h + 2.0 * h * f + 2.0 * l * h) + projection)
+        // A gated feed-forward part has three matrices.
+        let feed_forward = if e.modern.is_some() { 3.0 } else { 2.0 } * h * f;
+        let of_layer = |layer: usize| {
+            let window = e.modern.as_ref().and_then(|m| (layer % m.global_every != 0).then_some(m.window));
+            // Query, key, value, output; feed-forward; scores and context.
+            4.0 * h * h + feed_forward + 2.0 * h * attended(workload.length, window)
+        };
+        tokens * ((0..e.num_layers).map(of_layer).sum::<f64>() + projection)
     };
     let of_head = |e: &EncoderConfig| {
         let (h, width) = (e.hidden_size as f64, e.embedding_size as f64);
@@ -182,6 +188,13 @@ pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
     };
     // A multiplication and an addition; once forward, twice backward.
     6.0 * products
+}
+
+/// Positions that one of `length` positions attends to, on average: all, or those at most half a window away.
+fn attended(length: usize, window: Option<usize>) -> f64 {
+    let length = length as f64;
+    let reach = window.map_or(length - 1.0, |w| (w as f64 / 2.0).floor().min(length - 1.0));
+    2.0 * reach + 1.0 - reach * (reach + 1.0) / length
 }
 
 #[cfg(test)]
@@ -202,5 +215,22 @@ mod tests {
             "{}",
             operations(&config, &workload)
         );
+    }
+
+    #[test]
+    fn a_window_and_a_gate_are_counted_as_they_are() {
+        // Five positions, one to either side: 2 + 3 + 3 + 3 + 2 pairs; a window that reaches everything is none.
+        assert_eq!(attended(5, Some(2)), 13.0 / 5.0);
+        assert_eq!(attended(5, Some(8)), 5.0);
+        assert_eq!(attended(5, None), 5.0);
+
+        let config = crate::config::preset("modern-small").unwrap();
+        let workload = Workload { batch: 1, length: 4096, vocabulary: 30_522, lexicon_width: 16, steps: 1 };
+        // 12 layers of 256, gates of 384; four are global, eight see 64 positions to either side.
+        let windows = 2.0 * 256.0 * (129.0 - 64.0 * 65.0 / 4096.0);
+        let layers = 12.0 * (262_144.0 + 3.0 * 256.0 * 384.0) + 4.0 * 2.0 * 256.0 * 4096.0 + 8.0 * windows;
+        let head = 0.3 * (256.0 * 256.0 + 256.0 * 30_522.0);
+        let wanted = 6.0 * 4096.0 * (layers + head);
+        assert!((operations(&config, &workload) / wanted - 1.0).abs() < 1e-6);
     }
 }

@@ -35,6 +35,7 @@ pub use error::ConfigError;
 use fn_core::corrupt::{CorruptionConfig, MaskRate};
 use fn_core::documented;
 use fn_data::loader::Growth;
+pub use fn_data::names::{did_you_mean, nearest};
 use fn_data::pack::Packing;
 use fn_data::source::OnBadLine;
 pub use fn_data::synthetic::{SyntheticConfig, SyntheticKind};
@@ -44,7 +45,6 @@ pub use judge::{EncoderJudgeConfig, JudgeKind};
 pub use layers::Origin;
 pub use mixture::MixtureSource;
 pub use resolve::{Layers, Resolved, Runnable, differences, preset, read, text, write};
-pub use schema::{did_you_mean, nearest};
 use serde::{Deserialize, Serialize};
 pub use set::{SetError, set_values};
 

@@ -11,6 +11,7 @@ pub mod card;
 pub mod checkpoint;
 pub mod collective;
 pub mod config;
+pub mod descent;
 pub mod device;
 pub mod disk;
 pub mod error;

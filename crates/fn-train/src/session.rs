@@ -274,7 +274,8 @@ impl Session {
             None => {
                 objective.follow(&model);
                 let special = self.tokenizer.special();
-                let mut found = warnings::of_data(&self.config, &self.data, special.unk);
+                let unknown = (special.unk, self.tokenizer.unknown_in_own_text());
+                let mut found = warnings::of_data(&self.config, &self.data, unknown);
                 let around = [special.cls, special.sep, special.pad];
                 let held_out = self.held_out.as_deref().filter(|_| ranks.is_first());
                 found.extend(held_out.and_then(|held| warnings::of_held_out(&self.data, held, &around)));

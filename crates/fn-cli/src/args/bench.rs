@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use fn_train::collective::Link;
 
 use super::Common;
 
@@ -64,6 +65,9 @@ pub struct BenchArgs {
     /// In one or, under mpirun, several processes: measure what each computes, waits and sends in a step of which it has --batch sequences.
     #[arg(long, conflicts_with_all = ["sweep", "corpus"])]
     pub world: bool,
+    /// With --world: emulate a network of this bandwidth and latency between the ranks, e.g. 1gbit,1ms.
+    #[arg(long, value_name = "RATE,TIME", requires = "world")]
+    pub link: Option<Link>,
     /// Draw the sweep, or the sizes of the corpus, as SVG into this folder.
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,

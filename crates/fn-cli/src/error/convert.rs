@@ -88,6 +88,7 @@ convert! {
         FinetuneError::Data(inner) => inner.into(),
         FinetuneError::UnknownTask { .. }
         | FinetuneError::NoTraining { .. }
+        | FinetuneError::Recipe { .. }
         | FinetuneError::OtherSettings { .. }
         | FinetuneError::ForeignFolder { .. }
         | FinetuneError::Model(HfError::Fit { .. }) => CliError::Usage(error.to_string()),

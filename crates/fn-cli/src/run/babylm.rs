@@ -26,13 +26,7 @@ pub fn run(args: &BabylmArgs) -> Result<Outcome, CliError> {
         pairs: args.pairs.map(Into::into),
         out: args.out.as_deref(),
     };
-    let bar = term::bar(quiet, Some(1), "[{bar:10}] {percent} %  {eta} left  {wide_msg}");
-    let report = measure(&prober, &asked, &stop, &mut |progress| {
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-        bar.set_message(progress.set.to_owned());
-    })?;
-    bar.finish_and_clear();
+    let report = measure(&prober, &asked, &stop)?;
     if let Some(record) = &args.common.record {
         append(record, &Record::Figures(Measured::finite(report.figures())))?;
     }

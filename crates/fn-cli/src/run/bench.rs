@@ -54,7 +54,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome, CliError> {
             let spec = args.device.parse()?;
             let device = device::open_spec(&launch.map_or(spec, |launch| launch.device(spec)))?;
             use_dtype(dtype, &device, &args.device)?;
-            let world = measure_world(config, &device, &workload, &**ranks)?;
+            let world = measure_world(config, &device, &workload, args.link, &**ranks)?;
             let shown = if args.json { world.json() } else { world.text() };
             if ranks.is_first() { Ok(term::out(&shown).map(|()| Outcome::Done)?) } else { Ok(Outcome::Done) }
         });

@@ -16,7 +16,6 @@ use fn_train::config::{Dtype, set_values};
 use fn_train::rundir;
 use fn_train::session::use_dtype;
 use fn_train::stop::Stop;
-use indicatif::ProgressBar;
 
 use super::support;
 use crate::args::{FinetuneArgs, FitArgs, FormatArgs, RecipeName};
@@ -82,8 +81,8 @@ impl<'a> Fitting<'a> {
         launch: Option<Launch>,
         ranks: Rc<dyn Collective>,
     ) -> Result<Self, CliError> {
-        if args.seeds == 0 {
-            return Err(CliError::usage("--seeds is 0, expected at least 1"));
+        if args.seeds == 0 || args.first_seed.checked_add(args.seeds).is_none() {
+            return Err(CliError::usage("--seeds must be at least 1, and with --first-seed below 2^64"));
         }
         let stop = support::interruptible()?;
         let (arch, config) = hf::read_encoder(&args.model).map_err(CliError::input_from)?;
@@ -228,13 +227,13 @@ struct Show<'a> {
     /// Notices of loading the model are shown for the first seed only, because they are the same for all.
     first_seed: u64,
     seed: u64,
-    bar: Option<ProgressBar>,
+    shown: term::Shown,
     tenth: u64,
 }
 
 impl<'a> Show<'a> {
     fn new(quiet: bool, task: &'a str, first_seed: u64) -> Self {
-        Self { quiet, task, first_seed, seed: first_seed, bar: None, tenth: 0 }
+        Self { quiet, task, first_seed, seed: first_seed, shown: term::Shown::default(), tenth: 0 }
     }
 
     fn tell(&mut self, event: &Event<'_>) {
@@ -242,9 +241,7 @@ impl<'a> Show<'a> {
         match event {
             Event::Seed(seed) => (self.seed, self.tenth) = (*seed, 0),
             Event::Done { result, known } => {
-                if let Some(bar) = self.bar.take() {
-                    bar.finish_and_clear();
-                }
+                self.shown = term::Shown::default();
                 let words = if *known { "already done".to_owned() } else { result.speed() };
                 term::note(self.quiet, &format!("{label}: {}  ({words})", result.figures()));
             }
@@ -252,28 +249,17 @@ impl<'a> Show<'a> {
             Event::Notice(_) => {}
             Event::Warning(text) => term::note(false, &format!("warning: {text}")),
             Event::Step(step) => {
-                let line = format!("loss {:.4}  {:.1} examples/s", step.loss, step.examples_per_second);
-                if term::interactive() {
-                    let quiet = self.quiet;
-                    let bar = self.bar.get_or_insert_with(|| {
-                        // So short that rate and loss fit into 60 columns.
-                        let style = "{prefix} [{bar:4}] {pos}/{len}  {eta} left  {wide_msg}";
-                        let bar = term::bar(quiet, Some(step.steps), style);
-                        bar.set_prefix(label);
-                        bar
-                    });
-                    bar.set_position(step.step);
-                    bar.set_message(format!("loss {:.3}  {:.0} ex/s", step.loss, step.examples_per_second));
+                if term::interactive() && !self.quiet {
+                    let line = format!("loss {:.3}  {:.0} ex/s", step.loss, step.examples_per_second);
+                    self.shown.show(&label, (step.step, step.steps), 0.0, &line);
                 } else if step.step * 10 / step.steps > self.tenth {
                     self.tenth = step.step * 10 / step.steps;
+                    let line = format!("loss {:.4}  {:.1} examples/s", step.loss, step.examples_per_second);
                     term::note(self.quiet, &format!("{label} step {}/{}  {line}", step.step, step.steps));
                 }
             }
-            Event::Predicting(set) => {
-                if let Some(bar) = &self.bar {
-                    bar.set_message(format!("predicting {set} ..."));
-                }
-            }
+            // The bar of the predictions takes the place of this one.
+            Event::Predicting(_) => self.shown = term::Shown::default(),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! `fnlm inspect`: shows what a model predicts, and which predictions a lexicon counts as false negatives.
 
-use std::io::Read;
-
 use fn_core::files::write_atomic;
+use fn_data::source::text_lines;
 use fn_eval::inspect::{self, Corruption, GAP, Inspector};
 use fn_models::{Pretrained, hf};
 
@@ -10,9 +9,6 @@ use super::support;
 use crate::args::InspectArgs;
 use crate::error::{CliError, Outcome};
 use crate::{device, term};
-
-/// Maximum size of a file of texts, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 
 /// Runs it.
 ///
@@ -81,17 +77,11 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, CliError> {
 fn texts(args: &InspectArgs) -> Result<Vec<String>, CliError> {
     let mut texts = args.text.clone();
     if let Some(path) = &args.file {
-        let error = |error| CliError::io("read", path, error);
-        let mut bytes = Vec::new();
-        let read = match path.as_os_str() == "-" {
-            true => std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes),
-            false => fn_core::files::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)),
-        };
-        read.map_err(error)?;
-        let text = String::from_utf8_lossy(&bytes);
-        texts.extend(
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).take(args.lines).map(Into::into),
-        );
+        let lines = text_lines(path).map_err(CliError::input_from)?;
+        let filled = lines.filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty()));
+        for line in filled.take(args.lines) {
+            texts.push(line.map_err(CliError::input_from)?.trim().to_owned());
+        }
         if texts.is_empty() {
             return Err(CliError::input(format!("{}: the file contains no text", path.display())));
         }

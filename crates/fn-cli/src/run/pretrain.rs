@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use fn_data::shard::Progress;
 use fn_study::process::{self, Estimate, Record};
 use fn_train::TrainError;
 use fn_train::collective::{self, Collective, Launch, Meeting, Patience, Single};
@@ -16,7 +15,7 @@ use fn_train::stop::Stop;
 use fn_train::texts::drawn_rows;
 use fn_train::{card, disk, rundir};
 
-use super::data::PrepareBar;
+use super::data::preparing;
 use super::{doctor, support};
 use crate::args::PretrainArgs;
 use crate::error::{CliError, Outcome};
@@ -105,8 +104,7 @@ fn train(
         true => reporters(dir, "pretrain", config, args.common.quiet)?,
         false => Reporters::new(),
     };
-    let mut preparing = PrepareBar::new(args.common.quiet || !ranks.is_first());
-    let mut show = |progress: &Progress| preparing.show(progress);
+    let mut show = preparing(args.common.quiet || !ranks.is_first());
     let opened =
         Session::open_of_ranks(config.clone(), dir, &device, stop, held, &mut show, Rc::clone(ranks));
     let session = opened.map_err(|error| support::stopped_or(stop, error))?;

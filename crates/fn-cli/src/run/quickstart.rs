@@ -9,7 +9,7 @@ use fn_train::rundir;
 use fn_train::session::{Session, Summary};
 use fn_train::stop::Stop;
 
-use super::data::PrepareBar;
+use super::data::preparing;
 use super::{doctor, support};
 use crate::args::QuickstartArgs;
 use crate::error::{CliError, Outcome};
@@ -92,7 +92,6 @@ fn run_arm(
     let held = RunLock::take(&dir)?;
     rundir::write(&dir, &config, &doctor::program())?;
     let mut reporters = reporters(&dir, name, &config, args.common.quiet)?;
-    let mut preparing = PrepareBar::new(args.common.quiet);
-    let session = Session::open(config, &dir, device, stop, held, &mut |p| preparing.show(p))?;
+    let session = Session::open(config, &dir, device, stop, held, &mut preparing(args.common.quiet))?;
     Ok(trial.run(&session, &mut reporters)?)
 }

@@ -20,6 +20,7 @@ use std::str::FromStr;
 use fn_core::noise::{Stream, Use};
 
 use crate::lexicon::wordnet::WordNet;
+use crate::names::did_you_mean;
 use crate::task::{Example, GlueTask, TaskKind};
 use entities::Names;
 
@@ -29,8 +30,9 @@ use entities::Names;
 pub enum PerturbError {
     /// An unknown perturbation.
     #[error(
-        "there is no perturbation {found:?}, expected one of {}; check the spelling",
-        Perturbation::names()
+        "there is no perturbation {found:?}, expected one of {names}{meant}",
+        names = Perturbation::names(),
+        meant = did_you_mean(.found, &Perturbation::names().split(", ").collect::<Vec<_>>())
     )]
     Unknown {
         /// The name that was given.

@@ -135,6 +135,10 @@ fn folder(path: &Path, found: &mut Found) -> Result<(), DataError> {
                 (entry.into_path(), reason)
             }
             Ok(entry) => (entry.into_path(), Some("is a pipe, socket or device".to_owned())),
+            Err(error) if error.loop_ancestor().is_some() => {
+                let path = error.path().unwrap_or(path).to_owned();
+                (path, Some("is a link to a folder that it lies in".to_owned()))
+            }
             Err(error) => match error.path().filter(|_| is_missing(&error)) {
                 Some(path) if hidden(path) => continue,
                 Some(path) => (path.to_owned(), Some("is a broken link".to_owned())),

@@ -64,8 +64,12 @@ impl Lines {
         if self.number == 1 && line.starts_with(b"\xef\xbb\xbf") {
             line.drain(..3);
         }
-        let not_utf8 = |_| DataError::NotUtf8 { path: self.path.clone(), line: self.number };
-        Some(String::from_utf8(line).map_err(not_utf8))
+        let not_utf8 = || DataError::NotUtf8 { path: self.path.clone(), line: self.number };
+        // UTF-16 or UTF-32 without a mark, or no text at all: many zeros, which are UTF-8 each.
+        if line.contains(&0) && 4 * line.iter().filter(|&&byte| byte == 0).count() > line.len() {
+            return Some(Err(not_utf8()));
+        }
+        Some(String::from_utf8(line).map_err(|_| not_utf8()))
     }
 
     /// Skips the rest of a line in bounded memory.

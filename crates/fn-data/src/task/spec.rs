@@ -18,6 +18,7 @@ use super::input::{Input, Width};
 use super::read::{self, LabelRule, Layout};
 use super::{TaskData, TaskError};
 use crate::error::DataError;
+use crate::names::explained;
 
 /// Maximum size of a description in bytes.
 const MAX_SPEC: u64 = 1 << 20;
@@ -107,7 +108,7 @@ impl TaskSpec {
     /// As [`TaskSpec::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, TaskError> {
         let wrong = |message: String| TaskError::Spec { path: path.to_owned(), message };
-        let broken = |e: toml::de::Error| wrong(e.to_string().trim().to_owned());
+        let broken = |e: toml::de::Error| wrong(explained(&e.to_string()));
         // The keys are in the table `[task]`, or at the top level.
         let within = toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("task"));
         let spec = if within {

@@ -94,6 +94,7 @@ pub(super) fn build(read: Read) -> Result<TextTokenizer, DataError> {
         special,
         frame,
         spelled: OnceLock::new(),
+        own_text: OnceLock::new(),
         max_length,
         literal,
     })))

@@ -1,5 +1,14 @@
 //! Special tokens that are written literally in a text, such as `[MASK]` or `</s>`.
 
+use super::TextTokenizer;
+
+impl TextTokenizer {
+    /// Number of places in a text where a special token is written literally. They are tokenised as ordinary text.
+    pub fn literal_special_tokens(&self, text: &str) -> u64 {
+        self.0.literal.count(text)
+    }
+}
+
 /// The texts of the special tokens of a vocabulary.
 pub(super) struct Literal {
     tokens: Vec<String>,

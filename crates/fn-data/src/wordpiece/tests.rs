@@ -85,6 +85,15 @@ fn the_coverage_of_a_limited_alphabet_is_the_share_of_unk_in_the_encoded_text() 
     assert_eq!((trained.coverage.covered, trained.coverage.unknown), (900, 3 * 303));
     let unknown = trained.tokenizer.encode(&text).iter().filter(|&&id| id == unk).count();
     assert_eq!(unknown as u64, trained.coverage.unknown, "each Chinese character is a word");
+    // The tokenizer keeps the share of its pieces, and its files do.
+    let share = unknown as f64 / trained.tokenizer.encode(&text).len() as f64;
+    let dir = tempfile::tempdir().unwrap();
+    trained.tokenizer.save(dir.path()).unwrap();
+    for found in [trained.tokenizer.clone(), TextTokenizer::load(dir.path()).unwrap()] {
+        assert!((found.unknown_in_own_text().unwrap() - share).abs() < 1e-12, "{found:?}");
+    }
+    std::fs::write(dir.path().join("fnlm-tokenizer.json"), "{\"unknown_share\": 0.5}").unwrap();
+    assert_eq!(TextTokenizer::load(dir.path()).unwrap().unknown_in_own_text(), None, "of another vocabulary");
     assert!(
         trained
             .coverage

@@ -6,18 +6,21 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use fn_core::files::{read_to_string, write_atomic};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
 use fn_models::hf::{self, LoadReport};
 use fn_train::TrainError;
-use fn_train::checkpoint::Checkpoints;
+use fn_train::checkpoint::{CheckpointError, Checkpoints};
 use fn_train::collective::{Collective, Meeting, Patience, meet};
-use fn_train::lock::RunLock;
+use fn_train::descent::Descent;
+use fn_train::lock::{self, RunLock};
+use fn_train::report::WARNINGS;
 use fn_train::stop::Stop;
 
 use super::fit::{Ended, Job, Recipe, Step};
 use super::results::{self, RESULT};
-use super::{Event, FinetuneError, Kind, SeedResult, card};
+use super::{Event, FinetuneError, Kind, SeedResult, card, warnings};
 
 /// Name of the fine-tuned model's folder.
 const MODEL: &str = "model";
@@ -38,6 +41,8 @@ pub(super) struct Shared<'a> {
     pub length: usize,
     /// Number of training sequences.
     pub train_examples: usize,
+    /// What looks wrong in the data and the recipe.
+    pub warnings: &'a [String],
     /// Device to train on, with autodiff.
     pub device: &'a Device,
     /// Polled before each step.
@@ -115,9 +120,20 @@ pub(super) fn run<C: Course>(
     let checkpoints = Checkpoints::new(dir.join("checkpoints"), 1, shared.recipe.patience > 0);
     let clock = Instant::now();
     let mut steps_seen: Vec<Step> = Vec::new();
+    let mut descent = None;
+    let stays = dir.join(WARNINGS);
     let mut on_step = |step: Step| {
         steps_seen.push(step);
         tell(Event::Step(step));
+        if step.step == 1 && ranks.is_first() {
+            descent = Some(Descent::new(step.steps, shared.recipe.warmup_steps(step.steps)));
+        }
+        if let Some(found) = descent.as_mut().and_then(|descent| descent.observe(step.step, step.loss)) {
+            let warning = warnings::of_loss(found);
+            tell(Event::Warning(&warning));
+            // For the result of a run that is resumed; where it cannot be written, the terminal alone has shown it.
+            let _ = write_atomic(&stays, warning.as_bytes());
+        }
     };
     let mut job = Job {
         recipe: shared.recipe,
@@ -138,6 +154,7 @@ pub(super) fn run<C: Course>(
         meet(ranks, evaluated).map_err(TrainError::from)?;
         return results::read::<SeedResult>(&dir.join(RESULT));
     }
+    still_there(dir)?;
     let (loss, examples_per_second) = last_steps(&steps_seen);
     let folder = dir.join(MODEL);
     let measured = match course.measure(&model, dir, tell) {
@@ -156,6 +173,7 @@ pub(super) fn run<C: Course>(
     for warning in &measured.warnings {
         tell(Event::Warning(warning));
     }
+    let in_course: Vec<String> = read_to_string(&stays).into_iter().collect();
     let finite = |value: f64| value.is_finite().then_some(value);
     let result = SeedResult {
         task: shared.task.to_owned(),
@@ -168,18 +186,28 @@ pub(super) fn run<C: Course>(
         train_loss: finite(loss),
         examples_per_second,
         seconds: clock.elapsed().as_secs_f64(),
-        warnings: measured.warnings.clone(),
+        warnings: [shared.warnings, &in_course, &measured.warnings].concat(),
     };
     if shared.keep_model {
         course.save(&model, &config, measured.null_threshold, &folder)?;
         shared.tokenizer.save(&folder)?;
         card::write(&folder, shared.model, shared.kind, shared.recipe, &result)?;
     }
+    still_there(dir)?;
     results::write(&dir.join(RESULT), &result)?;
     // The run is finished: its checkpoints are no longer needed.
     let _ = std::fs::remove_dir_all(dir.join("checkpoints"));
+    let _ = std::fs::remove_file(&stays);
     meet(ranks, evaluated).map_err(TrainError::from)?;
     Ok(Some(result))
+}
+
+/// Refuses to write into a folder that was removed while the model was trained: it would be made anew, without what it held.
+fn still_there(dir: &Path) -> Result<(), FinetuneError> {
+    match dir.join(lock::FILE).exists() {
+        true => Ok(()),
+        false => Err(CheckpointError::Gone { path: dir.to_owned() }.into()),
+    }
 }
 
 /// Mean loss over the last tenth of the steps, and examples per second at the end.

@@ -66,10 +66,18 @@ pub enum FinetuneError {
         differences: String,
     },
     /// The folder holds files that are not results of fine-tuning.
-    #[error("{path} is not empty and holds no results of fnlm; choose another --out")]
+    #[error("{path} is a file, or a folder with other files than results of fnlm; choose another --out")]
     ForeignFolder {
         /// The folder.
         path: PathBuf,
+    },
+    /// A recipe that cannot be read.
+    #[error("{path}: {message}; a recipe has lines such as `lr = 1e-4`, `epochs = 3.0`")]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// A file of results that was edited or truncated.
     #[error("{path}: found {message}, expected what `fnlm` wrote there; remove the file to compute it again")]

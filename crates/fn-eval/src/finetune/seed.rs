@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use fn_data::task::{Example, Split, TaskData};
 use fn_data::tokenise::TextTokenizer;
 use fn_models::TaskConfig;
-use fn_models::hf::LoadReport;
+use fn_models::hf::{self, LoadReport};
+use fn_train::checkpoint::CheckpointError;
 use fn_train::collective::Collective;
 use fn_train::stop::Stop;
 
@@ -152,7 +153,9 @@ pub fn prepare(setup: &Setup<'_>) -> Result<Prepared, FinetuneError> {
     }
     let train = encode(task, train)?;
     let pieces = train.sequences.iter().flat_map(|sequence| &sequence.ids);
-    noticed.extend(warnings::of_pieces(pieces, setup.tokenizer.special().unk));
+    noticed.extend(warnings::of_pieces(pieces, setup.tokenizer));
+    let (arch, config) = hf::read_encoder(setup.model)?;
+    noticed.extend(warnings::of_rate(setup.recipe, &task.recipe(arch, config.hidden_size)));
     warnings.extend(noticed);
     Ok(Prepared { train, dev, test, warnings })
 }
@@ -202,6 +205,7 @@ impl Course for Tuning<'_> {
             recipe,
             length: recipe.length,
             train_examples: self.prepared.train.data.examples.len(),
+            warnings: &self.prepared.warnings,
             device,
             stop,
             keep_model,
@@ -289,6 +293,10 @@ pub fn run_seeds(
     let mut done = Results { task: task.to_owned(), metric: String::new(), seeds: Vec::new() };
     for seed in seeds {
         let dir = out.join(format!("seed-{seed}"));
+        if writes && !done.seeds.is_empty() && !out.join(RESULTS).exists() {
+            // The folder was removed meanwhile; another one would hold a part of the seeds.
+            return Err(CheckpointError::Gone { path: out.to_owned() }.into());
+        }
         let known = dir.join(RESULT).exists();
         tell(Event::Seed(seed));
         let Some(result) = one(seed, &dir, tell)? else {

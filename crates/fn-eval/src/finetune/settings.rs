@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use fn_core::files::write_atomic;
+use fn_train::lock;
 use serde::{Deserialize, Serialize};
 
 use super::{FinetuneError, Task};
@@ -54,7 +55,8 @@ impl Settings {
     /// Different settings in the file; a folder with files but no settings; a file that cannot be read or written.
     pub fn claim(&self, dir: &Path) -> Result<(), FinetuneError> {
         let path = dir.join(SETTINGS);
-        if !path.exists() && dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        let holds_files = || dir.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        if !path.exists() && (holds_files() || dir.is_file()) {
             return Err(FinetuneError::ForeignFolder { path: dir.to_owned() });
         }
         let damaged = |message: String| FinetuneError::Damaged { path: path.clone(), message };
@@ -68,6 +70,10 @@ impl Settings {
         if before == *self {
             return Ok(());
         }
+        if !begun(dir) {
+            // Of a command that was refused before its first step: a corrected one may follow.
+            return write_atomic(&path, text.as_bytes()).map_err(FinetuneError::io(&path, "write"));
+        }
         let lines = |settings: &Self| -> Vec<String> {
             toml::to_string(settings).unwrap_or_default().lines().map(str::to_owned).collect()
         };
@@ -77,6 +83,16 @@ impl Settings {
         let differences = gone.chain(come).collect::<Vec<_>>().join("; ");
         Err(FinetuneError::OtherSettings { path: dir.to_owned(), differences })
     }
+}
+
+/// Whether the folder of a seed holds more than its lock.
+fn begun(dir: &Path) -> bool {
+    let inside = |folder: &Path| folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let of_seed =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seed-"));
+    inside(dir)
+        .filter(of_seed)
+        .any(|seed| inside(&seed).any(|path| path.file_name().is_none_or(|name| name != lock::FILE)))
 }
 
 #[cfg(test)]
@@ -97,8 +113,18 @@ mod tests {
         settings.claim(dir.path()).unwrap();
         settings.claim(dir.path()).unwrap();
         let foreign = settings.claim(dir.path().parent().unwrap()).unwrap_err().to_string();
-        assert!(foreign.contains("holds no results of fnlm"), "{foreign}");
-        let other = Settings { limit: Some(3), recipe: Recipe { batch: 5, ..Recipe::default() }, ..settings };
+        assert!(foreign.contains("other files than results of fnlm"), "{foreign}");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(matches!(settings.claim(&file), Err(FinetuneError::ForeignFolder { .. })));
+        let other =
+            Settings { limit: Some(3), recipe: Recipe { batch: 5, ..Recipe::default() }, ..settings.clone() };
+        // Where nothing was trained yet, the corrected command counts.
+        std::fs::create_dir(dir.path().join("seed-1")).unwrap();
+        std::fs::write(dir.path().join("seed-1/run.lock"), "").unwrap();
+        other.claim(dir.path()).unwrap();
+        settings.claim(dir.path()).unwrap();
+        std::fs::write(dir.path().join("seed-1/result.json"), "{}").unwrap();
         let text = other.claim(dir.path()).unwrap_err().to_string();
         for part in ["before: batch = 32", "now: batch = 5", "now: limit = 3", "--out"] {
             assert!(text.contains(part), "{text}");

@@ -17,7 +17,7 @@ use super::card::CARD;
 use super::course::{self, Course, Measured, Shared};
 use super::fit::{Ended, Job, Recipe, Sequence, find_spans, fit_spans};
 use super::results;
-use super::{Event, FinetuneError, SeedResult, Task};
+use super::{Event, FinetuneError, SeedResult, Task, warnings};
 use crate::squad::{ById, Dataset, NoAnswer, Question, Report, Version, score_v1, score_v2};
 
 /// Batch size of evaluation, in windows.
@@ -233,6 +233,10 @@ pub fn prepare_squad(setup: &SquadSetup<'_>) -> Result<SquadPrepared, FinetuneEr
     if train.is_empty() {
         return Err(fn_data::task::TaskError::NoRows { path: setup.train.to_owned() }.into());
     }
+    let pieces = train.iter().flat_map(|sequence| &sequence.ids);
+    warnings.extend(warnings::of_pieces(pieces, setup.tokenizer));
+    let (arch, config) = hf::read_encoder(setup.model)?;
+    warnings.extend(warnings::of_rate(setup.recipe, &squad_recipe(arch, config.hidden_size)));
     Ok(SquadPrepared { train, spans, dev, left_out, warnings })
 }
 
@@ -288,6 +292,7 @@ impl Course for Tuning<'_> {
             recipe,
             length: options.length,
             train_examples: self.prepared.train.len(),
+            warnings: &self.prepared.warnings,
             device,
             stop,
             keep_model,

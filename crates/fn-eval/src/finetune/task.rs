@@ -141,7 +141,10 @@ impl Task {
                     ["tsv", "csv", "txt", "jsonl", "parquet"].map(|end| format!("{stem}.{end}"))
                 });
                 let packed = names.flat_map(|n| ["", ".gz", ".zst", ".xz"].map(|end| format!("{n}{end}")));
-                let found = packed.map(|name| folder.join(name)).find(|path| path.is_file());
+                // A folder or a pipe where there is no file is read as well, and refused by what it is.
+                let paths: Vec<PathBuf> = packed.map(|name| folder.join(name)).collect();
+                let file = paths.iter().find(|path| path.is_file());
+                let found = file.or_else(|| paths.iter().find(|path| path.exists())).cloned();
                 let missing = || DataError::Missing { path: folder.join(format!("{}.tsv", stems[0])) };
                 spec.read(&found.ok_or_else(missing)?)
             }

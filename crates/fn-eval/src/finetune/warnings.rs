@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 
 use fn_data::task::{Example, Label, TaskData};
+use fn_data::tokenise::{TextTokenizer, strange_pieces};
+use fn_train::descent::NoDescent;
 
+use super::fit::Recipe;
 use super::{Kind, Task};
 use crate::predictions::{Answer, Record};
 
 /// Share of one class from which a training set is called imbalanced.
 const IMBALANCED: f64 = 0.9;
-/// Share of unknown pieces from which the tokenizer is questioned.
-const UNKNOWN: f64 = 0.01;
+/// Factor from the usual learning rates from which one is questioned.
+const RATE: f64 = 20.0;
 
 /// Warnings about a training and a development set: shared examples, labels that never occur, imbalance.
 pub(super) fn of_data(task: &Task, train: &TaskData, dev: &TaskData) -> Vec<String> {
@@ -60,20 +63,35 @@ pub(super) fn of_data(task: &Task, train: &TaskData, dev: &TaskData) -> Vec<Stri
     out
 }
 
-/// A warning if more than one piece in a hundred is unknown to the tokenizer.
-pub(super) fn of_pieces<'a>(ids: impl Iterator<Item = &'a u32>, unknown: u32) -> Option<String> {
+/// A warning if more pieces than expected are unknown to the tokenizer: [`strange_pieces`].
+pub(super) fn of_pieces<'a>(ids: impl Iterator<Item = &'a u32>, tokenizer: &TextTokenizer) -> Option<String> {
+    let unknown = tokenizer.special().unk;
     let (mut all, mut missed) = (0u64, 0u64);
     for &id in ids {
         all += 1;
         missed += u64::from(id == unknown);
     }
     let share = missed as f64 / all.max(1) as f64;
-    (share > UNKNOWN).then(|| {
+    strange_pieces("the training set", share, tokenizer.unknown_in_own_text())
+}
+
+/// A warning if the learning rate is far from those of both recipes: of google-research/electra for this task and model (`usual`), and of
+/// transformers.
+pub(super) fn of_rate(recipe: &Recipe, usual: &Recipe) -> Option<String> {
+    let (lr, usual, other) = (recipe.lr, usual.lr, Recipe::transformers().lr);
+    (lr > RATE * usual.max(other) || lr * RATE < usual.min(other)).then(|| {
         format!(
-            "{:.1} % of the pieces of the training set are unknown ([UNK]): is the tokenizer made for this language and alphabet?",
-            100.0 * share
+            "the learning rate {lr:e} is far from the {usual:e} of the recipe for this task and model: check the exponent of --lr"
         )
     })
+}
+
+/// The warning of a training loss that does not fall.
+pub(super) fn of_loss(found: NoDescent) -> String {
+    format!(
+        "{found}: the learning rate may be too high or too low, or the labels may not belong to the texts; try another --lr, and read some of \
+         the training examples with their labels"
+    )
 }
 
 /// Warnings about labelled predictions of one set: one answer for all, no better than the most frequent answer.
@@ -170,12 +188,27 @@ mod tests {
 
     #[test]
     fn unknown_pieces_are_told_above_one_in_a_hundred() {
+        let pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"].map(str::to_owned);
+        let tokenizer = TextTokenizer::from_vocab(pieces.to_vec(), true).unwrap();
         let mut ids = vec![5u32; 99];
         ids.push(1);
-        assert_eq!(of_pieces(ids.iter(), 1), None);
+        assert_eq!(of_pieces(ids.iter(), &tokenizer), None);
         ids.push(1);
-        assert!(of_pieces(ids.iter(), 1).unwrap().starts_with("2.0 %"));
-        assert_eq!(of_pieces([].iter(), 1), None);
+        let told = of_pieces(ids.iter(), &tokenizer).unwrap();
+        assert!(told.starts_with("2.0 % of the training set are unknown"), "{told}");
+        assert_eq!(of_pieces([].iter(), &tokenizer), None);
+    }
+
+    #[test]
+    fn a_rate_far_from_both_recipes_is_told() {
+        let of = |lr: f64, usual: f64| {
+            of_rate(&Recipe { lr, ..Recipe::default() }, &Recipe { lr: usual, ..Recipe::default() })
+        };
+        for lr in [3e-4, 5e-5, 5e-3, 3e-6] {
+            assert_eq!(of(lr, 3e-4), None, "{lr}");
+        }
+        assert!(of(0.01, 3e-4).unwrap().starts_with("the learning rate 1e-2 is far from the 3e-4"));
+        assert!(of(1e-6, 3e-4).unwrap().contains("--lr") && of(0.005, 5e-5).is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod substitution;
 use std::path::{Path, PathBuf};
 
 use fn_core::files::{parent, write_atomic};
+use fn_core::progress::Counter;
 use fn_train::stop::Stop;
 use serde_json::{Map, Value, json};
 
@@ -53,17 +54,6 @@ pub struct Asked<'a> {
     pub out: Option<&'a Path>,
 }
 
-/// How far the measuring is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress<'a> {
-    /// The set that is being scored.
-    pub set: &'a str,
-    /// Sentences scored so far, and all of them.
-    pub done: usize,
-    /// See `done`.
-    pub total: usize,
-}
-
 /// The result on one set of pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetResult {
@@ -83,17 +73,12 @@ pub struct SetResult {
     pub accuracy: Vec<f64>,
 }
 
-/// Scores all sets. `progress` is told after each batch.
+/// Scores all sets.
 ///
 /// # Errors
 /// Files that cannot be read or written; a line that is no pair; a set without any pair that is short enough; a requested stop (the files
 /// of the sets that are done stay).
-pub fn measure(
-    prober: &Prober,
-    asked: &Asked<'_>,
-    stop: &Stop,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Report, ProbeError> {
+pub fn measure(prober: &Prober, asked: &Asked<'_>, stop: &Stop) -> Result<Report, ProbeError> {
     let mut sets = Vec::new();
     for (collection, paths) in [(Collection::Blimp, asked.blimp), (Collection::Supplement, asked.supplement)]
     {
@@ -106,10 +91,10 @@ pub fn measure(
         }
     }
     let total = sets.iter().map(|(_, set)| 2 * set.pairs.len()).sum();
+    let mut counter = Counter::new("scoring", "sentences", total);
     let (mut before, mut results) = (0, Vec::new());
     for (collection, set) in &sets {
-        let mut tell =
-            |done: usize| progress(Progress { set: &set.name, done: (before + done).min(total), total });
+        let mut tell = |done: usize| counter.reach((before + done).min(total));
         let scored = Scored::of(prober, set, stop, &mut tell)?;
         before += 2 * set.pairs.len();
         if let Some(out) = asked.out {

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::batch::{Batch, Memo, Predictions};
 use fn_core::judge::MaskedModel;
 use fn_core::noise::{Stream, Use};
+use fn_core::progress::Counter;
 use fn_core::sample::argmax_ids;
 use fn_data::tokenise::TextTokenizer;
 use fn_train::objective::Reader;
@@ -83,6 +84,7 @@ impl Judge for InContext<'_> {
         let rows: Vec<Option<Row>> = (0..exam.exam.targets.len()).map(|_| None).collect();
         let mut rows = rows;
         let mut values = Vec::with_capacity(exam.pairs.len());
+        let mut counter = Counter::new(&self.name, "pairs", exam.pairs.len());
         for pairs in exam.pairs.chunks(ROWS) {
             for pair in pairs {
                 let target = &exam.exam.targets[pair.target];
@@ -97,6 +99,7 @@ impl Judge for InContext<'_> {
                 pairs.iter().filter_map(|pair| Some((of(pair)?, pair.target))).collect();
             let substitutes: Vec<u32> = pairs.iter().map(|pair| pair.substitute).collect();
             values.extend(self.grades(&batch, &substitutes));
+            counter.add(pairs.len());
         }
         Ok(Grades { values, floor: None, scale: self.scale })
     }

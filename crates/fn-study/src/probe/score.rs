@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use fn_core::progress::Counter;
 use fn_core::vocab::VocabFacts;
 use fn_data::tokenise::{Frame, TextTokenizer};
 use fn_models::hf::{self, LoadReport};
@@ -213,11 +214,13 @@ impl Prober {
         }
         // Batch sequences of similar length: less padding.
         asked.sort_by_key(|asked| asked.ids.len());
+        let mut counter = Counter::new("scoring", "rows", asked.len());
         for batch in asked.chunks(BATCH) {
             if stop.requested() {
                 return Err(ProbeError::Stopped);
             }
             self.batch(batch, clozes, scorer, &mut out);
+            counter.add(batch.len());
         }
         Ok(out)
     }

@@ -37,7 +37,7 @@ impl Setup {
         arms: &[(&str, Summary)],
     ) -> String {
         let mut text = format!(
-            "\n{table}\nexact: the hidden word itself was predicted; fitting: it or a word planted as interchangeable with it.\n"
+            "\n{table}\nexact: the masked word itself was predicted; fitting: it or a word planted as interchangeable with it.\n"
         );
         if !self.bert {
             text.push_str("true AUC: replacements that fit count as original.\n");

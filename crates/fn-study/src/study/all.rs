@@ -1,5 +1,8 @@
 //! Runs several runs of a study, one after the other.
 
+use std::time::Instant;
+
+use fn_eval::table::clock;
 use fn_train::config::did_you_mean;
 
 use super::{Arm, Plan, Ran, Study, StudyError};
@@ -29,9 +32,20 @@ impl Plan<'_> {
         tell: &mut dyn FnMut(bool, &str),
     ) -> Result<AllRan, StudyError> {
         let (mut failed, mut busy, mut full) = (Vec::new(), 0, false);
+        // Seconds of the runs that were not finished before, and their number.
+        let (mut spent, mut ran_here) = (0.0, 0.0);
         for (at, (arm, seed)) in mine.iter().enumerate() {
-            tell(false, &format!("[{}/{}] {} seed {seed}", at + 1, mine.len(), arm.name));
+            let left = match ran_here > 0.0 {
+                true => format!(", at most {} left", clock(spent / ran_here * (mine.len() - at) as f64)),
+                false => String::new(),
+            };
+            tell(false, &format!("[{}/{}] {} seed {seed}{left}", at + 1, mine.len(), arm.name));
+            let began = Instant::now();
             let ran = self.run(arm, *seed)?;
+            let seconds = began.elapsed().as_secs_f64();
+            if seconds > 1.0 {
+                (spent, ran_here) = (spent + seconds, ran_here + 1.0);
+            }
             full |= matches!(ran, Ran::Full(_));
             match ran {
                 Ran::Done => {}

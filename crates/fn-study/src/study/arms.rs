@@ -43,8 +43,13 @@ impl Study {
         if let Some(seed) = set.iter().find(|setting| super::sets_seed(setting)) {
             return Err(StudyError::SetsSeed { setting: seed.clone() });
         }
+        let mut shortest: Option<(usize, &str)> = None;
         for arm in &self.arms {
             let config = self.resolve(arm, 1, set)?;
+            let positions = config.model.max_positions;
+            if shortest.is_none_or(|(fewest, _)| positions < fewest) {
+                shortest = Some((positions, &arm.name));
+            }
             if mine.contains(&arm) {
                 let missing = |source| StudyError::Files { arm: arm.name.clone(), source };
                 // Files that another run of the study will write need not exist yet.
@@ -53,11 +58,25 @@ impl Study {
         }
         for evaluation in &self.evaluations {
             let task = Task::open(&evaluation.task)?;
-            set_values(&Recipe::default(), &evaluation.set).map_err(wrong_recipe(evaluation))?;
+            let recipe = set_values(&Recipe::default(), &evaluation.set).map_err(wrong_recipe(evaluation))?;
+            let wrong = |message: String| StudyError::Wrong { path: evaluation.task.clone().into(), message };
+            recipe.validate().map_err(|error| wrong(format!("recipe: {error}")))?;
+            // What fine-tuning needs is checked before hours of pre-training.
+            if let Some((positions, arm)) = shortest.filter(|(fewest, _)| recipe.length > *fewest) {
+                return Err(wrong(format!(
+                    "its sequences have `length` = {} tokens, but the models of arm {arm} read at most {positions}; add \
+                     \"length={positions}\" to the `set` of the [[evaluate]]",
+                    recipe.length
+                )));
+            }
             for split in [Split::Train, Split::Dev] {
-                if task.find(&evaluation.data, split).map_err(FinetuneError::from)?.is_none() {
+                let Some(data) = task.find(&evaluation.data, split).map_err(FinetuneError::from)? else {
                     let task = task.name().to_owned();
                     return Err(StudyError::NoSet { data: evaluation.data.clone(), split, task });
+                };
+                data.require_labels().map_err(FinetuneError::from)?;
+                if split == Split::Dev {
+                    task.check_scoring(&data)?;
                 }
             }
         }

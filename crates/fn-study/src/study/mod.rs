@@ -38,7 +38,7 @@ mod verdict;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use fn_train::config::layers::explained;
+use fn_data::names::explained;
 use serde::{Deserialize, Serialize};
 
 pub use all::{AllRan, part};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{WARM_UP, Workload, prepared};
 use crate::TrainError;
-use crate::collective::{ARRIVAL, Collective, Meeting, gather_equal, meet};
+use crate::collective::{ARRIVAL, Collective, Emulated, Link, Meeting, gather_equal, meet};
 use crate::config::RunConfig;
 use crate::machine::peak_memory;
 use crate::objective::Share;
@@ -47,7 +47,8 @@ pub struct World {
     pub ranks: Vec<RankTimes>,
 }
 
-/// Measures steps of which every rank computes one micro-batch of `workload.batch` sequences of random words. All ranks call it.
+/// Measures steps of which every rank computes one micro-batch of `workload.batch` sequences of random words. With a `link`, as if each
+/// rank were on a machine of its own with such a network ([`Emulated`]). All ranks call it.
 ///
 /// # Errors
 /// Sizes that do not fit together; ranks that do not come.
@@ -55,8 +56,11 @@ pub fn measure_world(
     config: &RunConfig,
     device: &Device,
     workload: &Workload,
+    link: Option<Link>,
     ranks: &dyn Collective,
 ) -> Result<World, TrainError> {
+    let emulated = link.map(|link| Emulated::new(ranks, link));
+    let ranks = emulated.as_ref().map_or(ranks, |emulated| emulated as &dyn Collective);
     let (objective, mut model, batch) = prepared(config, device, workload)?;
     let mut optimizer = AdamW::new(config.optimizer.clone(), Groups::default());
     if config.optimizer.shard && ranks.world() > 1 {
@@ -180,12 +184,13 @@ mod tests {
     #[test]
     fn the_parts_of_a_step_add_up_to_it_and_every_rank_is_listed() {
         let workload = Workload { batch: 2, length: 8, vocabulary: 100, lexicon_width: 1, steps: 3 };
-        let alone = measure_world(&config(false), &Device::flex(), &workload, &Single).unwrap();
+        let alone = measure_world(&config(false), &Device::flex(), &workload, None, &Single).unwrap();
         assert_eq!((alone.ranks.len(), alone.bytes_sent), (1, 0.0));
         let found: Vec<World> = std::thread::scope(|scope| {
             let ranks = Threads::new(2, Duration::from_secs(60)).into_iter();
-            let run =
-                |ranks| move || measure_world(&config(true), &Device::flex(), &workload, &ranks).unwrap();
+            let run = |ranks| {
+                move || measure_world(&config(true), &Device::flex(), &workload, None, &ranks).unwrap()
+            };
             let running: Vec<_> = ranks.map(|ranks| scope.spawn(run(ranks))).collect();
             running.into_iter().map(|thread| thread.join().unwrap()).collect()
         });

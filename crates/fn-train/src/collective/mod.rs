@@ -5,9 +5,10 @@
 //! between ranks. So a number of ranks that is a power of two and divides the micro-batches gives the bits of a single process.
 //!
 //! [`Collective`] is what the training loop knows of other ranks: [`Single`] is a process alone, [`Threads`] are threads of one process
-//! (for tests), `Mpi` is MPI (feature `mpi`).
+//! (for tests), `Mpi` is MPI (feature `mpi`). [`Emulated`] puts a slower network between any of them.
 
 mod agree;
+mod emulated;
 mod join;
 mod launcher;
 #[cfg(feature = "mpi")]
@@ -21,6 +22,7 @@ mod wire;
 use std::time::Duration;
 
 pub use agree::{Agreement, agree, gather, gather_equal, meet, same_weights, tell, tell_path};
+pub use emulated::{Emulated, Link};
 pub use join::{JoinError, check_block, join, launch, one_process, threads};
 pub use launcher::{Launch, Launcher, launched, launcher_variables};
 #[cfg(feature = "mpi")]

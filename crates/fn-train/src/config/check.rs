@@ -12,6 +12,10 @@ use crate::heldout::selectable;
 
 /// Most sizes that the batch grows through; each is looked up for each batch.
 const MOST_LEVELS: usize = 4096;
+/// Most tokens of a micro-batch: the activations of more would fill the memory of any device.
+const MOST_TOKENS: usize = 1 << 24;
+/// Most micro-batches of a step.
+const MOST_MICRO_BATCHES: usize = 1 << 20;
 
 fn check(ok: bool, key: &str, found: String, allowed: &str) -> Result<(), ConfigError> {
     match ok {
@@ -157,6 +161,22 @@ impl RunConfig {
         )?;
         least(t.batch as u64, 1, "train.batch")?;
         least(t.accumulation as u64, 1, "train.accumulation")?;
+        let most = MOST_TOKENS / d.length;
+        check(
+            t.batch <= most,
+            "train.batch",
+            t.batch.to_string(),
+            &format!(
+                "1 to {most} sequences of data.length = {}; a larger batch is divided into micro-batches by `train.accumulation`",
+                d.length
+            ),
+        )?;
+        check(
+            t.accumulation <= MOST_MICRO_BATCHES,
+            "train.accumulation",
+            t.accumulation.to_string(),
+            &format!("1 to {MOST_MICRO_BATCHES}"),
+        )?;
         self.validate_batch_warmup()?;
         share(self.average.decay, "average.decay")?;
         check(

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::layers::Origin;
+use super::nearest;
 use super::presets;
-use super::schema::nearest;
 
 /// A configuration that cannot be used: which key, what was found, what is allowed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use fn_data::names::explained;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
@@ -117,16 +118,6 @@ pub fn parse(
     let mut walk = Walk { place: &place, origin: &origin, out: &mut out };
     walk.table("", spans.get_ref(), &values);
     Ok(out)
-}
-
-/// The message of the TOML reader; for a key or section that stands twice, also what to do.
-pub fn explained(message: &str) -> String {
-    match message.contains("duplicate key") {
-        true => format!(
-            "{message}: a key or [section] stands in the file twice; put all keys of a section under one header"
-        ),
-        false => message.to_owned(),
-    }
 }
 
 struct Walk<'a> {

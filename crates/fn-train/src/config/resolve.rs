@@ -368,7 +368,7 @@ fn blame(merged: &Merged, error: &toml::de::Error) -> ConfigError {
             })
             .collect();
         if let Err(error) = unflatten(unit).try_into::<RunConfig>() {
-            let message = plain(&error.message().trim().replace('\n', " "));
+            let message = fn_data::names::with_nearest(plain(&error.message().trim().replace('\n', " ")));
             let (key, value) = (setting.key.clone(), setting.value.to_string());
             return ConfigError::WrongValue { key, value, message }.at(&setting.origin);
         }

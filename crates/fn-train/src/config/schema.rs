@@ -1,6 +1,7 @@
 //! Checks that a key exists, and finds the one that was probably meant.
 
 use fn_core::correct::registry::{CORRECTIONS, DETECTION_CORRECTIONS};
+use fn_data::names::nearest;
 
 use super::ConfigError;
 use super::keys::{find, keys};
@@ -83,24 +84,6 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// `; did you mean `MRPC`?`, or nothing where no known name is similar. Upper and lower case count as equal.
-pub fn did_you_mean(name: &str, known: &[&str]) -> String {
-    let lower: Vec<String> = known.iter().map(|known| known.to_lowercase()).collect();
-    let meant = nearest(&name.to_lowercase(), lower.iter().map(String::as_str));
-    let at = meant.and_then(|meant| lower.iter().position(|known| known == meant));
-    at.map_or_else(String::new, |at| format!("; did you mean `{}`?", known[at]))
-}
-
-/// The candidate that is most similar to `name`, if it is similar enough to be what was meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.55)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,13 +121,6 @@ mod tests {
         ] {
             assert!(keys().any(|known| known.path == key), "{key}");
         }
-    }
-
-    #[test]
-    fn a_misspelt_name_is_answered_with_the_right_one() {
-        assert_eq!(did_you_mean("mprc", &["RTE", "MRPC", "QNLI"]), "; did you mean `MRPC`?");
-        assert_eq!(did_you_mean("harrd", &["baseline", "hard"]), "; did you mean `hard`?");
-        assert_eq!(did_you_mean("xyz", &["baseline", "hard"]), "");
     }
 
     #[test]

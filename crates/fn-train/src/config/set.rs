@@ -1,6 +1,6 @@
 //! Applies `key=value` settings to any serialisable value: a fine-tuning recipe, the settings of the generated language.
 
-use super::nearest;
+use fn_data::names::{nearest, with_nearest};
 
 /// A setting that cannot be applied.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -81,7 +81,7 @@ pub fn set_values<T: serde::Serialize + for<'a> serde::Deserialize<'a>>(
     }
     table.try_into().map_err(|error: toml::de::Error| SetError::WrongValue {
         settings: settings.join(" --set "),
-        message: error.message().to_owned(),
+        message: with_nearest(error.message().to_owned()),
     })
 }
 

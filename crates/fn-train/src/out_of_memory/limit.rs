@@ -1,4 +1,4 @@
-//! The memory limit of the cgroup that this process runs in: a container, a job of Slurm, a unit of systemd.
+//! The memory limits of the cgroup that this process runs in (a container, a job of Slurm, a unit of systemd) and of the machine.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const LARGE: usize = 1 << 20;
 /// Bytes that are handed out between two looks at the resident memory.
 const BETWEEN: usize = 8 << 20;
+/// The same between two looks at the memory of the machine, which take longer.
+const SELDOM: usize = 64 << 20;
 /// Pages of a block of which it is asked whether they are resident.
 const PAGES: usize = 16;
 
@@ -22,9 +24,43 @@ pub(super) fn is_passed(block: *const u8, bytes: usize) -> bool {
         return false;
     }
     static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+    if before / SELDOM != before.wrapping_add(bytes) / SELDOM && machine_is_full(fresh(block, bytes)) {
+        return true;
+    }
     let Some(limit) = LIMIT.get_or_init(limit) else { return false };
     let Some(resident) = resident() else { return false };
     resident.saturating_add(fresh(block, bytes)) > *limit
+}
+
+/// Whether so many more bytes are so near to all that the machine has left that the kernel would soon kill a process.
+fn machine_is_full(fresh: u64) -> bool {
+    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return false };
+    Machine::read(&text).is_some_and(|machine| machine.is_full(fresh))
+}
+
+/// The memory of the machine, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Machine {
+    total: u64,
+    /// What programs can still get, files that are cached included.
+    available: u64,
+}
+
+impl Machine {
+    /// From `/proc/meminfo`; None where memory is swapped out before anybody is killed.
+    fn read(text: &str) -> Option<Self> {
+        let of = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse::<u64>().ok()
+        };
+        let (total, available) = (of("MemTotal")? << 10, of("MemAvailable")? << 10);
+        (of("SwapTotal") == Some(0)).then_some(Self { total, available })
+    }
+
+    /// One part in 128 stays free, and what is handed out between two looks.
+    fn is_full(self, fresh: u64) -> bool {
+        fresh.saturating_add(self.total / 128 + SELDOM as u64) > self.available
+    }
 }
 
 /// Bytes of a block that are not resident yet: a block that is used again costs nothing.
@@ -96,6 +132,17 @@ mod tests {
         assert_eq!(fresh(block.as_ptr(), bytes), 0);
         assert!(resident().unwrap() > before + (bytes / 2) as u64);
         std::hint::black_box(&block);
+    }
+
+    #[test]
+    fn a_machine_is_full_shortly_before_its_last_byte() {
+        let text = "MemTotal:       16777216 kB\nMemFree: 5 kB\nMemAvailable:    1048576 kB\nSwapTotal:             0 kB\n";
+        let machine = Machine::read(text).unwrap();
+        assert_eq!(machine, Machine { total: 16 << 30, available: 1 << 30 });
+        // 128 MiB and 64 MiB stay free.
+        assert!(!machine.is_full(832 << 20) && machine.is_full((832 << 20) + 1) && machine.is_full(u64::MAX));
+        assert_eq!(Machine::read(&text.replace(" 0 kB", " 9 kB")), None, "with swap nobody is killed");
+        assert_eq!(Machine::read("nonsense"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use fn_study::process::{self, Record};
 use fn_study::reading::ReadingSpeed;
 use fn_train::config::RunConfig;
 
-use super::PrepareBar;
+use super::preparing;
 use crate::args::DataSpeedArgs;
 use crate::error::{CliError, Outcome};
 use crate::run::support;
@@ -23,9 +23,9 @@ pub fn run(args: &DataSpeedArgs) -> Result<Outcome, CliError> {
     let run: &RunConfig = resolved;
     let stop = support::interruptible()?;
     let tokenizer = support::tokenizer(&run.data.tokenizer)?;
-    let mut bar = PrepareBar::new(args.common.quiet);
-    let measured = ReadingSpeed::measure(run, &tokenizer, args.batches, &mut |p| bar.show(p), &stop);
-    drop(bar);
+    let mut show = preparing(args.common.quiet);
+    let measured = ReadingSpeed::measure(run, &tokenizer, args.batches, &mut show, &stop);
+    drop(show);
     let speed = measured.map_err(|error| match stop.requested() {
         true => support::interrupted(&stop),
         false => error.into(),

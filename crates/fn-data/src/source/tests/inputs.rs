@@ -104,6 +104,15 @@ fn utf_16_with_a_byte_order_mark_is_read_in_all_formats() {
     }
     let utf32 = [0xff, 0xfe, 0, 0, b'a', 0, 0, 0];
     assert!(matches!(texts(&[file(&dir, "d.txt", &utf32)]), Err(DataError::NotUtf8 { .. })));
+    // Without a mark: zeros are UTF-8, so that the text would be read with its letters apart. A single one among text is read.
+    for big in [false, true] {
+        let bytes = &utf16("waa wab\nwac\n", big)[2..];
+        for name in ["e.txt", "e.jsonl"] {
+            let error = texts(&[file(&dir, name, bytes)]).unwrap_err();
+            assert!(matches!(error, DataError::NotUtf8 { line: 1, .. }), "{error}");
+        }
+    }
+    assert_eq!(texts(&[file(&dir, "f.txt", b"one\0 two three")]).unwrap(), ["one\0 two three"]);
 }
 
 #[test]

@@ -68,11 +68,13 @@ pub fn load(task: GlueTask, folder: &Path, split: Split) -> Result<TaskData, Tas
     }
 }
 
-/// The file with this name, or with this name and the suffix of a compression.
+/// The file with this name, or with this name and the suffix of a compression. A folder or a pipe of this name is found as well where there is
+/// no file, so that reading it says what it is.
 fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
     let names = std::iter::once(name.to_owned())
         .chain(compressed::SUFFIXES.iter().map(|suffix| format!("{name}{suffix}")));
-    names.map(|name| folder.join(name)).find(|path| path.is_file())
+    let paths: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
+    paths.iter().find(|path| path.is_file()).or_else(|| paths.iter().find(|path| path.exists())).cloned()
 }
 
 fn load_published_mrpc(folder: &Path, split: Split) -> Result<Option<TaskData>, TaskError> {

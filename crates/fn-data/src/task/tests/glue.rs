@@ -177,6 +177,9 @@ fn errors_name_their_line() {
     assert!(matches!(error, TaskError::Data(crate::DataError::NotUtf8 { line: 2, .. })), "{error}");
     let error = super::super::glue::load(GlueTask::Sst2, dir.path(), Split::Train).unwrap_err();
     assert!(error.to_string().contains("train.tsv"), "{error}");
+    std::fs::create_dir(dir.path().join("train.tsv")).unwrap();
+    let error = super::super::glue::load(GlueTask::Sst2, dir.path(), Split::Train).unwrap_err();
+    assert!(error.to_string().contains("a folder, expected a file"), "{error}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub use train::{Ended, Job, Measure, Step, fit};
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
+use fn_core::progress::Counter;
 use fn_models::{Classifier, TokenModel};
 use fn_ops::Noise;
 
@@ -149,6 +150,7 @@ pub fn classify(
     let model = Module::valid(model);
     let device = device.clone().inner();
     let mut out = vec![Vec::new(); sequences.len()];
+    let mut counter = Counter::new("predicting", "examples", sequences.len());
     for chosen in by_length(sequences, batch) {
         if stop.requested() {
             return None;
@@ -160,6 +162,7 @@ pub fn classify(
         for (&index, row) in chosen.iter().zip(values.chunks_exact(outputs)) {
             out[index] = row.to_vec();
         }
+        counter.add(chosen.len());
     }
     Some(out)
 }
@@ -175,6 +178,7 @@ pub fn find_spans(
     let model = Module::valid(model);
     let device = device.clone().inner();
     let mut out = vec![(Vec::new(), Vec::new()); sequences.len()];
+    let mut counter = Counter::new("answering", "windows", sequences.len());
     for chosen in by_length(sequences, batch) {
         if stop.requested() {
             return None;
@@ -185,6 +189,7 @@ pub fn find_spans(
             let (from, to) = (row * batch.length, row * batch.length + sequences[index].len());
             out[index] = (start[from..to].to_vec(), end[from..to].to_vec());
         }
+        counter.add(chosen.len());
     }
     Some(out)
 }
@@ -201,6 +206,7 @@ pub fn tag(
     let model = Module::valid(model);
     let device = device.clone().inner();
     let mut out = vec![Vec::new(); sequences.len()];
+    let mut counter = Counter::new("tagging", "examples", sequences.len());
     for chosen in by_length(sequences, batch) {
         if stop.requested() {
             return None;
@@ -213,6 +219,7 @@ pub fn tag(
             let at = |place: usize| (row * length + place) * outputs;
             out[index] = places[index].iter().map(|&p| values[at(p)..at(p) + outputs].to_vec()).collect();
         }
+        counter.add(chosen.len());
     }
     Some(out)
 }

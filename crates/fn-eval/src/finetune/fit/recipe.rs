@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finetune::FinetuneError;
 
+use fn_data::names::explained;
 use fn_train::config::Dtype;
 use fn_train::error::RangeError;
 use fn_train::optim::AdamWConfig;
@@ -77,11 +78,10 @@ impl Recipe {
     /// A file that cannot be read or is not a valid recipe.
     pub fn open(path: &Path) -> Result<Self, FinetuneError> {
         let text = fn_core::files::read_to_string(path).map_err(FinetuneError::io(path, "read"))?;
-        let damaged = |error: toml::de::Error| FinetuneError::Damaged {
+        toml::from_str(&text).map_err(|error| FinetuneError::Recipe {
             path: path.to_owned(),
-            message: error.to_string(),
-        };
-        toml::from_str(&text).map_err(damaged)
+            message: explained(&error.to_string()),
+        })
     }
 
     /// Checks the ranges.
@@ -104,6 +104,11 @@ impl Recipe {
     /// Optimiser steps for so many examples: whole batches over all epochs.
     pub fn steps(&self, examples: usize) -> u64 {
         ((self.steps_of_epoch(examples) as f64 * self.epochs).round() as u64).max(1)
+    }
+
+    /// Steps of warm-up in a run of so many steps.
+    pub fn warmup_steps(&self, steps: u64) -> u64 {
+        (steps as f64 * self.warmup) as u64
     }
 
     /// Optimiser steps of one whole epoch.

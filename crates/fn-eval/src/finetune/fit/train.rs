@@ -235,7 +235,7 @@ impl<'a, 'j, M> FineTuning<'a, 'j, M> {
             schedule: ScheduleConfig {
                 kind: ScheduleKind::Linear,
                 lr: recipe.lr,
-                warmup: (steps as f64 * recipe.warmup) as u64,
+                warmup: recipe.warmup_steps(steps),
                 total: steps,
                 end_factor: 0.0,
                 ..ScheduleConfig::default()

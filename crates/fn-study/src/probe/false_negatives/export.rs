@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fn_core::files::write_atomic;
 use fn_core::noise::Stream;
+use fn_core::progress::Counter;
 use fn_core::vocab::VocabFacts;
 use fn_data::source::{SourceOptions, Sources, plain_stem};
 use fn_data::tokenise::TextTokenizer;
@@ -149,7 +150,9 @@ pub fn export(
             passages.into_iter().filter_map(|passage| Place::of(passage, (tokenizer, &prober.facts), limit));
         let places: Vec<Place> = places.collect();
         let (domain, before) = (plain_stem(file), out.errors.len());
+        let mut counter = Counter::new("predicting", "passages", places.len());
         for batch in places.chunks(BATCH) {
+            counter.add(batch.len());
             if stop.requested() {
                 return Err(ProbeError::Stopped);
             }

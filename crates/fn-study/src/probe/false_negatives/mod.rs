@@ -15,6 +15,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor};
 use fn_core::batch::Predictions;
 use fn_core::corrupt::Corruptor;
+use fn_core::progress::Counter;
 use fn_core::sample::Prediction;
 use fn_data::lexicon::WordNet;
 use fn_data::loader::{MaskedBatch, fixed_batches};
@@ -231,11 +232,13 @@ impl Probe<'_> {
         let (data, corruptor) = (self.data.clone(), self.corruptor.clone());
         let size = self.config.train.batch.min(64);
         let mut found = Found::default();
+        let mut counter = Counter::new("predicting", "batches", self.batches);
         for batch in fixed_batches(data, corruptor, size, HELD_OUT_SEED, self.batches) {
             if self.stop.requested() {
                 return Err(ProbeError::Stopped);
             }
             self.add(&mut found, model, &batch);
+            counter.add(1);
         }
         Ok(found)
     }
