@@ -51,16 +51,17 @@ pub fn measure(prober: &Prober, files: &[PathBuf], stop: &Stop) -> Result<Vec<Su
 
 fn of_exam(prober: &Prober, exam: &Exam, stop: &Stop) -> Result<Vec<Substitution>, ProbeError> {
     let prepared = exam.prepare(prober.tokenizer(), None)?;
-    let side = CONTEXT.min(prober.max_pieces().saturating_sub(1) / 2);
     let groups: Vec<&[Pair]> = prepared.pairs.chunk_by(|a, b| a.target == b.target).collect();
     let cloze = |pairs: &&[Pair]| {
         let target = &exam.targets[pairs[0].target];
         let (before, rest) = target.context.split_at(target.start);
         let mut parts = prober.tokenizer().encode_around_gaps(&[before, &rest[target.word.len()..]]);
         let (mut after, mut before) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
-        before.drain(..before.len().saturating_sub(side));
-        after.truncate(side);
-        Cloze::of_ids(before, after, pairs.iter().map(|pair| vec![pair.substitute]).collect())
+        before.drain(..before.len().saturating_sub(CONTEXT));
+        after.truncate(CONTEXT);
+        let choices = pairs.iter().map(|pair| vec![pair.substitute]).collect();
+        // Less, where the model reads less.
+        Cloze::of_ids(before, after, choices).within(prober.max_pieces() + 2)
     };
     let clozes: Vec<Cloze> = groups.iter().map(cloze).collect();
     let of = |&scorer: &Scorer| {
