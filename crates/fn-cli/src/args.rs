@@ -216,6 +216,7 @@ pub struct QuickstartArgs {
 #[command(after_help = "Examples:
   fnlm doctor
   fnlm doctor --device vulkan:cpu --dir /scratch/runs
+  fnlm doctor --exam swords-v1.1_dev.json.gz -c my.toml
   fnlm doctor --json > machine.json")]
 pub struct DoctorArgs {
     /// Test this device only. [default: every backend that is compiled in]
@@ -224,6 +225,12 @@ pub struct DoctorArgs {
     /// Measure the disk that holds this folder.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
+    /// Hold the judges of --config against people: files as for `fnlm probe judge`.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "config")]
+    pub exam: Vec<PathBuf>,
+    /// Configuration whose judges --exam asks.
+    #[arg(long, short, value_name = "FILE", requires = "exam")]
+    pub config: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

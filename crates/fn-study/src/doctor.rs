@@ -1,13 +1,17 @@
 //! What works on this machine: processor, memory, disk, and each backend, measured.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use fn_data::tokenise::TextTokenizer;
 use fn_eval::table::bytes;
+use fn_train::config::RunConfig;
 use fn_train::device::{Backend, DeviceSpec, Which, quietly};
 use fn_train::machine::{self, Disk, matmul_gflops, train_step_seconds};
 use fn_train::parity::Agreement;
 use serde::Serialize;
+
+use crate::exam::{self, ExamError, examine};
 
 /// All results, as printed by `--json`.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +28,12 @@ pub struct Report {
     pub disk: Disk,
     /// One entry for each backend, or for the given device.
     pub devices: Vec<DeviceReport>,
+    /// How well the judges of a configuration agree with people, where that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub judges: Vec<exam::Report>,
+    /// The same as tables.
+    #[serde(skip)]
+    judged: String,
 }
 
 /// The processor, and a setting of the allocator.
@@ -102,6 +112,8 @@ impl Examiner<'_> {
             processor: self.processor.clone(),
             disk: Disk::examine(dir),
             devices,
+            judges: Vec::new(),
+            judged: String::new(),
         }
     }
 
@@ -157,6 +169,31 @@ impl Examiner<'_> {
 }
 
 impl Report {
+    /// Adds how well the judges that a configuration names (its lexicon file, verifiers and encoder, each for itself) agree with people: the exam
+    /// of `fnlm probe judge` on these files, at the threshold of the configuration, with traps where it names WordNet.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not fit together; a configuration that names no such judge.
+    pub fn examine_judges(
+        &mut self,
+        config: &RunConfig,
+        data: &[PathBuf],
+        device: &Device,
+    ) -> Result<(), ExamError> {
+        let tokenizer = TextTokenizer::load(&config.data.tokenizer)?;
+        let examined = examine(&asked(config, data), &tokenizer, device, &mut |_| ())?;
+        self.judged = examined.text(false);
+        self.judges = examined.reports;
+        Ok(())
+    }
+
+    /// Why the first device cannot be used; None if it can.
+    pub fn unusable(&self) -> Option<String> {
+        let device = self.devices.first().filter(|device| !device.usable)?;
+        let reason = device.reason.as_deref().unwrap_or("no reason given");
+        Some(format!("device `{}` cannot be used: {reason}", device.device))
+    }
+
     /// As the terminal shows it.
     pub fn text(&self) -> String {
         let mut out = format!("fnlm {} on {}\n", self.version, self.platform);
@@ -211,6 +248,48 @@ impl Report {
             }
             out.push('\n');
         }
+        if !self.judged.is_empty() {
+            out.push_str(&format!("\njudges against people:\n{}", self.judged));
+        }
         out
+    }
+}
+
+/// The judges of a configuration, as the exam is asked about them.
+fn asked(config: &RunConfig, data: &[PathBuf]) -> exam::Asked {
+    let correction = &config.correction;
+    let inner = correction.judge.iter().flat_map(|judge| judge.verifiers());
+    let verifiers = inner.chain([&correction.verifier]).filter_map(|verifier| verifier.model.clone());
+    let encoder = correction.judge.iter().flat_map(|judge| judge.encoders()).next();
+    let dict = encoder.and_then(|encoder| encoder.wordnet.clone());
+    exam::Asked {
+        data: data.to_vec(),
+        lexicons: config.lexicon.path.iter().cloned().collect(),
+        encoder: encoder.and_then(|encoder| encoder.model.clone()),
+        layers: encoder.map_or(0, |encoder| encoder.layers),
+        calibration: encoder.and_then(|encoder| encoder.calibration.clone()),
+        verifiers: verifiers.collect(),
+        wordnet: dict.or_else(|| config.lexicon.wordnet.clone()),
+        threshold: correction.threshold,
+        resamples: 1000,
+        ..exam::Asked::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_judges_of_a_configuration_are_asked_each_for_itself() {
+        let text = "[lexicon]\npath = \"l.safetensors\"\nwordnet = \"dict\"\n[correction]\nthreshold = 0.25\n\
+                    [correction.judge]\nkind = \"any\"\njudges = [{ kind = \"lexicon\" }, { kind = \"verifier\", model = \"v\" }, \
+                    { kind = \"encoder\", model = \"e\", layers = 2, calibration = \"c.json\" }]\n";
+        let asked = asked(&toml::from_str(text).unwrap(), &["swords.json".into()]);
+        assert_eq!(asked.lexicons, [PathBuf::from("l.safetensors")]);
+        assert_eq!(asked.verifiers, [PathBuf::from("v")]);
+        assert_eq!((asked.encoder, asked.layers), (Some("e".into()), 2));
+        assert_eq!((asked.calibration, asked.wordnet), (Some("c.json".into()), Some("dict".into())));
+        assert_eq!((asked.threshold, asked.data), (0.25, vec![PathBuf::from("swords.json")]));
     }
 }

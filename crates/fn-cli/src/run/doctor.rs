@@ -1,6 +1,7 @@
 //! `fnlm doctor`: what works on this machine, measured.
 
 use fn_study::doctor::{Examiner, Processor};
+use fn_train::config::Layers;
 use fn_train::device::DeviceSpec;
 use fn_train::machine;
 use fn_train::rundir::Program;
@@ -8,7 +9,7 @@ use fn_train::rundir::Program;
 use crate::args::DoctorArgs;
 use crate::device::{check_compiled, compiled, open_spec};
 use crate::error::{CliError, Outcome};
-use crate::{allocator, term};
+use crate::{allocator, device, term};
 
 /// Runs it.
 ///
@@ -16,22 +17,19 @@ use crate::{allocator, term};
 /// The device asked for is not compiled in (2) or cannot be used (1).
 pub fn run(args: &DoctorArgs) -> Result<Outcome, CliError> {
     let asked: Option<DeviceSpec> = args.device.as_deref().map(str::parse).transpose()?;
-    if let Some(spec) = asked {
-        check_compiled(&spec)?;
+    asked.iter().try_for_each(check_compiled)?;
+    let mut report = examiner().examine(asked, &args.dir);
+    if args.config.is_some() {
+        let config = Layers { file: args.config.clone(), ..Layers::default() }.resolve()?;
+        report.examine_judges(&config, &args.exam, &device::open("flex")?)?;
     }
-    let report = examiner().examine(asked, &args.dir);
-    if args.json {
-        let text = serde_json::to_string_pretty(&report).map_err(CliError::failed_from)?;
-        term::out(&format!("{text}\n"))?;
-    } else {
-        term::out(&report.text())?;
-    }
-    match (asked, report.devices.first()) {
-        (Some(spec), Some(device)) if !device.usable => Err(CliError::failed(format!(
-            "device `{spec}` cannot be used: {}",
-            device.reason.as_deref().unwrap_or("no reason given")
-        ))),
-        _ => Ok(Outcome::Done),
+    term::out(&match args.json {
+        true => serde_json::to_string_pretty(&report).map_err(CliError::failed_from)? + "\n",
+        false => report.text(),
+    })?;
+    match report.unusable().filter(|_| asked.is_some()) {
+        Some(message) => Err(CliError::failed(message)),
+        None => Ok(Outcome::Done),
     }
 }
 
