@@ -169,7 +169,8 @@ pub fn operations(config: &RunConfig, workload: &Workload) -> f64 {
         // A gated feed-forward part has three matrices.
         let feed_forward = if e.modern.is_some() { 3.0 } else { 2.0 } * h * f;
         let of_layer = |layer: usize| {
-            let window = e.modern.as_ref().and_then(|m| (layer % m.global_every != 0).then_some(m.window));
+            let window =
+                e.modern.as_ref().and_then(|m| (!layer.is_multiple_of(m.global_every)).then_some(m.window));
             // Query, key, value, output; feed-forward; scores and context.
             4.0 * h * h + feed_forward + 2.0 * h * attended(workload.length, window)
         };
