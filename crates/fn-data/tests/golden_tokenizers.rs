@@ -233,6 +233,8 @@ fn settings_that_would_change_ids_are_errors_that_name_them() {
         ("bpe-llama", "mask_token", json!("<gap>"), "`mask_token` of tokenizer_config.json is `<gap>`"),
         ("bpe-llama", "pad_token", json!("</s>"), "the padding token (id 2) has a second role"),
         ("wordpiece-cased", "model_max_length", json!(0), "`model_max_length` is 0"),
+        ("wordpiece-cased", "truncation_side", json!("left"), "`truncation_side` is \"left\""),
+        ("bpe-roberta", "truncation_side", json!("left"), "`truncation_side` is \"left\""),
     ] {
         let dir = changed(kind, config, |c| c[key] = value.clone());
         let error = TextTokenizer::load(dir.path()).unwrap_err().to_string();

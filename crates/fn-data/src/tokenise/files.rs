@@ -84,7 +84,8 @@ pub(super) fn read(path: &Path) -> Result<Read, DataError> {
         if name == "tokenizer_config.json" {
             let path = file.with_file_name(name);
             let refused = |message: String| DataError::TokenizerRules { path, message };
-            max_length = foreign::max_length(&config).map_err(refused)?;
+            max_length =
+                foreign::truncation(&config).and_then(|()| foreign::max_length(&config)).map_err(refused)?;
         }
     }
     Ok(Read::Bert { pieces, normalisation, path: file, frame, max_length })

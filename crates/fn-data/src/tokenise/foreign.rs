@@ -68,6 +68,7 @@ pub(super) fn build(read: Read) -> Result<TextTokenizer, DataError> {
     let max_length = match config {
         Some(config) => {
             agree(config, &read.rules, &engine).map_err(setting(CONFIG))?;
+            truncation(config).map_err(setting(CONFIG))?;
             max_length(config).map_err(setting(CONFIG))?
         }
         None => None,
@@ -316,6 +317,18 @@ fn agree(config: &Map<String, Value>, rules: &Value, engine: &Library) -> Result
         return Err("`split_special_tokens` is neither true nor false".to_owned());
     }
     Ok(())
+}
+
+/// Checks that long texts lose their end, which is all that is built here. (On which side a row is padded changes nothing for what is
+/// masked out.)
+pub(super) fn truncation(config: &Map<String, Value>) -> Result<(), String> {
+    match config.get("truncation_side").filter(|side| !side.is_null() && **side != json!("right")) {
+        Some(side) => Err(format!(
+            "`truncation_side` is {side}; long texts lose their end here, so only \"right\" is supported: set it to \"right\" if the \
+             model was trained so"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// `model_max_length`; none where it is absent or the 1e30 of transformers, which means that there is no limit.

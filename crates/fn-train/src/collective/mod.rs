@@ -145,8 +145,8 @@ fn copy_own(send: &[&[u8]], receive: &mut [&mut [u8]], rank: usize) {
 pub enum CollectiveError {
     /// Ranks that did not come within the time limit: dead, stopped, out of memory, or cut off.
     #[error(
-        "rank {rank} waited {seconds} s for {what} of {}; that process hangs, is much slower, or its network is gone. The last \
-         checkpoint is intact: run the same command again, or raise `train.rank_timeout`", ranks(.missing)
+        "rank {rank} waited {seconds} s for {what} of {}; that process hangs, is much slower, or its network is gone. What was \
+         saved before is intact: run the same command again; pre-training waits longer with a higher `train.rank_timeout`", ranks(.missing)
     )]
     Timeout {
         /// Who waited.
@@ -160,7 +160,7 @@ pub enum CollectiveError {
     },
     /// Ranks that ended while others still needed them.
     #[error(
-        "{} ended while rank {rank} waited for {what} of it; its own message says why. The last checkpoint is intact: run the same \
+        "{} ended while rank {rank} waited for {what} of it; its own message says why. What was saved before is intact: run the same \
          command again", ranks(.gone)
     )]
     Gone {
