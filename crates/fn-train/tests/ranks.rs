@@ -312,14 +312,16 @@ fn a_growing_batch_a_falling_mask_rate_and_clipped_updates_have_the_same_bits_on
     any_number_of_ranks_is_one_process(&config);
 }
 
-/// A rank that receives one wrong bit of the summed gradients, once.
-struct Flipped {
+/// Ranks of which one has a fault, once: after its n-th meeting of a kind.
+struct Faulty {
     ranks: Threads,
-    sums: Mutex<u64>,
-    at: u64,
+    rank: usize,
+    what: &'static str,
+    left: Mutex<u64>,
+    fault: fn(&mut [&mut [u8]]) -> Result<(), CollectiveError>,
 }
 
-impl Collective for Flipped {
+impl Collective for Faulty {
     fn rank(&self) -> usize {
         self.ranks.rank()
     }
@@ -335,17 +337,36 @@ impl Collective for Flipped {
         receive: &mut [&mut [u8]],
     ) -> Result<(), CollectiveError> {
         self.ranks.exchange(meeting, send, receive)?;
-        if meeting.what == "the sum of the gradients" {
-            let mut sums = self.sums.lock().unwrap();
-            *sums += 1; // two in a step: the layer, and all others
-            if *sums == self.at && self.rank() == 2 {
-                receive[0][3] ^= 0x40; // the largest bit of the exponent of the first number
+        if self.rank() == self.rank && meeting.what == self.what {
+            let mut left = self.left.lock().unwrap();
+            *left -= 1;
+            if *left == 0 {
+                *left = u64::MAX;
+                return (self.fault)(receive);
             }
         }
         Ok(())
     }
 
     fn abort(&self, _: u8) {}
+}
+
+/// Errors of four ranks, of which `rank` has `fault` after its n-th meeting of the kind `what`.
+fn errors(
+    config: &RunConfig,
+    dir: &Path,
+    (rank_of_fault, what, n): (usize, &'static str, u64),
+    fault: fn(&mut [&mut [u8]]) -> Result<(), CollectiveError>,
+) -> Vec<TrainError> {
+    std::thread::scope(|scope| {
+        let run = move |ranks| {
+            let ranks = Faulty { ranks, rank: rank_of_fault, what, left: Mutex::new(n), fault };
+            move || rank(config, &ranks, dir, None).err().unwrap()
+        };
+        let ranks = Threads::new(4, Duration::from_secs(120)).into_iter();
+        let running: Vec<_> = ranks.map(|ranks| scope.spawn(run(ranks))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 #[test]
@@ -355,16 +376,12 @@ fn a_rank_that_computes_otherwise_is_named_with_the_step_and_nothing_is_saved_of
     let mut config = config(Arch::Bert, 4);
     config.train.compare_every = 2;
     config.checkpoint.every = 4;
-    let errors: Vec<TrainError> = std::thread::scope(|scope| {
-        let running: Vec<_> = Threads::new(4, Duration::from_secs(120))
-            .into_iter()
-            .map(|ranks| {
-                let (flipped, config) = (Flipped { ranks, sums: Mutex::new(0), at: 9 }, &config);
-                scope.spawn(move || rank(config, &flipped, path, None).err().unwrap())
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    // Two buckets, the layer and all others: in step 5.
+    let flip = |receive: &mut [&mut [u8]]| {
+        receive[0][3] ^= 0x40; // the largest bit of the exponent of the first number
+        Ok(())
+    };
+    let errors = errors(&config, path, (2, "the sum of the gradients", 9), flip);
     for error in errors {
         let text = error.to_string();
         let TrainError::Collective(CollectiveError::Diverged { others, step: 6, equal: 4 }) = error else {
@@ -376,40 +393,6 @@ fn a_rank_that_computes_otherwise_is_named_with_the_step_and_nothing_is_saved_of
     assert_eq!(Checkpoints::new(path, 2, false).latest().unwrap().unwrap().step, 4);
 }
 
-/// A rank that ends when it is to send its part of the gradients for the n-th time.
-struct Lost {
-    ranks: Threads,
-    left: Mutex<u64>,
-}
-
-impl Collective for Lost {
-    fn rank(&self) -> usize {
-        self.ranks.rank()
-    }
-
-    fn world(&self) -> usize {
-        self.ranks.world()
-    }
-
-    fn exchange(
-        &self,
-        meeting: Meeting,
-        send: &[&[u8]],
-        receive: &mut [&mut [u8]],
-    ) -> Result<(), CollectiveError> {
-        if self.rank() == 1 && meeting.what == "its part of the gradients" {
-            let mut left = self.left.lock().unwrap();
-            *left -= 1;
-            if *left == 0 {
-                return Err(CollectiveError::Failed { other: 1, what: "a test", message: "lost".to_owned() });
-            }
-        }
-        self.ranks.exchange(meeting, send, receive)
-    }
-
-    fn abort(&self, _: u8) {}
-}
-
 #[test]
 fn a_rank_that_is_lost_behind_a_backward_pass_is_named_and_the_checkpoint_before_is_resumed() {
     let mut config = config(Arch::Electra, 4);
@@ -419,17 +402,11 @@ fn a_rank_that_is_lost_behind_a_backward_pass_is_named_and_the_checkpoint_before
         config.optimizer.shard = shard;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
-        let errors: Vec<TrainError> = std::thread::scope(|scope| {
-            let running: Vec<_> = Threads::new(4, Duration::from_secs(120))
-                .into_iter()
-                .map(|ranks| {
-                    // Three buckets: step 5, at the second one.
-                    let (lost, config) = (Lost { ranks, left: Mutex::new(14) }, &config);
-                    scope.spawn(move || rank(config, &lost, path, None).err().unwrap())
-                })
-                .collect();
-            running.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
+        // Three buckets: in step 5, after the second one.
+        let lost = |_: &mut [&mut [u8]]| {
+            Err(CollectiveError::Failed { other: 1, what: "a test", message: "lost".to_owned() })
+        };
+        let errors = errors(&config, path, (1, "its part of the gradients", 14), lost);
         for (rank, error) in errors.into_iter().enumerate() {
             let text = error.to_string();
             match error {

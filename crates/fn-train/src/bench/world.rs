@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{WARM_UP, Workload, prepared};
 use crate::TrainError;
-use crate::collective::{ARRIVAL, Collective, Emulated, Link, Meeting, Mine, gather_equal, meet};
+use crate::collective::{ARRIVAL, Buckets, Collective, Emulated, Link, Meeting, Mine, gather_equal, meet};
 use crate::config::RunConfig;
 use crate::machine::peak_memory;
 use crate::objective::Share;
@@ -42,6 +42,10 @@ pub struct RankTimes {
 pub struct World {
     /// Trained parameters.
     pub parameters: usize,
+    /// Buckets in which their gradients are sent.
+    pub buckets: usize,
+    /// Share of the parameters that are in no layer; their gradients are complete only at the end of the backward pass.
+    pub tail: f64,
     /// What a rank sends in a step, in bytes.
     pub bytes_sent: f64,
     /// Tokens that all ranks together train on in a second.
@@ -69,7 +73,11 @@ pub fn measure_world(
     if config.optimizer.shard && ranks.world() > 1 {
         optimizer.shard(ranks, &model);
     }
-    let parameters = parameters(&model).iter().map(|p| p.elements).sum();
+    let trained = parameters(&model);
+    let parameters: usize = trained.iter().map(|p| p.elements).sum();
+    let buckets = Buckets::new(&trained, ranks.world());
+    let tail = buckets.all().last().map_or(0, |last| last.slices.len()) as f64 / parameters as f64;
+    let buckets = buckets.all().len();
     let part = Share { rows: 1.0 / ranks.world() as f64, tokens: 1.0 / ranks.world() as f64 };
     let overlap = config.overlaps() && ranks.world() > 1;
     let mut times: [Vec<f64>; 6] = Default::default();
@@ -138,6 +146,8 @@ pub fn measure_world(
     let bytes = parameters as f64 * (config.train.wire.bytes() + back) as f64;
     Ok(World {
         parameters,
+        buckets,
+        tail,
         bytes_sent: bytes * (world - 1.0) / world,
         tokens_per_second: world * (workload.batch * workload.length) as f64 / slowest,
         ranks: ranks_times,
@@ -158,9 +168,11 @@ impl World {
     /// As a table, times in milliseconds.
     pub fn text(&self) -> String {
         let mut out = format!(
-            "{} ranks, {:.1} million parameters, each rank sends {:.1} MB a step, all together {:.0} tok/s\n",
+            "{} ranks, {:.1} million parameters in {} buckets ({:.0} % outside of layers), each rank sends {:.1} MB a step, all together {:.0} tok/s\n",
             self.ranks.len(),
             self.parameters as f64 / 1e6,
+            self.buckets,
+            100.0 * self.tail,
             self.bytes_sent / 1e6,
             self.tokens_per_second,
         );
