@@ -169,8 +169,8 @@ impl Examiner<'_> {
 }
 
 impl Report {
-    /// Adds how well the judges that a configuration names (its lexicon file, verifiers and encoder, each for itself) agree with people: the exam
-    /// of `fnlm probe judge` on these files, at the threshold of the configuration, with traps where it names WordNet.
+    /// Adds how well the judges that a configuration names (its lexicon, be it a file or built from WordNet at the start, verifiers and encoder,
+    /// each for itself) agree with people: the exam of `fnlm probe judge` on these files, at the threshold of the configuration, with traps where it names WordNet.
     ///
     /// # Errors
     /// Files that cannot be read or do not fit together; a configuration that names no such judge.
@@ -265,6 +265,7 @@ fn asked(config: &RunConfig, data: &[PathBuf]) -> exam::Asked {
     exam::Asked {
         data: data.to_vec(),
         lexicons: config.lexicon.path.iter().cloned().collect(),
+        built_from: config.lexicon.wordnet.clone().filter(|_| config.lexicon.path.is_none()),
         encoder: encoder.and_then(|encoder| encoder.model.clone()),
         layers: encoder.map_or(0, |encoder| encoder.layers),
         calibration: encoder.and_then(|encoder| encoder.calibration.clone()),
