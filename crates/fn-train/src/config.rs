@@ -385,7 +385,7 @@ impl Default for TrainConfig {
             rank_timeout: 60,
             compare_every: 100,
             wire: Wire::F32,
-            overlap: true,
+            overlap: false,
         }
     }
 }

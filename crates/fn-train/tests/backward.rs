@@ -36,6 +36,7 @@ fn config(arch: Arch) -> RunConfig {
     run.model.generator_width = if arch.is_modern() { 1.0 } else { 0.5 };
     run.model.init_std = 0.3;
     run.data.length = LENGTH;
+    run.train.overlap = true;
     run
 }
 

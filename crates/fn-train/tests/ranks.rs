@@ -118,6 +118,7 @@ fn config(arch: Arch, accumulation: usize) -> RunConfig {
     run.data.length = LENGTH;
     run.train.batch = 3;
     run.train.accumulation = accumulation;
+    run.train.overlap = true;
     run.train.steps = STEPS;
     run.schedule.lr = 2e-3;
     run.schedule.warmup = 2;

@@ -1,9 +1,12 @@
 //! Gradients of all ranks, summed bucket by bucket: after the backward pass, or behind it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Tensor, TensorData};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::{
     Bucket, Buckets, Collective, CollectiveError, Meeting, Wire, gather_equal, gather_slices, sum_slices,
@@ -13,7 +16,7 @@ use crate::optim::{Backward, Gradients, Parameter, append};
 /// Where the ranks meet after they have computed their gradients: who is there first waits for the slowest.
 pub const ARRIVAL: Meeting = Meeting::step("the gradients");
 
-/// Stack of the thread that computes, in bytes: that of a main thread.
+/// Stack of the threads that compute, in bytes: that of a main thread.
 const STACK: usize = 8 << 20;
 
 /// The gradients of this rank.
@@ -74,7 +77,7 @@ pub struct Behind {
 /// Each rank receives its slice of a bucket of all others, adds them in the [tree](super::tree) of the ranks and, if all is kept, sends the sum to
 /// all. Sums are made element by element, so neither buckets nor slices nor the time at which a bucket is sent change their bits.
 ///
-/// Gradients that are [coming](Mine::Coming) are computed by a thread of their own. This one sends: MPI is used by the thread that started it.
+/// Gradients that are [coming](Mine::Coming) are computed by threads of their own. This one sends: MPI is used by the thread that started it.
 ///
 /// # Errors
 /// Ranks that did not answer in time or have ended.
@@ -164,35 +167,49 @@ impl Exchange<'_> {
 
     /// Sums each bucket while the next ones are computed. Returns which parameters have a gradient on this rank.
     fn behind(&mut self, computation: Box<Computation>) -> Result<(Vec<bool>, Behind), CollectiveError> {
+        let failed = |message: String| CollectiveError::Failed {
+            other: self.ranks.rank(),
+            what: "starting threads for the backward pass",
+            message,
+        };
+        let threads = computing().map_err(|error| failed(error.to_string()))?;
+        let ended = failed("it ended without a result".to_owned());
         let (sender, receiver) = mpsc::channel();
+        let (done, result) = mpsc::channel();
         let buckets = self.buckets;
         let mut times = Vec::new();
-        std::thread::scope(|scope| {
-            let compute = move || {
+        threads.in_place_scope(|scope| {
+            scope.spawn(move |_| {
                 let reached = computation(buckets, &mut |index, flat| sender.send((index, flat)).is_ok());
-                (reached, Instant::now())
-            };
-            let thread = std::thread::Builder::new().name("backward".to_owned()).stack_size(STACK);
-            let computing = thread.spawn_scoped(scope, compute).map_err(|error| CollectiveError::Failed {
-                other: self.ranks.rank(),
-                what: "starting a thread for the backward pass",
-                message: error.to_string(),
-            })?;
-            // An error ends the thread, too: nobody receives what it sends next.
+                // Not received after an error only.
+                let _ = done.send((reached, Instant::now()));
+            });
+            // An error ends the computation, too: nobody receives what it sends next.
             for (index, flat) in receiver {
                 let (began, before) = (Instant::now(), self.ranks.exchanged());
                 self.add(index, flat)?;
                 times.push((began, self.ranks.exchanged().saturating_sub(before)));
             }
-            match computing.join() {
-                Ok((reached, computed)) => {
-                    let until = |(began, took): &(Instant, Duration)| {
-                        (*took).min(computed.saturating_duration_since(*began))
-                    };
-                    Ok((reached, Behind { computed, hidden: times.iter().map(until).sum() }))
-                }
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        })
+            Ok::<(), CollectiveError>(())
+        })?;
+        let (reached, computed) = result.recv().map_err(|_| ended)?;
+        let until =
+            |(began, took): &(Instant, Duration)| (*took).min(computed.saturating_duration_since(*began));
+        Ok((reached, Behind { computed, hidden: times.iter().map(until).sum() }))
     }
+}
+
+/// Threads that compute while this one sends: as many as it has for itself. They are others, because this one may be one of its pool, and the only
+/// one; they wait from one step to the next.
+fn computing() -> Result<Rc<ThreadPool>, ThreadPoolBuildError> {
+    thread_local! {
+        static THREADS: RefCell<Option<Rc<ThreadPool>>> = const { RefCell::new(None) };
+    }
+    if let Some(threads) = THREADS.with_borrow(Clone::clone) {
+        return Ok(threads);
+    }
+    let pool = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).stack_size(STACK);
+    let threads = Rc::new(pool.thread_name(|index| format!("backward {index}")).build()?);
+    THREADS.set(Some(threads.clone()));
+    Ok(threads)
 }

@@ -219,6 +219,26 @@ mod gradients {
         }
     }
 
+    /// The program trains in a thread of its pool, which may be the only one, and the backward pass needs a pool as well.
+    #[test]
+    fn the_only_thread_of_a_pool_sends_while_others_compute() {
+        for found in on_ranks(2, LIMIT, |ranks| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+            let pool = pool.build().unwrap();
+            let mine = Mine::Coming(Box::new(|buckets, ready| {
+                for (index, bucket) in buckets.all().iter().enumerate() {
+                    let (one, two) = rayon::join(|| 1.0, || 2.0);
+                    assert_eq!(rayon::current_num_threads(), 1);
+                    ready(index, vec![one + two; bucket.slices.len()]);
+                }
+                vec![true; 3]
+            }));
+            pool.install(|| host(sum_of(&ranks, mine).get("first").unwrap().clone()))
+        }) {
+            assert_eq!(found, [6.0; 15]);
+        }
+    }
+
     #[test]
     fn what_is_sent_while_others_are_computed_takes_no_time_of_its_own() {
         // Four buckets, each of which takes 100 ms to compute and twice 50 ms to send: 800 ms one after the other.
