@@ -314,6 +314,9 @@ impl Session {
             } else if self.config.train.wire == Wire::Bf16 {
                 reporter.notice("`train.wire` is bf16: gradients are rounded between ranks, so another number of ranks gives other bits")?;
             }
+            if self.config.train.overlap && !self.config.overlaps() {
+                reporter.notice("`train.overlap` has no effect with this correction, whose gradients would be added in another order: they are sent after the backward pass")?;
+            }
         }
         let state = &start.state;
         let mut training =
