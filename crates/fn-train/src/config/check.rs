@@ -7,7 +7,7 @@ use fn_core::correct::{CorrectionKind, HardConfig, Normalise, WeightConfig};
 use fn_core::sample::Prediction;
 use fn_data::synthetic::{SyntheticError, SyntheticKind};
 
-use super::{ConfigError, JudgeKind, Replacements, RunConfig, VerifierConfig, nearest};
+use super::{ConfigError, CorrectionPreset, JudgeKind, Replacements, RunConfig, VerifierConfig, nearest};
 use crate::heldout::selectable;
 
 /// Most sizes that the batch grows through; each is looked up for each batch.
@@ -331,6 +331,12 @@ impl RunConfig {
                 "not set where no correction uses a judge",
             )?;
         }
+        check(
+            c.preset != CorrectionPreset::SoftLabel || electra,
+            "correction.preset",
+            "soft-label".into(),
+            "none, hard or soft with a masked LM (model.arch = bert, roberta, ...): soft-label corrects a discriminator, which only an ELECTRA has",
+        )?;
         let labels = matches!(c.discriminator, DetectionKind::RaoBlackwell(_));
         check(
             c.replacements == Replacements::Any || (electra && !labels && c.judge != Some(JudgeKind::None)),

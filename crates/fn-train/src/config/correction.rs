@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fn_core::correct::detection::DetectionKind;
 use fn_core::correct::{CorrectionKind, HardConfig, Rows, SoftConfig, VerifierTargetConfig};
 use fn_core::documented;
-use fn_core::judge::{Bands, THRESHOLD, TeacherKind};
+use fn_core::judge::{Bands, GeneratorConfig, THRESHOLD, TeacherKind};
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub enum CorrectionPreset {
     Hard,
     /// Soft Regularisation: `masked_lm` is `soft` at word level with lambda 1, the discriminator is not corrected.
     Soft,
+    /// ELECTRA: `discriminator` is `soft-label`, and the judge is the generator's own probability of the word that it has sampled (`judge` is
+    /// `generator`): no look-up sets, no further model. The masked LM is not corrected.
+    SoftLabel,
     /// None of these: `masked_lm` and `discriminator` are set themselves.
     Custom,
 }
@@ -31,7 +34,7 @@ impl CorrectionPreset {
     /// Correction of the masked-LM loss under this preset.
     pub fn masked_lm(self) -> CorrectionKind {
         match self {
-            Self::None | Self::Custom => CorrectionKind::None,
+            Self::None | Self::SoftLabel | Self::Custom => CorrectionKind::None,
             Self::Hard => CorrectionKind::Hard(HardConfig::default()),
             Self::Soft => CorrectionKind::Soft(SoftConfig::default()),
         }
@@ -42,7 +45,13 @@ impl CorrectionPreset {
         match self {
             Self::None | Self::Soft | Self::Custom => DetectionKind::None,
             Self::Hard => DetectionKind::Drop,
+            Self::SoftLabel => DetectionKind::SoftLabel,
         }
+    }
+
+    /// The judge of this preset, where it names one.
+    pub fn judge(self) -> Option<JudgeKind> {
+        (self == Self::SoftLabel).then(|| JudgeKind::Generator(GeneratorConfig::default()))
     }
 }
 
@@ -176,7 +185,7 @@ impl CorrectionConfig {
             prediction: Prediction::Argmax,
             hard_negatives: 0.0,
             verifier: VerifierConfig::default(),
-            judge: None,
+            judge: preset.judge(),
             threshold: THRESHOLD,
             cap: None,
             warmup_steps: None,
@@ -310,13 +319,14 @@ impl From<TypedCorrection> for CorrectionConfig {
             prediction: typed.prediction,
             hard_negatives: typed.hard_negatives,
             verifier: typed.verifier,
-            judge: typed.judge,
+            judge: typed.judge.or_else(|| named.judge.clone()),
             threshold: typed.threshold,
             cap: typed.cap,
             warmup_steps: typed.warmup_steps,
             replacements: typed.replacements,
         };
-        if out.masked_lm != named.masked_lm || out.discriminator != named.discriminator {
+        let another_judge = named.judge.is_some() && out.judge != named.judge;
+        if out.masked_lm != named.masked_lm || out.discriminator != named.discriminator || another_judge {
             out.preset = CorrectionPreset::Custom;
         }
         out

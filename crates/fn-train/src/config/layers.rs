@@ -198,12 +198,16 @@ pub struct Merged {
 
 impl Merged {
     /// Adds a layer on top. A layer that changes the `kind` of a section replaces the section, and one that sets `correction.preset`
-    /// replaces the corrections below it: their other values belong to another kind.
+    /// replaces the corrections below it, and the judge of a preset that has one: their other values belong to another kind.
     pub fn put(&mut self, layer: Vec<Setting>) {
         for setting in &layer {
             if setting.key == "correction.preset" {
                 self.remove("correction.masked_lm.");
                 self.remove("correction.discriminator.");
+                let below = self.settings.get(&setting.key).and_then(|below| below.value.as_str());
+                if below == Some("soft-label") && setting.value.as_str() != below {
+                    self.remove("correction.judge.");
+                }
             } else if let Some(table) = setting.key.strip_suffix(".kind")
                 && is_tagged(table)
                 && self.settings.get(&setting.key).is_none_or(|below| below.value != setting.value)
@@ -317,5 +321,17 @@ mod tests {
             merged.origin("correction.masked_lm.kind"),
             Origin::CommandLine { option: "--set".into() }
         );
+    }
+
+    #[test]
+    fn the_judge_of_a_preset_goes_with_it_and_one_of_its_own_stays() {
+        let keys = |merged: &Merged| merged.settings().map(|setting| setting.key.clone()).collect::<Vec<_>>();
+        let judge = flag("correction.judge.kind", "generator");
+        for (below, left) in [("soft-label", false), ("none", true)] {
+            let mut merged = Merged::default();
+            merged.put(vec![flag("correction.preset", below), judge.clone()]);
+            merged.put(vec![flag("correction.preset", "hard")]);
+            assert_eq!(keys(&merged).contains(&judge.key), left, "{below}");
+        }
     }
 }

@@ -29,6 +29,25 @@ fn what_stands_beside_a_preset_wins_and_the_name_says_so() {
 }
 
 #[test]
+fn the_preset_of_soft_labels_brings_its_judge() {
+    let read = |text: &str| serde_json::from_str::<CorrectionConfig>(text).unwrap();
+    let c = read(r#"{"preset": "soft-label"}"#);
+    assert_eq!(c, CorrectionConfig::preset(CorrectionPreset::SoftLabel));
+    assert!(matches!(c.masked_lm, CorrectionKind::None));
+    assert!(matches!(c.discriminator, DetectionKind::SoftLabel));
+    assert!(matches!(c.judge_or_default(), JudgeKind::Generator(_)));
+    assert_eq!(read(&serde_json::to_string(&c).unwrap()), c);
+    let other = read(r#"{"preset": "soft-label", "judge": {"kind": "lexicon"}}"#);
+    assert_eq!((other.preset, other.judge), (CorrectionPreset::Custom, Some(JudgeKind::Lexicon)));
+
+    let mut run = RunConfig { correction: c, ..RunConfig::default() };
+    run.model.arch = Arch::Electra;
+    run.validate().unwrap();
+    run.model.arch = Arch::Bert;
+    assert!(run.validate().unwrap_err().to_string().contains("only an ELECTRA has"));
+}
+
+#[test]
 fn a_configuration_survives_being_written_and_read() {
     let mut run =
         RunConfig { correction: CorrectionConfig::preset(CorrectionPreset::Soft), ..RunConfig::default() };
