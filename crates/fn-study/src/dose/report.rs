@@ -131,14 +131,17 @@ pub(super) fn shares(records: &[Record]) -> Vec<u32> {
     all.into_iter().collect()
 }
 
+/// A figure of a run, with its heading.
+type Figure = (&'static str, fn(&Record) -> f64);
+
 /// What a table shows of its arms.
 struct Figures {
-    /// The figure that is tested, and its heading.
-    tested: (&'static str, fn(&Record) -> f64),
+    /// The figure that is tested.
+    tested: Figure,
     /// Its curve.
     curve: fn(&Record) -> Vec<(f64, f64)>,
     /// Figures of which only the difference from the baseline is shown.
-    others: &'static [(&'static str, fn(&Record) -> f64)],
+    others: &'static [Figure],
 }
 
 /// For each share and arm: of a baseline the figures themselves, of the other arms differences times 100 with 95 % intervals. The figure that
@@ -189,8 +192,7 @@ fn table(records: &[Record], arms: &[Arm], figures: &Figures) -> Table {
                 number(found.map(|_| p), 3),
                 beyond.to_owned(),
             ]);
-            let shown =
-                |(_, figure): &(&str, fn(&Record) -> f64)| Effect::text(effect(records, share, arm, *figure));
+            let shown = |(_, figure): &Figure| Effect::text(effect(records, share, arm, *figure));
             row.extend(figures.others.iter().map(shown));
         }
         row.push(match steps_share(records, share, arm, figures.curve) {

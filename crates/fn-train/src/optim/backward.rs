@@ -29,13 +29,16 @@ pub struct Backward {
     precision: MatmulPrecision,
 }
 
+/// Takes the gradient of a parameter from a tape, flat.
+type Take = dyn Fn(&mut Tape) -> Option<Tensor<1>> + Send;
+
 /// A trained parameter.
 struct Leaf {
     path: String,
     id: ParamId,
     elements: usize,
     /// Takes its gradient from a tape.
-    take: Box<dyn Fn(&mut Tape) -> Option<Tensor<1>> + Send>,
+    take: Box<Take>,
 }
 
 impl std::fmt::Debug for Backward {
