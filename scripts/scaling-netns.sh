@@ -162,15 +162,13 @@ two=$(median "$scratch/two")
 echo "2 ranks, $rate, delay $delay: $two s a step; the link took $(python3 -c "print(round($(spent) - $before, 2))") s of processor time"
 cmp "$scratch/one/model/model.safetensors" "$scratch/two/model/model.safetensors" && echo "the same bytes"
 python3 - "$model" "$scratch" "$rate" "$delay" "$one" "$half" "$two" <<'PY'
-import json, re, struct, subprocess, sys
+import json, math, struct, subprocess, sys
 model, scratch, rate, delay, one, half, two = sys.argv[1:]
 # Trained parameters: those of the checkpoint.
 newest = subprocess.check_output(["sh", "-c", f"ls -d {scratch}/one/checkpoints/step-* | tail -1"], text=True).strip()
 with open(f"{newest}/model.safetensors", "rb") as file:
     header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-parameters = sum(
-    __import__("math").prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"
-)
+parameters = sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 units = {"kbit": 1e-6, "mbit": 1e-3, "gbit": 1.0, "us": 1e-3, "ms": 1.0}
 value = lambda text: 0.0 if text == "0" else next(float(text[: -len(u)]) * f for u, f in units.items() if text.endswith(u))
 one, half, two = float(one), float(half), float(two)
@@ -178,6 +176,7 @@ micro = one - half
 table = subprocess.check_output(
     [sys.executable, model, "--parameters", str(parameters), "--micro-seconds", str(micro), "--update-seconds", str(max(half - micro, 0.0)),
      "--micro-batches", "2", "--gbit", str(value(rate)), "--latency-ms", str(value(delay)), "--nodes", "2"], text=True)
-step = float(table.strip().splitlines()[-1].split("|")[7])
+rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
+step = float(rows[-1][rows[0].index("step s")])
 print(f"model, {parameters:,} parameters: {step:.4f} s a step; measured is {100 * (two / step - 1):+.0f} %")
 PY
