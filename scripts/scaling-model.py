@@ -9,34 +9,39 @@ n ranks, m micro-batches a step, P parameters, r ranks on a machine, B bytes/s o
     update       update-seconds on every rank (with a sharded optimiser: / n)
     transfer     r * 2 * 4 P * (n - r) / (n B): reduce-scatter and all-gather of f32 gradients; what stays on a machine counts nothing.
                  With a sharded optimiser the weights are gathered in place of the sums, which is as much
-    waiting      (2 * ceil(P / n / 2^20) + 4) * (L + poll): exchanges of at most 2^20 values for each pair of ranks, and four small ones
+    waiting      exchanges * (L + poll): two for each bucket and each 2^20 of its values for each pair of ranks, and four small ones
                  (stop? batch sizes, which parameters have gradients, losses). The sleep between two polls (poll) is a tenth of the wait
+    hidden       what goes on behind the backward pass of the last micro-batch, two thirds of its time: at most the transfer of the layers,
+                 all but a share e (--tail) of the parameters, those of embeddings and heads; with a sharded optimiser half of it
 
-Without overlap these add up; with --overlap, transfer is hidden behind the backward pass of the last micro-batch, two thirds of its time.
+A step is compute + update + transfer + waiting - hidden; with --after (`train.overlap = false`) nothing is hidden. `fnlm bench --world` prints the
+parameters, the buckets and e.
 """
 import argparse
 import math
 
-BUCKET = 1 << 20
+PIECE = 1 << 20
 SMALL = 4
 BACKWARD = 2 / 3
 
 
 def step(a, nodes):
-    """Seconds of a step on so many machines: compute, update, transfer, waiting."""
+    """Seconds of a step on so many machines: compute, update, transfer, waiting, and what of it is hidden, negative."""
     n = nodes * a.ranks_per_node
     r = min(a.ranks_per_node, n)
     compute = a.micro_batches / n * a.micro_seconds
     update = a.update_seconds / (n if a.sharded else 1)
     if n == 1:
-        return compute, update, 0.0, 0.0
+        return compute, update, 0.0, 0.0, 0.0
     bytes_per_value = 2 if a.bf16 else 4
     transfer = r * 2 * bytes_per_value * a.parameters * (n - r) / (n * a.gbit * 1e9 / 8) if nodes > 1 else 0.0
-    exchanges = 2 * math.ceil(a.parameters / n / BUCKET) + SMALL
-    waiting = exchanges * 1.1 * a.latency_ms / 1e3 if nodes > 1 else 0.0
-    if a.overlap:
-        transfer = max(0.0, transfer - BACKWARD * a.micro_seconds)
-    return compute, update, transfer, waiting
+    layers, tail = (1 - a.tail) * a.parameters, a.tail * a.parameters
+    pieces = max(1, a.buckets - 1) * math.ceil(layers / max(1, a.buckets - 1) / n / PIECE)
+    exchange = 1.1 * a.latency_ms / 1e3 if nodes > 1 else 0.0
+    waiting = (2 * pieces + 2 * math.ceil(tail / n / PIECE) + SMALL) * exchange
+    behind = (1 - a.tail) * transfer + 2 * pieces * exchange
+    hidden = 0.0 if a.after else min(behind / (2 if a.sharded else 1), BACKWARD * a.micro_seconds)
+    return compute, update, transfer, waiting, -hidden
 
 
 def main():
@@ -53,15 +58,17 @@ def main():
     p.add_argument("--length", type=int, help="data.length: for tokens a second")
     p.add_argument("--sharded", action="store_true", help="optimizer state is divided among the ranks")
     p.add_argument("--bf16", action="store_true", help="gradients are sent as bf16")
-    p.add_argument("--overlap", action="store_true", help="communication behind the last backward pass")
+    p.add_argument("--after", action="store_true", help="nothing is sent before the backward pass has ended")
+    p.add_argument("--buckets", type=int, default=8, help="into which the parameters are divided (8: ELECTRA-small)")
+    p.add_argument("--tail", type=float, default=0.29, help="share of the parameters outside of layers (0.29: ELECTRA-small)")
     a = p.parse_args()
     one = sum(step(argparse.Namespace(**{**vars(a), "ranks_per_node": 1}), 1))
-    print("| nodes | ranks | compute s | update s | transfer s | waiting s | step s | speed-up | efficiency | tokens/s |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| nodes | ranks | compute s | update s | transfer s | waiting s | hidden s | step s | speed-up | efficiency | tokens/s |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for nodes in a.nodes:
         n = nodes * a.ranks_per_node
         if a.micro_batches % n:
-            print(f"| {nodes} | {n} | {a.micro_batches} micro-batches cannot be divided among {n} ranks |||||||")
+            print(f"| {nodes} | {n} | {a.micro_batches} micro-batches cannot be divided among {n} ranks ||||||||")
             continue
         parts = step(a, nodes)
         total = sum(parts)

@@ -144,6 +144,7 @@ impl Cases {
             token_type: tensor(&types),
             mask: Some(tensor(&mask).float()),
             documents: None,
+            cuts: None,
         };
         Self { fields: [("input_ids", ids), ("token_type_ids", types), ("attention_mask", mask)], inputs }
     }

@@ -220,7 +220,10 @@ impl Encoder {
         let x = self.start(x);
         match &self.modern {
             Some(modern) => modern.forward_first(x, layers, inputs, noise, |_| {}),
-            None => self.layers.iter().take(layers).fold(x, |x, layer| layer.forward(x, inputs, noise)),
+            None => {
+                let layers = self.layers.iter().take(layers);
+                layers.fold(x, |x, layer| layer.forward(inputs.cut(layer, x), inputs, noise))
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! The inputs of a model, and pooling.
 
+use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use fn_ops::Documents;
 use serde::{Deserialize, Serialize};
+
+use crate::cuts::Cuts;
 
 /// A batch of token ids.
 ///
@@ -19,13 +22,23 @@ pub struct Inputs {
     /// Where the documents of each row begin, for rows that hold several: none attends to another, and positions restart. `None`: a
     /// row is one document.
     pub documents: Option<Documents>,
+    /// Where the pass of an encoder is cut: before each layer. `None`: nowhere.
+    pub cuts: Option<Cuts>,
 }
 
 impl Inputs {
     /// One segment, no padding. `ids`: `[B, L]`.
     pub fn plain(ids: Tensor<2, Int>) -> Self {
         let token_type = ids.zeros_like();
-        Self { ids, token_type, mask: None, documents: None }
+        Self { ids, token_type, mask: None, documents: None, cuts: None }
+    }
+
+    /// What `layer` is to read in place of `x`, see [`Cuts`].
+    pub(crate) fn cut<M: Module>(&self, layer: &M, x: Tensor<3>) -> Tensor<3> {
+        match &self.cuts {
+            Some(cuts) => cuts.before(layer, x),
+            None => x,
+        }
     }
 }
 

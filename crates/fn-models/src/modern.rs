@@ -159,7 +159,7 @@ impl ModernLayers {
         let count = self.layers.len();
         self.layers.iter().take(layers).enumerate().fold(x, |x, (number, layer)| {
             let pass = if self.config.is_global(number) { &global } else { &local };
-            let mut x = self.layer(layer, x, pass, inputs, noise);
+            let mut x = self.layer(layer, inputs.cut(layer, x), pass, inputs, noise);
             if number + 1 == count {
                 x = self.norm.forward(x);
             }

@@ -400,6 +400,7 @@ fn task_models(family: &str, classifiers: &[(&str, usize)]) {
             token_type: tensor(&case, "token_type_ids", &device).ones_like(),
             mask: Some(tensor(&case, "attention_mask", &device).float()),
             documents: None,
+            cuts: None,
         };
         (folder, case, inputs)
     };

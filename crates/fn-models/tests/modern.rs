@@ -129,6 +129,7 @@ fn heads_of_tasks_are_those_of_transformers_and_come_back_byte_for_byte() {
             token_type: ids(&case, "token_type_ids", &device),
             mask: Some(ids(&case, "attention_mask", &device).float()),
             documents: None,
+            cuts: None,
         };
         let real = floats(&case["attention_mask"]);
         let (got, wanted, report) = match name {

@@ -28,6 +28,7 @@ fn inputs(case: &Value, device: &Device) -> Inputs {
         token_type: ids(case, "token_type_ids", device),
         mask: Some(ids(case, "attention_mask", device).float()),
         documents: None,
+        cuts: None,
     }
 }
 

@@ -169,8 +169,8 @@ impl Examiner<'_> {
 }
 
 impl Report {
-    /// Adds how well the judges that a configuration names (its lexicon file, verifiers and encoder, each for itself) agree with people: the exam
-    /// of `fnlm probe judge` on these files, at the threshold of the configuration, with traps where it names WordNet.
+    /// Adds how well the judges that a configuration names (its lexicon, be it a file or built from WordNet at the start, verifiers and encoder,
+    /// each for itself) agree with people: the exam of `fnlm probe judge` on these files, at the threshold of the configuration, with traps where it names WordNet.
     ///
     /// # Errors
     /// Files that cannot be read or do not fit together; a configuration that names no such judge.
@@ -265,6 +265,7 @@ fn asked(config: &RunConfig, data: &[PathBuf]) -> exam::Asked {
     exam::Asked {
         data: data.to_vec(),
         lexicons: config.lexicon.path.iter().cloned().collect(),
+        built_from: config.lexicon.wordnet.clone().filter(|_| config.lexicon.path.is_none()),
         encoder: encoder.and_then(|encoder| encoder.model.clone()),
         layers: encoder.map_or(0, |encoder| encoder.layers),
         calibration: encoder.and_then(|encoder| encoder.calibration.clone()),
@@ -291,5 +292,27 @@ mod tests {
         assert_eq!((asked.encoder, asked.layers), (Some("e".into()), 2));
         assert_eq!((asked.calibration, asked.wordnet), (Some("c.json".into()), Some("dict".into())));
         assert_eq!((asked.threshold, asked.data), (0.25, vec![PathBuf::from("swords.json")]));
+        assert_eq!(asked.built_from, None, "a file takes precedence");
+    }
+
+    #[test]
+    fn a_lexicon_that_a_run_builds_at_its_start_is_examined() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pieces = "[PAD] [UNK] [CLS] [SEP] [MASK] boat tub box vessel the went";
+        std::fs::write(at("vocab.txt"), pieces.replace(' ', "\n") + "\n").unwrap();
+        let pairs = "the boat went\t4\tboat\ttub\tTRUE\nthe boat went\t4\tboat\tbox\tFALSE\n";
+        std::fs::write(at("pairs.tsv"), pairs).unwrap();
+        let dict = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fn-data/tests/wordnet_tiny");
+        let mut config = RunConfig::default();
+        config.data.tokenizer = at("vocab.txt");
+        config.lexicon.wordnet = Some(dict.clone());
+        let tokenizer = TextTokenizer::load(&config.data.tokenizer).unwrap();
+        let asked = asked(&config, &[at("pairs.tsv")]);
+        assert_eq!(asked.built_from, Some(dict));
+        let examined = examine(&asked, &tokenizer, &Device::flex(), &mut |_| ()).unwrap();
+        // *tub* is in the synset of *boat*, *box* is not: the one good pair is ranked first.
+        assert!(examined.reports.len() == 1 && examined.reports[0].judge.contains("wordnet_tiny"));
+        assert_eq!(examined.reports[0].with_traps.average_precision, 1.0);
     }
 }

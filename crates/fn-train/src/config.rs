@@ -360,6 +360,8 @@ documented! {
         /// In several processes (MPI): number format in which gradients are sent: `f32`, or `bf16`, which halves what is sent but rounds,
         /// so that weights depend on the number of processes. They are added in f32.
         pub wire: Wire,
+        /// In several processes (MPI): send the gradients of the upper layers while those of the lower ones are computed. The bits are the same.
+        pub overlap: bool,
     }
 }
 
@@ -383,6 +385,7 @@ impl Default for TrainConfig {
             rank_timeout: 60,
             compare_every: 100,
             wire: Wire::F32,
+            overlap: false,
         }
     }
 }

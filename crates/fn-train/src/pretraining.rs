@@ -1,6 +1,7 @@
 //! Pre-training as a [`Training`]: masked batches, an objective, held-out metrics.
 
 mod clock;
+mod details;
 mod overlap;
 pub(crate) mod warnings;
 
@@ -11,13 +12,12 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 use fn_core::corrupt::Corruptor;
 use fn_core::noise::mix;
-use fn_core::stats::FalseNegativeCounts;
 use fn_data::DataError;
 use fn_data::loader::{Growth, Loader, LoaderConfig, MaskedBatch, Part, Stage, fixed_batches};
 use fn_data::mixture::Mixture;
 use fn_data::shard::Dataset;
 use fn_data::synthetic::Synthetic;
-use fn_models::Pretrained;
+use fn_models::{Cuts, Pretrained};
 
 use crate::NamedTensor;
 use crate::checkpoint::TrainState;
@@ -27,13 +27,14 @@ use crate::collective::{
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::heldout::{Evaluation, Truth, lower_is_better};
-use crate::objective::{BatchSize, MovingAverage, Objective, Reader, Share, StepLoss};
+use crate::objective::{BatchSize, MovingAverage, Objective, Reader, Share};
 use crate::optim::Update;
 use crate::report::{Reporter, StepReport};
 use crate::schedule::ScheduleConfig;
 use crate::stop::Stop;
 use crate::training_loop::{SaveDue, Score, Training};
 use clock::Clock;
+pub use details::Details;
 use warnings::Course;
 
 /// Seed of the masked positions of held-out text, so that they are the same for every run, arm and step.
@@ -96,14 +97,6 @@ struct Unreported {
     details: Details,
     learning_rate: f64,
     tokens: u64,
-}
-
-/// The terms of a loss, which add up to it, and counts of wrong predictions among the masked positions.
-pub struct Details {
-    terms: Vec<(&'static str, Tensor<1>)>,
-    counts: FalseNegativeCounts,
-    /// Of several ranks, that of this one's micro-batches: only a warning comes from it.
-    excused: Option<Tensor<1>>,
 }
 
 /// Share of the wrong predictions that a judge may call false negatives without a warning.
@@ -311,26 +304,34 @@ impl Training for Pretraining<'_> {
     }
 
     fn loss(&self, model: &Pretrained, (batch, share): &Self::Batch, seed: u64) -> (Tensor<1>, Details) {
-        let StepLoss { total, terms, counts, excused } =
-            self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch]));
-        let terms = terms.into_iter().map(|(name, term)| (name, term.inner())).collect();
-        (total, Details { terms, counts, excused })
+        Details::of(self.objective.loss(model, batch, *share, mix(&[seed, batch.micro_batch])))
+    }
+
+    fn loss_cut(
+        &self,
+        model: &Pretrained,
+        (batch, share): &Self::Batch,
+        seed: u64,
+        cuts: &Cuts,
+    ) -> (Tensor<1>, Details) {
+        let seed = mix(&[seed, batch.micro_batch]);
+        Details::of(self.objective.loss_cut(model, batch, *share, seed, cuts))
     }
 
     fn add(a: Details, b: Details) -> Details {
-        let terms = a.terms.into_iter().zip(b.terms).map(|((name, x), (_, y))| (name, x + y)).collect();
-        let excused = a.excused.into_iter().chain(b.excused).reduce(Tensor::max_pair);
-        Details { terms, counts: a.counts.plus(b.counts), excused }
+        a.plus(b)
     }
 
     fn sums(details: &mut Details) -> Vec<&mut Tensor<1>> {
-        let FalseNegativeCounts { rows, wrong, false_negative, shielded } = &mut details.counts;
-        let terms = details.terms.iter_mut().map(|(_, term)| term);
-        terms.chain([rows, wrong, false_negative, shielded]).collect()
+        details.sums()
     }
 
     fn wire(&self) -> Wire {
         self.config.train.wire
+    }
+
+    fn overlaps(&self) -> bool {
+        self.config.overlaps()
     }
 
     fn compare_every(&self) -> u64 {

@@ -14,7 +14,7 @@ use burn::tensor::{Device, FloatDType};
 use fn_core::corrupt::{Corruptor, Unit};
 use fn_core::files::hex;
 use fn_core::lexicon::Lexicon;
-use fn_data::lexicon::{WordNet, WordNetOptions, build_wordnet_lexicon};
+use fn_data::lexicon::{WordNet, WordNetError, WordNetOptions, build_wordnet_lexicon};
 use fn_data::mixture::Mixture;
 use fn_data::shard::{Dataset, PreparedData, Progress, prepare};
 use fn_data::tokenise::TextTokenizer;
@@ -314,6 +314,9 @@ impl Session {
             } else if self.config.train.wire == Wire::Bf16 {
                 reporter.notice("`train.wire` is bf16: gradients are rounded between ranks, so another number of ranks gives other bits")?;
             }
+            if self.config.train.overlap && !self.config.overlaps() {
+                reporter.notice("`train.overlap` has no effect with this correction, whose gradients would be added in another order: they are sent after the backward pass")?;
+            }
         }
         let state = &start.state;
         let mut training =
@@ -433,15 +436,19 @@ fn shards<'a>(prepared: impl IntoIterator<Item = &'a PreparedData>) -> String {
 fn open_lexicon(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Option<Lexicon>, TrainError> {
     let lexicon = match (&config.lexicon.path, &config.lexicon.wordnet) {
         (Some(path), _) => Lexicon::load(path)?,
-        (None, Some(dict)) => build_wordnet_lexicon(
-            &WordNet::open(dict)?,
-            tokenizer.spelled(),
-            tokenizer.sha256(),
-            &WordNetOptions::default(),
-        )?,
+        (None, Some(dict)) => wordnet_lexicon(dict, tokenizer)?,
         (None, None) => return Ok(None),
     };
     checked(lexicon, tokenizer).map(Some)
+}
+
+/// The lexicon that a run with `lexicon.wordnet` builds at its start, from the WordNet files in `dict`.
+///
+/// # Errors
+/// Files that cannot be read; a vocabulary without any entry.
+pub fn wordnet_lexicon(dict: &Path, tokenizer: &TextTokenizer) -> Result<Lexicon, WordNetError> {
+    let options = WordNetOptions::default();
+    build_wordnet_lexicon(&WordNet::open(dict)?, tokenizer.spelled(), tokenizer.sha256(), &options)
 }
 
 /// Checks that the lexicon was built for this vocabulary.

@@ -6,24 +6,26 @@
 //! In several processes ([`train_together`]) each rank takes its share of a step's micro-batches; gradients and losses are then summed
 //! over all of them, and every rank makes the same update. The first rank saves.
 
+mod passes;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use fn_core::files::hex;
-use fn_models::params;
+use fn_models::{Cuts, params};
 use sha2::{Digest, Sha256};
 
 use crate::NamedTensor;
 use crate::checkpoint::{Checkpoints, LoadedCheckpoint, TrainState};
 use crate::collective::{
-    Collective, Meeting, Single, Wire, gather_equal, meet, same_weights, sum_values, tell_path, tree,
+    Collective, Meeting, Mine, Single, Wire, gather_equal, meet, same_weights, sum_values, tell_path,
 };
 use crate::error::TrainError;
 use crate::faults;
 use crate::guard::Guard;
-use crate::optim::{AdamW, Gradients, Update};
+use crate::optim::{AdamW, Update, Updated};
 use crate::stop::Stop;
 
 /// Steps after which gradient norms are read back from an asynchronous device, if no report reads them before.
@@ -48,6 +50,17 @@ pub trait Training {
     /// the run, and the batch.
     fn loss(&self, model: &Self::Model, batch: &Self::Batch, seed: u64) -> (Tensor<1>, Self::Details);
 
+    /// [`loss`](Self::loss), of a forward pass that is cut between layers, see [`Cuts`]; by default it is not.
+    fn loss_cut(
+        &self,
+        model: &Self::Model,
+        batch: &Self::Batch,
+        seed: u64,
+        _cuts: &Cuts,
+    ) -> (Tensor<1>, Self::Details) {
+        self.loss(model, batch, seed)
+    }
+
     /// The sum of the details of two micro-batches of a step.
     fn add(a: Self::Details, b: Self::Details) -> Self::Details;
 
@@ -59,6 +72,11 @@ pub trait Training {
     /// In several processes: the number format in which gradients are sent.
     fn wire(&self) -> Wire {
         Wire::F32
+    }
+
+    /// In several processes: whether gradients are sent while the rest of the backward pass is computed.
+    fn overlaps(&self) -> bool {
+        false
     }
 
     /// In several processes: steps between two comparisons of the weights of all ranks. 0: only before checkpoints.
@@ -292,14 +310,26 @@ impl<T: Training> TrainingLoop<'_, T> {
         let (began, exchanged) = (Instant::now(), ranks.exchanged());
         let batches = self.training.next_batches(step)?;
         let model = faults::parameters(model, step + 1);
-        let (mut mine, mut total, mut details) =
-            forward_backward(&self.training, &model, &batches, seed, step + 1);
-        faults::gradients(&mut mine, step + 1);
-        let computed = began.elapsed().saturating_sub(ranks.exchanged() - exchanged).as_secs_f64();
+        let (mine, mut total, mut details) = match ranks.world() > 1 && self.training.overlaps() {
+            true => {
+                let (mine, total, details) =
+                    passes::forward(&self.training, &model, &batches, seed, step + 1);
+                (mine.into(), total, details)
+            }
+            false => {
+                let (mut mine, total, details) =
+                    passes::forward_backward(&self.training, &model, &batches, seed, step + 1);
+                faults::gradients(&mut mine, step + 1);
+                (Mine::Whole(mine), total, details)
+            }
+        };
+        let (now, exchanged) = (Instant::now(), ranks.exchanged() - exchanged);
         let mut sums = T::sums(&mut details);
         sums.push(&mut total);
         let (rate, wire) = (self.training.learning_rate(step), self.training.wire());
-        let model = self.optimizer.step_of_ranks(ranks, model, mine, rate, wire)?;
+        let Updated { model, behind } = self.optimizer.step_of_ranks(ranks, model, mine, rate, wire)?;
+        let end = behind.map_or(now, |behind| behind.computed);
+        let computed = (end - began).saturating_sub(exchanged).as_secs_f64();
         let computed = sum_values(ranks, sums, &[computed])?.concat();
         self.state.step += 1;
         if ranks.world() > 1 {
@@ -438,28 +468,6 @@ pub fn checksum(tensors: &[NamedTensor]) -> String {
         hash.update(bytemuck::cast_slice(data));
     }
     hex(&hash.finalize())
-}
-
-/// Gradients and loss of step `step`, summed over these micro-batches in the [tree].
-fn forward_backward<T: Training>(
-    training: &T,
-    model: &T::Model,
-    batches: &[T::Batch],
-    seed: u64,
-    step: u64,
-) -> (Gradients, Tensor<1>, T::Details) {
-    let leaf = |batch: &T::Batch| {
-        let (total, details) = training.loss(model, batch, seed);
-        let total = faults::loss(total, step);
-        let gradients = Gradients::from_backward(model, total.backward());
-        (gradients, total.inner(), details)
-    };
-    let sum = tree::sum(batches, leaf, |(mut gradients, total, details), (other, more, others)| {
-        gradients.accumulate(other);
-        (gradients, total + more, T::add(details, others))
-    });
-    #[allow(clippy::expect_used)] // promised by `Training::next_batches`
-    sum.expect("a step has at least one micro-batch")
 }
 
 #[cfg(test)]

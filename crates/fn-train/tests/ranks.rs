@@ -17,7 +17,7 @@ use fn_data::loader::MaskedBatch;
 use fn_data::mixture::Mixture;
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
-use fn_models::{Arch, Pretrained};
+use fn_models::{Arch, Cuts, Pretrained};
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
 use fn_train::collective::{Collective, CollectiveError, Meeting, Threads, Wire};
 use fn_train::config::{CorrectionConfig, CorrectionPreset, MixtureSource, RunConfig};
@@ -48,6 +48,18 @@ impl Objective for OneAtATime {
     fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
         let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.loss(model, batch, share, seed)
+    }
+
+    fn loss_cut(
+        &self,
+        model: &Pretrained,
+        batch: &MaskedBatch,
+        share: Share,
+        seed: u64,
+        cuts: &Cuts,
+    ) -> StepLoss {
+        let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.loss_cut(model, batch, share, seed, cuts)
     }
 
     fn judging(&self) -> &Judging {
@@ -106,6 +118,7 @@ fn config(arch: Arch, accumulation: usize) -> RunConfig {
     run.data.length = LENGTH;
     run.train.batch = 3;
     run.train.accumulation = accumulation;
+    run.train.overlap = true;
     run.train.steps = STEPS;
     run.schedule.lr = 2e-3;
     run.schedule.warmup = 2;
@@ -230,6 +243,9 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 fn any_number_of_ranks_is_one_process(config: &RunConfig) {
     let mut sharded = config.clone();
     sharded.optimizer.shard = true;
+    let (mut after, mut sharded_after) = (config.clone(), sharded.clone());
+    (after.train.overlap, sharded_after.train.overlap) = (false, false);
+    assert!(config.overlaps() && !after.overlaps());
     let kinds = [config, &sharded];
     let alone = tempfile::tempdir().unwrap();
     let expected = process(config, 1, alone.path(), None).remove(0);
@@ -237,9 +253,11 @@ fn any_number_of_ranks_is_one_process(config: &RunConfig) {
     let weights = files(alone.path());
     assert!(weights.len() == 4 && weights.contains_key("optimizer.safetensors"));
 
-    for (world, config) in [(2, config), (4, config), (2, &sharded), (4, &sharded)] {
+    let all = [(2, config), (4, config), (2, &sharded), (4, &sharded), (2, &after), (4, &sharded_after)];
+    for (world, config) in all {
         let dir = tempfile::tempdir().unwrap();
-        let which = format!("{world} ranks, shard = {}", config.optimizer.shard);
+        let (shard, overlap) = (config.optimizer.shard, config.train.overlap);
+        let which = format!("{world} ranks, shard = {shard}, overlap = {overlap}");
         for outcome in process(config, world, dir.path(), None) {
             assert_eq!(outcome.lines, expected.lines, "{which}");
         }
@@ -295,14 +313,16 @@ fn a_growing_batch_a_falling_mask_rate_and_clipped_updates_have_the_same_bits_on
     any_number_of_ranks_is_one_process(&config);
 }
 
-/// A rank that receives one wrong bit of the summed gradients, once.
-struct Flipped {
+/// Ranks of which one has a fault, once: after its n-th meeting of a kind.
+struct Faulty {
     ranks: Threads,
-    sums: Mutex<u64>,
-    at: u64,
+    rank: usize,
+    what: &'static str,
+    left: Mutex<u64>,
+    fault: fn(&mut [&mut [u8]]) -> Result<(), CollectiveError>,
 }
 
-impl Collective for Flipped {
+impl Collective for Faulty {
     fn rank(&self) -> usize {
         self.ranks.rank()
     }
@@ -318,17 +338,36 @@ impl Collective for Flipped {
         receive: &mut [&mut [u8]],
     ) -> Result<(), CollectiveError> {
         self.ranks.exchange(meeting, send, receive)?;
-        if meeting.what == "the sum of the gradients" {
-            let mut sums = self.sums.lock().unwrap();
-            *sums += 1;
-            if *sums == self.at && self.rank() == 2 {
-                receive[0][3] ^= 0x40; // the largest bit of the exponent of the first number
+        if self.rank() == self.rank && meeting.what == self.what {
+            let mut left = self.left.lock().unwrap();
+            *left -= 1;
+            if *left == 0 {
+                *left = u64::MAX;
+                return (self.fault)(receive);
             }
         }
         Ok(())
     }
 
     fn abort(&self, _: u8) {}
+}
+
+/// Errors of four ranks, of which `rank` has `fault` after its n-th meeting of the kind `what`.
+fn errors(
+    config: &RunConfig,
+    dir: &Path,
+    (rank_of_fault, what, n): (usize, &'static str, u64),
+    fault: fn(&mut [&mut [u8]]) -> Result<(), CollectiveError>,
+) -> Vec<TrainError> {
+    std::thread::scope(|scope| {
+        let run = move |ranks| {
+            let ranks = Faulty { ranks, rank: rank_of_fault, what, left: Mutex::new(n), fault };
+            move || rank(config, &ranks, dir, None).err().unwrap()
+        };
+        let ranks = Threads::new(4, Duration::from_secs(120)).into_iter();
+        let running: Vec<_> = ranks.map(|ranks| scope.spawn(run(ranks))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 #[test]
@@ -338,16 +377,12 @@ fn a_rank_that_computes_otherwise_is_named_with_the_step_and_nothing_is_saved_of
     let mut config = config(Arch::Bert, 4);
     config.train.compare_every = 2;
     config.checkpoint.every = 4;
-    let errors: Vec<TrainError> = std::thread::scope(|scope| {
-        let running: Vec<_> = Threads::new(4, Duration::from_secs(120))
-            .into_iter()
-            .map(|ranks| {
-                let (flipped, config) = (Flipped { ranks, sums: Mutex::new(0), at: 5 }, &config);
-                scope.spawn(move || rank(config, &flipped, path, None).err().unwrap())
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    // Two buckets, the layer and all others: in step 5.
+    let flip = |receive: &mut [&mut [u8]]| {
+        receive[0][3] ^= 0x40; // the largest bit of the exponent of the first number
+        Ok(())
+    };
+    let errors = errors(&config, path, (2, "the sum of the gradients", 9), flip);
     for error in errors {
         let text = error.to_string();
         let TrainError::Collective(CollectiveError::Diverged { others, step: 6, equal: 4 }) = error else {
@@ -357,6 +392,40 @@ fn a_rank_that_computes_otherwise_is_named_with_the_step_and_nothing_is_saved_of
         assert!(text.contains("rank 2 and rank 0 have different weights after step 6"), "{text}");
     }
     assert_eq!(Checkpoints::new(path, 2, false).latest().unwrap().unwrap().step, 4);
+}
+
+#[test]
+fn a_rank_that_is_lost_behind_a_backward_pass_is_named_and_the_checkpoint_before_is_resumed() {
+    let mut config = config(Arch::Electra, 4);
+    let alone = tempfile::tempdir().unwrap();
+    process(&config, 1, alone.path(), None);
+    for shard in [false, true] {
+        config.optimizer.shard = shard;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        // Three buckets: in step 5, after the second one.
+        let lost = |_: &mut [&mut [u8]]| {
+            Err(CollectiveError::Failed { other: 1, what: "a test", message: "lost".to_owned() })
+        };
+        let errors = errors(&config, path, (1, "its part of the gradients", 14), lost);
+        for (rank, error) in errors.into_iter().enumerate() {
+            let text = error.to_string();
+            match error {
+                TrainError::Collective(CollectiveError::Failed { other: 1, .. }) if rank == 1 => {}
+                // One that waited for rank 1 may have ended before.
+                TrainError::Collective(CollectiveError::Gone { .. }) => {}
+                _ => panic!("rank {rank}: {text}"),
+            }
+        }
+        assert_eq!(Checkpoints::new(path, 2, false).latest().unwrap().unwrap().step, 3);
+        assert!(process(&config, 2, path, None).iter().all(|outcome| outcome.complete));
+        let found = files(path);
+        let differing = differing(&found, &files(alone.path()));
+        assert!(
+            differing.iter().all(|name| matches!(&**name, "state.json" | "manifest.json")),
+            "{differing:?}"
+        );
+    }
 }
 
 #[test]

@@ -117,7 +117,7 @@ pub struct StudyDoseArgs {
     /// Percent of the replacements that fit (repeatable). [default: 5, 15, 28 and 42]
     #[arg(long = "share", value_name = "PERCENT")]
     pub shares: Vec<u32>,
-    /// Only these arms: bounds, random or plausible (repeatable). [default: all]
+    /// Only these arms: bounds, masked-lm, generator, random or plausible (repeatable). [default: all]
     #[arg(long = "part", value_name = "PART")]
     pub parts: Vec<fn_study::dose::Part>,
     /// Optimiser steps of each run.

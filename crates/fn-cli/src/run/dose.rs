@@ -14,7 +14,6 @@ use crate::term;
 /// A share that no language has, a folder of other runs (2), a run that fails (1).
 pub fn run(args: &StudyDoseArgs) -> Result<Outcome, CliError> {
     let device = device::open_spec(&args.device.parse()?)?;
-    let stop = support::interruptible()?;
     let dose = Dose {
         out: &args.out,
         shares: &args.shares,
@@ -22,7 +21,7 @@ pub fn run(args: &StudyDoseArgs) -> Result<Outcome, CliError> {
         steps: args.steps,
         parts: &args.parts,
         device: &device,
-        stop: &stop,
+        stop: &support::interruptible()?,
     };
     let (records, complete) = dose.run(&mut |made: usize, all: usize, record: &Record| {
         term::note(args.common.quiet, &format!("[{made}/{all}] {record}"));

@@ -98,7 +98,8 @@ impl Language {
         all
     }
 
-    fn guess(&self, concepts: &[(u32, f64)]) -> Guess {
+    /// The distribution of the word of a slot whose concept has this distribution; each word once.
+    pub(super) fn mixture(&self, concepts: &[(u32, f64)]) -> Vec<(u32, f64)> {
         let mut words: Vec<(u32, f64)> = Vec::new();
         for &(concept, p) in concepts {
             for (&word, weight) in self.words[concept as usize].iter().zip(&self.weights[concept as usize]) {
@@ -108,6 +109,11 @@ impl Language {
                 }
             }
         }
+        words
+    }
+
+    fn guess(&self, concepts: &[(u32, f64)]) -> Guess {
+        let words = self.mixture(concepts);
         let best =
             words.iter().copied().fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
         let fits = concepts.iter().filter(|(c, _)| self.words[*c as usize].contains(&best.0));

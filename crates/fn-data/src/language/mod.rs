@@ -31,6 +31,7 @@
 //! ```
 
 mod ceiling;
+mod conditional;
 mod config;
 mod fits;
 mod grammar;
@@ -40,6 +41,7 @@ mod tests;
 mod words;
 
 pub use ceiling::Ceiling;
+pub use conditional::PlannedRow;
 pub use config::{LanguageConfig, LanguageError};
 
 use fn_core::files::hex;
@@ -242,19 +244,7 @@ impl Language {
     ///
     /// If not even one sentence fits, the row is `[CLS] [SEP]`.
     pub fn row(&self, i: u64, length: usize, seed: u64) -> TruthRow {
-        let mut writer = Writer::new(self, self.text_stream(i, seed, 2));
-        let mut row = TruthRow { ids: vec![SPECIAL_IDS.cls], slots: vec![None] };
-        loop {
-            let (ids, slots) = writer.sentence();
-            if row.ids.len() + ids.len() + 1 > length {
-                break;
-            }
-            row.ids.extend(ids);
-            row.slots.extend(slots);
-        }
-        row.ids.push(SPECIAL_IDS.sep);
-        row.slots.push(None);
-        row
+        self.planned_row(i, length, seed).truth
     }
 
     /// The context-free look-up table: `V(w)` = all words that share a concept with `w` in *any* of its senses, with the errors

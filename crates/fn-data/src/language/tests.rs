@@ -365,3 +365,40 @@ fn the_dial_sets_the_share_of_replacements_that_fit_and_nothing_but_the_choice_w
     let alone = small(|c| (c.set_sizes, c.polysemy) = (vec![1.0], 0.0));
     assert_eq!(Language::new(alone, 1).unwrap().fitting_replacements(0.5, 50, 1), 0.0);
 }
+
+#[test]
+fn the_true_conditional_is_calibrated_and_certain_of_function_words() {
+    // Two sentences a row, sets of several words, words with two meanings, liked words with a choice.
+    let config = LanguageConfig { topics: 2, nouns_per_topic: 4, ..LanguageConfig::default() };
+    let language = Language::new(config, 3).unwrap();
+    let mut expected = vec![0.0; language.size()];
+    let mut variance = vec![0.0; language.size()];
+    let mut found = vec![0.0; language.size()];
+    let mut open = 0;
+    for i in 0..400 {
+        let row = language.planned_row(i, 40, 8);
+        assert_eq!(row.truth, language.row(i, 40, 8));
+        for (position, (&id, slot)) in row.truth.ids.iter().zip(&row.truth.slots).enumerate() {
+            let p = language.conditional(&row, position);
+            assert!((p.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
+            assert!(p.iter().any(|(word, p)| *word == id && *p > 0.0), "what stands there is possible");
+            if slot.is_none() {
+                assert_eq!(p, [(id, 1.0)]);
+                continue;
+            }
+            open += usize::from(p.len() > 1);
+            found[id as usize] += 1.0;
+            for (word, p) in p {
+                expected[word as usize] += p;
+                variance[word as usize] += p * (1.0 - p);
+            }
+        }
+        assert!(language.conditional(&row, row.truth.ids.len()).is_empty());
+    }
+    assert!(open > 3_000, "{open}");
+    for word in 0..language.size() {
+        // A word of one place says something of the next, so the counts vary more than independent ones: seven deviations.
+        let far = (found[word] - expected[word]).abs() / variance[word].sqrt().max(1.0);
+        assert!(far < 7.0, "{word}: {} for {}", found[word], expected[word]);
+    }
+}

@@ -67,6 +67,7 @@ impl Case {
             token_type: self.ids("token_type_ids", device),
             mask: Some(self.attention(device)),
             documents: None,
+            cuts: None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Dose-response experiment on the generated language: the effect of a correction of the discriminator's loss, by the share of
-//! replacements that fit and by the quality of the judge.
+//! Dose-response experiment on the generated language: the effect of a correction of the discriminator's or the masked-LM loss, by the
+//! share of replacements that fit and by the quality of the judge.
 //!
 //! The generated language can be configured for a share of the sampled replacements that fit
 //! ([`LanguageConfig::with_fitting_replacements`](fn_data::language::LanguageConfig::with_fitting_replacements)); the judge is
@@ -8,15 +8,18 @@
 //! finished; finished runs are not repeated.
 
 mod arm;
+mod grid;
 mod judge;
+mod oracle;
 mod probe;
 mod report;
 mod trial;
 
-pub use arm::{Arm, By, Correction, PRECISIONS, Part, RECALLS};
+pub use arm::{Arm, By, Correction, Loss, PRECISIONS, Part, RECALLS, RELABEL};
+pub use grid::{breaks_even, draw, grid};
 pub use judge::{KIND, Mistakes, SetQuality, SetQualityConfig};
 pub use probe::Probed;
-pub use report::{Effect, bounds, breaks_even, csv, draw, effect, grid, report, steps_to};
+pub use report::{Effect, bounds, csv, effect, masked, report, steps_to};
 pub use trial::{KNOWLEDGE, Point, Record, Trial, base_language};
 
 use std::fs::OpenOptions;
@@ -35,6 +38,12 @@ pub const SHARES: [u32; 4] = [5, 15, 28, 42];
 
 /// Default number of optimiser steps of a run.
 pub const STEPS: u64 = 300;
+
+/// A number, or NaN for the null that JSON has in its place.
+fn or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value: Option<f64> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(value.unwrap_or(f64::NAN))
+}
 
 /// Error of the experiment.
 #[derive(Debug, thiserror::Error)]
@@ -271,6 +280,42 @@ mod tests {
         assert!(other.records().unwrap_err().to_string().contains("line 1 is not a record"));
         let none = Dose { seeds: 0, ..other };
         assert!(none.run(&mut |_, _, _| ()).unwrap_err().to_string().contains("--seeds is 0"));
+    }
+
+    #[test]
+    fn a_masked_lm_has_no_detector_and_its_records_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (device, stop) = (Device::flex(), Stop::new());
+        let dose = Dose {
+            out: folder.path(),
+            shares: &[28],
+            seeds: 1,
+            steps: 2,
+            parts: &[Part::MaskedLm],
+            device: &device,
+            stop: &stop,
+        };
+        let (records, complete) = dose.run(&mut |_, _, _| ()).unwrap();
+        assert!(complete && records.len() == Part::MaskedLm.arms().len());
+        for record in &records {
+            assert!(record.error_auc().is_nan() && record.closeness() < 0.0, "{record}");
+        }
+        let texts = |records: &[Record]| records.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&dose.records().unwrap()), texts(&records));
+        let table = masked(&records).to_markdown();
+        assert!(table.contains("| masked LM: hard by the truth, shuffled | 1 |"), "{table}");
+        assert_eq!(bounds(&records).to_markdown().lines().count(), 2, "no row for a masked LM");
+    }
+
+    #[test]
+    fn records_of_earlier_versions_are_read() {
+        let line = r#"{"share":5,"seed":1,"correction":"weight","by":"generator","shuffled":true,"steps":300,"curve":[{"step":37,
+            "error_auc":0.67,"label_auc":0.66,"fitting":0.007}],"masked_accuracy":0.5,"fitting_accuracy":0.6,"precision":null,"recall":0.1,
+            "probe":{"errors":null,"fitting":0.9,"chance":0.2,"tested":0},"seconds_per_step":0.03}"#;
+        let record: Record = serde_json::from_str(line).unwrap();
+        assert_eq!(record.arm, Arm::of(Correction::Weight, By::Generator).control());
+        assert!(record.probe.errors.is_nan() && record.closeness().is_nan());
+        assert!(!serde_json::to_string(&record).unwrap().contains("loss"), "the keys are the same");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use fn_train::objective::DeviceBatch;
 use fn_train::pretraining::HELD_OUT_SEED;
 use serde::{Deserialize, Serialize};
 
+use super::or_nan;
 use super::trial::Trial;
 
 /// Rounds of the gradient descent.
@@ -24,10 +25,13 @@ const PENALTY: f64 = 1.0;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Probed {
     /// Of the concept of the original word at places where an error stands.
+    #[serde(deserialize_with = "or_nan")]
     pub errors: f64,
     /// The same where a replacement stands that fits: there the word itself says it.
+    #[serde(deserialize_with = "or_nan")]
     pub fitting: f64,
     /// Of naming the most frequent concept at places of errors.
+    #[serde(deserialize_with = "or_nan")]
     pub chance: f64,
     /// Places of errors that were tested.
     pub tested: usize,
@@ -62,7 +66,8 @@ pub(super) fn probe(trial: &Trial, model: &Pretrained, device: &Device) -> Probe
         for (p, &word) in sampled.iter().enumerate() {
             let flat = host.positions[p] as usize;
             let row = seen + flat / length;
-            let slot = trial.rows.get(row).and_then(|row| row.slots.get(flat % length)).copied().flatten();
+            let slot =
+                trial.rows.get(row).and_then(|row| row.truth.slots.get(flat % length)).copied().flatten();
             let Some(slot) = slot.filter(|_| host.weight[p] > 0.0 && word != host.gold[p]) else { continue };
             let half = usize::from(row >= trial.rows.len() / 2);
             let places = &mut halves[half][usize::from(trial.language.truth_fits(slot, word))];

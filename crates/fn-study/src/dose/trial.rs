@@ -1,12 +1,13 @@
-//! One run: a small ELECTRA on a generated language in memory.
+//! One run: a small ELECTRA or BERT on a generated language in memory.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use fn_core::correct::Resources;
 use fn_core::corrupt::Corruptor;
-use fn_core::judge::{DeviceLexicon, THRESHOLD};
-use fn_data::language::{Language, LanguageConfig, LexiconNoise, TruthRow};
+use fn_core::judge::{DeviceLexicon, THRESHOLD, Teacher};
+use fn_data::language::{Language, LanguageConfig, LexiconNoise, PlannedRow};
 use fn_data::pack::PackedRow;
 use fn_data::shard::Dataset;
 use fn_train::config::{RunConfig, preset};
@@ -20,8 +21,9 @@ use fn_train::stop::Stop;
 use fn_train::training_loop::{self, Start};
 use serde::{Deserialize, Serialize};
 
+use super::oracle::Oracle;
 use super::probe::{self, Probed};
-use super::{Arm, DoseError};
+use super::{Arm, DoseError, or_nan};
 
 /// What the guesser knows by which the language is set: about what an ELECTRA generator of this size knows of it, over a run.
 pub const KNOWLEDGE: f64 = 0.6;
@@ -36,17 +38,23 @@ const EVALUATIONS: u64 = 8;
 /// XORed into the seed, so that held-out and training text differ.
 const HELD_OUT: u64 = 0x0e1d;
 
-/// A point of the held-out curves of a run.
+/// A point of the held-out curves of a run. NaN where a model has no discriminator.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Optimiser steps.
     pub step: u64,
     /// Area under the detector's curve, errors against originals.
+    #[serde(deserialize_with = "or_nan")]
     pub error_auc: f64,
     /// The same with every replacement on the side of the errors: hard labels.
+    #[serde(deserialize_with = "or_nan")]
     pub label_auc: f64,
     /// Share of the sampled replacements that fit.
+    #[serde(deserialize_with = "or_nan")]
     pub fitting: f64,
+    /// Mean divergence of the masked LM from the true conditional at masked places, in nats; None in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<f64>,
 }
 
 /// What a run measured.
@@ -93,6 +101,28 @@ impl Record {
         self.curve.last().map_or(f64::NAN, |point| point.label_auc)
     }
 
+    /// How close the masked LM comes to the true conditional at the end: minus its divergence from it, in nats; NaN if it was not measured.
+    pub fn closeness(&self) -> f64 {
+        self.closeness_curve().last().map_or(f64::NAN, |point| point.1)
+    }
+
+    /// The same as a mean over all evaluations.
+    pub fn mean_closeness(&self) -> f64 {
+        let curve = self.closeness_curve();
+        curve.iter().map(|point| point.1).sum::<f64>() / curve.len() as f64
+    }
+
+    /// Steps and [`closeness`](Self::closeness).
+    pub fn closeness_curve(&self) -> Vec<(f64, f64)> {
+        self.curve.iter().map(|point| (point.step as f64, -point.divergence.unwrap_or(f64::NAN))).collect()
+    }
+
+    /// Steps and area of errors against originals, from 1/2 at step 0.
+    pub fn error_auc_curve(&self) -> Vec<(f64, f64)> {
+        let points = self.curve.iter().map(|point| (point.step as f64, point.error_auc));
+        std::iter::once((0.0, 0.5)).chain(points).collect()
+    }
+
     /// Mean share of the replacements that fit, over the evaluations.
     pub fn fitting(&self) -> f64 {
         self.curve.iter().map(|point| point.fitting).sum::<f64>() / self.curve.len() as f64
@@ -101,13 +131,14 @@ impl Record {
 
 impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { share, seed, arm, probe, .. } = self;
-        let (name, area, fitting) = (arm.name(), self.error_auc(), self.fitting());
-        write!(
-            f,
-            "share {share}, seed {seed}, {name}: true AUC {area:.3}, probe {:.2}, fitting {fitting:.3}",
-            probe.errors
-        )
+        let Self { share, seed, arm, .. } = self;
+        let (name, area, closeness) = (arm.name(), self.error_auc(), self.closeness());
+        write!(f, "share {share}, seed {seed}, {name}: ")?;
+        if area.is_finite() {
+            let (probe, fitting) = (self.probe.errors, self.fitting());
+            write!(f, "true AUC {area:.3}, probe {probe:.2}, fitting {fitting:.3}, ")?;
+        }
+        write!(f, "masked accuracy {:.3}, divergence {:.3}", self.masked_accuracy, -closeness)
     }
 }
 
@@ -121,8 +152,11 @@ pub struct Trial {
     pub(super) corruptor: Arc<Corruptor>,
     data: Arc<Dataset>,
     pub(super) held_out: Arc<Dataset>,
-    pub(super) rows: Vec<TruthRow>,
+    pub(super) rows: Vec<PlannedRow>,
+    /// The true conditional at each position of the held-out rows.
+    conditionals: Vec<Vec<Vec<(u32, f64)>>>,
     truth: DeviceLexicon,
+    oracle: Rc<dyn Teacher>,
     device: Device,
 }
 
@@ -156,17 +190,43 @@ impl Trial {
         let language = Language::new(language, seed)?;
         let config = configuration(seed, steps)?;
         let corruptor = Arc::new(Corruptor::new(config.corruption.clone(), language.facts())?);
-        let rows = |n: usize, seed: u64| -> Result<(Arc<Dataset>, Vec<TruthRow>), DoseError> {
-            let rows = language.rows(n, LENGTH, seed);
-            let packed = rows.iter().map(|r| PackedRow { ids: r.ids.clone(), second: r.ids.len() as u16 });
-            Ok((Arc::new(Dataset::from_rows(packed.collect(), LENGTH)?), rows))
+        let rows = |n: usize, seed: u64| -> Vec<PlannedRow> {
+            (0..n as u64).map(|i| language.planned_row(i, LENGTH, seed)).collect()
         };
-        let (data, _) = rows(steps as usize * BATCH, seed)?;
-        let (held_out, rows) = rows(HELD_OUT_ROWS, seed ^ HELD_OUT)?;
+        let packed = |rows: &[PlannedRow]| {
+            let packed = |row: &PlannedRow| {
+                let ids = row.truth.ids.clone();
+                PackedRow { second: ids.len() as u16, ids }
+            };
+            Dataset::from_rows(rows.iter().map(packed).collect(), LENGTH).map(Arc::new)
+        };
+        let learnt = rows(steps as usize * BATCH, seed);
+        let data = packed(&learnt)?;
+        let rows = rows(HELD_OUT_ROWS, seed ^ HELD_OUT);
+        let held_out = packed(&rows)?;
+        let at_each = |row: &PlannedRow| {
+            (0..row.truth.ids.len()).map(|position| language.conditional(row, position)).collect()
+        };
+        let conditionals = rows.iter().map(at_each).collect();
+        let oracle = Rc::new(Oracle::new(&language, learnt.into_iter().chain(rows.iter().cloned())));
         let lexicon = language.lexicon(&language.vocabulary_sha256(), LexiconNoise::default())?;
         let truth = DeviceLexicon::new(&lexicon, None, device);
         let device = device.clone();
-        Ok(Self { share, seed, steps, language, config, corruptor, data, held_out, rows, truth, device })
+        Ok(Self {
+            share,
+            seed,
+            steps,
+            language,
+            config,
+            corruptor,
+            data,
+            held_out,
+            rows,
+            conditionals,
+            truth,
+            oracle,
+            device,
+        })
     }
 
     /// Trains and measures one arm. None if a stop was requested.
@@ -175,17 +235,19 @@ impl Trial {
     /// A loss that stays non-finite.
     pub fn run(&self, arm: Arm, stop: &Stop) -> Result<Option<Record>, DoseError> {
         let mut config = self.config.clone();
-        config.correction.discriminator = arm.detection();
+        arm.configure(&mut config);
         let device = self.device.clone().autodiff();
         let (model, _) =
             fn_train::model::initial(&config.model, self.language.size(), 0, self.seed, &device)?;
+        let judge = || arm.judge(&self.truth, &self.oracle, self.seed);
         let judging = Judging {
-            judge: arm.judge(&self.truth, self.seed)?,
+            judge: judge()?,
             threshold: THRESHOLD,
-            measured_by: Some(arm.judge(&self.truth, self.seed)?),
+            measured_by: Some(judge()?),
             ..Judging::by(Box::new(fn_core::judge::NoJudge))
         };
-        let objective = objective::build(&config, &Resources::default(), judging, device)?;
+        let resources = Resources { verifier: Some(self.oracle.clone()), ..Resources::default() };
+        let objective = objective::build(&config, &resources, judging, device)?;
         let start = Start::new(model, AdamW::new(config.optimizer.clone(), Groups::default()), self.seed);
         let mut kept = Kept::default();
         let held_out = HeldOut { data: self.held_out.clone(), truth: Some(self as &dyn Truth) };
@@ -222,8 +284,12 @@ impl Trial {
 
 impl Truth for Trial {
     fn fits(&self, row: usize, position: usize, word: u32) -> bool {
-        let slot = self.rows.get(row).and_then(|r| r.slots.get(position)).copied().flatten();
+        let slot = self.rows.get(row).and_then(|r| r.truth.slots.get(position)).copied().flatten();
         slot.is_some_and(|slot| self.language.truth_fits(slot, word))
+    }
+
+    fn conditional(&self, row: usize, position: usize) -> Option<&[(u32, f64)]> {
+        Some(self.conditionals.get(row)?.get(position)?)
     }
 }
 
@@ -263,6 +329,7 @@ impl Kept {
             error_auc: of(metrics, "detector_error_auc"),
             label_auc: of(metrics, "detector_auc"),
             fitting: of(metrics, "replaced_true_false_negative_share"),
+            divergence: Some(of(metrics, "conditional_divergence")),
         };
         self.evaluations.iter().map(point).collect()
     }

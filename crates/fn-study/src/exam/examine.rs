@@ -28,6 +28,8 @@ pub struct Asked {
     pub data: Vec<PathBuf>,
     /// Lexicons.
     pub lexicons: Vec<PathBuf>,
+    /// WordNet whose lexicon is built as a run with `lexicon.wordnet` builds it.
+    pub built_from: Option<PathBuf>,
     /// Encoder folders whose token tables are compared.
     pub embeddings: Vec<PathBuf>,
     /// Folder of an encoder that reads contexts.
@@ -157,6 +159,9 @@ fn judges<'a>(
     let mut judges: Vec<Box<dyn Judge + 'a>> = Vec::new();
     for path in &asked.lexicons {
         judges.push(Box::new(LexiconTable::open(path)?));
+    }
+    if let Some(dict) = &asked.built_from {
+        judges.push(Box::new(LexiconTable::at_start(dict, tokenizer)?));
     }
     for path in &asked.embeddings {
         judges.push(Box::new(EmbeddingCosine::open(path, device)?));

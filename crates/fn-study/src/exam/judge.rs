@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use fn_core::lexicon::Lexicon;
 use fn_data::tokenise::TextTokenizer;
 use fn_models::{Pretrained, params};
+use fn_train::session::wordnet_lexicon;
 
 use super::{ExamError, Prepared};
 
@@ -74,6 +75,14 @@ impl LexiconTable {
     pub fn open(path: &Path) -> Result<Self, ExamError> {
         let source = |source| ExamError::Lexicon { path: path.to_owned(), source };
         Ok(Self { path: path.to_owned(), lexicon: Lexicon::load(path).map_err(source)? })
+    }
+
+    /// The one that a run with `lexicon.wordnet` builds at its start, from the WordNet files in `dict`.
+    ///
+    /// # Errors
+    /// Files that cannot be read; a vocabulary without any entry.
+    pub fn at_start(dict: &Path, tokenizer: &TextTokenizer) -> Result<Self, ExamError> {
+        Ok(Self { path: dict.to_owned(), lexicon: wordnet_lexicon(dict, tokenizer)? })
     }
 }
 

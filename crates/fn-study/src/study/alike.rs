@@ -50,8 +50,9 @@ mod tests {
     /// What each of two ranks says, of which the second has another text, folder and `--set`.
     fn said(second: (&str, &str, &str)) -> Vec<String> {
         let one = |ranks: Threads, (seeds, out, set): (&str, &str, &str)| {
-            let text =
-                format!("name = \"x\"\npreset = \"electra-tiny\"\nseeds = {seeds}\n[[arm]]\nname = \"a\"\n");
+            let text = format!(
+                "name = \"x\"\npreset = \"electra-tiny\"\nset = [\"data.train=['t']\", \"data.tokenizer=v\"]\nseeds = {seeds}\n[[arm]]\nname = \"a\"\n"
+            );
             let study = Study::parse(&text, Path::new("x.toml")).unwrap();
             let (stop, set) = (Stop::new(), [set.to_owned()]);
             let (out, program) = (Path::new(out), Path::new("fnlm"));

@@ -1,19 +1,20 @@
 //! Steps of several processes: what each of them computes, waits and sends.
 
 use std::fmt::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use fn_models::Cuts;
 use serde::Serialize;
 
 use super::{WARM_UP, Workload, prepared};
 use crate::TrainError;
-use crate::collective::{ARRIVAL, Collective, Emulated, Link, Meeting, gather_equal, meet};
+use crate::collective::{ARRIVAL, Buckets, Collective, Emulated, Link, Meeting, Mine, gather_equal, meet};
 use crate::config::RunConfig;
 use crate::machine::peak_memory;
 use crate::objective::Share;
-use crate::optim::{AdamW, Gradients, Groups, parameters};
+use crate::optim::{AdamW, Backward, Gradients, Groups, Updated, parameters};
 
 /// Medians over the measured steps of one rank, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -24,8 +25,10 @@ pub struct RankTimes {
     pub compute: f64,
     /// From the end of its backward pass until the last rank has ended its own.
     pub waiting: f64,
-    /// Gradients, norm and weights under way between ranks. Nothing is computed meanwhile.
+    /// Gradients, norm and weights under way between ranks; waiting for others during the backward pass is counted here.
     pub communication: f64,
+    /// The part of it that is behind this rank's backward pass (`train.overlap`).
+    pub overlap: f64,
     /// The update of the weights, and copies between device and messages.
     pub update: f64,
     /// The whole step.
@@ -39,6 +42,10 @@ pub struct RankTimes {
 pub struct World {
     /// Trained parameters.
     pub parameters: usize,
+    /// Buckets in which their gradients are sent.
+    pub buckets: usize,
+    /// Share of the parameters that are in no layer; their gradients are complete only at the end of the backward pass.
+    pub tail: f64,
     /// What a rank sends in a step, in bytes.
     pub bytes_sent: f64,
     /// Tokens that all ranks together train on in a second.
@@ -66,32 +73,56 @@ pub fn measure_world(
     if config.optimizer.shard && ranks.world() > 1 {
         optimizer.shard(ranks, &model);
     }
-    let parameters = parameters(&model).iter().map(|p| p.elements).sum();
+    let trained = parameters(&model);
+    let parameters: usize = trained.iter().map(|p| p.elements).sum();
+    let buckets = Buckets::new(&trained, ranks.world());
+    let tail = buckets.all().last().map_or(0, |last| last.slices.len()) as f64 / parameters as f64;
+    let buckets = buckets.all().len();
     let part = Share { rows: 1.0 / ranks.world() as f64, tokens: 1.0 / ranks.world() as f64 };
-    let mut times: [Vec<f64>; 5] = Default::default();
+    let overlap = config.overlaps() && ranks.world() > 1;
+    let mut times: [Vec<f64>; 6] = Default::default();
     for step in 0..WARM_UP + workload.steps {
         meet(ranks, Meeting::step("the next step"))?;
-        let began = Instant::now();
-        let loss = objective.loss(&model, &batch, part, step as u64);
-        let gradients = Gradients::from_backward(&model, loss.total.backward());
-        // Reading the norm waits for an asynchronous device.
-        let _ = gradients.norm();
-        let compute = began.elapsed().as_secs_f64();
-        meet(ranks, ARRIVAL)?;
-        let arrived = began.elapsed().as_secs_f64();
-        let exchanged = ranks.exchanged();
-        model = optimizer.step_of_ranks(ranks, model, gradients, 1e-4, config.train.wire)?;
+        let (began, before) = (Instant::now(), ranks.exchanged());
+        let (mine, computed) = match overlap {
+            true => {
+                let cuts = Cuts::default();
+                let loss = objective.loss_cut(&model, &batch, part, step as u64, &cuts);
+                (Backward::new(&model, loss.total, &cuts, Vec::new()).into(), None)
+            }
+            false => {
+                let loss = objective.loss(&model, &batch, part, step as u64);
+                let gradients = Gradients::from_backward(&model, loss.total.backward());
+                // Reading the norm waits for an asynchronous device.
+                let _ = gradients.norm();
+                let computed = Instant::now();
+                meet(ranks, ARRIVAL)?;
+                (Mine::Whole(gradients), Some(computed))
+            }
+        };
+        let updated = optimizer.step_of_ranks(ranks, model, mine, 1e-4, config.train.wire)?;
         let _ = optimizer.read_back();
-        let communication = (ranks.exchanged() - exchanged).as_secs_f64();
         let all = began.elapsed().as_secs_f64();
+        let exchanged = (ranks.exchanged() - before).as_secs_f64();
+        let behind;
+        Updated { model, behind } = updated;
+        let computed = behind.map(|behind| behind.computed).or(computed).unwrap_or(began) - began;
+        let hidden = behind.map_or(Duration::ZERO, |behind| behind.hidden).as_secs_f64();
+        // All began together. The slowest ends last, and the others wait for its gradients.
+        let meeting = Meeting::step("its times");
+        let ends = gather_equal(ranks, meeting, &computed.as_secs_f64().to_le_bytes())?;
+        let ends = ends.iter().flat_map(|bytes| bytemuck::pod_collect_to_vec::<u8, f64>(bytes));
+        let computed = computed.as_secs_f64();
+        let waiting = (ends.fold(0.0, f64::max) - computed).min(exchanged - hidden).max(0.0);
+        let update = all - computed - (exchanged - hidden);
         if step >= WARM_UP {
-            let found = [compute, arrived - compute, communication, all - arrived - communication, all];
+            let found = [computed, waiting, exchanged - waiting, hidden, update, all];
             times.iter_mut().zip(found).for_each(|(times, new)| times.push(new));
         }
     }
     drop(Module::into_record(model));
-    let [compute, waiting, communication, update, step] = times.map(median);
-    let mine = [compute, waiting, communication, update, step, peak_memory() as f64];
+    let [compute, waiting, communication, overlap, update, step] = times.map(median);
+    let mine = [compute, waiting, communication, overlap, update, step, peak_memory() as f64];
     let all = gather_equal(ranks, Meeting::step("its times"), bytemuck::cast_slice(&mine))?;
     let times = |(rank, bytes): (usize, &Vec<u8>)| {
         let found: Vec<f64> = bytemuck::pod_collect_to_vec(bytes);
@@ -101,9 +132,10 @@ pub fn measure_world(
             compute: of(0),
             waiting: of(1),
             communication: of(2),
-            update: of(3),
-            step: of(4),
-            memory_bytes: of(5),
+            overlap: of(3),
+            update: of(4),
+            step: of(5),
+            memory_bytes: of(6),
         }
     };
     let ranks_times: Vec<RankTimes> = all.iter().enumerate().map(times).collect();
@@ -114,6 +146,8 @@ pub fn measure_world(
     let bytes = parameters as f64 * (config.train.wire.bytes() + back) as f64;
     Ok(World {
         parameters,
+        buckets,
+        tail,
         bytes_sent: bytes * (world - 1.0) / world,
         tokens_per_second: world * (workload.batch * workload.length) as f64 / slowest,
         ranks: ranks_times,
@@ -134,28 +168,34 @@ impl World {
     /// As a table, times in milliseconds.
     pub fn text(&self) -> String {
         let mut out = format!(
-            "{} ranks, {:.1} million parameters, each rank sends {:.1} MB a step, all together {:.0} tok/s\n",
+            "{} ranks, {:.1} million parameters in {} buckets ({:.0} % outside of layers), each rank sends {:.1} MB a step, all together {:.0} tok/s\n",
             self.ranks.len(),
             self.parameters as f64 / 1e6,
+            self.buckets,
+            100.0 * self.tail,
             self.bytes_sent / 1e6,
             self.tokens_per_second,
         );
-        out.push_str("rank   compute   waiting   communication    update      step   memory\n");
+        out.push_str("rank   compute   waiting   communication   overlap    update      step   memory\n");
         for times in &self.ranks {
             let ms = |seconds: f64| format!("{:.1} ms", 1e3 * seconds);
             let _ = writeln!(
                 out,
-                "{:>4} {:>9} {:>9} {:>15} {:>9} {:>9} {:>8}",
+                "{:>4} {:>9} {:>9} {:>15} {:>9} {:>9} {:>9} {:>8}",
                 times.rank,
                 ms(times.compute),
                 ms(times.waiting),
                 ms(times.communication),
+                ms(times.overlap),
                 ms(times.update),
                 ms(times.step),
                 format!("{:.0} MB", times.memory_bytes / 1e6),
             );
         }
-        out.push_str("nothing is computed while gradients are under way (overlap: 0 ms)\n");
+        let sum = |of: fn(&RankTimes) -> f64| self.ranks.iter().map(of).sum::<f64>();
+        let (behind, all) = (sum(|times| times.overlap), sum(|times| times.communication));
+        let share = if all > 0.0 { 100.0 * behind / all } else { 0.0 };
+        let _ = writeln!(out, "{share:.0} % of the communication is behind the backward pass");
         out
     }
 }
@@ -200,7 +240,9 @@ mod tests {
             // Medians of the parts of three steps need not add up, but each is part of a step.
             assert!([times.compute, times.communication].iter().all(|part| *part > 0.0), "{times:?}");
             assert!(times.waiting >= 0.0 && times.update >= 0.0 && times.step > 0.0, "{times:?}");
+            assert!(times.overlap >= 0.0 && times.overlap <= times.communication, "{times:?}");
         }
-        assert!(found[0].text().contains("2 ranks") && found[0].text().lines().count() == 5);
+        let text = found[0].text();
+        assert!(text.contains("2 ranks") && text.lines().count() == 5, "{text}");
     }
 }

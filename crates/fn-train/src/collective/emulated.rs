@@ -46,8 +46,8 @@ impl FromStr for Link {
     }
 }
 
-/// Ranks of which each is on a machine of its own, behind a [`Link`]. The messages of `ranks` are exchanged, and then this rank sleeps for as
-/// long as the link would have needed: nothing is computed meanwhile and no processor is used, as in a real transfer by the network card.
+/// Ranks of which each is on a machine of its own, behind a [`Link`]. The messages of `ranks` are exchanged, and then this thread sleeps for as
+/// long as the link would have needed: no processor is used, as in a real transfer by the network card, and another thread may compute.
 pub struct Emulated<'a> {
     ranks: &'a dyn Collective,
     link: Link,

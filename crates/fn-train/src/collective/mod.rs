@@ -10,7 +10,9 @@
 mod agree;
 #[cfg(feature = "mpi")]
 mod beats;
+mod buckets;
 mod emulated;
+mod exchange;
 mod join;
 mod launcher;
 #[cfg(feature = "mpi")]
@@ -24,14 +26,14 @@ mod wire;
 use std::time::Duration;
 
 pub use agree::{Agreement, agree, gather, gather_equal, meet, same_weights, tell, tell_path};
+pub use buckets::{Bucket, Buckets};
 pub use emulated::{Emulated, Link};
+pub use exchange::{ARRIVAL, Behind, Kept, Mine, Summed, sum_buckets};
 pub use join::{JoinError, check_block, join, launch, one_process, threads};
 pub use launcher::{Launch, Launcher, launched, launcher_variables};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
-pub use reduce::{
-    ARRIVAL, arrive, collect_tensor, flatten, gather_slices, sum_gradients, sum_slices, sum_values,
-};
+pub use reduce::{collect_tensor, gather_slices, sum_slices, sum_values};
 pub use slices::{Part, Slices};
 pub use threads::Threads;
 pub use wire::Wire;

@@ -1,84 +1,18 @@
-//! Sums over ranks: of gradients, by reduce-scatter and all-gather, and of a few numbers.
+//! Sums over ranks: of a vector, by reduce-scatter and all-gather, and of a few numbers.
 
-use burn::module::Module;
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 use fn_models::params::host;
 
 use super::{Collective, CollectiveError, Meeting, Slices, Wire, gather_equal, tree};
-use crate::optim::{Gradients, Parameter, parameters};
 
 /// Elements of a slice that are sent at a time: 4 MiB for each pair of ranks, so that buffers are small compared with the
 /// gradients.
-const BUCKET: usize = 1 << 20;
+const PIECE: usize = 1 << 20;
 
-/// Where the ranks meet after they have computed their gradients: who is there first waits for the slowest.
-pub const ARRIVAL: Meeting = Meeting::step("the gradients");
-
-/// Sums the gradients of `model` over all ranks (all-reduce).
-///
-/// The gradients are concatenated in the order of their paths and divided into one slice per rank. Each rank receives its slice
-/// of all others (reduce-scatter), adds them in the [tree] of the ranks, and sends the sum to all (all-gather): every rank
-/// sends and receives `2 (world - 1) / world` times the size of the gradients. A parameter without a gradient on any rank gets
-/// none.
-///
-/// # Errors
-/// Ranks that did not answer in time or have ended.
-pub fn sum_gradients<M: Module>(
-    ranks: &dyn Collective,
-    model: &M,
-    mine: Gradients,
-    wire: Wire,
-) -> Result<Gradients, CollectiveError> {
-    let world = ranks.world();
-    if world == 1 {
-        return Ok(mine);
-    }
-    let parameters = parameters(model);
-    let reached = arrive(ranks, &parameters, &mine)?;
-    let slices = Slices::new(parameters.iter().map(|p| p.elements), world);
-    let mut flat = flatten(&parameters, mine);
-    sum_slices(ranks, &mut flat, &slices, wire)?;
-    gather_slices(ranks, Meeting::step("the sum of the gradients"), &mut flat, &slices, wire)?;
-
-    let mut sum = Gradients::default();
-    for (index, parameter) in parameters.into_iter().enumerate() {
-        if reached[index] {
-            let data = TensorData::new(flat[slices.tensor(index)].to_vec(), [parameter.elements]);
-            sum.set(&parameter.path, Tensor::from_data(data, &parameter.device));
-        }
-    }
-    Ok(sum)
-}
-
-/// Waits until all ranks have their gradients, and tells which parameters have one on any rank.
-///
-/// # Errors
-/// Ranks that did not answer in time or have ended.
-pub fn arrive(
-    ranks: &dyn Collective,
-    parameters: &[Parameter],
-    mine: &Gradients,
-) -> Result<Vec<bool>, CollectiveError> {
-    let reached: Vec<u8> = parameters.iter().map(|p| u8::from(mine.get(&p.path).is_some())).collect();
-    let by_rank = gather_equal(ranks, ARRIVAL, &reached)?;
-    Ok((0..parameters.len()).map(|index| by_rank.iter().any(|rank| rank.get(index) == Some(&1))).collect())
-}
-
-/// The gradients one after the other, on the host.
-pub fn flatten(parameters: &[Parameter], mut gradients: Gradients) -> Vec<f32> {
-    let mut flat = Vec::with_capacity(parameters.iter().map(|p| p.elements).sum());
-    for parameter in parameters {
-        // Taken, so that its memory is free before the next one is copied.
-        match gradients.take(&parameter.path) {
-            Some(gradient) => flat.extend(host(gradient)),
-            // -0 is the neutral element: x + -0 is x for every x, also for -0.
-            None => flat.resize(flat.len() + parameter.elements, -0.0),
-        }
-    }
-    flat
-}
-
-/// Sums `flat` over the ranks, each rank its own slice of it (reduce-scatter). The other slices are left as they are.
+/// Sums `flat` over the ranks, each rank its own slice of it (reduce-scatter): it receives the slice from all others and adds them in the
+/// [tree] of the ranks. The other slices are left as they are.
 ///
 /// # Errors
 /// Ranks that did not answer in time or have ended.
@@ -89,24 +23,21 @@ pub fn sum_slices(
     wire: Wire,
 ) -> Result<(), CollectiveError> {
     let (world, rank) = (ranks.world(), ranks.rank());
-    let largest = (0..world).map(|r| slices.of(r).len()).max().unwrap_or(0);
     let mut parts = vec![Vec::new(); world];
-    for from in (0..largest).step_by(BUCKET) {
-        let bucket = |r: usize| clipped(slices.of(r), from);
-        let sent: Vec<Vec<u8>> = (0..world).map(|r| encoded(wire, &flat[bucket(r)])).collect();
-        let length = bucket(rank).len();
-        let mut received = vec![vec![0u8; length * wire.bytes()]; world];
+    for piece in pieces(slices, world) {
+        let sent: Vec<Vec<u8>> = piece.iter().map(|part| encoded(wire, &flat[part.clone()])).collect();
+        let mine = piece[rank].clone();
+        let meeting = Meeting::step("its part of the gradients");
         let send: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
-        let mut receive: Vec<&mut [u8]> = received.iter_mut().map(Vec::as_mut_slice).collect();
-        ranks.exchange(Meeting::step("its part of the gradients"), &send, &mut receive)?;
+        let received = swap(ranks, meeting, &send, vec![mine.len() * wire.bytes(); world])?;
         for (part, bytes) in parts.iter_mut().zip(&received) {
-            part.resize(length, 0.0);
+            part.resize(mine.len(), 0.0);
             wire.decode(bytes, part);
         }
         tree::sum_in_place(&mut parts.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
         // What is kept is what could be sent on, whether or not it is.
         wire.round(&mut parts[0]);
-        flat[bucket(rank)].copy_from_slice(&parts[0]);
+        flat[mine].copy_from_slice(&parts[0]);
     }
     Ok(())
 }
@@ -123,19 +54,41 @@ pub fn gather_slices(
     wire: Wire,
 ) -> Result<(), CollectiveError> {
     let (world, rank) = (ranks.world(), ranks.rank());
-    let largest = (0..world).map(|r| slices.of(r).len()).max().unwrap_or(0);
-    for from in (0..largest).step_by(BUCKET) {
-        let bucket = |r: usize| clipped(slices.of(r), from);
-        let mine = encoded(wire, &flat[bucket(rank)]);
-        let mut received: Vec<Vec<u8>> =
-            (0..world).map(|r| vec![0u8; bucket(r).len() * wire.bytes()]).collect();
-        let mut receive: Vec<&mut [u8]> = received.iter_mut().map(Vec::as_mut_slice).collect();
-        ranks.exchange(meeting, &vec![mine.as_slice(); world], &mut receive)?;
+    for piece in pieces(slices, world) {
+        let mine = encoded(wire, &flat[piece[rank].clone()]);
+        let lengths = piece.iter().map(|part| part.len() * wire.bytes()).collect();
+        let received = swap(ranks, meeting, &vec![mine.as_slice(); world], lengths)?;
         for (r, bytes) in received.iter().enumerate().filter(|(r, _)| *r != rank) {
-            wire.decode(bytes, &mut flat[bucket(r)]);
+            wire.decode(bytes, &mut flat[piece[r].clone()]);
         }
     }
     Ok(())
+}
+
+/// All slices in pieces of at most [`PIECE`] elements: of each rank's slice where the piece lies, empty where the slice has ended.
+fn pieces(slices: &Slices, world: usize) -> impl Iterator<Item = Vec<Range<usize>>> + use<> {
+    let all: Vec<Range<usize>> = (0..world).map(|rank| slices.of(rank)).collect();
+    let largest = all.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+    (0..largest).step_by(PIECE).map(move |from| {
+        let clipped = |slice: &Range<usize>| {
+            let start = (slice.start + from).min(slice.end);
+            start..(start + PIECE).min(slice.end)
+        };
+        all.iter().map(clipped).collect()
+    })
+}
+
+/// Sends `send[j]` to rank `j` and receives `lengths[j]` bytes of it.
+fn swap(
+    ranks: &dyn Collective,
+    meeting: Meeting,
+    send: &[&[u8]],
+    lengths: Vec<usize>,
+) -> Result<Vec<Vec<u8>>, CollectiveError> {
+    let mut received: Vec<Vec<u8>> = lengths.into_iter().map(|length| vec![0; length]).collect();
+    let mut receive: Vec<&mut [u8]> = received.iter_mut().map(Vec::as_mut_slice).collect();
+    ranks.exchange(meeting, send, &mut receive)?;
+    Ok(received)
 }
 
 /// Brings the parts of one tensor from the ranks that hold them to rank 0; the others get nothing. `mine` is the caller's slice.
@@ -166,12 +119,6 @@ pub fn collect_tensor(
     ranks.exchange(meeting, &send, &mut receive)?;
     drop(receive);
     Ok(whole)
-}
-
-/// The bucket of a slice that begins `from` elements after its start; empty if it is shorter.
-fn clipped(slice: std::ops::Range<usize>, from: usize) -> std::ops::Range<usize> {
-    let start = (slice.start + from).min(slice.end);
-    start..(start + BUCKET).min(slice.end)
 }
 
 fn encoded(wire: Wire, values: &[f32]) -> Vec<u8> {

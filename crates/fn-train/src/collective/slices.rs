@@ -60,11 +60,6 @@ impl Slices {
         self.starts[index]..self.starts[index + 1]
     }
 
-    /// Blocks of tensor `index`.
-    pub fn blocks(&self, index: usize) -> usize {
-        self.tensor(index).len().div_ceil(BLOCK)
-    }
-
     /// Where the slice of `rank` lies among all elements.
     pub fn of(&self, rank: usize) -> Range<usize> {
         self.cuts[rank]..self.cuts[rank + 1]
@@ -83,14 +78,13 @@ impl Slices {
             })
         })
     }
+}
 
-    /// The blocks of the slice of `rank`, as places in the slice.
-    pub fn blocks_of(&self, rank: usize) -> Vec<Range<usize>> {
-        let blocks = |part: Part| {
-            let end = part.at.end;
-            part.at.step_by(BLOCK).map(move |from| from..(from + BLOCK).min(end))
-        };
-        self.parts(rank).flat_map(blocks).collect()
+impl Part {
+    /// Its blocks, as places in the slice.
+    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let end = self.at.end;
+        self.at.clone().step_by(BLOCK).map(move |from| from..(from + BLOCK).min(end))
     }
 }
 
@@ -121,12 +115,13 @@ mod tests {
                     prop_assert_eq!(part.elements.len(), part.at.len());
                     seen[part.tensor] = part.elements.end;
                 }
-                let of_rank = slices.blocks_of(rank);
+                let of_rank: Vec<Range<usize>> = slices.parts(rank).flat_map(|part| part.blocks()).collect();
                 prop_assert_eq!(of_rank.iter().map(ExactSizeIterator::len).sum::<usize>(), slice.len());
                 blocks += of_rank.len();
             }
             prop_assert_eq!(end, slices.len());
-            prop_assert_eq!(blocks, (0..lengths.len()).map(|t| slices.blocks(t)).sum::<usize>());
+            // As many as one rank has.
+            prop_assert_eq!(blocks, lengths.iter().map(|length| length.div_ceil(BLOCK)).sum::<usize>());
             prop_assert_eq!(seen, lengths);
         }
     }

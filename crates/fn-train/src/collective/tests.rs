@@ -99,7 +99,7 @@ mod gradients {
     use fn_models::params::host;
 
     use super::*;
-    use crate::optim::Gradients;
+    use crate::optim::{Gradients, Parameter, append, parameters};
 
     #[derive(Module, Debug)]
     struct Weights {
@@ -150,6 +150,13 @@ mod gradients {
         out
     }
 
+    fn sum_of(ranks: &Threads, mine: impl Into<Mine>) -> Gradients {
+        let parameters = parameters(&weights());
+        let buckets = Buckets::of_at_least(0, &parameters, ranks.world());
+        let summed = sum_buckets(ranks, &parameters, &buckets, mine.into(), Wire::F32, Kept::All).unwrap();
+        summed.gradients(&parameters, &buckets)
+    }
+
     #[test]
     fn any_number_of_ranks_that_is_a_power_of_two_gives_the_bits_of_one() {
         let all: Vec<u64> = (0..24).collect();
@@ -159,7 +166,7 @@ mod gradients {
             let found = on_ranks(world, LIMIT, |ranks| {
                 let count = all.len() / world;
                 let mine = block(&all[ranks.rank() * count..][..count]);
-                bits(&sum_gradients(&ranks, &weights(), mine, Wire::F32).unwrap())
+                bits(&sum_of(&ranks, mine))
             });
             for found in found {
                 assert_eq!(found, expected, "{world} ranks");
@@ -168,7 +175,7 @@ mod gradients {
         // Three ranks have other subtrees, so sums agree up to rounding.
         let three = on_ranks(3, LIMIT, |ranks| {
             let mine = block(&all[ranks.rank() * 8..][..8]);
-            bits(&sum_gradients(&ranks, &weights(), mine, Wire::F32).unwrap())
+            bits(&sum_of(&ranks, mine))
         });
         assert_eq!(three[0], three[1]);
         for ((_, found), (_, expected)) in three[0].iter().zip(&expected) {
@@ -176,6 +183,109 @@ mod gradients {
                 let (found, expected) = (f32::from_bits(*found), f32::from_bits(*expected));
                 assert!((found - expected).abs() <= 1e-3 * expected.abs().max(10.0), "{found} {expected}");
             }
+        }
+    }
+
+    /// Two buckets, of which the second comes after the time that it takes to compute.
+    fn coming(gradients: Gradients, takes: Duration) -> Mine {
+        Mine::Coming(Box::new(move |buckets, ready| {
+            let parameters = parameters(&weights());
+            let mut reached = vec![false; parameters.len()];
+            for (index, bucket) in buckets.all().iter().enumerate() {
+                std::thread::sleep(takes);
+                let mut flat = Vec::new();
+                for member in &bucket.parameters {
+                    let gradient = gradients.get(&parameters[*member].path).cloned();
+                    reached[*member] = gradient.is_some();
+                    append(gradient, parameters[*member].elements, &mut flat);
+                }
+                if !ready(index, flat) {
+                    break;
+                }
+            }
+            reached
+        }))
+    }
+
+    #[test]
+    fn gradients_that_are_sent_while_others_are_computed_have_the_same_sum() {
+        let all: Vec<u64> = (0..4).collect();
+        let expected = bits(&block(&all));
+        for found in on_ranks(4, LIMIT, |ranks| {
+            let mine = coming(of(ranks.rank() as u64), Duration::from_millis(1));
+            bits(&sum_of(&ranks, mine))
+        }) {
+            assert_eq!(found, expected);
+        }
+    }
+
+    /// The program trains in a thread of its pool, which may be the only one, and the backward pass needs a pool as well.
+    #[test]
+    fn the_only_thread_of_a_pool_sends_while_others_compute() {
+        for found in on_ranks(2, LIMIT, |ranks| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+            let pool = pool.build().unwrap();
+            let mine = Mine::Coming(Box::new(|buckets, ready| {
+                for (index, bucket) in buckets.all().iter().enumerate() {
+                    let (one, two) = rayon::join(|| 1.0, || 2.0);
+                    assert_eq!(rayon::current_num_threads(), 1);
+                    ready(index, vec![one + two; bucket.slices.len()]);
+                }
+                vec![true; 3]
+            }));
+            pool.install(|| host(sum_of(&ranks, mine).get("first").unwrap().clone()))
+        }) {
+            assert_eq!(found, [6.0; 15]);
+        }
+    }
+
+    #[test]
+    fn what_is_sent_while_others_are_computed_takes_no_time_of_its_own() {
+        // Four buckets, each of which takes 100 ms to compute and twice 50 ms to send: 800 ms one after the other.
+        let parameters: Vec<Parameter> = (0..4)
+            .map(|i| Parameter { path: format!("layers.{i}.a"), elements: 10, device: Device::flex() })
+            .collect();
+        let buckets = Buckets::of_at_least(0, &parameters, 2);
+        let link: Link = "1gbit,50ms".parse().unwrap();
+        let (computes, sends) = (Duration::from_millis(100), Duration::from_millis(50));
+        for (took, behind) in on_ranks(2, LIMIT, |ranks| {
+            let ranks = Emulated::new(&ranks, link);
+            meet(&ranks, Meeting::step("a test")).unwrap();
+            let began = std::time::Instant::now();
+            let mine = Mine::Coming(Box::new(move |buckets, ready| {
+                for index in 0..buckets.all().len() {
+                    std::thread::sleep(computes);
+                    ready(index, vec![1.0; 10]);
+                }
+                vec![true; 4]
+            }));
+            let summed = sum_buckets(&ranks, &parameters, &buckets, mine, Wire::F32, Kept::All).unwrap();
+            (began.elapsed(), summed.behind.unwrap())
+        }) {
+            // 400 ms to compute, 100 ms for the last bucket, 50 ms to compare what has gradients.
+            assert!(took >= 4 * computes + 3 * sends && took < Duration::from_millis(750), "{took:?}");
+            assert!(behind.hidden >= 4 * sends && behind.hidden <= 4 * computes, "{behind:?}");
+        }
+    }
+
+    #[test]
+    fn a_rank_that_ends_while_others_compute_is_named_and_they_compute_no_further() {
+        let errors = on_ranks(3, LIMIT, |ranks| {
+            if ranks.rank() == 1 {
+                return None;
+            }
+            let parameters = parameters(&weights());
+            let buckets = Buckets::of_at_least(0, &parameters, 3);
+            let mine = coming(of(0), Duration::from_millis(10));
+            sum_buckets(&ranks, &parameters, &buckets, mine, Wire::F32, Kept::Slice).err()
+        });
+        for rank in [0, 2] {
+            // Whichever of the others ended first.
+            let Some(CollectiveError::Gone { what: "its part of the gradients", gone, .. }) = &errors[rank]
+            else {
+                panic!("{:?}", errors[rank]);
+            };
+            assert!(gone.contains(&1), "{gone:?}");
         }
     }
 

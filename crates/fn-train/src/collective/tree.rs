@@ -38,6 +38,21 @@ pub fn sum<T, S>(items: &[T], mut leaf: impl FnMut(&T) -> S, mut add: impl FnMut
     sum
 }
 
+/// What [`sum`] of `items` adds to its last leaf, outermost first: `sum = found[0] + (found[1] + (... + last))`. The last leaf is not computed.
+pub fn sums_before_last<T, S>(
+    mut items: &[T],
+    mut leaf: impl FnMut(&T) -> S,
+    mut add: impl FnMut(S, S) -> S,
+) -> Vec<S> {
+    let mut found = Vec::new();
+    while items.len() > 1 {
+        let (left, right) = items.split_at(items.len().div_ceil(2));
+        found.extend(sum(left, &mut leaf, &mut add));
+        items = right;
+    }
+    found
+}
+
 /// Adds vectors of equal length element by element, in the order of the tree, into the first one.
 pub fn sum_in_place(parts: &mut [&mut [f32]]) {
     if parts.len() < 2 {
@@ -76,6 +91,17 @@ mod tests {
         assert_eq!(shape(6), "(((0+1)+2)+((3+4)+5))");
         assert_eq!(shape(7), "(((0+1)+(2+3))+((4+5)+6))");
         assert_eq!(sum(&[] as &[u8], |_| 0, |a, b| a + b), None);
+    }
+
+    #[test]
+    fn the_last_leaf_can_be_added_last() {
+        for n in 1..20usize {
+            let items: Vec<usize> = (0..n).collect();
+            let add = |a: String, b: String| format!("({a}+{b})");
+            let before = sums_before_last(&items, ToString::to_string, add);
+            let found = before.into_iter().rev().fold((n - 1).to_string(), |later, first| add(first, later));
+            assert_eq!(found, sum(&items, ToString::to_string, add).unwrap());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use fn_core::judge::{Bands, THRESHOLD, TeacherKind};
 use fn_core::sample::Prediction;
 use serde::{Deserialize, Serialize};
 
+use super::RunConfig;
 use super::judge::JudgeKind;
 
 /// A named pair of corrections.
@@ -238,6 +239,15 @@ impl CorrectionConfig {
                 && matches!(&self.discriminator, DetectionKind::RaoBlackwell(config) if verifier(config.teacher)))
     }
 
+    /// Whether gradients of a correction may reach the token table or layers besides those of the two forward passes, so that a sum has more
+    /// than three terms, in an order that a backward pass in parts has not. A registered one is assumed to do so.
+    fn adds_gradients(&self, discriminator: bool) -> bool {
+        matches!(self.masked_lm, CorrectionKind::Registered(_))
+            || (discriminator
+                && (matches!(self.masked_lm, CorrectionKind::Soft(_))
+                    || matches!(self.discriminator, DetectionKind::Soft(_) | DetectionKind::Registered(_))))
+    }
+
     /// Whether a lexicon is needed to train with it.
     pub fn needs_lexicon(&self) -> bool {
         let registered = matches!(self.discriminator, DetectionKind::Registered(_));
@@ -310,5 +320,13 @@ impl From<TypedCorrection> for CorrectionConfig {
             out.preset = CorrectionPreset::Custom;
         }
         out
+    }
+}
+
+impl RunConfig {
+    /// Whether several processes send gradients behind the backward pass: `train.overlap`, but for corrections with which that would change
+    /// the bits (`soft` with a discriminator, and registered ones).
+    pub fn overlaps(&self) -> bool {
+        self.train.overlap && !self.correction.adds_gradients(self.model.arch.has_discriminator())
     }
 }

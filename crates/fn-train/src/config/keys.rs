@@ -160,7 +160,7 @@ const EFFECTS: &[(Effect, &[&str])] = &[
         ],
     ),
     // Batches are the same with any number of workers, sums with any number of threads.
-    (Time, &["data.workers", "train.threads", "optimizer.shard"]),
+    (Time, &["data.workers", "train.threads", "train.overlap", "optimizer.shard"]),
     (
         Neither,
         &[

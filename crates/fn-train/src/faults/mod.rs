@@ -153,7 +153,7 @@ pub(crate) fn loss(loss: Tensor<1>, step: u64) -> Tensor<1> {
     }
 }
 
-/// Hook: the gradients of step `step`.
+/// Hook: the gradients of step `step`, where they are all there before any is sent (one process, or `train.overlap = false`).
 pub(crate) fn gradients(gradients: &mut Gradients, step: u64) {
     if let Some(value) = poison(step, poison::Target::Gradient) {
         poison::gradient(gradients, value);

@@ -8,6 +8,9 @@ use fn_data::loader::MaskedBatch;
 use super::{Agreement, Evaluation, Truth, ratio};
 
 /// Accumulates the metrics over batches.
+///
+/// Where the ground truth knows the distribution `q` of the words ([`Truth::conditional`]), `conditional_divergence` is the mean of
+/// `KL(q || p) = sum_v q(v) ln(q(v) / p(v))` in nats over the masked positions, `p` the model's distribution.
 pub struct MaskedMeter<'a> {
     judge: Option<&'a dyn Judge>,
     threshold: f64,
@@ -18,6 +21,8 @@ pub struct MaskedMeter<'a> {
     fitting: f64,
     false_negatives: f64,
     loss: f64,
+    /// Sum of the divergences from the true distribution, and of how many positions.
+    divergence: [f64; 2],
     agreement: Agreement,
 }
 
@@ -35,6 +40,7 @@ impl<'a> MaskedMeter<'a> {
             fitting: 0.0,
             false_negatives: 0.0,
             loss: 0.0,
+            divergence: [0.0; 2],
             agreement: Agreement::default(),
         }
     }
@@ -44,6 +50,7 @@ impl<'a> MaskedMeter<'a> {
         let loss = to_f32(fn_ops::cross_entropy_rows(predictions.logits(), predictions.batch.gold.clone()));
         let flags = flagged(self.judge, self.threshold, predictions);
         let predicted = to_u32(predictions.ids.clone());
+        let mut log_p: Option<(usize, Vec<f32>)> = None;
         for (p, &word) in predicted.iter().enumerate() {
             if batch.weight[p] == 0.0 {
                 continue;
@@ -59,6 +66,13 @@ impl<'a> MaskedMeter<'a> {
                 self.fitting += f64::from(u8::from(right || fits));
                 if !right {
                     self.agreement.add(flags[p], fits);
+                }
+                if let Some(known) = truth.conditional(row, position) {
+                    let (width, log_p) = log_p.get_or_insert_with(|| log_softmax(predictions));
+                    let of = |word: u32| f64::from(log_p[p * *width + word as usize]);
+                    let possible = known.iter().filter(|(_, q)| *q > 0.0);
+                    self.divergence[0] += possible.map(|(word, q)| q * (q.ln() - of(*word))).sum::<f64>();
+                    self.divergence[1] += 1.0;
                 }
             }
         }
@@ -81,8 +95,18 @@ impl<'a> MaskedMeter<'a> {
             out.push("fitting_accuracy", ratio(self.fitting, self.rows));
             self.agreement.report("predicted", wrong, &mut out);
         }
+        let [divergence, positions] = self.divergence;
+        if positions > 0.0 {
+            out.push("conditional_divergence", divergence / positions);
+        }
         out
     }
+}
+
+/// The size of the vocabulary, and the logarithms of the probabilities of all words, `[P, V]` row by row.
+fn log_softmax(predictions: &Predictions<'_>) -> (usize, Vec<f32>) {
+    let logits = predictions.logits();
+    (logits.dims()[1], to_f32(burn::tensor::activation::log_softmax(logits, 1)))
 }
 
 /// Which predictions the judge flags as false negatives, for each masked position; all false without a judge.
@@ -156,5 +180,41 @@ mod tests {
         let with = found(Some(&judge));
         assert_eq!(with, [Some(0.25), Some(0.75), Some(1.0 / 3.0), Some(0.5)]);
         assert_eq!(found(None), [Some(0.25), Some(0.75), None, None]);
+    }
+    #[test]
+    fn the_divergence_from_the_true_distribution_is_that_of_its_definition() {
+        struct Known([(u32, f64); 2]);
+        impl Truth for Known {
+            fn fits(&self, _row: usize, _position: usize, _word: u32) -> bool {
+                false
+            }
+
+            fn conditional(&self, _row: usize, position: usize) -> Option<&[(u32, f64)]> {
+                (position == 1).then_some(&self.0)
+            }
+        }
+        let device = Device::flex();
+        let batch = MaskedBatch {
+            micro_batch: 0,
+            batch: 1,
+            length: 3,
+            input: vec![4; 3],
+            original: vec![1, 2, 0],
+            token_type: vec![0; 3],
+            attention: vec![1.0; 3],
+            padded: false,
+            positions: vec![0, 1, 1],
+            gold: vec![1, 2, 2],
+            weight: vec![1.0, 1.0, 0.0],
+            documents: None,
+        };
+        let on_device = DeviceBatch::new(&batch, &device).batch;
+        let p = Tensor::<2>::from_floats([[0.2, 0.3, 0.5], [0.5, 0.25, 0.25], [1.0, 1.0, 1.0]], &device);
+        let truth = Known([(1, 0.9), (2, 0.1)]);
+        let mut meter = MaskedMeter::new(None, THRESHOLD, Some(&truth));
+        meter.add(&batch, &Predictions::new(&on_device, &p.log(), Prediction::Argmax));
+        // 0.9 ln(0.9 / 0.25) + 0.1 ln(0.1 / 0.25), of the one position where it is known and that is no padding.
+        let found = meter.finish().get("conditional_divergence").unwrap();
+        assert!((found - 1.061_211_387_728).abs() < 1e-6, "{found}");
     }
 }

@@ -42,6 +42,12 @@ pub fn lower_is_better(metric: &str) -> bool {
 pub trait Truth {
     /// Whether `word` fits at `position` of the held-out sequence `row`, counted in the order of the batches.
     fn fits(&self, row: usize, position: usize, word: u32) -> bool;
+
+    /// The distribution of the word at `position` given the rest of the sequence, where it is known: `(word, probability)`, each word once,
+    /// with a sum of 1.
+    fn conditional(&self, _row: usize, _position: usize) -> Option<&[(u32, f64)]> {
+        None
+    }
 }
 
 /// Named held-out metrics, in a fixed order. A metric without data (a share of 0 cases) is NaN.

@@ -29,6 +29,7 @@ impl DeviceBatch {
                 token_type: segments.clone(),
                 mask: batch.padded.then(|| attention.clone()),
                 documents: documents.clone(),
+                cuts: None,
             },
             batch: Batch {
                 original: ids(&batch.original, shape, device),
@@ -52,6 +53,7 @@ pub(super) fn inputs(ids: Tensor<2, Int>, batch: &Batch) -> Inputs {
         token_type: batch.segments.clone(),
         mask: batch.padded.then(|| batch.attention.clone()),
         documents: batch.documents.clone(),
+        cuts: None,
     }
 }
 

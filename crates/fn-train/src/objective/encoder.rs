@@ -279,6 +279,7 @@ impl EncoderJudge {
             token_type: batch.segments.clone().inner(),
             mask: batch.padded.then(|| batch.attention.clone().inner()),
             documents: batch.documents.clone(),
+            cuts: None,
         };
         let places = batch.positions.clone().inner();
         let at = self.model.hidden_after(self.calibration.layers, &inputs, places, &Noise::none());

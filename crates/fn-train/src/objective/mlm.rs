@@ -6,7 +6,7 @@ use fn_core::loss::MaskedLm;
 use fn_core::noise::{Use, mix};
 use fn_core::sample::Prediction;
 use fn_data::loader::MaskedBatch;
-use fn_models::Pretrained;
+use fn_models::{Cuts, Pretrained};
 use fn_ops::Noise;
 
 use super::student::StepStudent;
@@ -28,12 +28,21 @@ pub struct MaskedLanguageModel {
     pub judging: Judging,
 }
 
-impl Objective for MaskedLanguageModel {
-    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+impl MaskedLanguageModel {
+    /// [`Objective::loss`], of passes that are cut if there are `cuts`.
+    fn step(
+        &self,
+        model: &Pretrained,
+        batch: &MaskedBatch,
+        share: Share,
+        seed: u64,
+        cuts: Option<&Cuts>,
+    ) -> StepLoss {
         let micro_batch = batch.micro_batch;
         self.device.seed(mix(&[seed, Use::Gumbel as u64]));
         let noise = Noise::new(mix(&[seed, Use::Dropout as u64]));
-        let DeviceBatch { inputs, batch } = DeviceBatch::new(batch, &self.device);
+        let DeviceBatch { mut inputs, batch } = DeviceBatch::new(batch, &self.device);
+        inputs.cuts = cuts.cloned();
         let logits = model.masked_logits(&inputs, batch.positions.clone(), &noise);
         let predictions = Predictions::new(&batch, &logits, self.prediction);
         let judged = self.judging.judge(&predictions, micro_batch);
@@ -41,6 +50,23 @@ impl Objective for MaskedLanguageModel {
         let out = self.masked_lm.forward(&logits, &predictions, &judged.verdict, &student);
         let excused = self.asks_judge.then_some(judged.share);
         StepLoss { excused, ..StepLoss::of(out.parts, share.rows * self.weight, out.counts) }
+    }
+}
+
+impl Objective for MaskedLanguageModel {
+    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+        self.step(model, batch, share, seed, None)
+    }
+
+    fn loss_cut(
+        &self,
+        model: &Pretrained,
+        batch: &MaskedBatch,
+        share: Share,
+        seed: u64,
+        cuts: &Cuts,
+    ) -> StepLoss {
+        self.step(model, batch, share, seed, Some(cuts))
     }
 
     fn judging(&self) -> &Judging {

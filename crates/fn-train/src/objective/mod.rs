@@ -27,8 +27,8 @@ use burn::tensor::Tensor;
 use fn_core::loss::LossParts;
 use fn_core::stats::FalseNegativeCounts;
 use fn_data::loader::MaskedBatch;
-use fn_models::Pretrained;
 use fn_models::params::NamedTensor;
+use fn_models::{Cuts, Pretrained};
 
 use crate::heldout::{DetectionMeter, Evaluation, MaskedMeter, Truth};
 
@@ -131,6 +131,19 @@ pub trait Objective {
 
     /// The loss of a micro-batch. Dropout and sampling are functions of `seed`.
     fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss;
+
+    /// [`loss`](Self::loss), of a forward pass that is cut before each layer, so that the backward pass can be made in parts. An objective
+    /// that does not support it leaves no cuts.
+    fn loss_cut(
+        &self,
+        model: &Pretrained,
+        batch: &MaskedBatch,
+        share: Share,
+        seed: u64,
+        _cuts: &Cuts,
+    ) -> StepLoss {
+        self.loss(model, batch, share, seed)
+    }
 
     /// The judges of false negatives.
     fn judging(&self) -> &Judging;

@@ -9,7 +9,7 @@ use fn_core::loss::{LossParts, MaskedLm, ReplacedToken};
 use fn_core::noise::{Use, mix};
 use fn_core::sample::{Prediction, SampleConfig, gumbel_sample};
 use fn_data::loader::MaskedBatch;
-use fn_models::{Inputs, Pretrained};
+use fn_models::{Cuts, Inputs, Pretrained};
 use fn_ops::Noise;
 
 use super::batch::inputs;
@@ -53,25 +53,21 @@ impl ReplacedTokenDetection {
         let predictions = Predictions::sampled(batch, logits, batch.gold.clone());
         self.sample(batch, &errors_only(judge, &predictions, self.sample.temperature))
     }
-}
 
-/// Scores of every token, `[B, L]`, positive = replaced.
-///
-/// # Panics
-/// For a model without a discriminator.
-fn detect(model: &Pretrained, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
-    #[allow(clippy::expect_used)] // a session trains only what has a discriminator with this objective
-    model
-        .replaced_logits(inputs, noise)
-        .expect("replaced-token detection trains a model with a discriminator")
-}
-
-impl Objective for ReplacedTokenDetection {
-    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+    /// [`Objective::loss`], of passes that are cut if there are `cuts`.
+    fn step(
+        &self,
+        model: &Pretrained,
+        batch: &MaskedBatch,
+        share: Share,
+        seed: u64,
+        cuts: Option<&Cuts>,
+    ) -> StepLoss {
         let micro_batch = batch.micro_batch;
         self.device.seed(mix(&[seed, Use::Gumbel as u64]));
         let noise = Noise::new(mix(&[seed, Use::Dropout as u64]));
-        let DeviceBatch { inputs: masked, batch } = DeviceBatch::new(batch, &self.device);
+        let DeviceBatch { inputs: mut masked, batch } = DeviceBatch::new(batch, &self.device);
+        masked.cuts = cuts.cloned();
         let student = StepStudent { model, seed };
 
         // Generator.
@@ -91,7 +87,8 @@ impl Objective for ReplacedTokenDetection {
         // Discriminator: which replacements are false negatives is judged on the sampled ids.
         let of_replacements = self.judging.judge(&replacements, micro_batch);
         let corrupted = batch.filled(sampled);
-        let found = detect(model, &inputs(corrupted.clone(), &batch), &noise);
+        let corrupted_inputs = Inputs { cuts: cuts.cloned(), ..inputs(corrupted.clone(), &batch) };
+        let found = detect(model, &corrupted_inputs, &noise);
         let discriminator = self.replaced_token.forward(
             &found,
             &replacements,
@@ -109,6 +106,34 @@ impl Objective for ReplacedTokenDetection {
         let shares = asked.into_iter().filter_map(|(asks, share)| asks.then_some(share));
         let excused = shares.reduce(Tensor::max_pair);
         StepLoss { total: parts.total(), terms: parts.terms, counts: generator.counts, excused }
+    }
+}
+
+/// Scores of every token, `[B, L]`, positive = replaced.
+///
+/// # Panics
+/// For a model without a discriminator.
+fn detect(model: &Pretrained, inputs: &Inputs, noise: &Noise) -> Tensor<2> {
+    #[allow(clippy::expect_used)] // a session trains only what has a discriminator with this objective
+    model
+        .replaced_logits(inputs, noise)
+        .expect("replaced-token detection trains a model with a discriminator")
+}
+
+impl Objective for ReplacedTokenDetection {
+    fn loss(&self, model: &Pretrained, batch: &MaskedBatch, share: Share, seed: u64) -> StepLoss {
+        self.step(model, batch, share, seed, None)
+    }
+
+    fn loss_cut(
+        &self,
+        model: &Pretrained,
+        batch: &MaskedBatch,
+        share: Share,
+        seed: u64,
+        cuts: &Cuts,
+    ) -> StepLoss {
+        self.step(model, batch, share, seed, Some(cuts))
     }
 
     fn detects(&self) -> bool {

@@ -41,6 +41,7 @@ impl MaskedModel for Reader {
             token_type: batch.segments.clone().inner(),
             mask: batch.padded.then(|| batch.attention.clone().inner()),
             documents: batch.documents.clone(),
+            cuts: None,
         };
         Some(self.0.masked_logits(&inputs, batch.positions.clone().inner(), &Noise::none()))
     }

@@ -5,6 +5,7 @@
 //! moments and the count of updates do not change.
 
 mod adamw;
+mod backward;
 mod gradients;
 mod groups;
 mod sharded;
@@ -12,8 +13,11 @@ mod sharded;
 mod tests;
 
 pub use adamw::{AdamW, AdamWConfig, Update};
+pub use backward::Backward;
+pub(crate) use backward::append;
 pub use gradients::{Gradients, Parameter, parameters};
 pub use groups::Groups;
+pub use sharded::Updated;
 
 /// Why optimiser state could not be loaded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -4,7 +4,7 @@
 //! ```text
 //! gradients -> reduce-scatter -> slice -> norm of all slices -> update of the slice -> all-gather -> weights
 //! ```
-//! A rank sums, updates and sends its slice of all parameters, so as much is sent as for summing the gradients on every rank. The moments of the
+//! A rank sums, updates and sends its slice of each bucket of parameters, so as much is sent as for summing the gradients on every rank. The moments of the
 //! slice are on the host, and the processor updates it. Elements do not depend on each other, and sums over elements are those of
 //! blocks that lie within one slice, added in the order of a single process: the bits are its bits.
 
@@ -17,19 +17,18 @@ use fn_models::params::{NamedTensor, host};
 use fn_ops::adamw::{Coefficients, host as kernel};
 use rayon::prelude::*;
 
-use super::Gradients;
 use super::adamw::{AdamW, Leaf, Moments, Shapes, Unread, Update};
 use super::gradients::{Parameter, Path, flat, parameters};
 use crate::collective::{
-    Collective, CollectiveError, Meeting, Part, Slices, Wire, arrive, collect_tensor, flatten, gather,
-    gather_slices, sum_gradients, sum_slices,
+    Behind, Bucket, Buckets, Collective, CollectiveError, Kept, Meeting, Mine, Part, Summed, Wire,
+    collect_tensor, gather, gather_slices, sum_buckets,
 };
 
 /// The moments of one rank.
 #[derive(Debug)]
 pub(super) struct Shard {
-    slices: Slices,
-    /// The rank's slice of the first and of the second moment.
+    buckets: Buckets,
+    /// The rank's slices of the first and of the second moment.
     m: Vec<f32>,
     v: Vec<f32>,
     /// Path and shape of each parameter.
@@ -46,10 +45,10 @@ impl Shard {
         moments: &BTreeMap<String, Moments>,
     ) -> Self {
         let parameters = parameters(model);
-        let slices = Slices::new(parameters.iter().map(|p| p.elements), ranks.world());
-        let length = slices.of(ranks.rank()).len();
+        let buckets = Buckets::new(&parameters, ranks.world());
+        let length = buckets.held_by(ranks.rank());
         let (mut m, mut v) = (vec![0.0; length], vec![0.0; length]);
-        for Part { tensor, elements, at } in slices.parts(ranks.rank()) {
+        for Part { tensor, elements, at } in buckets.parts(ranks.rank()) {
             if let Some(found) = moments.get(&parameters[tensor].path) {
                 let part = |whole: &Tensor<1>| host(whole.clone().slice([elements.clone()]));
                 m[at.clone()].copy_from_slice(&part(&found.m));
@@ -63,16 +62,18 @@ impl Shard {
             (p.path, shape)
         };
         let names = parameters.into_iter().map(shape).collect();
-        Self { slices, m, v, names, begun }
+        Self { buckets, m, v, names, begun }
     }
 
     /// The moments of all ranks, on rank 0; none on the others.
     pub(super) fn state(&self, ranks: &dyn Collective) -> Result<Vec<NamedTensor>, CollectiveError> {
         let mut found = Vec::new();
-        for (kind, slice) in [("m", &self.m), ("v", &self.v)] {
+        for (kind, held) in [("m", &self.m), ("v", &self.v)] {
             for (index, (path, shape)) in self.names.iter().enumerate().filter(|(i, _)| self.begun[*i]) {
                 let meeting = Meeting::disk("the moments to save");
-                let data = collect_tensor(ranks, meeting, slice, &self.slices, index)?;
+                let (bucket, place) = self.buckets.of(index);
+                let slice = &held[self.buckets.held(ranks.rank(), bucket)];
+                let data = collect_tensor(ranks, meeting, slice, &self.buckets.all()[bucket].slices, place)?;
                 if ranks.is_first() {
                     found.push(NamedTensor { name: format!("{kind}.{path}"), shape: shape.clone(), data });
                 }
@@ -81,12 +82,17 @@ impl Shard {
         Ok(found)
     }
 
-    /// A number for each block of all slices, from those of this rank: by tensor.
+    /// A number for each block of all slices, from those of this rank: by tensor, in the order of its blocks.
     fn by_tensor(&self, ranks: &dyn Collective, mine: &[f64]) -> Result<Vec<Vec<f64>>, CollectiveError> {
         let all = gather(ranks, Meeting::step("the gradient norm"), bytemuck::cast_slice(mine))?;
-        let mut all = all.iter().flat_map(|bytes| bytemuck::pod_collect_to_vec::<u8, f64>(bytes));
-        let blocks = |tensor| all.by_ref().take(self.slices.blocks(tensor)).collect();
-        Ok((0..self.names.len()).map(blocks).collect())
+        let mut found = vec![Vec::new(); self.names.len()];
+        for (rank, bytes) in all.iter().enumerate() {
+            let mut numbers = bytemuck::pod_collect_to_vec::<u8, f64>(bytes).into_iter();
+            for part in self.buckets.parts(rank) {
+                found[part.tensor].extend(numbers.by_ref().take(part.blocks().count()));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -115,7 +121,8 @@ impl AdamW {
         }
     }
 
-    /// One update of all ranks together: `mine` are the gradients of this rank, which are summed over the ranks.
+    /// One update of all ranks together: `mine` are the gradients of this rank, which are summed over the ranks, or the backward pass that makes
+    /// them, behind which they are sent.
     ///
     /// # Errors
     /// Ranks that did not answer in time or have ended.
@@ -123,36 +130,53 @@ impl AdamW {
         &mut self,
         ranks: &dyn Collective,
         model: M,
-        mine: Gradients,
+        mine: impl Into<Mine>,
         lr: f64,
         wire: Wire,
-    ) -> Result<M, CollectiveError> {
-        let Some(mut shard) = self.shard.take() else {
-            let sum = sum_gradients(ranks, &model, mine, wire)?;
-            return Ok(self.enqueue(model, sum, lr));
+    ) -> Result<Updated<M>, CollectiveError> {
+        let mine = match mine.into() {
+            Mine::Whole(all) if ranks.world() == 1 => {
+                return Ok(Updated { model: self.enqueue(model, all, lr), behind: None });
+            }
+            mine => mine,
         };
-        let updated = self.step_of(&mut shard, ranks, model, mine, lr, wire);
-        self.shard = Some(shard);
+        let parameters = parameters(&model);
+        let mut shard = self.shard.take();
+        let updated = match &mut shard {
+            Some(shard) => {
+                let summed = sum_buckets(ranks, &parameters, &shard.buckets, mine, wire, Kept::Slice);
+                summed.and_then(|summed| {
+                    let behind = summed.behind;
+                    let model = self.step_of(shard, ranks, model, &parameters, summed, lr)?;
+                    Ok(Updated { model, behind })
+                })
+            }
+            None => {
+                let buckets = Buckets::new(&parameters, ranks.world());
+                sum_buckets(ranks, &parameters, &buckets, mine, wire, Kept::All).map(|summed| {
+                    let behind = summed.behind;
+                    let sum = summed.gradients(&parameters, &buckets);
+                    Updated { model: self.enqueue(model, sum, lr), behind }
+                })
+            }
+        };
+        self.shard = shard;
         updated
     }
 
+    /// The update of the rank's slice, and the weights of all slices.
     fn step_of<M: Module>(
         &mut self,
         shard: &mut Shard,
         ranks: &dyn Collective,
         model: M,
-        mine: Gradients,
+        parameters: &[Parameter],
+        Summed { buckets: gradient, reached, .. }: Summed,
         lr: f64,
-        wire: Wire,
     ) -> Result<M, CollectiveError> {
-        let parameters = parameters(&model);
-        let reached = arrive(ranks, &parameters, &mine)?;
-        let mut flat = flatten(&parameters, mine);
-        sum_slices(ranks, &mut flat, &shard.slices, wire)?;
-
-        let slice = shard.slices.of(ranks.rank());
-        let blocks = shard.slices.blocks_of(ranks.rank());
-        let gradient = &flat[slice.clone()];
+        let gradient = gradient.concat();
+        let parts = shard.buckets.parts(ranks.rank());
+        let blocks: Vec<Range<usize>> = parts.iter().flat_map(Part::blocks).collect();
         let squares: Vec<f64> =
             blocks.par_iter().map(|at| kernel::square_sum(&gradient[at.clone()])).collect();
         let squares = shard.by_tensor(ranks, &squares)?;
@@ -168,7 +192,6 @@ impl AdamW {
         let (corrections, factor) = (self.corrections(), update.factor(self.config.clip_norm));
         let mut coefficients: Vec<Coefficients> =
             shard.names.iter().map(|(path, _)| self.coefficients(path, lr, corrections, factor)).collect();
-        let parts: Vec<Part> = shard.slices.parts(ranks.rank()).collect();
         if self.config.update_clipping {
             let ratio = |at: &Range<usize>| {
                 let k = &coefficients[tensor_at(&parts, at.start)];
@@ -181,7 +204,7 @@ impl AdamW {
             }
         }
 
-        let mut weights = own_weights(&model, &parameters, &parts, slice.len());
+        let mut weights = own_weights(&model, parameters, &parts, gradient.len());
         for Part { tensor, at, .. } in parts.into_iter().filter(|part| reached[part.tensor]) {
             let k = &coefficients[tensor];
             weights[at.clone()]
@@ -191,14 +214,29 @@ impl AdamW {
                 .zip(shard.v[at].par_chunks_mut(kernel::BLOCK))
                 .for_each(|(((p, g), m), v)| kernel::update(p, g, m, v, k));
         }
-        flat[slice].copy_from_slice(&weights);
-        drop(weights);
-        // Weights are never rounded: ranks would go on with other weights than the owner of a slice.
-        gather_slices(ranks, Meeting::step("the updated weights"), &mut flat, &shard.slices, Wire::F32)?;
-        let ends = parameters.iter().enumerate().filter(|(index, _)| reached[*index]);
-        let values = ends.map(|(index, p)| (p.path.clone(), &flat[shard.slices.tensor(index)])).collect();
+        drop(gradient);
+        let mut values = BTreeMap::new();
+        for (index, Bucket { parameters: members, slices }) in shard.buckets.all().iter().enumerate() {
+            let mut flat = vec![0.0; slices.len()];
+            let held = shard.buckets.held(ranks.rank(), index);
+            flat[slices.of(ranks.rank())].copy_from_slice(&weights[held]);
+            // Weights are never rounded: ranks would go on with other weights than the owner of a slice.
+            gather_slices(ranks, Meeting::step("the updated weights"), &mut flat, slices, Wire::F32)?;
+            for (place, member) in members.iter().enumerate().filter(|(_, member)| reached[**member]) {
+                values.insert(parameters[*member].path.clone(), flat[slices.tensor(place)].to_vec());
+            }
+        }
         Ok(model.map(&mut Replace { path: Path::default(), values }))
     }
+}
+
+/// A model after an update of all ranks.
+#[derive(Debug)]
+pub struct Updated<M> {
+    /// The model.
+    pub model: M,
+    /// What was sent behind the backward pass, if it was made meanwhile.
+    pub behind: Option<Behind>,
 }
 
 /// The tensor at a place of a slice.
@@ -239,12 +277,12 @@ impl ModuleVisitor for Own<'_> {
 }
 
 /// Replaces the values of parameters.
-struct Replace<'a> {
+struct Replace {
     path: Path,
-    values: BTreeMap<String, &'a [f32]>,
+    values: BTreeMap<String, Vec<f32>>,
 }
 
-impl ModuleMapper for Replace<'_> {
+impl ModuleMapper for Replace {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.enter(name);
     }
@@ -254,13 +292,13 @@ impl ModuleMapper for Replace<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(values) = self.values.get(&self.path.text()) else {
+        let Some(values) = self.values.remove(&self.path.text()) else {
             return param;
         };
         let (id, old, mapper) = param.consume();
         let (leaf, shape) = (Leaf::of(&old), old.shape());
         let device = old.inner().device();
-        let new = Tensor::from_data(TensorData::new(values.to_vec(), shape), &device);
+        let new = Tensor::from_data(TensorData::new(values, shape), &device);
         Param::from_mapped_value(id, leaf.with(new), mapper)
     }
 }

@@ -26,6 +26,7 @@ pub fn run(args: &ProbeJudgeArgs) -> Result<Outcome, CliError> {
     let asked = Asked {
         data: args.data.clone(),
         lexicons: args.lexicon.clone(),
+        built_from: None,
         embeddings: args.embeddings.clone(),
         encoder: args.encoder.clone(),
         layers: args.layers,

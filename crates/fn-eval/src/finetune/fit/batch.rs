@@ -56,6 +56,7 @@ impl TaskBatch {
                 token_type: Tensor::from_data(TensorData::new(types, shape), device),
                 mask: padded.then(|| Tensor::from_data(TensorData::new(mask, shape), device)),
                 documents: None,
+                cuts: None,
             },
             length,
         }

@@ -99,7 +99,7 @@ fn together(config: &AdamWConfig, ranks: &Threads) -> Bits {
             optimizer.shard(ranks, &model);
         }
         let mine = of_rank(step, ranks.rank() as u64);
-        model = optimizer.step_of_ranks(ranks, model, mine, 0.01, Wire::F32).unwrap();
+        model = optimizer.step_of_ranks(ranks, model, mine, 0.01, Wire::F32).unwrap().model;
         norms.push(optimizer.read_back()[0].grad_norm);
     }
     bits(&model, optimizer.state_of(ranks).unwrap(), norms)
