@@ -297,6 +297,7 @@ pub fn run_to_end(
     if let Some(threads) = threads() {
         command.env("RAYON_NUM_THREADS", threads.to_string());
     }
+    stop_with_this_process(&mut command);
     let mut child = command.arg("--record").arg(record).stdout(Stdio::null()).spawn().map_err(failed)?;
     let mut asked_to_stop = false;
     let status = loop {
@@ -316,6 +317,29 @@ pub fn run_to_end(
     let _ = std::fs::remove_file(record);
     Ok(Finished { records, asked_to_stop, status })
 }
+
+/// Asks a process that is to be started to stop, and to save, when this one dies, e.g. by SIGKILL: its messages would go nowhere, and whoever
+/// repeats the command would find it at work.
+#[cfg(target_os = "linux")]
+fn stop_with_this_process(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = std::process::id();
+    // SAFETY: between fork and exec only `prctl`, `getppid` and `raise` are called, which are async-signal-safe; nothing is allocated.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            // It may have died before it could be asked for.
+            if libc::getppid() as u32 != parent {
+                libc::raise(libc::SIGTERM);
+            }
+            Ok(())
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stop_with_this_process(_: &mut Command) {}
 
 /// Sends a process the signal to stop.
 fn ask_to_stop(child: &Child) {
@@ -395,6 +419,20 @@ mod tests {
             let place = format!("{}: line 2: found ", path.display());
             assert!(text.starts_with(&place) && text.contains(part), "{text}");
         }
+    }
+
+    /// The system sends the signal where the thread ends that started the process.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_asked_to_stop_when_the_one_that_started_it_is_gone() {
+        use std::os::unix::process::ExitStatusExt;
+        let start = || {
+            let mut command = Command::new("sleep");
+            stop_with_this_process(command.arg("100"));
+            command.spawn().unwrap()
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
     }
 
     #[test]

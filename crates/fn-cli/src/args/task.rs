@@ -71,6 +71,9 @@ pub struct FitArgs {
     /// Processor threads of the flex device. [default: all]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Under mpirun or srun: seconds that a rank waits for another one.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub rank_timeout: u64,
     /// Format of the table.
     #[command(flatten)]
     pub format: FormatArgs,

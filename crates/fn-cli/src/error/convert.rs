@@ -78,7 +78,7 @@ convert! {
         | TrainError::OutputInUse { .. }
         | TrainError::InUse { .. } => CliError::Usage(error.to_string()),
         TrainError::Io { .. }
-        | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Gone { .. } | CollectiveError::Failed { .. }) => {
+        | TrainError::Collective(CollectiveError::Timeout { .. } | CollectiveError::Silent { .. } | CollectiveError::Gone { .. } | CollectiveError::Failed { .. }) => {
             CliError::failed_from(error)
         }
         other => CliError::input_from(other),
@@ -125,6 +125,7 @@ convert! {
     };
     StudyError => |error| match error {
         StudyError::Finetune(inner) => inner.into(),
+        StudyError::Ranks(inner) => inner.into(),
         StudyError::Config(inner) => inner.into(),
         StudyError::Lease(inner) => inner.into(),
         StudyError::Process(inner) => inner.into(),

@@ -8,7 +8,8 @@ use burn::tensor::Device;
 use fn_data::tokenise::TextTokenizer;
 use fn_eval::finetune::fit::Recipe;
 use fn_eval::finetune::{
-    Event, OneSeed, Results, Settings, Setup, Task, prepare, results, run_seed, run_seeds, squad_recipe,
+    Alike, Event, OneSeed, Results, Settings, Setup, Task, prepare, results, run_seed, run_seeds,
+    squad_recipe,
 };
 use fn_models::{Arch, hf};
 use fn_train::collective::{Collective, Launch};
@@ -29,7 +30,7 @@ use crate::{device, term};
 pub fn run(args: &FinetuneArgs) -> Result<Outcome, CliError> {
     let task = Task::open(&args.task)?;
     let out = args.fit.out.clone().unwrap_or_else(|| format!("finetune-{}", plain(task.name())).into());
-    support::in_ranks(PATIENCE, args.fit.common.verbose, |launch, ranks| {
+    support::in_ranks(args.fit.rank_timeout, args.fit.common.verbose, |launch, ranks| {
         let fitting = Fitting::open(&args.fit, launch, Rc::clone(ranks))?;
         let Some(results) = fitting.task(&task, &args.data, &out, fitting.seeds())? else {
             return Ok(stopped(&args.fit));
@@ -38,9 +39,6 @@ pub fn run(args: &FinetuneArgs) -> Result<Outcome, CliError> {
         Ok(Outcome::Done)
     })
 }
-
-/// Seconds that a rank waits for another one in a step.
-pub const PATIENCE: u64 = 300;
 
 /// The name of a task in lower case: `STS-B` becomes `sts-b`.
 pub fn plain(name: &str) -> String {
@@ -125,13 +123,19 @@ impl<'a> Fitting<'a> {
         self.args.common.quiet || !self.writes
     }
 
-    /// Claims the results folder of a task for its settings.
+    /// The settings of a task.
     ///
     /// # Errors
-    /// See [`claim`].
-    pub fn claim_task(&self, task: &Task, data: &Path, out: &Path) -> Result<(), CliError> {
-        let (args, recipe) = (self.args, self.recipe(Some(task), None)?);
-        claim(&Settings::of_task(task, &args.model, data, args.limit, recipe), out)
+    /// As [`recipe`](Self::recipe).
+    pub fn settings(&self, task: &Task, data: &Path) -> Result<Settings, CliError> {
+        let recipe = self.recipe(Some(task), None)?;
+        Ok(Settings::of_task(task, &self.args.model, data, self.args.limit, recipe))
+    }
+
+    /// What all ranks must have alike.
+    pub fn alike<'b>(&'b self, settings: &'b [Settings], out: &'b Path) -> Alike<'b> {
+        let (keep_model, folders) = (!self.args.no_models, &[][..]);
+        Alike { settings, tokenizer: &self.tokenizer, out, seeds: self.seeds(), keep_model, folders }
     }
 
     /// Fine-tunes with these seeds on a task; None if a stop was requested.
@@ -146,27 +150,30 @@ impl<'a> Fitting<'a> {
         seeds: Range<u64>,
     ) -> Result<Option<Results>, CliError> {
         let args = self.args;
-        let recipe = self.recipe(Some(task), None)?;
-        if self.writes {
-            self.claim_task(task, data, out)?;
-        }
+        let settings = [self.settings(task, data)?];
+        let [Settings { recipe, .. }] = &settings;
+        self.alike(&settings, out).begin(&*self.ranks)?;
         let setup = Setup {
             task,
             model: &args.model,
             tokenizer: &self.tokenizer,
             data,
             limit: args.limit,
-            recipe: &recipe,
+            recipe,
             device: &self.device,
             stop: &self.stop,
             keep_model: !args.no_models,
             ranks: &*self.ranks,
         };
         let prepared = prepare(&setup)?;
+        prepared.agree(&*self.ranks)?;
+        if self.writes {
+            claim(&settings[0], out)?;
+        }
         for warning in &prepared.warnings {
             term::note(!self.writes, &format!("warning: {warning}"));
         }
-        term::note(self.quiet(), &prepared.summary(task, &recipe));
+        term::note(self.quiet(), &prepared.summary(task, recipe));
         self.each_seed(task.name(), out, seeds, recipe.dtype, &mut |seed, dir, tell| {
             run_seed(&setup, &prepared, seed, dir, tell)
         })

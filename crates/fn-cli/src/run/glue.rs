@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use fn_eval::finetune::{Results, Task, spread};
+use fn_eval::finetune::{Alike, Results, Task, spread};
 use fn_eval::glue::table;
 use fn_train::collective::Single;
 
@@ -20,14 +20,18 @@ pub fn run(args: &GlueArgs) -> Result<Outcome, CliError> {
     let tasks = tasks(args)?;
     let out = args.fit.out.clone().unwrap_or_else(|| finetune::default_out("glue", &args.fit.model));
     let folder = |task: &Task| out.join(finetune::plain(task.name()));
-    support::in_ranks(finetune::PATIENCE, args.fit.common.verbose, |launch, ranks| {
+    support::in_ranks(args.fit.rank_timeout, args.fit.common.verbose, |launch, ranks| {
         // The ranks share out tasks and seeds, and each fine-tunes alone.
         let mut fitting = Fitting::open(&args.fit, launch, Rc::new(Single))?;
-        fitting.writes = ranks.is_first() && ranks.world() > 1;
-        if fitting.writes {
-            tasks.iter().try_for_each(|task| fitting.claim_task(task, &args.data, &folder(task)))?;
-        }
         fitting.writes = false;
+        let settings = tasks.iter().map(|task| fitting.settings(task, &args.data));
+        let settings = settings.collect::<Result<Vec<_>, CliError>>()?;
+        let folders: Vec<_> = tasks.iter().map(|task| task.folder(&args.data)).collect();
+        Alike { folders: &folders, ..fitting.alike(&settings, &out) }.agree(&**ranks)?;
+        if ranks.is_first() && ranks.world() > 1 {
+            let mut each = tasks.iter().zip(&settings);
+            each.try_for_each(|(task, settings)| finetune::claim(settings, &folder(task)))?;
+        }
         let one = |task: &Task, seed| fitting.task(task, &args.data, &folder(task), seed..seed + 1);
         if !spread(&**ranks, &tasks, fitting.seeds(), &mut |task, seed| {
             one(task, seed).map(|one| one.is_some())

@@ -15,7 +15,7 @@ use crate::term;
 /// # Errors
 /// See [`CliError`]; a run that was stopped by a signal is not an error, but [`Outcome::Stopped`].
 pub fn run(args: &SquadArgs) -> Result<Outcome, CliError> {
-    support::in_ranks(finetune::PATIENCE, args.fit.common.verbose, |launch, ranks| {
+    support::in_ranks(args.fit.rank_timeout, args.fit.common.verbose, |launch, ranks| {
         run_rank(args, &Fitting::open(&args.fit, launch, Rc::clone(ranks))?)
     })
 }
@@ -38,9 +38,7 @@ fn run_rank(args: &SquadArgs, fitting: &Fitting<'_>) -> Result<Outcome, CliError
         task_settings: toml::Table::try_from(options).unwrap_or_default(),
         recipe: recipe.clone(),
     };
-    if fitting.writes {
-        finetune::claim(&settings, &out)?;
-    }
+    fitting.alike(std::slice::from_ref(&settings), &out).begin(&*fitting.ranks)?;
     let setup = SquadSetup {
         model: &args.fit.model,
         tokenizer: &fitting.tokenizer,
@@ -55,19 +53,14 @@ fn run_rank(args: &SquadArgs, fitting: &Fitting<'_>) -> Result<Outcome, CliError
         ranks: &*fitting.ranks,
     };
     let prepared = prepare_squad(&setup)?;
+    prepared.agree(&*fitting.ranks)?;
+    if fitting.writes {
+        finetune::claim(&settings, &out)?;
+    }
     for warning in &prepared.warnings {
         term::note(!fitting.writes, &format!("warning: {warning}"));
     }
-    let (train, dev) = prepared.windows();
-    term::note(
-        fitting.quiet(),
-        &format!(
-            "SQuAD: {} training windows, {} steps a seed; {} development windows",
-            term::thousands(train as u64),
-            term::thousands(recipe.steps(train)),
-            term::thousands(dev as u64)
-        ),
-    );
+    term::note(fitting.quiet(), &prepared.summary(&recipe));
     let results =
         fitting.each_seed("SQuAD", &out, fitting.seeds(), recipe.dtype, &mut |seed, dir, tell| {
             run_squad_seed(&setup, &prepared, seed, dir, tell)

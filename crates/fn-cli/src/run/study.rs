@@ -55,53 +55,43 @@ fn report(args: &StudyReportArgs) -> Result<Outcome, CliError> {
 }
 
 fn run_missing(args: &StudyRunArgs) -> Result<Outcome, CliError> {
-    support::in_ranks(60, args.common.verbose, |launch, ranks| {
+    let study = Study::open(&args.study)?;
+    support::in_ranks(study.rank_timeout, args.common.verbose, |launch, ranks| {
         if launch.is_some() && (args.part.is_some() || args.dry_run) {
             return Err(CliError::usage(
                 "--part and --dry-run are for one process; the ranks of a launcher share out the runs themselves",
             ));
         }
-        let ended = run_mine(args, (ranks.rank(), ranks.world()));
+        let stop = support::interruptible()?;
+        let (out, program) = (folder(&study, args.out.as_ref()), support::program());
+        let (set, quiet) = (&args.set[..], args.common.quiet);
+        let plan = Plan { study: &study, out: &out, set, program: &program, quiet, stop: &stop };
+        let chosen = study.chosen(&args.arms)?;
+        study.check(&out, &chosen, set)?;
+        plan.agree(&**ranks, &chosen)?;
+        let mut runs = study.runs();
+        runs.retain(|(arm, _)| chosen.contains(arm));
+        let (i, n) = args.part.as_deref().map_or(Ok((ranks.rank(), ranks.world())), study::part)?;
+        let mine: Vec<(&Arm, u64)> = runs.into_iter().skip(i).step_by(n).collect();
+        if args.dry_run {
+            return print(&plan, &mine, args.json);
+        }
+        let ended = plan.run_all(&mine, &mut |warning, text| term::note(quiet && !warning, text));
         // A rank that ends early, with runs that failed, would end the others.
         all_together(&**ranks, false)?;
-        ended
+        match ended? {
+            AllRan::Failed(message) => Err(CliError::failed(message)),
+            AllRan::Full(message) => Err(CliError::Resources(message, None)),
+            AllRan::Stopped => {
+                term::note(quiet, "stopped; repeat the command to resume");
+                Ok(Outcome::Stopped { saved: true })
+            }
+            AllRan::Done(done) => {
+                term::note(quiet, &format!("{done}; fnlm study report {}", args.study.display()));
+                Ok(Outcome::Done)
+            }
+        }
     })
-}
-
-fn run_mine(args: &StudyRunArgs, (rank, world): (usize, usize)) -> Result<Outcome, CliError> {
-    let study = Study::open(&args.study)?;
-    let stop = support::interruptible()?;
-    let (out, program) = (folder(&study, args.out.as_ref()), support::program());
-    let plan = Plan {
-        study: &study,
-        out: &out,
-        set: &args.set,
-        program: &program,
-        quiet: args.common.quiet,
-        stop: &stop,
-    };
-    let chosen = study.chosen(&args.arms)?;
-    study.check(&out, &chosen, &args.set)?;
-    let mut runs = study.runs();
-    runs.retain(|(arm, _)| chosen.contains(arm));
-    let (i, n) = args.part.as_deref().map_or(Ok((rank, world)), study::part)?;
-    let mine: Vec<(&Arm, u64)> = runs.into_iter().skip(i).step_by(n).collect();
-    if args.dry_run {
-        return print(&plan, &mine, args.json);
-    }
-    let mut tell = |warning: bool, text: &str| term::note(args.common.quiet && !warning, text);
-    match plan.run_all(&mine, &mut tell)? {
-        AllRan::Failed(message) => Err(CliError::failed(message)),
-        AllRan::Full(message) => Err(CliError::Resources(message, None)),
-        AllRan::Stopped => {
-            term::note(args.common.quiet, "stopped; repeat the command to resume");
-            Ok(Outcome::Stopped { saved: true })
-        }
-        AllRan::Done(done) => {
-            term::note(args.common.quiet, &format!("{done}; fnlm study report {}", args.study.display()));
-            Ok(Outcome::Done)
-        }
-    }
 }
 
 /// Prints the state of all runs and an estimate of the remaining time.

@@ -12,6 +12,7 @@
 //!     checkpoints/           of a seed that was stopped, to resume it
 //! ```
 
+mod alike;
 mod card;
 mod course;
 mod entities;
@@ -26,6 +27,7 @@ mod squad;
 mod task;
 mod warnings;
 
+pub use alike::Alike;
 pub use error::FinetuneError;
 
 /// Maximum sequence length, in tokens, of a fine-tuned model whose folder does not state the one it was trained with.

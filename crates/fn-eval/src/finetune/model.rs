@@ -13,6 +13,7 @@ use fn_models::{Classifier, TaskConfig, TokenModel};
 use fn_train::stop::Stop;
 use rayon::prelude::*;
 
+use super::alike::with_example;
 use super::{FinetuneError, Kind, Task};
 use crate::finetune::fit::{Ended, Job, Measure, Sequence, Targets, classify, fit_classifier, fit_tags, tag};
 use crate::predictions::{Answer, Record};
@@ -56,6 +57,15 @@ impl Encoded {
             encoded.places.push(features.words);
         }
         Ok(encoded)
+    }
+
+    /// Continues a checksum with these examples: tokens, segments, labels and places of words.
+    pub(super) fn checksum(&self, before: u64) -> u64 {
+        let rest = self.labels.iter().zip(&self.places);
+        self.sequences.iter().zip(rest).fold(before, |checksum, (sequence, (label, places))| {
+            let rest = format!("{:?} {label:?} {places:?}", sequence.token_type);
+            with_example(checksum, &sequence.ids, &rest)
+        })
     }
 
     /// Number of tokens of all sequences, without padding.

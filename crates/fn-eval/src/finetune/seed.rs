@@ -12,6 +12,7 @@ use fn_train::checkpoint::CheckpointError;
 use fn_train::collective::Collective;
 use fn_train::stop::Stop;
 
+use super::alike::same_examples;
 use super::card::CARD;
 use super::course::{self, Course, Measured, Shared};
 use super::fit::{Ended, Job, Recipe, Step};
@@ -80,6 +81,15 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Compares the training and development examples of all ranks.
+    ///
+    /// # Errors
+    /// Ranks that read other examples than the first one.
+    pub fn agree(&self, ranks: &dyn Collective) -> Result<(), FinetuneError> {
+        let sets = std::iter::once(&self.train).chain(self.dev.iter().map(|(_, encoded)| encoded));
+        Ok(same_examples(ranks, || sets.fold(0, |checksum, set| set.checksum(checksum)))?)
+    }
+
     /// Number of examples and steps, in one line for the terminal.
     pub fn summary(&self, task: &Task, recipe: &Recipe) -> String {
         let of = |(set, data): &(Task, Encoded)| {
@@ -310,7 +320,7 @@ pub fn run_seeds(
         }
     }
     let scores: Vec<Option<f64>> = done.seeds.iter().map(|seed| seed.main).collect();
-    if let Some(warning) = warnings::of_seeds(&scores) {
+    if let Some(warning) = warnings::of_seeds(&scores).filter(|_| writes) {
         tell(Event::Warning(&warning));
     }
     Ok(Some(done))

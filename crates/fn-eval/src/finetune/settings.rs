@@ -49,30 +49,28 @@ impl Settings {
         }
     }
 
-    /// Writes the settings file, or compares the settings with those in an existing one.
+    /// Compares the settings with those in a folder, without writing. Returns whether they are there already.
     ///
     /// # Errors
-    /// Different settings in the file; a folder with files but no settings; a file that cannot be read or written.
-    pub fn claim(&self, dir: &Path) -> Result<(), FinetuneError> {
+    /// Different settings in the file; a folder with files but no settings; a file that cannot be read.
+    pub fn check(&self, dir: &Path) -> Result<bool, FinetuneError> {
         let path = dir.join(SETTINGS);
         let holds_files = || dir.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if !path.exists() && (holds_files() || dir.is_file()) {
             return Err(FinetuneError::ForeignFolder { path: dir.to_owned() });
         }
-        let damaged = |message: String| FinetuneError::Damaged { path: path.clone(), message };
-        let text = toml::to_string(self).map_err(|e| damaged(e.to_string()))?;
         if !path.exists() {
-            std::fs::create_dir_all(dir).map_err(FinetuneError::io(dir, "create"))?;
-            return write_atomic(&path, text.as_bytes()).map_err(FinetuneError::io(&path, "write"));
+            return Ok(false);
         }
         let before = fn_core::files::read_to_string(&path).map_err(FinetuneError::io(&path, "read"))?;
+        let damaged = |message: String| FinetuneError::Damaged { path: path.clone(), message };
         let before: Self = toml::from_str(&before).map_err(|e| damaged(e.to_string()))?;
         if before == *self {
-            return Ok(());
+            return Ok(true);
         }
         if !begun(dir) {
             // Of a command that was refused before its first step: a corrected one may follow.
-            return write_atomic(&path, text.as_bytes()).map_err(FinetuneError::io(&path, "write"));
+            return Ok(false);
         }
         let lines = |settings: &Self| -> Vec<String> {
             toml::to_string(settings).unwrap_or_default().lines().map(str::to_owned).collect()
@@ -82,6 +80,22 @@ impl Settings {
         let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("now: {line}"));
         let differences = gone.chain(come).collect::<Vec<_>>().join("; ");
         Err(FinetuneError::OtherSettings { path: dir.to_owned(), differences })
+    }
+
+    /// Writes the settings file unless it is there.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); a file that cannot be written.
+    pub fn claim(&self, dir: &Path) -> Result<(), FinetuneError> {
+        if self.check(dir)? {
+            return Ok(());
+        }
+        let path = dir.join(SETTINGS);
+        let damaged =
+            |e: toml::ser::Error| FinetuneError::Damaged { path: path.clone(), message: e.to_string() };
+        let text = toml::to_string(self).map_err(damaged)?;
+        std::fs::create_dir_all(dir).map_err(FinetuneError::io(dir, "create"))?;
+        write_atomic(&path, text.as_bytes()).map_err(FinetuneError::io(&path, "write"))
     }
 }
 

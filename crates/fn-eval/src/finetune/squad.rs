@@ -13,12 +13,14 @@ use fn_train::collective::Collective;
 use fn_train::stop::Stop;
 use serde::{Deserialize, Serialize};
 
+use super::alike::{same_examples, with_example};
 use super::card::CARD;
 use super::course::{self, Course, Measured, Shared};
 use super::fit::{Ended, Job, Recipe, Sequence, find_spans, fit_spans};
 use super::results;
 use super::{Event, FinetuneError, SeedResult, Task, warnings};
 use crate::squad::{ById, Dataset, NoAnswer, Question, Report, Version, score_v1, score_v2};
+use crate::table::thousands;
 
 /// Batch size of evaluation, in windows.
 const BATCH: usize = 16;
@@ -145,9 +147,23 @@ pub struct SquadPrepared {
 }
 
 impl SquadPrepared {
-    /// Number of windows for training and for evaluation.
-    pub fn windows(&self) -> (usize, usize) {
-        (self.train.len(), self.dev.windows.len())
+    /// Compares the windows and answers of all ranks.
+    ///
+    /// # Errors
+    /// Ranks that read other questions than the first one.
+    pub fn agree(&self, ranks: &dyn Collective) -> Result<(), FinetuneError> {
+        let learnt = self.train.iter().zip(&self.spans).map(|(window, span)| (window, format!("{span:?}")));
+        let asked = self.dev.sequences.iter().map(|window| (window, String::new()));
+        let each = |checksum, (window, rest): (&Sequence, String)| with_example(checksum, &window.ids, &rest);
+        Ok(same_examples(ranks, || learnt.chain(asked).fold(0, each))?)
+    }
+
+    /// Number of windows and steps, in one line for the terminal.
+    pub fn summary(&self, recipe: &Recipe) -> String {
+        let number = |n: usize| thousands(n as u64);
+        let (train, steps) = (number(self.train.len()), thousands(recipe.steps(self.train.len())));
+        let dev = number(self.dev.windows.len());
+        format!("SQuAD: {train} training windows, {steps} steps a seed; {dev} development windows")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fn_data::task::Split;
+use fn_train::TrainError;
 use fn_train::config::{ConfigError, SetError};
 
 use crate::lease::LeaseError;
@@ -44,6 +45,9 @@ pub enum StudyError {
         /// The text.
         found: String,
     },
+    /// Ranks that would not run the same study.
+    #[error(transparent)]
+    Ranks(TrainError),
     /// No run is finished.
     #[error("{path}: found no finished run of this study; start them with `fnlm study run`")]
     NoRuns {

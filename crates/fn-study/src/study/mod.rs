@@ -25,6 +25,7 @@
 //! data = ["blimp/data"]
 //! ```
 
+mod alike;
 mod all;
 mod arms;
 mod error;
@@ -73,6 +74,9 @@ pub struct Study {
     /// `key=value` settings for all arms.
     #[serde(default)]
     pub set: Vec<String>,
+    /// Under `mpirun` or `srun`: seconds that a rank waits for another one of which it hears nothing, at least 1.
+    #[serde(default = "rank_timeout", skip_serializing_if = "is_default_timeout")]
+    pub rank_timeout: u64,
     /// Seeds: every arm is run once with each.
     pub seeds: Vec<u64>,
     /// The arms; the first is the baseline of all comparisons.
@@ -126,6 +130,14 @@ fn one() -> u64 {
     1
 }
 
+fn rank_timeout() -> u64 {
+    60
+}
+
+fn is_default_timeout(seconds: &u64) -> bool {
+    *seconds == rank_timeout()
+}
+
 impl Study {
     /// Reads a description.
     ///
@@ -176,6 +188,9 @@ impl Study {
         }
         if self.seeds.is_empty() {
             return Err("`seeds` is empty, expected e.g. [1, 2, 3]".to_owned());
+        }
+        if !(1..=86_400).contains(&self.rank_timeout) {
+            return Err(format!("`rank_timeout` is {}, expected 1 to 86,400 seconds", self.rank_timeout));
         }
         let mut seen = BTreeSet::new();
         for arm in &self.arms {
@@ -283,6 +298,7 @@ mod tests {
         for (text, part) in [
             (format!("name = \"x\"\nseeds = [1, 2, 1]\n{arm}"), "seed 1 is in `seeds` twice"),
             (format!("name = \"x\"\nseeds = []\n{arm}"), "`seeds` is empty"),
+            (format!("name = \"x\"\nseeds = [1]\nrank_timeout = 0\n{arm}"), "`rank_timeout` is 0"),
             (format!("name = \"x\"\nseeds = [1]\n{arm}{arm}"), "two arms are named"),
             (format!("name = \"x\"\nseeds = [1]\n{arm}sett = []\n"), "sett"),
             ("name = \"x\"\nseeds = [1]\n[[arm]]\nname = \"../a\"\n".to_owned(), "letters, digits"),

@@ -1,6 +1,10 @@
 //! Small messages of all ranks to all: what they have, and whether it is the same.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use fn_core::files::hex;
+use sha2::{Digest, Sha256};
 
 use super::{Collective, CollectiveError, Meeting};
 
@@ -83,6 +87,40 @@ impl Agreement {
     /// Of `what` this rank has `value`.
     pub fn new(what: &str, value: impl Into<String>) -> Self {
         Self { what: what.to_owned(), value: value.into() }
+    }
+
+    /// Of `what`, too long to be printed, this rank has `bytes`: their SHA-256 is compared.
+    pub fn of_bytes(what: &str, bytes: impl AsRef<[u8]>) -> Self {
+        Self::new(what, hex(&Sha256::digest(bytes)))
+    }
+
+    /// The names and contents of the files in `folder`, without those in folders of it, by SHA-256. Files that cannot be read count as absent:
+    /// whoever needs them says so.
+    pub fn of_files(what: &str, folder: &Path) -> Self {
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        files.sort();
+        let mut hash = Sha256::new();
+        for file in &files {
+            hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+            let read = std::fs::File::open(file).and_then(|from| hash_all(from, &mut hash));
+            hash.update(read.unwrap_or(u64::MAX).to_le_bytes());
+        }
+        Self::new(what, format!("{} files, {}", files.len(), hex(&hash.finalize())))
+    }
+}
+
+/// Hashes what is read, in pieces: weights and texts may be larger than the memory that is left. Returns the number of bytes.
+fn hash_all(mut from: impl Read, hash: &mut Sha256) -> std::io::Result<u64> {
+    let (mut piece, mut all) = (vec![0; 1 << 20], 0);
+    loop {
+        let read = from.read(&mut piece)?;
+        if read == 0 {
+            return Ok(all);
+        }
+        hash.update(&piece[..read]);
+        all += read as u64;
     }
 }
 

@@ -20,7 +20,7 @@ pub enum JoinError {
     NotBuilt(Launch),
     /// The command does not support several processes.
     #[error(
-        "rank {}: {} started {} processes, but this command is made for one: each of these would do the whole work, in the same folder. Nothing was \
+        "rank {}: {} started {} processes, but this command uses one: each of these would do the whole work, in the same folder. Nothing was \
          written; start one process. Several can run `fnlm pretrain`, `fnlm finetune`, `fnlm squad`, `fnlm glue`, `fnlm study run` and \
          `fnlm data prepare`", .0.rank, .0.launcher, .0.world
     )]

@@ -8,6 +8,8 @@
 //! (for tests), `Mpi` is MPI (feature `mpi`). [`Emulated`] puts a slower network between any of them.
 
 mod agree;
+#[cfg(feature = "mpi")]
+mod beats;
 mod buckets;
 mod emulated;
 mod exchange;
@@ -43,7 +45,8 @@ pub enum Patience {
     Step,
     /// Ten times the limit: the first rank reads or writes a checkpoint, or a model is evaluated.
     Disk,
-    /// For ever: the first rank prepares data, which may take hours. A rank that dies is noticed by the launcher.
+    /// As long as signs of life come: the first rank prepares data, or each does work of its own, which may take hours. MPI's ranks send them
+    /// from a thread beside the work, and one of which nothing is heard for the time limit is given up; one that dies is noticed by the launcher.
     Endless,
 }
 
@@ -147,8 +150,7 @@ fn copy_own(send: &[&[u8]], receive: &mut [&mut [u8]], rank: usize) {
 pub enum CollectiveError {
     /// Ranks that did not come within the time limit: dead, stopped, out of memory, or cut off.
     #[error(
-        "rank {rank} waited {seconds} s for {what} of {}; that process hangs, is much slower, or its network is gone. What was \
-         saved before is intact: run the same command again; pre-training waits longer with a higher `train.rank_timeout`", ranks(.missing)
+        "rank {rank} waited {seconds} s for {what} of {}; that process hangs, is much slower, or its network is gone. {AGAIN}", ranks(.missing)
     )]
     Timeout {
         /// Who waited.
@@ -156,6 +158,21 @@ pub enum CollectiveError {
         /// For what.
         what: &'static str,
         /// How long.
+        seconds: u64,
+        /// For whom.
+        missing: Vec<usize>,
+    },
+    /// Ranks that gave no sign of life within the time limit, while they were waited for: stopped, out of memory, or cut off.
+    #[error(
+        "rank {rank} waits for {what} of {} and heard nothing of that process for {seconds} s: it is stopped, its machine hangs, or its network \
+         is gone. {AGAIN}", ranks(.missing)
+    )]
+    Silent {
+        /// Who waited.
+        rank: usize,
+        /// For what.
+        what: &'static str,
+        /// How long nothing was heard.
         seconds: u64,
         /// For whom.
         missing: Vec<usize>,
@@ -245,6 +262,10 @@ pub enum CollectiveError {
         world: usize,
     },
 }
+
+/// What follows a time-out.
+const AGAIN: &str = "What was saved before is intact: run the same command again. A longer limit: `train.rank_timeout` of pre-training and \
+     `fnlm data prepare`, `--rank-timeout` of fine-tuning, `rank_timeout` in the file of a study";
 
 /// "rank 1", "ranks 1, 3".
 fn ranks(ranks: &[usize]) -> String {

@@ -3,6 +3,7 @@
 //! All messages are point-to-point and non-blocking, so that every wait has a time limit and its error names the missing rank.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mpi::Threading;
@@ -11,15 +12,18 @@ use mpi::point_to_point::{Destination, Source};
 use mpi::request::{LocalScope, Request, scope};
 use mpi::topology::{Communicator, SimpleCommunicator};
 
-use super::{Collective, CollectiveError, Meeting, copy_own};
+use super::beats::Beats;
+use super::{Collective, CollectiveError, Meeting, Patience, copy_own};
 
 /// Maximum size of a message in bytes; MPI counts in 31 bits.
 const MESSAGE: usize = 1 << 30;
 /// Number of tags, which are used in turn, so that messages of different exchanges are not confused. MPI allows at least
 /// 32,767.
-const TAGS: i32 = 32_000;
+pub(super) const TAGS: i32 = 32_000;
 /// Time of busy waiting, after which a rank sleeps between polls, so that others can use its core.
 const BUSY: Duration = Duration::from_micros(200);
+/// The longest time between two polls that counts as waiting: a longer one was spent suspended, with the whole job (`scontrol suspend`, Ctrl-Z).
+const SUSPENDED: Duration = Duration::from_secs(1);
 /// Exit code after a time-out.
 const FAILED: i32 = 1;
 
@@ -29,31 +33,37 @@ pub struct Mpi {
     limit: Duration,
     meetings: Cell<i32>,
     exchanged: Cell<Duration>,
+    /// None where MPI allows no second thread: a rank that hangs is then noticed by those that wait with a time limit only.
+    beats: Option<Beats>,
     // Dropped last: it ends MPI.
     _universe: Universe,
 }
 
 impl Mpi {
-    /// Starts MPI; None if it was started before. All calls must come from this thread.
+    /// Starts MPI; None if it was started before.
     pub fn start(limit: Duration) -> Option<Self> {
-        let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
+        // Signs of life come from a thread of their own.
+        let (universe, provided) = mpi::initialize_with_threading(Threading::Multiple)?;
+        let world = universe.world();
+        let size = usize::try_from(world.size()).unwrap_or(1);
         Some(Self {
-            world: universe.world(),
+            world,
             limit,
+            beats: (provided == Threading::Multiple && size > 1).then(|| Beats::start(size, limit)),
             meetings: Cell::new(0),
             exchanged: Cell::default(),
             _universe: universe,
         })
     }
 
-    /// Prints the ranks that did not answer and ends all ranks, because pending requests cannot be cancelled.
-    fn give_up(&self, what: &'static str, limit: Duration, mut missing: Vec<usize>) -> ! {
-        missing.sort_unstable();
-        missing.dedup();
-        let rank = self.rank();
-        let error = CollectiveError::Timeout { rank, what, seconds: limit.as_secs(), missing };
+    /// Prints which ranks did not answer and ends all ranks, because pending requests cannot be cancelled.
+    fn give_up(&self, error: &CollectiveError) -> ! {
         eprintln!("error: {error}");
         self.world.abort(FAILED)
+    }
+
+    fn is_silent(&self, rank: usize) -> bool {
+        self.beats.as_ref().is_some_and(|beats| beats.is_silent(rank))
     }
 }
 
@@ -101,18 +111,36 @@ impl Collective for Mpi {
                     sending.push((other, process.immediate_send_with_tag(scope, part, tag)));
                 }
             }
+            let (mut waited, mut looked) = (Duration::ZERO, began);
             loop {
                 receiving = unfinished(receiving);
                 sending = unfinished(sending);
                 if receiving.is_empty() && sending.is_empty() {
                     break;
                 }
-                let waited = began.elapsed();
+                let now = Instant::now();
+                waited += now.duration_since(looked).min(SUSPENDED);
+                looked = now;
+                let missing =
+                    || -> BTreeSet<usize> { receiving.iter().chain(&sending).map(|m| m.0).collect() };
                 match patience.of(self.limit) {
                     Some(limit) if waited >= limit => {
-                        self.give_up(what, limit, receiving.iter().chain(&sending).map(|m| m.0).collect())
+                        let missing = missing().into_iter().collect();
+                        self.give_up(&CollectiveError::Timeout {
+                            rank,
+                            what,
+                            seconds: limit.as_secs(),
+                            missing,
+                        })
                     }
                     _ if waited < BUSY => std::thread::yield_now(),
+                    _ if patience != Patience::Step
+                        && missing().into_iter().any(|other| self.is_silent(other)) =>
+                    {
+                        let missing = missing().into_iter().filter(|&other| self.is_silent(other)).collect();
+                        let seconds = self.limit.as_secs();
+                        self.give_up(&CollectiveError::Silent { rank, what, seconds, missing })
+                    }
                     // At most a millisecond, and at most a tenth of the time waited so far.
                     _ => std::thread::sleep((waited / 10).min(Duration::from_millis(1))),
                 }

@@ -15,6 +15,7 @@ use crate::collective::{
 };
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::machine::this_program;
 
 /// Texts may take hours.
 const fn endless(what: &'static str) -> Meeting {
@@ -42,7 +43,14 @@ impl Text<'_> {
         let config = prepare_config(run, self.paths);
         let files = Sources::open(&config.sources, &config.options)?.files().to_vec();
         let sizes = files.iter().map(|file| size(file)).collect::<Result<Vec<u64>, DataError>>()?;
+        let PrepareConfig { options, packing, length, seed, cache, .. } = &config;
+        let read = (&options.json_field, &options.parquet_column, options.on_bad_line);
         let same = [
+            Agreement::new("the program", this_program()),
+            Agreement::new(
+                "how text is read, packed and kept",
+                format!("{:?}", (read, packing, length, seed, cache)),
+            ),
             Agreement::new("the names and sizes of the input files", listed(&files, &sizes)),
             Agreement::new("the tokenizer", tokenizer.sha256()),
         ];

@@ -12,9 +12,7 @@ use fn_models::params;
 use fn_models::task::depth;
 use fn_ops::Noise;
 use fn_train::checkpoint::{Checkpoints, TrainState, load};
-use fn_train::collective::{
-    Agreement, Collective, CollectiveError, Meeting, Patience, agree, check_block, gather_equal, tell_path,
-};
+use fn_train::collective::{Agreement, Collective, Meeting, Patience, agree, gather_equal, tell_path};
 use fn_train::error::{RangeError, TrainError};
 use fn_train::machine::this_program;
 use fn_train::optim::{AdamW, Groups, Update};
@@ -23,6 +21,7 @@ use fn_train::stop::Stop;
 use fn_train::training_loop::{SaveDue, Score, Start, Together, Training, checksum, train_together};
 
 use super::Recipe;
+use crate::finetune::alike::divide;
 
 /// Consecutive steps with a non-finite gradient after which fine-tuning ends with an error.
 const MAX_SKIPPED: u32 = 10;
@@ -119,10 +118,7 @@ pub fn fit<M: Module>(
     let recipe = job.recipe;
     recipe.validate()?;
     let ranks = job.ranks;
-    check_block(recipe.micro_batches, ranks.world()).map_err(|_| CollectiveError::TaskMicro {
-        micro_batches: recipe.micro_batches,
-        world: ranks.world(),
-    })?;
+    divide(recipe, ranks.world())?;
     RangeError::unless(!lengths.is_empty(), "examples", 0.0, "at least 1")?;
     let layers = job.layers;
     let groups = Groups::layerwise(recipe.layer_decay, layers, move |path| depth(path, layers));

@@ -13,6 +13,7 @@ fn study(seeds: u64) -> Study {
         config: None,
         preset: None,
         set: vec![],
+        rank_timeout: 60,
         seeds: (1..=seeds).collect(),
         arms: vec![arm("baseline"), arm("better"), arm("same")],
         evaluations: vec![Evaluation {
