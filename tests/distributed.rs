@@ -38,10 +38,13 @@ fn commands_that_several_processes_can_run_say_what_they_need_for_it() {
     let file = dir.path().join("a.txt");
     std::fs::write(&file, "a").unwrap();
     let file = file.display().to_string();
+    let study = dir.path().join("study.toml");
+    std::fs::write(&study, "name = \"s\"\nseeds = [1]\n[[arm]]\nname = \"baseline\"\n").unwrap();
+    let study = study.display().to_string();
     let commands = [
         vec!["pretrain", "--run", "a", "--train", &file, "--tokenizer", &file],
         vec!["data", "prepare", "--train", &file, "--tokenizer", &file],
-        vec!["study", "run", &file],
+        vec!["study", "run", &study],
     ];
     for command in commands {
         let refused = fnlm()
@@ -56,6 +59,6 @@ fn commands_that_several_processes_can_run_say_what_they_need_for_it() {
         let why =
             if cfg!(feature = "mpi") { "but MPI connects 1" } else { "this program was built without MPI" };
         assert!(said.contains(why), "{command:?}: {said}");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "{command:?}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "{command:?}");
     }
 }
