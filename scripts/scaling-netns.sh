@@ -161,9 +161,11 @@ ip netns exec "$a" unshare --uts bash -c 'hostname fnlm-a; exec "$@"' mpirun mpi
 two=$(median "$scratch/two")
 echo "2 ranks, $rate, delay $delay: $two s a step; the link took $(python3 -c "print(round($(spent) - $before, 2))") s of processor time"
 cmp "$scratch/one/model/model.safetensors" "$scratch/two/model/model.safetensors" && echo "the same bytes"
-python3 - "$model" "$scratch" "$rate" "$delay" "$one" "$half" "$two" <<'PY'
+after=--after
+case " $* " in *" train.overlap=true "*) after= ;; esac
+python3 - "$model" "$scratch" "$rate" "$delay" "$one" "$half" "$two" $after <<'PY'
 import json, math, struct, subprocess, sys
-model, scratch, rate, delay, one, half, two = sys.argv[1:]
+model, scratch, rate, delay, one, half, two, *after = sys.argv[1:]
 # Trained parameters: those of the checkpoint.
 newest = subprocess.check_output(["sh", "-c", f"ls -d {scratch}/one/checkpoints/step-* | tail -1"], text=True).strip()
 with open(f"{newest}/model.safetensors", "rb") as file:
@@ -175,7 +177,7 @@ one, half, two = float(one), float(half), float(two)
 micro = one - half
 table = subprocess.check_output(
     [sys.executable, model, "--parameters", str(parameters), "--micro-seconds", str(micro), "--update-seconds", str(max(half - micro, 0.0)),
-     "--micro-batches", "2", "--gbit", str(value(rate)), "--latency-ms", str(value(delay)), "--nodes", "2"], text=True)
+     "--micro-batches", "2", "--gbit", str(value(rate)), "--latency-ms", str(value(delay)), "--nodes", "2", *after], text=True)
 rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
 step = float(rows[-1][rows[0].index("step s")])
 print(f"model, {parameters:,} parameters: {step:.4f} s a step; measured is {100 * (two / step - 1):+.0f} %")
